@@ -1,0 +1,120 @@
+"""Contract 5: the model directory, what publish leaves on the model volume and a server starts from.
+
+    MANIFEST.json          this module's `Manifest`; written last, so a directory without it is not a model
+    model/                 the merged model: config.json, tokenizer files, *.safetensors (Hugging Face layout)
+    adapter/               the PEFT adapter, when the model was trained with LoRA
+    onnx/fp32/             model.onnx (+ .data), genai_config.json, tokenizer.json, tokenizer_config.json, chat template
+    metrics.csv            step, loss, learning rate, tokens per second of the whole run
+    README.md              the model card
+
+Every file but MANIFEST.json is listed in it with its size and sha256. Paths are relative to the directory and use "/".
+"""
+
+from typing import Literal
+
+from finetune_api import CONTRACT_VERSION
+from finetune_api.document import LenientDocument
+
+MANIFEST_FILE = "MANIFEST.json"
+
+ArtifactFormat = Literal["safetensors", "adapter", "onnx"]
+
+
+class File(LenientDocument):
+    """One file of an artifact."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+class Artifact(LenientDocument):
+    """A set of files that something can load, all below `path`."""
+
+    format: ArtifactFormat
+    precision: str
+    """fp32, bf16, ..."""
+    path: str
+    size_bytes: int
+    sha256: str
+    """sha256 over the lines "<sha256>  <path>\\n" of its files, sorted by path."""
+    files: list[File] = []
+
+
+class Scores(LenientDocument):
+    """Means over the supervised tokens of the held-out rows."""
+
+    loss: float
+    perplexity: float
+
+
+class GateResult(LenientDocument):
+    """One condition of `evaluation.gate` and whether it held."""
+
+    metric: str
+    passed: bool
+    text: str
+    """For people: "loss 2.50 is better than the base's 4.03"."""
+
+
+class Parity(LenientDocument):
+    """Proof that an exported artifact answers as the PyTorch model does."""
+
+    artifact: str
+    """The artifact's path."""
+    prompts: int
+    equal: int
+    """Prompts whose greedy continuation is token-equal."""
+    tokens: int
+    """Longest continuation compared."""
+
+
+class EvaluationReport(LenientDocument):
+    """Base against tuned on the same held-out rows, the gate, and the exports' parity."""
+
+    examples: int
+    tokens: int
+    base: Scores
+    tuned: Scores
+    gate: list[GateResult] = []
+    gate_passed: bool = True
+    parity: list[Parity] = []
+
+
+class Lineage(LenientDocument):
+    """Where a model comes from."""
+
+    job: str
+    namespace: str
+    job_uid: str
+    spec_digest: str
+    base: str
+    """The base as the user wrote it."""
+    base_digest: str
+    base_model: str | None = None
+    """The FineTunedModel it continues from."""
+    dataset: str
+    dataset_digest: str
+    image: str
+    hyperparameters: dict[str, float | int | str | bool]
+    versions: dict[str, str]
+    """Python package versions that computed it."""
+
+
+class Manifest(LenientDocument):
+    """The content of MANIFEST.json."""
+
+    contract_version: int = CONTRACT_VERSION
+    model: str
+    created_at: str
+    """RFC 3339, UTC."""
+    task: str
+    type: Literal["adapter", "full"]
+    artifacts: list[Artifact]
+    other_files: list[File] = []
+    evaluation: EvaluationReport | None = None
+    lineage: Lineage | None = None
+
+    def artifact(self, fmt: ArtifactFormat, precision: str) -> Artifact | None:
+        """The artifact of that format and precision, or None."""
+        return next((a for a in self.artifacts if a.format == fmt and a.precision == precision), None)

@@ -1,0 +1,93 @@
+"""FineTunedModel: a finished model on a volume, and who uses it."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from finetune_api.document import Document, LenientDocument
+from finetune_api.resources.common import Conditions, ErrorStatus, ObjectName, ShortText, rule, rules
+from finetune_api.resources.finetune_job import EvaluationStatus, ModelRef, Task
+
+
+class ClaimSource(Document):
+    """A model directory on a claim of the same namespace."""
+
+    name: ObjectName
+    path: Annotated[str, Field(max_length=1024)] = ""
+    """Folder within the volume; empty is its root."""
+
+
+class ModelSource(Document):
+    """Where the model directory (with its MANIFEST.json) lies."""
+
+    model_config = Document.model_config | {
+        "json_schema_extra": rules(
+            rule("!self.claim.path.split('/').exists(p, p == '..')", "path must not contain '..'", fieldPath=".claim.path")
+        )
+    }
+    claim: ClaimSource
+
+
+class ModelBase(Document):
+    """What the model was tuned from, for people and for the guard."""
+
+    model_config = Document.model_config | {
+        "json_schema_extra": rules(
+            rule("has(self.source) != has(self.fineTunedModel)", "exactly one of source and fineTunedModel must be set")
+        )
+    }
+    source: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    fine_tuned_model: ModelRef | None = None
+
+
+class FineTunedModelSpec(Document):
+    """Immutable. Written by the operator when a job has published, or by hand to import a model directory."""
+
+    model_config = Document.model_config | {
+        "json_schema_extra": rules(rule("self == oldSelf", "spec is immutable: a new model is a new FineTunedModel"))
+    }
+    task: Task = "chat"
+    type: Literal["adapter", "full"]
+    base: ModelBase
+    source: ModelSource
+
+
+class ArtifactStatus(LenientDocument):
+    """Something in the model directory that can be loaded."""
+
+    format: Annotated[str, Field(max_length=32)]
+    precision: Annotated[str, Field(max_length=32)]
+    path: Annotated[str, Field(max_length=256)]
+    size_bytes: int
+    sha256: Annotated[str, Field(max_length=80)]
+
+
+class LineageStatus(LenientDocument):
+    """Where the model comes from."""
+
+    job: Annotated[str, Field(max_length=253)] | None = None
+    spec_digest: Annotated[str, Field(max_length=80)] | None = None
+    dataset_digest: Annotated[str, Field(max_length=80)] | None = None
+    manifest_sha256: Annotated[str, Field(max_length=80)] | None = None
+
+
+class FineTunedModelStatus(LenientDocument):
+    """All of it is rebuilt from MANIFEST.json by an inspect Job, and from who refers to the model."""
+
+    observed_generation: int | None = None
+    conditions: Conditions = []
+    artifacts: Annotated[list[ArtifactStatus], Field(max_length=16)] = []
+    size_bytes: int | None = None
+    size_text: Annotated[str, Field(max_length=32)] | None = None
+    base_text: Annotated[str, Field(max_length=1024)] | None = None
+    score_text: Annotated[str, Field(max_length=64)] | None = None
+    """"loss 2.50 (base 4.03)"."""
+    used_by: Annotated[list[Annotated[str, Field(max_length=128)]], Field(max_length=64)] = []
+    """"ModelDeployment/support-bot"; the guard does not rely on it."""
+    used_by_text: ShortText | None = None
+    evaluation: EvaluationStatus | None = None
+    gate_passed: bool | None = None
+    lineage: LineageStatus | None = None
+    inspect_attempt: int = 0
+    """Number of the newest inspect Job, <model>-inspect-<number>."""
+    error: ErrorStatus | None = None

@@ -1,0 +1,69 @@
+"""ModelDeployment: a FineTunedModel behind an OpenAI-compatible API."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from finetune_api.document import Document, LenientDocument
+from finetune_api.resources.common import Conditions, ErrorStatus, Pod, Resources, SecretRef, ShortText
+from finetune_api.resources.finetune_job import ModelRef
+
+
+class Auth(Document):
+    """Requests need `Authorization: Bearer <key>`; the Secret's key `api-key` holds it."""
+
+    secret_ref: SecretRef
+
+
+class ModelDeploymentSpec(Document):
+    """What to serve, and how."""
+
+    model: ModelRef
+    engine: Literal["onnx"] = "onnx"
+    """onnx: ONNX Runtime, which needs export.onnx of the job."""
+    precision: Literal["fp32"] = "fp32"
+    """Which exported precision to serve."""
+    replicas: Annotated[int, Field(ge=0, le=1000)] = 1
+    resources: Resources = Resources()
+    pod: Pod = Pod()
+    auth: Auth | None = None
+    max_concurrency: Annotated[int, Field(ge=1, le=256)] = 8
+    """Requests that decode together; more wait in a queue."""
+    max_context: Annotated[int, Field(ge=16, le=1048576)] | None = None
+    """Prompt and answer together, in tokens; left out: the model's own limit, at most 4096."""
+    allow_ungated: bool = False
+    """Deploy a model that did not pass its evaluation gate."""
+
+
+class Serving(LenientDocument):
+    """A model that live pods mount; the delete guard reads this list."""
+
+    model: Annotated[str, Field(max_length=40)]
+    uid: Annotated[str, Field(max_length=64)]
+
+
+class Revision(LenientDocument):
+    """What the current rollout is pinned to, so that a chart upgrade replaces no pod."""
+
+    model: Annotated[str, Field(max_length=40)]
+    model_uid: Annotated[str, Field(max_length=64)]
+    image: Annotated[str, Field(max_length=512)]
+    spec_generation: int
+
+
+class ModelDeploymentStatus(LenientDocument):
+    """Written by the operator."""
+
+    observed_generation: int | None = None
+    conditions: Conditions = []
+    url: Annotated[str, Field(max_length=512)] | None = None
+    """Inside the cluster; the OpenAI base URL is <url>/v1."""
+    replicas: int = 0
+    ready_text: Annotated[str, Field(max_length=32)] | None = None
+    """"1/1"."""
+    selector: Annotated[str, Field(max_length=512)] | None = None
+    """For the scale sub-resource."""
+    serving: Annotated[list[Serving], Field(max_length=16)] = []
+    revision: Revision | None = None
+    error: ErrorStatus | None = None
+    message: ShortText | None = None

@@ -1,0 +1,139 @@
+"""Contract 4: the result of a stage.
+
+`<workspace>/results/<stage>.json` is the truth. The container's termination message holds the same document cut to
+3 KB (the kubelet keeps the last 4096 bytes). A stage that finds its own finished result prints it again and exits 0.
+"""
+
+from typing import Literal
+
+
+from finetune_api import CONTRACT_VERSION
+from finetune_api.document import LenientDocument
+from finetune_api.model_directory import Artifact, EvaluationReport
+
+Stage = Literal["prepare", "train", "publish", "inspect"]
+TERMINATION_MESSAGE_LIMIT = 3072
+TERMINATION_LOG = "/dev/termination-log"
+
+
+class StageError(LenientDocument):
+    """Why a stage failed, in words for the person who wrote the spec or the data."""
+
+    code: str
+    """CamelCase, stable: InvalidDataset, BaseModelNotFound, StorageFull, ..."""
+    message: str
+    """Names the object, the field or line, the value, and what to do next. Never a traceback."""
+    param: str | None = None
+    """The spec field to change, as a path: dataset.train.source."""
+    details: list[str] = []
+    """First findings, one line each: "line 17: messages[2].role is 'assitant', expected ..."."""
+
+
+class ResolvedParameter(LenientDocument):
+    """A hyper-parameter that prepare decided, and why."""
+
+    value: float | int | str | bool
+    reason: str
+
+
+class DatasetSummary(LenientDocument):
+    """Counts of rows and tokens after validation and splitting."""
+
+    train_examples: int
+    validation_examples: int
+    train_tokens: int
+    supervised_tokens: int
+    """Tokens in the training rows that the loss is computed on."""
+    truncated_examples: int = 0
+    duplicates: int = 0
+    """Exact duplicates that were dropped."""
+    digest: str
+    """sha256 of the canonical rows of both sides."""
+
+
+class Estimate(LenientDocument):
+    """What the following stages will need, in bytes."""
+
+    model_bytes: int
+    workspace_bytes: int
+
+
+class PrepareSummary(LenientDocument):
+    """What prepare found and decided."""
+
+    dataset: DatasetSummary
+    hyperparameters: dict[str, ResolvedParameter]
+    total_steps: int
+    estimate: Estimate
+    base_digest: str
+    """sha256 over the base model's files."""
+    base_parameters: int
+
+
+class TrainSummary(LenientDocument):
+    """What training came to."""
+
+    steps: int
+    loss: float
+    """Training loss of the last step, nats per supervised token."""
+    tokens: int
+    seconds: float
+    """Wall time of the last attempt."""
+
+
+class PublishSummary(LenientDocument):
+    """What was measured and written."""
+
+    evaluation: EvaluationReport
+    size_bytes: int
+    manifest_sha256: str
+
+
+class InspectSummary(LenientDocument):
+    """What a model directory says about itself, after its checksums were verified."""
+
+    task: str
+    type: str
+    base: str
+    artifacts: list[Artifact]
+    """Without their file lists."""
+    size_bytes: int
+    evaluation: EvaluationReport | None = None
+    job: str = ""
+    spec_digest: str = ""
+    dataset_digest: str = ""
+    manifest_sha256: str = ""
+
+
+class StageResult(LenientDocument):
+    """One finished stage. Exactly one of `error` and the stage's own summary is set."""
+
+    contract_version: int = CONTRACT_VERSION
+    stage: Stage
+    spec_digest: str = ""
+    attempt: int = 1
+    exit_code: int = 0
+    error: StageError | None = None
+    prepare: PrepareSummary | None = None
+    train: TrainSummary | None = None
+    publish: PublishSummary | None = None
+    inspect: InspectSummary | None = None
+
+    def termination_message(self) -> str:
+        """The result as JSON of at most TERMINATION_MESSAGE_LIMIT bytes: details go first, then the message's end."""
+        text = self.to_json()
+        error = self.error
+        while len(text.encode()) > TERMINATION_MESSAGE_LIMIT and error is not None:
+            if error.details:
+                error = error.model_copy(update={"details": error.details[:-1]})
+            else:
+                error = error.model_copy(update={"message": error.message[: len(error.message) * 3 // 4] + "..."})
+            text = self.model_copy(update={"error": error}).to_json()
+        return text
+
+
+def result_path(workspace: str, stage: Stage) -> str:
+    """Where a stage leaves its result."""
+    return f"{workspace}/results/{stage}.json"
+
+

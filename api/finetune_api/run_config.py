@@ -1,0 +1,108 @@
+"""Contract 2: the run config, a JSON file in a ConfigMap that every stage pod of a job mounts.
+
+It is what a FineTuneJob's spec means inside a pod: claims and config maps have become file paths, Secrets have become
+prefixes of environment variables, defaults are filled in. The same file works on a laptop:
+`python -m finetune_trainer prepare --run run.json`.
+"""
+
+from pydantic import Field
+
+from finetune_api import CONTRACT_VERSION
+from finetune_api.document import Document
+from finetune_api.resources.finetune_job import (
+    Checkpoints,
+    Evaluation,
+    Export,
+    Hyperparameters,
+    Method,
+    Split,
+    Task,
+)
+
+RUN_CONFIG_FILE = "run.json"
+
+
+class JobIdentity(Document):
+    """Which FineTuneJob this run belongs to; written into results and lineage."""
+
+    name: str
+    namespace: str = "default"
+    uid: str = ""
+    spec_digest: str = ""
+    """sha256 of the parts of the spec that determine the model (`finetune_api.resources.finetune_job.spec_digest`)."""
+
+
+class RunSource(Document):
+    """Where bytes come from, as the stage program sees it."""
+
+    uri: str
+    """A path, file:///path, or s3://bucket/key."""
+    shown_as: str = ""
+    """The source as the user wrote it ("pvc://data/train.jsonl"), for messages; empty: the uri itself."""
+    env_prefix: str = ""
+    """Credentials are in environment variables with this prefix: <prefix>AWS_ACCESS_KEY_ID, ..."""
+
+    @property
+    def name(self) -> str:
+        """How to call this source in a message."""
+        return self.shown_as or self.uri
+
+
+class RunDataset(Document):
+    """The training rows and the held-out rows: `validation` or `split`, exactly one."""
+
+    train: RunSource
+    validation: RunSource | None = None
+    split: Split | None = None
+
+
+class RunBase(Document):
+    """The model to start from: a Hugging Face folder (config.json, tokenizer.json, *.safetensors)."""
+
+    source: RunSource
+    fine_tuned_model: str | None = None
+    """Name of the FineTunedModel that `source` is the directory of; then the weights lie in `source/model`."""
+
+
+class RunPaths(Document):
+    """Folders inside the pod; both are created when absent."""
+
+    workspace: str = "/workspace"
+    model: str = "/model"
+
+
+class RunWorld(Document):
+    """How many processes train together. On a CPU a node runs one process."""
+
+    nodes: int = Field(default=1, ge=1)
+    processes_per_node: int = Field(default=1, ge=1)
+
+
+class RunLimits(Document):
+    """Seconds."""
+
+    start_deadline: float = 900
+    """A train process that has not met all its peers by then gives up with PEER_LOST."""
+    stall_timeout: float = 1800
+    """No progress on any rank for this long ends the attempt with STALLED."""
+
+
+class RunConfig(Document):
+    """Everything that a stage needs to know, besides its attempt number and node rank (program arguments)."""
+
+    contract_version: int = Field(default=CONTRACT_VERSION, ge=CONTRACT_VERSION, le=CONTRACT_VERSION)
+    job: JobIdentity
+    task: Task = "chat"
+    base: RunBase
+    dataset: RunDataset
+    method: Method = Method()
+    hyperparameters: Hyperparameters = Hyperparameters()
+    checkpoints: Checkpoints = Checkpoints()
+    evaluation: Evaluation = Evaluation()
+    export: Export = Export()
+    output_model: str
+    paths: RunPaths = RunPaths()
+    world: RunWorld = RunWorld()
+    limits: RunLimits = RunLimits()
+    image: str = ""
+    """The trainer image that the job is pinned to, for the lineage."""

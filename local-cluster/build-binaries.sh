@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# Builds Kubernetes, etcd, CoreDNS, KWOK and this folder's own two daemons from Go modules into the cache.
+# Each binary is built once per version and appears under its name only when complete, so this may be
+# interrupted at any point and run again.
+#
+#   build-binaries.sh             everything
+#   build-binaries.sh NAME...     only these, for example: etcd kube-apiserver
+#   build-binaries.sh --check-go  exit 0 if there is a Go that is new enough
+set -euo pipefail
+# shellcheck source=lib/places.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib/places.sh"
+
+# The control plane comes first: the tests that need nothing else can start while the rest is built.
+ALL=(etcd kube-apiserver kube-controller-manager kube-scheduler kwok kubelet kube-proxy gpu-fake provisioner coredns)
+
+# A Go that is too old would try to fetch another; the version here is found or refused instead.
+export GOTOOLCHAIN=local CGO_ENABLED=0 GOFLAGS="-trimpath -buildvcs=false"
+
+find_go() {
+  local candidate
+  for candidate in go /usr/local/go/bin/go /usr/local/bin/go "$CACHE/go/bin/go"; do
+    if command -v "$candidate" >/dev/null && is_new_enough "$candidate"; then
+      command -v "$candidate"
+      return
+    fi
+  done
+  return 1
+}
+
+is_new_enough() {
+  local have
+  have=$("$1" env GOVERSION) || return 1
+  [ "$(printf '%s\n' "$GO_MINIMUM" "${have#go}" | sort -V | head -1)" = "$GO_MINIMUM" ]
+}
+
+kubernetes_ldflags() {
+  local package=k8s.io/component-base/version
+  printf -- '-s -w -X %s.gitVersion=v%s -X %s.gitMajor=%s -X %s.gitMinor=%s' \
+    $package "$KUBERNETES_VERSION" $package "${KUBERNETES_VERSION%%.*}" $package "$(cut -d. -f2 <<<"$KUBERNETES_VERSION")"
+}
+
+# compile NAME OUTPUT: leaves the binary of that name at OUTPUT.
+compile() {
+  local name=$1 output=$2
+  case $name in
+    etcd | coredns) "$GO" -C "$HERE/go/$name" build -ldflags "-s -w" -o "$output" . ;;
+    gpu-fake | provisioner) "$GO" -C "$HERE/go/kubernetes" build -ldflags "-s -w" -o "$output" "./cmd/$name" ;;
+    kwok) compile_kwok "$output" ;;
+    kube*) "$GO" -C "$HERE/go/kubernetes" build -ldflags "$(kubernetes_ldflags)" -o "$output" "k8s.io/kubernetes/cmd/$name" ;;
+    *) die "unknown binary '$name'; known: ${ALL[*]}" ;;
+  esac
+}
+
+# KWOK's own module has no replaces, so `go install` builds it as released. Its stages (what simulated
+# nodes and pods do) come from the same module.
+compile_kwok() {
+  local folder
+  folder=$(dirname "$1")/kwok.d
+  rm -rf "$folder"
+  mkdir -p "$folder"
+  GOBIN=$folder "$GO" install -ldflags "-s -w" "sigs.k8s.io/kwok/cmd/kwok@v$KWOK_VERSION"
+  rm -rf "$BIN/kwok-stages"
+  cp -r --no-preserve=mode "$("$GO" env GOMODCACHE)/sigs.k8s.io/kwok@v$KWOK_VERSION/kustomize/stage" "$BIN/kwok-stages"
+  mv "$folder/kwok" "$1"
+  rmdir "$folder"
+}
+
+# The two daemons of our own have no version: they are built again when their source is newer.
+is_built() {
+  local binary=$BIN/$1 source=$HERE/go/kubernetes/cmd/$1
+  [ -x "$binary" ] || return 1
+  [ ! -d "$source" ] || [ -z "$(find "$source" -newer "$binary" -type f -print -quit)" ]
+}
+
+build() {
+  local name=$1 began=$SECONDS work=$BIN/.building-$1 log=$BIN/.building-$1.log
+  is_built "$name" && return
+  compile "$name" "$work" >"$log" 2>&1 &
+  local compiler=$!
+  while kill -0 $compiler 2>/dev/null; do
+    [ -t 2 ] && printf '\rbuilding %-24s %4d s' "$name" $((SECONDS - began)) >&2
+    sleep 0.5
+  done
+  if ! wait $compiler; then
+    cat "$log" >&2
+    die "building $name failed"
+  fi
+  mv "$work" "$BIN/$name"
+  rm -f "$log"
+  printf '\rbuilt    %-24s %4d s\n' "$name" $((SECONDS - began)) >&2
+}
+
+main() {
+  local wanted=("$@") name missing=0
+  [ $# -gt 0 ] || wanted=("${ALL[@]}")
+  mkdir -p "$BIN"
+  # One build at a time: a second caller waits here and then finds everything done.
+  exec 9>"$BIN/.lock"
+  flock 9
+  for name in "${wanted[@]}"; do is_built "$name" || missing=1; done
+  [ $missing = 1 ] || return 0
+  GO=$(find_go) || die "no Go $GO_MINIMUM or newer: run local-cluster/install-packages.sh --go"
+  for name in "${wanted[@]}"; do build "$name"; done
+}
+
+if [ "${1:-}" = --check-go ]; then
+  find_go >/dev/null
+else
+  main "$@"
+fi
