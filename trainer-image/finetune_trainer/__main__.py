@@ -1,0 +1,53 @@
+"""Command line: python -m finetune_trainer prepare|train|publish --run run.json, and inspect --model-dir DIR."""
+
+import argparse
+import sys
+
+from finetune_trainer.failure import StageFailure
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one stage and returns its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m finetune_trainer", description=__doc__)
+    stages = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
+    for name in ("prepare", "train", "publish"):
+        stage = stages.add_parser(name)
+        stage.add_argument("--run", required=True, metavar="FILE", help="the run config")
+        stage.add_argument("--attempt", type=int, default=1, help="number of this attempt (default 1)")
+        if name == "train":
+            stage.add_argument("--node-rank", type=int, default=0, help="index of this pod among the job's nodes")
+            stage.add_argument("--master", default="127.0.0.1:29400", metavar="HOST:PORT", help="where rank 0 listens")
+    inspect = stages.add_parser("inspect")
+    inspect.add_argument("--model-dir", required=True, metavar="DIR", help="the model directory to verify")
+    arguments = parser.parse_args(argv)
+    try:
+        return run(arguments)
+    except StageFailure as failure:
+        print(f"{arguments.stage}: {failure}", file=sys.stderr)
+        return failure.exit_code
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Imports only what the stage needs: prepare and inspect start without torch."""
+    if arguments.stage == "inspect":
+        from finetune_trainer.inspect.main import inspect_model
+
+        return inspect_model(arguments.model_dir)
+    from finetune_trainer.stage import load_run_config, run_stage
+
+    config = load_run_config(arguments.run)
+    if arguments.stage == "prepare":
+        from finetune_trainer.prepare.main import prepare
+
+        return run_stage("prepare", config, arguments.attempt, lambda: prepare(config, arguments.attempt))
+    if arguments.stage == "train":
+        from finetune_trainer.train.main import train
+
+        return train(config, arguments.attempt, arguments.node_rank, arguments.master)
+    from finetune_trainer.publish.main import publish
+
+    return run_stage("publish", config, arguments.attempt, lambda: publish(config, arguments.attempt))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

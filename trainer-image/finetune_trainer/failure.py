@@ -1,0 +1,50 @@
+"""The one exception that a stage raises on purpose: it carries the words for the user and the exit code."""
+
+import errno
+
+from finetune_api.exit_codes import ExitCode
+from finetune_api.result import StageError
+
+
+class StageFailure(Exception):
+    """A failure that we can explain.
+
+    `code` is stable CamelCase; `message` names the object, the field or line, the value and what to do next;
+    `param` is the spec field to change; `details` are further findings, a line each.
+    """
+
+    def __init__(
+        self, exit_code: ExitCode, code: str, message: str, *, param: str | None = None, details: list[str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+        self.error = StageError(code=code, message=message, param=param, details=details or [])
+
+
+def invalid(code: str, message: str, *, param: str | None = None, details: list[str] | None = None) -> StageFailure:
+    """Wrong input: a new attempt cannot help."""
+    return StageFailure(ExitCode.INVALID_INPUT, code, message, param=param, details=details)
+
+
+def explain(exc: BaseException) -> StageFailure:
+    """The failure that `exc` is; an error that nobody foresaw becomes InternalError in one line."""
+    if isinstance(exc, StageFailure):
+        return exc
+    if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = f" ({exc.filename})" if exc.filename else ""
+        return StageFailure(
+            ExitCode.STORAGE_FULL,
+            "StorageFull",
+            f"the volume is full{where}: start a new job with a larger workspace.storage.size (or output.storage.size)",
+            param="workspace.storage.size",
+        )
+    if isinstance(exc, MemoryError):
+        return StageFailure(
+            ExitCode.DOES_NOT_FIT,
+            "OutOfMemory",
+            "the process ran out of memory: raise the stage's resources.limits.memory, or lower hyperparameters.batchSize "
+            "or hyperparameters.maxSequenceLength",
+        )
+    return StageFailure(
+        ExitCode.INTERNAL_ERROR, "InternalError", f"{type(exc).__name__}: {exc}; the pod's log has the details"
+    )

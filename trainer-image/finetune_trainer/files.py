@@ -1,0 +1,60 @@
+"""Files that are complete or absent: written beside, synced, renamed."""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+COMPLETE = ".complete"
+"""Marks a finished directory; written after everything else in it is on disk."""
+
+
+def write_atomic(path: Path, data: bytes | str) -> None:
+    """Replaces `path` by `data` at once: a reader sees the old file or the new one, also after a power cut."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with open(temporary, "wb") as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Makes renames and new names in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems cannot sync a directory
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def mark_complete(directory: Path) -> None:
+    """Syncs the files of `directory` and then marks it complete."""
+    for path in walk(directory):
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+    sync_directory(directory)
+    write_atomic(directory / COMPLETE, b"")
+
+
+def is_complete(directory: Path) -> bool:
+    """True for a directory that was finished."""
+    return (directory / COMPLETE).exists()
+
+
+def walk(directory: Path) -> Iterator[Path]:
+    """Every regular file below `directory`, sorted by its path."""
+    return iter(sorted(path for path in directory.rglob("*") if path.is_file()))
+
+
+def sha256_of(path: Path) -> str:
+    """Hex sha256 of a file, read in blocks of 1 MiB."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

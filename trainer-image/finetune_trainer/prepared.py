@@ -1,0 +1,43 @@
+"""prepared.json: what prepare decided, for train and publish. Every hyper-parameter has a value here."""
+
+from typing import Literal
+
+from finetune_api import CONTRACT_VERSION
+from finetune_api.document import Document
+from finetune_api.result import PrepareSummary
+
+
+class ResolvedHyperparameters(Document):
+    """As finetune_api's Hyperparameters, but nothing is left open."""
+
+    total_steps: int
+    """Optimizer steps of the whole run."""
+    steps_per_epoch: int
+    batch_size: int
+    """Examples per optimizer step over all processes."""
+    learning_rate: float
+    scheduler: Literal["linear", "cosine", "constant"]
+    warmup_steps: int
+    weight_decay: float
+    max_grad_norm: float
+    max_sequence_length: int
+    precision: Literal["bf16", "fp32"]
+    seed: int
+    checkpoint_every: int
+    """Steps between checkpoints."""
+    micro_batch_tokens: int
+    """Token budget of one forward pass: a step's examples are cut into micro-batches of at most so many tokens (one
+    longer example is a micro-batch by itself)."""
+
+
+class Prepared(Document):
+    """The content of prepared.json."""
+
+    contract_version: int = CONTRACT_VERSION
+    spec_digest: str
+    base_path: str
+    """Folder of the base model: the workspace's base/, or the mounted volume it was given on."""
+    hyperparameters: ResolvedHyperparameters
+    eos_token_ids: list[int]
+    """Tokens that end an answer (generation_config.json, tokenizer_config.json)."""
+    summary: PrepareSummary

@@ -1,0 +1,24 @@
+"""Prints the progress line, at most once in an interval, and guesses the time that is left."""
+
+import sys
+import time
+
+from finetune_api.progress import Progress
+
+
+class ProgressPrinter:
+    """Rank 0's voice. `show` may be called as often as one likes."""
+
+    def __init__(self, stage: str, interval: float = 2.0) -> None:
+        self.stage = stage
+        self.interval = interval
+        self._last = float("-inf")
+
+    def show(self, activity: str, *, force: bool = False, **fields: float | int | None) -> None:
+        """Prints the line when `interval` seconds have passed since the last, or when forced."""
+        now = time.monotonic()
+        if force or now - self._last >= self.interval:
+            self._last = now
+            line = Progress.model_validate({"stage": self.stage, "activity": activity, **fields}).line()
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()

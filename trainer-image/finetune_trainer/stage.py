@@ -1,0 +1,86 @@
+"""The frame around every stage: repeat a finished result, run the body, turn any error into a result, exit with its code."""
+
+import os
+import shutil
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from finetune_api.exit_codes import ExitCode
+from finetune_api.result import TERMINATION_LOG, Stage, StageResult
+from finetune_api.run_config import RunConfig
+from finetune_trainer.failure import explain, invalid
+from finetune_trainer.files import write_atomic
+from finetune_trainer.workspace import Workspace
+
+
+def load_run_config(path: str) -> RunConfig:
+    """Reads run.json; raises StageFailure naming the field that is wrong."""
+    try:
+        return RunConfig.from_json(Path(path).read_bytes())
+    except OSError as exc:
+        raise invalid("RunConfigNotFound", f"cannot read the run config {path}: {exc.strerror}") from exc
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        raise invalid("InvalidRunConfig", f"{path}: {field}: {first['msg']} (got {first['input']!r})", param=field) from exc
+
+
+def run_stage(stage: Stage, config: RunConfig, attempt: int, body: Callable[[], StageResult]) -> int:
+    """Runs `body` unless this stage has already succeeded for the same spec; returns the exit code.
+
+    The result is written to the workspace first and to the termination log second. Failures are written, too, but a
+    later attempt runs again.
+    """
+    path = Workspace(config.paths.workspace).result(stage)
+    done = finished_result(path, config)
+    if done is not None:
+        print(f"{stage} has already succeeded; repeating its result", flush=True)
+        return report(done)
+    try:
+        result = body()
+    except BaseException as exc:
+        result = failed_result(stage, config, attempt, exc)
+    try:
+        write_atomic(path, result.to_json(indent=2))
+    except OSError as exc:  # a full or missing workspace must not hide the stage's own failure
+        if result.exit_code == ExitCode.OK:
+            result = failed_result(stage, config, attempt, exc)
+    return report(result)
+
+
+def finished_result(path: Path, config: RunConfig) -> StageResult | None:
+    """The success that an earlier attempt of the same job left, or None."""
+    try:
+        result = StageResult.from_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+    same = result.spec_digest == config.job.spec_digest
+    return result if same and result.exit_code == ExitCode.OK and result.error is None else None
+
+
+def failed_result(stage: Stage, config: RunConfig, attempt: int, exc: BaseException) -> StageResult:
+    """The result that `exc` comes to; the traceback of an unforeseen error goes to the log, not to the user."""
+    failure = explain(exc)
+    if failure.exit_code == ExitCode.INTERNAL_ERROR:
+        traceback.print_exception(exc)
+    return StageResult(
+        stage=stage, spec_digest=config.job.spec_digest, attempt=attempt, exit_code=failure.exit_code, error=failure.error
+    )
+
+
+def report(result: StageResult) -> int:
+    """Tells the world: the termination message for the operator, words on standard error for people."""
+    if os.access(TERMINATION_LOG, os.W_OK):
+        Path(TERMINATION_LOG).write_text(result.termination_message())
+    if result.error is not None:
+        print(f"{result.stage} failed: {result.error.message}", *result.error.details, sep="\n  ", file=sys.stderr, flush=True)
+    return result.exit_code
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes that may still be written below `path`."""
+    return shutil.disk_usage(path).free

@@ -1,0 +1,39 @@
+"""The layout of the workspace folder: what each stage finds there and leaves there.
+
+    prepared.json                      prepare's decisions (`prepared.Prepared`)
+    base/                              the base model, when it had to be downloaded
+    data/train.arrow                   Arrow IPC file: input_ids list<int32>, loss_mask list<bool>, one row an example
+    data/validation.arrow              the same, held out
+    data/prompts.arrow                 Arrow IPC file: input_ids list<int32>: held-out prompts that end where the assistant begins
+    checkpoints/attempt-N/checkpoint-S/  complete when it holds `.complete`; a resume reads all attempts
+    metrics.csv                        step,epoch,loss,learning_rate,grad_norm,tokens,tokens_per_second; a line a logged step
+    trained/                           the final weights: adapter/ (LoRA) or model/ (full); `.complete`
+    results/STAGE.json                 the stages' results
+"""
+
+from pathlib import Path
+
+from finetune_api.result import Stage, result_path
+
+
+class Workspace:
+    """Paths below one root folder."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        self.prepared = self.root / "prepared.json"
+        self.base = self.root / "base"
+        self.train_rows = self.root / "data" / "train.arrow"
+        self.validation_rows = self.root / "data" / "validation.arrow"
+        self.prompts = self.root / "data" / "prompts.arrow"
+        self.checkpoints = self.root / "checkpoints"
+        self.metrics = self.root / "metrics.csv"
+        self.trained = self.root / "trained"
+
+    def result(self, stage: Stage) -> Path:
+        """Where a stage leaves its result."""
+        return Path(result_path(str(self.root), stage))
+
+    def attempt_checkpoints(self, attempt: int) -> Path:
+        """Where one attempt of the train stage writes its checkpoints."""
+        return self.checkpoints / f"attempt-{attempt}"
