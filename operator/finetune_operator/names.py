@@ -1,0 +1,50 @@
+"""Names and labels of the children: one place, so that builders, caches and plans agree."""
+
+from finetune_api.resources.finetune_job import StageName
+
+FIELD_MANAGER = "finetune-operator"
+MANAGED_BY = {"app.kubernetes.io/managed-by": "finetune-operator"}
+MANAGED_BY_SELECTOR = "app.kubernetes.io/managed-by=finetune-operator"
+
+JOB_LABEL = "finetune.dev/job"
+"""On every child of a FineTuneJob; its value is the FineTuneJob's name."""
+MODEL_LABEL = "finetune.dev/model"
+"""On inspect Jobs, on model claims (the guard protects them), and on server pods: the FineTunedModel's name."""
+MODEL_UID_LABEL = "finetune.dev/model-uid"
+"""On server pods: which model they mount."""
+DEPLOYMENT_LABEL = "finetune.dev/deployment"
+"""On every child of a ModelDeployment."""
+STAGE_LABEL = "finetune.dev/stage"
+ATTEMPT_LABEL = "finetune.dev/attempt"
+FORCE_DELETE_ANNOTATION = "finetune.dev/force-delete"
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+
+
+def stage_job(job: str, stage: StageName, number: int) -> str:
+    """Name of the batch Job of one attempt, and of the headless Service of a train attempt's pods."""
+    return f"{job}-{stage}-{number}"
+
+
+def workspace_claim(job: str) -> str:
+    """Name of the workspace's claim."""
+    return f"{job}-workspace"
+
+
+def run_config_map(job: str) -> str:
+    """Name of the config map that holds run.json."""
+    return f"{job}-run"
+
+
+def train_service(job: str) -> str:
+    """Name of the headless Service through which the train pods find each other."""
+    return f"{job}-train"
+
+
+def model_claim(model: str) -> str:
+    """Name of the model volume's claim."""
+    return f"{model}-model"
+
+
+def inspect_job(model: str, number: int) -> str:
+    """Name of an inspect Job."""
+    return f"{model}-inspect-{number}"

@@ -1,0 +1,87 @@
+"""What a reconcile sees: one snapshot of the object, its children and what it refers to. Gathered by `observe.py`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from finetune_api.progress import Progress
+from finetune_operator.records import (
+    BatchJob,
+    Claim,
+    FineTunedModel,
+    FineTuneJob,
+    ModelDeployment,
+    Pod,
+    WarningEvent,
+    Workload,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the administrator configured: the chart's values as the operator's environment shows them."""
+
+    trainer_image: str
+    onnx_server_image: str
+    image_pull_policy: str = "IfNotPresent"
+    image_pull_secrets: tuple[str, ...] = ()
+    workspace_size: str = "20Gi"
+    """Size of a new workspace when the spec gives none."""
+    guard_installed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedJob:
+    """Everything about one FineTuneJob."""
+
+    job: FineTuneJob
+    settings: Settings
+    jobs: Mapping[str, BatchJob] = field(default_factory=dict)
+    """The stage Jobs of this FineTuneJob by name."""
+    pods: tuple[Pod, ...] = ()
+    """Pods of the stage Jobs; label batch.kubernetes.io/job-name tells of which."""
+    applied: frozenset[str] = frozenset()
+    """Children that exist and are ours: "ConfigMap/name", "Service/name", "PersistentVolumeClaim/name"."""
+    claims: Mapping[str, Claim] = field(default_factory=dict)
+    """Our claims by name (workspace and model volume)."""
+    output_model: FineTunedModel | None = None
+    base_model: FineTunedModel | None = None
+    progress: Progress | None = None
+    """The running stage's newest progress line."""
+    log_tail: tuple[str, ...] = ()
+    """Last log lines of a failed or the running rank 0, without progress lines."""
+    warnings: tuple[WarningEvent, ...] = ()
+    """Newest Warning events about the children that do not come up."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedModel:
+    """Everything about one FineTunedModel."""
+
+    model: FineTunedModel
+    settings: Settings
+    jobs: Mapping[str, BatchJob] = field(default_factory=dict)
+    """Its inspect Jobs by name."""
+    pods: tuple[Pod, ...] = ()
+    deployments: tuple[ModelDeployment, ...] = ()
+    """Of the same namespace, that name it in spec or status.serving."""
+    tuning: tuple[FineTuneJob, ...] = ()
+    """Unfinished FineTuneJobs whose base it is."""
+    derived: tuple[FineTunedModel, ...] = ()
+    """Models whose spec.base names it."""
+    warnings: tuple[WarningEvent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedDeployment:
+    """Everything about one ModelDeployment."""
+
+    deployment: ModelDeployment
+    settings: Settings
+    model: FineTunedModel | None = None
+    model_claim: Claim | None = None
+    workload: Workload | None = None
+    service_exists: bool = False
+    pods: tuple[Pod, ...] = ()
+    foreign: str = ""
+    """Name of a Deployment or Service in our way that is not ours: "Service/support-bot", else empty."""
+    warnings: tuple[WarningEvent, ...] = ()

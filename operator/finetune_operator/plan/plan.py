@@ -1,0 +1,51 @@
+"""What a reconcile decides to do. `execute.py` carries it out: status first, then apply, create, delete."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRef:
+    """An object to delete. `uid` is a precondition: another object of that name is left alone."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventNote:
+    """An Event on the reconciled object, written on a transition only."""
+
+    type: str
+    """Normal or Warning."""
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The decision. Empty: nothing to do until something changes.
+
+    status   the whole new status, or None when it is as it should be
+    apply    objects for server-side apply (claims, config maps, services, Deployments)
+    create   objects to POST once (Jobs, FineTunedModels); AlreadyExists is adopted when we own it by uid
+    delete   children to delete, in the background, gracefully
+    requeue_after  seconds after which time alone may change the decision
+    """
+
+    status: BaseModel | None = None
+    apply: tuple[dict[str, Any], ...] = ()
+    create: tuple[dict[str, Any], ...] = ()
+    delete: tuple[ObjectRef, ...] = ()
+    events: tuple[EventNote, ...] = ()
+    requeue_after: float | None = None
+
+    @property
+    def acts(self) -> bool:
+        """True when carrying it out changes something."""
+        return bool(self.status is not None or self.apply or self.create or self.delete)

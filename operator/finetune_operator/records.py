@@ -1,0 +1,138 @@
+"""Slim, frozen copies of API objects: exactly what `plan` reads and nothing else.
+
+They know no client and no cache. Times are seconds since the epoch. A record of one of our kinds holds the parsed spec, or
+`spec_error` when it does not parse (a CRD older or newer than this operator).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from finetune_api.resources.finetune_job import FineTuneJobSpec, FineTuneJobStatus
+from finetune_api.resources.finetuned_model import FineTunedModelSpec, FineTunedModelStatus
+from finetune_api.resources.model_deployment import ModelDeploymentSpec, ModelDeploymentStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """What every object has."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: int
+    generation: int = 0
+    created: float = 0.0
+    deleting: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    """Only our own (finetune.dev/...)."""
+    owners: frozenset[str] = frozenset()
+    """uids of the owner references."""
+
+
+@dataclass(frozen=True, slots=True)
+class FineTuneJob:
+    meta: Meta
+    spec: FineTuneJobSpec | None
+    status: FineTuneJobStatus
+    spec_error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FineTunedModel:
+    meta: Meta
+    spec: FineTunedModelSpec | None
+    status: FineTunedModelStatus
+    spec_error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDeployment:
+    meta: Meta
+    spec: ModelDeploymentSpec | None
+    status: ModelDeploymentStatus
+    spec_error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchJob:
+    """A batch/v1 Job of ours."""
+
+    meta: Meta
+    active: int = 0
+    ready: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    suspended: bool = False
+    complete: bool = False
+    failure_reason: str = ""
+    """Reason of the condition Failed=True or FailureTarget=True, empty while not failed: PodFailurePolicy, BackoffLimitExceeded, ..."""
+    failure_message: str = ""
+    terminated: bool = False
+    """True when condition Complete or Failed is True: all pods have ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod of a stage or of a server, with the state of its one container."""
+
+    meta: Meta
+    phase: str = "Pending"
+    node: str = ""
+    ready: bool = False
+    scheduled: bool = False
+    scheduling_message: str = ""
+    """Why no node takes it (condition PodScheduled=False)."""
+    disruption: str = ""
+    """Reason of condition DisruptionTarget=True: PreemptionByScheduler, EvictionByEvictionAPI, DeletionByTaintManager, ..."""
+    waiting_reason: str = ""
+    """CrashLoopBackOff, ErrImagePull, CreateContainerConfigError, ContainerCreating, ..."""
+    waiting_message: str = ""
+    started: float | None = None
+    restarts: int = 0
+    exit_code: int | None = None
+    """Of the container, once it has terminated (also of its last run, when it is waiting to be restarted)."""
+    exit_reason: str = ""
+    """OOMKilled, Error, Completed."""
+    exit_message: str = ""
+    """The termination message: a StageResult as JSON, or the log's tail."""
+    failure: str = ""
+    """status.reason: Evicted, NodeLost, ..."""
+    failure_message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A PersistentVolumeClaim."""
+
+    meta: Meta
+    phase: str = "Pending"
+    access_modes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """An apps/v1 Deployment of ours."""
+
+    meta: Meta
+    observed_generation: int = 0
+    replicas: int = 0
+    updated: int = 0
+    ready: int = 0
+    available: int = 0
+    spec_replicas: int = 0
+    progressing_reason: str = ""
+    progressing_message: str = ""
+    failure_message: str = ""
+    """Message of condition ReplicaFailure=True (quota, admission)."""
+
+
+@dataclass(frozen=True, slots=True)
+class WarningEvent:
+    """A Warning event about a child: FailedMount, FailedCreate, FailedScheduling, ProvisioningFailed, ..."""
+
+    kind: str
+    name: str
+    reason: str
+    message: str
+    last_seen: float
