@@ -7,7 +7,6 @@
 #   build-binaries.sh NAME...     only these, for example: etcd kube-apiserver
 #   build-binaries.sh --check-go  exit 0 if there is a Go that is new enough
 set -euo pipefail
-# shellcheck source=lib/places.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib/places.sh"
 
 # The control plane comes first: the tests that need nothing else can start while the rest is built.
@@ -72,6 +71,11 @@ is_built() {
   [ ! -d "$source" ] || [ -z "$(find "$source" -newer "$binary" -type f -print -quit)" ]
 }
 
+all_built() {
+  local name
+  for name; do is_built "$name" || return 1; done
+}
+
 build() {
   local name=$1 began=$SECONDS work=$BIN/.building-$1 log=$BIN/.building-$1.log
   is_built "$name" && return
@@ -91,14 +95,14 @@ build() {
 }
 
 main() {
-  local wanted=("$@") name missing=0
+  local wanted=("$@") name
   [ $# -gt 0 ] || wanted=("${ALL[@]}")
+  ! all_built "${wanted[@]}" || return 0
   mkdir -p "$BIN"
   # One build at a time: a second caller waits here and then finds everything done.
   exec 9>"$BIN/.lock"
   flock 9
-  for name in "${wanted[@]}"; do is_built "$name" || missing=1; done
-  [ $missing = 1 ] || return 0
+  ! all_built "${wanted[@]}" || return 0
   GO=$(find_go) || die "no Go $GO_MINIMUM or newer: run local-cluster/install-packages.sh --go"
   for name in "${wanted[@]}"; do build "$name"; done
 }

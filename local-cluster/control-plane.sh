@@ -10,12 +10,14 @@
 #   control-plane.sh start NAME [--dir D]   start again what was killed, and wait until it answers
 #   control-plane.sh restart NAME [--dir D] both
 set -euo pipefail
-HOME_OF_SCRIPT=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-for part in places daemon pki control_plane kwok; do
-  # shellcheck source=/dev/null
-  source "$HOME_OF_SCRIPT/lib/$part.sh"
-done
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$HERE/lib/places.sh"
+source "$HERE/lib/daemon.sh"
+source "$HERE/lib/pki.sh"
+source "$HERE/lib/control_plane.sh"
+source "$HERE/lib/kwok.sh"
 
+# What the parts above read.
 CONTEXT=finetune-control-plane
 API_ADDRESS=127.0.0.1
 SERVICE_RANGE=10.96.0.0/16
@@ -68,8 +70,8 @@ free_port_base() {
 
 up() {
   need curl openssl kubectl
-  "$HOME_OF_SCRIPT/build-binaries.sh" etcd kube-apiserver kube-controller-manager
-  [ "$KWOK_NODES" = 0 ] || "$HOME_OF_SCRIPT/build-binaries.sh" kube-scheduler kwok
+  "$HERE/build-binaries.sh" etcd kube-apiserver kube-controller-manager
+  [ "$KWOK_NODES" = 0 ] || "$HERE/build-binaries.sh" kube-scheduler kwok
   choose_ports
   control_plane_certificates
   start_etcd
@@ -79,6 +81,7 @@ up() {
   wait_for_daemon apiserver 60 apiserver_answers
   start_controller_manager --concurrent-gc-syncs 10
   [ "$KWOK_NODES" = 0 ] || up_kwok
+  wait_for_daemon controller-manager 30 controller_manager_answers
   wait_for "the default service account" 30 kube get serviceaccount default
   kubeconfig_path
 }
@@ -94,7 +97,7 @@ up_kwok() {
 down() {
   local name
   for name in kwok scheduler controller-manager apiserver etcd; do end $name KILL; done
-  rm -rf "${DIR:?}/etcd" "$DIR/run" "$DIR/log" "$DIR/pki" "$DIR/etc"
+  rm -rf "${DIR:?}"/{etcd,run,log,pki,etc}
   rmdir "$DIR" 2>/dev/null || true
 }
 

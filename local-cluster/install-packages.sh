@@ -5,7 +5,6 @@
 #   install-packages.sh           everything for cluster.sh and images.sh (needs root)
 #   install-packages.sh --go      only a Go, if the one here is too old (needs no root)
 set -euo pipefail
-# shellcheck source=lib/places.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib/places.sh"
 
 # COMMAND-OR-FILE:PACKAGE; a package is wanted when its command or file is absent.

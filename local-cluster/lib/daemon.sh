@@ -7,8 +7,11 @@ pid_of() { cat "$DIR/run/$1.pid" 2>/dev/null; }
 
 # A dead process may stay a zombie for a while; its command line is empty then, so this says no.
 is_running() {
-  local pid
-  pid=$(pid_of "$1") && [ -n "$pid" ] && cmp -s "/proc/$pid/cmdline" "$DIR/run/$1.command"
+  local pid have wanted
+  pid=$(pid_of "$1") && [ -n "$pid" ] || return 1
+  { mapfile -d '' -t have <"/proc/$pid/cmdline"; } 2>/dev/null || return 1
+  mapfile -d '' -t wanted <"$DIR/run/$1.command"
+  [ "${#have[@]}" -gt 0 ] && [ "${have[*]}" = "${wanted[*]}" ]
 }
 
 # launch NAME COMMAND...: starts it unless it runs. The child itself writes the pid, so that an interruption

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # Where everything lies, which versions are used, and how to speak to the person at the terminal.
 # Sourced by every script of this folder; knows nothing about clusters.
 
@@ -8,7 +8,7 @@ COREDNS_VERSION=1.14.7
 KWOK_VERSION=0.8.0
 GO_MINIMUM=1.26
 
-HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd) # local-cluster/
 CACHE=${FINETUNE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/finetune-operator}
 LC=${FINETUNE_CLUSTER_DIR:-/var/lib/finetune-local-cluster}
 BIN=$CACHE/bin/kubernetes-$KUBERNETES_VERSION,etcd-$ETCD_VERSION,coredns-$COREDNS_VERSION,kwok-$KWOK_VERSION
