@@ -9,7 +9,7 @@ from pydantic.alias_generators import to_camel
 class Document(BaseModel):
     """A contract's document. Unknown keys are refused, so that a typing error is an error and not a silent default."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     def to_json(self, *, indent: int | None = None) -> str:
         """JSON text in camelCase, without fields that are None."""
@@ -28,4 +28,4 @@ class Document(BaseModel):
 class LenientDocument(Document):
     """A document read back from a place that newer versions write too (a status, a log line): unknown keys are ignored."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True, use_attribute_docstrings=True)

@@ -6,10 +6,11 @@ from pydantic import Field, WithJsonSchema
 
 from finetune_api.document import Document, LenientDocument
 
-NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 
 Name = Annotated[str, Field(min_length=1, max_length=40, pattern=NAME_PATTERN)]
-"""Name of one of our objects: a DNS label of at most 40 characters, which leaves room for the names of its pods."""
+"""Name of one of our objects: a DNS label that starts with a letter (Services are named after it), of at most 40 characters
+(which leaves room for the names of its pods)."""
 
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
 """Name of any Kubernetes object."""
