@@ -1,35 +1,16 @@
 """Types that several kinds share: names, quantities, pods, volumes, conditions."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field, GetJsonSchemaHandler, WithJsonSchema
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from finetune_api.document import Document, LenientDocument
 
-NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
-
-Name = Annotated[str, Field(min_length=1, max_length=40, pattern=NAME_PATTERN)]
-"""Name of one of our objects: a DNS label that starts with a letter (Services are named after it), of at most 40 characters
-(which leaves room for the names of its pods)."""
-
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
 """Name of any Kubernetes object."""
-
-Quantity = Annotated[
-    str | int,
-    WithJsonSchema(
-        {
-            "x-kubernetes-int-or-string": True,
-            "anyOf": [{"type": "integer"}, {"type": "string"}],
-            "pattern": r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$",
-            "maxLength": 32,
-        }
-    ),
-]
-"""A Kubernetes quantity: "500m", "16Gi", 2."""
-
-Duration = Annotated[str, Field(max_length=16, pattern=r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$", min_length=2)]
-"""Hours, minutes and seconds, as in "1h30m" or "90s"."""
 
 LabelValue = Annotated[str, Field(max_length=63)]
 ShortText = Annotated[str, Field(max_length=1024)]
@@ -43,6 +24,58 @@ def rule(expression: str, message: str, **more: str) -> dict[str, Any]:
 def rules(*items: dict[str, Any]) -> dict[str, Any]:
     """CEL rules in the form that pydantic's json_schema_extra takes."""
     return {"x-kubernetes-validations": list(items)}
+
+
+def _quantity(condition: str, number: str, words: str) -> WithJsonSchema:
+    """The schema of a quantity that meets a CEL condition; `number` is the same condition for a plain integer."""
+    expression = f"type(self) == int ? {number} : isQuantity(self) && {condition}"
+    return WithJsonSchema(
+        {
+            "x-kubernetes-int-or-string": True,
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "maxLength": 32,
+            **rules(rule(expression, f"must be a quantity {words}, such as 500m, 2 or 16Gi")),
+        }
+    )
+
+
+Quantity = Annotated[str | int, _quantity("quantity(self).compareTo(quantity('0')) >= 0", "self >= 0", "of zero or more")]
+"""A Kubernetes quantity: "500m", "16Gi", 2."""
+
+Size = Annotated[str | int, _quantity("quantity(self).compareTo(quantity('0')) > 0", "self > 0", "of more than zero bytes")]
+"""Bytes as a Kubernetes quantity."""
+
+
+@dataclass(frozen=True)
+class Readable:
+    """In a CRD a pattern becomes a CEL rule, whose message is in words instead of a regular expression."""
+
+    message: str
+    also: str = ""
+    """More CEL that must hold for a value which matches."""
+
+    def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = handler(core_schema)
+        expression = f"self.matches(r'{schema.pop('pattern')}')"
+        return schema | rules(rule(f"{expression} && {self.also}" if self.also else expression, self.message))
+
+
+NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
+
+Name = Annotated[
+    str,
+    Field(min_length=1, max_length=40, pattern=NAME_PATTERN),
+    Readable("must consist of a-z, 0-9 and '-', start with a letter and end with a letter or digit"),
+]
+"""Name of one of our objects: a DNS label that starts with a letter (Services are named after it), of at most 40 characters
+(which leaves room for the names of its pods)."""
+
+Duration = Annotated[
+    str,
+    Field(min_length=2, max_length=16, pattern=r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"),
+    Readable("must be hours, minutes and seconds as in 1h30m or 90s, and more than 0s", also="duration(self) > duration('0s')"),
+]
+"""Hours, minutes and seconds, as in "1h30m" or "90s"."""
 
 
 def seconds(duration: str) -> int:
@@ -61,6 +94,7 @@ class SecretRef(Document):
     """A Secret of the same namespace."""
 
     name: ObjectName
+    """Name of the Secret."""
 
 
 class Credentials(Document):
@@ -71,36 +105,47 @@ class Credentials(Document):
     """
 
     secret_ref: SecretRef
+    """The Secret."""
 
 
 class Resources(Document):
     """Requests and limits of the stage's container, without GPUs, which have fields of their own."""
 
     requests: Annotated[dict[str, Quantity], Field(max_length=16)] = {}
+    """What the scheduler reserves: cpu, memory, ephemeral-storage, ..."""
     limits: Annotated[dict[str, Quantity], Field(max_length=16)] = {}
+    """What the container may use at most."""
 
 
 class Toleration(Document):
     """As in a pod's spec.tolerations."""
 
     key: Annotated[str, Field(max_length=317)] | None = None
+    """Taint key; left out with operator Exists it matches every taint."""
     operator: Literal["Exists", "Equal"] | None = None
+    """Equal when left out."""
     value: LabelValue | None = None
+    """Taint value, with operator Equal."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    """Left out: every effect."""
     toleration_seconds: int | None = None
+    """How long NoExecute is tolerated; left out: for ever."""
 
 
 class EnvVar(Document):
     """An environment variable with a plain value; for secret values use `envFrom`."""
 
     name: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+    """The variable's name."""
     value: Annotated[str, Field(max_length=4096)] = ""
+    """Its value, as it is."""
 
 
 class NamedRef(Document):
     """An object of the same namespace."""
 
     name: ObjectName
+    """Name of the object."""
 
 
 class EnvFrom(Document):
@@ -112,8 +157,11 @@ class EnvFrom(Document):
         )
     }
     secret_ref: NamedRef | None = None
+    """A Secret."""
     config_map_ref: NamedRef | None = None
+    """A ConfigMap."""
     prefix: Annotated[str, Field(max_length=64)] | None = None
+    """Put before every key."""
 
 
 class Pod(Document):
@@ -122,16 +170,27 @@ class Pod(Document):
     image: Annotated[str, Field(min_length=1, max_length=512)] | None = None
     """Instead of the image from the chart's values."""
     service_account_name: ObjectName | None = None
+    """ServiceAccount of the pod; its token is not mounted."""
     labels: Annotated[dict[str, LabelValue], Field(max_length=32)] = {}
+    """Added to the operator's own."""
     annotations: Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=32)] = {}
+    """Added to the operator's own."""
     node_selector: Annotated[dict[str, LabelValue], Field(max_length=32)] = {}
+    """Labels that the node must have."""
     tolerations: Annotated[list[Toleration], Field(max_length=32)] = []
+    """Taints that the pod accepts."""
     priority_class_name: ObjectName | None = None
+    """A PriorityClass."""
     runtime_class_name: ObjectName | None = None
+    """A RuntimeClass."""
     scheduler_name: ObjectName | None = None
+    """Instead of the default scheduler."""
     image_pull_secrets: Annotated[list[NamedRef], Field(max_length=8)] = []
+    """Secrets for the registry of the image."""
     env: Annotated[list[EnvVar], Field(max_length=64)] = []
+    """Variables with plain values."""
     env_from: Annotated[list[EnvFrom], Field(max_length=16)] = []
+    """Variables from Secrets and ConfigMaps."""
     fs_group: Annotated[int, Field(ge=1, le=2147483647)] | None = None
     """Group that owns the mounted volumes; 65532 when left out."""
 
@@ -142,9 +201,12 @@ AccessMode = Literal["ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod"]
 class VolumeClaim(Document):
     """A volume that the operator creates."""
 
-    size: Quantity | None = None
+    size: Size | None = None
+    """Size of the volume."""
     storage_class_name: ObjectName | None = None
+    """The cluster's default class when left out."""
     access_mode: AccessMode = "ReadWriteOnce"
+    """ReadWriteMany when pods on several nodes mount it."""
 
 
 class Condition(LenientDocument):
@@ -168,10 +230,14 @@ class ErrorStatus(LenientDocument):
     """Why something failed, in words for the person who can mend it."""
 
     code: Annotated[str, Field(max_length=128)]
+    """CamelCase and stable: InvalidDataset, StorageFull, ..."""
     message: Annotated[str, Field(max_length=8192)]
+    """What is wrong, and what to do next."""
     param: Annotated[str, Field(max_length=256)] | None = None
     """The spec field to change."""
     object: Annotated[str, Field(max_length=512)] | None = None
     """The Kubernetes object concerned: "Secret s3-credentials"."""
     details: Annotated[list[ShortText], Field(max_length=50)] = []
+    """First findings, one line each."""
     last_log_lines: Annotated[list[ShortText], Field(max_length=20)] = []
+    """The end of the failed pod's log."""

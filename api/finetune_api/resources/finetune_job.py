@@ -22,7 +22,7 @@ from finetune_api.resources.common import (
     rule,
     rules,
 )
-from finetune_api.resources.source import DataSource, ModelAddress
+from finetune_api.resources.source import DataAddress, DataSource, ModelAddress
 
 Task = Literal["chat"]
 
@@ -31,6 +31,7 @@ class ModelRef(Document):
     """A FineTunedModel of the same namespace."""
 
     name: Name
+    """Name of the FineTunedModel."""
 
 
 class Base(Document):
@@ -54,6 +55,7 @@ class Base(Document):
     source: ModelAddress | None = None
     """Folder with config.json, tokenizer.json and *.safetensors."""
     credentials: Credentials | None = None
+    """For an s3:// source only."""
     fine_tuned_model: ModelRef | None = None
     """Continue from an earlier model: its merged weights are the base."""
 
@@ -62,7 +64,9 @@ class Split(Document):
     """Hold out a part of the training file. The same rows on every machine for the same seed."""
 
     fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Share of the rows that is held out."""
     seed: Annotated[int, Field(ge=0, le=2147483647)] = 42
+    """Decides which rows."""
 
 
 class Validation(Document):
@@ -72,6 +76,11 @@ class Validation(Document):
         "json_schema_extra": rules(
             rule("has(self.split) != has(self.source)", "exactly one of split and source must be set"),
             rule(
+                "!has(self.source) || !self.source.split('/').exists(p, p == '..')",
+                "source must not contain '..'",
+                fieldPath=".source",
+            ),
+            rule(
                 "!has(self.credentials) || (has(self.source) && self.source.startsWith('s3://'))",
                 "credentials are used with an s3:// source only",
                 fieldPath=".credentials",
@@ -79,23 +88,31 @@ class Validation(Document):
         )
     }
     split: Split | None = None
-    source: DataSource.__annotations__["source"] | None = None  # type: ignore[valid-type]
+    """A share of the training file."""
+    source: DataAddress | None = None
+    """A file of its own: pvc://CLAIM/PATH, configmap://NAME/KEY or s3://BUCKET/KEY."""
     credentials: Credentials | None = None
+    """For an s3:// source only."""
 
 
 class Dataset(Document):
     """Rows to learn from and rows to measure on. A row is {"messages": [{"role": ..., "content": ...}, ...]}."""
 
     train: DataSource
+    """The rows to learn from."""
     validation: Validation = Validation(split=Split())
+    """The held-out rows; a tenth of the training file when left out."""
 
 
 class Lora(Document):
     """Low-rank adapters (Hu et al. 2021), as in peft.LoraConfig."""
 
     rank: Annotated[int, Field(ge=1, le=512)] = 16
+    """Inner dimension of the adapters."""
     alpha: Annotated[float, Field(gt=0, le=4096)] = 32
+    """The adapters are scaled by alpha / rank."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0
+    """Dropout on the adapters' input."""
     target_modules: Annotated[list[Annotated[str, Field(max_length=128, min_length=1)]], Field(max_length=32, min_length=1)] = [
         "all-linear"
     ]
@@ -111,6 +128,7 @@ class Method(Document):
         )
     }
     type: Literal["lora", "full"] = "lora"
+    """lora trains adapters and merges them at the end; full trains all weights."""
     lora: Lora | None = None
     """Left out with type lora: rank 16, alpha 32, no dropout, all linear layers."""
     loss_on: Literal["assistant", "all"] = "assistant"
@@ -126,45 +144,64 @@ class Hyperparameters(Document):
         )
     }
     epochs: Annotated[float, Field(gt=0, le=1000)] | None = None
+    """Passes over the training rows."""
     max_steps: Annotated[int, Field(ge=1, le=10000000)] | None = None
+    """Optimizer steps, instead of epochs."""
     batch_size: Annotated[int, Field(ge=1, le=65536)] | None = None
     """Examples per optimizer step over all processes (the global batch)."""
     learning_rate: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Peak learning rate."""
     scheduler: Literal["linear", "cosine", "constant"] | None = None
+    """How the learning rate falls after the warm-up."""
     warmup_ratio: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Share of the steps in which the learning rate rises."""
     weight_decay: Annotated[float, Field(ge=0, le=10)] | None = None
+    """Decoupled weight decay (AdamW)."""
     max_grad_norm: Annotated[float, Field(gt=0, le=1000)] | None = None
+    """Gradients are clipped to this norm."""
     max_sequence_length: Annotated[int, Field(ge=8, le=1048576)] | None = None
     """Longer examples are cut at the end; status.dataset.truncatedExamples says how many."""
     precision: Literal["bf16", "fp32"] | None = None
+    """Number format of the computation."""
     seed: Annotated[int, Field(ge=0, le=2147483647)] | None = None
+    """Decides the order of rows, dropout and new weights."""
 
 
 class Preparation(Document):
     """The prepare stage: one pod without a GPU."""
 
     resources: Resources = Resources()
+    """CPU and memory of the stage's container."""
     pod: Pod = Pod()
+    """Of the stage's pod."""
 
 
 class Training(Document):
     """The train stage: `nodes` pods with `gpusPerNode` processes each, one process where there is no GPU."""
 
     nodes: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Pods that train together, one on each node."""
     gpus_per_node: Annotated[int, Field(ge=0, le=64)] = 0
+    """GPUs of each pod; 0 trains on the CPU."""
     gpu_resource_name: Annotated[str, Field(min_length=1, max_length=317, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[-._a-zA-Z0-9]+$")] = (
         "nvidia.com/gpu"
     )
+    """Extended resource that counts the GPUs."""
     resources: Resources = Resources()
+    """CPU and memory of each pod."""
     pod: Pod = Pod()
+    """Of the stage's pods."""
 
 
 class Publishing(Document):
     """The publish stage: one pod that evaluates, merges, exports and registers."""
 
     gpus: Annotated[int, Field(ge=0, le=64)] = 0
+    """GPUs of the pod; 0 publishes on the CPU."""
     resources: Resources = Resources()
+    """CPU and memory of the stage's container."""
     pod: Pod = Pod()
+    """Of the stage's pod."""
 
 
 class Checkpoints(Document):
@@ -173,6 +210,7 @@ class Checkpoints(Document):
     every_steps: Annotated[int, Field(ge=1, le=10000000)] | None = None
     """Left out: a tenth of the run."""
     keep: Annotated[int, Field(ge=1, le=100)] = 2
+    """How many of the newest are kept."""
 
 
 class GateCondition(Document):
@@ -184,8 +222,11 @@ class GateCondition(Document):
         )
     }
     metric: Literal["loss", "perplexity"]
+    """Which mean over the held-out rows."""
     better_than_base: bool | None = None
+    """True: lower than the base's."""
     maximum: Annotated[float, Field(gt=0)] | None = None
+    """At most this."""
 
 
 class Evaluation(Document):
@@ -201,6 +242,7 @@ class OnnxExport(Document):
     """Export for the ONNX engine, with proof that it answers as PyTorch does."""
 
     precisions: Annotated[list[Literal["fp32"]], Field(min_length=1, max_length=1)] = ["fp32"]
+    """Which number formats are exported."""
     parity_prompts: Annotated[int, Field(ge=1, le=64)] = 4
     """Held-out prompts whose greedy continuation must be equal, token for token."""
 
@@ -209,6 +251,7 @@ class Export(Document):
     """What is written beside the merged safetensors."""
 
     onnx: OnnxExport | None = None
+    """For the onnx engine; left out: no ONNX file."""
 
 
 class Output(Document):
@@ -291,19 +334,33 @@ class FineTuneJobSpec(Document):
         )
     }
     task: Task = "chat"
+    """What the model learns: chat is a conversation in the form of OpenAI messages."""
     base: Base
+    """The model to start from."""
     dataset: Dataset
+    """What to learn."""
     method: Method = Method()
+    """How the weights change."""
     hyperparameters: Hyperparameters = Hyperparameters()
+    """Numbers of the training; what is left out is decided from the data and the model."""
     preparation: Preparation = Preparation()
+    """The stage that validates the data and tokenises it, without a GPU."""
     training: Training = Training()
+    """The stage that trains."""
     publishing: Publishing = Publishing()
+    """The stage that evaluates, merges, exports and registers."""
     checkpoints: Checkpoints = Checkpoints()
+    """What a training resumes from."""
     evaluation: Evaluation = Evaluation()
+    """How the result is measured, and what it must reach."""
     export: Export = Export()
+    """What is written beside the merged safetensors."""
     output: Output = Output()
+    """The FineTunedModel that the job makes."""
     workspace: Workspace = Workspace()
+    """Volume for downloads, prepared rows and checkpoints."""
     limits: Limits = Limits()
+    """How long things may take."""
     suspend: bool = False
     """Pause: the running attempt writes a checkpoint and ends; false goes on from there."""
     cancel: bool = False
@@ -324,6 +381,7 @@ class Attempt(LenientDocument):
 
     stage: StageName
     number: int
+    """Counted from 1 within the stage."""
     state: AttemptState = "Pending"
     job_uid: Annotated[str, Field(max_length=64)] | None = None
     """Set once the Job was seen; an attempt whose Job has gone is never created again."""
@@ -398,29 +456,35 @@ class FineTuneJobStatus(LenientDocument):
 
     observed_generation: int | None = None
     phase: Phase | None = None
+    """Where the job stands, for people; derived from the conditions."""
     conditions: Conditions = []
     progress_text: ShortText | None = None
     """"62% (310/500)"."""
     eta: Annotated[str, Field(max_length=32)] | None = None
     """"1h12m"."""
     loss_text: Annotated[str, Field(max_length=32)] | None = None
+    """Newest training loss."""
     reason: Annotated[str, Field(max_length=128)] | None = None
     """Why the job is in this phase: the reason of the condition that decides it."""
     attempt_text: Annotated[str, Field(max_length=64)] | None = None
     """"train 2"."""
     model: Annotated[str, Field(max_length=40)] | None = None
+    """The FineTunedModel that the job makes."""
     base: Annotated[str, Field(max_length=1024)] | None = None
     """The base as it was asked for, for the column."""
     spec_digest: Annotated[str, Field(max_length=80)] | None = None
+    """sha256 of the parts of the spec that determine the model."""
     image: Annotated[str, Field(max_length=512)] | None = None
     """The trainer image that the job is pinned to."""
     progress: ProgressStatus | None = None
     dataset: DatasetStatus | None = None
     hyperparameters: Annotated[list[ResolvedStatus], Field(max_length=32)] = []
+    """All hyper-parameters in force."""
     evaluation: EvaluationStatus | None = None
     model_bytes: int | None = None
     """prepare's estimate of the finished model, which sizes its volume."""
     attempts: Annotated[list[Attempt], Field(max_length=256)] = []
+    """Every attempt of every stage, oldest first."""
     restarts: int = 0
     """How much of limits.maxRestarts is used up."""
     active_seconds: int = 0
@@ -428,7 +492,9 @@ class FineTuneJobStatus(LenientDocument):
     error: ErrorStatus | None = None
     usage: UsageStatus | None = None
     started_at: Annotated[str, Field(max_length=64)] | None = None
+    """When the first pod was created."""
     finished_at: Annotated[str, Field(max_length=64)] | None = None
+    """When the job ended."""
 
 
 def spec_digest(spec: FineTuneJobSpec) -> str:

@@ -13,6 +13,7 @@ class ClaimSource(Document):
     """A model directory on a claim of the same namespace."""
 
     name: ObjectName
+    """Name of the PersistentVolumeClaim."""
     path: Annotated[str, Field(max_length=1024)] = ""
     """Folder within the volume; empty is its root."""
 
@@ -26,6 +27,7 @@ class ModelSource(Document):
         )
     }
     claim: ClaimSource
+    """A PersistentVolumeClaim of the same namespace."""
 
 
 class ModelBase(Document):
@@ -37,7 +39,9 @@ class ModelBase(Document):
         )
     }
     source: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    """Address of a base model."""
     fine_tuned_model: ModelRef | None = None
+    """The FineTunedModel that it continues; it cannot be deleted while this one exists."""
 
 
 class FineTunedModelSpec(Document):
@@ -47,9 +51,13 @@ class FineTunedModelSpec(Document):
         "json_schema_extra": rules(rule("self == oldSelf", "spec is immutable: a new model is a new FineTunedModel"))
     }
     task: Task = "chat"
+    """What the model has learnt."""
     type: Literal["adapter", "full"]
+    """adapter: trained with LoRA; full: all weights trained."""
     base: ModelBase
+    """What it was tuned from."""
     source: ModelSource
+    """Where its files lie."""
 
 
 class ArtifactStatus(LenientDocument):
@@ -77,16 +85,22 @@ class FineTunedModelStatus(LenientDocument):
     observed_generation: int | None = None
     conditions: Conditions = []
     artifacts: Annotated[list[ArtifactStatus], Field(max_length=16)] = []
+    """What can be loaded, from MANIFEST.json."""
     size_bytes: int | None = None
+    """All files together."""
     size_text: Annotated[str, Field(max_length=32)] | None = None
+    """"543 MiB"."""
     base_text: Annotated[str, Field(max_length=1024)] | None = None
+    """The base, for the column."""
     score_text: Annotated[str, Field(max_length=64)] | None = None
     """"loss 2.50 (base 4.03)"."""
     used_by: Annotated[list[Annotated[str, Field(max_length=128)]], Field(max_length=64)] = []
     """"ModelDeployment/support-bot"; the guard does not rely on it."""
     used_by_text: ShortText | None = None
+    """used_by in one line."""
     evaluation: EvaluationStatus | None = None
     gate_passed: bool | None = None
+    """Whether it met its evaluation gate."""
     lineage: LineageStatus | None = None
     inspect_attempt: int = 0
     """Number of the newest inspect Job, <model>-inspect-<number>."""

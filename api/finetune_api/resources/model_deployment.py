@@ -13,20 +13,26 @@ class Auth(Document):
     """Requests need `Authorization: Bearer <key>`; the Secret's key `api-key` holds it."""
 
     secret_ref: SecretRef
+    """The Secret."""
 
 
 class ModelDeploymentSpec(Document):
     """What to serve, and how."""
 
     model: ModelRef
+    """The FineTunedModel to serve; it cannot be deleted meanwhile."""
     engine: Literal["onnx"] = "onnx"
     """onnx: ONNX Runtime, which needs export.onnx of the job."""
     precision: Literal["fp32"] = "fp32"
     """Which exported precision to serve."""
     replicas: Annotated[int, Field(ge=0, le=1000)] = 1
+    """Server pods; also set through the scale sub-resource."""
     resources: Resources = Resources()
+    """CPU and memory of each server."""
     pod: Pod = Pod()
+    """Of the server pods."""
     auth: Auth | None = None
+    """Left out: no key is asked for."""
     max_concurrency: Annotated[int, Field(ge=1, le=256)] = 8
     """Requests that decode together; more wait in a queue."""
     max_context: Annotated[int, Field(ge=16, le=1048576)] | None = None
@@ -39,7 +45,9 @@ class Serving(LenientDocument):
     """A model that live pods mount; the delete guard reads this list."""
 
     model: Annotated[str, Field(max_length=40)]
+    """Name of the FineTunedModel."""
     uid: Annotated[str, Field(max_length=64)]
+    """Its uid."""
 
 
 class Revision(LenientDocument):
@@ -59,11 +67,14 @@ class ModelDeploymentStatus(LenientDocument):
     url: Annotated[str, Field(max_length=512)] | None = None
     """Inside the cluster; the OpenAI base URL is <url>/v1."""
     replicas: int = 0
+    """Server pods that exist."""
     ready_text: Annotated[str, Field(max_length=32)] | None = None
     """"1/1"."""
     selector: Annotated[str, Field(max_length=512)] | None = None
     """For the scale sub-resource."""
     serving: Annotated[list[Serving], Field(max_length=16)] = []
+    """Models that live pods mount."""
     revision: Revision | None = None
+    """What the current rollout is pinned to."""
     error: ErrorStatus | None = None
     message: ShortText | None = None

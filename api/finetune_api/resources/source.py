@@ -6,14 +6,22 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from finetune_api.document import Document
-from finetune_api.resources.common import Credentials, rule, rules
+from finetune_api.resources.common import Credentials, Readable, rule, rules
 
 DATA_PATTERN = r"^(pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[^\s]+|configmap://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[-._a-zA-Z0-9]+|s3://[a-z0-9][-.a-z0-9]+/[^\s]+)$"
 MODEL_PATTERN = r"^(pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[^\s]*)?|s3://[a-z0-9][-.a-z0-9]+/[^\s]+)$"
 
-DataAddress = Annotated[str, Field(min_length=1, max_length=1024, pattern=DATA_PATTERN)]
+DataAddress = Annotated[
+    str,
+    Field(min_length=1, max_length=1024, pattern=DATA_PATTERN),
+    Readable("must be pvc://CLAIM/PATH, configmap://NAME/KEY or s3://BUCKET/KEY"),
+]
 """pvc://CLAIM/PATH, configmap://NAME/KEY or s3://BUCKET/KEY."""
-ModelAddress = Annotated[str, Field(min_length=1, max_length=1024, pattern=MODEL_PATTERN)]
+ModelAddress = Annotated[
+    str,
+    Field(min_length=1, max_length=1024, pattern=MODEL_PATTERN),
+    Readable("must be pvc://CLAIM/PATH or s3://BUCKET/PREFIX"),
+]
 """pvc://CLAIM/PATH or s3://BUCKET/PREFIX of a folder in Hugging Face layout."""
 
 _NO_PARENT = rule("!self.source.split('/').exists(p, p == '..')", "source must not contain '..'", fieldPath=".source")
@@ -29,7 +37,9 @@ class DataSource(Document):
 
     model_config = Document.model_config | {"json_schema_extra": rules(_NO_PARENT, _CREDENTIALS_FOR_S3)}
     source: DataAddress
+    """pvc://CLAIM/PATH, configmap://NAME/KEY or s3://BUCKET/KEY."""
     credentials: Credentials | None = None
+    """For s3:// only."""
 
 
 @dataclass(frozen=True)
