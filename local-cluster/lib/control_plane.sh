@@ -33,6 +33,7 @@ component_flags() {
     --bind-address 127.0.0.1 --secure-port "$2" --leader-elect=false --profiling=false --v 1
 }
 
+# start_controller_manager FLAG...
 start_controller_manager() {
   local flags pki=$DIR/pki
   mapfile -t flags < <(component_flags controller-manager "$CONTROLLER_MANAGER_PORT")

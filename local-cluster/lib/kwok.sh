@@ -12,7 +12,7 @@ start_kwok() {
     --node-lease-duration-seconds 40 "$@"
 }
 
-# kwok_nodes N: the objects of N nodes with eight GPUs each.
+# kwok_nodes N [TAINTS]: the objects of N nodes with eight GPUs each.
 kwok_nodes() {
   local i resources='{cpu: "64", memory: 512Gi, pods: "1000", nvidia.com/gpu: "8", ephemeral-storage: 1Ti}'
   for ((i = 0; i < $1; i++)); do
@@ -23,6 +23,7 @@ metadata:
   name: kwok-$i
   annotations: {kwok.x-k8s.io/node: fake, node.alpha.kubernetes.io/ttl: "0"}
   labels: {type: kwok, kubernetes.io/hostname: kwok-$i, kubernetes.io/os: linux, topology.kubernetes.io/zone: zone-$((i % 2))}
+spec: {taints: ${2:-[]}}
 status: {capacity: $resources, allocatable: $resources}
 ---
 NODE
