@@ -31,6 +31,4 @@ class ExitCode(IntEnum):
         return self is not ExitCode.PREEMPTED
 
 
-_RETRYABLE = frozenset(
-    {ExitCode.INTERNAL_ERROR, ExitCode.PREEMPTED, ExitCode.STALLED, ExitCode.PEER_LOST, ExitCode.SOURCE_UNAVAILABLE}
-)
+_RETRYABLE = frozenset({ExitCode.INTERNAL_ERROR, ExitCode.PREEMPTED, ExitCode.STALLED, ExitCode.PEER_LOST, ExitCode.SOURCE_UNAVAILABLE})

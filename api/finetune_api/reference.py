@@ -90,32 +90,28 @@ def _without_none(value: dict[str, Any]) -> dict[str, Any]:
     return {key: item for key, item in value.items() if item not in (None, [], {})}
 
 
-_BOUNDS = {
-    "minimum": "at least {}",
-    "exclusiveMinimum": "more than {}",
-    "maximum": "at most {}",
-    "exclusiveMaximum": "less than {}",
-    "minItems": "at least {} items",
-    "maxItems": "at most {} items",
-    "maxProperties": "at most {} keys",
-    "minLength": "at least {} characters",
-    "maxLength": "at most {} characters",
-}
+_COUNTED = (("minItems", "maxItems", "items"), ("minProperties", "maxProperties", "keys"), ("minLength", "maxLength", "characters"))
 
 
 def _bounds(node: Schema, defs: Schema) -> str:
     raw = resolve(node, defs)
-    if raw.get("x-kubernetes-int-or-string"):
-        return ""
     values = raw.get("enum") or ([raw["const"]] if "const" in raw else [])
     found = [" or ".join(f"`{value}`" for value in values)] if values else []
-    found += [words.format(raw[key]) for key, words in _BOUNDS.items() if key in raw]
+    found += _numbers(raw)
+    for least, most, unit in _COUNTED:
+        if most in raw and not raw.get("x-kubernetes-int-or-string"):
+            found.append(f"{raw[least]} to {raw[most]} {unit}" if raw.get(least) else f"at most {raw[most]} {unit}")
     if "pattern" in raw:
         found.append(f"`{raw['pattern']}`".replace("|", "\\|"))
-    if raw["type"] == "array":
-        inner = _bounds(raw["items"], defs)
-        found += [f"each: {inner}"] if inner else []
+    found += [rule["message"] for rule in raw.get("x-kubernetes-validations", []) if "properties" not in raw]
+    if raw.get("type") == "array" and (each := _bounds(raw["items"], defs)):
+        found.append(f"each: {each}")
     return ", ".join(found)
+
+
+def _numbers(raw: Schema) -> list[str]:
+    words = {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most", "exclusiveMaximum": "less than"}
+    return [f"{word} {raw[key]:,}".replace(",", " ") for key, word in words.items() if key in raw]
 
 
 def _description(node: Schema, defs: Schema) -> str:

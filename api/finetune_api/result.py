@@ -6,7 +6,6 @@
 
 from typing import Literal
 
-
 from finetune_api import CONTRACT_VERSION
 from finetune_api.document import LenientDocument
 from finetune_api.model_directory import Artifact, EvaluationReport
@@ -135,5 +134,3 @@ class StageResult(LenientDocument):
 def result_path(workspace: str, stage: Stage) -> str:
     """Where a stage leaves its result."""
     return f"{workspace}/results/{stage}.json"
-
-

@@ -97,9 +97,7 @@ class _Converter:
             return value
         below = raw["properties"]
         return {
-            key: self._minimal(item, below[key])
-            for key, item in value.items()
-            if item is not None and item != below[key].get("default")
+            key: self._minimal(item, below[key]) for key, item in value.items() if item is not None and item != below[key].get("default")
         }
 
 

@@ -123,9 +123,7 @@ class Method(Document):
     """How the weights change."""
 
     model_config = Document.model_config | {
-        "json_schema_extra": rules(
-            rule("self.type == 'lora' || !has(self.lora)", "lora is used with type lora only", fieldPath=".lora")
-        )
+        "json_schema_extra": rules(rule("self.type == 'lora' || !has(self.lora)", "lora is used with type lora only", fieldPath=".lora"))
     }
     type: Literal["lora", "full"] = "lora"
     """lora trains adapters and merges them at the end; full trains all weights."""
@@ -217,9 +215,7 @@ class GateCondition(Document):
     """One condition that the tuned model must meet to be deployed; betterThanBase, maximum, or both."""
 
     model_config = Document.model_config | {
-        "json_schema_extra": rules(
-            rule("has(self.betterThanBase) || has(self.maximum)", "set betterThanBase, maximum, or both")
-        )
+        "json_schema_extra": rules(rule("has(self.betterThanBase) || has(self.maximum)", "set betterThanBase, maximum, or both"))
     }
     metric: Literal["loss", "perplexity"]
     """Which mean over the held-out rows."""
@@ -296,13 +292,16 @@ class Limits(Document):
     """New attempts after failures of a pod or a process. Preemption, eviction and pause do not count."""
 
 
-MUTABLE = ("suspend", "cancel", "limits", "queueName")
+IMMUTABLE = (
+    "task", "base", "dataset", "method", "hyperparameters", "preparation", "training", "publishing", "checkpoints",
+    "evaluation", "export", "output", "workspace",
+)  # fmt: skip
 
 
 def _immutable(field: str) -> dict[str, Any]:
     return rule(
         f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})",
-        f"{field} is immutable: a new training is a new FineTuneJob under a new name",
+        f"{field}: field is immutable; a new training is a new FineTuneJob under a new name",
         fieldPath=f".{field}",
     )
 
@@ -312,13 +311,7 @@ class FineTuneJobSpec(Document):
 
     model_config = Document.model_config | {
         "json_schema_extra": rules(
-            *map(
-                _immutable,
-                (
-                    "task", "base", "dataset", "method", "hyperparameters", "preparation", "training", "publishing",
-                    "checkpoints", "evaluation", "export", "output", "workspace",
-                ),
-            ),  # fmt: skip
+            *map(_immutable, IMMUTABLE),
             rule(
                 "(has(self.queueName) == has(oldSelf.queueName) && (!has(self.queueName) || self.queueName == oldSelf.queueName))"
                 " || (self.suspend && oldSelf.suspend)",
@@ -369,9 +362,7 @@ class FineTuneJobSpec(Document):
     """Kueue's LocalQueue for the stage Jobs."""
 
 
-Phase = Literal[
-    "Pending", "Validating", "Queued", "Starting", "Training", "Paused", "Evaluating", "Succeeded", "Failed", "Cancelled"
-]
+Phase = Literal["Pending", "Validating", "Queued", "Starting", "Training", "Paused", "Evaluating", "Succeeded", "Failed", "Cancelled"]
 AttemptState = Literal["Pending", "Running", "Succeeded", "Failed", "Interrupted"]
 StageName = Literal["prepare", "train", "publish"]
 
