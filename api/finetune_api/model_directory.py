@@ -10,6 +10,8 @@
 Every file but MANIFEST.json is listed in it with its size and sha256. Paths are relative to the directory and use "/".
 """
 
+import hashlib
+from collections.abc import Iterable
 from typing import Literal
 
 from finetune_api import CONTRACT_VERSION
@@ -28,6 +30,12 @@ class File(LenientDocument):
     sha256: str
 
 
+def files_digest(files: Iterable[File]) -> str:
+    """sha256 over the lines "<sha256>  <path>\\n" of `files`, sorted by path."""
+    lines = (f"{file.sha256}  {file.path}\n" for file in sorted(files, key=lambda file: file.path))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
 class Artifact(LenientDocument):
     """A set of files that something can load, all below `path`."""
 
@@ -37,7 +45,7 @@ class Artifact(LenientDocument):
     path: str
     size_bytes: int
     sha256: str
-    """sha256 over the lines "<sha256>  <path>\\n" of its files, sorted by path."""
+    """`files_digest` of its files."""
     files: list[File] = []
 
 

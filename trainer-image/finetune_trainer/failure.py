@@ -30,8 +30,9 @@ def explain(exc: BaseException) -> StageFailure:
     """The failure that `exc` is; an error that nobody foresaw becomes InternalError in one line."""
     if isinstance(exc, StageFailure):
         return exc
-    if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
-        where = f" ({exc.filename})" if exc.filename else ""
+    if is_storage_full(exc):
+        filename = getattr(exc, "filename", None)
+        where = f" ({filename})" if filename else ""
         return StageFailure(
             ExitCode.STORAGE_FULL,
             "StorageFull",
@@ -48,3 +49,10 @@ def explain(exc: BaseException) -> StageFailure:
     return StageFailure(
         ExitCode.INTERNAL_ERROR, "InternalError", f"{type(exc).__name__}: {exc}; the pod's log has the details"
     )
+
+
+def is_storage_full(exc: BaseException) -> bool:
+    """True when a write failed for want of space. Libraries written in Rust (safetensors) raise classes of their own."""
+    if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return f"(os error {errno.ENOSPC})" in str(exc) or f"(os error {errno.EDQUOT})" in str(exc)

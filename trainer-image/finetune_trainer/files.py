@@ -32,12 +32,18 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def mark_complete(directory: Path) -> None:
-    """Syncs the files of `directory` and then marks it complete."""
+def sync_tree(directory: Path) -> None:
+    """Makes every file and every folder below `directory` durable."""
     for path in walk(directory):
         with open(path, "rb") as file:
             os.fsync(file.fileno())
-    sync_directory(directory)
+    for folder in [*(path for path in directory.rglob("*") if path.is_dir()), directory]:
+        sync_directory(folder)
+
+
+def mark_complete(directory: Path) -> None:
+    """Syncs the files of `directory` and then marks it complete."""
+    sync_tree(directory)
     write_atomic(directory / COMPLETE, b"")
 
 
