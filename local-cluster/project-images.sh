@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Builds this project's images and pushes them. Needs root.
+#
+#   project-images.sh [NAME...]         build these, or all
+#   project-images.sh reference NAME    print REGISTRY/NAME:TAG@DIGEST of what was built last
+#
+# REGISTRY=host/path pushes there instead of the local cluster's registry.
+set -euo pipefail
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$HERE/lib/places.sh"
+
+ROOT=$HERE/..
+export FINETUNE_REGISTRY=${REGISTRY:-127.0.0.1:5000}
+REFERENCES=$CACHE/references/${FINETUNE_REGISTRY//\//_}
+
+# In the order in which they build: the trainer stands on its base.
+NAMES=(finetune-trainer-base finetune-trainer finetune-server-onnx finetune-operator finetune-demo-s3)
+declare -A DOCKERFILES=(
+  [finetune-trainer-base]=trainer-image/base.Dockerfile
+  [finetune-trainer]=trainer-image/Dockerfile
+  [finetune-server-onnx]=inference-image/onnx.Dockerfile
+  [finetune-operator]=operator/Dockerfile
+  [finetune-demo-s3]=local-cluster/demo/s3.Dockerfile
+)
+
+reference() {
+  cat "$REFERENCES/${1:?NAME}" 2>/dev/null || die "the image $1 was not built yet: run local-cluster/project-images.sh $1"
+}
+
+build() {
+  local name=$1 arguments=() started=$SECONDS
+  [ -n "${DOCKERFILES[$name]:-}" ] || die "there is no image '$name'; there are: ${NAMES[*]}"
+  [ "$name" != finetune-trainer ] || arguments=(--build-arg "BASE=$FINETUNE_REGISTRY/finetune-trainer-base:latest")
+  mkdir -p "$REFERENCES"
+  "$HERE/images.sh" build "$name" "$ROOT/${DOCKERFILES[$name]}" "$ROOT" "${arguments[@]}" >"$REFERENCES/.$name" 2>"$REFERENCES/$name.log" ||
+    { tail -30 "$REFERENCES/$name.log" >&2 && die "building $name failed; its log: $REFERENCES/$name.log"; }
+  mv "$REFERENCES/.$name" "$REFERENCES/$name"
+  say "  $name  $((SECONDS - started)) s"
+}
+
+if [ "${1:-}" = reference ]; then
+  reference "${2:-}"
+else
+  [ $# -gt 0 ] || set -- "${NAMES[@]}"
+  "$HERE/images.sh" base
+  for name; do build "$name"; done
+fi

@@ -1,0 +1,93 @@
+"""kubectl for the end-to-end tests: one namespace, plain dicts, waiting with a reason when it takes too long."""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any
+
+Object = dict[str, Any]
+
+
+class Kube:
+    """kubectl with a kubeconfig, in one namespace."""
+
+    def __init__(self, kubeconfig: str, namespace: str) -> None:
+        self.kubeconfig = kubeconfig
+        self.namespace = namespace
+
+    def run(self, *arguments: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Runs kubectl; with `check` a failure shows what kubectl said."""
+        command = ["kubectl", "--kubeconfig", self.kubeconfig, "-n", self.namespace, *arguments]
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=300)
+        if check and done.returncode:
+            raise AssertionError(f"{' '.join(command[3:])}: {done.stderr or done.stdout}")
+        return done
+
+    def apply(self, *objects: Object) -> None:
+        """kubectl apply, as a user does it."""
+        self.run("apply", "-f", "-", stdin="\n---\n".join(map(json.dumps, objects)))
+
+    def get(self, kind: str, name: str) -> Object | None:
+        """The object, or None when there is none (or the API server is away for a moment)."""
+        done = self.run("get", kind, name, "-o", "json", check=False)
+        return json.loads(done.stdout) if done.returncode == 0 else None
+
+    def list(self, kind: str, selector: str = "") -> list[Object]:
+        """All objects of a kind that carry the labels."""
+        done = self.run("get", kind, "-l", selector, "-o", "json", check=False)
+        return json.loads(done.stdout)["items"] if done.returncode == 0 else []
+
+    def delete(self, kind: str, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """kubectl delete; the caller looks at the outcome."""
+        return self.run("delete", kind, name, *arguments, check=False)
+
+    def wait(self, kind: str, name: str, holds: Callable[[Object], bool], *, seconds: float, what: str) -> Object:
+        """The object as soon as `holds` says so; fails with its status after `seconds`."""
+        deadline = time.monotonic() + seconds
+        seen: Object | None = None
+        while time.monotonic() < deadline:
+            seen = self.get(kind, name) or seen
+            if seen is not None and holds(seen):
+                return seen
+            time.sleep(0.5)
+        status = json.dumps((seen or {}).get("status"), indent=1)
+        raise AssertionError(f"{kind}/{name}: not {what} after {seconds:.0f} s; status: {status}\n{self._pods()}")
+
+    def _pods(self) -> str:
+        return self.run("get", "pods,events", "-o", "wide", check=False).stdout[-6000:]
+
+    def phase(self, job: str, *phases: str, seconds: float = 240) -> Object:
+        """Waits until a FineTuneJob is in one of the phases; a failure that was not asked for ends the wait."""
+        final = {"Succeeded", "Failed", "Cancelled"}
+        found = self.wait(
+            "finetunejob", job, lambda o: phase_of(o) in {*phases, *final}, seconds=seconds, what="/".join(phases)
+        )
+        assert phase_of(found) in phases, f"{job} is {phase_of(found)}: {json.dumps(found['status'].get('error'))}"
+        return found
+
+    def step(self, job: str, at_least: int, seconds: float = 180) -> Object:
+        """The running train pod of rank 0, once its log shows that step."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for pod in self.list("pods", f"finetune.dev/job={job},finetune.dev/stage=train"):
+                log = self.run("logs", pod["metadata"]["name"], check=False).stdout
+                steps = [
+                    json.loads(line)["finetuneProgress"].get("step") or 0
+                    for line in log.splitlines()
+                    if line.startswith('{"finetuneProgress":') and line.endswith("}")
+                ]
+                if pod["status"]["phase"] == "Running" and max(steps, default=0) >= at_least:
+                    return pod
+            time.sleep(0.3)
+        raise AssertionError(f"{job}: step {at_least} not reached in {seconds:.0f} s\n{self._pods()}")
+
+
+def phase_of(job: Object) -> str:
+    """status.phase, or an empty string."""
+    return str(job.get("status", {}).get("phase", ""))
+
+
+def condition(of: Object, kind: str) -> Object:
+    """A condition by its type; an empty dict when it is not there."""
+    return next((c for c in of.get("status", {}).get("conditions", []) if c["type"] == kind), {})

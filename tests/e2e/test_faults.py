@@ -1,0 +1,148 @@
+"""Whatever is killed, and whenever: the job ends with the same model, and nothing is done twice."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+from conftest import LOCAL_CLUSTER, run
+from kube import Kube, condition, phase_of
+from manifests import finetune_job
+
+pytestmark = pytest.mark.node
+
+STEPS = {"hyperparameters": {"maxSteps": 30}, "checkpoints": {"everySteps": 5, "keep": 2}}
+
+
+def adapter(kube: Kube, model: str) -> str:
+    """sha256 of a model's adapter: equal weights have an equal one."""
+    status = kube.wait("finetunedmodel", model, lambda o: condition(o, "Ready").get("status") == "True", seconds=60, what="Ready")["status"]
+    return next(a["sha256"] for a in status["artifacts"] if a["format"] == "adapter")
+
+
+def succeeded(kube: Kube, job: str) -> dict[str, Any]:
+    """The job, once it has succeeded; no attempt number may occur twice."""
+    found = kube.phase(job, "Succeeded", seconds=420)
+    numbers = [(a["stage"], a["number"]) for a in found["status"]["attempts"]]
+    assert len(numbers) == len(set(numbers))
+    return found
+
+
+@pytest.fixture(scope="module")
+def undisturbed(kube: Kube) -> str:
+    """The adapter that the training of this module comes to when nobody disturbs it."""
+    kube.apply(finetune_job("undisturbed", **STEPS))
+    succeeded(kube, "undisturbed")
+    return adapter(kube, "undisturbed")
+
+
+def test_a_killed_rank_resumes_from_the_last_checkpoint(kube: Kube, undisturbed: str) -> None:
+    """kill -9 of the trainer: a counted attempt more, and bit for bit the same adapter."""
+    kube.apply(finetune_job("killed", **STEPS))
+    pod = kube.step("killed", 8)
+    kube.run("exec", pod["metadata"]["name"], "--", "python", "-c", KILL_WORKER)
+    found = succeeded(kube, "killed")
+    trains = [a for a in found["status"]["attempts"] if a["stage"] == "train"]
+    assert [a["state"] for a in trains] == ["Failed", "Succeeded"] and found["status"]["restarts"] == 1
+    assert adapter(kube, "killed") == undisturbed
+
+
+KILL_WORKER = """
+import os, signal
+for pid in filter(str.isdigit, os.listdir('/proc')):
+    if pid != '1' and b'finetune_trainer.train.worker' in open(f'/proc/{pid}/cmdline', 'rb').read():
+        os.kill(int(pid), signal.SIGKILL)
+"""
+
+
+def test_pause_and_resume_lose_nothing(kube: Kube, undisturbed: str) -> None:
+    """suspend writes a checkpoint and takes the pods away; it does not count; the result is the same."""
+    kube.apply(finetune_job("paused", **STEPS))
+    kube.step("paused", 8)
+    kube.run("patch", "finetunejob", "paused", "--type=merge", "-p", '{"spec":{"suspend":true}}')
+    paused = kube.phase("paused", "Paused", seconds=120)
+    assert condition(paused, "Reconciling")["status"] == condition(paused, "Ready")["status"] == "False"
+    kube.wait("namespace", kube.namespace, lambda _: not kube.list("pods", "finetune.dev/job=paused,finetune.dev/stage=train"), seconds=60, what="without pods")
+    kube.run("patch", "finetunejob", "paused", "--type=merge", "-p", '{"spec":{"suspend":false}}')
+    assert succeeded(kube, "paused")["status"]["restarts"] == 0
+    assert adapter(kube, "paused") == undisturbed
+
+
+def test_two_pods_train_the_same_model_as_one(kube: Kube, undisturbed: str) -> None:
+    """nodes: 2 is two real pods over gloo: the same global batch gives the same losses."""
+    kube.apply(finetune_job("pair", training={"nodes": 2}, workspace={"storage": {"accessMode": "ReadWriteMany", "storageClassName": "shared"}}, **STEPS))
+    kube.step("pair", 1)
+    pods = kube.list("pods", "finetune.dev/job=pair,finetune.dev/stage=train")
+    assert len(pods) == 2
+    pair, one = succeeded(kube, "pair")["status"], kube.get("finetunejob", "undisturbed")
+    assert one is not None
+    assert pair["evaluation"]["tuned"]["loss"] == pytest.approx(one["status"]["evaluation"]["tuned"]["loss"], abs=1e-4)
+
+
+def test_the_loss_of_one_of_two_pods_replaces_both(kube: Kube) -> None:
+    """A deleted pod of a pair ends the attempt of both; the next one resumes."""
+    kube.apply(finetune_job("half", training={"nodes": 2}, workspace={"storage": {"accessMode": "ReadWriteMany", "storageClassName": "shared"}}, **STEPS))
+    kube.step("half", 8)
+    victim = next(p for p in kube.list("pods", "finetune.dev/job=half,finetune.dev/stage=train") if p["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"] == "1")
+    kube.run("delete", "pod", victim["metadata"]["name"], "--grace-period=0", "--force")
+    trains = [a for a in succeeded(kube, "half")["status"]["attempts"] if a["stage"] == "train"]
+    assert len(trains) == 2 and trains[1]["state"] == "Succeeded"
+
+
+def test_the_operator_may_die_in_every_phase(kube: Kube, undisturbed: str) -> None:
+    """Its pod is killed in each phase; the next one takes over and no stage runs twice."""
+    kube.apply(finetune_job("orphan", **STEPS))
+    for phase in ("Validating", "Training", "Evaluating"):
+        kube.phase("orphan", phase, "Succeeded", seconds=180)
+        kube.run("delete", "pod", "-n", "finetune-system", "-l", "app.kubernetes.io/name=finetune-operator", "--grace-period=0", "--force")
+    found = succeeded(kube, "orphan")
+    assert [a["stage"] for a in found["status"]["attempts"]] == ["prepare", "train", "publish"]
+    assert adapter(kube, "orphan") == undisturbed
+
+
+def test_the_kubelet_and_the_api_server_may_restart(kube: Kube, undisturbed: str) -> None:
+    """Both are killed while a training runs; it goes on."""
+    kube.apply(finetune_job("shaken", **STEPS))
+    kube.step("shaken", 3)
+    run(LOCAL_CLUSTER / "cluster.sh", "restart", "kubelet")
+    run(LOCAL_CLUSTER / "cluster.sh", "restart", "apiserver")
+    succeeded(kube, "shaken")
+    assert adapter(kube, "shaken") == undisturbed
+
+
+def test_a_chart_upgrade_replaces_no_running_pod(kube: Kube, kubeconfig: str) -> None:
+    """New images in the chart: the running attempt keeps its pod and the job its image."""
+    kube.apply(finetune_job("pinned", hyperparameters={"maxSteps": 100000}))
+    before = kube.step("pinned", 2)
+    image = before["spec"]["containers"][0]["image"]
+    run(LOCAL_CLUSTER / "install.sh", "--set", "images.trainer=127.0.0.1:5000/other-trainer:2", KUBECONFIG=kubeconfig)
+    time.sleep(5)
+    after = kube.get("pod", before["metadata"]["name"])
+    assert after is not None and after["metadata"]["uid"] == before["metadata"]["uid"] and after["status"]["phase"] == "Running"
+    job = kube.get("finetunejob", "pinned")
+    assert job is not None and job["status"]["image"] == image and phase_of(job) == "Training"
+    run(LOCAL_CLUSTER / "install.sh", KUBECONFIG=kubeconfig)
+    kube.delete("finetunejob", "pinned")
+
+
+def test_a_second_operator_takes_over_without_a_duplicate(kube: Kube, kubeconfig: str) -> None:
+    """Two replicas, the leader is killed: the other continues, and every attempt exists once."""
+    run(LOCAL_CLUSTER / "install.sh", "--set", "operator.replicas=2", KUBECONFIG=kubeconfig)
+    kube.apply(finetune_job("handed-over"))
+    kube.phase("handed-over", "Validating", "Starting", "Training")
+    holder = json.loads(kube.run("get", "lease", "-n", "finetune-system", "finetune-operator", "-o", "json").stdout)["spec"]["holderIdentity"]
+    kube.run("delete", "pod", "-n", "finetune-system", holder.split("_")[0], "--grace-period=0", "--force")
+    found = succeeded(kube, "handed-over")
+    assert [(a["stage"], a["number"]) for a in found["status"]["attempts"]] == [("prepare", 1), ("train", 1), ("publish", 1)]
+    run(LOCAL_CLUSTER / "install.sh", KUBECONFIG=kubeconfig)
+
+
+def test_everything_goes_when_the_operator_is_gone_first(kubeconfig: str, kube: Kube) -> None:
+    """Uninstalled before its objects: nothing hangs, the guard's policies went with the chart, the CRDs stay."""
+    kube.apply(finetune_job("left-behind", hyperparameters={"maxSteps": 100000}))
+    kube.phase("left-behind", "Validating", "Starting", "Training", seconds=120)
+    run(LOCAL_CLUSTER / "install.sh", "uninstall", KUBECONFIG=kubeconfig)
+    for kind in ("modeldeployment", "finetunejob", "finetunedmodel"):
+        assert kube.run("delete", kind, "--all", "--timeout=60s").returncode == 0
+    kube.wait("namespace", kube.namespace, lambda _: not kube.list("pods", "app.kubernetes.io/managed-by=finetune-operator"), seconds=150, what="without pods")
+    run(LOCAL_CLUSTER / "install.sh", KUBECONFIG=kubeconfig)
