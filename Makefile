@@ -1,0 +1,61 @@
+SHELL := /bin/bash
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+PYTEST := python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help dev lint format crds unit test-trainer test-server test-cluster test-e2e test \
+	cluster cluster-down cluster-status kubeconfig images demo down
+
+help: ## show this list
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | expand -t 16
+
+dev: ## make .venv with all that development needs; quick when nothing has changed
+	@scripts/dev.sh
+
+lint: dev ## ruff, mypy, import-linter, generated files, chart, shell scripts
+	@scripts/lint.sh
+
+format: dev ## let ruff format the Python files
+	ruff check --fix-only --quiet .
+	ruff format --quiet .
+
+crds: dev ## write crds/, the chart's copy and docs/reference.md from the models
+	python -m finetune_api.crds --write
+
+unit: dev ## tests without root, cluster or models: seconds
+	$(PYTEST) tests/unit
+
+test-trainer: dev ## tests of the stage programs with small real models
+	$(PYTEST) tests/trainer
+
+test-server: dev ## tests of the inference server with small real models
+	$(PYTEST) tests/server
+
+test-cluster: dev ## tests on a real API server without nodes
+	$(PYTEST) tests/cluster
+
+test-e2e: dev ## tests with real pods on the local cluster (root)
+	$(PYTEST) tests/e2e
+
+test: dev ## all tests, one phase after another
+	@python scripts/run_phases.py unit trainer server cluster e2e
+
+cluster: dev ## start the local one-node Kubernetes (root)
+	local-cluster/cluster.sh up
+
+cluster-down: ## stop it; nothing is left but the cache
+	local-cluster/cluster.sh down
+
+cluster-status: ## what of it runs
+	@local-cluster/cluster.sh status
+
+kubeconfig: ## print the path of its kubeconfig
+	@local-cluster/cluster.sh kubeconfig
+
+images: dev ## build the images and load them into the local cluster (root)
+	local-cluster/images.sh
+
+demo: dev ## the whole way from a data set to a guarded model; CONTEXT= and REGISTRY= for a cluster of your own
+	CONTEXT='$(CONTEXT)' REGISTRY='$(REGISTRY)' local-cluster/demo.sh
+
+down: cluster-down ## the same as cluster-down
