@@ -18,6 +18,9 @@ STAGE_LABEL = "finetune.dev/stage"
 ATTEMPT_LABEL = "finetune.dev/attempt"
 FORCE_DELETE_ANNOTATION = "finetune.dev/force-delete"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+STAGE_CONTAINER = "stage"
+SERVER_CONTAINER = "server"
+"""The one container of our pods; a mesh or a webhook may add others."""
 
 
 def stage_job(job: str, stage: StageName, number: int) -> str:

@@ -111,6 +111,14 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Presence:
+    """A ConfigMap or Service of ours, of which only the existence matters."""
+
+    meta: Meta
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class Workload:
     """An apps/v1 Deployment of ours."""
 

@@ -1,0 +1,41 @@
+"""The operator's own metrics, without a label that names an object. What is counted here is incremented where it happens."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+REGISTRY = CollectorRegistry()
+
+API_REQUESTS = Counter(
+    "finetune_operator_api_requests_total", "Requests to the API server by method and status.", ["method", "status"], registry=REGISTRY
+)
+RECONCILES = Counter(
+    "finetune_operator_reconcile_total", "Reconciles by kind and result: settled, failed.", ["kind", "result"], registry=REGISTRY
+)
+RECONCILE_SECONDS = Histogram(
+    "finetune_operator_reconcile_seconds",
+    "Wall time of a reconcile by kind.",
+    ["kind"],
+    buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0),
+    registry=REGISTRY,
+)
+LISTS = Counter("finetune_operator_lists_total", "Full lists by resource; more than one an hour each means broken watches.", ["resource"], registry=REGISTRY)
+LEADING = Gauge("finetune_operator_leading", "1 while this process holds the Lease.", registry=REGISTRY)
+
+
+class Snapshot(Collector):
+    """What is looked up when somebody asks: the queue's depth and the jobs by phase."""
+
+    def __init__(self, depth: Callable[[], int], phases: Callable[[], Mapping[str, int]]) -> None:
+        self._depth = depth
+        self._phases = phases
+
+    def collect(self) -> Iterable[Metric]:
+        """The two gauges."""
+        yield GaugeMetricFamily("finetune_operator_queue_depth", "Objects that wait for a reconcile.", value=self._depth())
+        jobs = GaugeMetricFamily("finetune_jobs", "FineTuneJobs by phase.", labels=["phase"])
+        for phase, number in sorted(self._phases().items()):
+            jobs.add_metric([phase], number)
+        yield jobs

@@ -1,0 +1,221 @@
+"""Turns what the API server says into records. The server's answers are trusted to be objects, a status is not trusted to be complete."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from finetune_api.resources import GROUP
+from finetune_api.resources.finetune_job import FineTuneJobSpec, FineTuneJobStatus
+from finetune_api.resources.finetuned_model import FineTunedModelSpec, FineTunedModelStatus
+from finetune_api.resources.model_deployment import ModelDeploymentSpec, ModelDeploymentStatus
+from finetune_operator.names import SERVER_CONTAINER, STAGE_CONTAINER
+from finetune_operator.records import (
+    BatchJob,
+    Claim,
+    FineTunedModel,
+    FineTuneJob,
+    Meta,
+    ModelDeployment,
+    Pod,
+    Presence,
+    WarningEvent,
+    Workload,
+)
+from finetune_operator.resources import (
+    CLAIMS,
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    FINETUNE_JOBS,
+    FINETUNED_MODELS,
+    JOBS,
+    MODEL_DEPLOYMENTS,
+    PODS,
+    SERVICES,
+    Resource,
+)
+
+Raw = Mapping[str, Any]
+Record = FineTuneJob | FineTunedModel | ModelDeployment | BatchJob | Pod | Claim | Workload | Presence
+Document = TypeVar("Document", bound=BaseModel)
+
+
+def parse(resource: Resource, raw: Raw) -> Record:
+    """The record of an object of that resource."""
+    return _PARSERS[resource.kind](raw)
+
+
+def timestamp(text: str | None) -> float:
+    """Seconds since the epoch of a Kubernetes time; 0 for none."""
+    return datetime.fromisoformat(text).timestamp() if text else 0.0
+
+
+def meta(raw: Raw) -> Meta:
+    """What every object has. Of the annotations only our own."""
+    m = raw["metadata"]
+    return Meta(
+        namespace=m.get("namespace", ""),
+        name=m["name"],
+        uid=m["uid"],
+        resource_version=int(m["resourceVersion"]),
+        generation=m.get("generation", 0),
+        created=timestamp(m.get("creationTimestamp")),
+        deleting="deletionTimestamp" in m,
+        labels=m.get("labels") or {},
+        annotations={k: v for k, v in (m.get("annotations") or {}).items() if k.partition("/")[0] == GROUP},
+        owners=frozenset(owner["uid"] for owner in m.get("ownerReferences") or ()),
+    )
+
+
+def _finetune_job(raw: Raw) -> FineTuneJob:
+    spec, error = _spec(FineTuneJobSpec, raw)
+    return FineTuneJob(meta(raw), spec, _status(FineTuneJobStatus, raw), error)
+
+
+def _finetuned_model(raw: Raw) -> FineTunedModel:
+    spec, error = _spec(FineTunedModelSpec, raw)
+    return FineTunedModel(meta(raw), spec, _status(FineTunedModelStatus, raw), error)
+
+
+def _model_deployment(raw: Raw) -> ModelDeployment:
+    spec, error = _spec(ModelDeploymentSpec, raw)
+    return ModelDeployment(meta(raw), spec, _status(ModelDeploymentStatus, raw), error)
+
+
+def _spec(model: type[Document], raw: Raw) -> tuple[Document | None, str]:
+    try:
+        return model.model_validate(raw.get("spec") or {}), ""
+    except ValidationError as error:
+        return None, "; ".join(f"spec.{_path(e['loc'])}: {e['msg']}" for e in error.errors()[:5])
+
+
+def _status(model: type[Document], raw: Raw) -> Document:
+    """A status that cannot be read counts field by field: what is broken is dropped, and will be written anew."""
+    status = dict(raw.get("status") or {})
+    while True:
+        try:
+            return model.model_validate(status)
+        except ValidationError as error:
+            for field in {str(e["loc"][0]) for e in error.errors()}:
+                status.pop(field, None)
+                status.pop(_snake(field), None)
+
+
+def _path(location: tuple[str | int, ...]) -> str:
+    return ".".join(map(str, location))
+
+
+def _snake(field: str) -> str:
+    return re.sub(r"([A-Z])", lambda match: "_" + match[1].lower(), field)
+
+
+def _batch_job(raw: Raw) -> BatchJob:
+    status = raw.get("status") or {}
+    true = {c["type"]: c for c in status.get("conditions") or () if c["status"] == "True"}
+    failure = true.get("Failed") or true.get("FailureTarget") or {}
+    return BatchJob(
+        meta(raw),
+        active=status.get("active", 0),
+        ready=status.get("ready", 0),
+        succeeded=status.get("succeeded", 0),
+        failed=status.get("failed", 0),
+        suspended=bool(raw["spec"].get("suspend")),
+        complete="Complete" in true,
+        failure_reason=failure.get("reason", ""),
+        failure_message=failure.get("message", ""),
+        terminated="Complete" in true or "Failed" in true,
+    )
+
+
+def _pod(raw: Raw) -> Pod:
+    status = raw.get("status") or {}
+    conditions = {c["type"]: c for c in status.get("conditions") or ()}
+    scheduled = conditions.get("PodScheduled") or {}
+    disruption = conditions.get("DisruptionTarget") or {}
+    container = _container(status)
+    state = container.get("state") or {}
+    waiting = state.get("waiting") or {}
+    if waiting.get("reason") in (None, "PodInitializing"):
+        waiting = _init_waiting(status) or waiting
+    ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated") or {}
+    running = state.get("running") or ended
+    return Pod(
+        meta(raw),
+        phase=status.get("phase", "Pending"),
+        node=raw["spec"].get("nodeName", ""),
+        ready=(conditions.get("Ready") or {}).get("status") == "True",
+        scheduled=scheduled.get("status") == "True" or bool(raw["spec"].get("nodeName")),
+        scheduling_message=scheduled.get("message", "") if scheduled.get("status") == "False" else "",
+        disruption=disruption.get("reason", "") if disruption.get("status") == "True" else "",
+        waiting_reason=waiting.get("reason", ""),
+        waiting_message=waiting.get("message", ""),
+        started=timestamp(running.get("startedAt")) or None,
+        restarts=container.get("restartCount", 0),
+        exit_code=ended.get("exitCode"),
+        exit_reason=ended.get("reason", ""),
+        exit_message=ended.get("message", ""),
+        failure=status.get("reason", ""),
+        failure_message=status.get("message", ""),
+    )
+
+
+def _container(status: Raw) -> Raw:
+    """State of our container; of the first one in a pod that has none of that name."""
+    containers: list[Raw] = status.get("containerStatuses") or []
+    ours = [c for c in containers if c["name"] in (STAGE_CONTAINER, SERVER_CONTAINER)]
+    return (ours or containers or [{}])[0]
+
+
+def _init_waiting(status: Raw) -> Raw:
+    states = [(c.get("state") or {}).get("waiting") for c in status.get("initContainerStatuses") or ()]
+    return next((waiting for waiting in states if waiting and waiting.get("reason") != "PodInitializing"), {})
+
+
+def _claim(raw: Raw) -> Claim:
+    return Claim(
+        meta(raw), phase=(raw.get("status") or {}).get("phase", "Pending"), access_modes=tuple(raw["spec"].get("accessModes") or ())
+    )
+
+
+def _workload(raw: Raw) -> Workload:
+    status = raw.get("status") or {}
+    conditions = {c["type"]: c for c in status.get("conditions") or ()}
+    progressing = conditions.get("Progressing") or {}
+    failure = conditions.get("ReplicaFailure") or {}
+    return Workload(
+        meta(raw),
+        observed_generation=status.get("observedGeneration", 0),
+        replicas=status.get("replicas", 0),
+        updated=status.get("updatedReplicas", 0),
+        ready=status.get("readyReplicas", 0),
+        available=status.get("availableReplicas", 0),
+        spec_replicas=raw["spec"].get("replicas", 1),
+        progressing_reason=progressing.get("reason", ""),
+        progressing_message=progressing.get("message", ""),
+        failure_message=failure.get("message", "") if failure.get("status") == "True" else "",
+    )
+
+
+def warning_event(raw: Raw) -> WarningEvent:
+    """A v1 Event."""
+    about = raw["involvedObject"]
+    seen = raw.get("lastTimestamp") or (raw.get("series") or {}).get("lastObservedTime") or raw.get("eventTime")
+    return WarningEvent(
+        about.get("kind", ""), about.get("name", ""), raw.get("reason") or "", (raw.get("message") or "").strip(),
+        timestamp(seen or raw["metadata"].get("creationTimestamp")),
+    )  # fmt: skip
+
+
+_PARSERS = {
+    FINETUNE_JOBS.kind: _finetune_job,
+    FINETUNED_MODELS.kind: _finetuned_model,
+    MODEL_DEPLOYMENTS.kind: _model_deployment,
+    JOBS.kind: _batch_job,
+    PODS.kind: _pod,
+    CLAIMS.kind: _claim,
+    DEPLOYMENTS.kind: _workload,
+    SERVICES.kind: lambda raw: Presence(meta(raw), SERVICES.kind),
+    CONFIG_MAPS.kind: lambda raw: Presence(meta(raw), CONFIG_MAPS.kind),
+}

@@ -1,0 +1,91 @@
+"""The operator's environment, as the chart's Deployment sets it. Knows no cluster and no file."""
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from uuid import uuid4
+
+from finetune_operator.plan.observed import Settings
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+class SettingsError(Exception):
+    """An environment variable is missing or wrong; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorSettings:
+    """How the process runs, and in `plan` what the administrator configured for the children."""
+
+    plan: Settings
+    namespaces: tuple[str, ...]
+    """Namespaces to serve; empty: all."""
+    lease_name: str
+    lease_namespace: str
+    pod: str
+    """Name of this pod, or of this process on a machine that is no pod."""
+    identity: str
+    """Of this process, for the Lease: the pod's name and something that no earlier process in that pod had."""
+    log_level: str
+    http_port: int
+    """Serves /metrics, /healthz and /readyz."""
+    workers: int
+    """Objects that are reconciled at a time."""
+
+    @property
+    def scopes(self) -> tuple[str | None, ...]:
+        """What to list and watch: each namespace, or None for the whole cluster."""
+        return self.namespaces or (None,)
+
+    def with_guard(self, installed: bool) -> "OperatorSettings":
+        """The same, with what was found out about the delete guard."""
+        return replace(self, plan=replace(self.plan, guard_installed=installed))
+
+
+def from_environment(environ: Mapping[str, str] = os.environ) -> OperatorSettings:
+    """Reads the settings; raises SettingsError for what is missing or wrong."""
+    pod = environ.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}"
+    return OperatorSettings(
+        plan=Settings(
+            trainer_image=_required(environ, "FINETUNE_TRAINER_IMAGE", "the image of the stage pods"),
+            onnx_server_image=_required(environ, "FINETUNE_ONNX_SERVER_IMAGE", "the image of the ONNX server"),
+            image_pull_policy=_choice(environ, "FINETUNE_IMAGE_PULL_POLICY", ("IfNotPresent", "Always", "Never")),
+            image_pull_secrets=_names(environ, "FINETUNE_IMAGE_PULL_SECRETS"),
+            workspace_size=environ.get("FINETUNE_WORKSPACE_SIZE") or "20Gi",
+        ),
+        namespaces=_names(environ, "FINETUNE_WATCH_NAMESPACES"),
+        lease_name=environ.get("FINETUNE_LEASE_NAME") or "finetune-operator",
+        lease_namespace=_required(environ, "FINETUNE_LEASE_NAMESPACE", "the namespace of the operator's Lease"),
+        pod=pod,
+        identity=f"{pod}_{uuid4().hex[:8]}",
+        log_level=_choice({k: v.upper() for k, v in environ.items()}, "FINETUNE_LOG_LEVEL", LOG_LEVELS, "INFO"),
+        http_port=_number(environ, "FINETUNE_HTTP_PORT", 8080, 65535),
+        workers=_number(environ, "FINETUNE_WORKERS", 8, 256),
+    )
+
+
+def _required(environ: Mapping[str, str], name: str, meaning: str) -> str:
+    value = environ.get(name, "").strip()
+    if not value:
+        raise SettingsError(f"environment variable {name} is not set: it is {meaning}")
+    return value
+
+
+def _names(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part for item in environ.get(name, "").split(",") if (part := item.strip())))
+
+
+def _choice(environ: Mapping[str, str], name: str, allowed: tuple[str, ...], default: str = "") -> str:
+    value = environ.get(name) or default or allowed[0]
+    if value not in allowed:
+        raise SettingsError(f"environment variable {name} is {value!r}: expected one of {', '.join(allowed)}")
+    return value
+
+
+def _number(environ: Mapping[str, str], name: str, default: int, largest: int) -> int:
+    text = environ.get(name) or str(default)
+    if not text.isdecimal() or not 1 <= int(text) <= largest:
+        raise SettingsError(f"environment variable {name} is {text!r}: expected a number from 1 to {largest}")
+    return int(text)
