@@ -53,7 +53,7 @@ kubeconfig: ## print the path of its kubeconfig
 	@local-cluster/cluster.sh kubeconfig
 
 images: dev ## build the images and load them into the local cluster (root)
-	local-cluster/images.sh
+	local-cluster/project-images.sh
 
 demo: dev ## the whole way from a data set to a guarded model; CONTEXT= and REGISTRY= for a cluster of your own
 	CONTEXT='$(CONTEXT)' REGISTRY='$(REGISTRY)' local-cluster/demo.sh

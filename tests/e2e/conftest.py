@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kube import Kube
-from manifests import S3_SECRET
+from tests.e2e.kube import Kube
+from tests.e2e.manifests import S3_SECRET
 
 ROOT = Path(__file__).parents[2]
 LOCAL_CLUSTER = ROOT / "local-cluster"

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from kube import Kube, condition, phase_of
-from manifests import CREDENTIALS, finetune_job
+from tests.e2e.kube import Kube, condition, phase_of
+from tests.e2e.manifests import CREDENTIALS, finetune_job
 
-pytestmark = pytest.mark.node
+pytestmark = pytest.mark.e2e
 
 ROWS = "\n".join(
     json.dumps({"messages": [{"role": "user", "content": f"question {i}"}, {"role": "assistant", "content": f"answer {i}"}]}) for i in range(20)

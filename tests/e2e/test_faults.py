@@ -5,11 +5,11 @@ import time
 from typing import Any
 
 import pytest
-from conftest import LOCAL_CLUSTER, run
-from kube import Kube, condition, phase_of
-from manifests import finetune_job
+from tests.e2e.conftest import LOCAL_CLUSTER, run
+from tests.e2e.kube import Kube, condition, phase_of
+from tests.e2e.manifests import finetune_job
 
-pytestmark = pytest.mark.node
+pytestmark = pytest.mark.e2e
 
 STEPS = {"hyperparameters": {"maxSteps": 30}, "checkpoints": {"everySteps": 5, "keep": 2}}
 

@@ -1,18 +1,14 @@
 """The loop as a user walks it: data set -> model -> deployment -> guard, and what the objects say meanwhile."""
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
-from kube import Kube, condition, phase_of
-from manifests import finetune_job, model_deployment
+from kubectl import port_forward
+from tests.e2e.kube import Kube, condition, phase_of
+from tests.e2e.manifests import finetune_job, model_deployment
 from openai import OpenAI
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "local-cluster" / "demo"))
-from kubectl import port_forward  # noqa: E402
-
-pytestmark = pytest.mark.node
+pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
