@@ -70,6 +70,10 @@ class BatchJob:
     failure_message: str = ""
     terminated: bool = False
     """True when condition Complete or Failed is True: all pods have ended."""
+    started: float | None = None
+    """status.startTime: when it began, or was last resumed."""
+    finished: float | None = None
+    """When condition Complete or Failed became True."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,10 @@ class Pod:
     scheduled: bool = False
     scheduling_message: str = ""
     """Why no node takes it (condition PodScheduled=False)."""
+    scheduled_at: float | None = None
+    """When condition PodScheduled became True."""
+    gone_by: float | None = None
+    """metadata.deletionTimestamp: when its node should have ended it."""
     disruption: str = ""
     """Reason of condition DisruptionTarget=True: PreemptionByScheduler, EvictionByEvictionAPI, DeletionByTaintManager, ..."""
     waiting_reason: str = ""
@@ -92,6 +100,8 @@ class Pod:
     restarts: int = 0
     exit_code: int | None = None
     """Of the container, once it has terminated (also of its last run, when it is waiting to be restarted)."""
+    finished: float | None = None
+    """When the container terminated."""
     exit_reason: str = ""
     """OOMKilled, Error, Completed."""
     exit_message: str = ""

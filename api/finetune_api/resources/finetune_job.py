@@ -398,6 +398,7 @@ class ProgressStatus(LenientDocument):
     loss: float | None = None
     tokens_per_second: float | None = None
     checkpoint_step: int | None = None
+    updated_at: Annotated[str, Field(max_length=64)] | None = None
 
 
 class DatasetStatus(LenientDocument):

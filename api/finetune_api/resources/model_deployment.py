@@ -57,6 +57,8 @@ class Revision(LenientDocument):
     model_uid: Annotated[str, Field(max_length=64)]
     image: Annotated[str, Field(max_length=512)]
     spec_generation: int
+    spec_digest: Annotated[str, Field(max_length=80)] = ""
+    """sha256 of the spec without replicas: scaling does not take up a new image."""
 
 
 class ModelDeploymentStatus(LenientDocument):

@@ -68,6 +68,8 @@ class ObservedModel:
     """Unfinished FineTuneJobs whose base it is."""
     derived: tuple[FineTunedModel, ...] = ()
     """Models whose spec.base names it."""
+    claim_absent: bool = False
+    """A read found that the claim of spec.source does not exist."""
     warnings: tuple[WarningEvent, ...] = ()
 
 

@@ -1,0 +1,34 @@
+"""A batch/v1 Job that runs its pods once: attempts are counted in our status, not by the Job controller."""
+
+from typing import Any
+
+from finetune_operator.build.pod import PodShape, pod_template
+from finetune_operator.plan.observed import Settings
+
+CONTAINER = "trainer"
+
+
+def batch_job(metadata: dict[str, Any], shape: PodShape, settings: Settings, pods: int = 1) -> dict[str, Any]:
+    """An Indexed Job of `pods` pods. The first pod that fails fails the Job, and the Job's condition tells why.
+
+    `podReplacementPolicy: Failed` keeps two pods from ever sharing a rank.
+    """
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": metadata,
+        "spec": {
+            "backoffLimit": 0,
+            "completionMode": "Indexed",
+            "completions": pods,
+            "parallelism": pods,
+            "podReplacementPolicy": "Failed",
+            "podFailurePolicy": {
+                "rules": [
+                    {"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                    {"action": "FailJob", "onExitCodes": {"containerName": shape.container, "operator": "NotIn", "values": [0]}},
+                ]
+            },
+            "template": pod_template(shape, settings),
+        },
+    }

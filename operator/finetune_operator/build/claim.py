@@ -1,0 +1,39 @@
+"""The two claims of a job: the workspace, which ends with the job, and the model volume, which ends with the model."""
+
+from typing import Any
+
+from finetune_api.resources.common import Quantity, VolumeClaim
+from finetune_operator.build.owner import Kind, child_metadata
+from finetune_operator.names import JOB_LABEL, MODEL_LABEL, model_claim, workspace_claim
+from finetune_operator.records import Meta
+
+GIB = 1024**3
+
+
+def workspace_claim_object(meta: Meta, storage: VolumeClaim, default_size: str) -> dict[str, Any]:
+    """The volume for downloads, prepared rows and checkpoints."""
+    metadata = child_metadata("FineTuneJob", meta, workspace_claim(meta.name), {JOB_LABEL: meta.name})
+    return _claim(metadata, storage, storage.size or default_size)
+
+
+def model_claim_object(kind: Kind, owner: Meta, job: str, model: str, storage: VolumeClaim, size: Quantity) -> dict[str, Any]:
+    """The volume of the model: owned by the job while it publishes, by the FineTunedModel from then on."""
+    metadata = child_metadata(kind, owner, model_claim(model), {JOB_LABEL: job, MODEL_LABEL: model})
+    return _claim(metadata, storage, size)
+
+
+def model_volume_size(storage: VolumeClaim, model_bytes: int | None) -> Quantity:
+    """The size asked for, or prepare's estimate and a fifth, in whole Gi."""
+    if storage.size:
+        return storage.size
+    return f"{max(1, -(-(model_bytes or 0) * 6 // (5 * GIB)))}Gi"
+
+
+def _claim(metadata: dict[str, Any], storage: VolumeClaim, size: Quantity) -> dict[str, Any]:
+    spec: dict[str, Any] = {
+        "accessModes": [storage.access_mode],
+        "resources": {"requests": {"storage": size}},
+    }
+    if storage.storage_class_name:
+        spec["storageClassName"] = storage.storage_class_name
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}

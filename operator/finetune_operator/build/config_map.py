@@ -1,0 +1,18 @@
+"""The ConfigMap that holds run.json."""
+
+from typing import Any
+
+from finetune_api.run_config import RUN_CONFIG_FILE, RunConfig
+from finetune_operator.build.owner import child_metadata
+from finetune_operator.names import JOB_LABEL, run_config_map
+from finetune_operator.records import Meta
+
+
+def run_config_map_object(meta: Meta, config: RunConfig) -> dict[str, Any]:
+    """Applied once in a job's life. Not `immutable`: the kubelet would show a namesake's old content while its pods end."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": child_metadata("FineTuneJob", meta, run_config_map(meta.name), {JOB_LABEL: meta.name}),
+        "data": {RUN_CONFIG_FILE: config.to_json(indent=2)},
+    }

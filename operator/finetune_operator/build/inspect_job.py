@@ -1,0 +1,33 @@
+"""The Job that reads a model directory, verifies its checksums and tells what is in it."""
+
+from typing import Any
+
+from finetune_api.resources.common import Pod, Resources
+from finetune_api.resources.finetuned_model import ClaimSource
+from finetune_operator.build.batch_job import CONTAINER, batch_job
+from finetune_operator.build.owner import child_metadata
+from finetune_operator.build.pod import Mount, PodShape
+from finetune_operator.names import ATTEMPT_LABEL, MANAGED_BY, MODEL_LABEL, STAGE_LABEL, inspect_job
+from finetune_operator.plan.observed import Settings
+from finetune_operator.records import Meta
+
+
+def inspect_job_object(meta: Meta, claim: ClaimSource, number: int, settings: Settings) -> dict[str, Any]:
+    """Mounts the claim read-only."""
+    labels = {**MANAGED_BY, MODEL_LABEL: meta.name, STAGE_LABEL: "inspect", ATTEMPT_LABEL: str(number)}
+    shape = PodShape(
+        container=CONTAINER,
+        image=settings.trainer_image,
+        args=("inspect", "--model-dir", model_folder(claim)),
+        pod=Pod(),
+        resources=Resources(),
+        labels=labels,
+        mounts=(Mount("model", "/model", claim=claim.name),),
+        more_spec={"restartPolicy": "Never"},
+    )
+    return batch_job(child_metadata("FineTunedModel", meta, inspect_job(meta.name, number), labels), shape, settings)
+
+
+def model_folder(claim: ClaimSource) -> str:
+    """The model directory inside a pod that mounts its claim at /model."""
+    return f"/model/{claim.path.strip('/')}".rstrip("/")

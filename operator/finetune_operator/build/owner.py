@@ -1,0 +1,38 @@
+"""Owner references and labels of children: an allow-list of our own, never a copy of the owner's."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from finetune_operator.names import MANAGED_BY
+from finetune_operator.records import Meta
+
+API_VERSION = "finetune.dev/v1alpha1"
+
+Kind = Literal["FineTuneJob", "FineTunedModel", "ModelDeployment"]
+
+
+def owner_reference(kind: Kind, meta: Meta) -> dict[str, Any]:
+    """Makes `meta`'s object the controller of a child: the child is collected with it."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": kind,
+        "name": meta.name,
+        "uid": meta.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def child_metadata(
+    kind: Kind, owner: Meta, name: str, labels: Mapping[str, str], annotations: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """metadata of a child of `owner`. GitOps tools track by labels and annotations, so the owner's are not inherited."""
+    metadata: dict[str, Any] = {
+        "name": name,
+        "namespace": owner.namespace,
+        "labels": {**MANAGED_BY, **labels},
+        "ownerReferences": [owner_reference(kind, owner)],
+    }
+    if annotations:
+        metadata["annotations"] = dict(annotations)
+    return metadata

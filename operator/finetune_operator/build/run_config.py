@@ -1,0 +1,53 @@
+"""The run config of a job: its spec as the stage programs see it, with paths instead of claims."""
+
+from finetune_api.resources.common import seconds
+from finetune_api.resources.finetune_job import FineTuneJobSpec, output_name, spec_digest
+from finetune_api.resources.finetuned_model import ClaimSource
+from finetune_api.run_config import JobIdentity, RunBase, RunConfig, RunDataset, RunLimits, RunPaths, RunSource, RunWorld
+from finetune_operator.build.sources import Source, claim_run_source, run_source, spec_sources
+from finetune_operator.records import Meta
+
+
+def run_config(meta: Meta, spec: FineTuneJobSpec, image: str, base: ClaimSource | None) -> RunConfig:
+    """`base` is the claim of spec.base.fineTunedModel; raises ValueError when the spec needs one and there is none."""
+    return RunConfig(
+        job=JobIdentity(name=meta.name, namespace=meta.namespace, uid=meta.uid, spec_digest=spec_digest(spec)),
+        task=spec.task,
+        base=_base(spec, base),
+        dataset=_dataset(spec),
+        method=spec.method,
+        hyperparameters=spec.hyperparameters,
+        checkpoints=spec.checkpoints,
+        evaluation=spec.evaluation,
+        export=spec.export,
+        output_model=output_name(meta.name, spec),
+        paths=RunPaths(workspace=workspace_path(meta, spec)),
+        world=RunWorld(nodes=spec.training.nodes, processes_per_node=max(1, spec.training.gpus_per_node)),
+        limits=RunLimits(
+            start_deadline=seconds(spec.limits.start_deadline), stall_timeout=seconds(spec.limits.stall_timeout)
+        ),
+        image=spec.training.pod.image or image,
+    )
+
+
+def workspace_path(meta: Meta, spec: FineTuneJobSpec) -> str:
+    """The volume's root when it is the job's own; a folder that no other job has when several share a claim."""
+    return f"/workspace/{meta.name}-{meta.uid[:8]}" if spec.workspace.claim_name else "/workspace"
+
+
+def _base(spec: FineTuneJobSpec, claim: ClaimSource | None) -> RunBase:
+    model = spec.base.fine_tuned_model
+    if model is None:
+        return RunBase(source=run_source(_of(spec, "base")))
+    if claim is None:
+        raise ValueError(f"FineTunedModel {model.name} is the base, and its claim is not known")
+    return RunBase(source=claim_run_source(claim, f"FineTunedModel {model.name}"), fine_tuned_model=model.name)
+
+
+def _dataset(spec: FineTuneJobSpec) -> RunDataset:
+    validation: RunSource | None = run_source(_of(spec, "validation")) if spec.dataset.validation.source else None
+    return RunDataset(train=run_source(_of(spec, "train")), validation=validation, split=spec.dataset.validation.split)
+
+
+def _of(spec: FineTuneJobSpec, role: str) -> Source:
+    return next(source for source in spec_sources(spec) if source.role == role)

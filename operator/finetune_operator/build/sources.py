@@ -1,0 +1,85 @@
+"""Where a stage pod finds the user's data and base model: mounts, credentials, and the paths that the run config names."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from finetune_api.resources.common import Credentials
+from finetune_api.resources.finetune_job import FineTuneJobSpec, StageName
+from finetune_api.resources.finetuned_model import ClaimSource
+from finetune_api.resources.source import parse_address
+from finetune_api.run_config import RunSource
+from finetune_operator.build.pod import Mount
+
+Role = Literal["train", "validation", "base"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One address of the spec and what it is for."""
+
+    role: Role
+    address: str
+    credentials: Credentials | None = None
+
+    @property
+    def folder(self) -> str:
+        """Where its claim or config map is mounted."""
+        return f"/sources/{self.role}"
+
+    @property
+    def env_prefix(self) -> str:
+        """Prefix of its credentials' variables; empty without credentials."""
+        return f"FINETUNE_{self.role.upper()}_" if self.credentials else ""
+
+
+def spec_sources(spec: FineTuneJobSpec) -> tuple[Source, ...]:
+    """The addresses in a spec: train, validation and base, as far as they are given."""
+    sources = [Source("train", spec.dataset.train.source, spec.dataset.train.credentials)]
+    if spec.dataset.validation.source:
+        sources.append(Source("validation", spec.dataset.validation.source, spec.dataset.validation.credentials))
+    if spec.base.source:
+        sources.append(Source("base", spec.base.source, spec.base.credentials))
+    return tuple(sources)
+
+
+def run_source(source: Source) -> RunSource:
+    """The source as the stage program sees it: a path for a claim or a config map, the address itself for s3."""
+    address = parse_address(source.address)
+    if address.scheme == "s3":
+        return RunSource(uri=source.address, shown_as=source.address, env_prefix=source.env_prefix)
+    return RunSource(uri=f"{source.folder}/{address.path}".rstrip("/"), shown_as=source.address)
+
+
+def claim_run_source(claim: ClaimSource, shown_as: str) -> RunSource:
+    """The directory of a FineTunedModel that is the base."""
+    return RunSource(uri=f"/sources/base/{claim.path.strip('/')}".rstrip("/"), shown_as=shown_as)
+
+
+def source_mounts(spec: FineTuneJobSpec, stage: StageName, base: ClaimSource | None) -> tuple[Mount, ...]:
+    """Rows are read by prepare alone; a base on a claim is used in place by every stage."""
+    mounts = [mount for source in spec_sources(spec) if stage == "prepare" or source.role == "base" for mount in _mount(source)]
+    if base is not None:
+        mounts.append(Mount("source-base", "/sources/base", claim=base.name))
+    return tuple(mounts)
+
+
+def _mount(source: Source) -> tuple[Mount, ...]:
+    address = parse_address(source.address)
+    match address.scheme:
+        case "pvc":
+            return (Mount(f"source-{source.role}", source.folder, claim=address.host),)
+        case "configmap":
+            return (Mount(f"source-{source.role}", source.folder, config_map=address.host, key=address.path),)
+        case "s3":
+            return ()
+
+
+def source_env_from(spec: FineTuneJobSpec, stage: StageName) -> tuple[dict[str, Any], ...]:
+    """Credentials, in prepare only: a missing Secret keeps the container from starting, and the kubelet names it."""
+    if stage != "prepare":
+        return ()
+    return tuple(
+        {"prefix": source.env_prefix, "secretRef": {"name": source.credentials.secret_ref.name}}
+        for source in spec_sources(spec)
+        if source.credentials
+    )

@@ -1,0 +1,128 @@
+"""The batch Jobs of a FineTuneJob's stages: prepare, train, publish."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from finetune_api.resources.common import Pod, Resources
+from finetune_api.resources.finetune_job import FineTuneJobSpec, StageName, output_name
+from finetune_api.resources.finetuned_model import ClaimSource
+from finetune_api.run_config import RUN_CONFIG_FILE
+from finetune_operator.build.batch_job import CONTAINER, batch_job
+from finetune_operator.build.owner import child_metadata
+from finetune_operator.build.pod import Mount, PodShape
+from finetune_operator.build.service import MASTER_PORT
+from finetune_operator.build.sources import source_env_from, source_mounts
+from finetune_operator.names import (
+    ATTEMPT_LABEL,
+    JOB_LABEL,
+    MANAGED_BY,
+    QUEUE_LABEL,
+    STAGE_LABEL,
+    model_claim,
+    run_config_map,
+    stage_job,
+    train_service,
+    workspace_claim,
+)
+from finetune_operator.plan.observed import Settings
+from finetune_operator.records import Meta
+
+RUN_CONFIG_FOLDER = "/etc/finetune"
+GRACE_SECONDS: Mapping[StageName, int] = {"prepare": 30, "train": 120, "publish": 30}
+"""train writes a checkpoint before it goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageRun:
+    """One attempt of one stage of a job."""
+
+    meta: Meta
+    spec: FineTuneJobSpec
+    stage: StageName
+    number: int
+    image: str
+    """The image that the job is pinned to; the stage's own pod.image goes before it."""
+    base: ClaimSource | None = None
+    """The claim of spec.base.fineTunedModel."""
+
+    @property
+    def name(self) -> str:
+        """Name of its Job."""
+        return stage_job(self.meta.name, self.stage, self.number)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """On the Job and on its pods."""
+        return {**MANAGED_BY, JOB_LABEL: self.meta.name, STAGE_LABEL: self.stage, ATTEMPT_LABEL: str(self.number)}
+
+
+def stage_job_object(run: StageRun, settings: Settings) -> dict[str, Any]:
+    """The Job to POST. Its pods hold no Kubernetes credentials."""
+    pod, resources, gpus = _wishes(run)
+    train = run.stage == "train"
+    shape = PodShape(
+        container=CONTAINER,
+        image=pod.image or run.image,
+        args=_args(run),
+        pod=pod,
+        resources=resources,
+        labels=run.labels,
+        mounts=_mounts(run),
+        gpus=gpus,
+        env_from=source_env_from(run.spec, run.stage),
+        grace_seconds=GRACE_SECONDS[run.stage],
+        more_spec={"restartPolicy": "Never", **({"subdomain": train_service(run.meta.name)} if train else {})},
+    )
+    queue = {QUEUE_LABEL: run.spec.queue_name} if run.spec.queue_name else {}
+    metadata = child_metadata("FineTuneJob", run.meta, run.name, {**run.labels, **queue})
+    return batch_job(metadata, shape, settings, pods=run.spec.training.nodes if train else 1)
+
+
+def stage_gpus(spec: FineTuneJobSpec, stage: StageName) -> int:
+    """GPUs that an attempt of the stage holds."""
+    return {"prepare": 0, "train": spec.training.nodes * spec.training.gpus_per_node, "publish": spec.publishing.gpus}[stage]
+
+
+def _args(run: StageRun) -> tuple[str, ...]:
+    args = (run.stage, "--run", f"{RUN_CONFIG_FOLDER}/{RUN_CONFIG_FILE}", "--attempt", str(run.number))
+    if run.stage != "train":
+        return args
+    master = f"{run.name}-0.{train_service(run.meta.name)}:{MASTER_PORT}"
+    return (*args, "--node-rank", "$(JOB_COMPLETION_INDEX)", "--master", master)
+
+
+def _wishes(run: StageRun) -> tuple[Pod, Resources, dict[str, int]]:
+    spec = run.spec
+    name = spec.training.gpu_resource_name
+    match run.stage:
+        case "prepare":
+            return _beside_training(spec.preparation.pod, spec), spec.preparation.resources, {}
+        case "train":
+            return spec.training.pod, spec.training.resources, {name: spec.training.gpus_per_node}
+        case "publish":
+            return _beside_training(spec.publishing.pod, spec), spec.publishing.resources, {name: spec.publishing.gpus}
+
+
+def _beside_training(pod: Pod, spec: FineTuneJobSpec) -> Pod:
+    """A ReadWriteOnce volume stays where its first pod was put, so that pod goes where training will have to go."""
+    if spec.workspace.claim_name or spec.workspace.storage.access_mode == "ReadWriteMany":
+        return pod
+    train = spec.training.pod
+    missing = [toleration for toleration in train.tolerations if toleration not in pod.tolerations]
+    return pod.model_copy(
+        update={"node_selector": {**train.node_selector, **pod.node_selector}, "tolerations": [*pod.tolerations, *missing]}
+    )
+
+
+def _mounts(run: StageRun) -> tuple[Mount, ...]:
+    workspace = run.spec.workspace.claim_name or workspace_claim(run.meta.name)
+    mounts = [
+        Mount("run-config", RUN_CONFIG_FOLDER, config_map=run_config_map(run.meta.name)),
+        Mount("workspace", "/workspace", claim=workspace, read_only=False),
+        *source_mounts(run.spec, run.stage, run.base),
+    ]
+    if run.stage == "publish":
+        model = output_name(run.meta.name, run.spec)
+        mounts.append(Mount("model", "/model", claim=model_claim(model), read_only=False))
+    return tuple(mounts)
