@@ -46,6 +46,10 @@ class DatasetSummary(LenientDocument):
     truncated_examples: int = 0
     duplicates: int = 0
     """Exact duplicates that were dropped."""
+    in_both: int = 0
+    """Training rows that were dropped because the validation file holds them, too."""
+    without_target: int = 0
+    """Examples that were dropped because nothing to learn was left within maxSequenceLength."""
     digest: str
     """sha256 of the canonical rows of both sides."""
 

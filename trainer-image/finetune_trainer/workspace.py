@@ -2,6 +2,7 @@
 
     prepared.json                      prepare's decisions (`prepared.Prepared`)
     base/                              the base model, when it had to be downloaded
+    downloads/                         rows as their source had them; gone when prepare has finished
     data/train.arrow                   Arrow IPC file: input_ids list<int32>, loss_mask list<bool>, one row an example
     data/validation.arrow              the same, held out
     data/prompts.arrow                 Arrow IPC file: input_ids list<int32>: held-out prompts that end where the assistant begins
@@ -23,6 +24,7 @@ class Workspace:
         self.root = Path(root)
         self.prepared = self.root / "prepared.json"
         self.base = self.root / "base"
+        self.downloads = self.root / "downloads"
         self.train_rows = self.root / "data" / "train.arrow"
         self.validation_rows = self.root / "data" / "validation.arrow"
         self.prompts = self.root / "data" / "prompts.arrow"

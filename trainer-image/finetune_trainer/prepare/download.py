@@ -1,0 +1,74 @@
+"""Brings the base model into the workspace, once; a local one stays where it is."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+from finetune_trainer.files import COMPLETE, is_complete, mark_complete, sha256_of, write_atomic
+from finetune_trainer.prepare.base_files import BaseFiles
+from finetune_trainer.progress import ProgressPrinter
+from finetune_trainer.sources.folder import Folder, Stored
+
+LISTING = ".source.json"
+"""What the source's folder held when the download began; another listing starts it anew."""
+
+
+class BaseDownload:
+    """The base model's files on this machine: in place, or in the workspace's base folder."""
+
+    def __init__(self, folder: Folder, files: BaseFiles, target: Path, progress: ProgressPrinter) -> None:
+        self.folder = folder
+        self.files = files
+        self.path = folder.local or target
+        self.progress = progress
+        self._done = 0
+        if folder.local is None:
+            self._begin()
+
+    def small_files(self) -> Path:
+        """The folder, with configuration, tokenizer and template in it."""
+        self._bring(self.files.small)
+        return self.path
+
+    def weights(self) -> Path:
+        """The folder, with everything in it."""
+        self._bring(self.files.weights)
+        if self.folder.local is None and not is_complete(self.path):
+            mark_complete(self.path)
+        return self.path
+
+    @property
+    def missing_bytes(self) -> int:
+        """Bytes that are still to be downloaded."""
+        return sum(stored.size for name, stored in self.files.all.items() if not self._have(name, stored))
+
+    def digest(self) -> str:
+        """sha256 over the lines "<sha256>  <name>" of the files, sorted by name."""
+        lines = []
+        for number, name in enumerate(self.files.all, start=1):
+            self.progress.show(f"computing the base model's digest: file {number} of {len(self.files.all)}")
+            lines.append(f"{sha256_of(self.path / name)}  {name}\n")
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def _begin(self) -> None:
+        listing = json.dumps({name: [stored.size, stored.version] for name, stored in self.files.all.items()}, indent=1)
+        path = self.path / LISTING
+        if not path.exists() or path.read_text() != listing:
+            shutil.rmtree(self.path, ignore_errors=True)
+            write_atomic(path, listing)
+
+    def _bring(self, files: dict[str, Stored]) -> None:
+        for name, stored in files.items():
+            if not self._have(name, stored):
+                (self.path / COMPLETE).unlink(missing_ok=True)
+                self.folder.download(name, self.path / name, self._arrived)
+
+    def _have(self, name: str, stored: Stored) -> bool:
+        path = self.path / name
+        return self.folder.local is not None or (path.exists() and path.stat().st_size == stored.size)
+
+    def _arrived(self, count: int) -> None:
+        self._done += count
+        total = sum(stored.size for stored in self.files.all.values())
+        self.progress.show(f"downloading the base model: {self._done / 1e6:,.0f} of {total / 1e6:,.0f} MB")

@@ -1,0 +1,151 @@
+"""Both sides of the data set as token ids in the workspace: encoded once, cut to the length that their lengths suggest."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from finetune_api.result import DatasetSummary, ResolvedParameter
+from finetune_api.run_config import RunConfig
+from finetune_trainer.data.arrow import Counts, ExampleWriter, cut, write_prompts
+from finetune_trainer.data.conversation import Conversation, canonical
+from finetune_trainer.data.encode import ChatEncoder, Refused
+from finetune_trainer.data.explain import Problem
+from finetune_trainer.data.findings import Findings
+from finetune_trainer.data.survey import RowFile
+from finetune_trainer.failure import StageFailure, invalid
+from finetune_trainer.prepare.base_config import BaseConfig
+from finetune_trainer.prepare.base_files import incomplete
+from finetune_trainer.prepare.dataset import Dataset, Rowed
+from finetune_trainer.prepare.hyperparameters import AS_GIVEN
+from finetune_trainer.progress import ProgressPrinter
+from finetune_trainer.sources.subject import Subject
+from finetune_trainer.workspace import Workspace
+
+MAX_PROMPTS = 64
+LENGTH_STEP = 64
+"""The automatic maxSequenceLength is a multiple of it."""
+_LENGTH_PARAM = "hyperparameters.maxSequenceLength"
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What was written."""
+
+    summary: DatasetSummary
+    max_sequence_length: ResolvedParameter
+    bytes: int
+    """Size of the three files."""
+
+
+class ExamplesWriter:
+    """Writes train.arrow, validation.arrow and prompts.arrow of one data set."""
+
+    def __init__(
+        self, dataset: Dataset, encoder: ChatEncoder, base: BaseConfig, base_subject: Subject, workspace: Workspace, progress: ProgressPrinter
+    ) -> None:
+        self.dataset = dataset
+        self.encoder = encoder
+        self.base = base
+        self.base_subject = base_subject
+        self.workspace = workspace
+        self.progress = progress
+        self._digest = hashlib.sha256()
+
+    def write(self, config: RunConfig) -> Examples:
+        """Encodes, cuts and writes; raises StageFailure for rows that the template refuses or a cut that leaves nothing."""
+        workspace = self.workspace
+        spills = workspace.train_rows.with_name(".train.full"), workspace.validation_rows.with_name(".validation.full")
+        lengths = self._encode(self.dataset.train, "train", self.dataset.train_rows(), spills[0])
+        self._encode(self.dataset.validation, "validation", self.dataset.validation_rows(), spills[1])
+        limit = decide_length(config.hyperparameters.max_sequence_length, lengths, self.base.max_length)
+        train = self._cut(self.dataset.train, spills[0], workspace.train_rows, int(limit.value))
+        validation = self._cut(self.dataset.validation, spills[1], workspace.validation_rows, int(limit.value))
+        write_prompts(workspace.prompts, self._prompts(int(limit.value)))
+        files = (workspace.train_rows, workspace.validation_rows, workspace.prompts)
+        return Examples(self._summary(train, validation), limit, sum(path.stat().st_size for path in files))
+
+    def _encode(self, file: RowFile, side: str, rows: Rowed, target: Path) -> list[int]:
+        """Tokenises one side at full length into `target`; returns the lengths."""
+        findings, total = Findings(file.name, file.param), 0
+        with ExampleWriter(target) as writer:
+            for total, example in enumerate(self.encoder.encode(self._digested(side, rows)), start=1):
+                if isinstance(example, Refused):
+                    if not example.by_template:
+                        raise not_prefix_preserving(self.base_subject, file, example)
+                    findings.add(example.where, [Problem("refused by the chat template", f"the base's chat template says: {example.reason}")])
+                else:
+                    writer.add(example)
+                if total % 1000 == 0:
+                    self.progress.show(f"tokenising {file.name}: {total:,} rows")
+        if findings.rows:
+            raise findings.failure(total)
+        if self.base.vocab_size is not None and writer.largest_id >= self.base.vocab_size:
+            what = f"its tokenizer makes token {writer.largest_id}, and config.json's vocab_size is {self.base.vocab_size}"
+            raise incomplete(self.base_subject, f"has a tokenizer that does not belong to its weights: {what}", {})
+        return list(writer.lengths)
+
+    def _digested(self, side: str, rows: Rowed) -> Rowed:
+        """Passes rows on and takes them into the digest."""
+        for where, conversation in rows:
+            self._digest.update(side.encode() + b"\t" + canonical(conversation) + b"\n")
+            yield where, conversation
+
+    def _cut(self, file: RowFile, spill: Path, target: Path, limit: int) -> Counts:
+        """The final file of one side; the spilled one is deleted."""
+        counts = cut(spill, target, limit)
+        spill.unlink()
+        if counts.examples == 0:
+            text = f"{file.name}: cut after {limit} tokens, no example has a word of the assistant left: raise {_LENGTH_PARAM}"
+            raise invalid("InvalidDataset", text, param=_LENGTH_PARAM)
+        return counts
+
+    def _prompts(self, limit: int) -> Iterator[list[int]]:
+        """Contexts of the first held-out rows, without repetitions; of a longer one, the end."""
+        seen: set[tuple[int, ...]] = set()
+        for _, conversation in islice(self.dataset.validation_rows(), MAX_PROMPTS):
+            ids = self.encoder.prompt(conversation)
+            if ids and tuple(ids[-limit:]) not in seen:
+                seen.add(tuple(ids[-limit:]))
+                yield ids[-limit:]
+
+    def _summary(self, train: Counts, validation: Counts) -> DatasetSummary:
+        sides = self.dataset.sides
+        return DatasetSummary(
+            train_examples=train.examples,
+            validation_examples=validation.examples,
+            train_tokens=train.tokens,
+            supervised_tokens=train.supervised,
+            truncated_examples=train.truncated + validation.truncated,
+            without_target=train.without_target + validation.without_target,
+            duplicates=sides.duplicates,
+            in_both=sides.in_both,
+            digest=self._digest.hexdigest(),
+        )
+
+
+def decide_length(given: int | None, lengths: list[int], model: int | None) -> ResolvedParameter:
+    """The longest sequence: as given, or what holds 99 % of the examples; raises StageFailure beyond the model's own limit."""
+    if given is not None:
+        if model is not None and given > model:
+            raise invalid("InvalidHyperparameter", f"{_LENGTH_PARAM} is {given}, and the base model knows {model} positions", param=_LENGTH_PARAM)
+        return ResolvedParameter(value=given, reason=AS_GIVEN)
+    most = int(np.percentile(lengths, 99, method="higher"))
+    value = -(-most // LENGTH_STEP) * LENGTH_STEP
+    if model is not None and value > model:
+        return ResolvedParameter(value=model, reason=f"the base model's limit; 99 % of the examples have at most {most} tokens")
+    return ResolvedParameter(value=value, reason=f"99 % of the examples have at most {most} tokens")
+
+
+def not_prefix_preserving(base: Subject, file: RowFile, refused: Refused) -> StageFailure:
+    """The template cannot tell us what the assistant said."""
+    return invalid(
+        "ChatTemplateUnsupported",
+        f"the chat template of {base.name} rewrites earlier text ({file.name}, {refused.where}: {refused.reason}), so that the loss "
+        "cannot be limited to the assistant's words: set method.lossOn to all, or give the assistant's earlier messages weight 0",
+        param="method.lossOn",
+        details=[f"{refused.where}: {refused.reason}"],
+    )

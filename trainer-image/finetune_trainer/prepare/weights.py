@@ -1,0 +1,78 @@
+"""Headers of safetensors files: shapes and sizes without the weights (huggingface/safetensors, "Format")."""
+
+import json
+import math
+from dataclasses import dataclass
+
+from finetune_api.resources.finetune_job import Lora
+from finetune_trainer.failure import invalid
+from finetune_trainer.prepare.base_files import incomplete
+from finetune_trainer.sources.folder import Folder, Stored
+from finetune_trainer.sources.subject import Subject
+
+MAX_HEADER = 100_000_000
+"""Bytes; the format's own limit."""
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Every tensor's shape by name, over all files."""
+
+    shapes: Shapes
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the model has."""
+        return sum(math.prod(shape) for shape in self.shapes.values())
+
+    @property
+    def linear_layers(self) -> dict[str, tuple[int, int]]:
+        """Module name -> (out, in) of the matrices in the model's layers, without embeddings and head."""
+        return {
+            name.removesuffix(".weight"): (shape[0], shape[1])
+            for name, shape in self.shapes.items()
+            if len(shape) == 2 and name.endswith(".weight") and any(part.isdigit() for part in name.split("."))
+        }
+
+    def adapter_parameters(self, lora: Lora) -> int:
+        """Numbers in the LoRA adapter; raises StageFailure for a target module that the model does not have."""
+        layers = self.linear_layers
+        kinds = sorted({name.rpartition(".")[2] for name in layers})
+        chosen: set[str] = set()
+        for target in lora.target_modules:
+            matching = {name for name in layers if target == "all-linear" or name == target or name.endswith("." + target)}
+            if not matching:
+                raise invalid(
+                    "InvalidTargetModules",
+                    f"method.lora.targetModules: the model has no linear layer {target!r}; it has {', '.join(kinds[:20])}",
+                    param="method.lora.targetModules",
+                )
+            chosen |= matching
+        return sum(lora.rank * sum(layers[name]) for name in chosen)
+
+
+def read_weights(folder: Folder, files: dict[str, Stored], subject: Subject) -> Weights:
+    """Shapes out of all files; raises StageFailure for a file that is cut short or not safetensors."""
+    shapes: Shapes = {}
+    for name, stored in files.items():
+        shapes |= read_header(folder, name, stored.size, subject)
+    return Weights(shapes)
+
+
+def read_header(folder: Folder, name: str, size: int, subject: Subject) -> Shapes:
+    """Shapes of one file: 8 bytes of length, little endian, then JSON with shape and data_offsets of each tensor."""
+    length = int.from_bytes(folder.read(name, 0, 8), "little") if size >= 8 else 0
+    if not 0 < length <= min(size - 8, MAX_HEADER):
+        raise incomplete(subject, f"{name} is not a safetensors file, or is cut short ({size:,} bytes)", {})
+    try:
+        tensors = json.loads(folder.read(name, 8, length))
+        tensors.pop("__metadata__", None)
+        end = 8 + length + max((tensor["data_offsets"][1] for tensor in tensors.values()), default=0)
+        shapes = {key: tuple(tensor["shape"]) for key, tensor in tensors.items()}
+    except (ValueError, KeyError, IndexError, AttributeError, TypeError) as exc:
+        raise incomplete(subject, f"{name} has no safetensors header: {exc}", {}) from exc
+    if end != size:
+        raise incomplete(subject, f"{name} has {size:,} bytes and should have {end:,}: copy it again", {})
+    return shapes
