@@ -139,7 +139,8 @@ def order_problems(messages: list[dict[str, Any]]) -> Iterator[Problem]:
     if "assistant" not in roles:
         yield Problem("no assistant message", "messages has no message of the assistant, so there is nothing to learn")
     elif roles[-1] != "assistant":
-        yield Problem("wrong order", f"messages[{len(roles) - 1}].role is {roles[-1]!r}, expected 'assistant': the last word is the assistant's")
+        last = f"messages[{len(roles) - 1}].role is {roles[-1]!r}"
+        yield Problem("wrong order", f"{last}, expected 'assistant': the last word is the assistant's")
     elif all(message.get("weight") == 0 for message in messages if message["role"] == "assistant"):
         yield Problem("nothing to learn", "every message of the assistant has weight 0, so there is nothing to learn")
 

@@ -1,12 +1,14 @@
 """The first stage: everything that can be checked and decided without a GPU.
 
     main.py             the stage from beginning to end
+    base.py             the base model: files, config, weights and download together
     base_files.py       which files make up the base model
     base_config.py      what its JSON files say, and what is refused
     weights.py          its safetensors headers: parameters, and whether a file is whole
     download.py         brings it into the workspace, once
     architectures.py    what can be exported to ONNX
-    dataset.py          rows to examples
+    dataset.py          rows: fetched, validated, dealt to the two sides
+    examples.py         rows to token ids
     hyperparameters.py  a value and a reason for everything that the spec leaves open
     estimate.py         the disk space that the later stages need
 

@@ -118,9 +118,7 @@ def special_tokens(folder: Path, tokenizer_config: dict[str, Any], subject: Subj
     return {key: text for key, text in texts.items() if text}
 
 
-def eos_token_ids(
-    generation: dict[str, Any], config: dict[str, Any], tokenizer: Tokenizer, special: dict[str, str]
-) -> list[int]:
+def eos_token_ids(generation: dict[str, Any], config: dict[str, Any], tokenizer: Tokenizer, special: dict[str, str]) -> list[int]:
     """Tokens that end an answer, each once, the generation config's first."""
     found: list[int] = []
     for value in (generation.get("eos_token_id"), config.get("eos_token_id")):

@@ -11,13 +11,13 @@ import numpy as np
 from finetune_api.result import DatasetSummary, ResolvedParameter
 from finetune_api.run_config import RunConfig
 from finetune_trainer.data.arrow import Counts, ExampleWriter, cut, write_prompts
-from finetune_trainer.data.conversation import Conversation, canonical
+from finetune_trainer.data.conversation import canonical
 from finetune_trainer.data.encode import ChatEncoder, Refused
 from finetune_trainer.data.explain import Problem
 from finetune_trainer.data.findings import Findings
 from finetune_trainer.data.survey import RowFile
 from finetune_trainer.failure import StageFailure, invalid
-from finetune_trainer.prepare.base_config import BaseConfig
+from finetune_trainer.prepare.base import Base
 from finetune_trainer.prepare.base_files import incomplete
 from finetune_trainer.prepare.dataset import Dataset, Rowed
 from finetune_trainer.prepare.hyperparameters import AS_GIVEN
@@ -44,13 +44,10 @@ class Examples:
 class ExamplesWriter:
     """Writes train.arrow, validation.arrow and prompts.arrow of one data set."""
 
-    def __init__(
-        self, dataset: Dataset, encoder: ChatEncoder, base: BaseConfig, base_subject: Subject, workspace: Workspace, progress: ProgressPrinter
-    ) -> None:
+    def __init__(self, dataset: Dataset, encoder: ChatEncoder, base: Base, workspace: Workspace, progress: ProgressPrinter) -> None:
         self.dataset = dataset
         self.encoder = encoder
         self.base = base
-        self.base_subject = base_subject
         self.workspace = workspace
         self.progress = progress
         self._digest = hashlib.sha256()
@@ -61,7 +58,7 @@ class ExamplesWriter:
         spills = workspace.train_rows.with_name(".train.full"), workspace.validation_rows.with_name(".validation.full")
         lengths = self._encode(self.dataset.train, "train", self.dataset.train_rows(), spills[0])
         self._encode(self.dataset.validation, "validation", self.dataset.validation_rows(), spills[1])
-        limit = decide_length(config.hyperparameters.max_sequence_length, lengths, self.base.max_length)
+        limit = decide_length(config.hyperparameters.max_sequence_length, lengths, self.base.config.max_length)
         train = self._cut(self.dataset.train, spills[0], workspace.train_rows, int(limit.value))
         validation = self._cut(self.dataset.validation, spills[1], workspace.validation_rows, int(limit.value))
         write_prompts(workspace.prompts, self._prompts(int(limit.value)))
@@ -75,17 +72,19 @@ class ExamplesWriter:
             for total, example in enumerate(self.encoder.encode(self._digested(side, rows)), start=1):
                 if isinstance(example, Refused):
                     if not example.by_template:
-                        raise not_prefix_preserving(self.base_subject, file, example)
-                    findings.add(example.where, [Problem("refused by the chat template", f"the base's chat template says: {example.reason}")])
+                        raise not_prefix_preserving(self.base.subject, file, example)
+                    says = f"the base's chat template says: {example.reason}"
+                    findings.add(example.where, [Problem("refused by the chat template", says)])
                 else:
                     writer.add(example)
                 if total % 1000 == 0:
                     self.progress.show(f"tokenising {file.name}: {total:,} rows")
         if findings.rows:
             raise findings.failure(total)
-        if self.base.vocab_size is not None and writer.largest_id >= self.base.vocab_size:
-            what = f"its tokenizer makes token {writer.largest_id}, and config.json's vocab_size is {self.base.vocab_size}"
-            raise incomplete(self.base_subject, f"has a tokenizer that does not belong to its weights: {what}", {})
+        vocabulary = self.base.config.vocab_size
+        if vocabulary is not None and writer.largest_id >= vocabulary:
+            what = f"it makes token {writer.largest_id}, and config.json's vocab_size is {vocabulary}"
+            raise incomplete(self.base.subject, f"has a tokenizer that does not belong to its weights: {what}", {})
         return list(writer.lengths)
 
     def _digested(self, side: str, rows: Rowed) -> Rowed:
@@ -131,7 +130,8 @@ def decide_length(given: int | None, lengths: list[int], model: int | None) -> R
     """The longest sequence: as given, or what holds 99 % of the examples; raises StageFailure beyond the model's own limit."""
     if given is not None:
         if model is not None and given > model:
-            raise invalid("InvalidHyperparameter", f"{_LENGTH_PARAM} is {given}, and the base model knows {model} positions", param=_LENGTH_PARAM)
+            text = f"{_LENGTH_PARAM} is {given}, and the base model knows {model} positions: lower it"
+            raise invalid("InvalidHyperparameter", text, param=_LENGTH_PARAM)
         return ResolvedParameter(value=given, reason=AS_GIVEN)
     most = int(np.percentile(lengths, 99, method="higher"))
     value = -(-most // LENGTH_STEP) * LENGTH_STEP

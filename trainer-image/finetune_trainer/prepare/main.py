@@ -1,42 +1,24 @@
 """The prepare stage: checks the data and the base model, decides what was left open, writes token ids. Cheap checks come first."""
 
 import shutil
-from dataclasses import dataclass
 from datetime import datetime
 
 from finetune_api.result import Estimate, PrepareSummary, StageResult
 from finetune_api.run_config import RunConfig
-from finetune_api.resources.finetune_job import Lora
 from finetune_trainer.data.encode import ChatEncoder
 from finetune_trainer.data.template import ChatTemplate, TemplateRefusal
 from finetune_trainer.files import write_atomic
-from finetune_trainer.prepare.base_config import BaseConfig, read_base_config
-from finetune_trainer.prepare.base_files import BaseFiles, choose_files, unsupported
+from finetune_trainer.prepare.base import Base, open_base
+from finetune_trainer.prepare.base_config import BaseConfig
+from finetune_trainer.prepare.base_files import unsupported
 from finetune_trainer.prepare.dataset import open_dataset
-from finetune_trainer.prepare.download import BaseDownload
 from finetune_trainer.prepare.estimate import check_space, estimate
 from finetune_trainer.prepare.examples import Examples, ExamplesWriter
 from finetune_trainer.prepare.hyperparameters import Facts, resolve
-from finetune_trainer.prepare.weights import Weights, read_weights
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.progress import ProgressPrinter
-from finetune_trainer.sources.open import open_folder
-from finetune_trainer.sources.subject import Subject
 from finetune_trainer.stage import free_bytes
 from finetune_trainer.workspace import Workspace
-
-
-@dataclass(frozen=True)
-class Base:
-    """The base model, looked at but with its weights perhaps still elsewhere."""
-
-    subject: Subject
-    files: BaseFiles
-    download: BaseDownload
-    config: BaseConfig
-    weights: Weights
-    trained: int
-    """Parameters that training changes."""
 
 
 def prepare(config: RunConfig, attempt: int) -> StageResult:
@@ -46,7 +28,7 @@ def prepare(config: RunConfig, attempt: int) -> StageResult:
     base = open_base(config, workspace, progress)
     encoder = chat_encoder(config, base)
     dataset = open_dataset(config, workspace, progress)
-    examples = ExamplesWriter(dataset, encoder, base.config, base.subject, workspace, progress).write(config)
+    examples = ExamplesWriter(dataset, encoder, base, workspace, progress).write(config)
     shutil.rmtree(workspace.downloads, ignore_errors=True)
     needs = space(config, base, examples, workspace)
     base_path = base.download.weights()
@@ -70,20 +52,6 @@ def prepare(config: RunConfig, attempt: int) -> StageResult:
     write_atomic(workspace.prepared, prepared.to_json(indent=2))
     progress.show("prepared", force=True)
     return StageResult(stage="prepare", spec_digest=config.job.spec_digest, attempt=attempt, prepare=summary)
-
-
-def open_base(config: RunConfig, workspace: Workspace, progress: ProgressPrinter) -> Base:
-    """Everything about the base model that its small files and its weights' headers say."""
-    tuned = config.base.fine_tuned_model
-    subject = Subject(config.base.source.name, "base.fineTunedModel" if tuned else "base.source", "BaseModelNotFound")
-    progress.show(f"checking the base model {subject.name}", force=True)
-    folder = open_folder(config.base.source, subject, below="model" if tuned else "")
-    files = choose_files(folder, subject)
-    weights = read_weights(folder, files.weights, subject)
-    trained = weights.adapter_parameters(config.method.lora or Lora()) if config.method.type == "lora" else weights.parameters
-    download = BaseDownload(folder, files, workspace.base, progress)
-    base_config = read_base_config(download.small_files(), subject, for_onnx=config.export.onnx is not None)
-    return Base(subject, files, download, base_config, weights, trained)
 
 
 def chat_encoder(config: RunConfig, base: Base) -> ChatEncoder:

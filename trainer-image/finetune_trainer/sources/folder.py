@@ -19,8 +19,10 @@ class Stored:
 class Folder(Protocol):
     """A flat folder: subfolders are not looked at. Every method raises StageFailure in the user's words."""
 
-    local: Path | None
-    """Where it lies on this machine, or None when its files have to be downloaded."""
+    @property
+    def local(self) -> Path | None:
+        """Where it lies on this machine, or None when its files have to be downloaded."""
+        ...
 
     def files(self) -> dict[str, Stored]:
         """Name -> size and version of each file directly in it."""

@@ -40,9 +40,7 @@ class Subject:
 
     def unavailable(self, why: str) -> StageFailure:
         """The source did not answer: a later attempt may succeed."""
-        return StageFailure(
-            ExitCode.SOURCE_UNAVAILABLE, "SourceUnavailable", f"{self.name} cannot be reached: {why}", param=self.param
-        )
+        return StageFailure(ExitCode.SOURCE_UNAVAILABLE, "SourceUnavailable", f"{self.name} cannot be reached: {why}", param=self.param)
 
     @property
     def folder(self) -> str:
