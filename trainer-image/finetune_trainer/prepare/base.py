@@ -1,0 +1,41 @@
+"""The base model as prepare sees it: looked at, its weights perhaps still elsewhere."""
+
+from dataclasses import dataclass
+
+from finetune_api.resources.finetune_job import Lora
+from finetune_api.run_config import RunConfig
+from finetune_trainer.prepare.base_config import BaseConfig, read_base_config
+from finetune_trainer.prepare.base_files import BaseFiles, choose_files
+from finetune_trainer.prepare.download import BaseDownload
+from finetune_trainer.prepare.weights import Weights, read_weights
+from finetune_trainer.progress import ProgressPrinter
+from finetune_trainer.sources.open import open_folder
+from finetune_trainer.sources.subject import Subject
+from finetune_trainer.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Base:
+    """What its small files and its weights' headers say."""
+
+    subject: Subject
+    files: BaseFiles
+    download: BaseDownload
+    config: BaseConfig
+    weights: Weights
+    trained: int
+    """Parameters that training changes."""
+
+
+def open_base(config: RunConfig, workspace: Workspace, progress: ProgressPrinter) -> Base:
+    """Everything about the base model that its small files and its weights' headers say."""
+    tuned = config.base.fine_tuned_model
+    subject = Subject(config.base.source.name, "base.fineTunedModel" if tuned else "base.source", "BaseModelNotFound")
+    progress.show(f"checking the base model {subject.name}", force=True)
+    folder = open_folder(config.base.source, subject, below="model" if tuned else "")
+    files = choose_files(folder, subject)
+    weights = read_weights(folder, files.weights, subject)
+    trained = weights.adapter_parameters(config.method.lora or Lora()) if config.method.type == "lora" else weights.parameters
+    download = BaseDownload(folder, files, workspace.base, progress)
+    base_config = read_base_config(download.small_files(), subject, for_onnx=config.export.onnx is not None)
+    return Base(subject, files, download, base_config, weights, trained)
