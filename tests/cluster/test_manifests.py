@@ -1,0 +1,137 @@
+"""What the API server takes and what it refuses, by dry run: a refusal names the field."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.cluster.api import Api, Refused
+from tests.cluster.objects import Object, deployment, job, model
+
+GOOD = list(yaml.safe_load_all((Path(__file__).parent / "good_manifests.yaml").read_text()))
+NAMES = {"FineTuneJob": "ftj", "FineTunedModel": "ftm", "ModelDeployment": "mdep"}
+LONG = "a" * 41
+
+# (kind, path to set, value; None takes it away, the field that the refusal must name, words of the refusal)
+WRONG: list[tuple[str, str, Any, str, str]] = [
+    ("ftj", "metadata.name", LONG, "metadata.name", "at most 40 characters"),
+    ("ftj", "metadata.name", "my.job", "metadata.name", "start with a letter"),
+    ("ftj", "metadata.name", "7b-job", "metadata.name", "start with a letter"),
+    ("ftj", "spec", None, "spec", "Required value"),
+    ("ftj", "spec.base", None, "spec.base", "Required value"),
+    ("ftj", "spec.base", {}, "spec.base", "exactly one of source and fineTunedModel"),
+    ("ftj", "spec.base.fineTunedModel", {"name": "other"}, "spec.base", "exactly one of source and fineTunedModel"),
+    ("ftj", "spec.base.source", "HuggingFaceTB/SmolLM2-135M", "spec.base.source", "must be pvc://CLAIM/PATH or s3://BUCKET/PREFIX"),
+    ("ftj", "spec.base.source", "s3://models/../secret", "spec.base.source", "must not contain '..'"),
+    ("ftj", "spec.base.credentials", {}, "spec.base.credentials.secretRef", "Required value"),
+    ("ftj", "spec.base", {"source": "pvc://models/a", "credentials": {"secretRef": {"name": "s"}}}, "spec.base.credentials", "s3:// source only"),
+    ("ftj", "spec.base", {"fineTunedModel": {"name": LONG}}, "spec.base.fineTunedModel.name", "may not be more than 40"),
+    ("ftj", "spec.task", "summarization", "spec.task", 'supported values: "chat"'),
+    ("ftj", "spec.dataset.train", None, "spec.dataset.train", "Required value"),
+    ("ftj", "spec.dataset.train.source", "/data/train.jsonl", "spec.dataset.train.source", "must be pvc://CLAIM/PATH, configmap://NAME/KEY"),
+    ("ftj", "spec.dataset.train.source", "pvc://data", "spec.dataset.train.source", "must be pvc://CLAIM/PATH"),
+    ("ftj", "spec.dataset.train.source", "configmap://a/b/c", "spec.dataset.train.source", "must be pvc://CLAIM/PATH"),
+    ("ftj", "spec.dataset.train.source", "s3://Bucket/a b", "spec.dataset.train.source", "must be pvc://CLAIM/PATH"),
+    ("ftj", "spec.dataset.train.source", "s3://b/" + "a" * 1024, "spec.dataset.train.source", "may not be more than 1024"),
+    ("ftj", "spec.dataset.validation", {}, "spec.dataset.validation", "exactly one of split and source"),
+    ("ftj", "spec.dataset.validation", {"split": {}, "source": "pvc://a/b"}, "spec.dataset.validation", "exactly one of split and source"),
+    ("ftj", "spec.dataset.validation", {"source": "pvc://a/../b"}, "spec.dataset.validation.source", "must not contain '..'"),
+    ("ftj", "spec.dataset.validation", {"split": {"fraction": 1}}, "spec.dataset.validation.split.fraction", "less than 1"),
+    ("ftj", "spec.dataset.validation", {"split": {"fraction": 0}}, "spec.dataset.validation.split.fraction", "greater than 0"),
+    ("ftj", "spec.method", {"type": "qlora"}, "spec.method.type", 'supported values: "lora", "full"'),
+    ("ftj", "spec.method", {"type": "full", "lora": {}}, "spec.method.lora", "type lora only"),
+    ("ftj", "spec.method", {"lora": {"rank": 0}}, "spec.method.lora.rank", "greater than or equal to 1"),
+    ("ftj", "spec.method", {"lora": {"dropout": 1}}, "spec.method.lora.dropout", "less than 1"),
+    ("ftj", "spec.method", {"lora": {"targetModules": []}}, "spec.method.lora.targetModules", "at least 1 items"),
+    ("ftj", "spec.hyperparameters", {"learningRate": 0}, "spec.hyperparameters.learningRate", "greater than 0"),
+    ("ftj", "spec.hyperparameters", {"learningRate": "fast"}, "spec.hyperparameters.learningRate", "must be of type number"),
+    ("ftj", "spec.hyperparameters", {"epochs": 1, "maxSteps": 10}, "spec.hyperparameters", "set epochs or maxSteps, not both"),
+    ("ftj", "spec.hyperparameters", {"batchSize": 1.5}, "spec.hyperparameters.batchSize", "must be of type integer"),
+    ("ftj", "spec.hyperparameters", {"learningrate": 1}, "spec.hyperparameters.learningrate", "unknown field"),
+    ("ftj", "spec.training", {"nodes": 0}, "spec.training.nodes", "greater than or equal to 1"),
+    ("ftj", "spec.training", {"nodes": 2}, "spec.workspace.storage.accessMode", "ReadWriteMany"),
+    ("ftj", "spec.training", {"gpuResourceName": "gpu"}, "spec.training.gpuResourceName", "should match"),
+    ("ftj", "spec.training", {"resources": {"requests": {"memory": "16GB"}}}, "spec.training.resources.requests[memory]", "must be a quantity"),
+    ("ftj", "spec.training", {"resources": {"limits": {"cpu": -1}}}, "spec.training.resources.limits[cpu]", "zero or more"),
+    ("ftj", "spec.training", {"pod": {"env": [{"name": "A B"}]}}, "spec.training.pod.env[0].name", "should match"),
+    ("ftj", "spec.training", {"pod": {"envFrom": [{"prefix": "A_"}]}}, "spec.training.pod.envFrom[0]", "exactly one of secretRef and configMapRef"),
+    ("ftj", "spec.training", {"pod": {"tolerations": [{"operator": "Is"}]}}, "spec.training.pod.tolerations[0].operator", '"Exists", "Equal"'),
+    ("ftj", "spec.training", {"pod": {"volumes": []}}, "spec.training.pod.volumes", "unknown field"),
+    ("ftj", "spec.publishing", {"gpus": -1}, "spec.publishing.gpus", "greater than or equal to 0"),
+    ("ftj", "spec.checkpoints", {"keep": 0}, "spec.checkpoints.keep", "greater than or equal to 1"),
+    ("ftj", "spec.evaluation", {"gate": [{"metric": "loss"}]}, "spec.evaluation.gate[0]", "set betterThanBase, maximum, or both"),
+    ("ftj", "spec.evaluation", {"gate": [{"metric": "bleu", "maximum": 1}]}, "spec.evaluation.gate[0].metric", '"loss", "perplexity"'),
+    ("ftj", "spec.export", {"onnx": {"precisions": ["int4"]}}, "spec.export.onnx.precisions[0]", 'supported values: "fp32"'),
+    ("ftj", "spec.output", {"model": "Support-Bot"}, "spec.output.model", "start with a letter"),
+    ("ftj", "spec.output", {"storage": {"size": "0Gi"}}, "spec.output.storage.size", "more than zero"),
+    ("ftj", "spec.workspace", {"claimName": "c", "storage": {"size": "1Gi"}}, "spec.workspace.claimName", "with claimName leave it out"),
+    ("ftj", "spec.workspace", {"storage": {"accessMode": "RWX"}}, "spec.workspace.storage.accessMode", '"ReadWriteMany"'),
+    ("ftj", "spec.limits", {"deadline": "1 day"}, "spec.limits.deadline", "as in 1h30m"),
+    ("ftj", "spec.limits", {"stallTimeout": "0s"}, "spec.limits.stallTimeout", "more than 0s"),
+    ("ftj", "spec.limits", {"maxRestarts": -1}, "spec.limits.maxRestarts", "greater than or equal to 0"),
+    ("ftj", "spec.suspend", "yes", "spec.suspend", "must be of type boolean"),
+    ("ftm", "metadata.name", LONG, "metadata.name", "at most 40 characters"),
+    ("ftm", "spec.type", None, "spec.type", "Required value"),
+    ("ftm", "spec.type", "merged", "spec.type", 'supported values: "adapter", "full"'),
+    ("ftm", "spec.source", None, "spec.source", "Required value"),
+    ("ftm", "spec.source.claim", None, "spec.source.claim", "Required value"),
+    ("ftm", "spec.source.claim.path", "../other", "spec.source.claim.path", "must not contain '..'"),
+    ("ftm", "spec.base", {}, "spec.base", "exactly one of source and fineTunedModel"),
+    ("mdep", "metadata.name", "1-bot", "metadata.name", "start with a letter"),
+    ("mdep", "spec.model", None, "spec.model", "Required value"),
+    ("mdep", "spec.model.name", "", "spec.model.name", "at least 1 chars"),
+    ("mdep", "spec.model", "support-bot", "spec.model", "must be of type object"),
+    ("mdep", "spec.engine", "tgi", "spec.engine", 'supported values: "onnx"'),
+    ("mdep", "spec.replicas", -1, "spec.replicas", "greater than or equal to 0"),
+    ("mdep", "spec.maxContext", 1, "spec.maxContext", "greater than or equal to 16"),
+    ("mdep", "spec.auth", {"secretRef": {"name": "no_such"}}, "spec.auth.secretRef.name", "should match"),
+]  # fmt: skip
+
+
+def minimal(kind: str) -> Object:
+    """The smallest good manifest of a kind."""
+    return {"ftj": job, "ftm": model, "mdep": lambda ns, name: deployment(ns, name, "support-bot")}[kind]("default", "support-bot")
+
+
+def changed(obj: Object, path: str, value: Any) -> Object:
+    """The object with one field set, or taken away when the value is None."""
+    *parents, last = path.split(".")
+    place = obj
+    for key in parents:
+        place = place[key]
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    return obj
+
+
+@pytest.mark.parametrize("manifest", GOOD, ids=lambda manifest: f"{NAMES[manifest['kind']]}-{manifest['metadata']['name']}")
+def test_good_manifests_are_taken(api: Api, manifest: Object) -> None:
+    """Everything that the reference allows, alone and together, is accepted."""
+    manifest["metadata"]["namespace"] = "default"
+    assert api.create(manifest, dry_run=True)["spec"]
+
+
+@pytest.mark.parametrize(("kind", "path", "value", "field", "words"), WRONG, ids=lambda value: str(value)[:40])
+def test_wrong_manifests_are_refused_by_name(api: Api, kind: str, path: str, value: Any, field: str, words: str) -> None:
+    """The refusal names the field and says what is wrong with it."""
+    with pytest.raises(Refused) as refusal:
+        api.create(changed(minimal(kind), path, value), dry_run=True)
+    assert field in refusal.value.message
+    assert words in refusal.value.message
+
+
+def test_defaults_are_filled_in(api: Api) -> None:
+    """What has a fixed default is shown in the object; what is decided later is left out."""
+    spec = api.create(minimal("ftj"), dry_run=True)["spec"]
+    assert spec["task"] == "chat"
+    assert spec["dataset"]["validation"] == {"split": {"fraction": 0.1, "seed": 42}}
+    assert spec["method"] == {"type": "lora", "lossOn": "assistant"}
+    assert spec["training"] == {"nodes": 1, "gpusPerNode": 0, "gpuResourceName": "nvidia.com/gpu"}
+    assert spec["workspace"] == {"storage": {"accessMode": "ReadWriteOnce"}}
+    assert spec["limits"] == {"startDeadline": "15m", "scheduleTimeout": "24h", "stallTimeout": "30m", "maxRestarts": 3}
+    assert spec["suspend"] is False
+    assert "hyperparameters" not in spec
+    assert "export" not in spec
