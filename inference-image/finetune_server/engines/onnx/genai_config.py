@@ -1,0 +1,41 @@
+"""What genai_config.json, written by the onnxruntime-genai builder beside the graph, says about a decoder."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from finetune_server.model_directory import UnusableModel
+
+GENAI_CONFIG_FILE = "genai_config.json"
+
+
+@dataclass(frozen=True)
+class GenaiConfig:
+    """The shape of a decoder's key-value memory, and what ends an answer."""
+
+    model_file: str
+    context_length: int
+    end_tokens: frozenset[int]
+    layers: int
+    kv_heads: int
+    head_size: int
+
+
+def read_genai_config(folder: Path) -> GenaiConfig:
+    """Reads the file; raises UnusableModel when a key is missing or the graph is not a plain decoder."""
+    path = folder / GENAI_CONFIG_FILE
+    try:
+        model: dict[str, Any] = json.loads(path.read_text())["model"]
+        decoder = model["decoder"]
+        end = model["eos_token_id"]
+        return GenaiConfig(
+            model_file=decoder["filename"],
+            context_length=int(model["context_length"]),
+            end_tokens=frozenset(end if isinstance(end, list) else [end]),
+            layers=int(decoder["num_hidden_layers"]),
+            kv_heads=int(decoder["num_key_value_heads"]),
+            head_size=int(decoder["head_size"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnusableModel(f"{path}: {type(error).__name__} {error}; export the model again with format onnx") from error

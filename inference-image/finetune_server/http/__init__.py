@@ -1,0 +1,1 @@
+"""OpenAI's API, as far as this server can do it; the rest is refused, never ignored."""

@@ -1,0 +1,115 @@
+"""POST /v1/completions."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from finetune_server.engines.interface import FinishReason, GenerationRequest
+from finetune_server.generation import ScoredToken
+from finetune_server.http.answers import EventStream, Generations, unless_client_goes
+from finetune_server.http.completion_body import CompletionBody, Prompt
+from finetune_server.http.dependencies import MetricsDependency, ModelDependency, check_model_name
+from finetune_server.http.errors import ApiError, json_response
+from finetune_server.http.generation_body import body_of
+from finetune_server.http.limits import room_for_answer
+from finetune_server.served_model import ServedModel
+
+router = APIRouter()
+
+
+@router.post("/v1/completions")
+async def create_completion(
+    request: Request, body: Annotated[CompletionBody, Depends(body_of(CompletionBody))], model: ModelDependency, metrics: MetricsDependency
+) -> Response:
+    """The continuation of each prompt, at once or streamed. The prompts decode together."""
+    check_model_name(body.model, model)
+    check_count(len(body.prompt), model.engine.capacity)
+    requests = await asyncio.to_thread(requests_of, body, model)
+    generations = Generations(model, requests, body.stop or [], metrics)
+    shape = CompletionShape(model, body)
+    if body.stream:
+        return EventStream(shape.events(generations), generations)
+    try:
+        answers = await unless_client_goes(request, generations.answers())
+        choices = [shape.choice(index, answer.text, answer.tokens, answer.finish_reason) for index, answer in enumerate(answers)]
+        return json_response(shape.completion(choices) | {"usage": generations.usage()})
+    finally:
+        request.state.usage = generations.usage()
+        generations.close()
+
+
+def check_count(count: int, capacity: int) -> None:
+    """Raises ApiError for more prompts than the server could ever hold at once."""
+    if count > capacity:
+        raise ApiError(400, f"'prompt' has {count} entries; this server takes at most {capacity}.", param="prompt", code="invalid_value")
+
+
+def requests_of(body: CompletionBody, model: ServedModel) -> list[GenerationRequest]:
+    """One request for each prompt. Raises ApiError."""
+    requests = []
+    for prompt in body.prompt:
+        tokens = tokens_of(prompt, model)
+        max_tokens = room_for_answer(model.engine.context_length, len(tokens), body.token_limit, param="prompt")
+        requests.append(GenerationRequest(tuple(tokens), max_tokens, body.sampling, body.logprobs))
+    return requests
+
+
+def tokens_of(prompt: Prompt, model: ServedModel) -> list[int]:
+    """A prompt's token ids. Raises ApiError for an empty prompt and for an id that the model has not."""
+    tokens = model.tokenizer.encode(prompt, add_special_tokens=True) if isinstance(prompt, str) else prompt
+    if not tokens:
+        raise ApiError(400, "'prompt' is empty; it must hold at least one token.", param="prompt", code="invalid_value")
+    size = model.tokenizer.vocabulary_size
+    wrong = next((token for token in tokens if not 0 <= token < size), None)
+    if wrong is not None:
+        message = f"'prompt' holds token id {wrong}; the model's ids go from 0 to {size - 1}."
+        raise ApiError(400, message, param="prompt", code="invalid_value")
+    return tokens
+
+
+class CompletionShape:
+    """OpenAI's objects for one completion."""
+
+    def __init__(self, model: ServedModel, body: CompletionBody) -> None:
+        self._tokenizer = model.tokenizer
+        self._body = body
+        self._common = {
+            "id": f"cmpl-{uuid.uuid4().hex}",
+            "object": "text_completion",
+            "created": int(time.time()),
+            "model": model.name,
+            "system_fingerprint": model.fingerprint,
+        }
+
+    def completion(self, choices: Sequence[dict[str, object]]) -> dict[str, object]:
+        """The object around choices; a stream's chunks have the same."""
+        return {**self._common, "choices": list(choices)}
+
+    def choice(self, index: int, text: str, tokens: Sequence[ScoredToken], finish_reason: FinishReason | None) -> dict[str, object]:
+        """One prompt's answer, or a part of it."""
+        return {"index": index, "text": text, "logprobs": self._logprobs(tokens), "finish_reason": finish_reason}
+
+    async def events(self, generations: Generations) -> AsyncIterator[object]:
+        """The answers as chunks, one prompt after the other, and, if asked for, the usage."""
+        usage = {"usage": None} if self._body.include_usage else {}
+        for index, generation in enumerate(generations.all):
+            async for piece in generation.pieces():
+                yield self.completion([self.choice(index, piece.text, piece.tokens, piece.finish_reason)]) | usage
+        if self._body.include_usage:
+            yield self.completion([]) | {"usage": generations.usage()}
+
+    def _logprobs(self, tokens: Sequence[ScoredToken]) -> dict[str, object] | None:
+        if self._body.logprobs is None:
+            return None
+        text = self._tokenizer.token_text
+        return {
+            "tokens": [text(token.id) for token in tokens],
+            "token_logprobs": [token.logprobs.chosen for token in tokens],
+            "top_logprobs": [{text(other): logprob for other, logprob in token.logprobs.top} for token in tokens],
+            "text_offset": [token.offset for token in tokens],
+        }

@@ -1,0 +1,23 @@
+"""Whether a prompt and the tokens asked for fit into the model's context."""
+
+from finetune_server.http.errors import ApiError
+
+
+def room_for_answer(context_length: int, prompt_tokens: int, max_tokens: int | None, *, param: str) -> int:
+    """Tokens the answer may have. Raises ApiError, context_length_exceeded, in OpenAI's words.
+
+    `param` is "messages" or "prompt"; max_tokens None asks for all that is left.
+    """
+    room = context_length - prompt_tokens
+    wanted = 1 if max_tokens is None else max_tokens
+    if wanted <= room:
+        return room if max_tokens is None else max_tokens
+    limit = f"This model's maximum context length is {context_length} tokens."
+    if max_tokens is None:
+        message = f"{limit} However, your {param} resulted in {prompt_tokens} tokens. Please reduce the length of the {param}."
+    else:
+        message = (
+            f"{limit} However, you requested {prompt_tokens + max_tokens} tokens ({prompt_tokens} in the {param}, "
+            f"{max_tokens} in the completion). Please reduce the length of the {param} or completion."
+        )
+    raise ApiError(400, message, param=param, code="context_length_exceeded")

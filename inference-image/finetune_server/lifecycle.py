@@ -1,0 +1,63 @@
+"""Where the server stands between its start and its end. Touched on the event loop only."""
+
+import asyncio
+
+from finetune_server.served_model import ServedModel
+
+
+class Lifecycle:
+    """loading -> ready -> draining -> closed; a server that is told to stop while it loads skips `ready`."""
+
+    def __init__(self) -> None:
+        self.model: ServedModel | None = None
+        """Set once the model has answered its self-test."""
+        self.draining = False
+        """Told to stop: not ready any more."""
+        self.refusing = False
+        """Takes no new request."""
+        self.in_flight = 0
+        """API requests that are being answered."""
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def broken(self) -> bool:
+        """True when the engine failed: only a restart helps."""
+        return self.model is not None and self.model.engine.failed
+
+    @property
+    def ready(self) -> bool:
+        """True when requests should be sent here."""
+        return self.model is not None and not self.draining and not self.broken
+
+    @property
+    def state(self) -> str:
+        """For people."""
+        if self.broken:
+            return "broken"
+        if self.draining:
+            return "draining"
+        return "loading" if self.model is None else "ready"
+
+    def request_started(self) -> None:
+        """Counts an API request."""
+        self.in_flight += 1
+        self._idle.clear()
+
+    def request_ended(self) -> None:
+        """Counts it out."""
+        self.in_flight -= 1
+        if self.in_flight == 0:
+            self._idle.set()
+
+    async def drain(self, *, delay: float, grace: float) -> bool:
+        """Goes unready, takes requests for `delay` seconds more, then waits for the rest; False when `grace` ran out first."""
+        self.draining = True
+        await asyncio.sleep(min(delay, grace))
+        self.refusing = True
+        try:
+            async with asyncio.timeout(max(grace - delay, 0)):
+                await self._idle.wait()
+        except TimeoutError:
+            return self.in_flight == 0
+        return True

@@ -1,0 +1,146 @@
+"""The server's life: listen, load, serve, drain, end."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import uvicorn
+
+from finetune_api.exit_codes import ExitCode
+from finetune_api.result import TERMINATION_LOG
+from finetune_server.http.app import create_app
+from finetune_server.lifecycle import Lifecycle
+from finetune_server.model_directory import UnusableModel
+from finetune_server.served_model import ServedModel, load_model
+from finetune_server.settings import Settings
+
+log = logging.getLogger(__name__)
+
+KEEP_ALIVE = 65
+"""Seconds an idle connection stays open: longer than the usual proxy's 60, so that the proxy closes first."""
+LAST_WORDS = 1
+"""Seconds for answers that were cut off at the end of the grace to close their connections."""
+
+Result = TypeVar("Result")
+
+
+class SignalFreeServer(uvicorn.Server):
+    """uvicorn stops listening at the first SIGTERM; here the drain decides when."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leaves the signals to `serve`."""
+        yield
+
+
+async def serve(settings: Settings) -> int:
+    """Runs until SIGTERM or SIGINT, or until the model turns out to be unusable; returns the exit code."""
+    try:
+        listening = listen(settings)
+    except OSError as error:
+        address = f"{settings.host}:{settings.port}"
+        return give_up(f"cannot listen on {address}: {error.strerror}; choose another --port", ExitCode.INTERNAL_ERROR)
+    lifecycle = Lifecycle()
+    server = http_server(lifecycle, settings)
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    stopping = asyncio.create_task(told_to_stop())
+    try:
+        return await run(lifecycle, settings, stopping)
+    finally:
+        server.should_exit = True
+        await serving
+        if lifecycle.model is not None:
+            lifecycle.model.engine.close()
+
+
+async def run(lifecycle: Lifecycle, settings: Settings, stopping: asyncio.Task[None]) -> int:
+    """Loads, serves and drains."""
+    loading = in_daemon_thread(lambda: load_model(settings))
+    waited_for: set[asyncio.Future[Any]] = {loading, stopping}
+    await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
+    if not loading.done():
+        return ExitCode.OK
+    try:
+        lifecycle.model = loading.result()
+    except UnusableModel as error:
+        return give_up(str(error), ExitCode.INVALID_INPUT)
+    log.info("ready", extra={"fields": described(lifecycle.model, settings)})
+    await stopping
+    log.info("draining", extra={"fields": {"in_flight": lifecycle.in_flight}})
+    if not await lifecycle.drain(delay=settings.drain_delay, grace=settings.grace):
+        log.warning("grace is over, cutting off answers", extra={"fields": {"in_flight": lifecycle.in_flight}})
+    return ExitCode.OK
+
+
+def http_server(lifecycle: Lifecycle, settings: Settings) -> SignalFreeServer:
+    """The HTTP server, not yet started."""
+    return SignalFreeServer(
+        uvicorn.Config(
+            create_app(lifecycle, settings.api_key),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE,
+            timeout_graceful_shutdown=LAST_WORDS,
+        )
+    )
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The listening socket; IPv6 when the host is an IPv6 address. Raises OSError."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    return socket.create_server((settings.host, settings.port), family=family, backlog=1024)
+
+
+async def told_to_stop() -> None:
+    """Returns at the first SIGTERM or SIGINT."""
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    await told.wait()
+
+
+def in_daemon_thread(work: Callable[[], Result]) -> asyncio.Future[Result]:
+    """The work's result. Unlike an executor's thread, this one does not keep the program from ending while a model loads."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Result] = loop.create_future()
+
+    def call(method: Callable[..., None], value: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(method, value)
+
+    def target() -> None:
+        try:
+            call(future.set_result, work())
+        except Exception as error:
+            call(future.set_exception, error)
+
+    threading.Thread(target=target, name="load-model", daemon=True).start()
+    return future
+
+
+def give_up(message: str, code: ExitCode) -> int:
+    """Says why in the log and, inside a pod, where `kubectl describe` shows it."""
+    log.error(message)
+    if Path(TERMINATION_LOG).is_file():
+        Path(TERMINATION_LOG).write_text(message)
+    return code
+
+
+def described(model: ServedModel, settings: Settings) -> dict[str, object]:
+    """What the log says about a model that is ready."""
+    return {
+        "model": model.name,
+        "precision": settings.precision,
+        "context_length": model.engine.context_length,
+        "max_concurrency": settings.max_concurrency,
+        "threads": settings.threads,
+        "fingerprint": model.fingerprint,
+    }

@@ -1,0 +1,67 @@
+"""What the server was started with: program arguments, and the one secret from the environment."""
+
+import argparse
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from finetune_server.processors import usable_processors
+
+API_KEY_VARIABLE = "FINETUNE_API_KEY"
+DEFAULT_CONTEXT_LIMIT = 4096
+"""Tokens, when --max-context is left out and the model could take more."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Times in seconds, lengths in tokens."""
+
+    model_dir: Path
+    served_name: str
+    precision: str
+    host: str
+    port: int
+    max_concurrency: int
+    max_queue: int
+    max_context: int | None
+    threads: int
+    grace: float
+    """How long answers in progress may take after SIGTERM."""
+    drain_delay: float
+    """How long new requests are still taken after SIGTERM, until every client knows that this server goes."""
+    api_key: str | None
+
+
+def parse_settings(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from the command line. Ends the program with a usage message when they are wrong."""
+    parser = argparse.ArgumentParser("finetune_server", description="Serves a fine-tuned model behind an OpenAI-compatible API.")
+    parser.add_argument("--model-dir", type=Path, required=True, help="model directory, with MANIFEST.json")
+    parser.add_argument("--served-name", required=True, help="the model's name in the API")
+    parser.add_argument("--precision", default="fp32", help="which ONNX export to serve (default: fp32)")
+    parser.add_argument("--host", default="0.0.0.0")
+    parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument("--max-concurrency", type=at_least(1), default=8, help="requests that decode together (default: 8)")
+    parser.add_argument("--max-queue", type=at_least(0), default=64, help="requests that may wait; more get 429 (default: 64)")
+    parser.add_argument(
+        "--max-context",
+        type=at_least(16),
+        help=f"prompt and answer together, in tokens (default: the model's own limit, at most {DEFAULT_CONTEXT_LIMIT})",
+    )
+    parser.add_argument("--threads", type=at_least(1), default=None, help="threads that compute (default: the processors it may use)")
+    parser.add_argument("--grace", type=float, default=25.0, help="seconds for answers in progress after SIGTERM (default: 25)")
+    parser.add_argument("--drain-delay", type=float, default=3.0, help="seconds in which new requests are taken after SIGTERM (default: 3)")
+    found = vars(parser.parse_args(arguments))
+    found["threads"] = found["threads"] or usable_processors()
+    return Settings(**found, api_key=environment.get(API_KEY_VARIABLE) or None)
+
+
+def at_least(minimum: int) -> Callable[[str], int]:
+    """An argparse type: an integer with a lower bound."""
+
+    def integer(text: str) -> int:
+        if int(text) < minimum:
+            raise argparse.ArgumentTypeError(f"{text} is less than {minimum}")
+        return int(text)
+
+    return integer
