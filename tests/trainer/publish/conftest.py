@@ -1,0 +1,126 @@
+"""A workspace as prepare and train leave it, made by hand from the tiny model, so that publish is tested alone."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from finetune_api.resources.finetune_job import Evaluation, Export, GateCondition, Lora, Method, OnnxExport
+from finetune_api.result import DatasetSummary, Estimate, PrepareSummary
+from finetune_api.run_config import JobIdentity, RunBase, RunConfig, RunDataset, RunPaths, RunSource
+from finetune_trainer.files import mark_complete, write_atomic
+from finetune_trainer.prepared import Prepared, ResolvedHyperparameters
+from finetune_trainer.workspace import Workspace
+
+TALKS = [
+    ["What is the capital of France?", "It is Paris, and it lies on the Seine."],
+    ["Tell me a joke", "A horse walks into a bar. The barman asks: why the long face?"],
+    ["Hello there!", "Hi. How can I help you today?"],
+    ["My printer does not work", "Is it switched on, and is there paper in it? Look at the small lamp beside the lid, please."],
+]
+
+
+@pytest.fixture(scope="session")
+def tiny(assets: Path) -> Path:
+    """The model of two layers."""
+    return assets / "smollm2-tiny"
+
+
+@pytest.fixture(scope="session")
+def rows(tiny: Path) -> list[tuple[list[int], list[bool]]]:
+    """Token ids and loss masks of the held-out talks; the assistant's words count."""
+    tokenizer: Any = AutoTokenizer.from_pretrained(tiny)
+    made: list[tuple[list[int], list[bool]]] = []
+    for user, assistant in TALKS:
+        prompt = tokenizer.encode(f"<|im_start|>user\n{user}<|im_end|>\n<|im_start|>assistant\n")
+        answer = tokenizer.encode(f"{assistant}<|im_end|>\n")
+        made.append((prompt + answer, [False] * len(prompt) + [True] * len(answer)))
+    return made
+
+
+@pytest.fixture(scope="session")
+def trained(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trained weights of both kinds: an adapter whose B is not zero, and a whole model with changed weights."""
+    folder = tmp_path_factory.mktemp("trained")
+    torch.manual_seed(7)
+    model: Any = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
+    whole = {name: value + 0.01 * torch.randn_like(value) for name, value in model.state_dict().items()}
+    tuned: Any = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=8, target_modules="all-linear"))
+    for name, parameter in tuned.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.02)
+    tuned.save_pretrained(str(folder / "adapter"))
+    model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
+    model.load_state_dict(whole)
+    model.save_pretrained(folder / "model")
+    mark_complete(folder)
+    return folder
+
+
+MakeConfig = Callable[..., RunConfig]
+
+
+@pytest.fixture
+def make_config(tmp_path: Path, tiny: Path, trained: Path, rows: list[tuple[list[int], list[bool]]]) -> MakeConfig:
+    """A function that lays out a fresh workspace and returns the run config for it."""
+
+    def make(*, method: str = "lora", precision: str = "fp32", onnx: bool = False, digest: str = "d1", **fields: Any) -> RunConfig:
+        config = RunConfig(
+            job=JobIdentity(name="bot", uid="u1", spec_digest=digest),
+            base=RunBase(source=RunSource(uri=str(tiny), shown_as="pvc://models/tiny")),
+            dataset=RunDataset(train=RunSource(uri="/data/train.jsonl", shown_as="pvc://data/train.jsonl")),
+            method=Method.model_validate({"type": method} | ({"lora": Lora(rank=4, alpha=8)} if method == "lora" else {})),
+            evaluation=Evaluation(gate=[GateCondition(metric="loss", better_than_base=True)]),
+            export=Export(onnx=OnnxExport(parity_prompts=3) if onnx else None),
+            output_model="bot-v1",
+            paths=RunPaths(workspace=str(tmp_path / "workspace"), model=str(tmp_path / "model")),
+        ).model_copy(update=fields)
+        lay_out(Workspace(config.paths.workspace), config, tiny, trained, rows, precision)
+        return config
+
+    return make
+
+
+def lay_out(
+    workspace: Workspace, config: RunConfig, tiny: Path, trained: Path, rows: list[tuple[list[int], list[bool]]], precision: str
+) -> None:
+    """Writes what prepare and train write."""
+    prepared = Prepared(
+        spec_digest=config.job.spec_digest,
+        base_path=str(tiny),
+        hyperparameters=ResolvedHyperparameters.model_validate(
+            {
+                "total_steps": 4, "steps_per_epoch": 2, "batch_size": 2, "learning_rate": 1e-4, "scheduler": "linear",
+                "warmup_steps": 0, "weight_decay": 0, "max_grad_norm": 1, "max_sequence_length": 64, "precision": precision,
+                "seed": 1, "checkpoint_every": 2, "micro_batch_tokens": 96,
+            }
+        ),
+        eos_token_ids=[2],
+        summary=PrepareSummary(
+            dataset=DatasetSummary(
+                train_examples=4, validation_examples=4, train_tokens=100, supervised_tokens=60, digest="data-digest"
+            ),
+            hyperparameters={}, total_steps=4, estimate=Estimate(model_bytes=0, workspace_bytes=0),
+            base_digest="base-digest", base_parameters=35_390_000,
+        ),
+    )  # fmt: skip
+    write_atomic(workspace.prepared, prepared.to_json())
+    write_rows(workspace.validation_rows, {"input_ids": [row[0] for row in rows], "loss_mask": [row[1] for row in rows]})
+    write_rows(workspace.prompts, {"input_ids": [ids[: mask.index(True)] for ids, mask in rows]})
+    workspace.metrics.write_text("step,loss\n1,2.5\n")
+    if not workspace.trained.exists():
+        workspace.trained.symlink_to(trained)
+
+
+def write_rows(path: Path, columns: dict[str, list[Any]]) -> None:
+    """Writes one Arrow IPC file."""
+    types = {"input_ids": pa.list_(pa.int32()), "loss_mask": pa.list_(pa.bool_())}
+    schema = pa.schema([(name, types[name]) for name in columns])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with pa.ipc.new_file(str(path), schema) as file:
+        file.write_table(pa.table(columns, schema=schema))

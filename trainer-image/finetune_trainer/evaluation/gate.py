@@ -1,0 +1,24 @@
+"""Whether a tuned model is good enough to be deployed. Pure: scores in, verdicts with reasons out."""
+
+from finetune_api.model_directory import GateResult, Scores
+from finetune_api.resources.finetune_job import GateCondition
+
+
+def judge(conditions: list[GateCondition], base: Scores, tuned: Scores) -> list[GateResult]:
+    """One verdict for each condition, in their order."""
+    return [judge_one(condition, base, tuned) for condition in conditions]
+
+
+def judge_one(condition: GateCondition, base: Scores, tuned: Scores) -> GateResult:
+    """Lower is better for every metric; equal to the base is not better than the base."""
+    metric = condition.metric
+    value, reference = getattr(tuned, metric), getattr(base, metric)
+    verdicts: list[tuple[bool, str]] = []
+    if condition.better_than_base:
+        better = value < reference
+        verdicts.append((better, f"is {'' if better else 'not '}better than the base's {reference:.4f}"))
+    if condition.maximum is not None:
+        low = value <= condition.maximum
+        verdicts.append((low, f"is {'at most' if low else 'above the maximum of'} {condition.maximum:g}"))
+    reasons = " and ".join(text for _, text in verdicts) or "is not limited"
+    return GateResult(metric=metric, passed=all(passed for passed, _ in verdicts), text=f"{metric} {value:.4f} {reasons}")

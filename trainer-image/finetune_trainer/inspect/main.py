@@ -1,0 +1,133 @@
+"""Verifies a model directory against its manifest and says what is in it."""
+
+import os
+from pathlib import Path, PurePosixPath
+
+from pydantic import ValidationError
+
+from finetune_api import CONTRACT_VERSION
+from finetune_api.model_directory import MANIFEST_FILE, File, Manifest, files_digest
+from finetune_api.result import InspectSummary, StageResult
+from finetune_trainer.failure import StageFailure, explain, invalid
+from finetune_trainer.files import sha256_of, walk
+from finetune_trainer.stage import report
+
+DETAILS = 20
+"""Findings that are reported at most."""
+
+
+def inspect_model(model_dir: str) -> int:
+    """Reads every byte of the directory; prints the result as JSON and returns the exit code."""
+    try:
+        result = StageResult(stage="inspect", inspect=verified_summary(Path(model_dir)))
+    except Exception as exc:
+        failure = explain(exc)
+        result = StageResult(stage="inspect", exit_code=failure.exit_code, error=failure.error)
+    print(result.to_json(indent=2), flush=True)
+    return report(result)
+
+
+def verified_summary(root: Path) -> InspectSummary:
+    """What the manifest says; raises StageFailure when the files say something else."""
+    path = root / MANIFEST_FILE
+    manifest = read_manifest(path)
+    findings = list(check_files(root, manifest))
+    if findings:
+        raise findings[0] if len(findings) == 1 else several(findings)
+    lineage = manifest.lineage
+    return InspectSummary(
+        task=manifest.task,
+        type=manifest.type,
+        base=lineage.base if lineage else "",
+        artifacts=[artifact.model_copy(update={"files": []}) for artifact in manifest.artifacts],
+        size_bytes=sum(file.size_bytes for file in listed_files(manifest)),
+        evaluation=manifest.evaluation,
+        job=lineage.job if lineage else "",
+        spec_digest=lineage.spec_digest if lineage else "",
+        dataset_digest=lineage.dataset_digest if lineage else "",
+        manifest_sha256=sha256_of(path),
+    )
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Raises StageFailure for a manifest that is absent, broken, or of another contract version."""
+    try:
+        manifest = Manifest.from_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError) as exc:
+        raise invalid(
+            "ManifestNotFound",
+            f"{path} does not exist: the folder holds no model that finetune-operator wrote, or its publish has not ended",
+        ) from exc
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "the document"
+        raise invalid("InvalidManifest", f"{path}: {field}: {first['msg']}: publish the model again") from exc
+    if manifest.contract_version != CONTRACT_VERSION:
+        raise invalid(
+            "UnsupportedContractVersion",
+            f"{path} is of contract version {manifest.contract_version}, this program speaks {CONTRACT_VERSION}: "
+            "use an image of the version that wrote it",
+        )
+    return manifest
+
+
+def check_files(root: Path, manifest: Manifest) -> list[StageFailure]:
+    """Every way in which the directory differs from its manifest."""
+    unsafe = [file.path for file in listed_files(manifest) if not is_inside(file.path)]
+    if unsafe:
+        return [invalid("InvalidManifest", f"{MANIFEST_FILE} lists {unsafe[0]!r}, which is not a path below the model directory")]
+    findings = [finding for file in listed_files(manifest) if (finding := check_file(root, file)) is not None]
+    for artifact in manifest.artifacts:
+        if files_digest(artifact.files) != artifact.sha256:
+            findings.append(
+                invalid("ChecksumMismatch", f"the sha256 of {artifact.path} in {MANIFEST_FILE} is not that of the files listed for it")
+            )
+        findings += unlisted(root, artifact.path, {file.path for file in artifact.files})
+    return findings
+
+
+def listed_files(manifest: Manifest) -> list[File]:
+    """All files of a manifest."""
+    return [*manifest.other_files, *(file for artifact in manifest.artifacts for file in artifact.files)]
+
+
+def is_inside(path: str) -> bool:
+    """True for a relative path that does not climb out."""
+    parts = PurePosixPath(path).parts
+    return bool(parts) and not path.startswith("/") and ".." not in parts
+
+
+def check_file(root: Path, file: File) -> StageFailure | None:
+    """Existence, size and checksum of one file."""
+    path = root / file.path
+    if not path.is_file():
+        return invalid("FileMissing", f"{file.path} is listed in {MANIFEST_FILE} but does not exist: {RESTORE}")
+    size = path.stat().st_size
+    if size != file.size_bytes:
+        return invalid("ChecksumMismatch", f"{file.path} has {size} bytes, {MANIFEST_FILE} says {file.size_bytes}: {RESTORE}")
+    digest = sha256_of(path)
+    if digest != file.sha256:
+        return invalid(
+            "ChecksumMismatch", f"{file.path} has sha256 {digest[:12]}..., {MANIFEST_FILE} says {file.sha256[:12]}...: {RESTORE}"
+        )
+    return None
+
+
+RESTORE = "restore the file or train the model again"
+
+
+def unlisted(root: Path, folder: str, listed: set[str]) -> list[StageFailure]:
+    """Files that a loader would find although nobody vouches for them. Hidden files are the file system's own business."""
+    found = (path.relative_to(root).as_posix() for path in walk(root / folder))
+    return [
+        invalid("UnlistedFile", f"{path} is not listed in {MANIFEST_FILE}: remove it")
+        for path in found
+        if path not in listed and not os.path.basename(path).startswith(".")
+    ]
+
+
+def several(findings: list[StageFailure]) -> StageFailure:
+    """The first finding, with the others as details."""
+    first = findings[0]
+    others = [str(finding) for finding in findings[1 : DETAILS + 1]]
+    return invalid(first.error.code, str(first), details=others)

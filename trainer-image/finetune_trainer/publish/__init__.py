@@ -1,0 +1,1 @@
+"""The publish stage: measures, merges, exports, and writes the model directory."""

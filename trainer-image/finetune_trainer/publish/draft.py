@@ -1,0 +1,103 @@
+"""The model directory while it is being written: everything lies in a hidden folder of the same volume, and is moved
+into place by renames when it is done. MANIFEST.json comes last, so a killed publish leaves nothing that looks like a model."""
+
+import contextlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from finetune_api.model_directory import MANIFEST_FILE, Manifest
+from finetune_trainer.failure import StageFailure, invalid
+from finetune_trainer.files import sync_directory, sync_tree, write_atomic
+
+ENTRIES = ("model", "adapter", "onnx", "metrics.csv", "README.md")
+DRAFT = ".publishing"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Two runs of the same identity make the same model."""
+
+    spec_digest: str
+    base_digest: str
+    dataset_digest: str
+
+    def line(self) -> str:
+        """For the file that says whose draft it is."""
+        return f"{self.spec_digest} {self.base_digest} {self.dataset_digest}"
+
+
+class Draft:
+    """A model directory that does not exist yet."""
+
+    def __init__(self, root: Path, identity: Identity) -> None:
+        self.root = root
+        self.identity = identity
+        self.folder = root / DRAFT
+        self.files = self.folder / "files"
+        """What will be moved to `root`."""
+        self.scratch = self.folder / "scratch"
+        self.owner = self.folder / "owner"
+
+    def finished(self) -> Manifest | None:
+        """The manifest that an earlier attempt of the same model wrote, or None; refuses to touch another model."""
+        path = self.root / MANIFEST_FILE
+        if not path.exists():
+            return None
+        manifest = read_manifest(path)
+        lineage = manifest.lineage
+        if lineage is None or Identity(lineage.spec_digest, lineage.base_digest, lineage.dataset_digest) != self.identity:
+            job = f"job {lineage.job}" if lineage else "another job"
+            raise output_exists(f"{self.root} already holds the model {manifest.model} of {job}")
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return manifest
+
+    def begin(self) -> None:
+        """Makes an empty draft; clears away what a killed attempt of the same model left, and nothing else."""
+        present = [name for name in ENTRIES if (self.root / name).exists()]
+        owner = self.owner.read_text() if self.owner.exists() else None
+        if owner not in (None, self.identity.line()) or (present and owner is None):
+            what = ", ".join(present) or "the beginnings of another model"
+            raise output_exists(f"{self.root} holds {what}, which this job did not write")
+        for name in present:
+            remove(self.root / name)
+        for path in (self.files, self.scratch):
+            shutil.rmtree(path, ignore_errors=True)
+        write_atomic(self.owner, self.identity.line())
+        self.files.mkdir()
+        self.scratch.mkdir()
+
+    def commit(self, manifest: Manifest) -> None:
+        """Moves the files into place and writes the manifest, in this order also on disk."""
+        for path in self.files.rglob("*"):  # safetensors makes files for their owner's eyes; servers run as other users
+            path.chmod(path.stat().st_mode | (0o755 if path.is_dir() else 0o644))
+        sync_tree(self.files)
+        for path in sorted(self.files.iterdir()):
+            path.rename(self.root / path.name)
+        sync_directory(self.root)
+        write_atomic(self.root / MANIFEST_FILE, manifest.to_json(indent=2))
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Raises StageFailure for a manifest that this version cannot read."""
+    try:
+        return Manifest.from_json(path.read_bytes())
+    except (OSError, ValidationError) as exc:
+        raise output_exists(f"{path} exists and cannot be read ({type(exc).__name__})") from exc
+
+
+def output_exists(what: str) -> StageFailure:
+    """Bytes of another model are never overwritten."""
+    return invalid("OutputExists", f"{what}: choose another output.model, or an empty model directory", param="output.model")
+
+
+def remove(path: Path) -> None:
+    """Deletes a file or a folder."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()

@@ -1,0 +1,81 @@
+"""Loads, merges and saves model weights. Weights are read and written as safetensors only, and no remote code is run."""
+
+import gc
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, GenerationConfig
+
+from finetune_trainer.failure import invalid
+
+DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
+TOKENIZER_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
+    "tokenizer.model", "chat_template.jinja",
+)  # fmt: skip
+
+
+def load_model(folder: Path, precision: str, device: str) -> Any:
+    """A causal language model in eval mode, its weights in `precision` (bf16 or fp32)."""
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=DTYPES[precision], use_safetensors=True, local_files_only=True, trust_remote_code=False
+    )
+    return model.to(device).eval()
+
+
+def merge_adapter(model: Any, adapter: Path) -> Any:
+    """Adds a LoRA adapter to the base's weights, each sum rounded once to the base's precision; uses up `model`."""
+    if not (adapter / "adapter_model.safetensors").exists():
+        raise invalid("WorkspaceInvalid", f"{adapter} holds no adapter_model.safetensors: run the train stage again")
+    tuned: Any = PeftModel.from_pretrained(model, str(adapter))
+    try:
+        return tuned.merge_and_unload(safe_merge=True).eval()
+    except ValueError as exc:  # PEFT's words for weights that are not finite
+        raise invalid("ModelNotFinite", f"the trained adapter holds values that are not finite ({exc}): lower the learning rate") from exc
+
+
+def save_model(model: Any, base: Path, end_tokens: list[int], folder: Path) -> None:
+    """Writes a Hugging Face folder: config, safetensors, and the base's own tokenizer, chat template and generation config."""
+    model.generation_config = GenerationConfig(eos_token_id=end_tokens)  # type: ignore[no-untyped-call]
+    model.save_pretrained(folder)
+    if (base / "generation_config.json").exists():
+        shutil.copyfile(base / "generation_config.json", folder / "generation_config.json")
+    copy_tokenizer(base, folder)
+
+
+def copy_tokenizer(source: Path, folder: Path) -> None:
+    """Copies the tokenizer's files; a chat template that older tokenizers keep in their config gets a file of its own."""
+    for name in TOKENIZER_FILES:
+        if (source / name).exists():
+            shutil.copyfile(source / name, folder / name)
+    if not (folder / "chat_template.jinja").exists() and (template := inline_chat_template(source)):
+        (folder / "chat_template.jinja").write_text(template)
+
+
+def inline_chat_template(source: Path) -> str | None:
+    """The chat template inside tokenizer_config.json: a text, or a list with one named default."""
+    path = source / "tokenizer_config.json"
+    template = json.loads(path.read_bytes()).get("chat_template") if path.exists() else None
+    if isinstance(template, list):
+        template = {entry["name"]: entry["template"] for entry in template}.get("default")
+    return template
+
+
+def copy_adapter(adapter: Path, base_name: str, folder: Path) -> None:
+    """Copies an adapter; its config names the base as the user wrote it, not a path inside a pod."""
+    folder.mkdir(parents=True)
+    shutil.copyfile(adapter / "adapter_model.safetensors", folder / "adapter_model.safetensors")
+    config = json.loads((adapter / "adapter_config.json").read_bytes())
+    config["base_model_name_or_path"] = base_name
+    (folder / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True))
+
+
+def release_memory() -> None:
+    """Models hold cycles; the next phase needs their memory."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
