@@ -11,7 +11,7 @@ import orjson
 from yarl import URL
 
 from finetune_operator.connection import Connection
-from finetune_operator.errors import ApiError, Expired, ServerGone, error_of
+from finetune_operator.errors import ApiError, ServerGone, error_of
 from finetune_operator.metrics import API_REQUESTS
 from finetune_operator.names import FIELD_MANAGER
 from finetune_operator.resources import Resource, resource_of
@@ -79,8 +79,7 @@ class Api:
             async for line in _lines(response):
                 event: Object = orjson.loads(line)
                 if event["type"] == "ERROR":
-                    status = event["object"].get("code") or 500
-                    raise Expired(f"watch {path}", 410, event["object"]) if status == 410 else error_of(f"watch {path}", status, event["object"])
+                    raise error_of(f"watch {path}", event["object"].get("code") or 500, event["object"])
                 yield event
 
     async def create(self, obj: Object) -> Object:
@@ -104,10 +103,10 @@ class Api:
         path = resource.path(obj["metadata"]["namespace"], obj["metadata"]["name"])
         return _object(await self._retried("PUT", path, None, obj))
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
-        """Deletes the object of that uid gracefully, its dependents in the background."""
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> Object:
+        """Deletes the object of that uid gracefully, its dependents in the background. A Status, or the object while it lingers."""
         body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}, "propagationPolicy": "Background"}
-        await self._retried("DELETE", resource.path(namespace, name), None, body)
+        return _object(await self._retried("DELETE", resource.path(namespace, name), None, body))
 
     async def _retried(
         self,
@@ -189,7 +188,7 @@ def _had_no_effect(error: ServerGone) -> bool:
 
 
 def _delay(error: ServerGone, number: int) -> float:
-    return random.uniform(0.5, 1.0) * 0.2 * 2**number + (error.retry_after or 0.0)
+    return random.uniform(0.5, 1.0) * 0.2 * 2.0**number + (error.retry_after or 0.0)
 
 
 def _object(data: bytes) -> Object:

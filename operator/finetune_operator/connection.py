@@ -34,9 +34,9 @@ async def connect() -> Connection:
     """In a pod its service account, elsewhere KUBECONFIG or ~/.kube/config. Raises config.ConfigException."""
     configuration = Configuration()
     if os.environ.get("KUBERNETES_SERVICE_HOST") and not os.environ.get("KUBECONFIG"):
-        config.load_incluster_config(client_configuration=configuration)
+        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     else:
-        await config.load_kube_config(client_configuration=configuration, persist_config=False)
+        await config.load_kube_config(client_configuration=configuration, persist_config=False)  # type: ignore[no-untyped-call]
     return Connection(configuration, _tls(configuration))
 
 

@@ -57,9 +57,7 @@ class NotOurs(Exception):
 
     def __init__(self, kind: str, namespace: str, name: str, owner: str) -> None:
         self.kind, self.namespace, self.name = kind, namespace, name
-        super().__init__(
-            f"{kind} {namespace}/{name} exists and belongs to {owner}: delete it or choose another name"
-        )
+        super().__init__(f"{kind} {namespace}/{name} exists and belongs to {owner}: delete it or choose another name")
 
 
 _BY_STATUS: Mapping[int, type[ApiError]] = {

@@ -21,7 +21,12 @@ RECONCILE_SECONDS = Histogram(
     buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0),
     registry=REGISTRY,
 )
-LISTS = Counter("finetune_operator_lists_total", "Full lists by resource; more than one an hour each means broken watches.", ["resource"], registry=REGISTRY)
+LISTS = Counter(
+    "finetune_operator_lists_total",
+    "Full lists by resource; more than one in 15 minutes each means broken watches.",
+    ["resource"],
+    registry=REGISTRY,
+)
 LEADING = Gauge("finetune_operator_leading", "1 while this process holds the Lease.", registry=REGISTRY)
 
 

@@ -24,7 +24,7 @@ JOB_UID_ANNOTATION = "finetune.dev/job-uid"
 REVISION_ANNOTATION = "finetune.dev/revision"
 """On a server's Deployment: digest of the status.revision that it was applied for."""
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
-STAGE_CONTAINER = "stage"
+STAGE_CONTAINER = "trainer"
 SERVER_CONTAINER = "server"
 """The one container of our pods; a mesh or a webhook may add others."""
 

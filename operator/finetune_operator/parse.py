@@ -1,8 +1,8 @@
 """Turns what the API server says into records. The server's answers are trusted to be objects, a status is not trusted to be complete."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -92,23 +92,18 @@ def _spec(model: type[Document], raw: Raw) -> tuple[Document | None, str]:
 
 
 def _status(model: type[Document], raw: Raw) -> Document:
-    """A status that cannot be read counts field by field: what is broken is dropped, and will be written anew."""
+    """What is broken in a status is dropped, field by field: it will be written anew."""
     status = dict(raw.get("status") or {})
     while True:
         try:
             return model.model_validate(status)
         except ValidationError as error:
-            for field in {str(e["loc"][0]) for e in error.errors()}:
-                status.pop(field, None)
-                status.pop(_snake(field), None)
+            broken = {str(e["loc"][0]) for e in error.errors() if e["loc"]} & status.keys() or status.keys()
+            status = {field: value for field, value in status.items() if field not in broken}
 
 
 def _path(location: tuple[str | int, ...]) -> str:
     return ".".join(map(str, location))
-
-
-def _snake(field: str) -> str:
-    return re.sub(r"([A-Z])", lambda match: "_" + match[1].lower(), field)
 
 
 def _batch_job(raw: Raw) -> BatchJob:
@@ -208,7 +203,11 @@ def warning_event(raw: Raw) -> WarningEvent:
     )  # fmt: skip
 
 
-_PARSERS = {
+def _presence(kind: str, raw: Raw) -> Presence:
+    return Presence(meta(raw), kind)
+
+
+_PARSERS: Mapping[str, Callable[[Raw], Record]] = {
     FINETUNE_JOBS.kind: _finetune_job,
     FINETUNED_MODELS.kind: _finetuned_model,
     MODEL_DEPLOYMENTS.kind: _model_deployment,
@@ -216,6 +215,6 @@ _PARSERS = {
     PODS.kind: _pod,
     CLAIMS.kind: _claim,
     DEPLOYMENTS.kind: _workload,
-    SERVICES.kind: lambda raw: Presence(meta(raw), SERVICES.kind),
-    CONFIG_MAPS.kind: lambda raw: Presence(meta(raw), CONFIG_MAPS.kind),
+    SERVICES.kind: partial(_presence, SERVICES.kind),
+    CONFIG_MAPS.kind: partial(_presence, CONFIG_MAPS.kind),
 }

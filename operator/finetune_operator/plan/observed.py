@@ -51,6 +51,9 @@ class ObservedJob:
     """Last log lines of a failed or the running rank 0, without progress lines."""
     warnings: tuple[WarningEvent, ...] = ()
     """Newest Warning events about the children that do not come up."""
+    refusal: WarningEvent | None = None
+    """The child that the API server would not take at the last try, and its words: reason Refused (quota, admission policy, RBAC,
+    invalid) or NotOurs (an object of that name belongs to somebody else). It is tried again with back-off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,9 @@ class ObservedModel:
     claim_absent: bool = False
     """A read found that the claim of spec.source does not exist."""
     warnings: tuple[WarningEvent, ...] = ()
+    refusal: WarningEvent | None = None
+    """The child that the API server would not take at the last try, and its words: reason Refused (quota, admission policy, RBAC,
+    invalid) or NotOurs (an object of that name belongs to somebody else). It is tried again with back-off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +93,6 @@ class ObservedDeployment:
     foreign: str = ""
     """Name of a Deployment or Service in our way that is not ours: "Service/support-bot", else empty."""
     warnings: tuple[WarningEvent, ...] = ()
+    refusal: WarningEvent | None = None
+    """The child that the API server would not take at the last try, and its words: reason Refused (quota, admission policy, RBAC,
+    invalid) or NotOurs (an object of that name belongs to somebody else). It is tried again with back-off."""

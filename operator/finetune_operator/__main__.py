@@ -1,0 +1,37 @@
+"""`python -m finetune_operator`: runs the operator with the settings of its environment."""
+
+import asyncio
+import logging
+import os
+import sys
+
+from finetune_operator import logs
+from finetune_operator.plan.deployment import plan_deployment
+from finetune_operator.plan.job import plan_job
+from finetune_operator.plan.model import plan_model
+from finetune_operator.process import run
+from finetune_operator.settings import SettingsError, from_environment
+
+PLANS = {"FineTuneJob": plan_job, "FineTunedModel": plan_model, "ModelDeployment": plan_deployment}
+
+
+def main() -> int:
+    """Exit code 2: the settings are wrong; 1: something failed that a new start may mend."""
+    try:
+        settings = from_environment()
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    logs.configure(settings.log_level)
+    try:
+        asyncio.run(run(settings, PLANS))
+    except BaseException:
+        logging.getLogger("finetune_operator").critical("the operator cannot go on", exc_info=True)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    code = main()
+    logging.shutdown()
+    os._exit(code)  # kopf's thread may still be at a request

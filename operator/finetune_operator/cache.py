@@ -1,0 +1,197 @@
+"""The last known state of our objects and their children, as slim records, and who must be looked at when one changes.
+
+Pure: takes records in any order and from any source (lists, watches, answers of our own writes), knows no client and no queue.
+The newest resourceVersion wins, and what was deleted stays deleted.
+"""
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import NamedTuple, TypeVar
+
+from finetune_api.resources.finetune_job import output_name
+from finetune_operator.names import DEPLOYMENT_LABEL, JOB_LABEL, MODEL_LABEL
+from finetune_operator.parse import Record
+from finetune_operator.records import (
+    BatchJob,
+    Claim,
+    FineTunedModel,
+    FineTuneJob,
+    Meta,
+    ModelDeployment,
+    Pod,
+    Presence,
+    Workload,
+)
+from finetune_operator.resources import (
+    CLAIMS,
+    DEPLOYMENTS,
+    FINETUNE_JOBS,
+    FINETUNED_MODELS,
+    JOBS,
+    MODEL_DEPLOYMENTS,
+    PODS,
+)
+
+R = TypeVar("R", bound=Record)
+
+TOMBSTONES = 4096
+
+
+class Key(NamedTuple):
+    """One object; of our own kinds it is what gets reconciled."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.namespace}/{self.name}"
+
+
+Keys = set[Key]
+
+_KINDS: Mapping[type[object], str] = {
+    FineTuneJob: FINETUNE_JOBS.kind,
+    FineTunedModel: FINETUNED_MODELS.kind,
+    ModelDeployment: MODEL_DEPLOYMENTS.kind,
+    BatchJob: JOBS.kind,
+    Pod: PODS.kind,
+    Claim: CLAIMS.kind,
+    Workload: DEPLOYMENTS.kind,
+}
+_OWNER_LABELS = ((JOB_LABEL, FINETUNE_JOBS.kind), (MODEL_LABEL, FINETUNED_MODELS.kind), (DEPLOYMENT_LABEL, MODEL_DEPLOYMENTS.kind))
+
+
+def key_of(record: Record) -> Key:
+    """Which object a record is of."""
+    kind = record.kind if isinstance(record, Presence) else _KINDS[type(record)]
+    return Key(kind, record.meta.namespace, record.meta.name)
+
+
+class Cache:
+    """Every method that changes something returns the keys of our objects that must be reconciled because of it."""
+
+    def __init__(self) -> None:
+        self._records: dict[Key, Record] = {}
+        self._children: defaultdict[Key, Keys] = defaultdict(set)
+        self._mentions: defaultdict[Key, Keys] = defaultdict(set)
+        """A model, and those of our objects that name it."""
+        self._gone: OrderedDict[str, None] = OrderedDict()
+        """uids of the objects that were deleted last: an answer that comes late must not bring them back."""
+
+    def put(self, record: Record) -> Keys:
+        """Takes a state of an object; none wakes anybody that is stale or differs in nothing that a plan reads."""
+        key = key_of(record)
+        old = self._records.get(key)
+        if record.meta.uid in self._gone or (old and record.meta.resource_version <= old.meta.resource_version):
+            return set()
+        wake = self._unlink(old) if old else set()
+        self._records[key] = record
+        wake |= self._link(record)
+        return set() if old and _same(old, record) else wake
+
+    def remove(self, key: Key, uid: str, resource_version: int = 0) -> Keys:
+        """The object of that uid was deleted; the version is that of its deletion, where known."""
+        self._bury(uid)
+        old = self._records.get(key)
+        if old is None or (old.meta.uid != uid and old.meta.resource_version >= resource_version):
+            return set()
+        del self._records[key]
+        self._bury(old.meta.uid)
+        return self._unlink(old)
+
+    def prune(self, kind: str, namespace: str | None, listed: Keys, resource_version: int) -> Keys:
+        """After a full list: drops what was not in it, but nothing that is newer than the list (a fresh write of our own)."""
+        lost = [
+            (key, record.meta.uid)
+            for key, record in self._records.items()
+            if key.kind == kind and namespace in (None, key.namespace)
+            and key not in listed and record.meta.resource_version <= resource_version
+        ]  # fmt: skip
+        return {wake for key, uid in lost for wake in self.remove(key, uid)}
+
+    def get(self, type_: type[R], namespace: str, name: str) -> R | None:
+        """A record by its name."""
+        record = self._records.get(Key(_KINDS[type_], namespace, name))
+        return record if isinstance(record, type_) else None
+
+    def children(self, owner: Key, type_: type[R]) -> list[R]:
+        """Those that carry the owner's name in the label of its kind, by name."""
+        records = (self._records[key] for key in sorted(self._children.get(owner, ())))
+        return [record for record in records if isinstance(record, type_)]
+
+    def users(self, namespace: str, model: str, type_: type[R]) -> list[R]:
+        """Those of our objects that name a model, by name."""
+        keys = self._mentions.get(Key(FINETUNED_MODELS.kind, namespace, model), ())
+        return [record for key in sorted(keys) if isinstance(record := self._records[key], type_)]
+
+    def meta(self, key: Key) -> Meta | None:
+        """What every object has, by kind and name."""
+        record = self._records.get(key)
+        return record.meta if record else None
+
+    def all(self, type_: type[R]) -> Iterator[R]:
+        """Every record of a type."""
+        return (record for record in self._records.values() if isinstance(record, type_))
+
+    def keys(self, kind: str) -> Keys:
+        """Every object of a kind."""
+        return {key for key in self._records if key.kind == kind}
+
+    def _link(self, record: Record) -> Keys:
+        key = key_of(record)
+        for owner in _owners(record):
+            self._children[owner].add(key)
+        for model in _mentioned(record):
+            self._mentions[model].add(key)
+        return self._concerned(record)
+
+    def _unlink(self, record: Record) -> Keys:
+        concerned, key = self._concerned(record), key_of(record)
+        for index, others in ((self._children, _owners(record)), (self._mentions, _mentioned(record))):
+            for other in others:
+                index[other].discard(key)
+                if not index[other]:
+                    del index[other]
+        return concerned
+
+    def _concerned(self, record: Record) -> Keys:
+        """Whose plan reads this record."""
+        owners = _owners(record)
+        if not isinstance(record, FineTuneJob | FineTunedModel | ModelDeployment):
+            return owners
+        key = key_of(record)
+        return {key} | _mentioned(record) | self._mentions.get(key, set())
+
+    def _bury(self, uid: str) -> None:
+        self._gone[uid] = None
+        if len(self._gone) > TOMBSTONES:
+            self._gone.popitem(last=False)
+
+
+def _same(old: Record, new: Record) -> bool:
+    version = new.meta.resource_version
+    return replace(old, meta=replace(old.meta, resource_version=version)) == new
+
+
+def _owners(record: Record) -> Keys:
+    if isinstance(record, FineTuneJob | FineTunedModel | ModelDeployment):
+        return set()
+    labels, namespace = record.meta.labels, record.meta.namespace
+    return {Key(kind, namespace, labels[label]) for label, kind in _OWNER_LABELS if label in labels}
+
+
+def _mentioned(record: Record) -> Keys:
+    """The models that one of our objects names: as base, output or to serve, and what its pods still serve."""
+    return {Key(FINETUNED_MODELS.kind, record.meta.namespace, name) for name in _model_names(record)}
+
+
+def _model_names(record: Record) -> set[str]:
+    if isinstance(record, ModelDeployment):
+        return {s.model for s in record.status.serving} | ({record.spec.model.name} if record.spec else set())
+    if isinstance(record, FineTunedModel | FineTuneJob) and record.spec:
+        base = record.spec.base.fine_tuned_model
+        names = {base.name} if base else set()
+        return names | ({output_name(record.meta.name, record.spec)} if isinstance(record, FineTuneJob) else set())
+    return set()

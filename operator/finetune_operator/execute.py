@@ -1,0 +1,177 @@
+"""Carries out a Plan: status first, then apply, create, delete. Knows no policy, only how to do each safely.
+
+What was written is put into the cache at once, so that the next look sees it. Nothing of somebody else's is ever taken over:
+an object counts as ours when an owner's uid, or the annotation with the job's uid, says so.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from finetune_operator.api import Api, Object
+from finetune_operator.cache import Cache, Key, Keys, key_of
+from finetune_operator.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound, NotOurs
+from finetune_operator.merge_patch import merge_patch
+from finetune_operator.names import FIELD_MANAGER, JOB_UID_ANNOTATION
+from finetune_operator.observe import Refusals
+from finetune_operator.parse import parse
+from finetune_operator.plan.plan import EventNote, ObjectRef, Plan
+from finetune_operator.records import FineTunedModel, FineTuneJob, Meta, ModelDeployment, WarningEvent
+from finetune_operator.resources import BY_KIND, EVENTS, OURS, Resource, resource_of
+
+LOG = logging.getLogger(__name__)
+
+Subject = FineTuneJob | FineTunedModel | ModelDeployment
+_OURS = {resource.kind: resource for resource in OURS}
+
+
+class Executor:
+    """`carry_out` a plan for one of our objects. Raises ApiError or NotOurs; what was done until then stays done."""
+
+    def __init__(self, api: Api, cache: Cache, refusals: Refusals, wake: Callable[[Keys], None], instance: str) -> None:
+        self._api = api
+        self._cache = cache
+        self._refusals = refusals
+        self._wake = wake
+        self._instance = instance
+
+    async def carry_out(self, plan: Plan, subject: Subject) -> None:
+        """Conflict means that the subject has changed meanwhile: its newest state is in the cache then."""
+        await self._write_status(plan, subject)
+        try:
+            for obj in plan.apply:
+                await self._accepted(subject, obj, self._apply)
+            for obj in plan.create:
+                await self._accepted(subject, obj, self._create)
+            if plan.apply or plan.create:
+                self._refusals.pop(key_of(subject), None)
+            for ref in plan.delete:
+                await self._delete(ref, subject)
+        finally:
+            for note in plan.events:
+                await self._write_event(note, subject)
+
+    async def _write_status(self, plan: Plan, subject: Subject) -> None:
+        """Merge patch against exactly the state that was planned from: another uid or resourceVersion is a Conflict."""
+        if plan.status is None:
+            return
+        key, meta = key_of(subject), subject.meta
+        patch = merge_patch(_dumped(subject.status), _dumped(plan.status))
+        if not patch:
+            return
+        body = {"metadata": {"uid": meta.uid, "resourceVersion": str(meta.resource_version)}, "status": patch}
+        resource = _OURS[key.kind]
+        try:
+            self._put(resource, await self._api.patch_status(resource, meta.namespace, meta.name, body), subject)
+        except (Conflict, NotFound) as error:
+            await self._refresh(resource, subject)
+            raise Conflict(error.request, 409, {"message": error.message}) from error
+        LOG.info("status: %s", ", ".join(sorted(patch)))
+
+    async def _refresh(self, resource: Resource, subject: Subject) -> None:
+        meta = subject.meta
+        try:
+            self._put(resource, await self._api.get(resource.path(meta.namespace, meta.name)), subject)
+        except NotFound:
+            self._wake(self._cache.remove(key_of(subject), meta.uid))
+
+    async def _accepted(self, subject: Subject, obj: Object, send: Callable[[Object, Subject], Any]) -> None:
+        """Remembers what the API server will not take, for the next plan to show."""
+        try:
+            await send(obj, subject)
+        except (Forbidden, Invalid, NotOurs) as error:
+            reason = "NotOurs" if isinstance(error, NotOurs) else "Refused"
+            message = error.message if isinstance(error, ApiError) else str(error)
+            refusal = WarningEvent(obj["kind"], obj["metadata"]["name"], reason, message, time.time())
+            self._refusals[key_of(subject)] = refusal
+            raise
+
+    async def _apply(self, obj: Object, subject: Subject) -> None:
+        """Server-side apply, bound to the uid of what is there. What we do not know of may be somebody else's: look first."""
+        resource = resource_of(obj)
+        metadata = obj["metadata"]
+        known = self._cache.meta(Key(resource.kind, metadata["namespace"], metadata["name"]))
+        if known is None:
+            try:
+                known = _meta(resource, await self._api.get(resource.path(metadata["namespace"], metadata["name"])))
+            except NotFound:
+                LOG.info("apply %s %s", resource.kind, metadata["name"])
+        if known is not None:
+            _assert_ours(known, obj, subject)
+            obj = {**obj, "metadata": {**metadata, "uid": known.uid}}
+        self._put(resource, await self._api.apply(obj), subject)
+
+    async def _create(self, obj: Object, subject: Subject) -> None:
+        """POST. An object of that name that is ours is what an earlier try has left: it is adopted."""
+        resource = resource_of(obj)
+        metadata = obj["metadata"]
+        try:
+            raw = await self._api.create(obj)
+            LOG.info("created %s %s", resource.kind, metadata["name"])
+        except AlreadyExists:
+            raw = await self._api.get(resource.path(metadata["namespace"], metadata["name"]))
+            _assert_ours(_meta(resource, raw), obj, subject)
+            LOG.info("adopted %s %s", resource.kind, metadata["name"])
+        self._put(resource, raw, subject)
+
+    async def _delete(self, ref: ObjectRef, subject: Subject) -> None:
+        resource = BY_KIND[ref.api_version, ref.kind]
+        key = Key(ref.kind, ref.namespace, ref.name)
+        try:
+            raw = await self._api.delete(resource, ref.namespace, ref.name, ref.uid)
+        except (NotFound, Conflict):
+            raw = {"kind": "Status"}
+        LOG.info("deleted %s %s", ref.kind, ref.name)
+        if raw.get("kind") == ref.kind:  # it lingers, for a finalizer or for its grace period
+            self._put(resource, raw, subject)
+        else:
+            self._wake_others(self._cache.remove(key, ref.uid), subject)
+
+    async def _write_event(self, note: EventNote, subject: Subject) -> None:
+        """Best effort: a note to people is no reason to fail."""
+        try:
+            await self._api.create(_event(note, subject, self._instance))
+        except ApiError as error:
+            LOG.warning("event %s could not be written: %s", note.reason, error)
+
+    def _put(self, resource: Resource, raw: Object, subject: Subject) -> None:
+        self._wake_others(self._cache.put(parse(resource, raw)), subject)
+
+    def _wake_others(self, keys: Keys, subject: Subject) -> None:
+        """The subject itself is looked at again anyway."""
+        self._wake(keys - {key_of(subject)})
+
+
+def _dumped(status: Any) -> Object:
+    dumped: Object = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return dumped
+
+
+def _meta(resource: Resource, raw: Object) -> Meta:
+    return parse(resource, raw).meta
+
+
+def _assert_ours(existing: Meta, wanted: Object, subject: Subject) -> None:
+    metadata = wanted["metadata"]
+    owners = {subject.meta.uid, *(owner["uid"] for owner in metadata.get("ownerReferences") or ())}
+    job = (metadata.get("annotations") or {}).get(JOB_UID_ANNOTATION)
+    if not (existing.owners & owners or (job and existing.annotations.get(JOB_UID_ANNOTATION) == job)):
+        owner = "another object" if existing.owners else "nobody that this operator knows"
+        raise NotOurs(wanted["kind"], existing.namespace, existing.name, owner)
+
+
+def _event(note: EventNote, subject: Subject, instance: str) -> Object:
+    key, meta, now = key_of(subject), subject.meta, time.time()
+    written = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
+    return {
+        "apiVersion": EVENTS.api_version, "kind": EVENTS.kind,
+        "metadata": {"name": f"{meta.name}.{int(now * 1e6):x}", "namespace": meta.namespace},
+        "involvedObject": {
+            "apiVersion": _OURS[key.kind].api_version, "kind": key.kind, "namespace": meta.namespace, "name": meta.name,
+            "uid": meta.uid, "resourceVersion": str(meta.resource_version),
+        },
+        "type": note.type, "reason": note.reason, "message": note.message[:1024], "count": 1,
+        "firstTimestamp": written, "lastTimestamp": written,
+        "source": {"component": FIELD_MANAGER}, "reportingComponent": FIELD_MANAGER, "reportingInstance": instance,
+    }  # fmt: skip

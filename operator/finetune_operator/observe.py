@@ -1,0 +1,183 @@
+"""Gathers what a plan reads: a key becomes an Observed..., out of the cache and a few reads on demand. Decides nothing."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from finetune_api.progress import PREFIX, Progress, last_progress
+from finetune_api.resources.finetune_job import output_name
+from finetune_operator.cache import Cache, Key
+from finetune_operator.names import DEPLOYMENT_LABEL
+from finetune_operator.plan.observed import ObservedDeployment, ObservedJob, ObservedModel, Settings
+from finetune_operator.reads import Reads
+from finetune_operator.records import (
+    BatchJob,
+    Claim,
+    FineTunedModel,
+    FineTuneJob,
+    Meta,
+    ModelDeployment,
+    Pod,
+    Presence,
+    WarningEvent,
+    Workload,
+)
+from finetune_operator.resources import CLAIMS, DEPLOYMENTS, JOBS, PODS, SERVICES, Resource
+
+PATIENCE_SECONDS = 10.0
+"""A child that has not come up for so long has something to tell."""
+ASKED_ABOUT = 3
+"""Children whose events are read at a time; the others suffer from the same."""
+LOG_LINES = 20
+FINISHED = frozenset({"Succeeded", "Failed", "Cancelled"})
+INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
+JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
+
+Refusals = dict[Key, WarningEvent]
+"""Objects of ours for which a child was refused by the API server, and what it said."""
+
+
+class Observer:
+    """One method for each of our kinds; None when the object is gone or going, so that nothing is to be done for it."""
+
+    def __init__(self, cache: Cache, reads: Reads, refusals: Refusals, settings: Callable[[], Settings]) -> None:
+        self._cache = cache
+        self._reads = reads
+        self._refusals = refusals
+        self._settings = settings
+
+    async def job(self, key: Key, now: float) -> ObservedJob | None:
+        """A FineTuneJob, its stage Jobs, their pods and logs, its volumes and models."""
+        job = self._cache.get(FineTuneJob, key.namespace, key.name)
+        if job is None or job.meta.deleting:
+            return None
+        base = job.spec.base.fine_tuned_model if job.spec else None
+        output = self._model(key.namespace, output_name(key.name, job.spec) if job.spec else "")
+        owners = {job.meta.uid} | ({output.meta.uid} if output else set())
+        jobs = [found for found in self._cache.children(key, BatchJob) if found.meta.owners & owners]
+        claims = [claim for claim in self._cache.children(key, Claim) if claim.meta.owners & owners]
+        present = [found for found in self._cache.children(key, Presence) if found.meta.owners & owners]
+        pods = tuple(self._cache.children(key, Pod))
+        at_work = job.status.phase not in FINISHED
+        progress, tail = await self._said(pods) if at_work else (None, ())
+        return ObservedJob(
+            job,
+            self._settings(),
+            jobs={found.meta.name: found for found in jobs},
+            pods=pods,
+            applied=frozenset(
+                [*(f"{found.kind}/{found.meta.name}" for found in present), *(f"{CLAIMS.kind}/{claim.meta.name}" for claim in claims)]
+            ),
+            claims={claim.meta.name: claim for claim in claims},
+            output_model=output,
+            base_model=self._model(key.namespace, base.name if base else ""),
+            progress=progress,
+            log_tail=tail,
+            warnings=await self._warnings(_stuck(now, jobs, pods, claims)) if at_work else (),
+            refusal=self._refusals.get(key),
+        )
+
+    async def model(self, key: Key, now: float) -> ObservedModel | None:
+        """A FineTunedModel, its inspect Jobs, and who uses it."""
+        model = self._model(key.namespace, key.name)
+        if model is None or model.meta.deleting:
+            return None
+        jobs = [found for found in self._cache.children(key, BatchJob) if model.meta.uid in found.meta.owners]
+        pods = tuple(pod for pod in self._cache.children(key, Pod) if DEPLOYMENT_LABEL not in pod.meta.labels)
+        return ObservedModel(
+            model,
+            self._settings(),
+            jobs={found.meta.name: found for found in jobs},
+            pods=pods,
+            deployments=tuple(self._cache.users(key.namespace, key.name, ModelDeployment)),
+            tuning=tuple(job for job in self._cache.users(key.namespace, key.name, FineTuneJob) if _tunes(job, key.name)),
+            derived=tuple(other for other in self._cache.users(key.namespace, key.name, FineTunedModel) if other.meta.name != key.name),
+            claim_absent=await self._claim_absent(model),
+            warnings=await self._warnings(_stuck(now, jobs, pods, ())),
+            refusal=self._refusals.get(key),
+        )
+
+    async def deployment(self, key: Key, now: float) -> ObservedDeployment | None:
+        """A ModelDeployment, its Deployment, Service and pods, and the model to serve."""
+        deployment = self._cache.get(ModelDeployment, key.namespace, key.name)
+        if deployment is None or deployment.meta.deleting:
+            return None
+        uid = deployment.meta.uid
+        model = self._model(key.namespace, deployment.spec.model.name if deployment.spec else "")
+        workload = next((found for found in self._cache.children(key, Workload) if uid in found.meta.owners), None)
+        service = any(found.kind == SERVICES.kind and uid in found.meta.owners for found in self._cache.children(key, Presence))
+        pods = tuple(self._cache.children(key, Pod))
+        return ObservedDeployment(
+            deployment,
+            self._settings(),
+            model=model,
+            model_claim=await self._model_claim(model),
+            workload=workload,
+            service_exists=service,
+            pods=pods,
+            foreign=await self._foreign(deployment.meta, [] if workload else [DEPLOYMENTS], [] if service else [SERVICES]),
+            warnings=await self._warnings(_stuck(now, (), pods, ())) + await self._replica_warnings(workload, now),
+            refusal=self._refusals.get(key),
+        )
+
+    def _model(self, namespace: str, name: str) -> FineTunedModel | None:
+        return self._cache.get(FineTunedModel, namespace, name)
+
+    async def _model_claim(self, model: FineTunedModel | None) -> Claim | None:
+        if model is None or model.spec is None:
+            return None
+        namespace, name = model.meta.namespace, model.spec.source.claim.name
+        return self._cache.get(Claim, namespace, name) or await self._reads.claim(namespace, name)
+
+    async def _claim_absent(self, model: FineTunedModel) -> bool:
+        if model.spec is None or self._cache.get(Claim, model.meta.namespace, model.spec.source.claim.name):
+            return False
+        return await self._reads.claim_absent(model.meta.namespace, model.spec.source.claim.name)
+
+    async def _foreign(self, owner: Meta, *missing: Sequence[Resource]) -> str:
+        """What has the name of a child that is still to be made, and is somebody else's."""
+        for resource in (resource for resources in missing for resource in resources):
+            found = await self._reads.existing(resource, owner.namespace, owner.name)
+            if found is not None and owner.uid not in found.owners:
+                return f"{resource.kind}/{owner.name}"
+        return ""
+
+    async def _said(self, pods: Iterable[Pod]) -> tuple[Progress | None, tuple[str, ...]]:
+        """What the running rank 0 says, or what a failed one said last."""
+        pod = _speaker(pods)
+        log = await self._reads.log(pod) if pod else ""
+        lines = [line[:1024] for line in log.splitlines() if line.strip() and not line.startswith(PREFIX)]
+        return last_progress(log), tuple(lines[-LOG_LINES:])
+
+    async def _warnings(self, stuck: Sequence[tuple[str, Meta]]) -> tuple[WarningEvent, ...]:
+        found: list[WarningEvent] = []
+        for kind, about in stuck[:ASKED_ABOUT]:
+            found += await self._reads.warnings(about.namespace, f"involvedObject.kind={kind},involvedObject.uid={about.uid}")
+        return tuple(found)
+
+    async def _replica_warnings(self, workload: Workload | None, now: float) -> tuple[WarningEvent, ...]:
+        """A Deployment's pods that are refused are seen in the events of its ReplicaSet, which is named after it."""
+        if workload is None or workload.replicas >= workload.spec_replicas or now - workload.meta.created < PATIENCE_SECONDS:
+            return ()
+        events = await self._reads.warnings(workload.meta.namespace, "involvedObject.kind=ReplicaSet")
+        return tuple(event for event in events if event.name.rpartition("-")[0] == workload.meta.name)
+
+
+def _stuck(now: float, jobs: Iterable[BatchJob], pods: Sequence[Pod], claims: Iterable[Claim]) -> list[tuple[str, Meta]]:
+    """Children that should have come up by now: pods, Jobs without a pod, claims without a volume."""
+    with_pods = {pod.meta.labels.get(JOB_NAME_LABEL) for pod in pods}
+    waiting = [(PODS.kind, pod.meta) for pod in pods if not pod.ready and pod.phase in ("Pending", "Running")]
+    waiting += [(JOBS.kind, job.meta) for job in jobs if not (job.terminated or job.suspended or job.meta.name in with_pods)]
+    waiting += [(CLAIMS.kind, claim.meta) for claim in claims if claim.phase == "Pending"]
+    return [(kind, about) for kind, about in waiting if now - about.created > PATIENCE_SECONDS and not about.deleting]
+
+
+def _speaker(pods: Iterable[Pod]) -> Pod | None:
+    """The newest pod of rank 0 that runs; without one the newest that has failed."""
+    newest = sorted(pods, key=lambda pod: -pod.meta.created)
+    running = [pod for pod in newest if pod.phase == "Running" and pod.meta.labels.get(INDEX_LABEL, "0") == "0"]
+    failed = [pod for pod in newest if pod.phase == "Failed"]
+    return next(iter(running or failed), None)
+
+
+def _tunes(job: FineTuneJob, model: str) -> bool:
+    base = job.spec.base.fine_tuned_model if job.spec else None
+    return base is not None and base.name == model and job.status.phase not in FINISHED

@@ -1,0 +1,141 @@
+"""The process: stands by for the lease, fills the cache, then watches and works until it is told to go or loses its eyes."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any
+
+from finetune_operator.api import Api, Object
+from finetune_operator.cache import Cache, Key, Keys, key_of
+from finetune_operator.connection import Connection, connect
+from finetune_operator.edge import Edge
+from finetune_operator.execute import Executor
+from finetune_operator.guard import guard_installed, watch_guard
+from finetune_operator.lease import Lease
+from finetune_operator.metrics import REGISTRY, Snapshot
+from finetune_operator.observe import Observer, Refusals
+from finetune_operator.parse import parse
+from finetune_operator.probes import serve
+from finetune_operator.queue import Queue
+from finetune_operator.reads import Reads
+from finetune_operator.reconcile import Controller, Reconciler
+from finetune_operator.records import FineTuneJob
+from finetune_operator.reflector import Reflector
+from finetune_operator.resources import CHILDREN, FINETUNE_JOBS, FINETUNED_MODELS, MODEL_DEPLOYMENTS, OURS, Resource
+from finetune_operator.settings import OperatorSettings
+
+LOG = logging.getLogger(__name__)
+
+Plans = Mapping[str, Callable[[Any, float], Any]]
+"""The plan function of each kind."""
+
+
+class Operator:
+    """Everything that a leader has: cache, queue, reflectors, workers. A standby has none of it."""
+
+    def __init__(self, api: Api, connection: Connection, settings: OperatorSettings, plans: Plans) -> None:
+        self._api = api
+        self._connection = connection
+        self._settings = settings
+        self._cache = Cache()
+        self._queue: Queue[Key] = Queue()
+        refusals: Refusals = {}
+        observer = Observer(self._cache, Reads(api), refusals, lambda: self._settings.plan)
+        executor = Executor(api, self._cache, refusals, self._wake, settings.pod)
+        controllers = {
+            FINETUNE_JOBS.kind: Controller(observer.job, plans[FINETUNE_JOBS.kind], lambda seen: seen.job),
+            FINETUNED_MODELS.kind: Controller(observer.model, plans[FINETUNED_MODELS.kind], lambda seen: seen.model),
+            MODEL_DEPLOYMENTS.kind: Controller(observer.deployment, plans[MODEL_DEPLOYMENTS.kind], lambda seen: seen.deployment),
+        }
+        self._reconciler = Reconciler(controllers, executor, self._queue, refusals)
+        self._ours, self._children = (
+            [Reflector(api, resource, scope, self._cache, self._wake) for resource in resources for scope in settings.scopes]
+            for resources in (OURS, CHILDREN)
+        )
+        self.primed = False
+        """True when everything has been listed."""
+
+    async def run(self, renewing: Coroutine[Any, Any, None]) -> None:
+        """Works until it is cancelled. Ends with an error when a part of it does, so that the process is started again."""
+        edge = Edge(self._connection, self._settings.namespaces, self._seen)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(renewing, name="lease")
+                await self._prime()
+                for task in self._tasks():
+                    group.create_task(task)
+                edge.start()
+                group.create_task(_until(edge.ended), name="edge")
+        finally:
+            edge.stop()
+
+    async def _prime(self) -> None:
+        """Lists everything before anything is decided; an operator that sees half of the children would make them again."""
+        for reflector in (*self._children, *self._ours):
+            await reflector.list_until_done()
+        self._guard_found(await guard_installed(self._api))
+        REGISTRY.register(Snapshot(lambda: len(self._queue), self._phases))
+        self.primed = True
+        LOG.info("watching %s", ", ".join(self._settings.namespaces) or "all namespaces")
+
+    def _tasks(self) -> list[Coroutine[Any, Any, None]]:
+        return [
+            *(self._reconciler.work() for _ in range(self._settings.workers)),
+            *(reflector.watch() for reflector in self._children),
+            *(reflector.relist() for reflector in self._ours),
+            watch_guard(self._api, self._guard_found, self._settings.plan.guard_installed),
+        ]
+
+    def _wake(self, keys: Keys) -> None:
+        for key in keys:
+            self._queue.add(key)
+
+    def _seen(self, resource: Resource, raw: Object, deleted: bool) -> None:
+        """What the edge delivers."""
+        record = parse(resource, raw)
+        if deleted:
+            self._wake(self._cache.remove(key_of(record), record.meta.uid, record.meta.resource_version))
+        else:
+            self._wake(self._cache.put(record))
+
+    def _guard_found(self, installed: bool) -> None:
+        self._settings = self._settings.with_guard(installed)
+        self._wake(self._cache.keys(FINETUNED_MODELS.kind))
+
+    def _phases(self) -> Mapping[str, int]:
+        phases: dict[str, int] = {}
+        for job in self._cache.all(FineTuneJob):
+            phase = job.status.phase or "Pending"
+            phases[phase] = phases.get(phase, 0) + 1
+        return phases
+
+
+async def run(settings: OperatorSettings, plans: Plans) -> None:
+    """The whole life of the process. Returns after SIGTERM or SIGINT; raises what makes it impossible to go on."""
+    connection = await connect()
+    async with Api(connection) as lease_api:
+        lease = Lease(lease_api, settings)
+        async with Api(connection, before_write=lease.check) as api:
+            operator = Operator(api, connection, settings, plans)
+            life = asyncio.create_task(_lead(lease, operator))
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, life.cancel)
+            probes = await serve(settings.http_port, lambda: operator.primed or (lease.reachable and not lease.held))
+            try:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await life
+                LOG.info("leaving")
+            finally:
+                await lease.release()
+                await probes.cleanup()
+
+
+async def _lead(lease: Lease, operator: Operator) -> None:
+    await lease.acquire()
+    await operator.run(lease.hold())
+
+
+async def _until(future: Awaitable[None]) -> None:
+    await future

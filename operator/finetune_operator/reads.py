@@ -1,0 +1,104 @@
+"""What is not watched but read when a plan may want it: logs, Warning events, claims that a user brought. Never often.
+
+Nothing here fails: what cannot be read now is empty, and read again later.
+"""
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from typing import TypeVar
+
+from finetune_operator.api import Api
+from finetune_operator.cache import Key
+from finetune_operator.errors import ApiError, NotFound
+from finetune_operator.names import SERVER_CONTAINER, STAGE_CONTAINER, STAGE_LABEL
+from finetune_operator.parse import meta, parse, warning_event
+from finetune_operator.records import Claim, Meta, Pod, WarningEvent
+from finetune_operator.resources import CLAIMS, EVENTS, PODS, Resource
+
+LOG = logging.getLogger(__name__)
+T = TypeVar("T")
+
+LOG_SECONDS = 5.0
+EVENT_SECONDS = 10.0
+OBJECT_SECONDS = 5.0
+FINISHED_SECONDS = 3600.0
+REMEMBERED = 2048
+
+# The kubelet takes the tail first and then cuts its *end* at limitBytes; 40 lines of 16 KiB at most stay below it.
+TAIL = {"tailLines": "40", "limitBytes": str(1 << 20)}
+
+
+class Reads:
+    """Reads on demand, each at most once in some seconds."""
+
+    def __init__(self, api: Api, clock: Callable[[], float] = time.monotonic) -> None:
+        self._api = api
+        self._clock = clock
+        self._known: OrderedDict[Hashable, tuple[float, object]] = OrderedDict()
+
+    async def log(self, pod: Pod) -> str:
+        """The tail of the log of our container; read once when the container has ended."""
+        container = STAGE_CONTAINER if STAGE_LABEL in pod.meta.labels else SERVER_CONTAINER
+        path = PODS.path(pod.meta.namespace, pod.meta.name, "log")
+        ended = pod.phase in ("Succeeded", "Failed")
+        return await self._seldom(
+            FINISHED_SECONDS if ended else LOG_SECONDS,
+            ("log", pod.meta.uid, ended),
+            lambda: self._api.text(path, {**TAIL, "container": container}),
+            "",
+        )
+
+    async def warnings(self, namespace: str, about: str) -> tuple[WarningEvent, ...]:
+        """Warning events about the objects that a field selector chooses, the newest first."""
+
+        async def read() -> tuple[WarningEvent, ...]:
+            page = await self._api.get(EVENTS.path(namespace), {"fieldSelector": f"{about},type=Warning", "limit": "100"})
+            events = [warning_event(item) for item in page.get("items") or ()]
+            return tuple(sorted(events, key=lambda event: -event.last_seen))
+
+        return await self._seldom(EVENT_SECONDS, ("events", namespace, about), read, ())
+
+    async def claim(self, namespace: str, name: str) -> Claim | None:
+        """A claim that is not ours to watch; None when it is absent or not readable now."""
+        return (await self._claim(namespace, name))[0]
+
+    async def claim_absent(self, namespace: str, name: str) -> bool:
+        """True only when the API server said so."""
+        return (await self._claim(namespace, name))[1]
+
+    async def _claim(self, namespace: str, name: str) -> tuple[Claim | None, bool]:
+        async def read() -> tuple[Claim | None, bool]:
+            try:
+                record = parse(CLAIMS, await self._api.get(CLAIMS.path(namespace, name)))
+            except NotFound:
+                return None, True
+            return (record if isinstance(record, Claim) else None), False
+
+        return await self._seldom(OBJECT_SECONDS, Key(CLAIMS.kind, namespace, name), read, (None, False))
+
+    async def existing(self, resource: Resource, namespace: str, name: str) -> Meta | None:
+        """Metadata of an object, whoever made it."""
+
+        async def read() -> Meta | None:
+            return meta(await self._api.get(resource.path(namespace, name)))
+
+        return await self._seldom(OBJECT_SECONDS, ("existing", Key(resource.kind, namespace, name)), read, None)
+
+    async def _seldom(self, seconds: float, key: Hashable, read: Callable[[], Awaitable[T]], nothing: T) -> T:
+        known = self._known.get(key)
+        if known is not None and self._clock() - known[0] < seconds:
+            return known[1]  # type: ignore[return-value]  # what was stored under this key by this method
+        try:
+            value = await read()
+        except NotFound:
+            value = nothing
+        except ApiError as error:
+            LOG.debug("not readable now: %s", error)
+            value = nothing
+        self._known[key] = (self._clock(), value)
+        self._known.move_to_end(key)
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+        return value
