@@ -10,11 +10,12 @@ class StageFailure(Exception):
     """A failure that we can explain.
 
     `code` is stable CamelCase; `message` names the object, the field or line, the value and what to do next;
-    `param` is the spec field to change; `details` are further findings, a line each.
+    `param` is the spec field to change; `details` are further findings, a line each. `exit_code` is an ExitCode, or 128 + the
+    signal that ended the process.
     """
 
     def __init__(
-        self, exit_code: ExitCode, code: str, message: str, *, param: str | None = None, details: list[str] | None = None
+        self, exit_code: int, code: str, message: str, *, param: str | None = None, details: list[str] | None = None
     ) -> None:
         super().__init__(message)
         self.exit_code = exit_code

@@ -41,10 +41,10 @@ def sync_tree(directory: Path) -> None:
         sync_directory(folder)
 
 
-def mark_complete(directory: Path) -> None:
-    """Syncs the files of `directory` and then marks it complete."""
+def mark_complete(directory: Path, content: bytes | str = b"") -> None:
+    """Syncs the files of `directory` and then marks it complete; `content` is what the mark says."""
     sync_tree(directory)
-    write_atomic(directory / COMPLETE, b"")
+    write_atomic(directory / COMPLETE, content)
 
 
 def is_complete(directory: Path) -> bool:

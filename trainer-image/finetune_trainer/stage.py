@@ -65,7 +65,7 @@ def finished_result(path: Path, config: RunConfig) -> StageResult | None:
 def failed_result(stage: Stage, config: RunConfig, attempt: int, exc: BaseException) -> StageResult:
     """The result that `exc` comes to; the traceback of an unforeseen error goes to the log, not to the user."""
     failure = explain(exc)
-    if failure.exit_code == ExitCode.INTERNAL_ERROR:
+    if failure.exit_code == ExitCode.INTERNAL_ERROR and failure is not exc:
         traceback.print_exception(exc)
     return StageResult(
         stage=stage, spec_digest=config.job.spec_digest, attempt=attempt, exit_code=failure.exit_code, error=failure.error

@@ -1,0 +1,185 @@
+"""Runs of the train stage as programs, on workspaces that look as prepare leaves them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from finetune_api.progress import Progress, last_progress
+from finetune_api.result import DatasetSummary, Estimate, PrepareSummary, StageResult
+from finetune_api.run_config import RunConfig
+from finetune_trainer.prepared import Prepared, ResolvedHyperparameters
+from finetune_trainer.train.metrics import StepMetrics, read_metrics
+from finetune_trainer.train.network import free_port
+from finetune_trainer.workspace import Workspace
+
+DIGEST = "spec-1"
+ROWS = 22
+HYPER: dict[str, Any] = {
+    "total_steps": 6,
+    "steps_per_epoch": 4,
+    "batch_size": 6,
+    "learning_rate": 1e-3,
+    "scheduler": "linear",
+    "warmup_steps": 1,
+    "weight_decay": 0.01,
+    "max_grad_norm": 1.0,
+    "max_sequence_length": 64,
+    "precision": "fp32",
+    "seed": 7,
+    "checkpoint_every": 2,
+    "micro_batch_tokens": 120,
+}
+LORA = {"type": "lora", "lora": {"rank": 4, "alpha": 8, "dropout": 0.0, "targetModules": ["all-linear"]}}
+FULL = {"type": "full"}
+
+
+def write_rows(path: Path, count: int, vocabulary: int) -> None:
+    """Rows of 6 to 30 tokens with a supervised second half; the same ones every time."""
+    random = np.random.default_rng(1)
+    lengths = random.integers(6, 31, size=count)
+    ids = [random.integers(5, vocabulary, size=length).tolist() for length in lengths]
+    masks = [[place >= length // 2 for place in range(length)] for length in lengths]
+    table = pa.table({"input_ids": pa.array(ids, pa.list_(pa.int32())), "loss_mask": pa.array(masks, pa.list_(pa.bool_()))})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=8)  # several record batches, as prepare streams them
+
+
+def prepare_workspace(root: Path, base: Path, *, rows: int = ROWS, **hyper: Any) -> Workspace:
+    """What prepare leaves behind."""
+    workspace = Workspace(root)
+    vocabulary = json.loads((base / "config.json").read_text())["vocab_size"]
+    write_rows(workspace.train_rows, rows, vocabulary)
+    dataset = DatasetSummary(train_examples=rows, validation_examples=0, train_tokens=0, supervised_tokens=0, digest="d")
+    values = ResolvedHyperparameters(**(HYPER | hyper))
+    summary = PrepareSummary(
+        dataset=dataset,
+        hyperparameters={},
+        total_steps=values.total_steps,
+        estimate=Estimate(model_bytes=0, workspace_bytes=0),
+        base_digest="b",
+        base_parameters=0,
+    )
+    prepared = Prepared(spec_digest=DIGEST, base_path=str(base), hyperparameters=values, eos_token_ids=[2], summary=summary)
+    workspace.prepared.write_text(prepared.to_json())
+    return workspace
+
+
+@dataclass
+class Run:
+    """One workspace and the attempts that were made on it."""
+
+    workspace: Workspace
+    method: dict[str, Any] = field(default_factory=lambda: LORA)
+    nodes: int = 1
+    processes: int = 1
+    limits: dict[str, float] = field(default_factory=lambda: {"startDeadline": 120, "stallTimeout": 120})
+    keep: int = 10
+    environment: dict[str, str] = field(default_factory=dict)
+    port: int = field(default_factory=free_port)
+
+    def config(self) -> RunConfig:
+        """The run config of every attempt."""
+        return RunConfig.model_validate(
+            {
+                "job": {"name": "job", "specDigest": DIGEST},
+                "base": {"source": {"uri": "unused"}},
+                "dataset": {"train": {"uri": "unused"}},
+                "method": self.method,
+                "checkpoints": {"keep": self.keep},
+                "outputModel": "model",
+                "paths": {"workspace": str(self.workspace.root), "model": str(self.workspace.root / "model")},
+                "world": {"nodes": self.nodes, "processesPerNode": self.processes},
+                "limits": self.limits,
+            }
+        )
+
+    def start(self, attempt: int = 1, node: int = 0) -> "Launched":
+        """Starts one node's launcher."""
+        path = self.workspace.root / "run.json"
+        path.write_text(self.config().to_json())
+        command = [sys.executable, "-m", "finetune_trainer", "train", "--run", str(path), "--attempt", str(attempt)]
+        command += ["--node-rank", str(node), "--master", f"127.0.0.1:{self.port}"]
+        output = self.workspace.root / f"log-{attempt}-{node}.txt"
+        with output.open("wb") as log:
+            environment = os.environ | {"OMP_NUM_THREADS": "1"} | self.environment
+            process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True)
+        return Launched(process, output)
+
+    def attempt(self, number: int = 1) -> int:
+        """Runs all nodes of an attempt to the end; returns the code that they agree on."""
+        launched = [self.start(number, node) for node in range(self.nodes)]
+        codes = [one.wait() for one in launched]
+        assert len(set(codes)) == 1, (codes, *(one.log() for one in launched))
+        return codes[0]
+
+    def result(self) -> StageResult:
+        """What the stage left."""
+        return StageResult.from_json(self.workspace.result("train").read_bytes())
+
+    def metrics(self) -> list[StepMetrics]:
+        """metrics.csv."""
+        return read_metrics(self.workspace.metrics)
+
+    def losses(self) -> list[float]:
+        """Loss of each step, to five decimals."""
+        return [round(step.loss, 5) for step in self.metrics()]
+
+    def checkpoints(self) -> list[str]:
+        """Checkpoints that are there, complete or not: attempt-1/checkpoint-2."""
+        return sorted(path.relative_to(self.workspace.checkpoints).as_posix() for path in self.workspace.checkpoints.glob("*/*"))
+
+
+@dataclass
+class Launched:
+    """A launcher that runs."""
+
+    process: subprocess.Popen[bytes]
+    output: Path
+
+    def log(self) -> str:
+        """What it and its ranks have printed."""
+        return self.output.read_text(errors="replace")
+
+    def progress(self) -> Progress | None:
+        """The newest progress line."""
+        return last_progress(self.log())
+
+    def wait_for_step(self, step: int, workspace: Workspace) -> None:
+        """Returns when `step` is in metrics.csv."""
+        self.wait_until(lambda: any(metrics.step >= step for metrics in read_metrics(workspace.metrics)))
+
+    def wait_until(self, condition: Any, seconds: float = 120) -> None:
+        """Returns when `condition` holds; fails when the launcher ends before."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert self.process.poll() is None, self.log()
+            assert time.monotonic() < deadline, self.log()
+            time.sleep(0.02)
+
+    def workers(self) -> dict[int, int]:
+        """Process ids of its ranks, by rank."""
+        found = {}
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        for pid in map(int, children):
+            environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            rank = next((entry[5:] for entry in environment if entry.startswith(b"RANK=")), b"0")
+            found[int(rank)] = pid
+        return found
+
+    def terminate(self) -> None:
+        """What the kubelet does."""
+        self.process.send_signal(signal.SIGTERM)
+
+    def wait(self, seconds: float = 180) -> int:
+        """The exit code."""
+        return self.process.wait(seconds)

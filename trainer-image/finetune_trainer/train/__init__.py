@@ -1,0 +1,14 @@
+"""The train stage: from prepared rows and a base model to trained weights, on any number of processes.
+
+    main.py         the stage: repeat a finished result, or launch          (no torch)
+    launcher.py     starts this node's ranks and watches over them          (no torch)
+    outcome.py      what a node's exits come to, as one exit code           (pure)
+    heartbeat.py    how a rank shows that it lives
+    worker.py       one rank as a process: dies with its launcher, hears SIGTERM
+    rank.py         what a rank does: join, load, train, leave the result
+    step_plan.py    which examples one optimizer step is made of            (pure)
+    loop.py         the loop: transformers.Trainer, one step at a time
+    checkpoints.py  complete or absent, newest first, over all attempts
+
+The launcher and its ranks are separate programs: the first starts in no time and survives what happens to the others.
+"""

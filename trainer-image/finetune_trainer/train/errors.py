@@ -1,0 +1,40 @@
+"""What torch's errors mean to the person who wrote the spec."""
+
+import errno
+import shutil
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from finetune_api.exit_codes import ExitCode
+from finetune_trainer.failure import StageFailure, explain
+
+PEER_WORDS = ("gloo", "Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL", "TCPStore")
+FULL_WORDS = ("No space left on device", "os error 28", "Disk quota exceeded", "os error 122")
+FULL_BELOW = 1 << 20
+"""Bytes: torch's writer does not say why it failed; less free space than this says it."""
+
+
+def explain_rank(exc: BaseException) -> StageFailure:
+    """The failure that ended a rank."""
+    text = str(exc)
+    if isinstance(exc, torch.OutOfMemoryError) or "can't allocate memory" in text:
+        return StageFailure(
+            ExitCode.DOES_NOT_FIT,
+            "OutOfMemory",
+            f"training does not fit into memory ({text.splitlines()[0]}): lower hyperparameters.maxSequenceLength or use a smaller "
+            "base model, or raise training.resources.limits.memory where it trains on a CPU",
+            param="hyperparameters.maxSequenceLength",
+        )
+    lost = isinstance(exc, dist.DistError | TimeoutError | ConnectionError)
+    if lost or (isinstance(exc, RuntimeError) and any(word in text for word in PEER_WORDS)):
+        return StageFailure(ExitCode.PEER_LOST, "PeerLost", f"lost the connection to another rank: {text.splitlines()[0]}")
+    return explain(exc)
+
+
+def explain_saving(exc: Exception, directory: Path) -> Exception:
+    """The same error, or ENOSPC when that is what it comes to: libraries wrap it beyond recognition."""
+    if any(word in str(exc) for word in FULL_WORDS) or shutil.disk_usage(directory.parent).free < FULL_BELOW:
+        return OSError(errno.ENOSPC, "No space left on device", str(directory))
+    return exc

@@ -1,0 +1,197 @@
+"""Starts this node's ranks and watches over them; the train stage's first process (PID 1 of its container).
+
+A few hundred milliseconds of plain Python, on purpose: torch's elastic agent would import torch here, wait up to five
+minutes for the other nodes after a success, and hang for ever where a peer goes before the process group exists.
+The ranks find each other as torch.distributed's "env://" says: rank 0 listens at the master's address.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from finetune_api.exit_codes import ExitCode
+from finetune_api.run_config import RunConfig
+from finetune_trainer.failure import StageFailure
+from finetune_trainer.train.cores import threads_per_process
+from finetune_trainer.train.exchange import Assignment, Exchange
+from finetune_trainer.train.heartbeat import phase_of, read_beat
+from finetune_trainer.train.network import free_port
+from finetune_trainer.train.outcome import Exit, outcome
+from finetune_trainer.train.worker import LAUNCHER_PID
+from finetune_trainer.workspace import Workspace
+
+POLL = 0.2
+SHUTDOWN_TIMEOUT = 120.0
+"""Seconds for the other ranks after one ended as it should."""
+FAILURE_GRACE = 10.0
+"""Seconds for the other ranks after one failed: time for their own words, which may tell the cause."""
+
+
+class Launcher:
+    """This node's ranks, from start to end."""
+
+    def __init__(self, config: RunConfig, attempt: int, node_rank: int, host: str, port: int) -> None:
+        self._config = config
+        self._attempt = attempt
+        self._count = config.world.processes_per_node
+        self._first = node_rank * self._count
+        self._endpoint = (host, port) if config.world.nodes > 1 else ("127.0.0.1", free_port())
+        self._ranks: dict[int, subprocess.Popen[bytes]] = {}
+        self._exits: list[Exit] = []
+        self._term_asked = False
+        self._term_sent = False
+
+    def run(self) -> None:
+        """Returns when all ranks succeeded; raises StageFailure with what ended them."""
+        with tempfile.TemporaryDirectory(prefix="finetune-train-") as folder, self._signals():
+            self._exchange = Exchange(folder)
+            self._exchange.write_assignment(Assignment(config=self._config, attempt=self._attempt))
+            try:
+                self._start()
+                self._watch()
+            finally:
+                self._kill()
+            self._conclude()
+
+    def _start(self) -> None:
+        command = [sys.executable, "-m", "finetune_trainer.train.worker", str(self._exchange.folder)]
+        for local_rank in range(self._count):
+            rank = self._first + local_rank
+            self._ranks[rank] = subprocess.Popen(command, env=os.environ | self._environment(rank, local_rank), stdin=subprocess.DEVNULL)
+
+    def _environment(self, rank: int, local_rank: int) -> dict[str, str]:
+        size = self._config.world.nodes * self._count
+        threads = os.environ.get("OMP_NUM_THREADS") or str(threads_per_process(self._count))
+        common = {
+            LAUNCHER_PID: str(os.getpid()),
+            "OMP_NUM_THREADS": threads,
+            "HF_HUB_OFFLINE": "1",
+            "TOKENIZERS_PARALLELISM": "false",
+        }
+        if size == 1:
+            return common
+        host, port = self._endpoint
+        return common | {
+            "RANK": str(rank),
+            "WORLD_SIZE": str(size),
+            "LOCAL_RANK": str(local_rank),
+            "LOCAL_WORLD_SIZE": str(self._count),
+            "MASTER_ADDR": host,
+            "MASTER_PORT": str(port),
+        }
+
+    def _watch(self) -> None:
+        """Until every rank has ended or has been killed."""
+        started = changed = time.monotonic()
+        seen: object = None
+        end = float("inf")
+        while self._running():
+            time.sleep(POLL)
+            now = time.monotonic()
+            for exit in self._new_exits():
+                grace = SHUTDOWN_TIMEOUT if exit.code in (ExitCode.OK, ExitCode.PREEMPTED) else FAILURE_GRACE
+                end = min(end, now + grace)
+            if now >= end:
+                return
+            self._pass_on_sigterm()
+            self._meet_by(started + self._config.limits.start_deadline, now)
+            if (signs := self._signs_of_life()) != seen:
+                seen, changed = signs, now
+            self._stalled_since(changed, now)
+
+    def _running(self) -> list[int]:
+        ended = {exit.rank for exit in self._exits}
+        return [rank for rank in self._ranks if rank not in ended]
+
+    def _new_exits(self) -> list[Exit]:
+        new = [Exit(rank, code) for rank in self._running() if (code := self._ranks[rank].poll()) is not None]
+        self._exits += new
+        return new
+
+    def _phases(self) -> dict[int, str]:
+        return {rank: phase_of(read_beat(self._exchange.heartbeat(rank))) for rank in self._running()}
+
+    def _pass_on_sigterm(self) -> None:
+        if not self._term_asked or self._term_sent:
+            return
+        self._term_sent = True
+        if any(phase in ("starting", "joining") for phase in self._phases().values()):
+            # Such a rank may wait in C++ and hear nothing; there is nothing to save either.
+            raise StageFailure(ExitCode.PREEMPTED, "Preempted", "stopped by SIGTERM before all ranks had met")
+        for rank in self._running():
+            self._ranks[rank].send_signal(signal.SIGTERM)
+
+    def _meet_by(self, deadline: float, now: float) -> None:
+        if now < deadline:
+            return
+        waiting = [rank for rank, phase in self._phases().items() if phase in ("starting", "joining")]
+        if waiting:
+            host, port = self._endpoint
+            raise StageFailure(
+                ExitCode.PEER_LOST,
+                "PeersNotFound",
+                f"rank {waiting[0]} has not met all of the {self._config.world.nodes * self._count} ranks at {host}:{port} within "
+                f"{self._config.limits.start_deadline:g} s (limits.startDeadline)",
+            )
+
+    def _signs_of_life(self) -> object:
+        """Changes whenever a rank has got on; a checkpoint that grows is a sign, too."""
+        beats = tuple(read_beat(self._exchange.heartbeat(rank)) for rank in self._ranks)
+        if not any(phase_of(beat) in ("saving", "finishing") for beat in beats):
+            return beats
+        workspace = Workspace(self._config.paths.workspace)
+        return beats, size_of(workspace.attempt_checkpoints(self._attempt)), size_of(workspace.trained)
+
+    def _stalled_since(self, changed: float, now: float) -> None:
+        if now - changed >= self._config.limits.stall_timeout:
+            phases = ", ".join(f"rank {rank} {phase}" for rank, phase in self._phases().items())
+            raise StageFailure(
+                ExitCode.STALLED,
+                "Stalled",
+                f"no rank of this node has got on for {self._config.limits.stall_timeout:g} s (limits.stallTimeout): {phases}",
+            )
+
+    def _kill(self) -> None:
+        """Ends what still runs; those exits are ours and say nothing."""
+        self._new_exits()
+        for rank in self._running():
+            self._ranks[rank].kill()
+        for process in self._ranks.values():
+            process.wait()
+
+    def _conclude(self) -> None:
+        failures = {rank: said for rank in self._ranks if (said := self._exchange.failure(rank)) is not None}
+        failure = outcome(self._exits, failures, terminated=self._term_sent)
+        if failure is not None:
+            raise failure
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """SIGTERM and SIGINT are noted and passed on, once."""
+
+        def note(*_: object) -> None:
+            self._term_asked = True
+
+        before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def size_of(folder: Path) -> int:
+    """Bytes below a folder that others are writing."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size
+        except OSError:  # gone in the meantime
+            continue
+    return total

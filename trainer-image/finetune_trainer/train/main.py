@@ -1,0 +1,91 @@
+"""The train stage on one node: repeat a finished result, or launch this node's ranks and tell how they ended.
+
+The node of rank 0 writes the stage's result; the others end with the same exit code and leave no result.
+"""
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from finetune_api.exit_codes import ExitCode
+from finetune_api.result import StageResult
+from finetune_api.run_config import RunConfig
+from finetune_trainer.failure import StageFailure, invalid
+from finetune_trainer.prepared import Prepared
+from finetune_trainer.stage import failed_result, finished_result, report, run_stage
+from finetune_trainer.train.launcher import Launcher
+from finetune_trainer.train.network import split_endpoint
+from finetune_trainer.workspace import Workspace
+
+
+def train(config: RunConfig, attempt: int, node_rank: int, master: str) -> int:
+    """Runs this node's part of the stage; `master` is HOST:PORT of rank 0's node. Returns the exit code."""
+    if node_rank == 0:
+        return run_stage("train", config, attempt, lambda: lead(config, attempt, master))
+    if earlier_result(config) is not None:
+        print("train has already succeeded; nothing to do on this node", flush=True)
+        return ExitCode.OK
+    try:
+        follow(config, attempt, node_rank, master)
+        return ExitCode.OK
+    except BaseException as exc:
+        return report(failed_result("train", config, attempt, exc))
+
+
+def lead(config: RunConfig, attempt: int, master: str) -> StageResult:
+    """The node of rank 0. The result that rank 0 wrote is the truth: a rank that breaks down after it changes nothing."""
+    try:
+        launch(config, attempt, 0, master)
+    except StageFailure:
+        if (result := earlier_result(config)) is None:
+            raise
+        return result
+    if (result := earlier_result(config)) is None:
+        raise StageFailure(ExitCode.INTERNAL_ERROR, "ResultMissing", "all ranks ended well, but rank 0 left no result")
+    return result
+
+
+def follow(config: RunConfig, attempt: int, node_rank: int, master: str) -> None:
+    """Any other node: its ranks' success is enough, as a shared volume may show rank 0's result late."""
+    try:
+        launch(config, attempt, node_rank, master)
+    except StageFailure:
+        if earlier_result(config) is None:
+            raise
+
+
+def earlier_result(config: RunConfig) -> StageResult | None:
+    """The success in the workspace, or None."""
+    return finished_result(Workspace(config.paths.workspace).result("train"), config)
+
+
+def launch(config: RunConfig, attempt: int, node_rank: int, master: str) -> None:
+    """Checks what the ranks start from, and runs this node's."""
+    check_prepared(config, Workspace(config.paths.workspace))
+    if not 0 <= node_rank < config.world.nodes:
+        raise invalid("InvalidNodeRank", f"--node-rank {node_rank} is not below the run config's world.nodes {config.world.nodes}")
+    try:
+        host, port = split_endpoint(master)
+    except ValueError as exc:
+        raise invalid("InvalidMaster", str(exc)) from exc
+    Launcher(config, attempt, node_rank, host, port).run()
+
+
+def check_prepared(config: RunConfig, workspace: Workspace) -> None:
+    """Refuses to start on what prepare did not leave, or left for another spec."""
+    try:
+        prepared = Prepared.from_json(workspace.prepared.read_bytes())
+    except OSError as exc:
+        raise invalid("NotPrepared", f"cannot read {workspace.prepared}: {exc.strerror}; run the prepare stage first") from exc
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise invalid("InvalidPrepared", f"{workspace.prepared}: {where}: {first['msg']}; run the prepare stage again") from exc
+    if prepared.spec_digest != config.job.spec_digest:
+        raise invalid(
+            "PreparedForAnotherSpec",
+            f"{workspace.prepared} belongs to spec {prepared.spec_digest!r}, this run is {config.job.spec_digest!r}: "
+            "use an empty workspace or run the prepare stage again",
+        )
+    if not (Path(prepared.base_path) / "config.json").exists():
+        raise invalid("BaseModelNotFound", f"there is no base model in {prepared.base_path} (config.json)", param="base.source")

@@ -1,0 +1,165 @@
+"""What one rank does: join the others, load, train, and on rank 0 leave the trained weights and the result."""
+
+import os
+import shutil
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import transformers
+from torch import nn
+
+from finetune_api.exit_codes import ExitCode
+from finetune_api.result import StageResult, TrainSummary
+from finetune_trainer.failure import StageFailure
+from finetune_trainer.files import mark_complete, write_atomic
+from finetune_trainer.prepared import Prepared
+from finetune_trainer.progress import ProgressPrinter
+from finetune_trainer.train.checkpoints import Checkpoint, checkpoint_at, newest_checkpoint, sweep
+from finetune_trainer.train.errors import explain_rank
+from finetune_trainer.train.exchange import Assignment, Exchange
+from finetune_trainer.train.heartbeat import Heartbeat
+from finetune_trainer.train.loop import CheckpointPlace, Course, StepTrainer, training_arguments, writing
+from finetune_trainer.train.metrics import MetricsFile, read_metrics
+from finetune_trainer.train.model import SupervisedHead, load_model
+from finetune_trainer.train.packing import packing_error, packing_is_exact
+from finetune_trainer.train.rows import Rows
+from finetune_trainer.train.run_log import RunLog
+from finetune_trainer.train.step_plan import StepPlan
+from finetune_trainer.train.world import World, join
+from finetune_trainer.workspace import Workspace
+
+
+def run_rank(folder: str, asked_to_stop: Callable[[], bool]) -> int:
+    """Runs this process's rank to its end; returns the exit code. A failure's words are left in the exchange folder."""
+    exchange, number = Exchange(folder), int(os.environ.get("RANK", "0"))
+    quieten()
+    try:
+        Rank(exchange.assignment(), Heartbeat(exchange.heartbeat(number)), asked_to_stop).run()
+        return ExitCode.OK
+    except BaseException as exc:
+        failure = explain_rank(exc)
+        if failure.exit_code in (ExitCode.INTERNAL_ERROR, ExitCode.PEER_LOST):
+            traceback.print_exception(exc)
+        exchange.write_failure(number, failure)
+        return failure.exit_code
+
+
+def quieten() -> None:
+    """Keeps the pod's log for what concerns its reader."""
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    warnings.simplefilter("ignore", FutureWarning)  # between libraries whose versions are pinned
+
+
+class Rank:
+    """One rank's way through an attempt."""
+
+    def __init__(self, assignment: Assignment, heartbeat: Heartbeat, asked_to_stop: Callable[[], bool]) -> None:
+        self.config = assignment.config
+        self.attempt = assignment.attempt
+        self.heartbeat = heartbeat
+        self.asked_to_stop = asked_to_stop
+        self.workspace = Workspace(self.config.paths.workspace)
+        self.prepared = Prepared.from_json(self.workspace.prepared.read_bytes())
+        self.hyper = self.prepared.hyperparameters
+        self.printer = ProgressPrinter("train")
+        self.began = time.monotonic()
+
+    def run(self) -> None:
+        """Raises what ends the attempt early: StageFailure, or an error of torch's."""
+        self.heartbeat.beat("joining")
+        world = join(self.config.limits.start_deadline, self.config.limits.stall_timeout)
+        self.heartbeat.beat("loading")
+        if world.is_first:
+            self.printer.show("loading the model", force=True, total_steps=self.hyper.total_steps)
+        resume = self.choose_checkpoint(world)
+        model = load_model(Path(self.prepared.base_path), self.config.method, self.hyper).to(world.device)
+        trainer = self.trainer(world, model, resume)
+        self.stop_here(trainer, world.any(self.asked_to_stop())[0], "before its first step")
+        if resume is None or resume.step < self.hyper.total_steps:
+            trainer.train(resume_from_checkpoint=None if resume is None else str(resume.path))
+            step = trainer.state.global_step
+            self.stop_here(trainer, trainer.stopping and step < self.hyper.total_steps, f"at step {step}, with a checkpoint")
+        self.heartbeat.beat("finishing")
+        world.together(lambda: self.finish(model, trainer.course.plan) if world.is_first else None)
+        world.leave()
+
+    def choose_checkpoint(self, world: World) -> Checkpoint | None:
+        """The newest complete checkpoint, chosen by rank 0 for all; what dead attempts left half-written is removed."""
+        root = self.workspace.checkpoints
+        if world.is_first:
+            sweep(root)
+        found = newest_checkpoint(root) if world.is_first else None
+        attempt, step = world.from_first(found.attempt if found else 0, found.step if found else 0)
+        return checkpoint_at(root, attempt, step) if attempt else None
+
+    def trainer(self, world: World, model: nn.Module, resume: Checkpoint | None) -> StepTrainer:
+        """The loop, ready to start."""
+        rows = Rows(self.workspace.train_rows)
+        plan = self.plan(world, model, rows)
+        resumed_step = resume.step if resume else 0
+        metrics = MetricsFile(self.workspace.metrics, resumed_step) if world.is_first else None
+        tokens = plan.tokens_before(resumed_step)
+        course = Course(
+            world=world,
+            plan=plan,
+            rows=rows,
+            head=SupervisedHead(model),
+            checkpoints=CheckpointPlace(
+                self.workspace.checkpoints, self.attempt, self.hyper.checkpoint_every, self.config.checkpoints.keep
+            ),
+            heartbeat=self.heartbeat,
+            asked_to_stop=self.asked_to_stop,
+            log=RunLog(metrics, self.printer, self.hyper.total_steps, resumed_step, tokens) if metrics else None,
+        )
+        output = self.workspace.attempt_checkpoints(self.attempt)
+        return StepTrainer(model, training_arguments(self.hyper, output, world), course)
+
+    def plan(self, world: World, model: nn.Module, rows: Rows) -> StepPlan:
+        """The run's steps; packed unless this model lets packed examples see each other."""
+        error = packing_error(model, rows, world.device)
+        (inexact,) = world.any(not packing_is_exact(error, next(model.parameters()).dtype))
+        if world.is_first:
+            how = "one example per row, because packed rows would not be" if inexact else "packed rows are"
+            print(f"train: {how} exact for this model (largest relative logit difference {error:.1e})", flush=True)
+        hyper = self.hyper
+        return StepPlan(
+            rows.lengths, rows.supervised, hyper.batch_size, hyper.micro_batch_tokens, hyper.seed, world.size, packed=not inexact
+        )
+
+    def stop_here(self, trainer: StepTrainer, asked: bool, where: str) -> None:
+        """Ends the attempt for the SIGTERM that any rank was sent."""
+        if asked:
+            trainer.course.world.leave()
+            raise StageFailure(
+                ExitCode.PREEMPTED, "Preempted", f"stopped by SIGTERM {where}; the next attempt goes on from the last checkpoint"
+            )
+
+    def finish(self, model: nn.Module, plan: StepPlan) -> None:
+        """Rank 0: the trained weights, then the result, which from then on is the truth."""
+        trained = self.workspace.trained
+        shutil.rmtree(trained, ignore_errors=True)
+        try:
+            writing(trained, lambda: self.write_weights(model, trained))
+        except BaseException:
+            shutil.rmtree(trained, ignore_errors=True)
+            raise
+        steps = read_metrics(self.workspace.metrics)
+        summary = TrainSummary(
+            steps=self.hyper.total_steps,
+            loss=steps[-1].loss,
+            tokens=plan.tokens_before(self.hyper.total_steps),
+            seconds=round(time.monotonic() - self.began, 3),
+        )
+        result = StageResult(stage="train", spec_digest=self.config.job.spec_digest, attempt=self.attempt, train=summary)
+        write_atomic(self.workspace.result("train"), result.to_json(indent=2))
+
+    def write_weights(self, model: Any, trained: Path) -> None:
+        """adapter/ for LoRA, model/ for full fine-tuning."""
+        self.printer.show("writing the trained weights", force=True, step=self.hyper.total_steps, total_steps=self.hyper.total_steps)
+        model.save_pretrained(trained / ("adapter" if self.config.method.type == "lora" else "model"))
+        mark_complete(trained)

@@ -1,0 +1,58 @@
+"""Rank 0's account of a run: a line of metrics.csv for each step, a progress line every few seconds."""
+
+import time
+from collections import deque
+
+from finetune_trainer.progress import ProgressPrinter
+from finetune_trainer.train.metrics import MetricsFile, StepMetrics
+
+WINDOW = 20
+"""Steps that the speed and the time that is left are guessed from."""
+
+
+class RunLog:
+    """Is told what happens and shows it. Steps are counted from 1, as people do."""
+
+    def __init__(self, metrics: MetricsFile, printer: ProgressPrinter, total_steps: int, resumed_step: int, tokens: int) -> None:
+        """`tokens` were trained on before `resumed_step`, which is also the newest checkpoint's step (0: there is none)."""
+        self._metrics = metrics
+        self._printer = printer
+        self._total_steps = total_steps
+        self._tokens = tokens
+        self._recent: deque[tuple[int, float]] = deque(maxlen=WINDOW)
+        self._shown: dict[str, float | int | None] = {
+            "step": resumed_step,
+            "total_steps": total_steps,
+            "checkpoint_step": resumed_step or None,
+        }
+        self._began = time.monotonic()
+
+    def step_begins(self) -> None:
+        """Starts the clock of a step: what is done between steps does not count as training."""
+        self._began = time.monotonic()
+
+    def step_ends(self, step: int, epoch: float, loss: float, learning_rate: float, grad_norm: float, tokens: int) -> None:
+        """Records a step of `tokens` tokens over all ranks."""
+        self._tokens += tokens
+        self._recent.append((tokens, time.monotonic() - self._began))
+        seconds = sum(duration for _, duration in self._recent)
+        speed = sum(count for count, _ in self._recent) / max(seconds, 1e-9)
+        self._metrics.append(StepMetrics(step, epoch, loss, learning_rate, grad_norm, self._tokens, round(speed, 1)))
+        left = (self._total_steps - step) * seconds / len(self._recent)
+        self._shown |= {"step": step, "epoch": round(epoch, 4), "loss": loss, "learning_rate": learning_rate}
+        self._shown |= {"tokens_per_second": round(speed, 1), "eta_seconds": round(left, 1)}
+        self.show("training", force=step == self._total_steps)
+
+    def checkpoint_ends(self, step: int) -> None:
+        """Records that a checkpoint is complete."""
+        self._shown["checkpoint_step"] = step
+        self.show("training")
+
+    def checkpoint_begins(self) -> None:
+        """Shows what takes so long, and makes the lines of its steps durable before the checkpoint is."""
+        self._metrics.sync()
+        self.show("writing a checkpoint", force=True)
+
+    def show(self, activity: str, *, force: bool = False) -> None:
+        """A progress line with the newest figures."""
+        self._printer.show(activity, force=force, **self._shown)

@@ -1,0 +1,91 @@
+"""The processes that train together, and how they agree. Knows no model.
+
+What is agreed travels over gloo, also on GPUs: it needs no synchronisation with the device, and a dead peer breaks the
+connection at once.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+
+from finetune_api.exit_codes import ExitCode
+from finetune_trainer.failure import StageFailure
+from finetune_trainer.train.network import interface_towards, wait_for_name
+
+
+@dataclass(frozen=True)
+class World:
+    """This rank's place among `size` ranks."""
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def is_first(self) -> bool:
+        """True on the rank that writes what is common and speaks for all."""
+        return self.rank == 0
+
+    def any(self, *flags: bool) -> list[bool]:
+        """Each flag: is it true on any rank? Every rank must call it at the same place."""
+        if self.size == 1:
+            return list(flags)
+        votes = torch.tensor(flags, dtype=torch.int32)
+        dist.all_reduce(votes, op=dist.ReduceOp.MAX)
+        return [bool(vote) for vote in votes]
+
+    def from_first(self, *numbers: int) -> list[int]:
+        """Rank 0's numbers, on every rank."""
+        if self.size == 1:
+            return list(numbers)
+        told = torch.tensor(numbers, dtype=torch.int64)
+        dist.broadcast(told, src=0)
+        return [int(number) for number in told]
+
+    def together(self, action: Callable[[], object]) -> None:
+        """Runs `action` on this rank and returns when all ranks have run theirs.
+
+        A failure on any rank ends it on all: with its own exception there, and with PEER_LOST elsewhere, so that nobody
+        waits for a rank that is gone.
+        """
+        failure: Exception | None = None
+        try:
+            action()
+        except Exception as exc:
+            failure = exc
+        (failed,) = self.any(failure is not None)
+        if failure is not None:
+            raise failure
+        if failed:
+            raise StageFailure(ExitCode.PEER_LOST, "PeerFailed", "another rank failed; its own message says why")
+
+    def leave(self) -> None:
+        """Gives the connections back; what still goes wrong then does not matter any more."""
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def join(start_deadline: float, operation_timeout: float) -> World:
+    """Meets the other ranks, as the launcher's environment says. Times are in seconds.
+
+    It may wait in C++, where no Python signal handler runs: the launcher enforces the deadline from outside.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    cuda = torch.cuda.is_available()
+    if cuda:
+        torch.cuda.set_device(local_rank)
+    device = torch.device("cuda", local_rank) if cuda else torch.device("cpu")
+    if size > 1:
+        host = os.environ["MASTER_ADDR"]
+        wait_for_name(host, time.monotonic() + start_deadline)
+        if interface := interface_towards(host):
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
+        backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
+        dist.init_process_group(backend, timeout=timedelta(seconds=max(start_deadline, operation_timeout)))
+    return World(rank=int(os.environ.get("RANK", "0")), size=size, device=device)
