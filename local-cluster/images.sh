@@ -4,16 +4,14 @@
 #   images.sh base                 make python:3.11-slim-bookworm from Debian packages, once (--again: anew)
 #   images.sh build NAME[:TAG] DOCKERFILE CONTEXT [BUILDAH-ARGUMENT...]
 #                                  build and push; prints REGISTRY/NAME:TAG@DIGEST
-#   images.sh all                  build and push what images.txt lists, in its order
-#   images.sh reference NAME       print the pushed image as REGISTRY/NAME@DIGEST
 #   images.sh list                 what the local registry holds
 #
-# REGISTRY (127.0.0.1:5000) is where images go; another one is spoken to with TLS and buildah's login.
+# FINETUNE_REGISTRY (127.0.0.1:5000) is where images go; another one is spoken to with TLS and buildah's login.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$HERE/lib/places.sh"
 
-REGISTRY=${REGISTRY:-127.0.0.1:5000}
+REGISTRY=${FINETUNE_REGISTRY:-127.0.0.1:5000}
 BASE=docker.io/library/python:3.11-slim-bookworm
 CERTIFICATES=/etc/ssl/certs/ca-certificates.crt
 
@@ -23,10 +21,14 @@ base() {
   if [ "${1:-}" = --again ] || ! buildah inspect --type image $BASE >/dev/null 2>&1; then
     make_base
   fi
-  # The cluster looks every name up in the local registry, so pods may name the image as it is.
-  buildah tag $BASE "$REGISTRY/${BASE#docker.io/}"
-  push "$REGISTRY/${BASE#docker.io/}"
+  # The cluster looks every name up in its registry, so there pods may name this image as it is.
+  if is_local && curl -fsS "http://$REGISTRY/v2/" >/dev/null 2>&1; then
+    buildah tag $BASE "$REGISTRY/${BASE#docker.io/}"
+    push "$REGISTRY/${BASE#docker.io/}" >/dev/null
+  fi
 }
+
+is_local() { [[ $REGISTRY == 127.0.0.1:* || $REGISTRY == localhost:* ]]; }
 
 make_base() {
   say "making $BASE (a minute)"
@@ -94,34 +96,10 @@ uv_settings() {
 # zstd at its lowest level: a large layer is pushed and unpacked in half of gzip's time.
 push() {
   local verify=true
-  [[ $REGISTRY != 127.0.0.1:* && $REGISTRY != localhost:* ]] || verify=false
+  ! is_local || verify=false
   buildah push --quiet --tls-verify=$verify --format oci --compression-format zstd --compression-level 1 \
     --digestfile "$WORK/digest" "$1" "docker://$1" >&2
-  mkdir -p "$CACHE/pushed/$1"
-  cp "$WORK/digest" "$CACHE/pushed/$1/digest"
   echo "$1@$(cat "$WORK/digest")"
-}
-
-# all: a line of images.txt is NAME DOCKERFILE CONTEXT [BUILDAH-ARGUMENT...], with paths from the project's root;
-# REGISTRY/ in an argument stands for the registry, so that one image can be built from another.
-all() {
-  local name dockerfile context rest words
-  base >/dev/null
-  cd "$HERE/.."
-  while read -r name dockerfile context rest; do
-    [[ -n $name && $name != \#* ]] || continue
-    read -r -a words <<<"${rest//REGISTRY\//$REGISTRY/}"
-    build "$name" "$dockerfile" "$context" "${words[@]}"
-  done <"$HERE/images.txt"
-}
-
-# reference NAME[:TAG]: by digest, so that a pod gets exactly what was pushed last.
-reference() {
-  local name=${1:?NAME} tag=latest
-  [[ ${name##*/} != *:* ]] || tag=${name##*:} name=${name%:*}
-  local digest=$CACHE/pushed/$REGISTRY/$name:$tag/digest
-  [ -e "$digest" ] || die "$name:$tag was never pushed to $REGISTRY: build it with images.sh build or images.sh all"
-  echo "$REGISTRY/$name@$(cat "$digest")"
 }
 
 list() {
@@ -134,7 +112,7 @@ list() {
 WORK=$(mktemp -d)
 trap 'rm -rf --one-file-system "$WORK"' EXIT
 case ${1:-} in
-  base | build | all | reference | list) "$@" ;;
+  base | build | list) "$@" ;;
   *)
     sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" >&2
     exit 2

@@ -58,26 +58,32 @@ GUARD
 
 # The guard goes last: traffic of a pod that outlived everything else is still held.
 network_down() {
-  local link
+  local link table
   for link in $POD_LINK $SERVICE_LINK; do ip link delete $link 2>/dev/null || true; done
   ip route delete blackhole "$POD_RANGE" metric 4096 2>/dev/null || true
   conntrack -D -s "${POD_RANGE}" >/dev/null 2>&1 || true
   if [ -e "$DIR/run/nft.before" ]; then
     cat "$DIR/run/ip_forward.before" >/proc/sys/net/ipv4/ip_forward
-    # Tables that appeared since: kube-proxy's, and the one that the portmap plugin makes.
-    nft list tables | grep -vxFf "$DIR/run/nft.before" | sed 's/^table/delete table/' | grep -E ' (kube-proxy|finetune_guard)$' | nft -f - || true
   fi
-  nft delete table inet finetune_guard 2>/dev/null || true
   portmap_chains_down
+  for table in "ip kube-proxy" "ip6 kube-proxy" "inet finetune_guard"; do
+    # shellcheck disable=SC2086  # family and name are two words
+    nft delete table $table 2>/dev/null || true
+  done
 }
 
-# The portmap plugin leaves its chains in iptables' nat table when the last pod with a host port has gone.
+# The portmap plugin leaves its chains in iptables' nat table, and those of pods that ended without it.
 portmap_chains_down() {
-  local rule chain
-  iptables-save -t nat 2>/dev/null | grep -q CNI-HOSTPORT || return 0
-  iptables-save -t nat | grep -E '^-A (PREROUTING|OUTPUT|POSTROUTING) .*CNI-HOSTPORT' | sed 's/^-A/-D/' | while read -r rule; do
-    xargs -n 100 iptables -t nat <<<"$rule" || true
+  local chains chain rule
+  chains=$(iptables-save -t nat 2>/dev/null | sed -n 's/^:\(CNI-[^ ]*\) .*/\1/p')
+  [ -n "$chains" ] || return 0
+  iptables-save -t nat | sed -n '/^-A \(PREROUTING\|OUTPUT\|POSTROUTING\) .*CNI-HOSTPORT/s/^-A/-D/p' | while read -r rule; do
+    xargs iptables -t nat <<<"$rule"
   done
-  for chain in $(iptables-save -t nat | sed -n 's/^:\(CNI-[A-Z-]*\) .*/\1/p'); do iptables -t nat -F "$chain" || true; done
-  for chain in $(iptables-save -t nat | sed -n 's/^:\(CNI-[A-Z-]*\) .*/\1/p'); do iptables -t nat -X "$chain" || true; done
+  for chain in $chains; do iptables -t nat -F "$chain"; done
+  for chain in $chains; do iptables -t nat -X "$chain"; done
+  # The table itself, if it is new and nobody else has put a rule into it since.
+  if ! grep -qx 'table ip nat' "$DIR/run/nft.before" 2>/dev/null && ! iptables-save -t nat | grep -q '^-A'; then
+    nft delete table ip nat 2>/dev/null || true
+  fi
 }

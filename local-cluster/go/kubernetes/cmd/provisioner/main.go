@@ -178,6 +178,20 @@ func mountBounded(folder string, size int64) error {
 	return os.Remove(filepath.Join(folder, "lost+found"))
 }
 
+// remount brings bounded volumes back after the machine was restarted.
+func remount(folder string) {
+	images, _ := filepath.Glob(filepath.Join(folder, "*.image"))
+	for _, image := range images {
+		point := strings.TrimSuffix(image, ".image")
+		if exec.Command("mountpoint", "-q", point).Run() == nil {
+			continue
+		}
+		if err := run("mount", "-o", "loop", image, point); err != nil {
+			log.Printf("volume %s: %v", point, err)
+		}
+	}
+}
+
 func (p *provisioner) reclaim(ctx context.Context, volume *core.PersistentVolume) error {
 	if volume.Annotations[provisionedBy] != name || volume.Status.Phase != core.VolumeReleased ||
 		volume.Spec.PersistentVolumeReclaimPolicy != core.PersistentVolumeReclaimDelete || volume.DeletionTimestamp != nil {
@@ -245,6 +259,7 @@ func main() {
 		volumes: factory.Core().V1().PersistentVolumes().Lister(),
 	}
 
+	remount(*folder)
 	changed := make(chan struct{}, 1)
 	wake := func() {
 		select {
