@@ -45,3 +45,4 @@ def configure(level: str) -> None:
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("finetune_operator").setLevel(level)
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)  # that signals are not its own is on purpose

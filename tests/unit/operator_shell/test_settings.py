@@ -1,0 +1,73 @@
+"""The environment becomes settings, or an error that names the variable."""
+
+import pytest
+
+from finetune_operator.settings import OperatorSettings, SettingsError, from_environment
+
+pytestmark = pytest.mark.unit
+
+COMPLETE = {
+    "FINETUNE_TRAINER_IMAGE": "trainer:1",
+    "FINETUNE_ONNX_SERVER_IMAGE": "onnx:1",
+    "FINETUNE_LEASE_NAMESPACE": "finetune-system",
+    "POD_NAME": "operator-abc",
+}
+
+
+def test_defaults() -> None:
+    """What the chart may leave out has a default; an empty value counts as left out."""
+    settings = from_environment({**COMPLETE, "FINETUNE_WATCH_NAMESPACES": "", "FINETUNE_HTTP_PORT": "", "FINETUNE_LOG_LEVEL": ""})
+    assert (settings.namespaces, settings.scopes, settings.http_port, settings.log_level) == ((), (None,), 8080, "INFO")
+    assert (settings.plan.trainer_image, settings.plan.image_pull_policy, settings.plan.workspace_size) == (
+        "trainer:1",
+        "IfNotPresent",
+        "20Gi",
+    )
+    assert settings.plan.guard_installed
+
+
+@pytest.mark.parametrize("name", sorted(COMPLETE.keys() - {"POD_NAME"}))
+def test_what_is_missing_is_named(name: str) -> None:
+    """A variable without which nothing can be built is an error that names it."""
+    with pytest.raises(SettingsError, match=name):
+        from_environment({key: value for key, value in COMPLETE.items() if key != name})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FINETUNE_IMAGE_PULL_POLICY", "Sometimes"),
+        ("FINETUNE_LOG_LEVEL", "LOUD"),
+        ("FINETUNE_HTTP_PORT", "http"),
+        ("FINETUNE_HTTP_PORT", "70000"),
+        ("FINETUNE_WORKERS", "0"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_value(name: str, value: str) -> None:
+    """An error names the variable and what it holds."""
+    with pytest.raises(SettingsError, match=f"{name} is '{value}'"):
+        from_environment({**COMPLETE, name: value})
+
+
+@pytest.mark.parametrize(
+    ("text", "namespaces"),
+    [("a", ("a",)), ("a,b", ("a", "b")), (" a , b,,a ", ("a", "b")), (",", ())],
+)
+def test_namespaces(text: str, namespaces: tuple[str, ...]) -> None:
+    """A list with commas; spaces, empty parts and repetitions do not matter."""
+    assert from_environment({**COMPLETE, "FINETUNE_WATCH_NAMESPACES": text}).namespaces == namespaces
+
+
+def test_each_process_has_an_identity_of_its_own() -> None:
+    """A container that is started again in the same pod is another holder of the lease, and knows whose successor it is."""
+    first, second = from_environment(COMPLETE), from_environment(COMPLETE)
+    assert first.identity != second.identity
+    assert {first.identity.rpartition("_")[0], second.identity.rpartition("_")[0], first.pod} == {"operator-abc"}
+
+
+def test_the_guard_can_be_found_out_later() -> None:
+    """Only that changes."""
+    settings: OperatorSettings = from_environment(COMPLETE)
+    without = settings.with_guard(False)
+    assert not without.plan.guard_installed
+    assert without.with_guard(True) == settings
