@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
+from tokenizers.processors import Sequence as Nothing
 
 from finetune_trainer.data.conversation import Conversation, Message
 from finetune_trainer.data.spans import NotPrefixPreserving, Span, supervised_spans
@@ -43,6 +44,7 @@ class ChatEncoder:
     def __init__(self, tokenizer: Tokenizer, template: ChatTemplate, loss_on: Literal["assistant", "all"]) -> None:
         tokenizer.no_truncation()
         tokenizer.no_padding()
+        tokenizer.post_processor = Nothing([])  # it would trim spaces off the offsets that the mask is made of
         self.tokenizer = tokenizer
         self.template = template
         self.loss_on = loss_on

@@ -51,6 +51,8 @@ def not_json(text: str, exc: ValueError) -> str:
     where = f" at column {exc.colno}" if isinstance(exc, json.JSONDecodeError) else ""
     says = exc.msg if isinstance(exc, json.JSONDecodeError) else str(exc)
     stripped = text.strip()
+    if not stripped:
+        return "is empty: there is a comma too many before it"
     hint = ""
     if stripped in ("{", "}") or (stripped.startswith("{") and not stripped.endswith("}")):
         hint = ": the object does not end on this line, and JSONL has one object a line"
