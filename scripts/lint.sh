@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Every static check, all of them even when one fails; the last line says which did.
 set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 export PATH=$PWD/.venv/bin:$PATH
 failed=()
 
