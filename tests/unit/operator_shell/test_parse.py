@@ -113,7 +113,7 @@ def test_a_status_is_untrusted(status: raw.Raw, kept: str | None) -> None:
 
 def test_metadata() -> None:
     """Only our own annotations are kept, owners are uids, deleting is the presence of a deletionTimestamp."""
-    more = {
+    more: dict[str, Any] = {
         "annotations": {"finetune.dev/force-delete": "x", "kubectl.kubernetes.io/last-applied-configuration": "long"},
         "ownerReferences": [{"uid": "u1"}, {"uid": "u2"}],
         "deletionTimestamp": "2026-01-01T00:00:00Z",
@@ -122,7 +122,7 @@ def test_metadata() -> None:
     }
     meta = parse(PODS, raw.pod("p", version=77, **more)).meta
     assert (meta.resource_version, meta.generation, meta.created, meta.deleting) == (77, 3, 1767225600.0, True)
-    assert (dict(meta.annotations), meta.owners) == ({"finetune.dev/force-delete": "x"}, {"u1", "u2"})
+    assert (dict(meta.annotations), meta.owners) == ({"finetune.dev/force-delete": "x"}, frozenset({"u1", "u2"}))
 
 
 def test_metadata_alone_is_a_presence() -> None:
