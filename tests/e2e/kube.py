@@ -26,7 +26,7 @@ class Kube:
 
     def apply(self, *objects: Object) -> None:
         """kubectl apply, as a user does it."""
-        self.run("apply", "-f", "-", stdin="\n---\n".join(map(json.dumps, objects)))
+        self.run("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
 
     def get(self, kind: str, name: str) -> Object | None:
         """The object, or None when there is none (or the API server is away for a moment)."""
