@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from openai import OpenAI
@@ -38,8 +39,8 @@ def expected(hf_model: Path) -> list[Expected]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(hf_model)
-    network = AutoModelForCausalLM.from_pretrained(hf_model, dtype=torch.float32)
+    tokenizer: Any = AutoTokenizer.from_pretrained(hf_model)
+    network: Any = AutoModelForCausalLM.from_pretrained(hf_model, dtype=torch.float32)
     found = []
     for conversation in CONVERSATIONS:
         prompt = tokenizer.apply_chat_template(conversation, add_generation_prompt=True, return_tensors="pt", return_dict=True)

@@ -1,0 +1,94 @@
+"""The real tokenizer, against transformers."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from finetune_server.chat_template import ChatTemplate, TemplateRefused, read_chat_template
+from finetune_server.model_directory import open_artifact
+from finetune_server.tokenizer import Tokenizer, read_tokenizer
+
+pytestmark = pytest.mark.server
+
+CONVERSATIONS = [
+    [{"role": "user", "content": "Hello"}],
+    [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "  Wie gehts? 😀\n"}],
+    [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "<|im_end|> & <b>"}],
+]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(model: Path) -> Tokenizer:
+    """As the server reads it."""
+    return read_tokenizer(open_artifact(model, "fp32"))
+
+
+def test_pieces_of_any_tokens(tokenizer: Tokenizer) -> None:
+    """Any ids, special tokens and parts of characters among them, decode piece by piece to the same text as at once."""
+
+    @given(st.lists(st.integers(0, tokenizer.vocabulary_size - 1), max_size=30))
+    @settings(deadline=None, max_examples=100)
+    def check(tokens: list[int]) -> None:
+        detokenizer = tokenizer.detokenizer()
+        pieces = [detokenizer.push(token) for token in tokens]
+        assert "".join(pieces) + detokenizer.flush() == tokenizer.decode(tokens)
+
+    check()
+
+
+def test_bytes_of_tokens(tokenizer: Tokenizer) -> None:
+    """A token's bytes are exact, even where it holds a part of a character."""
+
+    @given(st.text(max_size=50))
+    @settings(deadline=None, max_examples=100)
+    def check(text: str) -> None:
+        tokens = tokenizer.encode(text, add_special_tokens=False)
+        assume(tokenizer.decode(tokens) == text)  # this vocabulary lacks a few bytes of rare planes
+        assert bytes(byte for token in tokens for byte in tokenizer.token_bytes(token)) == text.encode()
+
+    check()
+
+
+@pytest.mark.parametrize("conversation", CONVERSATIONS, ids=["user", "system", "three turns"])
+def test_prompt_is_that_of_transformers(model: Path, hf_model: Path, tokenizer: Tokenizer, conversation: list[dict[str, str]]) -> None:
+    """The rendered template has the same token ids as transformers' apply_chat_template."""
+    from transformers import AutoTokenizer
+
+    template = read_chat_template(open_artifact(model, "fp32"), tokenizer)
+    assert template is not None
+    theirs: Any = AutoTokenizer.from_pretrained(hf_model).apply_chat_template(conversation, add_generation_prompt=True)
+    assert tokenizer.encode(template.render(conversation), add_special_tokens=False) == theirs["input_ids"]
+
+
+@pytest.mark.parametrize(
+    "source, expected",
+    [
+        ("{{ bos_token }}{% for m in messages %}\n{{ m.content }}{% endfor %}", "<s>hi"),
+        ("{% for m in messages %}{% generation %}{{ m.content }}{% endgeneration %}{% endfor %}", "hi"),
+        ("{{ messages | tojson }}", '[{"role": "user", "content": "hi"}]'),
+        ("{% for m in messages %}{% if true %}{% break %}{% endif %}{% endfor %}x", "x"),
+        ("{{ strftime_now('%%') }}{% if tools %}t{% endif %}{% if add_generation_prompt %}go{% endif %}", "%go"),
+    ],
+)
+def test_what_templates_use(source: str, expected: str) -> None:
+    """Templates find what transformers offers them."""
+    assert ChatTemplate(source, {"bos_token": "<s>"}).render([{"role": "user", "content": "hi"}]) == expected
+
+
+@pytest.mark.parametrize(
+    "source, reason",
+    [
+        ("{{ raise_exception('roles must alternate') }}", "roles must alternate"),
+        ("{{ messages[0].content + 1 }}", "can only concatenate str"),
+        ("{{ ''.__class__.__mro__ }}", "unsafe"),
+        ("{{ messages.append(1) }}", "append"),
+    ],
+)
+def test_refusals_name_the_roles(source: str, reason: str) -> None:
+    """A template that fails, refuses or tries to leave the sandbox is an error that says why and for which roles."""
+    with pytest.raises(TemplateRefused, match=r"roles: user, user") as refused:
+        ChatTemplate(source, {}).render([{"role": "user", "content": "a"}, {"role": "user", "content": "b"}])
+    assert reason in str(refused.value)
