@@ -130,7 +130,9 @@ def test_a_refused_row_does_not_disturb_the_others(encoders: Encoders) -> None:
     """Rows and encodings stay in step when the template refuses some of a batch."""
     encoder = encoders.get("gemma")
     right = [Message("user", "Hi"), Message("assistant", "Hello")]
-    rows = [(f"line {number}", Conversation([Message("system", "Be kind."), *right] if number % 3 == 0 else right)) for number in range(600)]
+    rows = [
+        (f"line {number}", Conversation([Message("system", "Be kind."), *right] if number % 3 == 0 else right)) for number in range(600)
+    ]
     for number, example in enumerate(encoder.encode(rows)):
         if number % 3 == 0:
             assert example == Refused(f"line {number}", "System role not supported", by_template=True)

@@ -92,7 +92,12 @@ def test_a_refusal_is_in_the_template_s_own_words(messages: list[Message], words
 
 @pytest.mark.parametrize(
     "text",
-    ["{{ messages[0].__class__.__mro__ }}", "{% for i in range(10**9) %}{% endfor %}", "{{ messages.append(1) }}", "{{ messages[9].content + '' }}"],
+    [
+        "{{ messages[0].__class__.__mro__ }}",
+        "{% for i in range(10**9) %}{% endfor %}",
+        "{{ messages.append(1) }}",
+        "{{ messages[9].content + '' }}",
+    ],
     ids=["escape", "endless", "mutation", "undefined"],
 )
 def test_a_template_is_a_program_in_a_sandbox(text: str) -> None:

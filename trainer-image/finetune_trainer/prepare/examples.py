@@ -133,7 +133,7 @@ def decide_length(given: int | None, lengths: list[int], model: int | None) -> R
             text = f"{_LENGTH_PARAM} is {given}, and the base model knows {model} positions: lower it"
             raise invalid("InvalidHyperparameter", text, param=_LENGTH_PARAM)
         return ResolvedParameter(value=given, reason=AS_GIVEN)
-    most = int(np.percentile(lengths, 99, method="higher"))
+    most = int(np.percentile(lengths, 99, method="inverted_cdf"))
     value = -(-most // LENGTH_STEP) * LENGTH_STEP
     if model is not None and value > model:
         return ResolvedParameter(value=model, reason=f"the base model's limit; 99 % of the examples have at most {most} tokens")

@@ -1,0 +1,115 @@
+"""What prepare decides where the spec leaves it open."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from finetune_api.resources.finetune_job import Hyperparameters
+from finetune_api.result import ResolvedParameter
+from finetune_trainer.failure import StageFailure
+from finetune_trainer.prepare.examples import decide_length
+from finetune_trainer.prepare.hyperparameters import Facts, resolve
+from finetune_trainer.prepared import ResolvedHyperparameters
+from tests.unit.prepare.run import run_config
+
+LENGTH = ResolvedParameter(value=256, reason="99 % of the examples have at most 250 tokens")
+
+
+def decide(
+    examples: int, parameters: float = 1e8, length: ResolvedParameter = LENGTH, **settings: Any
+) -> tuple[ResolvedHyperparameters, dict[str, ResolvedParameter]]:
+    """The decision for a data set and a model of that size."""
+    return resolve(run_config(Path("/tmp"), **settings), Facts(examples, length, int(parameters)))
+
+
+@pytest.mark.parametrize(
+    "examples, batch, epochs, per_epoch, total",
+    [
+        (8, 4, 5, 2, 10),
+        (3, 3, 5, 1, 5),
+        (100, 4, 5, 25, 125),
+        (101, 4, 3, 26, 78),
+        (360, 8, 3, 45, 135),
+        (1000, 16, 3, 63, 189),
+        (5000, 32, 2, 157, 314),
+        (100_000, 32, 1, 3125, 3125),
+    ],
+)
+def test_length_of_a_run(examples: int, batch: int, epochs: float, per_epoch: int, total: int) -> None:
+    """Fewer examples: smaller steps, more epochs. The last step of an epoch takes what is left."""
+    decided, reasons = decide(examples)
+    assert (decided.batch_size, decided.steps_per_epoch, decided.total_steps) == (batch, per_epoch, total)
+    assert (reasons["epochs"].value, reasons["maxSteps"].value) == (epochs, total)
+
+
+@pytest.mark.parametrize(
+    "given, total, epochs",
+    [({"maxSteps": 7}, 7, 0.28), ({"epochs": 2.5}, 62, 2.5), ({"epochs": 0.001}, 1, 0.001), ({"epochs": 1, "batchSize": 50}, 2, 1)],
+)
+def test_epochs_and_steps_follow_from_each_other(given: dict[str, Any], total: int, epochs: float) -> None:
+    """At least one step is made."""
+    decided, reasons = decide(100, hyperparameters=given)
+    assert decided.total_steps == total
+    assert reasons["epochs"].value == pytest.approx(epochs)
+
+
+@pytest.mark.parametrize(
+    "parameters, method, rate",
+    [(135e6, "lora", 5e-4), (7e9, "lora", 2e-4), (70e9, "lora", 1e-4), (135e6, "full", 5e-5), (7e9, "full", 2e-5), (70e9, "full", 1e-5)],
+)
+def test_learning_rate(parameters: float, method: str, rate: float) -> None:
+    """Larger models take smaller steps; adapters ten times larger ones."""
+    assert decide(100, parameters, method={"type": method})[0].learning_rate == pytest.approx(rate)
+
+
+@pytest.mark.parametrize("world, batch", [({}, 4), ({"nodes": 3}, 6), ({"nodes": 2, "processesPerNode": 8}, 16)])
+def test_each_process_has_an_example(world: dict[str, int], batch: int) -> None:
+    """The automatic batch is a multiple of the number of processes."""
+    assert decide(100, world=world)[0].batch_size == batch
+
+
+def test_every_parameter_has_a_value_and_a_reason() -> None:
+    """Nothing in force is hidden from the user."""
+    reasons = decide(100)[1]
+    names = {field.alias for field in Hyperparameters.model_fields.values()}
+    assert reasons.keys() == names | {"checkpointEvery"}
+    assert all(reason.reason for reason in reasons.values())
+
+
+def test_what_is_given_is_taken() -> None:
+    """Every hyper-parameter of the spec reaches the run as it is, with the reason that says so."""
+    given = {
+        "epochs": 2.0, "batchSize": 3, "learningRate": 0.001, "scheduler": "constant", "warmupRatio": 0.5, "weightDecay": 0.2,
+        "maxGradNorm": 0.3, "precision": "fp32", "seed": 7,
+    }  # fmt: skip
+    length = ResolvedParameter(value=2048, reason="as given")
+    decided, reasons = decide(30, length=length, hyperparameters=given, checkpoints={"everySteps": 5})
+    assert {name: reasons[name].value for name in given} == given
+    assert {reasons[name].reason for name in [*given, "checkpointEvery", "maxSequenceLength"]} == {"as given"}
+    assert decided == ResolvedHyperparameters(
+        total_steps=20, steps_per_epoch=10, batch_size=3, learning_rate=0.001, scheduler="constant", warmup_steps=10, weight_decay=0.2,
+        max_grad_norm=0.3, max_sequence_length=2048, precision="fp32", seed=7, checkpoint_every=5, micro_batch_tokens=2048,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "given, lengths, model, expected",
+    [
+        (None, [10] * 99 + [300], 8192, 64),
+        (None, [10] * 98 + [65, 65], 8192, 128),
+        (None, [64], 8192, 64),
+        (None, [5000], 2048, 2048),
+        (None, [5000], None, 5056),
+        (100, [5000], 2048, 100),
+    ],
+)
+def test_longest_sequence(given: int | None, lengths: list[int], model: int | None, expected: int) -> None:
+    """99 % of the examples stay whole, in multiples of 64, within what the model knows."""
+    assert decide_length(given, lengths, model).value == expected
+
+
+def test_a_sequence_longer_than_the_model_knows_is_refused() -> None:
+    """Positions that a model was never trained on are not asked of it."""
+    with pytest.raises(StageFailure, match=r"maxSequenceLength is 4096, and the base model knows 2048 positions"):
+        decide_length(4096, [10], 2048)

@@ -1,0 +1,241 @@
+"""The whole stage, with a byte-level model and small data."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from finetune_api.exit_codes import ExitCode
+from finetune_api.progress import last_progress
+from finetune_api.result import StageResult
+from finetune_trainer.__main__ import main
+from finetune_trainer.failure import StageFailure
+from finetune_trainer.prepare.main import prepare
+from finetune_trainer.prepared import Prepared
+from finetune_trainer.workspace import Workspace
+from tests.unit.prepare import templates
+from tests.unit.prepare.base_folder import PARAMETERS, byte_tokenizer, change_json, make_base
+from tests.unit.prepare.rows import assistant, good, row, system, user
+from tests.unit.prepare.run import run_config
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A base and 40 good rows."""
+    make_base(tmp_path / "base")
+    write_rows(tmp_path / "train.jsonl", *map(good, range(40)))
+    return tmp_path
+
+
+def write_rows(path: Path, *rows: bytes) -> None:
+    """A JSONL file."""
+    path.write_bytes(b"\n".join(rows) + b"\n")
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The rows of an Arrow file."""
+    with pa.memory_map(str(path)) as mapped, pa.ipc.open_file(mapped) as file:
+        return list(file.read_all().to_pylist())
+
+
+def text_of(ids: list[int]) -> str:
+    """Bytes of the byte-level tokenizer's ids, markers as <s> and </s>."""
+    return str(byte_tokenizer().decode(ids, skip_special_tokens=False))
+
+
+def refusal(folder: Path, **settings: Any) -> StageFailure:
+    """The failure that the stage ends with."""
+    with pytest.raises(StageFailure) as caught:
+        prepare(run_config(folder, **settings), 1)
+    return caught.value
+
+
+def dataset(folder: Path, **more: Any) -> dict[str, Any]:
+    """The run config's dataset."""
+    return {"train": {"uri": str(folder / "train.jsonl"), "shownAs": "pvc://data/train.jsonl"}, **more}
+
+
+def test_the_program_leaves_everything_that_training_needs(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """`python -m finetune_trainer prepare --run run.json` on a laptop: result, decisions and rows, progress on the way."""
+    (folder / "run.json").write_text(run_config(folder).to_json())
+    assert main(["prepare", "--run", str(folder / "run.json")]) == 0
+    workspace = Workspace(folder / "workspace")
+    result = StageResult.from_json(workspace.result("prepare").read_bytes())
+    prepared = Prepared.from_json(workspace.prepared.read_bytes())
+    assert result.prepare == prepared.summary
+    assert result.spec_digest == prepared.spec_digest == "abc"
+    assert prepared.base_path == str(folder / "base")
+    assert prepared.eos_token_ids == [1]
+    assert prepared.summary.base_parameters == PARAMETERS
+    data = prepared.summary.dataset
+    assert (data.train_examples, data.validation_examples, data.duplicates, data.truncated_examples) == (36, 4, 0, 0)
+    train, validation = read(workspace.train_rows), read(workspace.validation_rows)
+    assert (len(train), len(validation)) == (36, 4)
+    assert data.train_tokens == sum(len(example["input_ids"]) for example in train)
+    assert data.supervised_tokens == sum(sum(example["loss_mask"]) for example in train)
+    assert sorted(text_of(example["input_ids"]) for example in train + validation) == sorted(
+        f"<|im_start|>user\nQuestion {number}<|im_end|>\n<|im_start|>assistant\nAnswer {number}<|im_end|>\n" for number in range(40)
+    )
+    prompts = read(workspace.prompts)
+    assert [example["input_ids"][: len(prompt["input_ids"])] for example, prompt in zip(validation, prompts, strict=True)] == [
+        prompt["input_ids"] for prompt in prompts
+    ]
+    assert text_of(prompts[0]["input_ids"]).endswith("<|im_start|>assistant\n")
+    progress = last_progress(capfd.readouterr().out)
+    assert progress is not None
+    assert progress.activity == "prepared"
+
+
+def test_the_same_input_gives_the_same_bytes(folder: Path) -> None:
+    """Attempts on different machines train on the same files; the rows' form on disk does not matter to their digest."""
+    config = run_config(folder)
+    results = []
+    for _ in range(2):
+        workspace = Workspace(folder / "workspace")
+        results.append(
+            (prepare(config, 1).prepare, *(p.read_bytes() for p in (workspace.train_rows, workspace.validation_rows, workspace.prompts)))
+        )
+    assert results[0] == results[1]
+    rows = [json.loads(good(number)) for number in range(40)]
+    (folder / "train.jsonl").write_text(json.dumps(rows, indent=2))
+    again = prepare(config, 1).prepare
+    assert again is not None
+    assert again == results[0][0]
+
+
+def test_rows_have_the_types_of_the_contract(folder: Path) -> None:
+    """input_ids list<int32>, loss_mask list<bool>."""
+    prepare(run_config(folder), 1)
+    workspace = Workspace(folder / "workspace")
+    with pa.ipc.open_file(str(workspace.train_rows)) as file:
+        assert file.schema == pa.schema([("input_ids", pa.list_(pa.int32())), ("loss_mask", pa.list_(pa.bool_()))])
+    with pa.ipc.open_file(str(workspace.prompts)) as file:
+        assert file.schema == pa.schema([("input_ids", pa.list_(pa.int32()))])
+
+
+def test_an_own_validation_file(folder: Path) -> None:
+    """It is held out whole; what it shares with the training file is dropped there and counted."""
+    write_rows(folder / "validation.jsonl", good(3), good(100), good(100))
+    summary = prepare(run_config(folder, dataset=dataset(folder, validation={"uri": str(folder / "validation.jsonl")})), 1).prepare
+    assert summary is not None
+    data = summary.dataset
+    assert (data.train_examples, data.validation_examples, data.duplicates, data.in_both) == (39, 2, 1, 1)
+
+
+def test_long_examples_are_cut_and_those_without_an_answer_left_are_dropped(folder: Path) -> None:
+    """Both are counted; the cut is at the end."""
+    longer, hopeless = row(user("Hi"), assistant("a" * 500)), row(user("q" * 500), assistant("a"))
+    write_rows(folder / "train.jsonl", *map(good, range(40)), longer, hopeless)
+    write_rows(folder / "validation.jsonl", good(100))
+    settings = {
+        "dataset": dataset(folder, validation={"uri": str(folder / "validation.jsonl")}),
+        "hyperparameters": {"maxSequenceLength": 100},
+    }
+    summary = prepare(run_config(folder, **settings), 1).prepare
+    assert summary is not None
+    data = summary.dataset
+    assert (data.train_examples, data.truncated_examples, data.without_target) == (41, 1, 1)
+    last = read(Workspace(folder / "workspace").train_rows)[-1]
+    assert len(last["input_ids"]) == len(last["loss_mask"]) == 100
+    whole = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n" + "a" * 500
+    assert whole.startswith(text_of(last["input_ids"]))
+
+
+def test_a_cut_that_leaves_nothing_is_refused(folder: Path) -> None:
+    """The field to change is the length, not the data."""
+    error = refusal(folder, hyperparameters={"maxSequenceLength": 8}).error
+    assert (error.code, error.param) == ("InvalidDataset", "hyperparameters.maxSequenceLength")
+
+
+@pytest.mark.parametrize(
+    "rows, words",
+    [
+        (range(9), "pvc://data/train.jsonl has 9 examples to train on, at least 10 are needed"),
+        ([0], "has 1 example to train on"),
+        ([*range(9), 0, 0], "has 9 examples to train on, at least 10 are needed; 2 more are exact duplicates"),
+    ],
+)
+def test_too_few_examples_are_refused(folder: Path, rows: Any, words: str) -> None:
+    """Duplicates do not count."""
+    write_rows(folder / "train.jsonl", *map(good, rows))
+    failure = refusal(folder)
+    assert (failure.exit_code, failure.error.code) == (ExitCode.INVALID_INPUT, "InvalidDataset")
+    assert words in failure.error.message
+
+
+def test_rows_that_are_all_held_out_are_told(folder: Path) -> None:
+    """A validation file that is the training file leaves nothing to train on."""
+    error = refusal(folder, dataset=dataset(folder, validation={"uri": str(folder / "train.jsonl")})).error
+    assert "has 0 examples to train on, at least 10 are needed; 40 more are in the validation file, too" in error.message
+
+
+@pytest.mark.parametrize("side", ["train", "validation"])
+def test_findings_name_the_field_of_their_file(folder: Path, side: str) -> None:
+    """A broken validation file is not blamed on the training file."""
+    write_rows(folder / "bad.jsonl", b"{")
+    good_file, bad_file = {"uri": str(folder / "train.jsonl")}, {"uri": str(folder / "bad.jsonl")}
+    files = {"train": good_file, "validation": good_file} | {side: bad_file}
+    error = refusal(folder, dataset=files).error
+    assert (error.param, error.details[0][:7]) == (f"dataset.{side}.source", "line 1:")
+
+
+def test_rows_that_the_template_refuses_are_findings(folder: Path) -> None:
+    """They have a line and the template's own words."""
+    (folder / "base" / "chat_template.jinja").write_text(templates.GEMMA)
+    change_json(folder / "base" / "tokenizer_config.json", bos_token="<|im_start|>")
+    write_rows(folder / "train.jsonl", *map(good, range(40)), row(system(), user(), assistant()))
+    error = refusal(folder).error
+    assert error.details == ["line 41: the base's chat template says: System role not supported"]
+    assert error.param == "dataset.train.source"
+
+
+def test_a_template_that_rewrites_the_past_names_the_way_out(folder: Path) -> None:
+    """With lossOn all the mask needs no differences, and the same data trains."""
+    (folder / "base" / "chat_template.jinja").write_text(templates.THINKING)
+    many = [row(user(f"Hi {n}"), assistant("1"), user("2?"), assistant("3")) for n in range(20)]
+    write_rows(folder / "train.jsonl", *many)
+    error = refusal(folder).error
+    assert (error.code, error.param) == ("ChatTemplateUnsupported", "method.lossOn")
+    assert "the chat template of pvc://models/base rewrites earlier text" in error.message
+    assert "set method.lossOn to all" in error.message
+    assert prepare(run_config(folder, method={"lossOn": "all"}), 1).error is None
+
+
+def test_a_tokenizer_of_another_model_is_refused(folder: Path) -> None:
+    """A token beyond the embedding would crash the training."""
+    change_json(folder / "base" / "config.json", vocab_size=50)
+    error = refusal(folder).error
+    assert "config.json's vocab_size is 50" in error.message
+    assert error.param == "base.source"
+
+
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("trian.jsonl", "pvc://data/trian.jsonl: there is no such file; the claim holds: train.jsonl, "),
+        ("", "this is a folder, and a file is needed"),
+    ],
+)
+def test_missing_data_is_told_with_what_is_there(folder: Path, name: str, words: str) -> None:
+    """The claim's most similar names come first."""
+    files = {"train": {"uri": str(folder / name), "shownAs": f"pvc://data/{name}"}, "split": {}}
+    failure = refusal(folder, dataset=files)
+    assert (failure.exit_code, failure.error.code, failure.error.param) == (ExitCode.INVALID_INPUT, "DataNotFound", "dataset.train.source")
+    assert words in failure.error.message
+
+
+def test_a_file_address_is_a_path(folder: Path) -> None:
+    """file:///path, with its escapes."""
+    (folder / "train.jsonl").rename(folder / "train data.jsonl")
+    files = {"train": {"uri": f"file://{folder}/train%20data.jsonl"}, "split": {}}
+    assert prepare(run_config(folder, dataset=files), 1).error is None
+
+
+def test_a_workspace_that_is_obviously_too_small_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything large is written; the field to change is the workspace's size."""
+    monkeypatch.setattr("finetune_trainer.prepare.main.free_bytes", lambda path: 10)
+    failure = refusal(folder)
+    assert (failure.exit_code, failure.error.code, failure.error.param) == (ExitCode.STORAGE_FULL, "StorageFull", "workspace.storage.size")
+    assert "10 bytes are free" in failure.error.message
