@@ -4,7 +4,8 @@
 3 KB (the kubelet keeps the last 4096 bytes). A stage that finds its own finished result prints it again and exits 0.
 """
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import Literal, Self
 
 from finetune_api import CONTRACT_VERSION
 from finetune_api.document import LenientDocument
@@ -123,16 +124,37 @@ class StageResult(LenientDocument):
     inspect: InspectSummary | None = None
 
     def termination_message(self) -> str:
-        """The result as JSON of at most TERMINATION_MESSAGE_LIMIT bytes: details go first, then the message's end."""
-        text = self.to_json()
-        error = self.error
-        while len(text.encode()) > TERMINATION_MESSAGE_LIMIT and error is not None:
-            if error.details:
-                error = error.model_copy(update={"details": error.details[:-1]})
-            else:
-                error = error.model_copy(update={"message": error.message[: len(error.message) * 3 // 4] + "..."})
-            text = self.model_copy(update={"error": error}).to_json()
-        return text
+        """The result as JSON of at most TERMINATION_MESSAGE_LIMIT bytes.
+
+        What a person can do without goes first: an error's details, then its message's end; of a success the reasons of
+        hyper-parameters, then the single results of parity and gate.
+        """
+        texts = (smaller.to_json() for smaller in self._ever_smaller())
+        return next(text for text in texts if len(text.encode()) <= TERMINATION_MESSAGE_LIMIT)
+
+    def _ever_smaller(self) -> Iterator[Self]:
+        yield self
+        if self.error:
+            yield from (self.model_copy(update={"error": error}) for error in _smaller_errors(self.error))
+        if self.prepare:
+            bare = {name: found.model_copy(update={"reason": ""}) for name, found in self.prepare.hyperparameters.items()}
+            yield self.model_copy(update={"prepare": self.prepare.model_copy(update={"hyperparameters": bare})})
+        for part in ("publish", "inspect"):
+            summary = getattr(self, part)
+            if summary and summary.evaluation:
+                for without in ({"parity": []}, {"parity": [], "gate": []}):
+                    report = summary.evaluation.model_copy(update=without)
+                    yield self.model_copy(update={part: summary.model_copy(update={"evaluation": report})})
+        raise ValueError(f"the result of {self.stage} cannot be told in {TERMINATION_MESSAGE_LIMIT} bytes: {self.to_json()[:200]}...")
+
+
+def _smaller_errors(error: StageError) -> Iterator[StageError]:
+    for kept in range(len(error.details) - 1, -1, -1):
+        yield error.model_copy(update={"details": error.details[:kept]})
+    message = error.message
+    while message:
+        message = message[: len(message) * 3 // 4]
+        yield error.model_copy(update={"details": [], "message": f"{message}..."})
 
 
 def result_path(workspace: str, stage: Stage) -> str:

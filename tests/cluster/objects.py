@@ -49,7 +49,12 @@ def claim(namespace: str, name: str, of_model: str, owner: Object | None = None)
     """A claim that is labelled as the files of a model; `owner` is the model as the API server returned it."""
     metadata: Object = {"name": name, "namespace": namespace, "labels": {"finetune.dev/model": of_model}}
     if owner is not None:
-        reference = {"apiVersion": API_VERSION, "kind": "FineTunedModel", "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"]}
+        reference = {
+            "apiVersion": API_VERSION,
+            "kind": "FineTunedModel",
+            "name": owner["metadata"]["name"],
+            "uid": owner["metadata"]["uid"],
+        }
         metadata["ownerReferences"] = [reference]
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
     return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}

@@ -49,7 +49,15 @@ TABLES: list[tuple[str, Object, dict[str, Any], list[str], str, str]] = [
 
 @pytest.mark.parametrize(("resource", "obj", "status", "arguments", "header", "row"), TABLES, ids=["ftj", "ftj wide", "ftm", "mdep"])
 def test_kubectl_get(
-    api: Api, control_plane: ControlPlane, namespace: str, resource: str, obj: Object, status: Object, arguments: list[str], header: str, row: str
+    api: Api,
+    control_plane: ControlPlane,
+    namespace: str,
+    resource: str,
+    obj: Object,
+    status: Object,
+    arguments: list[str],
+    header: str,
+    row: str,
 ) -> None:
     """The columns a new user reads, in this order, by the short name."""
     api.create({**obj, "metadata": {**obj["metadata"], "namespace": namespace}})

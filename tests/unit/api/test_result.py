@@ -1,0 +1,85 @@
+"""The termination message: small enough for the kubelet, and still what the operator needs."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from finetune_api.exit_codes import ExitCode
+from finetune_api.model_directory import EvaluationReport, GateResult, Parity, Scores
+from finetune_api.result import (
+    TERMINATION_MESSAGE_LIMIT,
+    DatasetSummary,
+    Estimate,
+    PrepareSummary,
+    PublishSummary,
+    ResolvedParameter,
+    StageError,
+    StageResult,
+)
+
+
+def failed(message: str, details: list[str]) -> StageResult:
+    """A result of prepare that failed."""
+    error = StageError(code="InvalidDataset", message=message, param="dataset.train.source", details=details)
+    return StageResult(stage="prepare", exit_code=ExitCode.INVALID_INPUT, error=error)
+
+
+def prepared(reason: str) -> StageResult:
+    """A result of prepare with a reason for each of twelve hyper-parameters."""
+    resolved = {f"parameter{number}": ResolvedParameter(value=number, reason=reason) for number in range(12)}
+    dataset = DatasetSummary(train_examples=1, validation_examples=1, train_tokens=1, supervised_tokens=1, digest="d" * 64)
+    estimate = Estimate(model_bytes=1, workspace_bytes=1)
+    summary = PrepareSummary(
+        dataset=dataset, hyperparameters=resolved, total_steps=1, estimate=estimate, base_digest="b" * 64, base_parameters=1
+    )
+    return StageResult(stage="prepare", prepare=summary)
+
+
+def published(text: str) -> StageResult:
+    """A result of publish with eight conditions of the gate and eight parity proofs."""
+    scores = Scores(loss=1, perplexity=2)
+    gate = [GateResult(metric="loss", passed=True, text=text)] * 8
+    parity = [Parity(artifact="onnx/fp32", prompts=4, equal=4, tokens=32)] * 8
+    report = EvaluationReport(examples=1, tokens=1, base=scores, tuned=scores, gate=gate, parity=parity)
+    return StageResult(stage="publish", publish=PublishSummary(evaluation=report, size_bytes=1, manifest_sha256="m" * 64))
+
+
+@given(message=st.text(max_size=5000), details=st.lists(st.text(max_size=300), max_size=30))
+def test_an_error_always_fits(message: str, details: list[str]) -> None:
+    """In any script, with any number of findings; code, field and exit code are never lost."""
+    text = failed(message, details).termination_message()
+    assert len(text.encode()) <= TERMINATION_MESSAGE_LIMIT
+    told = StageResult.from_json(text)
+    assert told.error is not None
+    assert (told.exit_code, told.error.code, told.error.param) == (3, "InvalidDataset", "dataset.train.source")
+    assert told.error.details == details[: len(told.error.details)]
+
+
+def test_details_go_before_the_message() -> None:
+    """First findings are kept as long as there is room."""
+    told = StageResult.from_json(failed("The data set has 40 bad rows.", ["x" * 200] * 40).termination_message())
+    assert told.error is not None
+    assert told.error.message == "The data set has 40 bad rows."
+    assert 10 <= len(told.error.details) < 40
+
+
+@pytest.mark.parametrize("result", [failed("short", ["one"]), prepared("short"), published("short")], ids=lambda r: r.stage)
+def test_what_fits_is_told_whole(result: StageResult) -> None:
+    """Nothing is taken from a small result."""
+    assert StageResult.from_json(result.termination_message()) == result
+
+
+def test_a_success_loses_only_its_explanations() -> None:
+    """Values and verdicts stay; reasons and single proofs are in result.json."""
+    told = StageResult.from_json(prepared("because " * 50).termination_message())
+    assert told.prepare is not None
+    assert {name: found.value for name, found in told.prepare.hyperparameters.items()} == {f"parameter{n}": n for n in range(12)}
+    told = StageResult.from_json(published("x" * 500).termination_message())
+    assert told.publish is not None
+    assert told.publish.evaluation.gate_passed
+
+
+def test_what_can_never_fit_is_an_error_here() -> None:
+    """Not a truncated document there."""
+    with pytest.raises(ValueError, match="cannot be told in 3072 bytes"):
+        StageResult(stage="train", spec_digest="x" * 4000).termination_message()
