@@ -30,13 +30,13 @@ class Connection:
         return await self.configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
 
 
-async def connect() -> Connection:
-    """In a pod its service account, elsewhere KUBECONFIG or ~/.kube/config. Raises config.ConfigException."""
+async def connect(kubeconfig: str | None = os.environ.get("KUBECONFIG")) -> Connection:
+    """A kubeconfig where one is named, in a pod its service account, else ~/.kube/config. Raises config.ConfigException."""
     configuration = Configuration()
-    if os.environ.get("KUBERNETES_SERVICE_HOST") and not os.environ.get("KUBECONFIG"):
+    if os.environ.get("KUBERNETES_SERVICE_HOST") and not kubeconfig:
         config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     else:
-        await config.load_kube_config(client_configuration=configuration, persist_config=False)  # type: ignore[no-untyped-call]
+        await config.load_kube_config(kubeconfig, client_configuration=configuration, persist_config=False)  # type: ignore[no-untyped-call]
     return Connection(configuration, _tls(configuration))
 
 

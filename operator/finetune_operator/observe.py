@@ -51,10 +51,9 @@ class Observer:
             return None
         base = job.spec.base.fine_tuned_model if job.spec else None
         output = self._model(key.namespace, output_name(key.name, job.spec) if job.spec else "")
-        owners = {job.meta.uid} | ({output.meta.uid} if output else set())
-        jobs = [found for found in self._cache.children(key, BatchJob) if found.meta.owners & owners]
-        claims = [claim for claim in self._cache.children(key, Claim) if claim.meta.owners & owners]
-        present = [found for found in self._cache.children(key, Presence) if found.meta.owners & owners]
+        jobs = self._cache.children(key, BatchJob)
+        claims = self._cache.children(key, Claim)
+        present = [found for found in self._cache.children(key, Presence) if job.meta.uid in found.meta.owners]
         pods = tuple(self._cache.children(key, Pod))
         at_work = job.status.phase not in FINISHED
         progress, tail = await self._said(pods) if at_work else (None, ())
@@ -63,9 +62,7 @@ class Observer:
             self._settings(),
             jobs={found.meta.name: found for found in jobs},
             pods=pods,
-            applied=frozenset(
-                [*(f"{found.kind}/{found.meta.name}" for found in present), *(f"{CLAIMS.kind}/{claim.meta.name}" for claim in claims)]
-            ),
+            applied=frozenset(f"{found.kind}/{found.meta.name}" for found in present),
             claims={claim.meta.name: claim for claim in claims},
             output_model=output,
             base_model=self._model(key.namespace, base.name if base else ""),
@@ -80,7 +77,7 @@ class Observer:
         model = self._model(key.namespace, key.name)
         if model is None or model.meta.deleting:
             return None
-        jobs = [found for found in self._cache.children(key, BatchJob) if model.meta.uid in found.meta.owners]
+        jobs = self._cache.children(key, BatchJob)
         pods = tuple(pod for pod in self._cache.children(key, Pod) if DEPLOYMENT_LABEL not in pod.meta.labels)
         return ObservedModel(
             model,

@@ -52,6 +52,10 @@ def timestamp(text: str | None) -> float:
     return datetime.fromisoformat(text).timestamp() if text else 0.0
 
 
+def _moment(text: str | None) -> float | None:
+    return timestamp(text) or None
+
+
 def meta(raw: Raw) -> Meta:
     """What every object has. Of the annotations only our own."""
     m = raw["metadata"]
@@ -110,6 +114,7 @@ def _batch_job(raw: Raw) -> BatchJob:
     status = raw.get("status") or {}
     true = {c["type"]: c for c in status.get("conditions") or () if c["status"] == "True"}
     failure = true.get("Failed") or true.get("FailureTarget") or {}
+    over = true.get("Complete") or true.get("Failed") or {}
     return BatchJob(
         meta(raw),
         active=status.get("active", 0),
@@ -120,7 +125,9 @@ def _batch_job(raw: Raw) -> BatchJob:
         complete="Complete" in true,
         failure_reason=failure.get("reason", ""),
         failure_message=failure.get("message", ""),
-        terminated="Complete" in true or "Failed" in true,
+        terminated=bool(over),
+        started=_moment(status.get("startTime")),
+        finished=_moment(over.get("lastTransitionTime")),
     )
 
 
@@ -143,12 +150,15 @@ def _pod(raw: Raw) -> Pod:
         ready=(conditions.get("Ready") or {}).get("status") == "True",
         scheduled=scheduled.get("status") == "True" or bool(raw["spec"].get("nodeName")),
         scheduling_message=scheduled.get("message", "") if scheduled.get("status") == "False" else "",
+        scheduled_at=_moment(scheduled.get("lastTransitionTime")) if scheduled.get("status") == "True" else None,
+        gone_by=_moment(raw["metadata"].get("deletionTimestamp")),
         disruption=disruption.get("reason", "") if disruption.get("status") == "True" else "",
         waiting_reason=waiting.get("reason", ""),
         waiting_message=waiting.get("message", ""),
-        started=timestamp(running.get("startedAt")) or None,
+        started=_moment(running.get("startedAt")),
         restarts=container.get("restartCount", 0),
         exit_code=ended.get("exitCode"),
+        finished=_moment(ended.get("finishedAt")),
         exit_reason=ended.get("reason", ""),
         exit_message=ended.get("message", ""),
         failure=status.get("reason", ""),

@@ -36,13 +36,13 @@ class ObservedJob:
     job: FineTuneJob
     settings: Settings
     jobs: Mapping[str, BatchJob] = field(default_factory=dict)
-    """The stage Jobs of this FineTuneJob by name."""
+    """The Jobs with the label of this FineTuneJob by name; those of an earlier one of its name may be among them."""
     pods: tuple[Pod, ...] = ()
     """Pods of the stage Jobs; label batch.kubernetes.io/job-name tells of which."""
     applied: frozenset[str] = frozenset()
-    """Children that exist and are ours: "ConfigMap/name", "Service/name", "PersistentVolumeClaim/name"."""
+    """Config maps and Services that exist and are ours: "ConfigMap/name", "Service/name"."""
     claims: Mapping[str, Claim] = field(default_factory=dict)
-    """Our claims by name (workspace and model volume)."""
+    """Claims with the label of this FineTuneJob by name: workspace and model volume; an earlier one's may be among them."""
     output_model: FineTunedModel | None = None
     base_model: FineTunedModel | None = None
     progress: Progress | None = None
@@ -63,7 +63,7 @@ class ObservedModel:
     model: FineTunedModel
     settings: Settings
     jobs: Mapping[str, BatchJob] = field(default_factory=dict)
-    """Its inspect Jobs by name."""
+    """Inspect Jobs with its label by name; those of an earlier model of its name may be among them."""
     pods: tuple[Pod, ...] = ()
     deployments: tuple[ModelDeployment, ...] = ()
     """Of the same namespace, that name it in spec or status.serving."""
