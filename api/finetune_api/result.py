@@ -142,8 +142,8 @@ class StageResult(LenientDocument):
         for part in ("publish", "inspect"):
             summary = getattr(self, part)
             if summary and summary.evaluation:
-                for without in ({"parity": []}, {"parity": [], "gate": []}):
-                    report = summary.evaluation.model_copy(update=without)
+                for without in (["parity"], ["parity", "gate"]):
+                    report = summary.evaluation.model_copy(update={name: [] for name in without})
                     yield self.model_copy(update={part: summary.model_copy(update={"evaluation": report})})
         raise ValueError(f"the result of {self.stage} cannot be told in {TERMINATION_MESSAGE_LIMIT} bytes: {self.to_json()[:200]}...")
 

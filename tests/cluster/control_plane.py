@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.cluster.api import Api, Refused, wait_until
@@ -70,10 +71,10 @@ def wait_for_guard(api: Api) -> None:
         (claim(space, "files", "kept"), model(space, "kept")),
     ]
     for used, user in probes:
-        wait_until(f"{used['kind']} can be created", lambda obj=used: _created(api, obj))
-        wait_until(f"{user['kind']} can be created", lambda obj=user: _created(api, obj))
+        wait_until(f"{used['kind']} can be created", partial(_created, api, used))
+        wait_until(f"{user['kind']} can be created", partial(_created, api, user))
     for used, user in probes:
-        wait_until(f"the guard refuses, because of a {user['kind']}", lambda obj=used: _refused(api, obj["kind"], obj["metadata"]["name"]))
+        wait_until(f"the guard refuses, because of a {user['kind']}", partial(_refused, api, used["kind"], used["metadata"]["name"]))
     api.delete("Namespace", space)
     wait_until(f"namespace {space} is gone", lambda: not api.exists("Namespace", space))
 

@@ -1,5 +1,6 @@
 """The delete guard, with no operator running: what is in use stays, says why, and goes when its user has gone."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -241,6 +242,10 @@ def test_other_claims_are_nobodys_business(api: Api, namespace: str) -> None:
         deletes(api, "PersistentVolumeClaim", name, namespace)
 
 
+def _is_checked(api: Api, policy: str) -> bool:
+    return "typeChecking" in api.get("ValidatingAdmissionPolicy", policy).get("status", {})
+
+
 def test_the_expressions_are_right(api: Api, control_plane: ControlPlane) -> None:
     """The API server checks their types once it knows the parameters' definition; it must find nothing."""
     copies = rendered(*(f"guard/{policy}" for policy in POLICIES)).replace("name: finetune-", "name: copy-of-finetune-")
@@ -248,7 +253,7 @@ def test_the_expressions_are_right(api: Api, control_plane: ControlPlane) -> Non
     try:
         for policy in POLICIES:
             name = f"copy-of-finetune-{policy}"
-            wait_until(f"{name} is checked", lambda n=name: "typeChecking" in api.get("ValidatingAdmissionPolicy", n).get("status", {}))
+            wait_until(f"{name} is checked", partial(_is_checked, api, name))
             assert api.get("ValidatingAdmissionPolicy", name)["status"]["typeChecking"] == {}
     finally:
         for policy in POLICIES:

@@ -12,6 +12,7 @@ from tests.cluster.objects import Object, deployment, job, model
 GOOD = list(yaml.safe_load_all((Path(__file__).parent / "good_manifests.yaml").read_text()))
 NAMES = {"FineTuneJob": "ftj", "FineTunedModel": "ftm", "ModelDeployment": "mdep"}
 LONG = "a" * 41
+SECRET = {"secretRef": {"name": "s3"}}
 
 # (kind, path to set, value; None takes it away, the field that the refusal must name, words of the refusal)
 WRONG: list[tuple[str, str, Any, str, str]] = [
@@ -25,7 +26,7 @@ WRONG: list[tuple[str, str, Any, str, str]] = [
     ("ftj", "spec.base.source", "HuggingFaceTB/SmolLM2-135M", "spec.base.source", "must be pvc://CLAIM/PATH or s3://BUCKET/PREFIX"),
     ("ftj", "spec.base.source", "s3://models/../secret", "spec.base.source", "must not contain '..'"),
     ("ftj", "spec.base.credentials", {}, "spec.base.credentials.secretRef", "Required value"),
-    ("ftj", "spec.base", {"source": "pvc://models/a", "credentials": {"secretRef": {"name": "s"}}}, "spec.base.credentials", "s3:// source only"),
+    ("ftj", "spec.base", {"source": "pvc://models", "credentials": SECRET}, "spec.base.credentials", "s3:// source only"),
     ("ftj", "spec.base", {"fineTunedModel": {"name": LONG}}, "spec.base.fineTunedModel.name", "may not be more than 40"),
     ("ftj", "spec.task", "summarization", "spec.task", 'supported values: "chat"'),
     ("ftj", "spec.dataset.train", None, "spec.dataset.train", "Required value"),
@@ -52,11 +53,11 @@ WRONG: list[tuple[str, str, Any, str, str]] = [
     ("ftj", "spec.training", {"nodes": 0}, "spec.training.nodes", "greater than or equal to 1"),
     ("ftj", "spec.training", {"nodes": 2}, "spec.workspace.storage.accessMode", "ReadWriteMany"),
     ("ftj", "spec.training", {"gpuResourceName": "gpu"}, "spec.training.gpuResourceName", "should match"),
-    ("ftj", "spec.training", {"resources": {"requests": {"memory": "16GB"}}}, "spec.training.resources.requests[memory]", "must be a quantity"),
+    ("ftj", "spec.training", {"resources": {"requests": {"memory": "16GB"}}}, "resources.requests[memory]", "must be a quantity"),
     ("ftj", "spec.training", {"resources": {"limits": {"cpu": -1}}}, "spec.training.resources.limits[cpu]", "zero or more"),
     ("ftj", "spec.training", {"pod": {"env": [{"name": "A B"}]}}, "spec.training.pod.env[0].name", "should match"),
-    ("ftj", "spec.training", {"pod": {"envFrom": [{"prefix": "A_"}]}}, "spec.training.pod.envFrom[0]", "exactly one of secretRef and configMapRef"),
-    ("ftj", "spec.training", {"pod": {"tolerations": [{"operator": "Is"}]}}, "spec.training.pod.tolerations[0].operator", '"Exists", "Equal"'),
+    ("ftj", "spec.training", {"pod": {"envFrom": [{"prefix": "A_"}]}}, "spec.training.pod.envFrom[0]", "exactly one of secretRef"),
+    ("ftj", "spec.training", {"pod": {"tolerations": [{"operator": "Is"}]}}, "pod.tolerations[0].operator", '"Exists", "Equal"'),
     ("ftj", "spec.training", {"pod": {"volumes": []}}, "spec.training.pod.volumes", "unknown field"),
     ("ftj", "spec.publishing", {"gpus": -1}, "spec.publishing.gpus", "greater than or equal to 0"),
     ("ftj", "spec.checkpoints", {"keep": 0}, "spec.checkpoints.keep", "greater than or equal to 1"),
@@ -91,7 +92,9 @@ WRONG: list[tuple[str, str, Any, str, str]] = [
 
 def minimal(kind: str) -> Object:
     """The smallest good manifest of a kind."""
-    return {"ftj": job, "ftm": model, "mdep": lambda ns, name: deployment(ns, name, "support-bot")}[kind]("default", "support-bot")
+    if kind == "mdep":
+        return deployment("default", "support-bot", of_model="support-bot")
+    return (job if kind == "ftj" else model)("default", "support-bot")
 
 
 def changed(obj: Object, path: str, value: Any) -> Object:

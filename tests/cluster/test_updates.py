@@ -51,8 +51,8 @@ def test_a_jobs_work_cannot_be_changed(api: Api, namespace: str, field: str, val
 @pytest.mark.parametrize("field", ["hyperparameters", "export", "preparation"])
 def test_what_was_set_cannot_be_taken_away(api: Api, namespace: str, field: str) -> None:
     """Leaving a field out later is a change, too."""
-    values = {"hyperparameters": {"seed": 1}, "export": {"onnx": {}}, "preparation": {"resources": {"limits": {"cpu": 1}}}}
-    api.create(job(namespace, "tune", **values))
+    values: dict[str, Any] = {"hyperparameters": {"seed": 1}, "export": {"onnx": {}}, "preparation": {"resources": {"limits": {"cpu": 1}}}}
+    api.create(job(namespace, "tune", **{field: values[field]}))
     with pytest.raises(Refused) as refused:
         api.patch("FineTuneJob", "tune", {"spec": {field: None}}, namespace)
     assert f"spec.{field}" in refused.value.fields

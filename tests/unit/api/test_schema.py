@@ -33,7 +33,12 @@ TABLE: list[tuple[str, Any, Any, dict[str, Any]]] = [
     ("several words", Literal["a", "b"], "a", {"type": "string", "enum": ["a", "b"], "default": "a"}),
     ("one word", Literal["a"], ..., {"type": "string", "enum": ["a"]}),
     ("a falsy default stays", bool, False, {"type": "boolean", "default": False}),
-    ("an empty list is none", Annotated[list[int], Field(max_length=2)], [], {"type": "array", "maxItems": 2, "items": {"type": "integer"}}),
+    (
+        "an empty list is none",
+        Annotated[list[int], Field(max_length=2)],
+        [],
+        {"type": "array", "maxItems": 2, "items": {"type": "integer"}},
+    ),
     ("a list's default stays", list[int], [1], {"type": "array", "items": {"type": "integer"}, "default": [1]}),
     (
         "a map",
