@@ -40,6 +40,9 @@ class S3:
                 if s3_code(exc) == "NoSuchBucket":
                     raise
                 return None
+            except PermissionError:
+                self.fs.cat_file(f"{self.bucket}/{key}", start=0, end=1)  # HEAD has no body to say why; GET has
+                raise
         return int(info["size"]) if info["type"] == "file" else None
 
     def list(self, folder: str) -> dict[str, dict[str, Any]]:
