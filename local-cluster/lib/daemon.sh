@@ -49,6 +49,9 @@ known_daemons() {
   done | tr '\n' ' '
 }
 
+# has_ended PID: no thread of it is left. Its command line is gone earlier than its listening sockets are.
+has_ended() { ! grep -qs '^State:.[^ZX]' "/proc/$1/task/"*/status; }
+
 # end NAME [SIGNAL]: signals it, waits for its end, kills it after ten seconds.
 end() {
   local name=$1 pid tries
@@ -56,7 +59,7 @@ end() {
     pid=$(pid_of "$name")
     kill "-${2:-TERM}" "$pid"
     for tries in {1..200}; do
-      is_running "$name" || break
+      ! has_ended "$pid" || break
       [ "$tries" != 200 ] || kill -KILL "$pid"
       sleep 0.05
     done
