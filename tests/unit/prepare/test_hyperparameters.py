@@ -8,7 +8,7 @@ import pytest
 from finetune_api.resources.finetune_job import Hyperparameters
 from finetune_api.result import ResolvedParameter
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.prepare.examples import decide_length
+from finetune_trainer.prepare.examples import check_length, decide_length
 from finetune_trainer.prepare.hyperparameters import Facts, resolve
 from finetune_trainer.prepared import ResolvedHyperparameters
 from tests.unit.prepare.run import run_config
@@ -111,5 +111,9 @@ def test_longest_sequence(given: int | None, lengths: list[int], model: int | No
 
 def test_a_sequence_longer_than_the_model_knows_is_refused() -> None:
     """Positions that a model was never trained on are not asked of it."""
-    with pytest.raises(StageFailure, match=r"maxSequenceLength is 4096, and the base model knows 2048 positions"):
-        decide_length(4096, [10], 2048)
+    check_length(2048, 2048)
+    check_length(4096, None)
+    check_length(None, 8)
+    with pytest.raises(StageFailure, match=r"maxSequenceLength is 4096, and the base model knows 2048 positions") as caught:
+        check_length(4096, 2048)
+    assert caught.value.error.param == "hyperparameters.maxSequenceLength"

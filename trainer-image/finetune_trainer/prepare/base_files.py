@@ -27,10 +27,10 @@ class BaseFiles:
         """Both, sorted by name."""
         return dict(sorted((self.small | self.weights).items()))
 
-    @property
-    def weight_bytes(self) -> int:
-        """Size of the weights."""
-        return sum(stored.size for stored in self.weights.values())
+
+def total_bytes(files: dict[str, Stored]) -> int:
+    """Size of files together."""
+    return sum(stored.size for stored in files.values())
 
 
 def choose_files(folder: Folder, subject: Subject) -> BaseFiles:

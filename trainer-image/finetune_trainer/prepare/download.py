@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from finetune_trainer.files import COMPLETE, is_complete, mark_complete, sha256_of, write_atomic
-from finetune_trainer.prepare.base_files import BaseFiles
+from finetune_trainer.prepare.base_files import BaseFiles, total_bytes
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.sources.folder import Folder, Stored
 
@@ -41,7 +41,7 @@ class BaseDownload:
     @property
     def missing_bytes(self) -> int:
         """Bytes that are still to be downloaded."""
-        return sum(stored.size for name, stored in self.files.all.items() if not self._have(name, stored))
+        return total_bytes({name: stored for name, stored in self.files.all.items() if not self._have(name, stored)})
 
     def digest(self) -> str:
         """sha256 over the lines "<sha256>  <name>" of the files, sorted by name."""
@@ -70,5 +70,5 @@ class BaseDownload:
 
     def _arrived(self, count: int) -> None:
         self._done += count
-        total = sum(stored.size for stored in self.files.all.values())
+        total = total_bytes(self.files.all)
         self.progress.show(f"downloading the base model: {self._done / 1e6:,.0f} of {total / 1e6:,.0f} MB")

@@ -1,30 +1,43 @@
 """Disk space for the later stages, and the refusal when there is obviously too little."""
 
+from dataclasses import dataclass
+
 from finetune_api.exit_codes import ExitCode
 from finetune_api.result import Estimate
 from finetune_api.run_config import RunConfig
 from finetune_trainer.failure import StageFailure
 
 MARGIN = 1.1
-"""Tokenizer, reports, and what a file system takes for itself."""
+"""Reports, and what a file system takes for itself."""
 FP32 = 4
 OPTIMIZER = 8
 """Bytes a trained parameter: AdamW's two moments in fp32."""
 
 
-def estimate(config: RunConfig, parameters: int, trained: int, data_bytes: int, base_bytes: int) -> Estimate:
-    """What publish and train will write.
+@dataclass(frozen=True)
+class Sizes:
+    """What the estimate is made of. Bytes, but for the two counts of parameters."""
 
-    `trained` are the parameters that change: the adapter's with LoRA, all of them otherwise. `data_bytes` and
-    `base_bytes` lie in the workspace already, or will.
-    """
-    lora = config.method.type == "lora"
+    parameters: int
+    trained: int
+    """Parameters that training changes: the adapter's with LoRA, all of them otherwise."""
+    small_files: int
+    """Tokenizer and configuration, of which each exported form has a copy."""
+    downloaded: int
+    """The base model, where it has to come into the workspace."""
+    data: int
+
+
+def estimate(config: RunConfig, sizes: Sizes) -> Estimate:
+    """What publish writes to the model volume, and what the workspace holds at most."""
     stored = FP32 if config.hyperparameters.precision == "fp32" else 2
-    onnx = FP32 * parameters if config.export.onnx is not None else 0
-    model = stored * parameters + (FP32 * trained if lora else 0) + onnx
-    state = (FP32 + OPTIMIZER) * trained
-    checkpoints = (config.checkpoints.keep + 1) * state  # one more while the oldest is not yet deleted
-    workspace = base_bytes + data_bytes + checkpoints + FP32 * trained
+    model = stored * sizes.parameters + sizes.small_files
+    if config.method.type == "lora":
+        model += FP32 * sizes.trained + sizes.small_files
+    if config.export.onnx is not None:
+        model += FP32 * sizes.parameters + sizes.small_files
+    checkpoints = (config.checkpoints.keep + 1) * (FP32 + OPTIMIZER) * sizes.trained  # one more until the oldest is deleted
+    workspace = sizes.downloaded + sizes.data + checkpoints + FP32 * sizes.trained
     return Estimate(model_bytes=int(MARGIN * model), workspace_bytes=int(MARGIN * workspace))
 
 

@@ -1,7 +1,7 @@
 """Both sides of the data set as token ids in the workspace: encoded once, cut to the length that their lengths suggest."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -54,18 +54,19 @@ class ExamplesWriter:
 
     def write(self, config: RunConfig) -> Examples:
         """Encodes, cuts and writes; raises StageFailure for rows that the template refuses or a cut that leaves nothing."""
-        workspace = self.workspace
+        workspace, given = self.workspace, config.hyperparameters.max_sequence_length
+        check_length(given, self.base.config.max_length)
         spills = workspace.train_rows.with_name(".train.full"), workspace.validation_rows.with_name(".validation.full")
         lengths = self._encode(self.dataset.train, "train", self.dataset.train_rows(), spills[0])
         self._encode(self.dataset.validation, "validation", self.dataset.validation_rows(), spills[1])
-        limit = decide_length(config.hyperparameters.max_sequence_length, lengths, self.base.config.max_length)
+        limit = decide_length(given, lengths, self.base.config.max_length)
         train = self._cut(self.dataset.train, spills[0], workspace.train_rows, int(limit.value))
         validation = self._cut(self.dataset.validation, spills[1], workspace.validation_rows, int(limit.value))
         write_prompts(workspace.prompts, self._prompts(int(limit.value)))
         files = (workspace.train_rows, workspace.validation_rows, workspace.prompts)
         return Examples(self._summary(train, validation), limit, sum(path.stat().st_size for path in files))
 
-    def _encode(self, file: RowFile, side: str, rows: Rowed, target: Path) -> list[int]:
+    def _encode(self, file: RowFile, side: str, rows: Rowed, target: Path) -> Sequence[int]:
         """Tokenises one side at full length into `target`; returns the lengths."""
         findings, total = Findings(file.name, file.param), 0
         with ExampleWriter(target) as writer:
@@ -85,7 +86,7 @@ class ExamplesWriter:
         if vocabulary is not None and writer.largest_id >= vocabulary:
             what = f"it makes token {writer.largest_id}, and config.json's vocab_size is {vocabulary}"
             raise incomplete(self.base.subject, f"has a tokenizer that does not belong to its weights: {what}", {})
-        return list(writer.lengths)
+        return writer.lengths
 
     def _digested(self, side: str, rows: Rowed) -> Rowed:
         """Passes rows on and takes them into the digest."""
@@ -126,12 +127,16 @@ class ExamplesWriter:
         )
 
 
-def decide_length(given: int | None, lengths: list[int], model: int | None) -> ResolvedParameter:
-    """The longest sequence: as given, or what holds 99 % of the examples; raises StageFailure beyond the model's own limit."""
+def check_length(given: int | None, model: int | None) -> None:
+    """Raises StageFailure for a length beyond the model's own limit."""
+    if given is not None and model is not None and given > model:
+        text = f"{_LENGTH_PARAM} is {given}, and the base model knows {model} positions: lower it"
+        raise invalid("InvalidHyperparameter", text, param=_LENGTH_PARAM)
+
+
+def decide_length(given: int | None, lengths: Sequence[int], model: int | None) -> ResolvedParameter:
+    """The longest sequence: as given, or what holds 99 % of the examples, within the model's own limit."""
     if given is not None:
-        if model is not None and given > model:
-            text = f"{_LENGTH_PARAM} is {given}, and the base model knows {model} positions: lower it"
-            raise invalid("InvalidHyperparameter", text, param=_LENGTH_PARAM)
         return ResolvedParameter(value=given, reason=AS_GIVEN)
     most = int(np.percentile(lengths, 99, method="inverted_cdf"))
     value = -(-most // LENGTH_STEP) * LENGTH_STEP

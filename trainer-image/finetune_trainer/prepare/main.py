@@ -10,9 +10,9 @@ from finetune_trainer.data.template import ChatTemplate, TemplateRefusal
 from finetune_trainer.files import write_atomic
 from finetune_trainer.prepare.base import Base, open_base
 from finetune_trainer.prepare.base_config import BaseConfig
-from finetune_trainer.prepare.base_files import unsupported
+from finetune_trainer.prepare.base_files import total_bytes, unsupported
 from finetune_trainer.prepare.dataset import open_dataset
-from finetune_trainer.prepare.estimate import check_space, estimate
+from finetune_trainer.prepare.estimate import Sizes, check_space, estimate
 from finetune_trainer.prepare.examples import Examples, ExamplesWriter
 from finetune_trainer.prepare.hyperparameters import Facts, resolve
 from finetune_trainer.prepared import Prepared
@@ -31,6 +31,14 @@ def prepare(config: RunConfig, attempt: int) -> StageResult:
     examples = ExamplesWriter(dataset, encoder, base, workspace, progress).write(config)
     shutil.rmtree(workspace.downloads, ignore_errors=True)
     needs = space(config, base, examples, workspace)
+    prepared = decide(config, base, encoder, examples, needs)
+    write_atomic(workspace.prepared, prepared.to_json(indent=2))
+    progress.show("prepared", force=True)
+    return StageResult(stage="prepare", spec_digest=config.job.spec_digest, attempt=attempt, prepare=prepared.summary)
+
+
+def decide(config: RunConfig, base: Base, encoder: ChatEncoder, examples: Examples, needs: Estimate) -> Prepared:
+    """Brings the base model's weights and decides what the spec leaves open."""
     base_path = base.download.weights()
     facts = Facts(examples.summary.train_examples, examples.max_sequence_length, base.weights.parameters)
     hyperparameters, reasons = resolve(config, facts)
@@ -42,16 +50,13 @@ def prepare(config: RunConfig, attempt: int) -> StageResult:
         base_digest=base.download.digest(),
         base_parameters=base.weights.parameters,
     )
-    prepared = Prepared(
+    return Prepared(
         spec_digest=config.job.spec_digest,
         base_path=str(base_path),
         hyperparameters=hyperparameters,
         eos_token_ids=eos_token_ids(base.config, encoder),
         summary=summary,
     )
-    write_atomic(workspace.prepared, prepared.to_json(indent=2))
-    progress.show("prepared", force=True)
-    return StageResult(stage="prepare", spec_digest=config.job.spec_digest, attempt=attempt, prepare=summary)
 
 
 def chat_encoder(config: RunConfig, base: Base) -> ChatEncoder:
@@ -65,8 +70,9 @@ def chat_encoder(config: RunConfig, base: Base) -> ChatEncoder:
 
 def space(config: RunConfig, base: Base, examples: Examples, workspace: Workspace) -> Estimate:
     """The later stages' needs; raises StageFailure when the workspace cannot hold what it still has to."""
-    downloaded = base.files.weight_bytes if base.download.folder.local is None else 0
-    needs = estimate(config, base.weights.parameters, base.trained, examples.bytes, downloaded)
+    downloaded = total_bytes(base.files.all) if base.download.folder.local is None else 0
+    sizes = Sizes(base.weights.parameters, base.trained, total_bytes(base.files.small), downloaded, examples.bytes)
+    needs = estimate(config, sizes)
     present = examples.bytes + downloaded - base.download.missing_bytes
     check_space(needs.workspace_bytes - present, free_bytes(workspace.root), "the base model and the checkpoints need")
     return needs
