@@ -1,0 +1,71 @@
+"""How a ModelDeployment's rollout stands, from its Deployment and pods."""
+
+from dataclasses import dataclass
+
+from finetune_api.resources.common import ErrorStatus
+from finetune_operator.plan.advice import with_advice
+from finetune_operator.plan.conditions import short
+from finetune_operator.plan.holdup import Holdup, refusal_holdup, workload_holdup
+from finetune_operator.plan.observed import ObservedDeployment
+from finetune_operator.records import Pod, Workload
+
+DEADLINE = "ProgressDeadlineExceeded"
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """Whether the wanted pods serve, and why not."""
+
+    ready: bool
+    reason: str
+    message: str
+    stalled: bool = False
+    error: ErrorStatus | None = None
+
+
+def availability(observed: ObservedDeployment, wanted: int, applied: bool, now: float) -> Availability:
+    """`applied`: the Deployment is of the revision that is wanted."""
+    workload = observed.workload
+    refused = refusal_holdup(observed.refusal)
+    if workload is None or not applied:
+        return _held(refused) if refused else Availability(False, "Applying", "the Deployment is being applied")
+    if _rolled_out(workload, wanted):
+        if wanted == 0:
+            return Availability(True, "ScaledToZero", "replicas is 0")
+        return Availability(True, "Serving", f"{workload.available} of {wanted} replicas serve")
+    holdup = refused or workload_holdup(workload.meta.name, observed.pods, observed.warnings, now) or _crash(observed.pods)
+    stalled = workload.progressing_reason == DEADLINE
+    if holdup:
+        return _held(holdup, stalled)
+    if workload.failure_message:
+        return _held(Holdup("Refused", workload.failure_message), stalled)
+    if stalled:
+        return Availability(False, DEADLINE, workload.progressing_message, stalled=True)
+    ready = min(workload.ready, wanted)
+    return Availability(False, "RollingOut", f"{ready} of {wanted} replicas are ready, {workload.updated} are of the newest revision")
+
+
+def _rolled_out(workload: Workload, wanted: int) -> bool:
+    if workload.observed_generation < workload.meta.generation or workload.spec_replicas != wanted:
+        return False
+    return workload.updated == workload.replicas == workload.available == wanted
+
+
+def _held(holdup: Holdup, stalled: bool = False) -> Availability:
+    where = f"pod {holdup.pod}: " if holdup.pod else ""
+    message = with_advice(f"{where}{holdup.message}", holdup.reason, "server")
+    error = ErrorStatus(code=holdup.reason, message=short(message, 8192), object=holdup.object or None)
+    return Availability(False, holdup.reason, message, stalled, error)
+
+
+def _crash(pods: tuple[Pod, ...]) -> Holdup | None:
+    """A server that ends is started again by the kubelet; its last words tell why."""
+    for pod in pods:
+        if pod.ready or not (pod.exit_code or pod.waiting_reason == "CrashLoopBackOff"):
+            continue
+        lines = [line for line in pod.exit_message.splitlines() if line.strip()]
+        said = lines[-1].strip() if lines else pod.waiting_message or "it said nothing"
+        if pod.exit_reason == "OOMKilled":
+            return Holdup("OutOfMemory", "the server was killed for its memory", f"Pod {pod.meta.name}", pod=pod.meta.name)
+        return Holdup("ServerCrashes", f"ended with exit code {pod.exit_code}: {said}", f"Pod {pod.meta.name}", pod=pod.meta.name)
+    return None

@@ -1,0 +1,66 @@
+"""The children that a stage's pods need before they are created: config map, claims, Service."""
+
+from typing import Any
+
+from finetune_api.resources.finetune_job import StageName
+from finetune_operator.build.claim import model_claim_object, model_volume_size, workspace_claim_object
+from finetune_operator.build.config_map import run_config_map_object
+from finetune_operator.build.run_config import run_config
+from finetune_operator.build.service import train_service_object
+from finetune_operator.names import model_claim, workspace_claim
+from finetune_operator.plan.base import base_claim
+from finetune_operator.plan.holdup import Holdup
+from finetune_operator.plan.output import model_name
+from finetune_operator.plan.step import View
+
+
+def claim_exists(view: View, name: str) -> bool:
+    """True when a claim of that name is there."""
+    return name in view.observed.claims
+
+
+def claim_obstacle(view: View, stage: StageName) -> Holdup | None:
+    """A claim in the way: one of an earlier job of the same name, or our own that somebody deletes."""
+    names = [] if view.spec.workspace.claim_name else [workspace_claim(view.observed.job.meta.name)]
+    names += [model_claim(model_name(view))] if stage == "publish" else []
+    for name in names:
+        claim = view.observed.claims.get(name)
+        if claim and view.observed.job.meta.uid not in claim.meta.owners:
+            return Holdup("NameTaken", f"PersistentVolumeClaim {name} belongs to another object", f"PersistentVolumeClaim {name}")
+        if claim and claim.meta.deleting:
+            message = f"PersistentVolumeClaim {name} is being deleted; a new one is made when it has gone"
+            return Holdup("VolumeClaimTerminating", message, f"PersistentVolumeClaim {name}")
+    return None
+
+
+def missing_children(view: View, stage: StageName) -> tuple[dict[str, Any], ...]:
+    """Those that are not there yet. None is applied twice: their content stays for the job's life."""
+    objects = [_run_config(view)]
+    if not view.spec.workspace.claim_name:
+        size = view.observed.settings.workspace_size
+        objects.append(workspace_claim_object(view.observed.job.meta, view.spec.workspace.storage, size))
+    if stage == "train":
+        objects.append(train_service_object(view.observed.job.meta))
+    if stage == "publish":
+        objects.append(model_volume(view))
+    return tuple(thing for thing in objects if not _is_there(view, thing))
+
+
+def model_volume(view: View) -> dict[str, Any]:
+    """The model's claim: the job's own, or the FineTunedModel's once that is there."""
+    job, model = view.observed.job.meta, view.observed.output_model
+    storage = view.spec.output.storage
+    size = model_volume_size(storage, view.status.model_bytes)
+    if model is None:
+        return model_claim_object("FineTuneJob", job, job.name, model_name(view), storage, size)
+    return model_claim_object("FineTunedModel", model.meta, job.name, model_name(view), storage, size)
+
+
+def _run_config(view: View) -> dict[str, Any]:
+    meta = view.observed.job.meta
+    return run_config_map_object(meta, run_config(meta, view.spec, view.status.image or "", base_claim(view)))
+
+
+def _is_there(view: View, thing: dict[str, Any]) -> bool:
+    kind, name = thing["kind"], thing["metadata"]["name"]
+    return claim_exists(view, name) if kind == "PersistentVolumeClaim" else f"{kind}/{name}" in view.observed.applied

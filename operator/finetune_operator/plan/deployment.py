@@ -1,0 +1,121 @@
+"""plan_deployment: serves a model that may be served, and leaves alone what runs when it may not."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from finetune_api.resources.common import ErrorStatus
+from finetune_api.resources.model_deployment import ModelDeploymentSpec, ModelDeploymentStatus, Revision
+from finetune_operator.build.server import Rollout, deployment_object, service_object
+from finetune_operator.names import DEPLOYMENT_LABEL, REVISION_ANNOTATION
+from finetune_operator.plan.availability import Availability, availability
+from finetune_operator.plan.conditions import Fact, find, short, with_facts
+from finetune_operator.plan.job_status import stalled_facts
+from finetune_operator.plan.observed import ObservedDeployment
+from finetune_operator.plan.plan import EventNote, Plan
+from finetune_operator.plan.serving import Refusal, Servable, revision_digest, servable, serving, shared, target_revision
+
+POLL = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How the deployment stands, and the objects to apply."""
+
+    standing: Availability
+    revision: Revision | None
+    apply: tuple[dict[str, Any], ...] = ()
+
+
+def plan_deployment(observed: ObservedDeployment, now: float) -> Plan:
+    """Decides from one snapshot. The revision and what is served are written before the Deployment that follows them."""
+    deployment = observed.deployment
+    if deployment.meta.deleting:
+        return Plan()
+    verdict = _verdict(observed, deployment.spec, now) if deployment.spec else _invalid(deployment.spec_error, deployment.status)
+    status = _status(observed, verdict, now)
+    return Plan(
+        status=status if status != deployment.status else None,
+        apply=verdict.apply if deployment.status.revision == verdict.revision else (),
+        events=_events(deployment.status, status, verdict.standing),
+        requeue_after=None if verdict.standing.ready else POLL,
+    )
+
+
+def _verdict(observed: ObservedDeployment, spec: ModelDeploymentSpec, now: float) -> Verdict:
+    found = servable(observed, spec)
+    if isinstance(found, Refusal):
+        return Verdict(_refused(found), observed.deployment.status.revision)
+    revision = target_revision(observed, spec, found.model)
+    objects = _objects(observed, spec, found, revision)
+    return Verdict(availability(observed, spec.replicas, _applied(observed, revision), now), revision, objects)
+
+
+def _applied(observed: ObservedDeployment, revision: Revision) -> bool:
+    workload = observed.workload
+    return workload is not None and workload.meta.annotations.get(REVISION_ANNOTATION) == revision_digest(revision)
+
+
+def _objects(observed: ObservedDeployment, spec: ModelDeploymentSpec, found: Servable, revision: Revision) -> tuple[dict[str, Any], ...]:
+    """The Deployment when it is of another revision or scale, the Service when there is none."""
+    rollout = Rollout(
+        observed.deployment.meta, spec, revision, revision_digest(revision), found.spec.source.claim, shared(found.claim)
+    )
+    same = _applied(observed, revision) and observed.workload is not None and observed.workload.spec_replicas == spec.replicas
+    workload = () if same else (deployment_object(rollout, observed.settings),)
+    return workload if observed.service_exists else (*workload, service_object(rollout))
+
+
+def _refused(refusal: Refusal) -> Availability:
+    error = ErrorStatus(
+        code=refusal.reason, message=short(refusal.message, 8192), param=refusal.param or None, object=refusal.object or None
+    )
+    return Availability(False, refusal.reason, refusal.message, refusal.stalled, error)
+
+
+def _invalid(spec_error: str, status: ModelDeploymentStatus) -> Verdict:
+    error = ErrorStatus(code="InvalidSpec", message=short(spec_error, 8192))
+    return Verdict(Availability(False, "InvalidSpec", spec_error, stalled=True, error=error), status.revision)
+
+
+def _status(observed: ObservedDeployment, verdict: Verdict, now: float) -> ModelDeploymentStatus:
+    meta, old, standing, workload = observed.deployment.meta, observed.deployment.status, verdict.standing, observed.workload
+    wanted = observed.deployment.spec.replicas if observed.deployment.spec else old.replicas
+    return old.model_copy(
+        update={
+            "observed_generation": meta.generation,
+            "conditions": with_facts(old.conditions, _facts(observed, standing), meta.generation, now),
+            "url": f"http://{meta.name}.{meta.namespace}.svc",
+            "replicas": workload.replicas if workload else 0,
+            "ready_text": f"{workload.ready if workload else 0}/{wanted}",
+            "selector": f"{DEPLOYMENT_LABEL}={meta.name}",
+            "serving": serving(observed, verdict.revision),
+            "revision": verdict.revision,
+            "error": standing.error,
+            "message": None if standing.ready else short(standing.message),
+        }
+    )
+
+
+def _facts(observed: ObservedDeployment, standing: Availability) -> tuple[Fact, ...]:
+    reason, message = standing.reason, standing.message
+    available = observed.workload.available if observed.workload else 0
+    serves = Fact("Available", available > 0, "Serving" if available else "NotServing", f"{available} replicas answer")
+    progressing = Fact("Progressing", not (standing.ready or standing.stalled), reason, "" if standing.ready else message)
+    if standing.stalled:
+        return (*stalled_facts(reason, message), serves, progressing)
+    return (
+        Fact("Ready", standing.ready, reason, message),
+        Fact("Reconciling", not standing.ready, reason, "" if standing.ready else message),
+        Fact("Stalled", False, reason),
+        serves,
+        progressing,
+    )
+
+
+def _events(old: ModelDeploymentStatus, new: ModelDeploymentStatus, standing: Availability) -> tuple[EventNote, ...]:
+    """When the reason for being ready or not changes."""
+    before, after = find(old.conditions, "Ready"), find(new.conditions, "Ready")
+    if after is None or (before and (before.status, before.reason) == (after.status, after.reason)):
+        return ()
+    kind = "Warning" if standing.error else "Normal"
+    return (EventNote(kind, standing.reason, short(standing.message or standing.reason)),)

@@ -1,0 +1,181 @@
+"""Brings the attempts in the status up to what is observed: seen, running, succeeded, failed, interrupted.
+
+It decides nothing about what comes next; `job.py` does.
+"""
+
+from dataclasses import dataclass
+
+from finetune_api.resources.common import ErrorStatus
+from finetune_api.resources.finetune_job import Attempt, FineTuneJobSpec, FineTuneJobStatus, UsageStatus
+from finetune_operator.build.stage_job import stage_gpus
+from finetune_operator.plan.attempts import active, ended, job_of, living, lost, pods_of, replaced
+from finetune_operator.plan.clock import epoch, rfc3339
+from finetune_operator.plan.conditions import Fact, short
+from finetune_operator.plan.observed import ObservedJob
+from finetune_operator.plan.outcome import Outcome, outcome_of, stage_result
+from finetune_operator.plan.results import result_facts, with_result
+from finetune_operator.plan.time_limits import stop_reason
+from finetune_operator.records import BatchJob, Pod
+
+LAG = 10.0
+"""Seconds for which a Job that is over waits for the last news of its pods."""
+RESULT_LOST = "ResultLost"
+GONE = {
+    "Cancelled": "ended because spec.cancel is true",
+    "DeadlineExceeded": "ended at limits.deadline",
+    "Suspended": "paused: goes on from the newest checkpoint",
+    "JobDeleted": "its Job was deleted from outside",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """The status with up-to-date attempts, and what a stage's end settled."""
+
+    status: FineTuneJobStatus
+    facts: tuple[Fact, ...] = ()
+
+
+def follow(observed: ObservedJob, spec: FineTuneJobSpec, status: FineTuneJobStatus, now: float) -> Followed:
+    """Looks after the one attempt that is not over."""
+    attempt = active(status)
+    if attempt is None:
+        return Followed(status)
+    batch, pods = job_of(observed, attempt), pods_of(observed, attempt)
+    if batch is None:
+        return Followed(_without_job(spec, status, attempt, pods, now))
+    attempt = attempt if attempt.job_uid else attempt.model_copy(update={"job_uid": batch.meta.uid})
+    status = replaced(status, attempt)
+    if batch.complete or batch.terminated:
+        if _pods_lag(batch, pods, now):
+            return Followed(status)
+        attempt = _ran(attempt, pods)
+        if batch.complete:
+            return _completed(spec, status, attempt, batch, pods, now)
+        return _failed(observed, spec, status, attempt, batch, pods, now)
+    if batch.failure_reason:
+        return Followed(status)
+    return Followed(_running(spec, status, attempt, batch, pods, now))
+
+
+def _without_job(
+    spec: FineTuneJobSpec, status: FineTuneJobStatus, attempt: Attempt, pods: tuple[Pod, ...], now: float
+) -> FineTuneJobStatus:
+    """Not yet created, or gone. One that has gone is over when its pods are: a pause leaves them time for a checkpoint."""
+    stop = stop_reason(spec, status, now)
+    if attempt.job_uid is None and not stop:
+        return status
+    waited_for = living(pods) if stop in ("", "Suspended") else [pod for pod in living(pods) if not lost(pod, now)]
+    if waited_for:
+        return status
+    reason = stop or "JobDeleted"
+    change = {"state": "Interrupted", "reason": reason, "message": GONE[reason], "finished_at": rfc3339(now)}
+    return _used(spec, replaced(status, attempt.model_copy(update=change)), attempt, now)
+
+
+def _ran(attempt: Attempt, pods: tuple[Pod, ...]) -> Attempt:
+    """A short attempt may be over before it was ever seen running."""
+    begun = [pod.started for pod in pods if pod.started is not None]
+    return attempt if attempt.running_at or not begun else attempt.model_copy(update={"running_at": rfc3339(max(begun))})
+
+
+def _pods_lag(batch: BatchJob, pods: tuple[Pod, ...], now: float) -> bool:
+    """The Job's end may be seen before that of its pods, which holds the result."""
+    return bool(living(pods)) and batch.finished is not None and now - batch.finished < LAG
+
+
+def _running(
+    spec: FineTuneJobSpec, status: FineTuneJobStatus, attempt: Attempt, batch: BatchJob, pods: tuple[Pod, ...], now: float
+) -> FineTuneJobStatus:
+    wanted = spec.training.nodes if attempt.stage == "train" else 1
+    if attempt.running_at is None and len(pods) >= wanted and all(pod.phase == "Running" or ended(pod) for pod in pods):
+        since = max((pod.started or now for pod in pods), default=now)
+        change = {"state": "Running", "running_at": rfc3339(since)}
+        return replaced(status, attempt.model_copy(update=change)).model_copy(update={"error": None})
+    if attempt.running_at is not None and batch.suspended and not living(pods):
+        back = attempt.model_copy(update={"state": "Pending", "running_at": None})
+        return _used(spec, replaced(status, back), attempt, now)
+    return status
+
+
+def _completed(
+    spec: FineTuneJobSpec, status: FineTuneJobStatus, attempt: Attempt, batch: BatchJob, pods: tuple[Pod, ...], now: float
+) -> Followed:
+    result = stage_result(attempt.stage, pods)
+    ended_at = batch.finished or now
+    if result is None and not _lost_before(status, attempt):
+        # The stage keeps its result in the workspace, and the next attempt finds it there.
+        unseen = attempt.model_copy(
+            update={
+                "state": "Interrupted",
+                "reason": RESULT_LOST,
+                "message": "the pod's result was not seen",
+                "finished_at": rfc3339(ended_at),
+            }
+        )
+        return Followed(_used(spec, replaced(status, unseen), attempt, ended_at))
+    done = attempt.model_copy(update={"state": "Succeeded", "exit_code": 0, "finished_at": rfc3339(ended_at)})
+    status = _used(spec, replaced(status, done), done, ended_at).model_copy(update={"error": None})
+    return Followed(with_result(status, result), result_facts(result)) if result else Followed(status)
+
+
+def _lost_before(status: FineTuneJobStatus, attempt: Attempt) -> bool:
+    return any(a.reason == RESULT_LOST and a.stage == attempt.stage and a.number == attempt.number - 1 for a in status.attempts)
+
+
+def _failed(
+    observed: ObservedJob,
+    spec: FineTuneJobSpec,
+    status: FineTuneJobStatus,
+    attempt: Attempt,
+    batch: BatchJob,
+    pods: tuple[Pod, ...],
+    now: float,
+) -> Followed:
+    """Counts the failure against the budget while there is one; an uncounted Failed attempt is the end of the job."""
+    outcome = outcome_of(attempt.stage, batch, pods)
+    ended_at = batch.finished or now
+    interrupted = outcome.retryable and not outcome.counts
+    counted = outcome.retryable and outcome.counts and status.restarts < spec.limits.max_restarts
+    over = attempt.model_copy(
+        update={
+            "state": "Interrupted" if interrupted else "Failed",
+            "counted": counted,
+            "exit_code": outcome.exit_code,
+            "reason": short(outcome.reason, 128),
+            "message": short(outcome.message),
+            "finished_at": rfc3339(ended_at),
+        }
+    )
+    status = _used(spec, replaced(status, over), attempt, ended_at)
+    status = status.model_copy(update={"restarts": status.restarts + counted, "error": error_of(outcome, observed.log_tail)})
+    return Followed(status, _dataset_facts(attempt, outcome))
+
+
+def error_of(outcome: Outcome, log_tail: tuple[str, ...]) -> ErrorStatus:
+    """The failure for people; the log's tail only where the stage had no words of its own."""
+    said = outcome.error
+    return ErrorStatus(
+        code=short(outcome.reason, 128),
+        message=short(outcome.message, 8192),
+        param=short(said.param, 256) if said and said.param else None,
+        object=f"Pod {outcome.pod}" if outcome.pod and not said else None,
+        details=[short(line) for line in said.details[:50]] if said else [],
+        last_log_lines=[] if said else [short(line) for line in log_tail[-20:]],
+    )
+
+
+def _dataset_facts(attempt: Attempt, outcome: Outcome) -> tuple[Fact, ...]:
+    said = outcome.error
+    if attempt.stage != "prepare" or said is None or not (said.param or "").startswith("dataset") or outcome.retryable:
+        return ()
+    return (Fact("DatasetValid", False, said.code, said.message),)
+
+
+def _used(spec: FineTuneJobSpec, status: FineTuneJobStatus, attempt: Attempt, until: float) -> FineTuneJobStatus:
+    """Adds the GPU seconds from the moment when all pods ran."""
+    since, gpus = epoch(attempt.running_at), stage_gpus(spec, attempt.stage)
+    if since is None or not gpus:
+        return status
+    before = status.usage.gpu_seconds if status.usage else 0
+    return status.model_copy(update={"usage": UsageStatus(gpu_seconds=before + round(max(0.0, until - since) * gpus))})

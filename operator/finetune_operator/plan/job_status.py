@@ -1,0 +1,116 @@
+"""Renders a decision about a FineTuneJob into its status: conditions after kstatus, phase, columns, events."""
+
+from finetune_api.resources.finetune_job import FineTuneJobStatus
+from finetune_operator.plan.attempts import ACTIVE, active
+from finetune_operator.plan.clock import rfc3339
+from finetune_operator.plan.conditions import Fact, short, with_facts
+from finetune_operator.plan.plan import EventNote
+from finetune_operator.plan.step import Step
+from finetune_operator.plan.time_limits import active_seconds
+from finetune_operator.records import FineTuneJob
+
+FINAL = ("Complete", "Failed")
+
+
+def job_status(job: FineTuneJob, step: Step, facts: tuple[Fact, ...], now: float) -> FineTuneJobStatus:
+    """The whole new status. Facts that a stage settled come first, then what the decision means."""
+    status, generation = step.status, job.meta.generation
+    paused = step.phase == "Paused"
+    if step.end:
+        status = _closed(status, now)
+    spent = round(active_seconds(status, now)) if paused or step.end else status.active_seconds
+    said = (*facts, *_verdict(step, paused), *_never_trained(status, step, facts))
+    running = active(status)
+    return status.model_copy(
+        update={
+            "observed_generation": generation,
+            "phase": step.phase,
+            "reason": short(step.reason, 128),
+            "conditions": with_facts(status.conditions, said, generation, now),
+            "attempt_text": f"{running.stage} {running.number}" if running else status.attempt_text,
+            "eta": status.eta if running and running.running_at else None,
+            "active_seconds": spent,
+            "finished_at": rfc3339(now) if step.end else None,
+        }
+    )
+
+
+def finished_status(job: FineTuneJob) -> FineTuneJobStatus:
+    """A job that is over keeps its status; only the generation is taken note of."""
+    generation = job.meta.generation
+    conditions = [
+        condition if condition.type in FINAL else condition.model_copy(update={"observed_generation": generation})
+        for condition in job.status.conditions
+    ]
+    return job.status.model_copy(update={"observed_generation": generation, "conditions": conditions})
+
+
+def invalid_status(job: FineTuneJob, now: float) -> FineTuneJobStatus:
+    """A spec that this operator cannot read."""
+    facts = stalled_facts("InvalidSpec", job.spec_error)
+    return job.status.model_copy(
+        update={
+            "observed_generation": job.meta.generation,
+            "phase": job.status.phase or "Pending",
+            "reason": "InvalidSpec",
+            "conditions": with_facts(job.status.conditions, facts, job.meta.generation, now),
+        }
+    )
+
+
+def stalled_facts(reason: str, message: str) -> tuple[Fact, ...]:
+    """Nothing will change by itself."""
+    return (
+        Fact("Ready", False, reason, message),
+        Fact("Reconciling", False, reason, message),
+        Fact("Stalled", True, reason, message),
+    )
+
+
+def job_events(old: FineTuneJobStatus, new: FineTuneJobStatus, step: Step) -> tuple[EventNote, ...]:
+    """One when the phase or the reason changes, and one for each attempt that ended badly."""
+    notes = []
+    before = {(a.stage, a.number) for a in old.attempts if a.state not in ACTIVE}
+    for attempt in new.attempts:
+        if attempt.state in ("Failed", "Interrupted") and (attempt.stage, attempt.number) not in before:
+            kind = "Warning" if attempt.state == "Failed" else "Normal"
+            text = f"{attempt.stage} {attempt.number}: {attempt.message or attempt.reason}"
+            notes.append(EventNote(kind, attempt.reason or attempt.state, short(text)))
+    if (old.phase, old.reason) != (new.phase, new.reason):
+        notes.append(EventNote("Warning" if step.warning else "Normal", step.reason, short(step.message)))
+    return tuple(notes)
+
+
+def _verdict(step: Step, paused: bool) -> tuple[Fact, ...]:
+    reason, message = step.reason, step.message
+    suspended = Fact("Suspended", paused, reason if paused else "Running", message if paused else "")
+    if step.end == "Complete":
+        ended = (Fact("Ready", True, reason, message), Fact("Reconciling", False, reason), Fact("Stalled", False, reason))
+        return (*ended, suspended, Fact("Complete", True, reason, message))
+    if step.end == "Failed":
+        return (*stalled_facts(reason, message), suspended, Fact("Failed", True, reason, message))
+    return (
+        Fact("Ready", False, reason, message),
+        Fact("Reconciling", not paused, reason, message),
+        Fact("Stalled", False, reason),
+        suspended,
+    )
+
+
+def _closed(status: FineTuneJobStatus, now: float) -> FineTuneJobStatus:
+    """No attempt outlives its job."""
+    attempts = [
+        attempt.model_copy(update={"state": "Interrupted", "reason": attempt.reason or "JobEnded", "finished_at": rfc3339(now)})
+        if attempt.state in ACTIVE
+        else attempt
+        for attempt in status.attempts
+    ]
+    return status.model_copy(update={"attempts": attempts})
+
+
+def _never_trained(status: FineTuneJobStatus, step: Step, facts: tuple[Fact, ...]) -> tuple[Fact, ...]:
+    """Trained=False belongs to a job that failed while it trained."""
+    known = {*(condition.type for condition in status.conditions), *(fact.type for fact in facts)}
+    if step.end != "Failed" or "Trained" in known or not any(attempt.stage == "train" for attempt in status.attempts):
+        return ()
+    return (Fact("Trained", False, step.reason, step.message),)

@@ -1,0 +1,45 @@
+"""After publish: the FineTunedModel is created, takes over its volume, and is verified; then the job is complete."""
+
+from finetune_operator.build.model import model_object
+from finetune_operator.names import model_claim
+from finetune_operator.plan.attempts import current_stage
+from finetune_operator.plan.children import claim_exists, model_volume
+from finetune_operator.plan.conditions import holds
+from finetune_operator.plan.holdup import refusal_holdup
+from finetune_operator.plan.output import model_name, ready_message
+from finetune_operator.plan.step import Step, View, failure
+
+REGISTERING = "Registering"
+
+
+def register(view: View) -> Step | None:
+    """When all stages are done. The job may be deleted after that without taking anything of the model."""
+    if current_stage(view.status) is not None:
+        return None
+    name, model = model_name(view), view.observed.output_model
+    claim = model_claim(name)
+    if not claim_exists(view, claim):
+        message = f"PersistentVolumeClaim {claim} has gone, and the model {name} with it: create the job again under a new name"
+        return failure(view, "ModelVolumeLost", message, object=f"PersistentVolumeClaim {claim}")
+    if model is None:
+        refused = refusal_holdup(view.observed.refusal)
+        reason, message = (refused.reason, refused.message) if refused else (REGISTERING, f"creating FineTunedModel {name}")
+        warning = refused is not None
+        return Step(view.status, "Evaluating", reason, message, warning=warning, create=(_model(view),), requeue_after=5.0)
+    if model.meta.deleting:
+        return Step(view.status, "Evaluating", REGISTERING, f"FineTunedModel {name} is being deleted", warning=True, requeue_after=5.0)
+    record = view.observed.claims.get(claim)
+    if record is None or record.meta.owners != {model.meta.uid}:
+        message = f"handing the volume over to FineTunedModel {name}"
+        return Step(view.status, "Evaluating", REGISTERING, message, apply=(model_volume(view),), requeue_after=5.0)
+    if holds(model.status.conditions, "Ready"):
+        status = view.status.model_copy(update={"error": None, "progress_text": "100%"})
+        return Step(status, "Succeeded", "Complete", f"FineTunedModel {name} is ready", end="Complete")
+    if holds(model.status.conditions, "Stalled"):
+        message = f"FineTunedModel {name} did not pass its inspection: {ready_message(model)}"
+        return failure(view, "ModelInvalid", message, object=f"FineTunedModel {name}")
+    return Step(view.status, "Evaluating", "VerifyingModel", f"FineTunedModel {name}: {ready_message(model)}", requeue_after=15.0)
+
+
+def _model(view: View) -> dict[str, object]:
+    return model_object(view.observed.job.meta, view.spec)

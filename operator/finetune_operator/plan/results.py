@@ -1,0 +1,84 @@
+"""What a stage's result adds to the job's status."""
+
+from finetune_api.model_directory import EvaluationReport, Scores
+from finetune_api.resources.finetune_job import (
+    DatasetStatus,
+    EvaluationStatus,
+    FineTuneJobStatus,
+    ResolvedStatus,
+    ScoresStatus,
+)
+from finetune_api.result import PrepareSummary, StageResult
+from finetune_operator.plan.conditions import Fact, short
+
+
+def with_result(status: FineTuneJobStatus, result: StageResult) -> FineTuneJobStatus:
+    """The status with a finished stage's summary in it."""
+    if result.prepare:
+        return status.model_copy(update=_prepared(result.prepare))
+    if result.train:
+        steps, loss = result.train.steps, f"{result.train.loss:.3f}"
+        return status.model_copy(update={"progress_text": f"100% ({steps}/{steps})", "loss_text": loss})
+    if result.publish:
+        return status.model_copy(update={"evaluation": evaluation_status(result.publish.evaluation)})
+    return status
+
+
+def result_facts(result: StageResult) -> tuple[Fact, ...]:
+    """The conditions that a finished stage settles: DatasetValid, Trained, GatePassed."""
+    if result.prepare:
+        rows = result.prepare.dataset
+        counts = f"{rows.train_examples} examples to learn from, {rows.validation_examples} held out, {rows.train_tokens} tokens"
+        return (Fact("DatasetValid", True, "Validated", counts),)
+    if result.train:
+        return (Fact("Trained", True, "Finished", f"{result.train.steps} steps, training loss {result.train.loss:.3f}"),)
+    if result.publish:
+        return (gate_fact(result.publish.evaluation),)
+    return ()
+
+
+def gate_fact(report: EvaluationReport) -> Fact:
+    """Whether the model may be deployed, with the measured figures."""
+    text = "; ".join(gate.text for gate in report.gate)
+    if not report.gate:
+        return Fact("GatePassed", True, "NoGate", f"{score_text(report)}; evaluation.gate asks for nothing")
+    return Fact("GatePassed", report.gate_passed, "GatePassed" if report.gate_passed else "GateFailed", text)
+
+
+def evaluation_status(report: EvaluationReport) -> EvaluationStatus:
+    """The measured figures as both kinds show them."""
+    return EvaluationStatus(
+        examples=report.examples,
+        base=_scores(report.base),
+        tuned=_scores(report.tuned),
+        gate=[short(gate.text) for gate in report.gate[:8]],
+    )
+
+
+def score_text(report: EvaluationReport) -> str:
+    """ "loss 2.50 (base 4.03)"."""
+    return f"loss {report.tuned.loss:.2f} (base {report.base.loss:.2f})"
+
+
+def _scores(scores: Scores) -> ScoresStatus:
+    return ScoresStatus(loss=scores.loss, perplexity=scores.perplexity)
+
+
+def _prepared(summary: PrepareSummary) -> dict[str, object]:
+    rows = summary.dataset
+    return {
+        "model_bytes": summary.estimate.model_bytes,
+        "dataset": DatasetStatus(
+            train_examples=rows.train_examples,
+            validation_examples=rows.validation_examples,
+            train_tokens=rows.train_tokens,
+            supervised_tokens=rows.supervised_tokens,
+            truncated_examples=rows.truncated_examples,
+            duplicates=rows.duplicates,
+            digest=short(rows.digest, 80),
+        ),
+        "hyperparameters": [
+            ResolvedStatus(name=short(name, 64), value=short(str(found.value), 128), reason=short(found.reason))
+            for name, found in sorted(summary.hyperparameters.items())[:32]
+        ],
+    }

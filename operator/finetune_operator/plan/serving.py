@@ -1,0 +1,128 @@
+"""May a model be served as it is asked for? And what a rollout is pinned to."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from finetune_api.resources.finetuned_model import FineTunedModelSpec
+from finetune_api.resources.model_deployment import ModelDeploymentSpec, Revision, Serving
+from finetune_operator.names import MODEL_LABEL, MODEL_UID_LABEL
+from finetune_operator.plan.attempts import living
+from finetune_operator.plan.conditions import holds
+from finetune_operator.plan.observed import ObservedDeployment
+from finetune_operator.plan.output import ready_message
+from finetune_operator.records import Claim, FineTunedModel
+
+SHARED_MODES = frozenset({"ReadWriteMany", "ReadOnlyMany"})
+LISTED = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why nothing is rolled out. What runs goes on running."""
+
+    reason: str
+    message: str
+    object: str = ""
+    param: str = ""
+    stalled: bool = True
+    """False when waiting may be enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Servable:
+    """A model that may be served, with its parsed spec and its claim."""
+
+    model: FineTunedModel
+    spec: FineTunedModelSpec
+    claim: Claim
+
+
+def servable(observed: ObservedDeployment, spec: ModelDeploymentSpec) -> Servable | Refusal:
+    """The first thing that is wrong, or the model."""
+    if observed.foreign:
+        kind, _, name = observed.foreign.partition("/")
+        return Refusal("NameTaken", f"{kind} {name} is not ours: delete it, or give the ModelDeployment another name", f"{kind} {name}")
+    name, model, claim = spec.model.name, observed.model, observed.model_claim
+    about = f"FineTunedModel {name}"
+    if model is None:
+        return Refusal("ModelNotFound", f"there is no {about} in this namespace", about, "model.name", stalled=False)
+    if model.meta.deleting:
+        return Refusal("ModelTerminating", f"{about} is being deleted", about, "model.name", stalled=False)
+    pinned = observed.deployment.status.revision
+    if pinned and pinned.model == name and pinned.model_uid != model.meta.uid:
+        message = f"{about} was deleted and made again, and is not what this deployment was rolled out with: delete and create the deployment"
+        return Refusal("ModelReplaced", message, about, "model.name")
+    if model.spec is None or not holds(model.status.conditions, "Ready"):
+        stalled = holds(model.status.conditions, "Stalled")
+        return Refusal("ModelNotReady", f"{about} is not ready: {ready_message(model)}", about, "model.name", stalled=stalled)
+    wrong = _unsuitable(model, spec)
+    if wrong:
+        return wrong
+    if claim is None:
+        volume = f"PersistentVolumeClaim {model.spec.source.claim.name}"
+        return Refusal("ClaimNotFound", f"{volume} of {about} does not exist", volume, stalled=False)
+    if spec.replicas > 1 and not shared(claim):
+        return _not_shared(spec.replicas, claim)
+    return Servable(model, model.spec, claim)
+
+
+def shared(claim: Claim) -> bool:
+    """True when several nodes may mount the claim."""
+    return bool(SHARED_MODES & set(claim.access_modes))
+
+
+def target_revision(observed: ObservedDeployment, spec: ModelDeploymentSpec, model: FineTunedModel) -> Revision:
+    """What the rollout is pinned to. The image changes with the model or the spec only, not with an upgrade of the operator."""
+    digest, pinned = template_digest(spec), observed.deployment.status.revision
+    if pinned and pinned.model_uid == model.meta.uid and pinned.spec_digest == digest:
+        return pinned
+    image = spec.pod.image or observed.settings.onnx_server_image
+    generation = observed.deployment.meta.generation
+    return Revision(model=model.meta.name, model_uid=model.meta.uid, image=image, spec_generation=generation, spec_digest=digest)
+
+
+def template_digest(spec: ModelDeploymentSpec) -> str:
+    """sha256 of what the pods depend on: scaling replaces none of them."""
+    return _sha256({key: value for key, value in spec.to_dict().items() if key != "replicas"})
+
+
+def revision_digest(revision: Revision) -> str:
+    """Identifies a rollout on its Deployment; short enough for people."""
+    return _sha256(revision.to_dict())[:16]
+
+
+def serving(observed: ObservedDeployment, target: Revision | None) -> list[Serving]:
+    """The models that live pods mount, and the one that the next pods will: what the delete guard must know."""
+    labels = (pod.meta.labels for pod in living(observed.pods))
+    found = {(mine[MODEL_LABEL], mine[MODEL_UID_LABEL]) for mine in labels if MODEL_LABEL in mine and MODEL_UID_LABEL in mine}
+    if target:
+        found.add((target.model, target.model_uid))
+    return [Serving(model=model, uid=uid) for model, uid in sorted(found)][:LISTED]
+
+
+def _unsuitable(model: FineTunedModel, spec: ModelDeploymentSpec) -> Refusal | None:
+    name, status = model.meta.name, model.status
+    about = f"FineTunedModel {name}"
+    if not any(a.format == spec.engine and a.precision == spec.precision for a in status.artifacts):
+        have = ", ".join(f"{a.format} {a.precision}" for a in status.artifacts) or "nothing"
+        message = f"{about} has no {spec.engine} artifact of precision {spec.precision} (it has {have}): train with export.onnx"
+        return Refusal("ArtifactMissing", message, about, "engine")
+    if status.gate_passed is False and not spec.allow_ungated:
+        gate = "; ".join(status.evaluation.gate) if status.evaluation else ""
+        message = f"{about} did not pass its evaluation gate ({gate}): train a better one, or set allowUngated"
+        return Refusal("GateFailed", message, about, "allowUngated")
+    return None
+
+
+def _not_shared(replicas: int, claim: Claim) -> Refusal:
+    modes, volume = ", ".join(claim.access_modes), f"PersistentVolumeClaim {claim.meta.name}"
+    message = (
+        f"{replicas} replicas need a volume that several pods can mount, and {volume} is {modes}: set replicas to 1, "
+        "or train with output.storage.accessMode ReadWriteMany"
+    )
+    return Refusal("VolumeNotShared", message, volume, "replicas")
+
+
+def _sha256(value: dict[str, object]) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
