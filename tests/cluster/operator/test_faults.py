@@ -1,0 +1,78 @@
+"""The operator, its leader and the API server die at random moments: nothing is lost, and no attempt runs twice."""
+
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.operator.conftest import Start
+from tests.cluster.operator.simulation import Space, seen_jobs, simulated_job, twice
+
+pytestmark = pytest.mark.cluster
+
+SLOW = {"kwok.finetune.dev/run-for": "3s"}
+STAGES = ("prepare", "train", "publish")
+
+
+def registered(space: Space, count: int) -> bool:
+    """True when every job has come to its model."""
+    return len(space.list("finetunedmodels")) == count
+
+
+def test_kill_9(space: Space, start: Start, tmp_path: Path) -> None:
+    """Ten kills while eight jobs run: every job comes to its model, and each stage had exactly one Job."""
+    chance, count = random.Random(7), 8
+    operator = start()
+    with seen_jobs(space, tmp_path / "jobs") as jobs:
+        space.wait("it leads", operator.leads)
+        for number in range(10):
+            if number < count:
+                space.apply(simulated_job(space.name, f"tune-{number}", train=SLOW))
+            time.sleep(chance.uniform(0.1, 1.5))
+            operator.kill()
+            operator.start()
+        space.wait("all have come to their model", lambda: registered(space, count), 60)
+        names = {name for name, _ in jobs()}
+    stages = {f"tune-{number}-{stage}-1" for number in range(count) for stage in STAGES}
+    assert twice(jobs()) == []
+    assert stages <= names
+    assert not {name for name in names - stages if "inspect" not in name}, "an attempt was repeated"
+
+
+def test_the_api_server_goes_and_comes(space: Space, start: Start, tmp_path: Path) -> None:
+    """The same process goes on, with what happened before, meanwhile and after."""
+    operator = start()
+    space.wait("it leads", operator.leads)
+    space.apply(simulated_job(space.name, "before", train=SLOW))
+    space.wait("train runs", lambda: space.get("job", "before-train-1"))
+    space.plane.script("restart", "apiserver")
+    space.apply(simulated_job(space.name, "after"))
+    space.wait("both have come to their model", lambda: registered(space, 2), 60)
+    assert operator.process.poll() is None
+    assert {job["metadata"]["name"] for job in space.list("jobs", "finetune.dev/job")} == {
+        f"{name}-{stage}-1" for name in ("before", "after") for stage in STAGES
+    }
+
+
+def test_a_stopped_leader_is_replaced(space: Space, start: Start, tmp_path: Path) -> None:
+    """A leader that hangs is succeeded after fifteen seconds; when it wakes up it leaves without writing anything."""
+    leader = start("operator-a")
+    space.wait("the first leads", leader.leads)
+    standby = start("operator-b")
+    with seen_jobs(space, tmp_path / "jobs") as jobs:
+        space.apply(simulated_job(space.name, "tune", train=SLOW))
+        space.wait("prepare was created", lambda: space.get("job", "tune-prepare-1"))
+        leader.signal(signal.SIGSTOP)
+        begun = time.monotonic()
+        space.wait("the second leads", standby.leads)
+        assert time.monotonic() - begun < 20
+        space.apply(simulated_job(space.name, "late"))
+        leader.signal(signal.SIGCONT)
+        space.wait("both have come to their model", lambda: registered(space, 2))
+        assert leader.process.wait(10) == 1
+        assert twice(jobs()) == []
+    assert leader.said("no longer leading")
+    assert {name for name, _ in jobs()} >= {f"{name}-{stage}-1" for name in ("tune", "late") for stage in STAGES}
+    assert not [name for name, _ in jobs() if name.endswith("-2")]

@@ -1,0 +1,96 @@
+"""From a FineTuneJob to its children, and the operator's own life."""
+
+import json
+import time
+
+import pytest
+
+from tests.cluster.operator.conftest import Start
+from tests.cluster.operator.simulation import Space, simulated_job
+
+pytestmark = pytest.mark.cluster
+
+
+def test_a_job_gets_its_children_and_goes_on(space: Space, start: Start) -> None:
+    """A Job per stage, POSTed once, owned by the FineTuneJob; results come back from the pods; the end is a FineTunedModel."""
+    operator = start(FINETUNE_LOG_LEVEL="DEBUG")
+    space.apply(simulated_job(space.name, "tune"))
+    published = space.wait("publish was created", lambda: space.get("job", "tune-publish-1"))
+    owner = space.get("finetunejob", "tune")
+    assert owner
+    assert [reference["uid"] for reference in published["metadata"]["ownerReferences"]] == [owner["metadata"]["uid"]]
+    assert {job["metadata"]["name"] for job in space.list("jobs")} == {"tune-prepare-1", "tune-train-1", "tune-publish-1"}
+    model = space.wait("the model is registered", lambda: space.get("finetunedmodel", "tune"))
+    assert model["spec"]["source"]["claim"]["name"] == "tune-model"
+    assert owner["status"]["observedGeneration"] == owner["metadata"]["generation"]
+    assert not [line for line in operator.lines() if "traceback" in line]
+
+
+def test_a_child_that_is_deleted_in_between_comes_back(space: Space, start: Start) -> None:
+    """A config map that somebody deletes while a stage waits is there again for the next stage."""
+    start()
+    space.apply(simulated_job(space.name, "tune", train={"kwok.finetune.dev/run-for": "4s"}))
+    space.wait("train runs", lambda: space.get("job", "tune-train-1"))
+    space.kubectl("delete", "configmap", "tune-run")
+    space.wait("publish was created", lambda: space.get("job", "tune-publish-1"))
+    assert space.get("configmap", "tune-run")
+
+
+def test_it_leaves_within_seconds_and_hands_over(space: Space, start: Start) -> None:
+    """After SIGTERM the next operator leads at once; a standby is ready all the time."""
+    first = start("operator-a")
+    space.wait("the first leads", first.leads)
+    second = start("operator-b")
+    space.wait("the second stands by", lambda: (ready := second.get("/readyz")) and ready.status_code == 200)
+    assert not second.leads()
+    assert first.terminate() < 5
+    begun = time.monotonic()
+    space.wait("the second leads", second.leads)
+    assert time.monotonic() - begun < 6
+    assert first.process.returncode == 0
+
+
+def test_metrics(space: Space, start: Start) -> None:
+    """Names without a label that could hold an object's name; liveness and readiness on the same port."""
+    operator = start()
+    space.wait("it leads", operator.leads)
+    space.apply(simulated_job(space.name, "tune"))
+    space.wait("a job is counted", lambda: (page := operator.get("/metrics")) and "finetune_jobs{" in page.text)
+    page, health = operator.get("/metrics"), operator.get("/healthz")
+    assert page
+    assert health
+    assert health.text == "ok\n"
+    assert 'finetune_operator_reconcile_total{kind="FineTuneJob",result="settled"}' in page.text
+    assert "finetune_operator_queue_depth" in page.text
+    assert space.name not in page.text
+
+
+def test_only_the_chosen_namespaces(space: Space, start: Start) -> None:
+    """With a list of namespaces nothing happens in another."""
+    start(FINETUNE_WATCH_NAMESPACES=space.name)
+    space.kubectl("create", "namespace", f"{space.name}-other")
+    other = Space(space.plane, f"{space.name}-other")
+    other.apply(simulated_job(other.name, "tune"))
+    space.apply(simulated_job(space.name, "tune"))
+    space.wait("prepare was created", lambda: space.get("job", "tune-prepare-1"))
+    ignored = other.get("finetunejob", "tune")
+    assert ignored
+    assert "status" not in ignored
+    assert other.list("jobs") == []
+    other.kubectl("delete", "namespace", other.name, "--wait=false")
+
+
+def test_what_is_somebody_elses_stays_so(space: Space, start: Start) -> None:
+    """A config map of the name that a job needs is neither changed nor adopted, and the operator says so."""
+    metadata = {"name": "tune-run", "namespace": space.name}
+    space.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"mine": "yes"}})
+    operator = start()
+    space.apply(simulated_job(space.name, "tune"))
+    space.wait("the log says so", lambda: operator.said("ConfigMap", "tune-run", "belongs to"))
+    found = space.get("configmap", "tune-run")
+    assert found
+    assert found["data"] == {"mine": "yes"}
+    assert "ownerReferences" not in found["metadata"]
+    space.wait("the status says so", lambda: "tune-run" in json.dumps((space.get("finetunejob", "tune") or {}).get("status")))
+    space.kubectl("delete", "configmap", "tune-run")
+    space.wait("it goes on", lambda: space.get("job", "tune-prepare-1"))
