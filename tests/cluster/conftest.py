@@ -24,10 +24,9 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
 @pytest.fixture(scope="session")
 def api(control_plane: ControlPlane) -> Iterator[Api]:
     """Its client, once definitions and guard are in force."""
-    api = Api(control_plane.kubeconfig)
-    install(control_plane, api)
-    yield api
-    api.close()
+    with Api(control_plane.kubeconfig) as api:
+        install(control_plane, api)
+        yield api
 
 
 @pytest.fixture

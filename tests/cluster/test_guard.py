@@ -224,9 +224,9 @@ def test_a_model_deleted_in_the_foreground_takes_its_claim_along(api: Api, names
 def test_the_claim_of_an_earlier_model_of_that_name_can_go(api: Api, namespace: str) -> None:
     """A model made again at once does not keep the garbage collector from the claim of the one before."""
     first = create(api, namespace, model("NS", "base"))
-    api.create(claim(namespace, "base-model", "base", first))
-    api.delete("FineTunedModel", "base", namespace)
+    deletes(api, "FineTunedModel", "base", namespace)
     create(api, namespace, model("NS", "base"))
+    api.create(claim(namespace, "base-model", "base", first))
     gone(api, "PersistentVolumeClaim", "base-model", namespace)
     assert api.exists("FineTunedModel", "base", namespace)
 

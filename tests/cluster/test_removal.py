@@ -25,9 +25,8 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 @pytest.fixture(scope="module")
 def client(plane: ControlPlane) -> Iterator[Api]:
     """Its client."""
-    api = Api(plane.kubeconfig)
-    yield api
-    api.close()
+    with Api(plane.kubeconfig) as api:
+        yield api
 
 
 @pytest.fixture
