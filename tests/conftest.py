@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-ASSETS_PROGRAM = Path(__file__).parents[1] / "examples" / "assets.py"
+TESTS = Path(__file__).parent
+ASSETS_PROGRAM = TESTS.parent / "examples" / "assets.py"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks every test with its phase, the folder below tests/: `pytest -m "unit or cluster"`."""
+    for item in items:
+        item.add_marker(item.path.relative_to(TESTS).parts[0])
 
 
 @pytest.fixture(scope="session")

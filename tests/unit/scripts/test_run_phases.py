@@ -1,0 +1,48 @@
+"""The phase runner reads pytest's closing line."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.run_phases import CLOSING_LINE, count
+
+PROGRAM = Path(__file__).parents[3] / "scripts" / "run_phases.py"
+
+# pytest's closing line, its exit code -> passed, failed, skipped
+LINES = [
+    ("========== 3 passed in 0.10s ==========", 0, (3, 0, 0)),
+    ("=== 1 failed, 3 passed, 2 skipped, 1 warning in 65.10s (0:01:05) ===", 1, (3, 1, 2)),
+    ("=== 2 passed, 1 error in 1.00s ===", 1, (2, 1, 0)),
+    ("=== 2 errors in 1.00s ===", 2, (0, 2, 0)),
+    ("=== no tests ran in 0.01s ===", 5, (0, 1, 0)),
+    ("", 3, (0, 1, 0)),
+]
+OTHERS = ["=== FAILURES ===", "=== short test summary info ===", "FAILED tests/x.py::test_a - took 3 in 1.0s", "collected 3 items"]
+
+
+@pytest.mark.parametrize(("line", "exit_code", "expected"), LINES)
+def test_counts(line: str, exit_code: int, expected: tuple[int, int, int]) -> None:
+    """Errors are failures, and a pytest that broke down has at least one."""
+    assert count(line, exit_code) == expected
+    assert bool(CLOSING_LINE.search(line)) == bool(line)
+
+
+@pytest.mark.parametrize("line", OTHERS)
+def test_other_lines_are_not_taken_for_it(line: str) -> None:
+    """Headings and results look similar."""
+    assert not CLOSING_LINE.search(line)
+
+
+def test_phases_are_summed_up(tmp_path: Path) -> None:
+    """A failing phase does not keep the next from running; the last line sums up, and the exit code tells."""
+    for phase, body in (("one", "assert False"), ("two", "pass")):
+        folder = tmp_path / "tests" / phase
+        folder.mkdir(parents=True)
+        (folder / "test_it.py").write_text(f"def test_it():\n    {body}\n\n\ndef test_more():\n    pass\n")
+    done = subprocess.run([sys.executable, PROGRAM, "one", "two", "absent"], cwd=tmp_path, capture_output=True, text=True)
+    lines = done.stdout.splitlines()
+    assert done.returncode == 1
+    assert lines[-1] == "3 passed, 1 failed"
+    assert [line.split()[0] for line in lines[-3:-1]] == ["one", "two"]
