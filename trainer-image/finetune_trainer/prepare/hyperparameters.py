@@ -55,26 +55,22 @@ def resolve(config: RunConfig, facts: Facts) -> tuple[ResolvedHyperparameters, d
     short = total < _SHORT_RUN
     lora = config.method.type == "lora"
     rate, why_rate = learning_rate(facts.parameters, lora)
-    run = f"{total} steps"
+    decay = f"linear below {_SHORT_RUN} steps, cosine from there on: the run has {total}"
     decided = ResolvedHyperparameters(
         total_steps=total,
         steps_per_epoch=per_epoch,
         batch_size=batch,
         learning_rate=into.decide("learningRate", given.learning_rate, rate, why_rate),
-        scheduler=into.decide(
-            "scheduler", given.scheduler, "linear" if short else "cosine", f"{run} are {'a short' if short else 'a long'} run"
-        ),
-        warmup_steps=math.ceil(
-            total * into.decide("warmupRatio", given.warmup_ratio, 0.1 if short else 0.03, f"{run}: a few steps of warm-up")
-        ),
+        scheduler=into.decide("scheduler", given.scheduler, "linear" if short else "cosine", decay),
+        warmup_steps=math.ceil(total * into.decide("warmupRatio", given.warmup_ratio, 0.1 if short else 0.03, f"of {total} steps")),
         weight_decay=into.decide(
-            "weightDecay", given.weight_decay, 0.0 if lora else 0.01, "adapters start at zero" if lora else "usual for full fine-tuning"
+            "weightDecay", given.weight_decay, 0.0 if lora else 0.01, "usual for LoRA" if lora else "usual for full fine-tuning"
         ),
-        max_grad_norm=into.decide("maxGradNorm", given.max_grad_norm, 1.0, "usual"),
+        max_grad_norm=into.decide("maxGradNorm", given.max_grad_norm, 1.0, "the usual bound"),
         max_sequence_length=int(facts.max_sequence_length.value),
         precision=into.decide("precision", given.precision, "bf16", "half the memory of fp32, with its range"),
-        seed=into.decide("seed", given.seed, 42, "any number does"),
-        checkpoint_every=into.decide("checkpointEvery", config.checkpoints.every_steps, math.ceil(total / 10), f"a tenth of {run}"),
+        seed=into.decide("seed", given.seed, 42, "the default"),
+        checkpoint_every=into.decide("checkpointEvery", config.checkpoints.every_steps, math.ceil(total / 10), f"a tenth of {total} steps"),
         micro_batch_tokens=max(MICRO_BATCH_TOKENS, int(facts.max_sequence_length.value)),
     )
     into.parameters["maxSequenceLength"] = facts.max_sequence_length
