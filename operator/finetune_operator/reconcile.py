@@ -17,6 +17,8 @@ from finetune_operator.queue import Queue
 
 LOG = logging.getLogger(__name__)
 
+NAME_TAKEN_RETRY = 3.0
+"""Seconds. Mostly it is a child of a deleted object of the same name that the garbage collector takes in a moment."""
 ROUNDS = 12
 """A plan that still finds something to do after so many rounds does not see what it does."""
 
@@ -57,7 +59,12 @@ class Reconciler:
         """One reconcile; a failure of whatever kind concerns this object only, and is tried again."""
         try:
             wait = await self._reconcile(key)
-        except (ApiError, NotOurs, Unsettled) as error:
+        except NotOurs as error:
+            LOG.warning("next try in %.1f s: %s", NAME_TAKEN_RETRY, error)
+            self._queue.done(key)
+            self._queue.add_after(key, NAME_TAKEN_RETRY)
+            return False
+        except (ApiError, Unsettled) as error:
             LOG.warning("next try in %.1f s: %s", self._queue.failed(key), error)
             return False
         except Exception:
