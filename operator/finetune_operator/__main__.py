@@ -9,10 +9,10 @@ from finetune_operator import logs
 from finetune_operator.plan.deployment import plan_deployment
 from finetune_operator.plan.job import plan_job
 from finetune_operator.plan.model import plan_model
-from finetune_operator.process import run
+from finetune_operator.process import Plans, run
 from finetune_operator.settings import SettingsError, from_environment
 
-PLANS = {"FineTuneJob": plan_job, "FineTunedModel": plan_model, "ModelDeployment": plan_deployment}
+PLANS: Plans = {"FineTuneJob": plan_job, "FineTunedModel": plan_model, "ModelDeployment": plan_deployment}
 
 
 def main() -> int:

@@ -27,7 +27,8 @@ LARGEST_RETRY_AFTER = 10.0
 
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
-METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+_METADATA = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
+"""Asks for objects without their content; a list and a watch have different names for it."""
 
 _TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
 _WATCH_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=SILENCE_SECONDS)
@@ -58,8 +59,9 @@ class Api:
         """A log."""
         return (await self._retried("GET", path, params, tries=1)).decode(errors="replace")
 
-    async def pages(self, path: str, params: Mapping[str, str], accept: str = "") -> AsyncIterator[tuple[list[Object], int]]:
+    async def pages(self, path: str, params: Mapping[str, str], metadata_only: bool = False) -> AsyncIterator[tuple[list[Object], int]]:
         """The items of a list page by page, each with the list's resourceVersion. Raises Expired when a page comes too late."""
+        accept = _METADATA.format("List") if metadata_only else ""
         token = ""
         while True:
             query = {**params, "limit": str(PAGE)} | ({"continue": token} if token else {})
@@ -69,12 +71,13 @@ class Api:
             if not token:
                 return
 
-    async def watch(self, path: str, params: Mapping[str, str], since: int, accept: str = "") -> AsyncIterator[Object]:
+    async def watch(self, path: str, params: Mapping[str, str], since: int, metadata_only: bool = False) -> AsyncIterator[Object]:
         """Events {"type", "object"} after a resourceVersion, bookmarks among them, until the server closes the stream."""
         query = {
             **params, "watch": "true", "allowWatchBookmarks": "true", "resourceVersion": str(since),
             "timeoutSeconds": str(WATCH_SECONDS + random.randrange(60)),
         }  # fmt: skip
+        accept = _METADATA.format("") if metadata_only else ""
         async with self._open("GET", path, query, accept=accept, timeout=_WATCH_TIMEOUT) as response:
             async for line in _lines(response):
                 event: Object = orjson.loads(line)

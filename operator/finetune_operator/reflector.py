@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import Callable
 
-from finetune_operator.api import METADATA_ONLY, Api
+from finetune_operator.api import Api
 from finetune_operator.cache import Cache, Key, Keys, key_of
 from finetune_operator.errors import ApiError, Expired
 from finetune_operator.metrics import LISTS
@@ -35,14 +35,14 @@ class Reflector:
         self._path = resource.path(namespace)
         self._params = {} if resource in OURS else {"labelSelector": MANAGED_BY_SELECTOR}
         # Of what only has to exist, only the metadata is asked for.
-        self._accept = METADATA_ONLY if resource in (SERVICES, CONFIG_MAPS) else ""
+        self._metadata_only = resource in (SERVICES, CONFIG_MAPS)
         self._listed_at = 0.0
         self._version = 0
 
     async def list(self) -> None:
         """Takes each page as it arrives, so that no more than one is in memory, and drops what is not in the list."""
         listed: Keys = set()
-        async for items, version in self._api.pages(self._path, self._params, self._accept):
+        async for items, version in self._api.pages(self._path, self._params, self._metadata_only):
             for item in items:
                 record = parse(self._resource, item)
                 listed.add(key_of(record))
@@ -82,7 +82,7 @@ class Reflector:
             await self.list_until_done()
 
     async def _follow(self) -> None:
-        async for event in self._api.watch(self._path, self._params, self._version, self._accept):
+        async for event in self._api.watch(self._path, self._params, self._version, self._metadata_only):
             obj = event["object"]
             version = int(obj["metadata"]["resourceVersion"])
             if event["type"] == "DELETED":

@@ -50,7 +50,7 @@ class OperatorProcess:
         self.port = free_port()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "/tmp/sh/run.py"], stdout=log, stderr=log, env=self._environment(), start_new_session=True
+                [sys.executable, "-m", "finetune_operator"], stdout=log, stderr=log, env=self._environment(), start_new_session=True
             )
 
     def _environment(self) -> dict[str, str]:
