@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import kopf
+from kopf._core.engines.peering import Identity
 
 from finetune_operator.connection import Connection
 from finetune_operator.resources import OURS, Resource
@@ -54,6 +55,7 @@ class Edge:
                     clusterwide=not self._namespaces,
                     namespaces=self._namespaces,
                     standalone=True,
+                    identity=Identity("finetune-operator"),  # its own guess asks for the user's name, and a pod's user has none
                     stop_flag=self._stop,
                 )
             )
