@@ -1,6 +1,7 @@
 """A workspace as prepare and train leave it, made by hand from the tiny model, so that publish is tested alone."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from finetune_api.resources.finetune_job import Evaluation, Export, GateCondition, Lora, Method, OnnxExport
+from finetune_api.resources.finetune_job import Evaluation, Export, GateCondition, Method, OnnxExport
 from finetune_api.result import DatasetSummary, Estimate, PrepareSummary
 from finetune_api.run_config import JobIdentity, RunBase, RunConfig, RunDataset, RunPaths, RunSource
 from finetune_trainer.files import mark_complete, write_atomic
@@ -44,7 +45,7 @@ def rows(tiny: Path) -> list[tuple[list[int], list[bool]]]:
 
 
 @pytest.fixture(scope="session")
-def trained(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Trained weights of both kinds: an adapter whose B is not zero, and a whole model with changed weights."""
     folder = tmp_path_factory.mktemp("trained")
     torch.manual_seed(7)
@@ -59,35 +60,63 @@ def trained(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     model.load_state_dict(whole)
     model.save_pretrained(folder / "model")
     mark_complete(folder)
-    return folder
+    yield folder
+    shutil.rmtree(folder)
 
 
 MakeConfig = Callable[..., RunConfig]
 
 
-@pytest.fixture
-def make_config(tmp_path: Path, tiny: Path, trained: Path, rows: list[tuple[list[int], list[bool]]]) -> MakeConfig:
-    """A function that lays out a fresh workspace and returns the run config for it."""
+@pytest.fixture(scope="session")
+def make_config(tiny: Path, trained: Path, rows: list[tuple[list[int], list[bool]]]) -> MakeConfig:
+    """A function that lays out a fresh workspace below a folder and returns the run config for it."""
 
-    def make(*, method: str = "lora", precision: str = "fp32", onnx: bool = False, digest: str = "d1", **fields: Any) -> RunConfig:
+    def make(
+        folder: Path, *, method: str = "lora", precision: str = "fp32", onnx: bool = False, digest: str = "d1", parameters: int = 1000
+    ) -> RunConfig:
         config = RunConfig(
             job=JobIdentity(name="bot", uid="u1", spec_digest=digest),
             base=RunBase(source=RunSource(uri=str(tiny), shown_as="pvc://models/tiny")),
             dataset=RunDataset(train=RunSource(uri="/data/train.jsonl", shown_as="pvc://data/train.jsonl")),
-            method=Method.model_validate({"type": method} | ({"lora": Lora(rank=4, alpha=8)} if method == "lora" else {})),
+            method=Method.model_validate({"type": method}),
             evaluation=Evaluation(gate=[GateCondition(metric="loss", better_than_base=True)]),
             export=Export(onnx=OnnxExport(parity_prompts=3) if onnx else None),
             output_model="bot-v1",
-            paths=RunPaths(workspace=str(tmp_path / "workspace"), model=str(tmp_path / "model")),
-        ).model_copy(update=fields)
-        lay_out(Workspace(config.paths.workspace), config, tiny, trained, rows, precision)
+            paths=RunPaths(workspace=str(folder / "workspace"), model=str(folder / "model")),
+        )
+        lay_out(Workspace(config.paths.workspace), config, tiny, rows, precision, parameters)
+        Path(config.paths.workspace, "trained").symlink_to(trained)
         return config
 
     return make
 
 
+@pytest.fixture(scope="session")
+def published(make_config: MakeConfig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunConfig]:
+    """A finished publish with adapter and ONNX export; tests leave it as it is."""
+    from finetune_trainer.publish.main import publish
+
+    folder = tmp_path_factory.mktemp("published")
+    config = make_config(folder, onnx=True)
+    publish(config, 1)
+    yield config
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """An empty folder that is gone after the test: models are large."""
+    yield tmp_path
+    shutil.rmtree(tmp_path)
+
+
 def lay_out(
-    workspace: Workspace, config: RunConfig, tiny: Path, trained: Path, rows: list[tuple[list[int], list[bool]]], precision: str
+    workspace: Workspace,
+    config: RunConfig,
+    tiny: Path,
+    rows: list[tuple[list[int], list[bool]]],
+    precision: str,
+    parameters: int,
 ) -> None:
     """Writes what prepare and train write."""
     prepared = Prepared(
@@ -106,15 +135,13 @@ def lay_out(
                 train_examples=4, validation_examples=4, train_tokens=100, supervised_tokens=60, digest="data-digest"
             ),
             hyperparameters={}, total_steps=4, estimate=Estimate(model_bytes=0, workspace_bytes=0),
-            base_digest="base-digest", base_parameters=35_390_000,
+            base_digest="base-digest", base_parameters=parameters,
         ),
     )  # fmt: skip
     write_atomic(workspace.prepared, prepared.to_json())
     write_rows(workspace.validation_rows, {"input_ids": [row[0] for row in rows], "loss_mask": [row[1] for row in rows]})
     write_rows(workspace.prompts, {"input_ids": [ids[: mask.index(True)] for ids, mask in rows]})
     workspace.metrics.write_text("step,loss\n1,2.5\n")
-    if not workspace.trained.exists():
-        workspace.trained.symlink_to(trained)
 
 
 def write_rows(path: Path, columns: dict[str, list[Any]]) -> None:

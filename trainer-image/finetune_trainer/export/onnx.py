@@ -25,7 +25,8 @@ def build_onnx(model: Path, out: Path, scratch: Path, tick: Callable[[], None]) 
     scratch.mkdir(parents=True, exist_ok=True)
     log = scratch / "builder.log"
     command = [sys.executable, "-m", BUILDER, "-i", str(model), "-o", str(out), "-p", "fp32", "-e", "cpu", "-c", str(scratch / "cache")]
-    environment = os.environ | {"HF_HUB_OFFLINE": "1", "TMPDIR": str(scratch), "TQDM_DISABLE": "1"}
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "TMPDIR": str(scratch), "TQDM_DISABLE": "1", "GIT_DIR": os.devnull}
+    # Without GIT_DIR the builder writes the commit of whatever repository it is installed below into the model.
     with open(log, "wb") as output:
         process = subprocess.Popen(
             command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment, preexec_fn=die_with_parent

@@ -1,0 +1,39 @@
+"""The gate's verdicts, as a table."""
+
+import pytest
+
+from finetune_api.model_directory import Scores
+from finetune_api.resources.finetune_job import GateCondition
+from finetune_trainer.evaluation.gate import judge
+
+pytestmark = pytest.mark.trainer
+BASE = Scores(loss=4.03, perplexity=56.2609)
+
+
+@pytest.mark.parametrize(
+    ("condition", "tuned", "passed", "text"),
+    [
+        ({"metric": "loss", "betterThanBase": True}, 2.5, True, "loss 2.5000 is better than the base's 4.0300"),
+        ({"metric": "loss", "betterThanBase": True}, 4.03, False, "loss 4.0300 is not better than the base's 4.0300"),
+        ({"metric": "loss", "betterThanBase": True}, 5, False, "loss 5.0000 is not better than the base's 4.0300"),
+        ({"metric": "loss", "maximum": 3}, 3.0, True, "loss 3.0000 is at most 3"),
+        ({"metric": "loss", "maximum": 3}, 3.01, False, "loss 3.0100 is above the maximum of 3"),
+        (
+            {"metric": "loss", "betterThanBase": True, "maximum": 3}, 3.5, False,
+            "loss 3.5000 is better than the base's 4.0300 and is above the maximum of 3",
+        ),
+        ({"metric": "loss", "betterThanBase": False, "maximum": 9}, 5, True, "loss 5.0000 is at most 9"),
+        ({"metric": "perplexity", "betterThanBase": True}, 2.5, False, "perplexity 99.0000 is not better than the base's 56.2609"),
+        ({"metric": "perplexity", "maximum": 99}, 2.5, True, "perplexity 99.0000 is at most 99"),
+    ],
+)  # fmt: skip
+def test_verdict(condition: dict[str, object], tuned: float, passed: bool, text: str) -> None:
+    """A condition holds when all of its parts do, and its text says why."""
+    (verdict,) = judge([GateCondition.model_validate(condition)], BASE, Scores(loss=tuned, perplexity=99))
+    assert (verdict.passed, verdict.text) == (passed, text)
+
+
+def test_every_condition_gets_a_verdict() -> None:
+    """Verdicts come in the order of the conditions."""
+    conditions = [GateCondition(metric="loss", maximum=1), GateCondition(metric="perplexity", maximum=100)]
+    assert [verdict.passed for verdict in judge(conditions, BASE, BASE)] == [False, True]

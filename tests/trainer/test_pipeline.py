@@ -1,0 +1,61 @@
+"""All stages one after another as programs, as docs/stages.md shows them: what one leaves is what the next one needs."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from finetune_api.model_directory import Manifest
+from finetune_api.result import StageResult
+
+pytestmark = pytest.mark.trainer
+
+
+def run_config(assets: Path, folder: Path, method: dict[str, Any]) -> dict[str, Any]:
+    """A short run on the tiny model."""
+    data = assets / "support-bot"
+    return {
+        "job": {"name": "support-bot", "specDigest": "digest"},
+        "base": {"source": {"uri": str(assets / "smollm2-tiny"), "shownAs": "pvc://models/smollm2-tiny"}},
+        "dataset": {"train": {"uri": str(data / "train.jsonl")}, "validation": {"uri": str(data / "validation.jsonl")}},
+        "method": method,
+        "hyperparameters": {"maxSteps": 4, "batchSize": 4, "precision": "fp32"},
+        "evaluation": {"maxExamples": 8, "gate": [{"metric": "loss", "betterThanBase": True}]},
+        "export": {"onnx": {"parityPrompts": 2}},
+        "outputModel": "support-bot-v1",
+        "paths": {"workspace": str(folder / "workspace"), "model": str(folder / "model")},
+    }
+
+
+def run_stage(stage: str, run: Path) -> str:
+    """Runs one stage to its end and returns what it printed."""
+    command = [sys.executable, "-m", "finetune_trainer", stage, "--run", str(run)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("method", [{"type": "lora", "lora": {"rank": 4, "alpha": 8}}, {"type": "full"}], ids=["lora", "full"])
+def test_dataset_to_verified_model(assets: Path, tmp_path: Path, method: dict[str, Any]) -> None:
+    """prepare, train, publish and inspect end with a model that beats its base, and each repeats its result when run again."""
+    run = tmp_path / "run.json"
+    run.write_text(json.dumps(run_config(assets, tmp_path, method)))
+    for stage in ("prepare", "train", "publish"):
+        run_stage(stage, run)
+    for stage in ("prepare", "train", "publish"):
+        assert "has already succeeded; repeating its result" in run_stage(stage, run)
+    model = tmp_path / "model"
+    inspect = [sys.executable, "-m", "finetune_trainer", "inspect", "--model-dir", str(model)]
+    summary = StageResult.from_json(subprocess.run(inspect, check=True, capture_output=True).stdout).inspect
+    manifest = Manifest.from_json((model / "MANIFEST.json").read_bytes())
+    assert summary is not None
+    assert summary.evaluation == manifest.evaluation
+    assert summary.evaluation is not None
+    assert summary.evaluation.gate_passed, summary.evaluation.gate
+    assert [parity.equal for parity in summary.evaluation.parity] == [2]
+    kinds = ["safetensors", "adapter", "onnx"] if method["type"] == "lora" else ["safetensors", "onnx"]
+    assert [artifact.format for artifact in summary.artifacts] == kinds
+    assert len((model / "metrics.csv").read_text().splitlines()) == 5, "a header and a line for each step"
