@@ -4,7 +4,7 @@ FROM python:3.11-slim-bookworm
 COPY requirements/server-onnx.txt /requirements.txt
 RUN pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore --no-deps -r /requirements.txt
 WORKDIR /app
-ENV PYTHONPATH=/app PYTHONUNBUFFERED=1
+ENV USER=finetune PYTHONPATH=/app PYTHONUNBUFFERED=1
 COPY api/finetune_api finetune_api
 COPY inference-image/finetune_server finetune_server
 RUN python -m compileall -q /app
