@@ -1,0 +1,165 @@
+"""A FineTuneJob from its first sight to its end, whatever happens on the way."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from tests.unit.operator.samples import JOB_UID, job
+from tests.unit.operator.world import World, condition_of
+
+pytestmark = pytest.mark.unit
+
+
+def test_an_undisturbed_job_runs_three_stages_and_registers_its_model() -> None:
+    """prepare, train and publish once each; the model owns its volume before the job is complete."""
+    world = World()
+    world.calm()
+    assert [name for name in world.created if "inspect" not in name] == ["tune-prepare-1", "tune-train-1", "tune-publish-1"]
+    assert world.model is not None
+    assert world.claims["tune-model"].meta.owners == {world.model.meta.uid}
+    assert world.claims["tune-workspace"].meta.owners == {JOB_UID}
+    status = world.job.status
+    assert (status.phase, status.progress_text, status.restarts, status.error) == ("Succeeded", "100%", 0, None)
+    kinds = ("Ready", "Reconciling", "Stalled", "Suspended", "DatasetValid", "Trained", "GatePassed", "Complete", "Failed")
+    assert {kind: condition_of(world, kind) for kind in kinds} == {
+        "Ready": ("True", "Complete"),
+        "Reconciling": ("False", "Complete"),
+        "Stalled": ("False", "Complete"),
+        "Suspended": ("False", "Running"),
+        "DatasetValid": ("True", "Validated"),
+        "Trained": ("True", "Finished"),
+        "GatePassed": ("True", "GatePassed"),
+        "Complete": ("True", "Complete"),
+        "Failed": None,
+    }
+
+
+def test_a_finished_job_does_nothing_ever_again() -> None:
+    """Suspending or cancelling a complete job changes nothing but the observed generation."""
+    world = World()
+    world.calm()
+    before, created = world.job.status, len(world.created)
+    world.set_spec(suspend=True, cancel=True)
+    world.jobs.clear()
+    world.pods.clear()
+    world.reconcile()
+    assert len(world.created) == created
+    assert world.job.status.observed_generation == 2
+    assert world.job.status.phase == before.phase
+    assert [c for c in world.job.status.conditions if c.type == "Complete"] == [c for c in before.conditions if c.type == "Complete"]
+
+
+def _kill_operator(world: World, number: int) -> None:
+    world.kill_after = number % 3
+
+
+def _fail(world: World, number: int) -> None:
+    world.end_pods(code=(1, 43, 45, 47, 137)[number % 5], message="it broke")
+
+
+def _fail_for_good(world: World, number: int) -> None:
+    world.end_pods(code=(3, 4, 28, 44)[number % 4])
+
+
+def _evict(world: World, number: int) -> None:
+    world.end_pods(code=137, disruption=("EvictionByEvictionAPI", "PreemptionByScheduler")[number % 2])
+
+
+def _preempt(world: World, number: int) -> None:
+    world.end_pods(code=(42, 143)[number % 2])
+
+
+def _delete_job(world: World, number: int) -> None:
+    batch = world.running_job()
+    if batch:
+        del world.jobs[batch.meta.name]
+        for pod in list(world.pods.values()):
+            if pod.meta.labels["batch.kubernetes.io/job-name"] == batch.meta.name:
+                world.pods[pod.meta.name] = replace(pod, gone_by=world.now + 30)
+
+
+def _lose_finished_pods(world: World, number: int) -> None:
+    for pod in list(world.pods.values()):
+        if pod.phase in ("Succeeded", "Failed"):
+            del world.pods[pod.meta.name]
+
+
+def _lose_workspace(world: World, number: int) -> None:
+    if world.running_job() is None:
+        world.claims.pop("tune-workspace", None)
+
+
+def _pause(world: World, number: int) -> None:
+    world.set_spec(suspend=True)
+
+
+def _resume(world: World, number: int) -> None:
+    world.set_spec(suspend=False)
+
+
+def _succeed(world: World, number: int) -> None:
+    world.end_pods()
+
+
+def _start(world: World, number: int) -> None:
+    world.run_pods()
+
+
+def _wait(world: World, number: int) -> None:
+    world.tick(float(number * 7))
+
+
+def _reconcile(world: World, number: int) -> None:
+    world.reconcile()
+
+
+EVENTS: list[Callable[[World, int], None]] = [
+    _kill_operator, _fail, _evict, _preempt, _delete_job, _lose_finished_pods, _lose_workspace, _pause, _resume, _succeed, _start,
+    _wait, _reconcile, _reconcile, _start, _succeed, _wait,
+]  # fmt: skip
+HISTORY = st.lists(st.tuples(st.sampled_from(EVENTS), st.integers(0, 20)), max_size=60)
+
+
+@hypothesis_settings(max_examples=100, deadline=None)
+@given(HISTORY, st.integers(1, 3))
+def test_no_history_starts_an_attempt_twice_or_leaves_a_job_unfinished(
+    history: list[tuple[Callable[[World, int], None], int]], nodes: int
+) -> None:
+    """Whatever is killed, evicted, deleted, paused or lost: one live attempt at a time, no number twice, and an end."""
+    storage = {"storage": {"accessMode": "ReadWriteMany"}}
+    world = World(job(training={"nodes": nodes}, workspace=storage))
+    for event, number in history:
+        event(world, number)
+        world.tick(1.0)
+    world.kill_after = None
+    world.set_spec(suspend=False)
+    world.calm()
+    assert world.job.status.phase in ("Succeeded", "Failed")
+    assert (condition_of(world, "Complete") is None) != (condition_of(world, "Failed") is None)
+    numbers = [(attempt.stage, attempt.number) for attempt in world.job.status.attempts]
+    assert len(numbers) == len(set(numbers))
+    assert all(attempt.state not in ("Pending", "Running") for attempt in world.job.status.attempts)
+
+
+@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("stage", ["prepare", "train", "publish"])
+def test_what_cannot_be_mended_is_not_tried_again(stage: str, number: int) -> None:
+    """Invalid input, no fit, a full volume and a diverging loss end the job with the attempt that met them."""
+    world = World()
+    for _ in range(30):
+        world.reconcile()
+        world.run_pods()
+        world.reconcile()
+        batch = world.running_job()
+        if batch and f"-{stage}-" in batch.meta.name:
+            _fail_for_good(world, number)
+        else:
+            world.end_pods()
+        world.tick()
+    assert world.job.status.phase == "Failed"
+    assert [name for name in world.created if stage in name] == [f"tune-{stage}-1"]
+    assert condition_of(world, "Stalled") == condition_of(world, "Failed")
