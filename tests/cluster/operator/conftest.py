@@ -48,7 +48,7 @@ Start = Callable[..., OperatorProcess]
 
 @pytest.fixture
 def start(kubeconfig: Path, tmp_path: Path) -> Iterator[Start]:
-    """Starts operators, and kills them after the test."""
+    """Starts operators, and ends them after the test in good order, so that the next one need not wait for the lease."""
     started: list[OperatorProcess] = []
 
     def start(pod: str = "operator-0", **more: Any) -> OperatorProcess:
@@ -59,4 +59,4 @@ def start(kubeconfig: Path, tmp_path: Path) -> Iterator[Start]:
 
     yield start
     for operator in started:
-        operator.kill()
+        operator.terminate()

@@ -94,7 +94,10 @@ class OperatorProcess:
         """As the kubelet does it; returns after how many seconds it had left."""
         begun = time.monotonic()
         self.signal(signal.SIGTERM)
-        self.process.wait(15)
+        try:
+            self.process.wait(15)
+        finally:
+            self.kill()
         return time.monotonic() - begun
 
     def lines(self) -> list[dict[str, Any]]:
