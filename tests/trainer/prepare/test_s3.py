@@ -1,5 +1,6 @@
 """Data and base models in S3, against a real server."""
 
+import functools
 import socket
 import threading
 from collections.abc import Iterator
@@ -161,16 +162,36 @@ class Overloaded(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    do_HEAD = do_GET
+    def do_HEAD(self) -> None:
+        """The same."""
+        self.do_GET()
 
     def log_message(self, format: str, *args: Any) -> None:
         """Says nothing."""
 
 
+class CutOff(Overloaded):
+    """Has every object, and breaks off within it."""
+
+    def do_GET(self) -> None:
+        """A tenth of what was announced."""
+        self.do_HEAD()
+        self.wfile.write(b"x" * 100)
+        self.close_connection = True
+
+    def do_HEAD(self) -> None:
+        """An object of 1000 bytes."""
+        self.send_response(200)
+        headers = {"Content-Length": "1000", "ETag": '"1"', "Last-Modified": "Sun, 01 Feb 2026 00:00:00 GMT"}
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+
 @contextmanager
-def overloaded() -> Iterator[int]:
-    """Port of a server that always answers 503."""
-    with HTTPServer(("127.0.0.1", 0), Overloaded) as server:
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
+    """Port of a server that answers so."""
+    with HTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server.server_port
         server.shutdown()
@@ -191,7 +212,11 @@ def closed() -> Iterator[int]:
     yield port
 
 
-@pytest.mark.parametrize("server", [overloaded, silent, closed])
+@pytest.mark.parametrize(
+    "server",
+    [functools.partial(serving, Overloaded), functools.partial(serving, CutOff), silent, closed],
+    ids=["overloaded", "cut off", "silent", "closed"],
+)
 def test_a_server_that_does_not_answer_may_be_asked_again_later(
     folder: Path, filled: Bucket, monkeypatch: pytest.MonkeyPatch, server: Any
 ) -> None:

@@ -1,4 +1,4 @@
-"""S3 and what speaks its protocol, through s3fs. Retries are bounded: a source that is away ends the attempt in half a minute."""
+"""S3 and what speaks its protocol, through s3fs. Retries are bounded: a source that is away ends the attempt in two minutes."""
 
 import contextlib
 import errno
@@ -14,9 +14,11 @@ from finetune_trainer.sources.folder import Stored
 from finetune_trainer.sources.subject import Subject
 
 CONNECT_SECONDS = 5
-READ_SECONDS = 30
-ATTEMPTS = 4
-"""Of each request, botocore's waits between them included."""
+READ_SECONDS = 20
+ATTEMPTS = 3
+"""Of each request, by botocore, with its growing waits between them."""
+ROUNDS = 2
+"""Of these attempts, by s3fs."""
 
 _LOCAL_FULL = (errno.ENOSPC, errno.EDQUOT)
 _SERVER_FAILED = ("500", "503", "InternalError", "ServiceUnavailable", "SlowDown", "RequestTimeout")
@@ -83,6 +85,7 @@ class S3:
     @contextlib.contextmanager
     def failures(self) -> Iterator[None]:
         """Turns what s3fs raises into words about this source."""
+        from aiohttp import ClientError
         from botocore.exceptions import BotoCoreError, NoCredentialsError, PartialCredentialsError
 
         where = self.endpoint or "Amazon S3"
@@ -97,7 +100,7 @@ class S3:
             raise self.subject.not_found(what) from exc
         except PermissionError as exc:
             raise self.subject.denied(f"{where} answered {s3_code(exc) or 403}: {why_denied(s3_code(exc), str(exc))}") from exc
-        except (BotoCoreError, TimeoutError, ConnectionError) as exc:
+        except (BotoCoreError, ClientError, TimeoutError, ConnectionError) as exc:
             raise self.subject.unavailable(f"{where}: {exc}") from exc
         except OSError as exc:
             if exc.errno in _LOCAL_FULL:
@@ -128,11 +131,15 @@ class S3Folder:
 
     def read(self, name: str, offset: int, length: int) -> bytes:
         """See Folder."""
-        return self.s3.read(f"{self.s3.key}/{name}", offset, length)
+        return self.s3.read(self.key(name), offset, length)
 
     def download(self, name: str, target: Path, on_bytes: Callable[[int], None]) -> None:
         """See Folder."""
-        self.s3.download(f"{self.s3.key}/{name}", target, on_bytes)
+        self.s3.download(self.key(name), target, on_bytes)
+
+    def key(self, name: str) -> str:
+        """Key of a file of the folder, which may be the whole bucket."""
+        return f"{self.s3.key}/{name}".lstrip("/")
 
 
 def parse(uri: str) -> tuple[str, str]:
@@ -149,7 +156,7 @@ def connect(env_prefix: str, endpoint: str | None) -> Any:
         return os.environ.get(env_prefix + name) or None
 
     own_server = endpoint is not None and not (urlsplit(endpoint).hostname or "").endswith(".amazonaws.com")
-    return s3fs.S3FileSystem(
+    files = s3fs.S3FileSystem(
         key=env("AWS_ACCESS_KEY_ID"),
         secret=env("AWS_SECRET_ACCESS_KEY"),
         token=env("AWS_SESSION_TOKEN"),
@@ -165,6 +172,8 @@ def connect(env_prefix: str, endpoint: str | None) -> Any:
         use_listings_cache=False,
         skip_instance_cache=True,
     )
+    files.retries = ROUNDS
+    return files
 
 
 def s3_code(exc: BaseException) -> str:
