@@ -24,7 +24,7 @@ NEUTRAL_VALUES: dict[str, tuple[object, ...]] = {
     "parallel_tool_calls": (True, False),
     "prediction": (),
     "prompt_cache_key": (ANY_TEXT,),
-    "reasoning_effort": (),
+    "reasoning_effort": ("none",),
     "response_format": ({"type": "text"},),
     "safety_identifier": (ANY_TEXT,),
     "service_tier": ("auto", "default"),

@@ -17,10 +17,7 @@ LOGITS = np.log(PROBABILITIES).astype(np.float32)
 
 def frequencies(parameters: SamplingParameters, draws: int = 4000) -> NDArray[np.float64]:
     """How often each of the four tokens is chosen first."""
-    rng = np.random.default_rng(1)
-    chosen = [
-        Sampler(SamplingParameters(**(parameters.__dict__ | {"seed": int(rng.integers(2**60))}))).choose(LOGITS) for _ in range(draws)
-    ]
+    chosen = [Sampler(replace(parameters, seed=seed)).choose(LOGITS) for seed in range(draws)]
     return np.bincount(chosen, minlength=4) / draws
 
 

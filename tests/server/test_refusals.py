@@ -1,0 +1,150 @@
+"""What the server cannot do it refuses in OpenAI's shape, naming the parameter; nothing is ignored."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from openai import BadRequestError, NotFoundError, OpenAI
+
+from tests.server.running_server import RunningServer
+
+pytestmark = pytest.mark.server
+
+USER = {"role": "user", "content": "Hello"}
+IMAGE = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}
+CHAT: list[tuple[dict[str, Any], str, str]] = [
+    ({"n": 2}, "n", "'n' = 2 is not supported"),
+    ({"tools": [{"type": "function"}]}, "tools", "not supported"),
+    ({"tool_choice": "required"}, "tool_choice", "not supported"),
+    ({"functions": [{}]}, "functions", "not supported"),
+    ({"response_format": {"type": "json_object"}}, "response_format", "not supported"),
+    ({"response_format": {"type": "json_schema", "json_schema": {}}}, "response_format", "not supported"),
+    ({"logit_bias": {"5": 1}}, "logit_bias", "not supported"),
+    ({"modalities": ["text", "audio"]}, "modalities", "not supported"),
+    ({"audio": {"voice": "x"}}, "audio", "not supported"),
+    ({"reasoning_effort": "high"}, "reasoning_effort", "not supported"),
+    ({"prediction": {}}, "prediction", "not supported"),
+    ({"service_tier": "priority"}, "service_tier", "not supported"),
+    ({"store": True}, "store", "not supported"),
+    ({"top_k": 5}, "top_k", "Unrecognized request argument supplied: top_k"),
+    ({"stream_options": {"include_usage": True}}, "stream_options", "only allowed when 'stream' is enabled"),
+    ({"stream": True, "stream_options": {"x": 1}}, "stream_options.x", "Unrecognized request argument"),
+    ({"top_logprobs": 2}, "top_logprobs", "'logprobs' must be true"),
+    ({"logprobs": True, "top_logprobs": 21}, "top_logprobs", "less than or equal to 20"),
+    ({"max_tokens": 1, "max_completion_tokens": 1}, "max_tokens", "at the same time"),
+    ({"max_tokens": 0}, "max_tokens", "greater than or equal to 1, but got 0"),
+    ({"max_tokens": "5"}, "max_tokens", "valid integer"),
+    ({"temperature": 2.1}, "temperature", "less than or equal to 2, but got 2.1"),
+    ({"top_p": -1}, "top_p", "greater than or equal to 0"),
+    ({"presence_penalty": 3}, "presence_penalty", "less than or equal to 2"),
+    ({"seed": 1.5}, "seed", "integer"),
+    ({"stop": ["a", "b", "c", "d", "e"]}, "stop", "at most 4"),
+    ({"stop": ""}, "stop[0]", "at least 1 character"),
+    ({"stream": "yes"}, "stream", "valid boolean"),
+    ({"messages": []}, "messages", "at least 1 item"),
+    ({"messages": "Hello"}, "messages", "valid array"),
+    ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].role", "'assistant'"),
+    ({"messages": [{"role": "user"}]}, "messages[0].content", "Missing required parameter"),
+    ({"messages": [USER, {"role": "assistant", "content": None}]}, "messages[1].content", "valid string"),
+    ({"messages": [USER, {"role": "assistant", "content": "x", "tool_calls": [{}]}]}, "messages[1].tool_calls", "Unrecognized"),
+    ({"messages": [IMAGE]}, "messages[0].content", "part 0 is 'image_url'; this model reads only parts of the type 'text'"),
+]
+COMPLETIONS: list[tuple[dict[str, Any], str, str]] = [
+    ({"best_of": 2}, "best_of", "not supported"),
+    ({"echo": True}, "echo", "not supported"),
+    ({"suffix": "end"}, "suffix", "not supported"),
+    ({"logprobs": 6}, "logprobs", "less than or equal to 5"),
+    ({"messages": [USER]}, "messages", "Unrecognized request argument"),
+    ({"prompt": []}, "prompt", "at least 1 item"),
+    ({"prompt": ""}, "prompt", "at least one token"),
+    ({"prompt": [[]]}, "prompt", "at least one token"),
+    ({"prompt": [1, -1]}, "prompt", "token id -1"),
+    ({"prompt": [49152]}, "prompt", "ids go from 0 to 49151"),
+    ({"prompt": 5}, "prompt", "a text, a list of texts"),
+    ({"prompt": [True]}, "prompt", "a text, a list of texts"),
+    ({"prompt": ["a"] * 13}, "prompt", "takes at most 12"),
+]
+
+
+def check(response: httpx.Response, param: str, text: str) -> None:
+    """A 400 that names the parameter."""
+    error = response.json()["error"]
+    assert (response.status_code, error["type"], error["param"]) == (400, "invalid_request_error", param)
+    assert text in error["message"]
+
+
+@pytest.mark.parametrize("parameters, param, text", CHAT, ids=[json.dumps(case[0])[:50] for case in CHAT])
+def test_chat(server: RunningServer, parameters: dict[str, Any], param: str, text: str) -> None:
+    """Each wrong or unsupported parameter of chat completions is refused by name."""
+    body = {"model": "support-bot", "messages": [USER]} | parameters
+    check(httpx.post(f"{server.url}/v1/chat/completions", json=body), param, text)
+
+
+@pytest.mark.parametrize("parameters, param, text", COMPLETIONS, ids=[json.dumps(case[0])[:50] for case in COMPLETIONS])
+def test_completions(server: RunningServer, parameters: dict[str, Any], param: str, text: str) -> None:
+    """Each wrong or unsupported parameter of completions is refused by name."""
+    body = {"model": "support-bot", "prompt": "Hello"} | parameters
+    check(httpx.post(f"{server.url}/v1/completions", json=body), param, text)
+
+
+@pytest.mark.parametrize(
+    "content, text",
+    [(b"{", "We could not parse the JSON body"), (b"", "We could not parse the JSON body"), (b"[]", "object"), (b"\xff", "parse the JSON")],
+)
+def test_a_body_that_is_no_object(server: RunningServer, content: bytes, text: str) -> None:
+    """A body that is no JSON object is a 400 as well."""
+    response = httpx.post(f"{server.url}/v1/chat/completions", content=content)
+    assert response.status_code == 400
+    assert text in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "method, path, status, code",
+    [
+        ("GET", "/v1/chat/completions", 405, None),
+        ("POST", "/v1/embeddings", 404, "unknown_url"),
+        ("GET", "/", 404, "unknown_url"),
+        ("GET", "/docs", 404, "unknown_url"),
+    ],
+)
+def test_other_urls(server: RunningServer, method: str, path: str, status: int, code: str | None) -> None:
+    """Unknown URLs and methods have OpenAI's error shape too."""
+    response = httpx.request(method, server.url + path)
+    assert response.status_code == status
+    assert response.json()["error"]["code"] == code
+    assert path in response.json()["error"]["message"]
+
+
+def test_another_model(client: OpenAI) -> None:
+    """A model that is not served is OpenAI's 404, and the message says which one is."""
+    with pytest.raises(NotFoundError) as refused:
+        client.chat.completions.create(model="gpt-4", messages=[{"role": "user", "content": "Hello"}])
+    assert (refused.value.code, refused.value.param) == ("model_not_found", "model")
+    assert "'gpt-4' does not exist. This server has 'support-bot'" in refused.value.message
+
+
+@pytest.mark.parametrize(
+    "words, max_tokens, text",
+    [
+        (600, None, "maximum context length is 512 tokens. However, your messages resulted in 6"),
+        (400, 200, "tokens (4"),
+        (1, 512, "512 in the completion). Please reduce the length of the messages or completion."),
+    ],
+)
+def test_context_limit(client: OpenAI, words: int, max_tokens: int | None, text: str) -> None:
+    """Prompt and answer that do not fit are refused in OpenAI's words."""
+    with pytest.raises(BadRequestError) as refused:
+        client.chat.completions.create(model="support-bot", messages=[{"role": "user", "content": "word " * words}], max_tokens=max_tokens)
+    assert (refused.value.code, refused.value.param) == ("context_length_exceeded", "messages")
+    assert text in refused.value.message
+
+
+def test_a_body_too_large(server: RunningServer) -> None:
+    """Bodies over 8 MiB are refused with 413, with a length and without one."""
+    big = b'{"model": "' + b"x" * (8 * 1024 * 1024) + b'"}'
+    chunked = (big[start : start + 65536] for start in range(0, len(big), 65536))
+    for content in (big, chunked):
+        response = httpx.post(f"{server.url}/v1/completions", content=content, timeout=30)
+        assert response.status_code == 413
+        assert response.json()["error"]["code"] == "request_too_large"
