@@ -3,22 +3,24 @@
 import json
 from collections.abc import Iterable, Sequence
 
-from finetune_api.model_directory import EvaluationReport, Manifest
+from finetune_api.model_directory import EvaluationReport, Lineage, Manifest
 from finetune_trainer.prepared import Prepared
 
 
 def model_card(manifest: Manifest, prepared: Prepared) -> str:
     """The card's whole text."""
+    lineage, report = manifest.lineage, manifest.evaluation
+    assert lineage is not None and report is not None, "publish writes both"
     sections = [
-        front_matter(manifest),
+        front_matter(manifest, lineage),
         f"# {manifest.model}",
-        introduction(manifest),
+        introduction(manifest, lineage),
         "## Evaluation",
-        *evaluation(manifest),
+        *evaluation(report),
         "## Data",
-        data(manifest, prepared),
+        data(lineage, prepared),
         "## Training",
-        training(manifest),
+        training(lineage),
         "## Files",
         artifacts(manifest),
         "## How to load",
@@ -27,29 +29,24 @@ def model_card(manifest: Manifest, prepared: Prepared) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def front_matter(manifest: Manifest) -> str:
+def front_matter(manifest: Manifest, lineage: Lineage) -> str:
     """YAML; JSON's strings and lists are YAML, too."""
     kinds = sorted({artifact.format for artifact in manifest.artifacts})
     tags = ["finetune-operator", "sft", "lora" if manifest.type == "adapter" else "full-fine-tuning", *kinds]
     fields: dict[str, object] = {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": tags}
-    if manifest.lineage is not None:
-        fields |= {"base_model": manifest.lineage.base, "model_name": manifest.model}
+    fields |= {"base_model": lineage.base, "model_name": manifest.model}
     return "\n".join(["---", *(f"{key}: {json.dumps(value)}" for key, value in fields.items()), "---"])
 
 
-def introduction(manifest: Manifest) -> str:
+def introduction(manifest: Manifest, lineage: Lineage) -> str:
     """One sentence: what was made of what."""
-    lineage = manifest.lineage
-    assert lineage is not None, "publish always writes a lineage"
     base = f"`{lineage.base}`" + (f" (the FineTunedModel {lineage.base_model})" if lineage.base_model else "")
     how = "a LoRA adapter, merged into the base," if manifest.type == "adapter" else "all weights trained,"
     return f"A fine-tuned {manifest.task} model: {how} starting from {base}, by FineTuneJob {lineage.namespace}/{lineage.job}."
 
 
-def evaluation(manifest: Manifest) -> Iterable[str]:
+def evaluation(report: EvaluationReport) -> Iterable[str]:
     """Scores of both models, the gate's verdicts and the exports' parity."""
-    report = manifest.evaluation
-    assert report is not None, "publish always evaluates"
     yield f"{report.examples} held-out examples, {report.tokens} supervised tokens; loss in nats per token."
     yield scores(report)
     if report.gate:
@@ -67,12 +64,11 @@ def scores(report: EvaluationReport) -> str:
     return table(("model", "loss", "perplexity"), rows)
 
 
-def data(manifest: Manifest, prepared: Prepared) -> str:
+def data(lineage: Lineage, prepared: Prepared) -> str:
     """What the model has seen."""
-    assert manifest.lineage is not None
     counts = prepared.summary.dataset
     rows = [
-        ("training file", f"`{manifest.lineage.dataset}`"),
+        ("training file", f"`{lineage.dataset}`"),
         ("training examples", counts.train_examples),
         ("training tokens", counts.train_tokens),
         ("of them supervised", counts.supervised_tokens),
@@ -84,10 +80,8 @@ def data(manifest: Manifest, prepared: Prepared) -> str:
     return table(("", ""), rows)
 
 
-def training(manifest: Manifest) -> str:
+def training(lineage: Lineage) -> str:
     """Settings, and what the numbers were computed with."""
-    lineage = manifest.lineage
-    assert lineage is not None
     rows = [*sorted(lineage.hyperparameters.items())]
     rows += [("base digest", f"`{lineage.base_digest}`"), ("spec digest", f"`{lineage.spec_digest}`")]
     rows += [("image", f"`{lineage.image}`")] if lineage.image else []
