@@ -36,7 +36,7 @@ HYPER: dict[str, Any] = {
     "precision": "fp32",
     "seed": 7,
     "checkpoint_every": 2,
-    "micro_batch_tokens": 120,
+    "micro_batch_tokens": 60,
 }
 LORA = {"type": "lora", "lora": {"rank": 4, "alpha": 8, "dropout": 0.0, "targetModules": ["all-linear"]}}
 FULL = {"type": "full"}
@@ -70,6 +70,7 @@ def prepare_workspace(root: Path, base: Path, *, rows: int = ROWS, **hyper: Any)
         base_parameters=0,
     )
     prepared = Prepared(spec_digest=DIGEST, base_path=str(base), hyperparameters=values, eos_token_ids=[2], summary=summary)
+    workspace.root.mkdir(parents=True, exist_ok=True)
     workspace.prepared.write_text(prepared.to_json())
     return workspace
 

@@ -37,16 +37,17 @@ class MetricsFile:
         """Drops the lines of steps after `resumed_step`, which are run again."""
         kept = [metrics.line() for metrics in read_metrics(path) if metrics.step <= resumed_step]
         write_atomic(path, HEADER + "".join(kept))
-        self._file = open(path, "a")  # noqa: SIM115 - lives as long as the process
+        self._path = path
 
     def append(self, metrics: StepMetrics) -> None:
         """Adds one step."""
-        self._file.write(metrics.line())
-        self._file.flush()
+        with open(self._path, "a") as file:
+            file.write(metrics.line())
 
     def sync(self) -> None:
         """Makes the lines durable: a checkpoint must not outlive the lines of its steps."""
-        os.fsync(self._file.fileno())
+        with open(self._path, "a") as file:
+            os.fsync(file.fileno())
 
 
 def read_metrics(path: Path) -> list[StepMetrics]:

@@ -1,0 +1,69 @@
+"""Runs that several tests look at: starting a rank takes longer than all its steps."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from finetune_trainer.train.exchange import Assignment
+from finetune_trainer.train.heartbeat import Heartbeat
+from finetune_trainer.train.rank import Rank
+from tests.trainer.train.runs import FULL, Run, prepare_workspace
+
+VOCABULARY = 1024
+LONG = {"total_steps": 12}
+"""Three epochs of four steps: long enough to be interrupted several times."""
+
+
+@pytest.fixture(scope="package", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads of steps this small only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def tiny(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SmolLM2 cut to two layers and to its first tokens: a checkpoint of it is written in no time."""
+    folder = tmp_path_factory.mktemp("base") / "tiny"
+    model: Any = AutoModelForCausalLM.from_pretrained(assets / "smollm2-tiny")
+    model.resize_token_embeddings(VOCABULARY)
+    model.save_pretrained(folder)
+    return folder
+
+
+def run_here(run: Run, attempt: int = 1, stop: Callable[[], bool] = lambda: False) -> None:
+    """Runs the only rank of a world of one in this process; raises what ends it."""
+    folder = run.workspace.root
+    Rank(Assignment(config=run.config(), attempt=attempt), Heartbeat(folder / "beat"), stop).run()
+
+
+@pytest.fixture
+def new_run(tmp_path: Path, tiny: Path) -> Callable[..., Run]:
+    """Makes a run on a workspace of its own; keyword arguments are Run's, `hyper` and `base` apart."""
+
+    def make(*, base: Path = tiny, hyper: dict[str, Any] | None = None, **arguments: Any) -> Run:
+        return Run(prepare_workspace(tmp_path / "workspace", base, **(hyper or {})), **arguments)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def alone(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Run:
+    """LoRA on one process, in this one, from start to end."""
+    run = Run(prepare_workspace(tmp_path_factory.mktemp("alone"), tiny, **LONG))
+    run_here(run)
+    return run
+
+
+@pytest.fixture(scope="session")
+def alone_full(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Run:
+    """Full fine-tuning on one process, without checkpoints."""
+    run = Run(prepare_workspace(tmp_path_factory.mktemp("alone-full"), tiny, checkpoint_every=100), method=FULL)
+    run_here(run)
+    return run

@@ -1,0 +1,120 @@
+"""What is computed: the same losses as a loop that one would write on a blackboard, however the step is cut."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from transformers import MambaConfig, MambaForCausalLM, get_scheduler
+
+from finetune_api.resources.finetune_job import Method
+from finetune_trainer.files import is_complete
+from finetune_trainer.prepared import Prepared
+from finetune_trainer.train.model import load_model
+from finetune_trainer.train.rows import Rows
+from finetune_trainer.train.step_plan import StepPlan
+from tests.trainer.train.conftest import run_here
+from tests.trainer.train.runs import FULL, LORA, Run
+
+pytestmark = [pytest.mark.trainer, pytest.mark.filterwarnings("ignore")]
+CLOSE = 1e-4
+
+
+def blackboard(run: Run) -> list[tuple[float, float]]:
+    """Loss and gradient norm of each step: every example by itself, all logits, no Trainer, no packing, no hook."""
+    prepared = Prepared.from_json(run.workspace.prepared.read_bytes())
+    hyper, rows = prepared.hyperparameters, Rows(run.workspace.train_rows)
+    plan = StepPlan(rows.lengths, rows.supervised, hyper.batch_size, hyper.micro_batch_tokens, hyper.seed)
+    model: Any = load_model(Path(prepared.base_path), Method.model_validate(run.method), hyper).train()
+    trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    groups = [
+        {"params": [weight for name, weight in trained.items() if "norm" not in name], "weight_decay": hyper.weight_decay},
+        {"params": [weight for name, weight in trained.items() if "norm" in name], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=hyper.learning_rate)
+    schedule = get_scheduler(hyper.scheduler, optimizer, hyper.warmup_steps, hyper.total_steps)
+    figures = []
+    for number in range(hyper.total_steps):
+        losses = []
+        for row in plan.examples(*divmod(number, plan.steps_per_epoch)):
+            ids, mask = map(torch.from_numpy, rows[int(row)])
+            logits = model(input_ids=ids[None]).logits[0, :-1]
+            losses.append((F.cross_entropy(logits, ids[1:], reduction="none") * mask[1:], int(mask[1:].sum())))
+        loss = sum(loss.sum() for loss, _ in losses) / sum(count for _, count in losses)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(trained.values(), hyper.max_grad_norm)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        figures.append((loss.item(), norm.item()))
+    return figures
+
+
+@pytest.mark.parametrize("kind", ["alone", "alone_full"])
+def test_losses_and_gradients_are_those_of_the_blackboard(kind: str, request: pytest.FixtureRequest) -> None:
+    """Over epochs of which the last step is short; LoRA and full, all steps, the schedule included."""
+    run = request.getfixturevalue(kind)
+    steps = run.metrics()
+    for step, (loss, norm) in zip(steps, blackboard(run), strict=True):
+        assert step.loss == pytest.approx(loss, abs=CLOSE), step
+        assert step.grad_norm == pytest.approx(norm, rel=1e-4), step
+
+
+@pytest.mark.parametrize("budget", [1, 1000])
+@pytest.mark.parametrize(("method", "kind"), [(LORA, "alone"), (FULL, "alone_full")], ids=["lora", "full"])
+def test_the_token_budget_changes_no_loss(
+    budget: int, method: dict[str, Any], kind: str, new_run: Callable[..., Run], request: pytest.FixtureRequest
+) -> None:
+    """One example a row, a few, or a whole step in one row: the same losses."""
+    reference = request.getfixturevalue(kind)
+    hyper = {"total_steps": reference.result().train.steps, "micro_batch_tokens": budget, "checkpoint_every": 100}
+    run = new_run(method=method, hyper=hyper)
+    run_here(run)
+    assert run.losses() == pytest.approx(reference.losses(), abs=CLOSE)
+
+
+def test_what_is_left(alone: Run) -> None:
+    """The adapter with its mark, a summary that agrees with metrics.csv, and one line for each step."""
+    steps, summary = alone.metrics(), alone.result().train
+    assert [step.step for step in steps] == list(range(1, 13))
+    assert [step.epoch for step in steps] == [number / 4 for number in range(1, 13)]
+    assert steps[0].learning_rate == 0  # warming up
+    assert steps[1].learning_rate == 1e-3
+    assert summary is not None
+    assert (summary.steps, summary.loss, summary.tokens) == (12, steps[-1].loss, steps[-1].tokens)
+    assert summary.tokens == 3 * Rows(alone.workspace.train_rows).lengths.sum()
+    assert is_complete(alone.workspace.trained)
+    assert {"adapter_config.json", "adapter_model.safetensors"} <= {path.name for path in (alone.workspace.trained / "adapter").iterdir()}
+
+
+def test_what_full_fine_tuning_leaves(alone_full: Run, tiny: Path) -> None:
+    """A whole model, not equal to its base."""
+    trained = load_file(alone_full.workspace.trained / "model" / "model.safetensors")
+    base = load_file(tiny / "model.safetensors")
+    assert trained.keys() == base.keys()
+    assert not any(torch.equal(trained[name], base[name]) for name in base)
+
+
+@pytest.mark.parametrize("method", [LORA, FULL], ids=["lora", "full"])
+def test_bf16(method: dict[str, Any], alone: Run, new_run: Callable[..., Run]) -> None:
+    """Computes with bf16 and keeps what is trained in fp32; the losses are near."""
+    run = new_run(method=method, hyper={"precision": "bf16", "total_steps": 2, "checkpoint_every": 100})
+    run_here(run)
+    assert run.losses() == pytest.approx(alone.losses()[:2], rel=0.02)
+    assert run.losses() != alone.losses()[:2]
+    (weights,) = run.workspace.trained.glob("*/*.safetensors")
+    assert {weight.dtype for weight in load_file(weights).values()} == {torch.float32}
+
+
+def test_a_model_that_cannot_be_packed(tmp_path: Path, new_run: Callable[..., Run], capsys: pytest.CaptureFixture[str]) -> None:
+    """A recurrent model carries its state over the border: the self-test sees it, and each example gets a row of its own."""
+    torch.manual_seed(0)
+    config = MambaConfig(vocab_size=99, hidden_size=32, state_size=4, num_hidden_layers=2, use_cache=False)
+    MambaForCausalLM(config).save_pretrained(tmp_path / "mamba")
+    run = new_run(base=tmp_path / "mamba", method=FULL, hyper={"total_steps": 3, "checkpoint_every": 100})
+    run_here(run)
+    assert "one example per row" in capsys.readouterr().out
+    assert run.losses() == pytest.approx([loss for loss, _ in blackboard(run)], abs=CLOSE)

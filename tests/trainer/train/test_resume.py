@@ -1,0 +1,176 @@
+"""Interrupted and gone on with: the losses of the uninterrupted run, checkpoints complete or absent. One process, in this one."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from finetune_api.exit_codes import ExitCode
+from finetune_trainer.failure import StageFailure, explain
+from finetune_trainer.files import COMPLETE
+from finetune_trainer.train.checkpoints import complete_checkpoints
+from finetune_trainer.train.errors import explain_rank
+from finetune_trainer.train.metrics import read_metrics
+from tests.trainer.train.conftest import LONG, run_here
+from tests.trainer.train.runs import FULL, LORA, Run, prepare_workspace
+
+pytestmark = [pytest.mark.trainer, pytest.mark.filterwarnings("ignore")]
+DROPOUT = {"type": "lora", "lora": {"rank": 4, "alpha": 8, "dropout": 0.1, "targetModules": ["q_proj", "v_proj"]}}
+
+
+def stop_at(run: Run, step: int) -> Callable[[], bool]:
+    """SIGTERM that arrives while `step` is computed."""
+    return lambda: any(metrics.step >= step - 1 for metrics in read_metrics(run.workspace.metrics)) or step <= 1
+
+
+@pytest.fixture(scope="session")
+def with_dropout(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Run:
+    """LoRA with dropout from start to end, with a checkpoint after every second step."""
+    run = Run(prepare_workspace(tmp_path_factory.mktemp("dropout"), tiny, **LONG), method=DROPOUT, keep=2)
+    run_here(run)
+    return run
+
+
+@pytest.mark.parametrize("step", [3, 4, 9])
+def test_sigterm_writes_a_checkpoint_and_the_next_attempt_goes_on_exactly(
+    step: int, new_run: Callable[..., Run], with_dropout: Run
+) -> None:
+    """Within an epoch, at its end, and in a later one, with dropout: the same losses, each step once in metrics.csv."""
+    run = new_run(method=DROPOUT, hyper=LONG)
+    with pytest.raises(StageFailure) as stopped:
+        run_here(run, 1, stop_at(run, step))
+    assert stopped.value.exit_code == ExitCode.PREEMPTED
+    assert complete_checkpoints(run.workspace.checkpoints)[0].step == step
+    run_here(run, 2)
+    assert [metrics.step for metrics in run.metrics()] == list(range(1, 13))
+    assert run.losses() == with_dropout.losses()
+    assert run.metrics()[-1].tokens == with_dropout.metrics()[-1].tokens
+
+
+def test_full_fine_tuning_goes_on_exactly(new_run: Callable[..., Run], alone_full: Run) -> None:
+    """Weights and optimizer come back whole."""
+    run = new_run(method=FULL, hyper={"checkpoint_every": 100})
+    with pytest.raises(StageFailure, match="at step 3, with a checkpoint"):
+        run_here(run, 1, stop_at(run, 3))
+    run_here(run, 2)
+    assert run.losses() == alone_full.losses()
+
+
+def test_sigterm_while_the_model_loads(new_run: Callable[..., Run]) -> None:
+    """There is nothing to save yet, and nothing is written."""
+    run = new_run()
+    with pytest.raises(StageFailure, match="before its first step"):
+        run_here(run, 1, lambda: True)
+    assert run.checkpoints() == []
+    assert run.metrics() == []
+
+
+def test_the_newest_complete_checkpoints_of_all_attempts_are_kept(with_dropout: Run) -> None:
+    """`keep` is 2, a checkpoint is written after every second step but the last, which leaves the weights themselves."""
+    assert with_dropout.checkpoints() == ["attempt-1/checkpoint-10", "attempt-1/checkpoint-8"]
+
+
+def test_damaged_checkpoints_are_passed_over(tmp_path: Path, with_dropout: Run) -> None:
+    """An attempt starts from the newest checkpoint that is whole, and removes those that are not."""
+    workspace = tmp_path / "workspace"
+    shutil.copytree(with_dropout.workspace.root, workspace)
+    run = Run(prepare_workspace(workspace, Path(with_dropout_base(with_dropout)), **LONG), method=DROPOUT, keep=2)
+    checkpoints = run.workspace.checkpoints
+    (checkpoints / "attempt-1" / "checkpoint-10" / "optimizer.pt").write_bytes(b"cut")
+    (checkpoints / "attempt-2" / "checkpoint-11").mkdir(parents=True)
+    (checkpoints / "attempt-2" / "checkpoint-11" / "adapter_model.safetensors").write_bytes(b"half")
+    run_here(run, 3)
+    assert run.losses() == with_dropout.losses()
+    assert run.checkpoints() == ["attempt-1/checkpoint-8", "attempt-3/checkpoint-10"]
+
+
+def with_dropout_base(run: Run) -> str:
+    """Base folder of a run."""
+    from finetune_trainer.prepared import Prepared
+
+    return Prepared.from_json(run.workspace.prepared.read_bytes()).base_path
+
+
+def test_a_run_whose_last_steps_are_done_only_leaves_its_weights(new_run: Callable[..., Run], with_dropout: Run) -> None:
+    """A checkpoint of the last step is not trained on any further."""
+    run = new_run(method=DROPOUT, hyper=LONG)
+    with pytest.raises(StageFailure):
+        run_here(run, 1, stop_at(run, 11))
+    prepared = run.workspace.prepared
+    prepared.write_text(prepared.read_text().replace('"totalSteps":12', '"totalSteps":11'))
+    run_here(run, 2)
+    assert [metrics.step for metrics in run.metrics()] == list(range(1, 12))
+    summary = run.result().train
+    assert summary is not None
+    assert summary.loss == with_dropout.metrics()[10].loss
+
+
+@pytest.mark.parametrize(("rate", "word"), [(1e30, "learningRate")])
+def test_divergence(rate: float, word: str, new_run: Callable[..., Run]) -> None:
+    """A loss that is not a number ends the attempt before it reaches a checkpoint, naming the field to change."""
+    run = new_run(hyper={"learning_rate": rate, "warmup_steps": 0, "checkpoint_every": 1})
+    with pytest.raises(StageFailure) as diverged:
+        run_here(run)
+    assert diverged.value.exit_code == ExitCode.DIVERGED
+    assert word in str(diverged.value)
+    assert all(step.loss < 1e30 for step in run.metrics())
+
+
+@pytest.fixture
+def small_volume(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 12 MiB."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a file system needs root")
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", volume], check=True)
+    yield volume
+    subprocess.run(["umount", volume], check=True)
+
+
+def test_a_full_volume(small_volume: Path, tiny: Path, with_dropout: Run) -> None:
+    """The checkpoint that did not fit is removed, those before it stay, and on a larger volume the run goes on from there."""
+    method = DROPOUT | {"lora": DROPOUT["lora"] | {"rank": 48}}  # type: ignore[operator]
+    run = Run(prepare_workspace(small_volume, tiny, **LONG), method=method, keep=100)
+    with pytest.raises(OSError) as full:
+        run_here(run)
+    failure = explain(full.value)
+    assert failure.exit_code == ExitCode.STORAGE_FULL
+    assert "workspace.storage.size" in str(failure)
+    kept = complete_checkpoints(run.workspace.checkpoints)
+    assert kept
+    assert len(run.checkpoints()) == len(kept)
+    subprocess.run(["mount", "-o", "remount,size=200m", small_volume], check=True)
+    run_here(run, 2)
+    assert [metrics.step for metrics in run.metrics()] == list(range(1, 13))
+    assert (kept[0].path / COMPLETE).exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (RuntimeError("[...gloo/transport/tcp/pair.cc:537] Read error [127.0.0.1]:1: Connection reset by peer"), ExitCode.PEER_LOST),
+        (TimeoutError("job-0.job has no address"), ExitCode.PEER_LOST),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), ExitCode.DOES_NOT_FIT),
+        (MemoryError(), ExitCode.DOES_NOT_FIT),
+        (RuntimeError("shape mismatch"), ExitCode.INTERNAL_ERROR),
+    ],
+)
+def test_errors_become_exit_codes(error: Exception, code: ExitCode) -> None:
+    """What torch says is read once, and told in the words of the spec."""
+    assert explain_rank(error).exit_code == code
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [(LORA | {"lora": {"rank": 4, "targetModules": ["no_such_layer"]}}, "method.lora.targetModules")],
+)
+def test_wrong_method(method: dict[str, Any], message: str, new_run: Callable[..., Run]) -> None:
+    """What only the model can tell is wrong is told as input, with its field."""
+    with pytest.raises(StageFailure, match=message) as refused:
+        run_here(new_run(method=method))
+    assert refused.value.exit_code == ExitCode.INVALID_INPUT

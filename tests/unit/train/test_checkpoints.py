@@ -1,0 +1,86 @@
+"""Checkpoints are complete or absent, and the newest of all attempts comes first."""
+
+from pathlib import Path
+
+import pytest
+
+from finetune_trainer.files import COMPLETE
+from finetune_trainer.train.checkpoints import checkpoint_at, complete_checkpoints, newest_checkpoint, rotate, seal, sweep
+
+pytestmark = pytest.mark.unit
+
+
+def write(root: Path, attempt: int, step: int, *, sealed: bool = True) -> Path:
+    """A checkpoint of two files, one of them below a folder."""
+    path = checkpoint_at(root, attempt, step).path
+    (path / "deep").mkdir(parents=True)
+    (path / "model.safetensors").write_bytes(b"x" * 100)
+    (path / "deep" / "optimizer.pt").write_bytes(b"y" * 50)
+    if sealed:
+        seal(path)
+    return path
+
+
+def names(root: Path) -> list[str]:
+    """Complete checkpoints, the newest first."""
+    return [checkpoint.path.relative_to(root).as_posix() for checkpoint in complete_checkpoints(root)]
+
+
+def test_newest_of_all_attempts(tmp_path: Path) -> None:
+    """The order is by step, as a number, then by attempt."""
+    for attempt, step in [(1, 8), (1, 10), (2, 9), (3, 10), (3, 4)]:
+        write(tmp_path, attempt, step)
+    write(tmp_path, 4, 12, sealed=False)
+    order = [f"attempt-{attempt}/checkpoint-{step}" for attempt, step in [(3, 10), (1, 10), (2, 9), (1, 8), (3, 4)]]
+    assert names(tmp_path) == order
+
+
+def test_none(tmp_path: Path) -> None:
+    """A run without checkpoints starts from the base."""
+    assert newest_checkpoint(tmp_path / "absent") is None
+
+
+@pytest.mark.parametrize("damage", ["no mark", "empty mark", "torn mark", "odd mark", "cut file", "missing file", "no folder"])
+def test_damaged_checkpoints_do_not_count(tmp_path: Path, damage: str) -> None:
+    """A resume passes over them, and the next attempt removes them."""
+    good, bad = write(tmp_path, 1, 2), write(tmp_path, 1, 4)
+    match damage:
+        case "no mark":
+            (bad / COMPLETE).unlink()
+        case "empty mark":
+            (bad / COMPLETE).write_text("")
+        case "torn mark":
+            (bad / COMPLETE).write_text('{"model.safe')
+        case "odd mark":
+            (bad / COMPLETE).write_text("[1]")
+        case "cut file":
+            (bad / "deep" / "optimizer.pt").write_bytes(b"y")
+        case "missing file":
+            (bad / "model.safetensors").unlink()
+        case "no folder":
+            for path in sorted(bad.rglob("*"), reverse=True):
+                path.rmdir() if path.is_dir() else path.unlink()
+    assert [checkpoint.path for checkpoint in complete_checkpoints(tmp_path)] == [good]
+    sweep(tmp_path)
+    assert not bad.exists()
+    assert (good / COMPLETE).exists()
+
+
+def test_rotation_keeps_the_newest_of_all_attempts(tmp_path: Path) -> None:
+    """`keep` counts complete checkpoints only; one that is being written is left alone."""
+    for attempt, step in [(1, 2), (1, 4), (2, 6), (2, 8)]:
+        write(tmp_path, attempt, step)
+    unfinished = write(tmp_path, 2, 10, sealed=False)
+    rotate(tmp_path, 2)
+    assert names(tmp_path) == ["attempt-2/checkpoint-8", "attempt-2/checkpoint-6"]
+    assert unfinished.exists()
+    assert not (tmp_path / "attempt-1" / "checkpoint-4").exists()
+
+
+def test_foreign_folders_are_left_alone(tmp_path: Path) -> None:
+    """Only directories with a checkpoint's name are touched."""
+    for name in ("attempt-1/checkpoint-x", "attempt-1/notes", "other/checkpoint-3", "attempt-1/checkpoint-3.bak"):
+        (tmp_path / name).mkdir(parents=True)
+    sweep(tmp_path)
+    rotate(tmp_path, 1)
+    assert len(list(tmp_path.glob("*/*"))) == 4

@@ -1,0 +1,47 @@
+"""metrics.csv: one line a step, whatever number of attempts it took."""
+
+from pathlib import Path
+
+import pytest
+
+from finetune_trainer.train.metrics import HEADER, MetricsFile, StepMetrics, read_metrics
+
+pytestmark = pytest.mark.unit
+
+
+def metrics(step: int, loss: float = 1 / 3) -> StepMetrics:
+    """A step's figures."""
+    return StepMetrics(step, step / 4, loss, 1e-05, 0.1 + 0.2, 100 * step, 512.5)
+
+
+def write(path: Path, resumed: int, *steps: StepMetrics) -> None:
+    """What an attempt appends."""
+    file = MetricsFile(path, resumed)
+    for step in steps:
+        file.append(step)
+    file.sync()
+
+
+@pytest.mark.parametrize(("resumed", "kept"), [(0, []), (2, [1, 2]), (3, [1, 2, 3]), (9, [1, 2, 3])])
+def test_steps_after_the_checkpoint_are_dropped(tmp_path: Path, resumed: int, kept: list[int]) -> None:
+    """They are run again, so that no step is in the file twice."""
+    path = tmp_path / "metrics.csv"
+    write(path, 0, *map(metrics, (1, 2, 3)))
+    write(path, resumed, metrics(resumed + 1, loss=9.0))
+    assert [(step.step, step.loss) for step in read_metrics(path)] == [(step, 1 / 3) for step in kept] + [(resumed + 1, 9.0)]
+
+
+def test_numbers_read_back_equal(tmp_path: Path) -> None:
+    """The file loses no digit, and names its columns."""
+    path = tmp_path / "metrics.csv"
+    write(path, 0, metrics(1), metrics(2, loss=float("inf")))
+    assert read_metrics(path) == [metrics(1), metrics(2, loss=float("inf"))]
+    assert path.read_text().splitlines()[0] == "step,epoch,loss,learning_rate,grad_norm,tokens,tokens_per_second"
+
+
+@pytest.mark.parametrize("torn", ["2,0.5", "2,0.5,1.0,1e-05,0.3,200,51", "2,0.5,1.0,x,0.3,200,512.5\n", "\n"])
+def test_a_torn_line_is_no_step(tmp_path: Path, torn: str) -> None:
+    """What a lost process left of a line is passed over, even where it looks whole but for its end."""
+    path = tmp_path / "metrics.csv"
+    path.write_text(HEADER + metrics(1).line() + torn)
+    assert read_metrics(path) == [metrics(1)]

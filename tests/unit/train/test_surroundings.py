@@ -1,0 +1,98 @@
+"""What the launcher finds around it: cores, names, addresses, heartbeats."""
+
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from finetune_trainer.train.cores import available_cores, quota, threads_per_process
+from finetune_trainer.train.heartbeat import Heartbeat, phase_of, read_beat
+from finetune_trainer.train.network import free_port, interface_towards, split_endpoint, wait_for_name
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({"cpu.max": "200000 100000\n"}, 2.0),
+        ({"cpu.max": "150000 100000\n"}, 1.5),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu.max": ""}, None),
+        ({"cpu.cfs_quota_us": "400000\n", "cpu.cfs_period_us": "100000\n"}, 4.0),
+        ({"cpu.cfs_quota_us": "-1\n", "cpu.cfs_period_us": "100000\n"}, None),
+        ({}, None),
+    ],
+)
+def test_quota(tmp_path: Path, files: dict[str, str], cores: float | None) -> None:
+    """The container's CPU limit, of either version of cgroups; "max", -1 and no file mean none."""
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    assert quota(tmp_path / "cpu.max", tmp_path / "cpu.cfs_quota_us") == cores
+
+
+def test_threads() -> None:
+    """The cores are shared out, and nobody gets less than one."""
+    assert threads_per_process(1) == available_cores() >= 1
+    assert threads_per_process(10 * available_cores()) == 1
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "expected"),
+    [("10.0.0.1:29400", ("10.0.0.1", 29400)), ("job-0.job:1", ("job-0.job", 1)), ("[fd00::1]:80", ("fd00::1", 80))],
+)
+def test_endpoint(endpoint: str, expected: tuple[str, int]) -> None:
+    """HOST:PORT, with brackets around an IPv6 address."""
+    assert split_endpoint(endpoint) == expected
+
+
+@pytest.mark.parametrize("endpoint", ["", "host", ":1", "host:", "host:x"])
+def test_wrong_endpoint(endpoint: str) -> None:
+    """The message repeats what was given."""
+    with pytest.raises(ValueError, match="is not HOST:PORT"):
+        split_endpoint(endpoint)
+
+
+def test_a_name_that_appears_later_is_waited_for() -> None:
+    """Pods start at different times, and their names with them."""
+    asked = []
+
+    def resolve(host: str, port: None) -> None:
+        asked.append(host)
+        if len(asked) < 3:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    wait_for_name("job-0.job", time.monotonic() + 10, resolve, pause=0.01)
+    assert asked == ["job-0.job"] * 3
+
+
+def test_a_name_that_never_appears_ends_the_wait() -> None:
+    """At the deadline, with the name in the message."""
+    with pytest.raises(TimeoutError, match="no-such-host.invalid has no address"):
+        wait_for_name("no-such-host.invalid", time.monotonic(), pause=0.01)
+
+
+def test_interface() -> None:
+    """The loopback's address is reached through the loopback; an unknown name through nothing."""
+    assert interface_towards("127.0.0.1") == "lo"
+    assert interface_towards("no-such-host.invalid") is None
+
+
+def test_free_port() -> None:
+    """Somebody can listen there."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", free_port()))
+
+
+def test_heartbeat(tmp_path: Path) -> None:
+    """Each beat is another text, names the phase, and leaves nothing of a longer one behind."""
+    path = tmp_path / "rank-0.beat"
+    assert phase_of(read_beat(path)) == "starting"
+    heart = Heartbeat(path)
+    seen = [read_beat(path)]
+    for phase in ("finishing", "joining", "joining"):
+        heart.beat(phase)  # type: ignore[arg-type]
+        seen.append(read_beat(path))
+        assert phase_of(seen[-1]) == phase
+    assert len(set(seen)) == 4
