@@ -1,10 +1,10 @@
-# The server on ONNX Runtime, without torch. The build context is the repository's root.
+# The inference server on ONNX Runtime, without torch. The build context is the repository's root.
 #   docker build -f inference-image/onnx.Dockerfile -t finetune-server-onnx .
 FROM python:3.11-slim-bookworm
 COPY requirements/server-onnx.txt /requirements.txt
 RUN pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore --no-deps -r /requirements.txt
 WORKDIR /app
-ENV USER=finetune PYTHONPATH=/app PYTHONUNBUFFERED=1
+ENV HOME=/tmp USER=finetune PYTHONPATH=/app PYTHONUNBUFFERED=1 HF_HUB_OFFLINE=1
 COPY api/finetune_api finetune_api
 COPY inference-image/finetune_server finetune_server
 RUN python -m compileall -q /app

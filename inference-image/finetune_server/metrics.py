@@ -24,7 +24,7 @@ class Metrics:
             buckets=SECONDS,
             registry=self.registry,
         )
-        self.prompt_tokens = Counter("finetune_server_prompt_tokens", "Tokens of answered prompts.", registry=self.registry)
+        self.prompt_tokens = Counter("finetune_server_prompt_tokens", "Tokens of the prompts taken.", registry=self.registry)
         self.completion_tokens = Counter("finetune_server_completion_tokens", "Tokens generated.", registry=self.registry)
         self._gauge("finetune_server_ready", "1 when the model answers and the server does not drain.", lambda: lifecycle.ready)
         self._gauge(

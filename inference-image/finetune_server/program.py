@@ -61,6 +61,7 @@ async def serve(settings: Settings) -> int:
 
 async def run(lifecycle: Lifecycle, settings: Settings, stopping: asyncio.Task[None]) -> int:
     """Loads, serves and drains."""
+    log.info("loading", extra={"fields": {"model_dir": str(settings.model_dir), "precision": settings.precision}})
     loading = in_daemon_thread(lambda: load_model(settings))
     waited_for: set[asyncio.Future[Any]] = {loading, stopping}
     await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
