@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.e2e.kube import Kube
 from tests.e2e.manifests import S3_SECRET
 
@@ -43,7 +44,15 @@ def s3(kubeconfig: str, assets: Path) -> Iterator[str]:
     image = run(LOCAL_CLUSTER / "project-images.sh", "reference", "finetune-demo-s3")
     kube.run("apply", "-f", "-", stdin=(LOCAL_CLUSTER / "demo" / "s3.yaml").read_text().replace("IMAGE", image))
     kube.run("rollout", "status", "deployment/s3", "--timeout=240s")
-    run(ROOT / ".venv/bin/python", LOCAL_CLUSTER / "demo" / "upload.py", "e2e-s3", assets, "smollm2-tiny", "support-bot", KUBECONFIG=kubeconfig)
+    run(
+        ROOT / ".venv/bin/python",
+        LOCAL_CLUSTER / "demo" / "upload.py",
+        "e2e-s3",
+        assets,
+        "smollm2-tiny",
+        "support-bot",
+        KUBECONFIG=kubeconfig,
+    )
     yield "http://s3.e2e-s3:5000"
     kube.run("delete", "namespace", "e2e-s3", "--wait=false")
 

@@ -60,9 +60,7 @@ class Kube:
     def phase(self, job: str, *phases: str, seconds: float = 240) -> Object:
         """Waits until a FineTuneJob is in one of the phases; a failure that was not asked for ends the wait."""
         final = {"Succeeded", "Failed", "Cancelled"}
-        found = self.wait(
-            "finetunejob", job, lambda o: phase_of(o) in {*phases, *final}, seconds=seconds, what="/".join(phases)
-        )
+        found = self.wait("finetunejob", job, lambda o: phase_of(o) in {*phases, *final}, seconds=seconds, what="/".join(phases))
         assert phase_of(found) in phases, f"{job} is {phase_of(found)}: {json.dumps(found['status'].get('error'))}"
         return found
 

@@ -5,13 +5,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from tests.e2e.kube import Kube, condition, phase_of
 from tests.e2e.manifests import CREDENTIALS, finetune_job
 
 pytestmark = pytest.mark.e2e
 
 ROWS = "\n".join(
-    json.dumps({"messages": [{"role": "user", "content": f"question {i}"}, {"role": "assistant", "content": f"answer {i}"}]}) for i in range(20)
+    json.dumps({"messages": [{"role": "user", "content": f"question {i}"}, {"role": "assistant", "content": f"answer {i}"}]})
+    for i in range(20)
 )
 BROKEN = ROWS.replace('"role": "assistant", "content": "answer 6"', '"role": "assitant", "content": "answer 6"')
 
@@ -23,10 +25,16 @@ def data(source: str) -> dict[str, Any]:
 
 # name -> (changes to the spec, what the failure must say); the job fails by itself
 FAILS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
-    "missing-file": ({"dataset": data("s3://datasets/support-bot/trian.jsonl")}, ("DataNotFound", "s3://datasets/support-bot/trian.jsonl", "train.jsonl")),
+    "missing-file": (
+        {"dataset": data("s3://datasets/support-bot/trian.jsonl")},
+        ("DataNotFound", "s3://datasets/support-bot/trian.jsonl", "train.jsonl"),
+    ),
     "broken-line": ({"dataset": data("configmap://rows/broken.jsonl")}, ("InvalidDataset", "line 7", "assitant")),
     "missing-model": ({"base": {"source": "s3://models/no-such-model"}}, ("BaseModelNotFound", "s3://models/no-such-model")),
-    "full-workspace": ({"workspace": {"storage": {"size": "40Mi", "storageClassName": "bounded"}}}, ("StorageFull", "workspace.storage.size")),
+    "full-workspace": (
+        {"workspace": {"storage": {"size": "40Mi", "storageClassName": "bounded"}}},
+        ("StorageFull", "workspace.storage.size"),
+    ),
 }
 # name -> (changes to the spec, what the status must say while the pod cannot start)
 WAITS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
@@ -107,4 +115,6 @@ def test_the_start_deadline_ends_the_waiting(applied: Kube) -> None:
 def test_a_missing_secret_can_be_supplied(applied: Kube) -> None:
     """The job goes on by itself when the object it waits for appears."""
     applied.run("create", "configmap", "no-map", f"--from-literal=rows.jsonl={ROWS}")
-    applied.wait("finetunejob", "missing-config-map", lambda o: condition(o, "DatasetValid").get("status") == "True", seconds=180, what="valid")
+    applied.wait(
+        "finetunejob", "missing-config-map", lambda o: condition(o, "DatasetValid").get("status") == "True", seconds=180, what="valid"
+    )

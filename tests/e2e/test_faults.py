@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import pytest
+
 from tests.e2e.conftest import LOCAL_CLUSTER, run
 from tests.e2e.kube import Kube, condition, phase_of
 from tests.e2e.manifests import finetune_job
@@ -62,7 +63,13 @@ def test_pause_and_resume_lose_nothing(kube: Kube, undisturbed: str) -> None:
     kube.run("patch", "finetunejob", "paused", "--type=merge", "-p", '{"spec":{"suspend":true}}')
     paused = kube.phase("paused", "Paused", seconds=120)
     assert condition(paused, "Reconciling")["status"] == condition(paused, "Ready")["status"] == "False"
-    kube.wait("namespace", kube.namespace, lambda _: not kube.list("pods", "finetune.dev/job=paused,finetune.dev/stage=train"), seconds=60, what="without pods")
+    kube.wait(
+        "namespace",
+        kube.namespace,
+        lambda _: not kube.list("pods", "finetune.dev/job=paused,finetune.dev/stage=train"),
+        seconds=60,
+        what="without pods",
+    )
     kube.run("patch", "finetunejob", "paused", "--type=merge", "-p", '{"spec":{"suspend":false}}')
     assert succeeded(kube, "paused")["status"]["restarts"] == 0
     assert adapter(kube, "paused") == undisturbed
@@ -70,7 +77,11 @@ def test_pause_and_resume_lose_nothing(kube: Kube, undisturbed: str) -> None:
 
 def test_two_pods_train_the_same_model_as_one(kube: Kube, undisturbed: str) -> None:
     """nodes: 2 is two real pods over gloo: the same global batch gives the same losses."""
-    kube.apply(finetune_job("pair", training={"nodes": 2}, workspace={"storage": {"accessMode": "ReadWriteMany", "storageClassName": "shared"}}, **STEPS))
+    kube.apply(
+        finetune_job(
+            "pair", training={"nodes": 2}, workspace={"storage": {"accessMode": "ReadWriteMany", "storageClassName": "shared"}}, **STEPS
+        )
+    )
     kube.step("pair", 1)
     pods = kube.list("pods", "finetune.dev/job=pair,finetune.dev/stage=train")
     assert len(pods) == 2
@@ -81,9 +92,17 @@ def test_two_pods_train_the_same_model_as_one(kube: Kube, undisturbed: str) -> N
 
 def test_the_loss_of_one_of_two_pods_replaces_both(kube: Kube) -> None:
     """A deleted pod of a pair ends the attempt of both; the next one resumes."""
-    kube.apply(finetune_job("half", training={"nodes": 2}, workspace={"storage": {"accessMode": "ReadWriteMany", "storageClassName": "shared"}}, **STEPS))
+    kube.apply(
+        finetune_job(
+            "half", training={"nodes": 2}, workspace={"storage": {"accessMode": "ReadWriteMany", "storageClassName": "shared"}}, **STEPS
+        )
+    )
     kube.step("half", 8)
-    victim = next(p for p in kube.list("pods", "finetune.dev/job=half,finetune.dev/stage=train") if p["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"] == "1")
+    victim = next(
+        p
+        for p in kube.list("pods", "finetune.dev/job=half,finetune.dev/stage=train")
+        if p["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"] == "1"
+    )
     kube.run("delete", "pod", victim["metadata"]["name"], "--grace-period=0", "--force")
     trains = [a for a in succeeded(kube, "half")["status"]["attempts"] if a["stage"] == "train"]
     assert len(trains) == 2 and trains[1]["state"] == "Succeeded"
@@ -130,7 +149,9 @@ def test_a_second_operator_takes_over_without_a_duplicate(kube: Kube, kubeconfig
     run(LOCAL_CLUSTER / "install.sh", "--set", "operator.replicas=2", KUBECONFIG=kubeconfig)
     kube.apply(finetune_job("handed-over"))
     kube.phase("handed-over", "Validating", "Starting", "Training")
-    holder = json.loads(kube.run("get", "lease", "-n", "finetune-system", "finetune-operator", "-o", "json").stdout)["spec"]["holderIdentity"]
+    holder = json.loads(kube.run("get", "lease", "-n", "finetune-system", "finetune-operator", "-o", "json").stdout)["spec"][
+        "holderIdentity"
+    ]
     kube.run("delete", "pod", "-n", "finetune-system", holder.split("_")[0], "--grace-period=0", "--force")
     found = succeeded(kube, "handed-over")
     assert [(a["stage"], a["number"]) for a in found["status"]["attempts"]] == [("prepare", 1), ("train", 1), ("publish", 1)]
@@ -144,5 +165,11 @@ def test_everything_goes_when_the_operator_is_gone_first(kubeconfig: str, kube: 
     run(LOCAL_CLUSTER / "install.sh", "uninstall", KUBECONFIG=kubeconfig)
     for kind in ("modeldeployment", "finetunejob", "finetunedmodel"):
         assert kube.run("delete", kind, "--all", "--timeout=60s").returncode == 0
-    kube.wait("namespace", kube.namespace, lambda _: not kube.list("pods", "app.kubernetes.io/managed-by=finetune-operator"), seconds=150, what="without pods")
+    kube.wait(
+        "namespace",
+        kube.namespace,
+        lambda _: not kube.list("pods", "app.kubernetes.io/managed-by=finetune-operator"),
+        seconds=150,
+        what="without pods",
+    )
     run(LOCAL_CLUSTER / "install.sh", KUBECONFIG=kubeconfig)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kube import Kube
+
+from tests.e2e.kube import Kube
 
 pytestmark = pytest.mark.e2e
 

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 from kubectl import port_forward
+from openai import OpenAI
+
 from tests.e2e.kube import Kube, condition, phase_of
 from tests.e2e.manifests import finetune_job, model_deployment
-from openai import OpenAI
 
 pytestmark = pytest.mark.e2e
 
