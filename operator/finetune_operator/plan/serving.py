@@ -51,7 +51,7 @@ def servable(observed: ObservedDeployment, spec: ModelDeploymentSpec) -> Servabl
         return Refusal("ModelTerminating", f"{about} is being deleted", about, "model.name", stalled=False)
     pinned = observed.deployment.status.revision
     if pinned and pinned.model == name and pinned.model_uid != model.meta.uid:
-        message = f"{about} was deleted and made again, and is not what this deployment was rolled out with: delete and create the deployment"
+        message = f"{about} was deleted and made again, and is not what was rolled out here: delete and create the deployment"
         return Refusal("ModelReplaced", message, about, "model.name")
     if model.spec is None or not holds(model.status.conditions, "Ready"):
         stalled = holds(model.status.conditions, "Stalled")

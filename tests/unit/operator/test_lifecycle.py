@@ -89,7 +89,7 @@ def _lose_finished_pods(world: World, number: int) -> None:
 
 
 def _lose_workspace(world: World, number: int) -> None:
-    if world.running_job() is None:
+    if not any(pod.phase in ("Pending", "Running") for pod in world.pods.values()):  # the API server protects a mounted claim
         world.claims.pop("tune-workspace", None)
 
 
@@ -124,7 +124,7 @@ EVENTS: list[Callable[[World, int], None]] = [
 HISTORY = st.lists(st.tuples(st.sampled_from(EVENTS), st.integers(0, 20)), max_size=60)
 
 
-@hypothesis_settings(max_examples=100, deadline=None)
+@hypothesis_settings(max_examples=100, deadline=None, derandomize=True)
 @given(HISTORY, st.integers(1, 3))
 def test_no_history_starts_an_attempt_twice_or_leaves_a_job_unfinished(
     history: list[tuple[Callable[[World, int], None], int]], nodes: int

@@ -122,7 +122,7 @@ class World:
             return  # AlreadyExists: adopted
         if "-inspect-" not in name:
             assert name not in self.created, f"{name} was created before"
-            alive = [pod.meta.name for pod in self.pods.values() if pod.phase in ("Pending", "Running") and "-inspect-" not in pod.meta.name]
+            alive = [pod.meta.name for pod in self.observed().pods if pod.phase in ("Pending", "Running")]
             assert not alive, f"{name} is created while {alive} live"
             others = [other.meta.name for other in self.jobs.values() if not other.terminated and "-inspect-" not in other.meta.name]
             assert not others, f"{name} is created while {others} run"
