@@ -43,8 +43,8 @@ class Api:
         """Called before every request that changes something; does not return when this process must not write."""
 
     async def __aenter__(self) -> Self:
-        # 64 connections: each watch holds one, and more at a time bring nothing (the API server is busy by then).
-        connector = aiohttp.TCPConnector(limit=64, ssl=self._connection.tls)
+        # No limit of its own: each watch holds a connection, and the workers are what bounds the rest.
+        connector = aiohttp.TCPConnector(limit=0, ssl=self._connection.tls)
         self._session = aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT, cookie_jar=aiohttp.DummyCookieJar())
         return self
 
