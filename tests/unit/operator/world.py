@@ -7,8 +7,9 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from finetune_api.resources.finetune_job import FineTuneJobStatus, StageName
+from finetune_api.resources.finetune_job import FineTuneJobStatus
 from finetune_api.resources.finetuned_model import FineTunedModelSpec, FineTunedModelStatus
+from finetune_api.result import Stage
 from finetune_operator.plan.job import plan_job
 from finetune_operator.plan.model import plan_model
 from finetune_operator.plan.observed import ObservedJob, ObservedModel
@@ -195,21 +196,21 @@ class World:
         """Every pod that waits is scheduled and started."""
         for pod in list(self.pods.values()):
             if pod.phase == "Pending":
-                begun = {"phase": "Running", "node": "n1", "scheduled": True, "scheduled_at": self.now, "started": self.now}
+                begun: dict[str, Any] = {"phase": "Running", "node": "n1", "scheduled": True, "scheduled_at": self.now, "started": self.now}
                 self.pods[pod.meta.name] = replace(pod, **begun)
 
     def end_pods(self, code: int = 0, message: str = "", **more: Any) -> None:
         """Every running pod ends: with its stage's result where the code is 0."""
         for pod in list(self.pods.values()):
             if pod.phase == "Running" and not pod.meta.deleting:
-                stage: StageName = re.findall(r"-(prepare|train|publish|inspect)-", pod.meta.name)[0]
+                stage: Stage = re.findall(r"-(prepare|train|publish|inspect)-", pod.meta.name)[0]
                 if code == 0 and stage != "inspect":
                     self._work_in_workspace(stage)
                 said = message or (result(stage) if code == 0 else "")
-                over = {"phase": "Failed" if code else "Succeeded", "exit_code": code, "exit_message": said, "finished": self.now}
-                self.pods[pod.meta.name] = replace(pod, **over, **more)
+                over = replace(pod, phase="Failed" if code else "Succeeded", exit_code=code, exit_message=said, finished=self.now)
+                self.pods[pod.meta.name] = replace(over, **more)
 
-    def _work_in_workspace(self, stage: StageName) -> None:
+    def _work_in_workspace(self, stage: Stage) -> None:
         """A stage needs the workspace that prepare has filled."""
         uid = self.claims["tune-workspace"].meta.uid
         self.prepared = uid if stage == "prepare" else self.prepared
