@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable, Sequence
 from finetune_api.progress import PREFIX, Progress, last_progress
 from finetune_api.resources.finetune_job import output_name
 from finetune_operator.cache import Cache, Key
+from finetune_operator.configuration import Settings
 from finetune_operator.names import DEPLOYMENT_LABEL
-from finetune_operator.plan.observed import ObservedDeployment, ObservedJob, ObservedModel, Settings
+from finetune_operator.plan.observed import ObservedDeployment, ObservedJob, ObservedModel
 from finetune_operator.reads import Reads
 from finetune_operator.records import (
     BatchJob,

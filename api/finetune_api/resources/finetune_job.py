@@ -382,7 +382,7 @@ class Attempt(LenientDocument):
     reason: Annotated[str, Field(max_length=128)] | None = None
     message: ShortText | None = None
     started_at: Annotated[str, Field(max_length=64)] | None = None
-    """When it was recorded, right before its Job was created."""
+    """When it was recorded, right before its Job was created, or when a queue took it back."""
     running_at: Annotated[str, Field(max_length=64)] | None = None
     """When all of its pods were running."""
     finished_at: Annotated[str, Field(max_length=64)] | None = None

@@ -9,8 +9,8 @@ from finetune_api.resources.model_deployment import ModelDeploymentSpec, Revisio
 from finetune_operator.build.inspect_job import model_folder
 from finetune_operator.build.owner import child_metadata
 from finetune_operator.build.pod import Mount, PodShape, pod_template
+from finetune_operator.configuration import Settings
 from finetune_operator.names import DEPLOYMENT_LABEL, MANAGED_BY, MODEL_LABEL, MODEL_UID_LABEL, REVISION_ANNOTATION
-from finetune_operator.plan.observed import Settings
 from finetune_operator.records import Meta
 
 CONTAINER = "server"

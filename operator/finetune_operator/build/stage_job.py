@@ -13,6 +13,7 @@ from finetune_operator.build.owner import child_metadata
 from finetune_operator.build.pod import Mount, PodShape
 from finetune_operator.build.service import MASTER_PORT
 from finetune_operator.build.sources import source_env_from, source_mounts
+from finetune_operator.configuration import Settings
 from finetune_operator.names import (
     ATTEMPT_LABEL,
     JOB_LABEL,
@@ -25,7 +26,6 @@ from finetune_operator.names import (
     train_service,
     workspace_claim,
 )
-from finetune_operator.plan.observed import Settings
 from finetune_operator.records import Meta
 
 RUN_CONFIG_FOLDER = "/etc/finetune"

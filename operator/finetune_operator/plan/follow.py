@@ -93,7 +93,7 @@ def _running(
         change = {"state": "Running", "running_at": rfc3339(since)}
         return replaced(status, attempt.model_copy(update=change)).model_copy(update={"error": None})
     if attempt.running_at is not None and batch.suspended and not living(pods):
-        back = attempt.model_copy(update={"state": "Pending", "running_at": None})
+        back = attempt.model_copy(update={"state": "Pending", "running_at": None, "started_at": rfc3339(now)})
         return _used(spec, replaced(status, back), attempt, now)
     return status
 

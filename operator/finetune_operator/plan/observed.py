@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from finetune_api.progress import Progress
+from finetune_operator.configuration import Settings
 from finetune_operator.records import (
     BatchJob,
     Claim,
@@ -14,19 +15,6 @@ from finetune_operator.records import (
     WarningEvent,
     Workload,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the administrator configured: the chart's values as the operator's environment shows them."""
-
-    trainer_image: str
-    onnx_server_image: str
-    image_pull_policy: str = "IfNotPresent"
-    image_pull_secrets: tuple[str, ...] = ()
-    workspace_size: str = "20Gi"
-    """Size of a new workspace when the spec gives none."""
-    guard_installed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

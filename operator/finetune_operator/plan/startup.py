@@ -4,7 +4,7 @@ from finetune_api.resources.common import ErrorStatus, seconds
 from finetune_api.resources.finetune_job import Attempt, Phase
 from finetune_operator.plan.advice import FIELD, with_advice
 from finetune_operator.plan.attempts import active, job_of, lost, pods_of
-from finetune_operator.plan.clock import soonest
+from finetune_operator.plan.clock import epoch, soonest
 from finetune_operator.plan.conditions import short
 from finetune_operator.plan.giving_up import given_up
 from finetune_operator.plan.holdup import Holdup, job_holdup, same_but_shorter
@@ -38,7 +38,7 @@ def starting(view: View) -> Step | None:
         return None
     pods = pods_of(view.observed, attempt)
     holdup = job_holdup(batch, pods, view.observed.warnings, view.now)
-    left = _time_left(view, batch, pods, holdup)
+    left = _time_left(view, attempt, batch, pods, holdup)
     if left <= 0:
         return _given_up(view, attempt, holdup)
     if holdup is None:
@@ -52,11 +52,12 @@ def starting(view: View) -> Step | None:
     return Step(status, phase, holdup.reason, message, warning=True, requeue_after=soonest(left, POLL))
 
 
-def _time_left(view: View, batch: BatchJob, pods: tuple[Pod, ...], holdup: Holdup | None) -> float:
+def _time_left(view: View, attempt: Attempt, batch: BatchJob, pods: tuple[Pod, ...], holdup: Holdup | None) -> float:
     """Room on the nodes may take limits.scheduleTimeout; all else counts to limits.startDeadline from when it could have begun."""
     limits = view.spec.limits
     if holdup and holdup.queued:
-        since = min((pod.meta.created for pod in pods if not pod.scheduled), default=batch.meta.created)
+        recorded = epoch(attempt.started_at) or batch.meta.created
+        since = min((pod.meta.created for pod in pods if not pod.scheduled), default=recorded)
         return seconds(limits.schedule_timeout) - (view.now - since)
     begun = [batch.started or batch.meta.created, *(pod.scheduled_at or pod.meta.created for pod in pods)]
     return seconds(limits.start_deadline) - (view.now - max(begun))

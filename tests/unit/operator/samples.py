@@ -19,8 +19,8 @@ from finetune_api.result import (
     StageResult,
     TrainSummary,
 )
+from finetune_operator.configuration import Settings
 from finetune_operator.plan.clock import rfc3339
-from finetune_operator.plan.observed import Settings
 from finetune_operator.records import BatchJob, Claim, FineTunedModel, FineTuneJob, Meta, ModelDeployment, Pod
 
 T = 1_800_000_000.0

@@ -174,7 +174,7 @@ def test_a_claim_that_is_used_twice_is_one_volume() -> None:
 EVERY_POD_FIELD: dict[str, Any] = {
     "image": "mine:1", "serviceAccountName": "trainer", "labels": {"team": "a", "finetune.dev/job": "stolen"},
     "annotations": {"note": "b"}, "nodeSelector": {"pool": "gpu"}, "priorityClassName": "high", "runtimeClassName": "gvisor",
-    "tolerations": [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule", "tolerationSeconds": 5}], "schedulerName": "volcano",
+    "tolerations": [{"key": "gpu", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 5}], "schedulerName": "volcano",
     "imagePullSecrets": [{"name": "registry"}], "env": [{"name": "HF_HOME", "value": "/tmp/hf"}, {"name": "NCCL_DEBUG", "value": "INFO"}],
     "envFrom": [{"configMapRef": {"name": "nccl"}, "prefix": "N_"}], "fsGroup": 2000,
 }  # fmt: skip
@@ -190,7 +190,7 @@ def test_every_pod_field_is_honoured_and_none_takes_over_ours() -> None:
         "serviceAccountName": "trainer", "priorityClassName": "high", "runtimeClassName": "gvisor", "schedulerName": "volcano",
     }  # fmt: skip
     assert found["nodeSelector"] == {"pool": "gpu"}
-    assert found["tolerations"] == [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule", "tolerationSeconds": 5}]
+    assert found["tolerations"] == [{"key": "gpu", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 5}]
     assert (found["imagePullSecrets"], found["securityContext"]["fsGroup"]) == ([{"name": "registry"}], 2000)
     assert (main["image"], main["envFrom"]) == ("mine:1", [{"configMapRef": {"name": "nccl"}, "prefix": "N_"}])
     env = {variable["name"]: variable["value"] for variable in main["env"]}

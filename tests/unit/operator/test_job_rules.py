@@ -674,3 +674,29 @@ def test_every_status_fits_the_schema() -> None:
     long = waiting_pod(waiting_reason="CreateContainerError", waiting_message="x" * 50_000)
     found = status_of(starting((long,), now=T + 901))
     assert FineTuneJobStatus.from_json(found.to_json()) == found
+
+
+def test_a_job_that_its_queue_takes_back_begins_its_wait_anew() -> None:
+    """Kueue evicts days later: that is no reason to be out of time, and the GPUs are paid for until then."""
+    state = status(attempt("prepare", 1), attempt("train", 1, "Running", finished_at=None))
+    jobs = {"tune-train-1": batch("tune-train-1", suspended=True)}
+    plan = plan_job(observed(state, {"training": {"gpusPerNode": 1}}, jobs=jobs), T + 500_000)
+    assert shown(plan) == ("Queued", "QueuedByKueue")
+    usage = status_of(plan).usage
+    assert usage is not None
+    assert usage.gpu_seconds == 500_000
+    assert status_of(plan).attempts[-1].started_at == rfc3339(T + 500_000)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kept"),
+    [
+        ("pod p: failed to pull: not found", 'Back-off pulling image "x:1"', True),
+        ("pod p: failed to pull: not found", "unauthorized", False),
+    ],
+)
+def test_a_pull_s_cause_stays_while_the_kubelet_backs_off(old: str, new: str, kept: bool) -> None:
+    """The status does not alternate with the kubelet's words."""
+    error = ErrorStatus(code="ImagePullFailed", message=old)
+    plan = starting((waiting_pod(waiting_reason="ImagePullBackOff", waiting_message=new),), status={"error": error})
+    assert (ready_message(plan) == old) is kept
