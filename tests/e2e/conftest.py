@@ -60,7 +60,7 @@ def s3(kubeconfig: str, assets: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def kube(kubeconfig: str, s3: str, request: pytest.FixtureRequest) -> Iterator[Kube]:
     """A fresh namespace that enforces the restricted pod security standard, with the credentials of the S3 server."""
-    name = f"e2e-{request.module.__name__.removeprefix('test_').replace('_', '-')}-{int(time.time()) % 100000}"
+    name = f"e2e-{Path(request.module.__file__).stem.removeprefix('test_').replace('_', '-')}-{int(time.time()) % 100000}"
     kube = Kube(kubeconfig, name)
     kube.run("create", "namespace", name)
     kube.run("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")

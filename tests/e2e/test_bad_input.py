@@ -112,8 +112,8 @@ def test_the_start_deadline_ends_the_waiting(applied: Kube) -> None:
     assert "no-secret" in says(found) and "startDeadline" in says(found)
 
 
-def test_a_missing_secret_can_be_supplied(applied: Kube) -> None:
-    """The job goes on by itself when the object it waits for appears."""
+def test_a_job_goes_on_when_what_it_waits_for_appears(applied: Kube) -> None:
+    """A config map that was missing is created: nobody has to touch the job."""
     applied.run("create", "configmap", "no-map", f"--from-literal=rows.jsonl={ROWS}")
     applied.wait(
         "finetunejob", "missing-config-map", lambda o: condition(o, "DatasetValid").get("status") == "True", seconds=180, what="valid"
