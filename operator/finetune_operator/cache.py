@@ -7,7 +7,7 @@ The newest resourceVersion wins, and what was deleted stays deleted.
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from finetune_api.resources.finetune_job import output_name
 from finetune_operator.names import DEPLOYMENT_LABEL, JOB_LABEL, MODEL_LABEL
@@ -31,6 +31,7 @@ from finetune_operator.resources import (
     JOBS,
     MODEL_DEPLOYMENTS,
     PODS,
+    Resource,
 )
 
 R = TypeVar("R", bound=Record)
@@ -69,6 +70,12 @@ def key_of(record: Record) -> Key:
     return Key(kind, record.meta.namespace, record.meta.name)
 
 
+def identity(resource: Resource, raw: Mapping[str, Any]) -> tuple[Key, str, int]:
+    """Key, uid and resourceVersion of a raw object, without parsing the rest."""
+    metadata = raw["metadata"]
+    return Key(resource.kind, metadata.get("namespace", ""), metadata["name"]), metadata["uid"], int(metadata["resourceVersion"])
+
+
 class Cache:
     """Every method that changes something returns the keys of our objects that must be reconciled because of it."""
 
@@ -79,6 +86,11 @@ class Cache:
         """A model, and those of our objects that name it."""
         self._gone: OrderedDict[str, None] = OrderedDict()
         """uids of the objects that were deleted last: an answer that comes late must not bring them back."""
+
+    def knows(self, key: Key, resource_version: int) -> bool:
+        """True when that state of an object, or a newer one, is here: `put` would drop it, so it need not be parsed."""
+        record = self._records.get(key)
+        return record is not None and resource_version <= record.meta.resource_version
 
     def put(self, record: Record) -> Keys:
         """Takes a state of an object; none wakes anybody that is stale or differs in nothing that a plan reads."""

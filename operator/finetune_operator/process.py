@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 from finetune_operator.api import Api, Object
-from finetune_operator.cache import Cache, Key, Keys, key_of
+from finetune_operator.cache import Cache, Key, Keys, identity
 from finetune_operator.connection import Connection, connect
 from finetune_operator.edge import Edge
 from finetune_operator.execute import Executor
@@ -94,11 +94,11 @@ class Operator:
 
     def _seen(self, resource: Resource, raw: Object, deleted: bool) -> None:
         """What the edge delivers."""
-        record = parse(resource, raw)
+        key, uid, version = identity(resource, raw)
         if deleted:
-            self._wake(self._cache.remove(key_of(record), record.meta.uid, record.meta.resource_version))
-        else:
-            self._wake(self._cache.put(record))
+            self._wake(self._cache.remove(key, uid, version))
+        elif not self._cache.knows(key, version):
+            self._wake(self._cache.put(parse(resource, raw)))
 
     def _guard_found(self, installed: bool) -> None:
         self._settings = self._settings.with_guard(installed)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from finetune_operator.api import Api
-from finetune_operator.cache import Cache, Key, Keys, key_of
+from finetune_operator.cache import Cache, Keys, identity, key_of
 from finetune_operator.errors import ApiError, Expired
 from finetune_operator.metrics import LISTS
 from finetune_operator.names import MANAGED_BY_SELECTOR
@@ -84,13 +84,14 @@ class Reflector:
     async def _follow(self) -> None:
         async for event in self._api.watch(self._path, self._params, self._version, self._metadata_only):
             obj = event["object"]
-            version = int(obj["metadata"]["resourceVersion"])
+            if event["type"] == "BOOKMARK":
+                self._version = int(obj["metadata"]["resourceVersion"])
+                continue
+            key, uid, self._version = identity(self._resource, obj)
             if event["type"] == "DELETED":
-                key = Key(self._resource.kind, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
-                self._wake(self._cache.remove(key, obj["metadata"]["uid"], version))
-            elif event["type"] in ("ADDED", "MODIFIED"):
+                self._wake(self._cache.remove(key, uid, self._version))
+            elif not self._cache.knows(key, self._version):
                 self._wake(self._cache.put(parse(self._resource, obj)))
-            self._version = version
 
     @property
     def _where(self) -> str:
