@@ -12,9 +12,7 @@ def open_engine(artifact: VerifiedArtifact, settings: Settings) -> SlotBatcher:
     config = read_genai_config(artifact.folder)
     context_length = settings.max_context or min(config.context_length, DEFAULT_CONTEXT_LIMIT)
     if context_length > config.context_length:
-        raise UnusableModel(
-            f"--max-context {context_length}: {artifact.folder} takes {config.context_length} tokens at most; ask for less"
-        )
+        raise UnusableModel(f"--max-context {context_length}: {artifact.folder} takes {config.context_length} tokens at most; ask for less")
     slots = settings.max_concurrency
     decoder = OnnxDecoder(artifact.folder, config, slots=slots, context_length=context_length, threads=settings.threads)
     return SlotBatcher(decoder, config.end_tokens, slots=slots, context_length=context_length, max_queue=settings.max_queue)
