@@ -469,6 +469,8 @@ class FineTuneJobStatus(LenientDocument):
     image: Annotated[str, Field(max_length=512)] | None = None
     """The trainer image that the job is pinned to."""
     progress: ProgressStatus | None = None
+    total_steps: int | None = None
+    """Optimizer steps of the whole training, as prepare has planned them."""
     dataset: DatasetStatus | None = None
     hyperparameters: Annotated[list[ResolvedStatus], Field(max_length=32)] = []
     """All hyper-parameters in force."""

@@ -7,6 +7,7 @@ from finetune_operator.plan.children import claim_exists, model_volume
 from finetune_operator.plan.conditions import holds
 from finetune_operator.plan.holdup import refusal_holdup
 from finetune_operator.plan.output import model_name, ready_message
+from finetune_operator.plan.results import finished_progress
 from finetune_operator.plan.step import Step, View, failure
 
 REGISTERING = "Registering"
@@ -33,8 +34,7 @@ def register(view: View) -> Step | None:
         message = f"handing the volume over to FineTunedModel {name}"
         return Step(view.status, "Evaluating", REGISTERING, message, apply=(model_volume(view),), requeue_after=5.0)
     if holds(model.status.conditions, "Ready"):
-        status = view.status.model_copy(update={"error": None, "progress_text": "100%"})
-        return Step(status, "Succeeded", "Complete", f"FineTunedModel {name} is ready", end="Complete")
+        return Step(finished_progress(view.status), "Succeeded", "Complete", f"FineTunedModel {name} is ready", end="Complete")
     if holds(model.status.conditions, "Stalled"):
         message = f"FineTunedModel {name} did not pass its inspection: {ready_message(model)}"
         return failure(view, "ModelInvalid", message, object=f"FineTunedModel {name}")

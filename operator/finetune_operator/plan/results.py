@@ -5,6 +5,7 @@ from finetune_api.resources.finetune_job import (
     DatasetStatus,
     EvaluationStatus,
     FineTuneJobStatus,
+    ProgressStatus,
     ResolvedStatus,
     ScoresStatus,
 )
@@ -22,6 +23,14 @@ def with_result(status: FineTuneJobStatus, result: StageResult) -> FineTuneJobSt
     if result.publish:
         return status.model_copy(update={"evaluation": evaluation_status(result.publish.evaluation)})
     return status
+
+
+def finished_progress(status: FineTuneJobStatus) -> FineTuneJobStatus:
+    """The progress of a job that is complete: that of its training, not that of the last stage's small steps."""
+    steps = status.total_steps
+    text = f"100% ({steps}/{steps})" if steps else "100%"
+    progress = ProgressStatus(activity="finished", step=steps, total_steps=steps)
+    return status.model_copy(update={"error": None, "eta": None, "progress_text": text, "progress": progress})
 
 
 def result_facts(result: StageResult) -> tuple[Fact, ...]:
@@ -67,6 +76,7 @@ def _scores(scores: Scores) -> ScoresStatus:
 def _prepared(summary: PrepareSummary) -> dict[str, object]:
     rows = summary.dataset
     return {
+        "total_steps": summary.total_steps,
         "model_bytes": summary.estimate.model_bytes,
         "dataset": DatasetStatus(
             train_examples=rows.train_examples,

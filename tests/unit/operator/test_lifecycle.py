@@ -23,7 +23,7 @@ def test_an_undisturbed_job_runs_three_stages_and_registers_its_model() -> None:
     assert world.claims["tune-model"].meta.owners == {world.model.meta.uid}
     assert world.claims["tune-workspace"].meta.owners == {JOB_UID}
     status = world.job.status
-    assert (status.phase, status.progress_text, status.restarts, status.error) == ("Succeeded", "100%", 0, None)
+    assert (status.phase, status.progress_text, status.restarts, status.error) == ("Succeeded", "100% (500/500)", 0, None)
     kinds = ("Ready", "Reconciling", "Stalled", "Suspended", "DatasetValid", "Trained", "GatePassed", "Complete", "Failed")
     assert {kind: condition_of(world, kind) for kind in kinds} == {
         "Ready": ("True", "Complete"),
