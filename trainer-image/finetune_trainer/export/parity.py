@@ -1,53 +1,84 @@
-"""Proof that an exported model answers as the PyTorch model does: greedy continuations, token for token."""
+"""Proof that an exported model answers as the PyTorch model does: greedy answers, token for token.
+
+An answer is PyTorch's own greedy answer exactly if PyTorch, shown the prompt and the answer, would have chosen each of its
+tokens. So one forward pass per prompt replaces a decoding of its own.
+"""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
 
 from finetune_api.model_directory import Parity
-from finetune_trainer.export.greedy import Continuation, Decoder, continue_greedily, follow
+from finetune_trainer.export.greedy import Logits
 from finetune_trainer.failure import StageFailure, invalid
 
 TOKENS = 32
-"""Tokens of a continuation that are compared."""
+"""Tokens of an answer that are compared."""
+UNDECIDED = 1e-3
+"""Two best logits closer than this: runtimes that differ by rounding alone may choose either token."""
 
 
-def expected_continuations(
-    decoder: Callable[[], Decoder], prompts: Sequence[list[int]], end_tokens: list[int], show: Callable[[int], None]
-) -> list[Continuation]:
-    """What PyTorch answers; `decoder` makes a fresh decoder for each prompt, `show` is told the prompts done."""
-    answers: list[Continuation] = []
-    for prompt in prompts:
-        answers.append(continue_greedily(decoder(), prompt, TOKENS, end_tokens))
-        show(len(answers))
-    return answers
+@dataclass(frozen=True)
+class Comparison:
+    """One exported answer against PyTorch's choices."""
+
+    compared: int
+    """Tokens that were compared: all of the answer, or those before PyTorch was undecided or chose otherwise."""
+    chosen: int | None = None
+    """PyTorch's token in place of the first that differs; None: equal."""
 
 
-def check_parity(
+@torch.inference_mode()
+def choices(model: Any, prompt: list[int], answer: list[int]) -> Logits:
+    """PyTorch's logits (answer's tokens x vocabulary) for each token of the answer, given all before it."""
+    ids = torch.tensor([prompt + answer[:-1]])
+    logits: Logits = model(input_ids=ids, use_cache=False, logits_to_keep=len(answer)).logits[0].float().numpy()
+    return logits
+
+
+def compare(answer: Sequence[int], logits: Logits) -> Comparison:
+    """Goes along the answer until PyTorch is undecided or would have chosen another token."""
+    for i, (token, row) in enumerate(zip(answer, logits, strict=True)):
+        second, best = np.partition(row, -2)[-2:]
+        if best - second < UNDECIDED:
+            return Comparison(i)
+        if row.argmax() != token:
+            return Comparison(i, int(row.argmax()))
+    return Comparison(len(answer))
+
+
+def prove_parity(
     artifact: str,
-    decoder: Callable[[], Decoder],
     prompts: Sequence[list[int]],
-    expected: Sequence[Continuation],
+    answers: Sequence[list[int]],
+    model: Any,
     words: Callable[[int], str],
     show: Callable[[int], None],
 ) -> Parity:
-    """Compares every prompt; raises StageFailure (ParityFailed) naming the first prompt and token that differ.
+    """Compares an artifact's answers with `model`; raises StageFailure (ParityFailed) naming prompt and token that differ.
 
-    `words` turns a token into text for the message.
+    `words` turns a token into text for the message, `show` is told the prompts done.
     """
     differences: list[str] = []
-    for i, (prompt, answer) in enumerate(zip(prompts, expected, strict=True)):
-        difference = follow(decoder(), prompt, answer)
-        if difference is not None:
-            at, chosen = difference
-            wanted = answer.tokens[at]
-            differences.append(
-                f"prompt {i + 1} of {len(prompts)}: token {at + 1} of the answer is {chosen} ({words(chosen)!r}), "
-                f"PyTorch's is {wanted} ({words(wanted)!r})"
-            )
+    compared = 0
+    for i, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
+        result = compare(answer, choices(model, prompt, answer))
+        compared = max(compared, result.compared)
+        if result.chosen is not None:
+            differences.append(f"prompt {i + 1} of {len(prompts)}: {difference(answer, result.compared, result.chosen, words)}")
         show(i + 1)
     if differences:
         raise parity_failed(artifact, differences)
-    return Parity(artifact=artifact, prompts=len(prompts), equal=len(prompts), tokens=max(len(answer.tokens) for answer in expected))
+    return Parity(artifact=artifact, prompts=len(prompts), equal=len(prompts), tokens=compared)
+
+
+def difference(answer: Sequence[int], at: int, chosen: int, words: Callable[[int], str]) -> str:
+    """Where an answer leaves PyTorch's."""
+    given = answer[at]
+    return f"token {at + 1} of the answer is {given} ({words(given)!r}), PyTorch's is {chosen} ({words(chosen)!r})"
 
 
 def parity_failed(artifact: str, differences: list[str]) -> StageFailure:
@@ -58,11 +89,3 @@ def parity_failed(artifact: str, differences: list[str]) -> StageFailure:
         param="export.onnx",
         details=differences[1:],
     )
-
-
-def tokens_as_text(tokenizer_file: Path) -> Callable[[int], str]:
-    """A function from a token to its text."""
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(tokenizer_file))
-    return lambda token: tokenizer.decode([token], skip_special_tokens=False)
