@@ -105,6 +105,10 @@ class OperatorProcess:
         lines = self.log.read_text().splitlines() if self.log.exists() else []
         return [json.loads(line) for line in lines if line.startswith("{")]
 
+    def writes(self) -> int:
+        """How many lines of its log tell of a write."""
+        return sum(line["logger"] == "finetune_operator.execute" for line in self.lines())
+
     def said(self, *words: str) -> bool:
         """True when a message of its log holds all of the words."""
         return any(all(word in line["message"] for word in words) for line in self.lines())

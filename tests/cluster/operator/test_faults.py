@@ -74,10 +74,12 @@ def test_a_stopped_leader_is_replaced(space: Space, start: Start, tmp_path: Path
         space.wait("the second leads", standby.leads)
         assert time.monotonic() - begun < 20
         space.apply(simulated_job(space.name, "late"))
+        written = leader.writes()
         leader.signal(signal.SIGCONT)
         space.wait("both have come to their model", lambda: registered(space, 2))
         assert leader.process.wait(10) == 1
         assert twice(jobs()) == []
     assert leader.said("no longer leading")
+    assert leader.writes() == written
     assert {name for name, _ in jobs()} >= {f"{name}-{stage}-1" for name in ("tune", "late") for stage in STAGES}
     assert not [name for name, _ in jobs() if name.endswith("-2")]
