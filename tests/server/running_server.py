@@ -88,6 +88,13 @@ class RunningServer:
             assert time.monotonic() < end, f"{name} is {found}, not {value}"
             time.sleep(0.02)
 
+    def wait_for_log(self, text: str, timeout: float = 10) -> None:
+        """Until the log holds a text."""
+        end = time.monotonic() + timeout
+        while text not in self.log():
+            assert time.monotonic() < end, f"{text!r} is not in the log: {self.log()}"
+            time.sleep(0.02)
+
     def terminate(self) -> None:
         """Sends SIGTERM."""
         self.process.send_signal(signal.SIGTERM)
