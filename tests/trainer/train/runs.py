@@ -6,9 +6,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +22,7 @@ from finetune_trainer.train.metrics import StepMetrics, read_metrics
 from finetune_trainer.train.network import free_port
 from finetune_trainer.workspace import Workspace
 
+T = TypeVar("T")
 DIGEST = "spec-1"
 ROWS = 22
 HYPER: dict[str, Any] = {
@@ -159,13 +161,14 @@ class Launched:
         """Returns when `step` is in metrics.csv."""
         self.wait_until(lambda: any(metrics.step >= step for metrics in read_metrics(workspace.metrics)))
 
-    def wait_until(self, condition: Any, seconds: float = 120) -> None:
-        """Returns when `condition` holds; fails when the launcher ends before."""
+    def wait_until(self, condition: Callable[[], T], seconds: float = 240) -> T:
+        """Returns what `condition` gives as soon as it is true; fails when the launcher ends before."""
         deadline = time.monotonic() + seconds
-        while not condition():
+        while not (found := condition()):
             assert self.process.poll() is None, self.log()
             assert time.monotonic() < deadline, self.log()
             time.sleep(0.02)
+        return found
 
     def workers(self) -> dict[int, int]:
         """Process ids of its ranks, by rank."""
@@ -181,6 +184,6 @@ class Launched:
         """What the kubelet does."""
         self.process.send_signal(signal.SIGTERM)
 
-    def wait(self, seconds: float = 180) -> int:
+    def wait(self, seconds: float = 300) -> int:
         """The exit code."""
         return self.process.wait(seconds)

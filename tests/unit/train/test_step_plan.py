@@ -12,9 +12,7 @@ from finetune_trainer.train.step_plan import Step, StepPlan
 pytestmark = pytest.mark.unit
 
 
-def make_plan(
-    lengths: list[int], *, batch: int = 4, budget: int = 64, world: int = 1, packed: bool = True, seed: int = 3
-) -> StepPlan:
+def make_plan(lengths: list[int], *, batch: int = 4, budget: int = 64, world: int = 1, packed: bool = True, seed: int = 3) -> StepPlan:
     """A plan in which all but the first token of each row is supervised."""
     counts = np.array(lengths, dtype=np.int64)
     return StepPlan(counts, counts - 1, batch, budget, seed, world, packed)
@@ -38,7 +36,7 @@ plans = st.fixed_dictionaries(
 
 
 @given(arguments=plans, epoch=st.integers(0, 3))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, database=None)
 def test_each_example_is_seen_exactly_once_per_epoch(arguments: dict[str, object], epoch: int) -> None:
     """For every world, budget and batch size, and with or without packing."""
     plan = make_plan(**arguments)  # type: ignore[arg-type]
@@ -47,7 +45,7 @@ def test_each_example_is_seen_exactly_once_per_epoch(arguments: dict[str, object
 
 
 @given(arguments=plans, epoch=st.integers(0, 3))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, database=None)
 def test_ranks_keep_in_step(arguments: dict[str, object], epoch: int) -> None:
     """Every rank has the same number of micro-batches, each of its own number, and none is without tokens."""
     plan = make_plan(**arguments)  # type: ignore[arg-type]
@@ -61,7 +59,7 @@ def test_ranks_keep_in_step(arguments: dict[str, object], epoch: int) -> None:
 
 
 @given(arguments=plans)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, database=None)
 def test_the_token_budget_holds(arguments: dict[str, object]) -> None:
     """Only an example that is longer by itself exceeds it; without packing every example is alone."""
     plan = make_plan(**arguments)  # type: ignore[arg-type]
@@ -72,7 +70,7 @@ def test_the_token_budget_holds(arguments: dict[str, object]) -> None:
 
 
 @given(arguments=plans, world=st.integers(1, 9), budget=st.integers(1, 300))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, database=None)
 def test_a_step_does_not_depend_on_the_world(arguments: dict[str, object], world: int, budget: int) -> None:
     """Examples, tokens and supervised tokens of a step are functions of seed, epoch and step alone."""
     here, there = make_plan(**arguments), make_plan(**(arguments | {"world": world, "budget": budget}))  # type: ignore[arg-type]

@@ -69,7 +69,7 @@ def test_a_name_that_appears_later_is_waited_for() -> None:
 
 def test_a_name_that_never_appears_ends_the_wait() -> None:
     """At the deadline, with the name in the message."""
-    with pytest.raises(TimeoutError, match="no-such-host.invalid has no address"):
+    with pytest.raises(TimeoutError, match=r"no-such-host\.invalid has no address"):
         wait_for_name("no-such-host.invalid", time.monotonic(), pause=0.01)
 
 
@@ -92,7 +92,7 @@ def test_heartbeat(tmp_path: Path) -> None:
     heart = Heartbeat(path)
     seen = [read_beat(path)]
     for phase in ("finishing", "joining", "joining"):
-        heart.beat(phase)  # type: ignore[arg-type]
+        heart.beat(phase)
         seen.append(read_beat(path))
         assert phase_of(seen[-1]) == phase
     assert len(set(seen)) == 4

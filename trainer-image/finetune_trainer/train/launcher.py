@@ -23,6 +23,7 @@ from finetune_trainer.train.exchange import Assignment, Exchange
 from finetune_trainer.train.heartbeat import phase_of, read_beat
 from finetune_trainer.train.network import free_port
 from finetune_trainer.train.outcome import Exit, outcome
+from finetune_trainer.train.watchdog import Watchdog, rank_before_meeting
 from finetune_trainer.train.worker import LAUNCHER_PID
 from finetune_trainer.workspace import Workspace
 
@@ -87,23 +88,21 @@ class Launcher:
         }
 
     def _watch(self) -> None:
-        """Until every rank has ended or has been killed."""
-        started = changed = time.monotonic()
-        seen: object = None
+        """Until every rank has ended, or those that are left have had their time."""
+        watchdog = Watchdog(self._config.limits, self._meeting(), time.monotonic())
         end = float("inf")
         while self._running():
             time.sleep(POLL)
             now = time.monotonic()
             for exit in self._new_exits():
-                grace = SHUTDOWN_TIMEOUT if exit.code in (ExitCode.OK, ExitCode.PREEMPTED) else FAILURE_GRACE
-                end = min(end, now + grace)
+                end = min(end, now + (SHUTDOWN_TIMEOUT if exit.code in (ExitCode.OK, ExitCode.PREEMPTED) else FAILURE_GRACE))
             if now >= end:
                 return
-            self._pass_on_sigterm()
-            self._meet_by(started + self._config.limits.start_deadline, now)
-            if (signs := self._signs_of_life()) != seen:
-                seen, changed = signs, now
-            self._stalled_since(changed, now)
+            beats = {rank: read_beat(self._exchange.heartbeat(rank)) for rank in self._running()}
+            if self._term_asked and not self._term_sent:
+                self._pass_on_sigterm(beats)
+            if beats and (failure := watchdog.look(beats, self._written(beats), now)) is not None:
+                raise failure
 
     def _running(self) -> list[int]:
         ended = {exit.rank for exit in self._exits}
@@ -114,48 +113,24 @@ class Launcher:
         self._exits += new
         return new
 
-    def _phases(self) -> dict[int, str]:
-        return {rank: phase_of(read_beat(self._exchange.heartbeat(rank))) for rank in self._running()}
+    def _meeting(self) -> str:
+        host, port = self._endpoint
+        return f"all of the {self._config.world.nodes * self._count} ranks at {host}:{port}"
 
-    def _pass_on_sigterm(self) -> None:
-        if not self._term_asked or self._term_sent:
-            return
+    def _pass_on_sigterm(self, beats: dict[int, str]) -> None:
         self._term_sent = True
-        if any(phase in ("starting", "joining") for phase in self._phases().values()):
+        if rank_before_meeting(beats) is not None:
             # Such a rank may wait in C++ and hear nothing; there is nothing to save either.
             raise StageFailure(ExitCode.PREEMPTED, "Preempted", "stopped by SIGTERM before all ranks had met")
         for rank in self._running():
             self._ranks[rank].send_signal(signal.SIGTERM)
 
-    def _meet_by(self, deadline: float, now: float) -> None:
-        if now < deadline:
-            return
-        waiting = [rank for rank, phase in self._phases().items() if phase in ("starting", "joining")]
-        if waiting:
-            host, port = self._endpoint
-            raise StageFailure(
-                ExitCode.PEER_LOST,
-                "PeersNotFound",
-                f"rank {waiting[0]} has not met all of the {self._config.world.nodes * self._count} ranks at {host}:{port} within "
-                f"{self._config.limits.start_deadline:g} s (limits.startDeadline)",
-            )
-
-    def _signs_of_life(self) -> object:
-        """Changes whenever a rank has got on; a checkpoint that grows is a sign, too."""
-        beats = tuple(read_beat(self._exchange.heartbeat(rank)) for rank in self._ranks)
-        if not any(phase_of(beat) in ("saving", "finishing") for beat in beats):
-            return beats
+    def _written(self, beats: dict[int, str]) -> int:
+        """Bytes of a checkpoint or of the trained weights while they are written: what grows gets on."""
+        if not any(phase_of(beat) in ("saving", "finishing") for beat in beats.values()):
+            return 0
         workspace = Workspace(self._config.paths.workspace)
-        return beats, size_of(workspace.attempt_checkpoints(self._attempt)), size_of(workspace.trained)
-
-    def _stalled_since(self, changed: float, now: float) -> None:
-        if now - changed >= self._config.limits.stall_timeout:
-            phases = ", ".join(f"rank {rank} {phase}" for rank, phase in self._phases().items())
-            raise StageFailure(
-                ExitCode.STALLED,
-                "Stalled",
-                f"no rank of this node has got on for {self._config.limits.stall_timeout:g} s (limits.stallTimeout): {phases}",
-            )
+        return size_of(workspace.attempt_checkpoints(self._attempt)) + size_of(workspace.trained)
 
     def _kill(self) -> None:
         """Ends what still runs; those exits are ours and say nothing."""

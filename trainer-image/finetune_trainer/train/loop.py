@@ -15,33 +15,22 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from finetune_api.exit_codes import ExitCode
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.files import is_complete
-from finetune_trainer.prepared import ResolvedHyperparameters
 from finetune_trainer.train.checkpoints import checkpoint_at, remove, rotate, seal
 from finetune_trainer.train.errors import explain_saving
 from finetune_trainer.train.heartbeat import Heartbeat
-from finetune_trainer.train.micro_batch import PackedRow, pack
+from finetune_trainer.train.micro_batch import PackedRow
 from finetune_trainer.train.model import SupervisedHead
 from finetune_trainer.train.rows import Rows
 from finetune_trainer.train.run_log import RunLog
 from finetune_trainer.train.step_plan import StepPlan
+from finetune_trainer.train.steps import RankStep, step_loader
 from finetune_trainer.train.world import World
-
-
-@dataclass(frozen=True)
-class RankStep:
-    """One optimizer step as one rank computes it."""
-
-    rows: list[PackedRow]
-    tokens: int
-    """Of the step over all ranks."""
-    supervised: int
-    """Of the step over all ranks."""
 
 
 @dataclass(frozen=True)
@@ -68,40 +57,6 @@ class Course:
     """True once this rank was sent SIGTERM."""
     log: RunLog | None
     """On rank 0 only."""
-
-
-class StepDataset(Dataset[RankStep]):
-    """A rank's share of step (epoch, number)."""
-
-    def __init__(self, course: Course) -> None:
-        self._course = course
-
-    def __getitem__(self, place: tuple[int, int]) -> RankStep:
-        step = self._course.plan.step(*place)
-        rows = [pack(self._course.rows, batch) for batch in step.ranks[self._course.world.rank]]
-        return RankStep(rows, step.tokens, step.supervised)
-
-    def __len__(self) -> int:
-        return len(self._course.rows)
-
-
-class StepSampler:
-    """A batch sampler whose batches are steps."""
-
-    def __init__(self, steps: int) -> None:
-        self._steps = steps
-        self._epoch = 0
-        self.batch_sampler = self  # where Trainer looks for set_epoch
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by Trainer before each epoch."""
-        self._epoch = epoch
-
-    def __len__(self) -> int:
-        return self._steps
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        return iter([[(self._epoch, number)] for number in range(self._steps)])
 
 
 class Boundaries(TrainerCallback):
@@ -136,8 +91,7 @@ class StepTrainer(Trainer):
         self.add_callback(Boundaries(self))
 
     def get_train_dataloader(self) -> DataLoader[RankStep]:
-        sampler: Any = StepSampler(self.course.plan.steps_per_epoch)
-        return DataLoader(StepDataset(self.course), batch_sampler=sampler, collate_fn=lambda batch: batch[0])
+        return step_loader(self.course.plan, self.course.rows, self.course.world.rank)
 
     def get_batch_samples(self, epoch_iterator: Iterator[RankStep], num_batches: int, device: torch.device) -> tuple[list[RankStep], None]:
         step = next(epoch_iterator, None)
@@ -233,34 +187,3 @@ def writing(directory: Path, write: Callable[[], None]) -> None:
 def dropout_seed(seed: int, step: int, micro_batch: int) -> int:
     """Seed of a forward pass: the same for the same micro-batch of the run, on whatever rank and after whatever resume."""
     return int(np.random.SeedSequence([seed, step, micro_batch]).generate_state(1)[0])
-
-
-def training_arguments(hyper: ResolvedHyperparameters, output: Path, world: World) -> TrainingArguments:
-    """Trainer's arguments. What is not here is done by StepTrainer or not at all."""
-    cpu = world.device.type == "cpu"
-    arguments = TrainingArguments(
-        output_dir=str(output),
-        max_steps=hyper.total_steps,
-        per_device_train_batch_size=1,
-        gradient_accumulation_steps=1,  # a step is one item of the dataloader
-        learning_rate=hyper.learning_rate,
-        lr_scheduler_type="constant_with_warmup" if hyper.scheduler == "constant" else hyper.scheduler,
-        warmup_steps=hyper.warmup_steps,
-        weight_decay=hyper.weight_decay,
-        max_grad_norm=hyper.max_grad_norm,
-        optim="adamw_torch",
-        bf16=hyper.precision == "bf16",
-        seed=hyper.seed,
-        use_cpu=cpu,
-        ddp_backend="gloo" if cpu and world.size > 1 else None,
-        ddp_find_unused_parameters=False,
-        logging_steps=1,
-        logging_nan_inf_filter=False,  # it would hide what DIVERGED is for
-        save_strategy="no",  # Boundaries decides
-        save_total_limit=None,  # Trainer would rotate before the new checkpoint is complete
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-    )
-    arguments._n_gpu = min(1, arguments.n_gpu)  # one process, one GPU: never DataParallel
-    return arguments

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from torch import nn
 
 from finetune_api.resources.finetune_job import Lora, Method
@@ -27,7 +28,7 @@ def load_model(base: Path, method: Method, hyper: ResolvedHyperparameters) -> nn
     dtype = torch.bfloat16 if method.type == "lora" and hyper.precision == "bf16" else torch.float32
     try:
         model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, local_files_only=True, use_safetensors=True)
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, SafetensorError) as exc:
         raise invalid("BaseModelUnreadable", f"cannot load the base model from {base}: {exc}", param="base.source") from exc
     if head_of(model) is None:
         raise invalid("BaseModelWithoutHead", f"the base model {type(model).__name__} has no language model head", param="base.source")

@@ -18,11 +18,12 @@ from finetune_trainer.failure import StageFailure
 from finetune_trainer.files import mark_complete, write_atomic
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.progress import ProgressPrinter
+from finetune_trainer.train.arguments import training_arguments
 from finetune_trainer.train.checkpoints import Checkpoint, checkpoint_at, newest_checkpoint, sweep
 from finetune_trainer.train.errors import explain_rank
 from finetune_trainer.train.exchange import Assignment, Exchange
 from finetune_trainer.train.heartbeat import Heartbeat
-from finetune_trainer.train.loop import CheckpointPlace, Course, StepTrainer, training_arguments, writing
+from finetune_trainer.train.loop import CheckpointPlace, Course, StepTrainer, writing
 from finetune_trainer.train.metrics import MetricsFile, read_metrics
 from finetune_trainer.train.model import SupervisedHead, load_model
 from finetune_trainer.train.packing import packing_error, packing_is_exact
@@ -72,12 +73,16 @@ class Rank:
     def run(self) -> None:
         """Raises what ends the attempt early: StageFailure, or an error of torch's."""
         self.heartbeat.beat("joining")
+        size = self.config.world.nodes * self.config.world.processes_per_node
+        if size > 1 and os.environ["RANK"] == "0":
+            self.printer.show(f"waiting for all {size} ranks", force=True)
         world = join(self.config.limits.start_deadline, self.config.limits.stall_timeout)
         self.heartbeat.beat("loading")
         if world.is_first:
             self.printer.show("loading the model", force=True, total_steps=self.hyper.total_steps)
         resume = self.choose_checkpoint(world)
         model = load_model(Path(self.prepared.base_path), self.config.method, self.hyper).to(world.device)
+        self.heartbeat.beat("loading")
         trainer = self.trainer(world, model, resume)
         self.stop_here(trainer, world.any(self.asked_to_stop())[0], "before its first step")
         if resume is None or resume.step < self.hyper.total_steps:

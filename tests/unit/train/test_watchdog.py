@@ -1,0 +1,47 @@
+"""When the launcher gives its ranks up."""
+
+import pytest
+
+from finetune_api.exit_codes import ExitCode
+from finetune_api.run_config import RunLimits
+from finetune_trainer.train.watchdog import Watchdog
+
+pytestmark = pytest.mark.unit
+LIMITS = RunLimits(start_deadline=100, stall_timeout=30)
+MET = {0: "training 5", 1: "training 5"}
+
+
+@pytest.mark.parametrize(
+    ("looks", "expected"),
+    [
+        # (time, beats, bytes written)
+        ([(99, {0: "", 1: ""}, 0)], None),
+        ([(100, {0: "", 1: ""}, 0)], ExitCode.PEER_LOST),
+        ([(100, {0: "training 1", 1: "joining 2"}, 0)], ExitCode.PEER_LOST),
+        ([(90, {0: "joining 2"}, 0), (99, {0: "loading 3"}, 0), (128, {0: "loading 3"}, 0)], None),
+        ([(99, {0: "loading 3"}, 0), (129, {0: "loading 3"}, 0)], ExitCode.STALLED),
+        ([(10, MET, 0), (39, MET, 0)], None),
+        ([(10, MET, 0), (40, MET, 0)], ExitCode.STALLED),
+        ([(10, MET, 0), (39, MET | {1: "training 6"}, 0), (68, MET | {1: "training 6"}, 0)], None),
+        ([(10, MET, 0), (39, MET | {1: "training 6"}, 0), (69, MET | {1: "training 6"}, 0)], ExitCode.STALLED),
+        ([(10, MET, 7), (39, MET, 8), (68, MET, 9)], None),
+        ([(10, MET, 7), (39, MET, 8), (69, MET, 8)], ExitCode.STALLED),
+        ([(200, MET, 0), (229, MET, 0)], None),
+    ],
+)
+def test_deadlines(looks: list[tuple[float, dict[int, str], int]], expected: ExitCode | None) -> None:
+    """The start deadline holds until all have met, the stall timeout from then on; a checkpoint that grows is progress."""
+    watchdog = Watchdog(LIMITS, "all of the 2 ranks at job-0.job:29400", now=0)
+    *before, last = [watchdog.look(beats, written, now) for now, beats, written in looks]
+    assert not any(before)
+    assert (last.exit_code if last else None) == expected
+
+
+def test_messages() -> None:
+    """They name the limit, its value, and who is waited for."""
+    watchdog = Watchdog(LIMITS, "all of the 2 ranks at job-0.job:29400", now=0)
+    lost = watchdog.look({0: "joining 2"}, 0, 100)
+    assert str(lost) == "rank 0 has not met all of the 2 ranks at job-0.job:29400 within 100 s (limits.startDeadline)"
+    watchdog.look(MET, 0, 101)
+    stalled = watchdog.look(MET, 0, 131)
+    assert str(stalled) == "no rank of this node has got on for 30 s (limits.stallTimeout): rank 0 training, rank 1 training"

@@ -1,0 +1,47 @@
+"""The run's hyper-parameters as transformers.Trainer takes them."""
+
+from pathlib import Path
+
+import torch
+from transformers import TrainingArguments
+
+from finetune_trainer.failure import invalid
+from finetune_trainer.prepared import ResolvedHyperparameters
+from finetune_trainer.train.world import World
+
+
+def training_arguments(hyper: ResolvedHyperparameters, output: Path, world: World) -> TrainingArguments:
+    """Trainer's arguments. What is not here is done by StepTrainer or not at all."""
+    cpu = world.device.type == "cpu"
+    if hyper.precision == "bf16" and not cpu and not torch.cuda.is_bf16_supported():
+        raise invalid(
+            "PrecisionNotSupported",
+            f"{torch.cuda.get_device_name(world.device)} cannot compute in bf16: set hyperparameters.precision to fp32",
+            param="hyperparameters.precision",
+        )
+    arguments = TrainingArguments(
+        output_dir=str(output),
+        max_steps=hyper.total_steps,
+        per_device_train_batch_size=1,
+        gradient_accumulation_steps=1,  # a step is one item of the dataloader
+        learning_rate=hyper.learning_rate,
+        lr_scheduler_type="constant_with_warmup" if hyper.scheduler == "constant" else hyper.scheduler,
+        warmup_steps=hyper.warmup_steps,
+        weight_decay=hyper.weight_decay,
+        max_grad_norm=hyper.max_grad_norm,
+        optim="adamw_torch",
+        bf16=hyper.precision == "bf16",
+        seed=hyper.seed,
+        use_cpu=cpu,
+        ddp_backend="gloo" if cpu and world.size > 1 else None,
+        ddp_find_unused_parameters=False,
+        logging_steps=1,
+        logging_nan_inf_filter=False,  # it would hide what DIVERGED is for
+        save_strategy="no",  # Boundaries decides
+        save_total_limit=None,  # Trainer would rotate before the new checkpoint is complete
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+    )
+    arguments._n_gpu = min(1, arguments.n_gpu)  # one process, one GPU: never DataParallel
+    return arguments

@@ -1,0 +1,64 @@
+"""The optimizer steps as a dataloader gives them to one rank: one item is one step, a list of micro-batches."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from torch.utils.data import DataLoader, Dataset
+
+from finetune_trainer.train.micro_batch import PackedRow, pack
+from finetune_trainer.train.rows import Rows
+from finetune_trainer.train.step_plan import StepPlan
+
+
+@dataclass(frozen=True)
+class RankStep:
+    """One optimizer step as one rank computes it."""
+
+    rows: list[PackedRow]
+    tokens: int
+    """Of the step over all ranks."""
+    supervised: int
+    """Of the step over all ranks."""
+
+
+def step_loader(plan: StepPlan, rows: Rows, rank: int) -> DataLoader[RankStep]:
+    """The steps of an epoch, for one rank. The sampler is what a resume skips by, so that skipped steps read no data."""
+    sampler: Any = StepSampler(plan.steps_per_epoch)
+    return DataLoader(StepDataset(plan, rows, rank), batch_sampler=sampler, collate_fn=lambda batch: batch[0])
+
+
+class StepDataset(Dataset[RankStep]):
+    """A rank's share of step (epoch, number)."""
+
+    def __init__(self, plan: StepPlan, rows: Rows, rank: int) -> None:
+        self._plan = plan
+        self._rows = rows
+        self._rank = rank
+
+    def __getitem__(self, place: tuple[int, int]) -> RankStep:
+        step = self._plan.step(*place)
+        rows = [pack(self._rows, batch) for batch in step.ranks[self._rank]]
+        return RankStep(rows, step.tokens, step.supervised)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+class StepSampler:
+    """A batch sampler whose batches are steps."""
+
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
+        self._epoch = 0
+        self.batch_sampler = self  # where Trainer looks for set_epoch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Trainer before each epoch."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return self._steps
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        return iter([[(self._epoch, number)] for number in range(self._steps)])

@@ -1,0 +1,49 @@
+"""Decides from the ranks' heartbeats when there is no hope left. Knows no processes, and no clock but the one it is shown."""
+
+from collections.abc import Mapping
+
+from finetune_api.exit_codes import ExitCode
+from finetune_api.run_config import RunLimits
+from finetune_trainer.failure import StageFailure
+from finetune_trainer.train.heartbeat import phase_of
+
+BEFORE_MEETING = ("starting", "joining")
+
+
+class Watchdog:
+    """Two deadlines: for the ranks to meet, and from then on for any of this node's to get on. Times are monotonic seconds."""
+
+    def __init__(self, limits: RunLimits, meeting: str, now: float) -> None:
+        """`meeting` says who is to meet and where, for the message."""
+        self._limits = limits
+        self._meeting = meeting
+        self._started = self._changed = now
+        self._seen: object = None
+
+    def look(self, beats: Mapping[int, str], written: int, now: float) -> StageFailure | None:
+        """The failure that it comes to, None while there is hope.
+
+        `beats` are the last ones of the ranks that run; `written` are bytes of what they are writing, if they are.
+        """
+        waiting = rank_before_meeting(beats)
+        if waiting is not None or (beats, written) != self._seen:
+            self._seen, self._changed = (dict(beats), written), now
+        if waiting is not None and now - self._started >= self._limits.start_deadline:
+            return StageFailure(
+                ExitCode.PEER_LOST,
+                "PeersNotFound",
+                f"rank {waiting} has not met {self._meeting} within {self._limits.start_deadline:g} s (limits.startDeadline)",
+            )
+        if now - self._changed >= self._limits.stall_timeout:
+            phases = ", ".join(f"rank {rank} {phase_of(beat)}" for rank, beat in sorted(beats.items()))
+            return StageFailure(
+                ExitCode.STALLED,
+                "Stalled",
+                f"no rank of this node has got on for {self._limits.stall_timeout:g} s (limits.stallTimeout): {phases}",
+            )
+        return None
+
+
+def rank_before_meeting(beats: Mapping[int, str]) -> int | None:
+    """The first rank that has not met the others yet, None when all have."""
+    return next((rank for rank, beat in sorted(beats.items()) if phase_of(beat) in BEFORE_MEETING), None)
