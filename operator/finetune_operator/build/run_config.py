@@ -23,9 +23,7 @@ def run_config(meta: Meta, spec: FineTuneJobSpec, image: str, base: ClaimSource 
         output_model=output_name(meta.name, spec),
         paths=RunPaths(workspace=workspace_path(meta, spec)),
         world=RunWorld(nodes=spec.training.nodes, processes_per_node=max(1, spec.training.gpus_per_node)),
-        limits=RunLimits(
-            start_deadline=seconds(spec.limits.start_deadline), stall_timeout=seconds(spec.limits.stall_timeout)
-        ),
+        limits=RunLimits(start_deadline=seconds(spec.limits.start_deadline), stall_timeout=seconds(spec.limits.stall_timeout)),
         image=spec.training.pod.image or image,
     )
 

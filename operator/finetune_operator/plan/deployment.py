@@ -57,9 +57,7 @@ def _applied(observed: ObservedDeployment, revision: Revision) -> bool:
 
 def _objects(observed: ObservedDeployment, spec: ModelDeploymentSpec, found: Servable, revision: Revision) -> tuple[dict[str, Any], ...]:
     """The Deployment when it is of another revision or scale, the Service when there is none."""
-    rollout = Rollout(
-        observed.deployment.meta, spec, revision, revision_digest(revision), found.spec.source.claim, shared(found.claim)
-    )
+    rollout = Rollout(observed.deployment.meta, spec, revision, revision_digest(revision), found.spec.source.claim, shared(found.claim))
     same = _applied(observed, revision) and observed.workload is not None and observed.workload.spec_replicas == spec.replicas
     workload = () if same else (deployment_object(rollout, observed.settings),)
     return workload if observed.service_exists else (*workload, service_object(rollout))

@@ -12,6 +12,7 @@ from finetune_operator.plan.observed import ObservedJob
 from finetune_operator.plan.output import output_taken
 from finetune_operator.plan.plan import ObjectRef, Plan
 from finetune_operator.plan.register import register
+from finetune_operator.plan.release import released
 from finetune_operator.plan.running import running
 from finetune_operator.plan.startup import ending, starting
 from finetune_operator.plan.step import Policy, Step, View, failure
@@ -27,7 +28,7 @@ def plan_job(observed: ObservedJob, now: float) -> Plan:
     if job.meta.deleting:
         return Plan()
     if is_over(job.status):
-        return _plan(observed, finished_status(job), (), now)
+        return _plan(observed, finished_status(job), released(observed), now)
     if job.spec is None:
         return _plan(observed, invalid_status(job, now), (), now)
     followed = follow(observed, job.spec, introduced(observed, job.spec, now), now)

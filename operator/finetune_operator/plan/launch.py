@@ -36,9 +36,7 @@ def create_job(view: View) -> Step | None:
     step = _held_up(view, attempt, holdup, left) if holdup else _creating(view.status, attempt.stage, attempt.number)
     if obstacle:
         return step
-    run = StageRun(
-        view.observed.job.meta, view.spec, attempt.stage, attempt.number, view.status.image or "", base_claim(view)
-    )
+    run = StageRun(view.observed.job.meta, view.spec, attempt.stage, attempt.number, view.status.image or "", base_claim(view))
     job = stage_job_object(run, view.observed.settings)
     return replace(step, apply=missing_children(view, attempt.stage), create=(job,))
 

@@ -106,9 +106,9 @@ def test_old_warnings_say_nothing_about_now() -> None:
 @pytest.mark.parametrize(
     ("message", "reason", "object_"),
     [
-        ("pods \"x\" is forbidden: exceeded quota: compute, requested: cpu=1", "QuotaExceeded", "ResourceQuota compute"),
-        ("error looking up service account team/x: serviceaccount \"x\" not found", "ServiceAccountNotFound", "ServiceAccount x"),
-        ("violates PodSecurity \"restricted:latest\"", "Refused", ""),
+        ('pods "x" is forbidden: exceeded quota: compute, requested: cpu=1', "QuotaExceeded", "ResourceQuota compute"),
+        ('error looking up service account team/x: serviceaccount "x" not found', "ServiceAccountNotFound", "ServiceAccount x"),
+        ('violates PodSecurity "restricted:latest"', "Refused", ""),
     ],
 )
 def test_a_job_without_pods_says_why(message: str, reason: str, object_: str) -> None:

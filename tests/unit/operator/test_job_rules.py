@@ -162,9 +162,7 @@ def test_a_pod_on_a_lost_node_holds_the_next_attempt_back_and_says_so() -> None:
     assert "out-of-service" in ready_message(plan)
 
 
-@pytest.mark.parametrize(
-    ("failures", "seconds"), [(1, 10), (2, 20), (3, 40), (6, 300)]
-)
+@pytest.mark.parametrize(("failures", "seconds"), [(1, 10), (2, 20), (3, 40), (6, 300)])
 def test_counted_retries_back_off(failures: int, seconds: int) -> None:
     """Ten seconds, doubled with each failure in a row, five minutes at most."""
     tries = [attempt("train", n, "Failed", counted=True, reason="Stalled") for n in range(1, failures + 1)]
@@ -451,9 +449,7 @@ CANCEL = {"cancel": True}
 DEADLINE = {"limits": {"deadline": "30s"}}
 
 
-@pytest.mark.parametrize(
-    ("change", "reason"), [(SUSPEND, "Suspending"), (CANCEL, "Cancelling"), (DEADLINE, "DeadlineExceeded")]
-)
+@pytest.mark.parametrize(("change", "reason"), [(SUSPEND, "Suspending"), (CANCEL, "Cancelling"), (DEADLINE, "DeadlineExceeded")])
 def test_a_stop_deletes_the_job_and_waits_for_its_pods(change: dict[str, Any], reason: str) -> None:
     """SIGTERM leaves training the time for a checkpoint."""
     plan = stopping(change, (RANK,), with_job=True)

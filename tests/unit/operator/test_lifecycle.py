@@ -38,6 +38,13 @@ def test_an_undisturbed_job_runs_three_stages_and_registers_its_model() -> None:
     }
 
 
+def test_a_complete_job_lets_go_of_the_model_s_volume() -> None:
+    """Its publish Job goes, whose pod would hold the volume of a deleted model; the others stay for their logs."""
+    world = World()
+    world.calm()
+    assert sorted(name for name in world.jobs if "inspect" not in name) == ["tune-prepare-1", "tune-train-1"]
+
+
 def test_a_finished_job_does_nothing_ever_again() -> None:
     """Suspending or cancelling a complete job changes nothing but the observed generation."""
     world = World()

@@ -44,7 +44,7 @@ INVALID = failure("train", "InvalidDataset", "line 3 is wrong", 3)
         ([{"code": 137, "disruption": "DeletionByTaintManager"}], "", "NodeLost", True, False),
         ([{"code": 137, "failure": "Evicted", "failure_message": "The node was low on resource: memory"}], "", "Evicted", True, False),
         (
-            [{"code": 137, "failure": "Evicted", "failure_message": "Usage of EmptyDir volume \"tmp\" exceeds the limit"}],
+            [{"code": 137, "failure": "Evicted", "failure_message": 'Usage of EmptyDir volume "tmp" exceeds the limit'}],
             "",
             "EphemeralStorageExceeded",
             True,
@@ -90,9 +90,7 @@ def test_the_stage_s_own_error_is_kept() -> None:
     assert outcome.error.param == "dataset.train.source"
 
 
-@pytest.mark.parametrize(
-    ("stage", "field"), [("prepare", "preparation"), ("train", "training"), ("publish", "publishing")]
-)
+@pytest.mark.parametrize(("stage", "field"), [("prepare", "preparation"), ("train", "training"), ("publish", "publishing")])
 def test_out_of_memory_says_which_limit_to_raise(stage: str, field: str) -> None:
     """The limit is that of the stage."""
     outcome = outcome_of(stage, failed(), pods({"code": 137, "exit_reason": "OOMKilled"}))  # type: ignore[arg-type]

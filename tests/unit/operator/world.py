@@ -73,9 +73,7 @@ class World:
         """What the operator sees of the job."""
         pods = tuple(pod for pod in self.pods.values() if "-inspect-" not in pod.meta.name)
         jobs = {name: batch for name, batch in self.jobs.items() if "-inspect-" not in name}
-        return ObservedJob(
-            self.job, SETTINGS, jobs, pods, frozenset(self.applied), dict(self.claims), output_model=self.model
-        )
+        return ObservedJob(self.job, SETTINGS, jobs, pods, frozenset(self.applied), dict(self.claims), output_model=self.model)
 
     def observed_model(self, model: FineTunedModel) -> ObservedModel:
         """What the operator sees of the model."""
