@@ -140,7 +140,15 @@ class World:
         owners = frozenset(owner["uid"] for owner in metadata.get("ownerReferences", ()))
         annotations = metadata.get("annotations", {})
         return Meta(
-            metadata["namespace"], metadata["name"], self._uid(), 1, generation=1, created=self.now, owners=owners, annotations=annotations
+            metadata["namespace"],
+            metadata["name"],
+            self._uid(),
+            1,
+            generation=1,
+            created=self.now,
+            owners=owners,
+            annotations=annotations,
+            labels=metadata.get("labels", {}),
         )
 
     def _uid(self) -> str:
