@@ -20,8 +20,9 @@ cgroup_up_v1() {
 }
 
 cgroup_up_v2() {
-  local controller
-  for controller in $(cat /sys/fs/cgroup/cgroup.controllers); do
+  local controller controllers
+  read -ra controllers </sys/fs/cgroup/cgroup.controllers
+  for controller in "${controllers[@]}"; do
     echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control ||
       die "cannot hand the cgroup controller '$controller' down: /sys/fs/cgroup holds processes itself (a container without a cgroup of its own?)"
   done

@@ -59,7 +59,7 @@ GUARD
 # The guard goes last: traffic of a pod that outlived everything else is still held.
 network_down() {
   local link table
-  for link in $POD_LINK $SERVICE_LINK; do ip link delete $link 2>/dev/null || true; done
+  for link in $POD_LINK $SERVICE_LINK; do ip link delete "$link" 2>/dev/null || true; done
   ip route delete blackhole "$POD_RANGE" metric 4096 2>/dev/null || true
   conntrack -D -s "${POD_RANGE}" >/dev/null 2>&1 || true
   if [ -e "$DIR/run/nft.before" ]; then

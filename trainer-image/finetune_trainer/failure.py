@@ -14,9 +14,7 @@ class StageFailure(Exception):
     signal that ended the process.
     """
 
-    def __init__(
-        self, exit_code: int, code: str, message: str, *, param: str | None = None, details: list[str] | None = None
-    ) -> None:
+    def __init__(self, exit_code: int, code: str, message: str, *, param: str | None = None, details: list[str] | None = None) -> None:
         super().__init__(message)
         self.exit_code = exit_code
         self.error = StageError(code=code, message=message, param=param, details=details or [])
@@ -47,9 +45,7 @@ def explain(exc: BaseException) -> StageFailure:
             "the process ran out of memory: raise the stage's resources.limits.memory, or lower hyperparameters.batchSize "
             "or hyperparameters.maxSequenceLength",
         )
-    return StageFailure(
-        ExitCode.INTERNAL_ERROR, "InternalError", f"{type(exc).__name__}: {exc}; the pod's log has the details"
-    )
+    return StageFailure(ExitCode.INTERNAL_ERROR, "InternalError", f"{type(exc).__name__}: {exc}; the pod's log has the details")
 
 
 def is_storage_full(exc: BaseException) -> bool:

@@ -67,9 +67,7 @@ def failed_result(stage: Stage, config: RunConfig, attempt: int, exc: BaseExcept
     failure = explain(exc)
     if failure.exit_code == ExitCode.INTERNAL_ERROR and failure is not exc:
         traceback.print_exception(exc)
-    return StageResult(
-        stage=stage, spec_digest=config.job.spec_digest, attempt=attempt, exit_code=failure.exit_code, error=failure.error
-    )
+    return StageResult(stage=stage, spec_digest=config.job.spec_digest, attempt=attempt, exit_code=failure.exit_code, error=failure.error)
 
 
 def report(result: StageResult) -> int:

@@ -1,15 +1,15 @@
 """The layout of the workspace folder: what each stage finds there and leaves there.
 
-    prepared.json                      prepare's decisions (`prepared.Prepared`)
-    base/                              the base model, when it had to be downloaded
-    downloads/                         rows as their source had them; gone when prepare has finished
-    data/train.arrow                   Arrow IPC file: input_ids list<int32>, loss_mask list<bool>, one row an example
-    data/validation.arrow              the same, held out
-    data/prompts.arrow                 Arrow IPC file: input_ids list<int32>: held-out prompts that end where the assistant begins
-    checkpoints/attempt-N/checkpoint-S/  complete when it holds `.complete`; a resume reads all attempts
-    metrics.csv                        step,epoch,loss,learning_rate,grad_norm,tokens,tokens_per_second; a line a logged step
-    trained/                           the final weights: adapter/ (LoRA) or model/ (full); `.complete`
-    results/STAGE.json                 the stages' results
+prepared.json                      prepare's decisions (`prepared.Prepared`)
+base/                              the base model, when it had to be downloaded
+downloads/                         rows as their source had them; gone when prepare has finished
+data/train.arrow                   Arrow IPC file: input_ids list<int32>, loss_mask list<bool>, one row an example
+data/validation.arrow              the same, held out
+data/prompts.arrow                 Arrow IPC file: input_ids list<int32>: held-out prompts that end where the assistant begins
+checkpoints/attempt-N/checkpoint-S/  complete when it holds `.complete`; a resume reads all attempts
+metrics.csv                        step,epoch,loss,learning_rate,grad_norm,tokens,tokens_per_second; a line a logged step
+trained/                           the final weights: adapter/ (LoRA) or model/ (full); `.complete`
+results/STAGE.json                 the stages' results
 """
 
 from pathlib import Path

@@ -112,5 +112,3 @@ class OperatorProcess:
     def said(self, *words: str) -> bool:
         """True when a message of its log holds all of the words."""
         return any(all(word in line["message"] for word in words) for line in self.lines())
-
-
