@@ -7,6 +7,8 @@ CREDENTIALS = {"secretRef": {"name": S3_SECRET}}
 BASE = {"source": "s3://models/smollm2-tiny", "credentials": CREDENTIALS}
 TRAIN = {"source": "s3://datasets/support-bot/train.jsonl", "credentials": CREDENTIALS}
 SMALL = {"requests": {"cpu": "50m", "memory": "256Mi"}}
+ONE_CORE = {"resources": {**SMALL, "limits": {"cpu": "1"}}, "pod": {"env": [{"name": "OMP_NUM_THREADS", "value": "1"}]}}
+"""Several jobs run at a time on few cores: threads that spin for each other's cores would make all of them slow."""
 
 
 def merge(into: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -30,8 +32,8 @@ def finetune_job(name: str, **changes: Any) -> dict[str, Any]:
         "method": {"type": "lora", "lora": {"rank": 4, "alpha": 8}},
         "hyperparameters": {"maxSteps": 6, "batchSize": 4, "maxSequenceLength": 128, "precision": "fp32", "learningRate": 0.001},
         "preparation": {"resources": SMALL},
-        "training": {"resources": SMALL},
-        "publishing": {"resources": SMALL},
+        "training": ONE_CORE,
+        "publishing": ONE_CORE,
         "evaluation": {"maxExamples": 8},
         "workspace": {"storage": {"size": "1Gi"}},
     }

@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.kube import Kube, condition, phase_of
 from tests.e2e.manifests import CREDENTIALS, finetune_job
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 ROWS = "\n".join(
     json.dumps({"messages": [{"role": "user", "content": f"question {i}"}, {"role": "assistant", "content": f"answer {i}"}]})

@@ -10,7 +10,7 @@ from tests.e2e.conftest import LOCAL_CLUSTER, run
 from tests.e2e.kube import Kube, condition, phase_of
 from tests.e2e.manifests import finetune_job
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 STEPS = {"hyperparameters": {"maxSteps": 30}, "checkpoints": {"everySteps": 5, "keep": 2}}
 
@@ -41,7 +41,7 @@ def test_a_killed_rank_resumes_from_the_last_checkpoint(kube: Kube, undisturbed:
     """kill -9 of the trainer: a counted attempt more, and bit for bit the same adapter."""
     kube.apply(finetune_job("killed", **STEPS))
     pod = kube.step("killed", 8)
-    kube.run("exec", pod["metadata"]["name"], "--", "python", "-c", KILL_WORKER)
+    kube.run("exec", pod["metadata"]["name"], "--", "python", "-c", KILL_WORKER, check=False)  # the pod may end before kubectl does
     found = succeeded(kube, "killed")
     trains = [a for a in found["status"]["attempts"] if a["stage"] == "train"]
     assert [a["state"] for a in trains] == ["Failed", "Succeeded"] and found["status"]["restarts"] == 1

@@ -9,7 +9,7 @@ from openai import OpenAI
 from tests.e2e.kube import Kube, condition, phase_of
 from tests.e2e.manifests import finetune_job, model_deployment
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
