@@ -4,7 +4,7 @@ PYTEST := python -m pytest
 
 .DEFAULT_GOAL := help
 .PHONY: help dev lint format crds unit test-trainer test-server test-cluster test-e2e test \
-	cluster cluster-down cluster-status kubeconfig images demo down
+	binaries cluster cluster-down cluster-status kubeconfig images demo down
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | expand -t 16
@@ -37,10 +37,17 @@ test-cluster: dev ## tests on a real API server without nodes
 test-e2e: dev ## tests with real pods on the local cluster (root)
 	$(PYTEST) tests/e2e
 
-test: dev ## all tests, one phase after another
-	@python scripts/run_phases.py unit trainer server cluster e2e
+test: dev ## all tests, one phase after another (root)
+	@local-cluster/cluster.sh status >/dev/null 2>&1 && was_up=yes; \
+	python scripts/run_phases.py unit make:binaries cluster server trainer make:images e2e; code=$$?; \
+	[ "$$was_up" ] || local-cluster/cluster.sh down; \
+	exit $$code
 
-cluster: dev ## start the local one-node Kubernetes (root)
+binaries: ## install the packages that the local cluster needs and build Kubernetes; once, cached outside the tree (root)
+	local-cluster/install-packages.sh
+	local-cluster/build-binaries.sh
+
+cluster: dev binaries ## start the local one-node Kubernetes (root)
 	local-cluster/cluster.sh up
 
 cluster-down: ## stop it; nothing is left but the cache
@@ -52,10 +59,10 @@ cluster-status: ## what of it runs
 kubeconfig: ## print the path of its kubeconfig
 	@local-cluster/cluster.sh kubeconfig
 
-images: dev ## build the images and load them into the local cluster (root)
+images: cluster ## build the images and load them into the local cluster (root)
 	local-cluster/project-images.sh
 
-demo: dev ## the whole way from a data set to a guarded model; CONTEXT= and REGISTRY= for a cluster of your own
+demo: dev binaries ## the whole way from a data set to a guarded model; CONTEXT= and REGISTRY= for a cluster of your own
 	CONTEXT='$(CONTEXT)' REGISTRY='$(REGISTRY)' local-cluster/demo.sh
 
 down: cluster-down ## the same as cluster-down

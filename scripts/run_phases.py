@@ -1,6 +1,7 @@
-"""Runs the tests phase by phase, each in a pytest of its own, and sums up: `python scripts/run_phases.py unit cluster`.
+"""Runs the tests phase by phase, each in a pytest of its own, and sums up: `python scripts/run_phases.py unit make:images e2e`.
 
-A phase is a folder below tests/. A phase that fails does not keep the next from running. Exits 1 if any test failed.
+A phase is a folder below tests/, or `make:TARGET`, what the next phases need and may take minutes to build. A phase that
+fails does not keep the next from running. Exits 1 if anything failed.
 """
 
 import re
@@ -10,6 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+MAKE = "make:"
 CLOSING_LINE = re.compile(r"=+ .*\bin [\d.]+s.*=+")
 COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
 
@@ -38,6 +40,9 @@ def run(phase: str) -> Outcome:
     """One phase; its output is passed on line by line."""
     print(f"\n== {phase}", flush=True)
     began = time.monotonic()
+    if phase.startswith(MAKE):
+        done = subprocess.run(["make", "--no-print-directory", phase.removeprefix(MAKE)])
+        return Outcome(phase, time.monotonic() - began, failed=1 if done.returncode else 0)
     closing = ""
     with subprocess.Popen([sys.executable, "-m", "pytest", f"tests/{phase}"], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -49,12 +54,12 @@ def run(phase: str) -> Outcome:
 
 
 def main() -> int:
-    """Runs the phases named on the command line that there are tests for."""
-    phases = [phase for phase in sys.argv[1:] if list(Path("tests", phase).rglob("test_*.py"))]
+    """Runs the phases named on the command line, but for folders without tests."""
+    phases = [phase for phase in sys.argv[1:] if phase.startswith(MAKE) or list(Path("tests", phase).rglob("test_*.py"))]
     outcomes = [run(phase) for phase in phases]
     print()
     for outcome in outcomes:
-        print(f"{outcome.phase:10} {outcome.seconds:7.1f} s  {outcome.passed} passed, {outcome.failed} failed, {outcome.skipped} skipped")
+        print(f"{outcome.phase:14} {outcome.seconds:7.1f} s  {outcome.passed} passed, {outcome.failed} failed, {outcome.skipped} skipped")
     passed, failed = sum(o.passed for o in outcomes), sum(o.failed for o in outcomes)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed or not outcomes else 0

@@ -41,8 +41,11 @@ def test_phases_are_summed_up(tmp_path: Path) -> None:
         folder = tmp_path / "tests" / phase
         folder.mkdir(parents=True)
         (folder / "test_it.py").write_text(f"def test_it():\n    {body}\n\n\ndef test_more():\n    pass\n")
-    done = subprocess.run([sys.executable, PROGRAM, "one", "two", "absent"], cwd=tmp_path, capture_output=True, text=True)
+    (tmp_path / "Makefile").write_text("built:\n\t@touch built\nbroken:\n\t@exit 1\n")
+    arguments = ["one", "make:built", "two", "make:broken", "absent"]
+    done = subprocess.run([sys.executable, PROGRAM, *arguments], cwd=tmp_path, capture_output=True, text=True)
     lines = done.stdout.splitlines()
     assert done.returncode == 1
-    assert lines[-1] == "3 passed, 1 failed"
-    assert [line.split()[0] for line in lines[-3:-1]] == ["one", "two"]
+    assert lines[-1] == "3 passed, 2 failed"
+    assert [line.split()[0] for line in lines[-5:-1]] == arguments[:-1]
+    assert (tmp_path / "built").exists()
