@@ -15,10 +15,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 STEPS = {"hyperparameters": {"maxSteps": 30}, "checkpoints": {"everySteps": 5, "keep": 2}}
 
 
-def adapter(kube: Kube, model: str) -> str:
-    """sha256 of a model's adapter: equal weights have an equal one."""
+def weights(kube: Kube, model: str) -> str:
+    """sha256 of a model's merged weights: equal to the last bit."""
     status = kube.wait("finetunedmodel", model, lambda o: condition(o, "Ready").get("status") == "True", seconds=60, what="Ready")["status"]
-    return next(a["sha256"] for a in status["artifacts"] if a["format"] == "adapter")
+    return next(a["sha256"] for a in status["artifacts"] if a["format"] == "safetensors")
 
 
 def succeeded(kube: Kube, job: str) -> dict[str, Any]:
@@ -31,21 +31,21 @@ def succeeded(kube: Kube, job: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def undisturbed(kube: Kube) -> str:
-    """The adapter that the training of this module comes to when nobody disturbs it."""
+    """The weights that the training of this module comes to when nobody disturbs it."""
     kube.apply(finetune_job("undisturbed", **STEPS))
     succeeded(kube, "undisturbed")
-    return adapter(kube, "undisturbed")
+    return weights(kube, "undisturbed")
 
 
 def test_a_killed_rank_resumes_from_the_last_checkpoint(kube: Kube, undisturbed: str) -> None:
-    """kill -9 of the trainer: a counted attempt more, and bit for bit the same adapter."""
+    """kill -9 of the trainer: a counted attempt more, and bit for bit the same weights."""
     kube.apply(finetune_job("killed", **STEPS))
     pod = kube.step("killed", 8)
     kube.run("exec", pod["metadata"]["name"], "--", "python", "-c", KILL_WORKER, check=False)  # the pod may end before kubectl does
     found = succeeded(kube, "killed")
     trains = [a for a in found["status"]["attempts"] if a["stage"] == "train"]
     assert [a["state"] for a in trains] == ["Failed", "Succeeded"] and found["status"]["restarts"] == 1
-    assert adapter(kube, "killed") == undisturbed
+    assert weights(kube, "killed") == undisturbed
 
 
 KILL_WORKER = """
@@ -72,7 +72,7 @@ def test_pause_and_resume_lose_nothing(kube: Kube, undisturbed: str) -> None:
     )
     kube.run("patch", "finetunejob", "paused", "--type=merge", "-p", '{"spec":{"suspend":false}}')
     assert succeeded(kube, "paused")["status"]["restarts"] == 0
-    assert adapter(kube, "paused") == undisturbed
+    assert weights(kube, "paused") == undisturbed
 
 
 def test_two_pods_train_the_same_model_as_one(kube: Kube, undisturbed: str) -> None:
@@ -116,7 +116,7 @@ def test_the_operator_may_die_in_every_phase(kube: Kube, undisturbed: str) -> No
         kube.run("delete", "pod", "-n", "finetune-system", "-l", "app.kubernetes.io/name=finetune-operator", "--grace-period=0", "--force")
     found = succeeded(kube, "orphan")
     assert [a["stage"] for a in found["status"]["attempts"]] == ["prepare", "train", "publish"]
-    assert adapter(kube, "orphan") == undisturbed
+    assert weights(kube, "orphan") == undisturbed
 
 
 def test_the_kubelet_and_the_api_server_may_restart(kube: Kube, undisturbed: str) -> None:
@@ -126,7 +126,7 @@ def test_the_kubelet_and_the_api_server_may_restart(kube: Kube, undisturbed: str
     run(LOCAL_CLUSTER / "cluster.sh", "restart", "kubelet")
     run(LOCAL_CLUSTER / "cluster.sh", "restart", "apiserver")
     succeeded(kube, "shaken")
-    assert adapter(kube, "shaken") == undisturbed
+    assert weights(kube, "shaken") == undisturbed
 
 
 def test_a_chart_upgrade_replaces_no_running_pod(kube: Kube, kubeconfig: str) -> None:

@@ -71,6 +71,8 @@ def copy_adapter(adapter: Path, base_name: str, folder: Path) -> None:
     shutil.copyfile(adapter / "adapter_model.safetensors", folder / "adapter_model.safetensors")
     config = json.loads((adapter / "adapter_config.json").read_bytes())
     config["base_model_name_or_path"] = base_name
+    if isinstance(config.get("target_modules"), list):  # PEFT writes a set, in another order each time
+        config["target_modules"] = sorted(config["target_modules"])
     (folder / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True))
 
 
