@@ -43,8 +43,21 @@ def save_model(model: Any, base: Path, end_tokens: list[int], folder: Path) -> N
     model.generation_config = GenerationConfig(eos_token_id=end_tokens)  # type: ignore[no-untyped-call]
     model.save_pretrained(folder)
     if (base / "generation_config.json").exists():
-        shutil.copyfile(base / "generation_config.json", folder / "generation_config.json")
+        copy_generation_config(base, end_tokens, folder)
     copy_tokenizer(base, folder)
+
+
+def copy_generation_config(base: Path, end_tokens: list[int], folder: Path) -> None:
+    """The base's own settings, with every token that ends an answer.
+
+    A base model's list often lacks the one that its chat template ends a turn with: servers, which go by this file,
+    would talk on after the answer.
+    """
+    settings = json.loads((base / "generation_config.json").read_bytes())
+    known = settings.get("eos_token_id")
+    if not set(end_tokens) <= set(known if isinstance(known, list) else [known]):
+        settings["eos_token_id"] = end_tokens
+    (folder / "generation_config.json").write_text(json.dumps(settings, indent=2) + "\n")
 
 
 def copy_tokenizer(source: Path, folder: Path) -> None:
