@@ -31,6 +31,7 @@ def measure_and_write(inputs: Inputs, files: Path, phases: Phases) -> Evaluation
             copy_adapter(inputs.trained, inputs.config.base.source.name, files / "adapter")
         else:
             del model
+            release_memory()
             model = load_model(inputs.trained, precision, device)
     with phases.phase("evaluating the tuned model"):
         tuned = finite("tuned", score(model, rows, budget, phases.tokens))
