@@ -80,7 +80,7 @@ def pod_holdup(pod: Pod, warnings: Sequence[WarningEvent]) -> Holdup | None:
         return Holdup("ImagePullFailed", pod.waiting_message or pod.waiting_reason, _image_of(pod.waiting_message), pod=pod.meta.name)
     if pod.waiting_reason in CONTAINER_REASONS:
         return _named(pod.waiting_reason, pod.waiting_message, pod.meta.name)
-    return _volume_holdup(pod, warnings)
+    return _volume_holdup(pod, warnings) if pod.phase == "Pending" else None
 
 
 def same_but_shorter(old: str, new: str) -> bool:

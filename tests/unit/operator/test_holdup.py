@@ -98,9 +98,10 @@ def test_a_pod_with_nothing_against_it_has_no_holdup(found: Pod) -> None:
 
 
 def test_old_warnings_say_nothing_about_now() -> None:
-    """An event of ten minutes ago may have mended itself."""
+    """An event of ten minutes ago may have mended itself, and a container that crashes has its volumes."""
     old = [warning("Pod", POD, "FailedMount", "timed out", T)]
     assert job_holdup(batch(JOB), (pending(),), old, T + 600) is None
+    assert pod_holdup(pod(POD, JOB, waiting_reason="CrashLoopBackOff"), old) is None
 
 
 @pytest.mark.parametrize(
