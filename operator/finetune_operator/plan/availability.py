@@ -29,12 +29,14 @@ def availability(observed: ObservedDeployment, wanted: int, applied: bool, now: 
     refused = refusal_holdup(observed.refusal)
     if workload is None or not applied:
         return _held(refused) if refused else Availability(False, "Applying", "the Deployment is being applied")
+    if refused and not observed.service_exists:
+        return _held(refused)  # pods may serve, and nobody finds them
     if _rolled_out(workload, wanted):
         if wanted == 0:
             return Availability(True, "ScaledToZero", "replicas is 0")
         return Availability(True, "Serving", f"{workload.available} of {wanted} replicas serve")
     holdup = refused or workload_holdup(workload.meta.name, observed.pods, observed.warnings, now) or _crash(observed.pods)
-    stalled = workload.progressing_reason == DEADLINE
+    stalled = workload.progressing_reason == DEADLINE and workload.observed_generation >= workload.meta.generation
     if holdup:
         return _held(holdup, stalled)
     if workload.failure_message:

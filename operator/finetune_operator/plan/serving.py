@@ -42,7 +42,9 @@ def servable(observed: ObservedDeployment, spec: ModelDeploymentSpec) -> Servabl
     """The first thing that is wrong, or the model."""
     if observed.foreign:
         kind, _, name = observed.foreign.partition("/")
-        return Refusal("NameTaken", f"{kind} {name} is not ours: delete it, or give the ModelDeployment another name", f"{kind} {name}")
+        message = f"{kind} {name} is not ours: delete it, or give the ModelDeployment another name"
+        # Often that of a deleted namesake, which the garbage collector takes in a moment.
+        return Refusal("NameTaken", message, f"{kind} {name}", stalled=False)
     name, model, claim = spec.model.name, observed.model, observed.model_claim
     about = f"FineTunedModel {name}"
     if model is None:

@@ -99,7 +99,7 @@ BROKEN = replace(model(), status=model().status.model_copy(update={"conditions":
         ({"model": model(uid="made-again")}, {}, "ModelReplaced", "True", "deleted and made again"),
         ({"model_claim": None}, {}, "ClaimNotFound", "False", "PersistentVolumeClaim bot-model"),
         ({}, {"replicas": 2}, "VolumeNotShared", "True", "PersistentVolumeClaim bot-model is ReadWriteOnce"),
-        ({"foreign": "Service/web"}, {}, "NameTaken", "True", "Service web"),
+        ({"foreign": "Service/web"}, {}, "NameTaken", "False", "Service web"),
     ],
 )
 def test_what_may_not_be_served_leaves_the_running_deployment_alone(
@@ -203,6 +203,16 @@ def test_a_rollout_that_takes_too_long_is_stalled() -> None:
     late = workload(state, **NEW, progressing_reason="ProgressDeadlineExceeded", progressing_message="has timed out progressing")
     plan = plan_deployment(observed(state, workload=late, service_exists=True), T)
     assert (reason(plan), conditions(plan)["Stalled"]) == ("ProgressDeadlineExceeded", "True")
+    unseen = replace(late, meta=replace(late.meta, generation=2))
+    assert conditions(plan_deployment(observed(state, workload=unseen, service_exists=True), T))["Stalled"] == "False"
+
+
+def test_pods_without_their_service_are_not_ready() -> None:
+    """Its URL would lead nowhere."""
+    state = recorded()
+    event = WarningEvent("Service", "web", "Refused", "exceeded quota: services, requested: services=1", T)
+    plan = plan_deployment(observed(state, workload=workload(state), pods=(server_pod(),), refusal=event), T)
+    assert (reason(plan), conditions(plan)["Ready"], [obj["kind"] for obj in plan.apply]) == ("QuotaExceeded", "False", ["Service"])
 
 
 def test_refused_pods_are_seen_in_the_replica_set_s_events() -> None:
