@@ -74,9 +74,15 @@ def job_of(observed: ObservedJob, attempt: Attempt) -> BatchJob | None:
 
 def pods_of(observed: ObservedJob, attempt: Attempt) -> tuple[Pod, ...]:
     """The pods of an attempt, by name."""
-    name = job_name(observed, attempt)
-    mine = (pod for pod in observed.pods if pod.meta.labels.get(POD_JOB_LABEL) == name)
+    batch = job_of(observed, attempt)
+    mine = pods_named(observed.pods, job_name(observed, attempt), attempt.job_uid or (batch.meta.uid if batch else None))
     return tuple(sorted(mine, key=lambda pod: pod.meta.name))
+
+
+def pods_named(pods: Sequence[Pod], name: str, uid: str | None) -> tuple[Pod, ...]:
+    """The pods of a Job; those of an earlier Job of its name, which has another uid, may not have been collected yet."""
+    named = (pod for pod in pods if pod.meta.labels.get(POD_JOB_LABEL) == name)
+    return tuple(pod for pod in named if uid is None or not pod.meta.owners or uid in pod.meta.owners)
 
 
 def ended(pod: Pod) -> bool:

@@ -10,7 +10,7 @@ from finetune_api.result import InspectSummary
 from finetune_operator.build.inspect_job import inspect_job_object
 from finetune_operator.names import inspect_job
 from finetune_operator.plan.advice import with_advice
-from finetune_operator.plan.attempts import POD_JOB_LABEL, living
+from finetune_operator.plan.attempts import living, pods_named
 from finetune_operator.plan.conditions import find, short
 from finetune_operator.plan.follow import LAG, error_of
 from finetune_operator.plan.holdup import job_holdup, refusal_holdup
@@ -48,7 +48,7 @@ def inspect(observed: ObservedModel, spec: FineTunedModelSpec, now: float) -> Ve
     if observed.claim_absent:
         message = f"PersistentVolumeClaim {claim} does not exist: create it, or delete this model and name another claim"
         error = ErrorStatus(code="ClaimNotFound", message=message, param="spec.source.claim.name", object=f"PersistentVolumeClaim {claim}")
-        return Verdict(status.model_copy(update={"error": error}), "ClaimNotFound", message, delete=leftovers, requeue_after=15.0)
+        return Verdict(_unverified(status, error), "ClaimNotFound", message, delete=leftovers, requeue_after=15.0)
     if status.size_bytes is not None:
         verified = status.model_copy(update={"error": None})
         return Verdict(verified, "Verified", "the directory agrees with its MANIFEST.json", ready=True, delete=leftovers)
@@ -58,6 +58,13 @@ def inspect(observed: ObservedModel, spec: FineTunedModelSpec, now: float) -> Ve
     if status.inspect_attempt == 0:
         return _inspecting(status.model_copy(update={"inspect_attempt": 1}))
     return _followed(observed, spec, now)
+
+
+def _unverified(status: FineTunedModelStatus, error: ErrorStatus) -> FineTunedModelStatus:
+    """What was verified has gone with its claim: another claim of that name is inspected anew, by a Job of another name."""
+    verified = status.size_bytes is not None
+    again = {"size_bytes": None, "inspect_attempt": status.inspect_attempt + 1} if verified else {}
+    return status.model_copy(update={"error": error, **again})
 
 
 def with_summary(status: FineTunedModelStatus, summary: InspectSummary) -> FineTunedModelStatus:
@@ -107,7 +114,7 @@ def _followed(observed: ObservedModel, spec: FineTunedModelSpec, now: float) -> 
     batch = next((found for found in _jobs(observed) if found.meta.name == name), None)
     if batch is None:
         return _created(observed, spec, name)
-    pods = tuple(pod for pod in observed.pods if pod.meta.labels.get(POD_JOB_LABEL) == name)
+    pods = pods_named(observed.pods, name, batch.meta.uid)
     if batch.complete or batch.terminated:
         if living(pods) and batch.finished is not None and now - batch.finished < LAG:
             return Verdict(status, "Inspecting", "the inspection has ended", requeue_after=2.0)

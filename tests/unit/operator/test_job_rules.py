@@ -223,6 +223,17 @@ def test_prepare_s_result_fills_the_status() -> None:
     assert [(a.stage, a.number, a.state) for a in found.attempts] == [("prepare", 1, "Succeeded"), ("train", 1, "Pending")]
 
 
+def test_a_namesake_s_pod_has_no_part_in_an_attempt() -> None:
+    """A job that was deleted and made again may meet the pods of its earlier self, with an error that has been mended."""
+    seen = running("prepare", 0, result("prepare"))
+    old = ended_pod("a", "tune-prepare-1", 3, failure("prepare", "InvalidDataset", "line 7", 3))
+    foreign = replace(old, meta=replace(old.meta, owners=frozenset({"uid-of-then"})))
+    assert status_of(plan_job(replace(seen, pods=(foreign, *seen.pods)), T + 60)).dataset is not None
+    failed = running("prepare", 1)
+    again = status_of(plan_job(replace(failed, pods=(foreign, *failed.pods)), T + 60))
+    assert again.attempts[0].reason == "InternalError"
+
+
 def test_a_success_without_a_result_is_looked_at_once_more() -> None:
     """The stage finds its result in the workspace and repeats it; without one again, the success stands."""
     first = status_of(plan_job(running("publish", 0, pods=()), T + 101))

@@ -78,6 +78,15 @@ def test_the_inspection_fills_the_status() -> None:
     assert [note.reason for note in done.events] == ["Verified"]
 
 
+def test_a_namesake_s_inspection_says_nothing_about_this_model() -> None:
+    """Its pod may outlive its Job for a moment."""
+    old = ended_pod("a", JOB, 3, failure("inspect", "ChecksumMismatch", "damaged", 3))
+    own = ended_pod("b", JOB, 0, result("inspect"))
+    pods = (replace(old, meta=replace(old.meta, owners=frozenset({"uid-of-then"}))), own)
+    assert verdict(looking({"complete": True, "terminated": True}, pods)) == ("True", "False", "Verified")
+    assert verdict(looking({"failure_reason": "x", "terminated": True}, pods[:1]))[1] == "False"
+
+
 def test_the_job_of_a_verified_model_is_deleted() -> None:
     """Nothing is left to be looked at."""
     plan = plan_model(replace(observed(FineTunedModelStatus(size_bytes=7)), jobs={JOB: batch(JOB, "uid-bot")}), T)
@@ -115,13 +124,13 @@ def test_what_holds_the_inspection_up_is_shown() -> None:
 
 
 def test_a_model_without_its_claim_is_not_ready() -> None:
-    """Also one that was verified before; and it is inspected when the claim is there."""
+    """Also one that was verified before: another claim of that name may hold anything, so it is inspected when it is there."""
     plan = plan_model(observed(FineTunedModelStatus(), claim_absent=True), T)
     assert (verdict(plan), plan.create) == (("False", "False", "ClaimNotFound"), ())
     verified = plan_model(observed(FineTunedModelStatus(size_bytes=7), claim_absent=True), T)
     assert verdict(verified) == ("False", "False", "ClaimNotFound")
     back = plan_model(observed(status_of(verified)), T)
-    assert verdict(back) == ("True", "False", "Verified")
+    assert (verdict(back), [obj["metadata"]["name"] for obj in back.create]) == (("False", "False", "Inspecting"), [JOB])
 
 
 def test_a_refused_inspection_is_shown_and_tried_again() -> None:
