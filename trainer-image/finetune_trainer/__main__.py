@@ -1,9 +1,10 @@
 """Command line: python -m finetune_trainer prepare|train|publish --run run.json, and inspect --model-dir DIR."""
 
 import argparse
+import signal
 import sys
 
-from finetune_trainer.failure import StageFailure
+from finetune_trainer.failure import StageFailure, Stopped, explain
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -20,11 +21,21 @@ def main(argv: list[str] | None = None) -> int:
     inspect = stages.add_parser("inspect")
     inspect.add_argument("--model-dir", required=True, metavar="DIR", help="the model directory to verify")
     arguments = parser.parse_args(argv)
+    before = signal.signal(signal.SIGTERM, stop)
     try:
         return run(arguments)
-    except StageFailure as failure:
+    except (StageFailure, Stopped) as exc:
+        failure = explain(exc)
         print(f"{arguments.stage}: {failure}", file=sys.stderr)
         return failure.exit_code
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def stop(*_: object) -> None:
+    """SIGTERM, once. Without a handler the kernel would keep it from us: a container's first process has no default for it."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Stopped
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 """The one exception that a stage raises on purpose: it carries the words for the user and the exit code."""
 
 import errno
+import os
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.result import StageError
@@ -20,6 +21,10 @@ class StageFailure(Exception):
         self.error = StageError(code=code, message=message, param=param, details=details or [])
 
 
+class Stopped(BaseException):
+    """SIGTERM. Not an Exception, so that no library takes it for one of its own."""
+
+
 def invalid(code: str, message: str, *, param: str | None = None, details: list[str] | None = None) -> StageFailure:
     """Wrong input: a new attempt cannot help."""
     return StageFailure(ExitCode.INVALID_INPUT, code, message, param=param, details=details)
@@ -29,6 +34,14 @@ def explain(exc: BaseException) -> StageFailure:
     """The failure that `exc` is; an error that nobody foresaw becomes InternalError in one line."""
     if isinstance(exc, StageFailure):
         return exc
+    if isinstance(exc, Stopped):
+        return StageFailure(ExitCode.PREEMPTED, "Preempted", "stopped by SIGTERM; the next attempt does the stage again")
+    if isinstance(exc, OSError) and exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and exc.filename:
+        return invalid(
+            "AccessDenied",
+            f"{exc.filename}: {exc.strerror}: user {os.getuid()} must be able to read and write the job's volumes: set the stage's "
+            "pod.fsGroup to the group that owns the volume, or use a volume that is not read-only",
+        )
     if is_storage_full(exc):
         filename = getattr(exc, "filename", None)
         where = f" ({filename})" if filename else ""
@@ -38,12 +51,12 @@ def explain(exc: BaseException) -> StageFailure:
             f"the volume is full{where}: start a new job with a larger workspace.storage.size (or output.storage.size)",
             param="workspace.storage.size",
         )
-    if isinstance(exc, MemoryError):
+    if isinstance(exc, MemoryError) or type(exc).__name__ == "OutOfMemoryError":  # torch's, for a GPU
         return StageFailure(
             ExitCode.DOES_NOT_FIT,
             "OutOfMemory",
-            "the process ran out of memory: raise the stage's resources.limits.memory, or lower hyperparameters.batchSize "
-            "or hyperparameters.maxSequenceLength",
+            "the process ran out of memory: raise the stage's resources.limits.memory (on a GPU: take one with more), or lower "
+            "hyperparameters.batchSize or hyperparameters.maxSequenceLength",
         )
     return StageFailure(ExitCode.INTERNAL_ERROR, "InternalError", f"{type(exc).__name__}: {exc}; the pod's log has the details")
 

@@ -1,5 +1,6 @@
 """The frame around every stage: repeat a finished result, run the body, turn any error into a result, exit with its code."""
 
+import contextlib
 import os
 import shutil
 import sys
@@ -73,7 +74,8 @@ def failed_result(stage: Stage, config: RunConfig, attempt: int, exc: BaseExcept
 def report(result: StageResult) -> int:
     """Tells the world: the termination message for the operator, words on standard error for people."""
     if os.access(TERMINATION_LOG, os.W_OK):
-        Path(TERMINATION_LOG).write_text(result.termination_message())
+        with contextlib.suppress(OSError):  # a node whose disk is full must not change the exit code
+            Path(TERMINATION_LOG).write_text(result.termination_message())
     if result.error is not None:
         print(f"{result.stage} failed: {result.error.message}", *result.error.details, sep="\n  ", file=sys.stderr, flush=True)
     return result.exit_code

@@ -27,13 +27,14 @@ def command(config: RunConfig, folder: Path) -> list[str]:
     return [sys.executable, "-m", "finetune_trainer", "publish", "--run", str(run)]
 
 
-def kill_at(words: str, program: list[str]) -> None:
-    """Starts a program and kills it when it prints `words`."""
+def end_at(words: str, program: list[str], how: signal.Signals) -> int:
+    """Starts a program and sends it a signal when it prints `words`; returns its exit code."""
     with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         assert any(words in line for line in process.stdout), f"the program never said {words!r}"
-        process.kill()
-    assert process.returncode == -signal.SIGKILL
+        process.send_signal(how)
+        process.stdout.read()
+    return process.returncode
 
 
 def processes_about(folder: Path) -> list[str]:
@@ -52,7 +53,7 @@ def test_killed_and_started_again(make_config: MakeConfig, published: RunConfig,
     """Killed while the ONNX model is built, the next attempt makes the very model of an undisturbed run; a third repeats it."""
     config = make_config(folder, onnx=True)
     program = command(config, folder)
-    kill_at('"activity":"exporting to ONNX"', program)
+    assert end_at('"activity":"exporting to ONNX"', program, signal.SIGKILL) == -signal.SIGKILL
     assert not Path(config.paths.model, "MANIFEST.json").exists()
     assert processes_about(Path(config.paths.model)) == [], "the ONNX builder outlived its stage"
     subprocess.run(program, check=True, capture_output=True)
@@ -61,6 +62,19 @@ def test_killed_and_started_again(make_config: MakeConfig, published: RunConfig,
     assert killed.evaluation == undisturbed.evaluation
     again = subprocess.run(program, check=True, capture_output=True, text=True)
     assert "publish has already succeeded; repeating its result" in again.stdout
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("activity", ["evaluating the base model", "exporting to ONNX"])
+def test_stopped_by_sigterm(make_config: MakeConfig, folder: Path, activity: str) -> None:
+    """SIGTERM ends the stage at once as an interruption from outside, with a result and without a model."""
+    config = make_config(folder, onnx=True)
+    assert end_at(f'"activity":"{activity}"', command(config, folder), signal.SIGTERM) == ExitCode.PREEMPTED
+    result = StageResult.from_json(Path(config.paths.workspace, "results", "publish.json").read_bytes())
+    assert result.error is not None
+    assert (result.exit_code, result.error.code) == (ExitCode.PREEMPTED, "Preempted")
+    assert not Path(config.paths.model, "MANIFEST.json").exists()
+    assert processes_about(Path(config.paths.model)) == []
 
 
 needs_own_mounts = pytest.mark.skipif(
