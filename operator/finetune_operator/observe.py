@@ -8,6 +8,7 @@ from finetune_operator.cache import Cache, Key
 from finetune_operator.configuration import Settings
 from finetune_operator.names import DEPLOYMENT_LABEL
 from finetune_operator.plan.observed import ObservedDeployment, ObservedJob, ObservedModel
+from finetune_operator.plan.output import made_by
 from finetune_operator.reads import Reads
 from finetune_operator.records import (
     BatchJob,
@@ -80,14 +81,16 @@ class Observer:
             return None
         jobs = self._cache.children(key, BatchJob)
         pods = tuple(pod for pod in self._cache.children(key, Pod) if DEPLOYMENT_LABEL not in pod.meta.labels)
+        named_by = self._cache.users(key.namespace, key.name, FineTuneJob)
         return ObservedModel(
             model,
             self._settings(),
             jobs={found.meta.name: found for found in jobs},
             pods=pods,
             deployments=tuple(self._cache.users(key.namespace, key.name, ModelDeployment)),
-            tuning=tuple(job for job in self._cache.users(key.namespace, key.name, FineTuneJob) if _tunes(job, key.name)),
+            tuning=tuple(job for job in named_by if _tunes(job, key.name)),
             derived=tuple(other for other in self._cache.users(key.namespace, key.name, FineTunedModel) if other.meta.name != key.name),
+            maker=next((job for job in named_by if made_by(model, job.meta.uid)), None),
             claim_absent=await self._claim_absent(model),
             warnings=await self._warnings(_stuck(now, jobs, pods, ())),
             refusal=self._refusals.get(key),

@@ -12,14 +12,14 @@ from finetune_operator.names import ATTEMPT_LABEL, MANAGED_BY, MODEL_LABEL, STAG
 from finetune_operator.records import Meta
 
 
-def inspect_job_object(meta: Meta, claim: ClaimSource, number: int, settings: Settings) -> dict[str, Any]:
-    """Mounts the claim read-only."""
+def inspect_job_object(meta: Meta, claim: ClaimSource, number: int, settings: Settings, pod: Pod) -> dict[str, Any]:
+    """Mounts the claim read-only; `pod` says where."""
     labels = {**MANAGED_BY, MODEL_LABEL: meta.name, STAGE_LABEL: "inspect", ATTEMPT_LABEL: str(number)}
     shape = PodShape(
         container=CONTAINER,
         image=settings.trainer_image,
         args=("inspect", "--model-dir", model_folder(claim)),
-        pod=Pod(),
+        pod=pod,
         resources=Resources(),
         labels=labels,
         mounts=(Mount("model", "/model", claim=claim.name),),

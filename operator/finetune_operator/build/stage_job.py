@@ -84,6 +84,12 @@ def stage_gpus(spec: FineTuneJobSpec, stage: StageName) -> int:
     return {"prepare": 0, "train": spec.training.nodes * spec.training.gpus_per_node, "publish": spec.publishing.gpus}[stage]
 
 
+def beside_publish(spec: FineTuneJobSpec) -> Pod:
+    """The placement of the publish pod, for a pod that mounts what it has written: the volume may be bound to that node or zone."""
+    pod = _beside_training(spec.publishing.pod, spec)
+    return pod.model_copy(update={"image": None, "labels": {}, "annotations": {}, "env": [], "env_from": []})
+
+
 def _args(run: StageRun) -> tuple[str, ...]:
     args = (run.stage, "--run", f"{RUN_CONFIG_FOLDER}/{RUN_CONFIG_FILE}", "--attempt", str(run.number))
     if run.stage != "train":

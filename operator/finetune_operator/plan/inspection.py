@@ -5,9 +5,11 @@ from typing import Any
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.resources.common import ErrorStatus
+from finetune_api.resources.common import Pod as Placement
 from finetune_api.resources.finetuned_model import ArtifactStatus, FineTunedModelSpec, FineTunedModelStatus, LineageStatus
 from finetune_api.result import InspectSummary
 from finetune_operator.build.inspect_job import inspect_job_object
+from finetune_operator.build.stage_job import beside_publish
 from finetune_operator.names import inspect_job
 from finetune_operator.plan.advice import with_advice
 from finetune_operator.plan.attempts import living, pods_named
@@ -133,7 +135,8 @@ def _created(observed: ObservedModel, spec: FineTunedModelSpec, name: str) -> Ve
     if name in observed.jobs:
         message = f"Job {name} belongs to another object, perhaps to an earlier model of this name that is being collected"
         return Verdict(status, "NameTaken", message, requeue_after=5.0)
-    job = inspect_job_object(observed.model.meta, spec.source.claim, status.inspect_attempt, observed.settings)
+    place = beside_publish(observed.maker.spec) if observed.maker and observed.maker.spec else Placement()
+    job = inspect_job_object(observed.model.meta, spec.source.claim, status.inspect_attempt, observed.settings, place)
     refused = refusal_holdup(observed.refusal)
     if refused is None:
         return _inspecting(status, create=(job,))

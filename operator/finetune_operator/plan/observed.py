@@ -59,6 +59,8 @@ class ObservedModel:
     """Unfinished FineTuneJobs whose base it is."""
     derived: tuple[FineTunedModel, ...] = ()
     """Models whose spec.base names it."""
+    maker: FineTuneJob | None = None
+    """The job that made it, while that is there."""
     claim_absent: bool = False
     """A read found that the claim of spec.source does not exist."""
     warnings: tuple[WarningEvent, ...] = ()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from finetune_api.resources.common import VolumeClaim
+from finetune_api.resources.common import Pod, VolumeClaim
 from finetune_api.resources.finetune_job import FineTuneJobSpec, StageName
 from finetune_api.resources.finetuned_model import ClaimSource
 from finetune_api.resources.model_deployment import Revision
@@ -346,7 +346,7 @@ def test_the_model() -> None:
 
 def test_the_inspect_job() -> None:
     """Reads the claim, writes nothing."""
-    found = inspect_job_object(meta("bot"), ClaimSource(name="shelf", path="models/bot"), 3, SETTINGS)
+    found = inspect_job_object(meta("bot"), ClaimSource(name="shelf", path="models/bot"), 3, SETTINGS, Pod())
     labels = {**MANAGED, "finetune.dev/model": "bot", "finetune.dev/stage": "inspect", "finetune.dev/attempt": "3"}
     assert (found["metadata"]["name"], found["metadata"]["labels"]) == ("bot-inspect-3", labels)
     (main,) = found["spec"]["template"]["spec"]["containers"]

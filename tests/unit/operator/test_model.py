@@ -133,6 +133,20 @@ def test_a_model_without_its_claim_is_not_ready() -> None:
     assert (verdict(back), [obj["metadata"]["name"] for obj in back.create]) == (("False", "False", "Inspecting"), [JOB])
 
 
+def test_an_inspection_goes_where_publish_has_written() -> None:
+    """A volume on a tainted GPU node can be mounted there only; what else the user gave the publish pod stays with it."""
+    training = {"pod": {"nodeSelector": {"pool": "gpu"}, "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}]}}
+    publishing = {"pod": {"image": "own/trainer:2", "imagePullSecrets": [{"name": "registry"}], "env": [{"name": "A", "value": "b"}]}}
+    seen = observed(FineTunedModelStatus(inspect_attempt=1), maker=job(training=training, publishing=publishing))
+    (made,) = plan_model(seen, T).create
+    found = made["spec"]["template"]["spec"]
+    assert (found["nodeSelector"], found["imagePullSecrets"]) == ({"pool": "gpu"}, [{"name": "registry"}])
+    assert found["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists"}]
+    (container,) = found["containers"]
+    assert container["image"] == SETTINGS.trainer_image
+    assert "A" not in {variable["name"] for variable in container["env"]}
+
+
 def test_a_refused_inspection_is_shown_and_tried_again() -> None:
     """Quota and policies speak at creation."""
     refusal = WarningEvent("Job", JOB, "Refused", "exceeded quota: jobs, requested", T)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from finetune_api.resources.common import Pod
 from finetune_api.resources.finetune_job import StageName
 from finetune_api.resources.finetuned_model import ClaimSource
 from finetune_api.resources.model_deployment import Revision
@@ -43,7 +44,7 @@ def stage(name: StageName) -> dict[str, Any]:
 
 
 def inspection() -> dict[str, Any]:
-    pod: dict[str, Any] = inspect_job_object(meta("bot"), ClaimSource(name="c"), 1, SETTINGS)["spec"]["template"]["spec"]
+    pod: dict[str, Any] = inspect_job_object(meta("bot"), ClaimSource(name="c"), 1, SETTINGS, Pod())["spec"]["template"]["spec"]
     return pod
 
 
