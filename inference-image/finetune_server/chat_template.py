@@ -35,7 +35,7 @@ class ChatTemplate:
         """The prompt, ready for the assistant's answer. Raises TemplateRefused with the template's own words and the roles."""
         try:
             return self._template.render(messages=messages, add_generation_prompt=True, tools=None, documents=None, **self._special_tokens)
-        except (jinja2.TemplateError, TypeError) as error:
+        except Exception as error:  # a template is a program of the model's author: it may raise anything
             roles = ", ".join(message["role"] for message in messages)
             raise TemplateRefused(f"the model's chat template refuses these messages (roles: {roles}): {error}") from error
 

@@ -71,6 +71,9 @@ async def run(lifecycle: Lifecycle, settings: Settings, stopping: asyncio.Task[N
         lifecycle.model = loading.result()
     except UnusableModel as error:
         return give_up(str(error), ExitCode.INVALID_INPUT)
+    except Exception as error:
+        log.exception("the model cannot be loaded")
+        return give_up(f"{settings.model_dir} cannot be loaded: {type(error).__name__}: {error}", ExitCode.INTERNAL_ERROR)
     log.info("ready", extra={"fields": described(lifecycle.model, settings)})
     await stopping
     log.info("draining", extra={"fields": {"in_flight": lifecycle.in_flight}})

@@ -10,6 +10,7 @@ from finetune_server.model_directory import UnusableModel, VerifiedArtifact
 
 TOKENIZER_FILE = "tokenizer.json"
 TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
+SPECIAL_TOKENS_FILE = "special_tokens_map.json"
 SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
 
 
@@ -21,7 +22,7 @@ class Tokenizer:
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self.config = config
-        """tokenizer_config.json."""
+        """tokenizer_config.json, and the special tokens that older models keep in a file of their own."""
         self.vocabulary_size = tokenizer.get_vocab_size()
         """Added tokens included."""
         self._bytes_of_character = byte_level_alphabet() if is_byte_level(tokenizer) else None
@@ -63,11 +64,17 @@ class Tokenizer:
 def read_tokenizer(artifact: VerifiedArtifact) -> Tokenizer:
     """The tokenizer beside the graph. Raises UnusableModel."""
     path = artifact.folder / TOKENIZER_FILE
-    config = artifact.optional_file(TOKENIZER_CONFIG_FILE)
     try:
-        return Tokenizer(RustTokenizer.from_file(str(path)), json.loads(config.read_text()) if config else {})
+        config = {**read_object(artifact, SPECIAL_TOKENS_FILE), **read_object(artifact, TOKENIZER_CONFIG_FILE)}
+        return Tokenizer(RustTokenizer.from_file(str(path)), config)
     except Exception as error:  # the tokenizers package raises plain Exception
         raise UnusableModel(f"{path}: {error}; publish the model again") from error
+
+
+def read_object(artifact: VerifiedArtifact, name: str) -> dict[str, Any]:
+    """A JSON file's keys that are not null; none where the artifact has no such file."""
+    path = artifact.optional_file(name)
+    return {key: value for key, value in json.loads(path.read_text()).items() if value is not None} if path else {}
 
 
 def is_byte_level(tokenizer: RustTokenizer) -> bool:

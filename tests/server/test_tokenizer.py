@@ -1,5 +1,8 @@
 """The real tokenizer, against transformers."""
 
+import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +67,32 @@ def test_prompt_is_that_of_transformers(model: Path, hf_model: Path, tokenizer: 
 
 
 @pytest.mark.parametrize(
+    "files, expected",
+    [
+        ({"tokenizer_config.json": {"bos_token": "<s>"}}, {"bos_token": "<s>"}),
+        ({"tokenizer_config.json": {"bos_token": {"content": "<s>"}, "eos_token": None}}, {"bos_token": "<s>"}),
+        ({"special_tokens_map.json": {"bos_token": {"content": "<s>"}}}, {"bos_token": "<s>"}),
+        (
+            {
+                "special_tokens_map.json": {"bos_token": "<a>", "eos_token": "</a>"},
+                "tokenizer_config.json": {"bos_token": "<s>", "eos_token": None},
+            },
+            {"bos_token": "<s>", "eos_token": "</a>"},
+        ),
+    ],
+)
+def test_special_tokens_lie_in_either_file(
+    model: Path, tmp_path: Path, files: dict[str, dict[str, object]], expected: dict[str, str]
+) -> None:
+    """Templates are given the texts of tokenizer_config.json, and of special_tokens_map.json where that is silent."""
+    artifact = open_artifact(model, "fp32")
+    shutil.copyfile(artifact.folder / "tokenizer.json", tmp_path / "tokenizer.json")
+    for name, content in files.items():
+        (tmp_path / name).write_text(json.dumps(content))
+    assert read_tokenizer(replace(artifact, folder=tmp_path)).special_tokens == expected
+
+
+@pytest.mark.parametrize(
     "source, expected",
     [
         ("{{ bos_token }}{% for m in messages %}\n{{ m.content }}{% endfor %}", "<s>hi"),
@@ -83,6 +112,8 @@ def test_what_templates_use(source: str, expected: str) -> None:
     [
         ("{{ raise_exception('roles must alternate') }}", "roles must alternate"),
         ("{{ messages[0].content + 1 }}", "can only concatenate str"),
+        ("{{ messages[0].content.index('z') }}", "substring not found"),
+        ("{{ 1 / 0 }}", "division by zero"),
         ("{{ ''.__class__.__mro__ }}", "unsafe"),
         ("{{ messages.append(1) }}", "append"),
     ],
