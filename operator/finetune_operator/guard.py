@@ -3,10 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from itertools import product
 
 from finetune_operator.api import Api
 from finetune_operator.errors import ApiError, NotFound
-from finetune_operator.resources import POLICIES
+from finetune_operator.resources import BINDINGS, POLICIES
 
 LOG = logging.getLogger(__name__)
 
@@ -20,15 +21,15 @@ GUARD_POLICIES = (
 
 
 async def guard_installed(api: Api) -> bool:
-    """False when a policy is known to be absent; one that may not be read counts as present."""
-    for name in GUARD_POLICIES:
+    """False when a policy or its binding is known to be absent; what may not be read counts as present."""
+    for resource, name in product((POLICIES, BINDINGS), GUARD_POLICIES):
         try:
-            await api.get(POLICIES.path(None, name))
+            await api.get(resource.path(None, name))
         except NotFound:
-            LOG.warning("the delete guard is incomplete: there is no ValidatingAdmissionPolicy %s", name)
+            LOG.warning("the delete guard is incomplete: there is no %s %s", resource.kind, name)
             return False
         except ApiError as error:
-            LOG.debug("whether the policy %s exists is not known: %s", name, error)
+            LOG.debug("whether the %s %s exists is not known: %s", resource.kind, name, error)
     return True
 
 

@@ -44,6 +44,9 @@ CHILDREN = (JOBS, PODS, CLAIMS, DEPLOYMENTS, SERVICES, CONFIG_MAPS)
 EVENTS = Resource("v1", "Event", "events")
 LEASES = Resource("coordination.k8s.io/v1", "Lease", "leases")
 POLICIES = Resource("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies", cluster_scoped=True)
+BINDINGS = Resource(
+    "admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", cluster_scoped=True
+)
 
 BY_KIND: Mapping[tuple[str, str], Resource] = {(r.api_version, r.kind): r for r in (*OURS, *CHILDREN, EVENTS, LEASES)}
 
