@@ -638,6 +638,33 @@ def test_a_model_volume_that_has_gone_fails_the_job() -> None:
     assert (shown(plan), plan.create) == (("Failed", "ModelVolumeLost"), ())
 
 
+GOING = {"tune-model": claim("tune-model", deleting=True, labels={"finetune.dev/model": "tune"}, owners=frozenset({"uid-tune"}))}
+PREPARE, PUBLISH = "tune-prepare-1", "tune-publish-1"
+
+
+@pytest.mark.parametrize(
+    ("over", "spec_", "more", "released"),
+    [
+        ("Complete", {}, {}, [PUBLISH]),
+        ("Complete", {"base": {"fineTunedModel": {"name": "bot"}}}, {"base_model": model()}, [PREPARE, PUBLISH]),
+        ("Failed", {}, {}, []),
+        ("Failed", {}, {"claims": GOING}, [PUBLISH]),
+        ("Failed", {"base": {"fineTunedModel": {"name": "bot"}}}, {"base_model": model()}, []),
+        ("Failed", {"base": {"fineTunedModel": {"name": "bot"}}}, {"base_model": model(deleting=True)}, [PREPARE, PUBLISH]),
+        ("Failed", {"base": {"fineTunedModel": {"name": "bot"}}}, {}, [PREPARE, PUBLISH]),
+    ],
+)
+def test_a_job_that_is_over_lets_go_of_models(over: str, spec_: dict[str, Any], more: dict[str, Any], released: list[str]) -> None:
+    """An ended pod that mounts a deleted model's claim would keep its bytes."""
+    jobs = {}
+    for name in (PREPARE, PUBLISH):
+        found = batch(name, complete=True, terminated=True)
+        jobs[name] = replace(found, meta=replace(found.meta, labels={"finetune.dev/stage": name.split("-")[1]}))
+    state = status(conditions=[condition(over, "True")], observed_generation=1)
+    plan = plan_job(observed(state, spec_, jobs=jobs, **more), T)
+    assert [ref.name for ref in plan.delete] == released
+
+
 # ---- the rest
 
 
