@@ -149,6 +149,17 @@ def test_a_cut_that_leaves_nothing_is_refused(folder: Path) -> None:
     assert (error.code, error.param) == ("InvalidDataset", "hyperparameters.maxSequenceLength")
 
 
+@pytest.mark.parametrize(("given", "longest"), [(512, 512 - 64), (480, 512 - 64), (100, 100)])
+def test_prompts_leave_room_for_an_answer(folder: Path, given: int, longest: int) -> None:
+    """A prompt is cut from its beginning to what the model, which knows 512 positions, can still continue."""
+    write_rows(folder / "held.jsonl", row(user("long " * 200), assistant("yes")), good(50))
+    held = {"uri": str(folder / "held.jsonl")}
+    prepare(run_config(folder, dataset=dataset(folder, validation=held), hyperparameters={"maxSequenceLength": given}), 1)
+    prompts = [prompt["input_ids"] for prompt in read(Workspace(folder / "workspace").prompts)]
+    assert max(map(len, prompts)) == longest
+    assert all(text_of(prompt).endswith("<|im_start|>assistant\n") for prompt in prompts)
+
+
 @pytest.mark.parametrize(
     "rows, words",
     [

@@ -26,6 +26,8 @@ from finetune_trainer.sources.subject import Subject
 from finetune_trainer.workspace import Workspace
 
 MAX_PROMPTS = 64
+ANSWER_ROOM = 64
+"""Positions that a prompt leaves for its answer: beyond its last position a model cannot go on."""
 LENGTH_STEP = 64
 """The automatic maxSequenceLength is a multiple of it."""
 _LENGTH_PARAM = "hyperparameters.maxSequenceLength"
@@ -106,6 +108,7 @@ class ExamplesWriter:
     def _prompts(self, limit: int) -> Iterator[list[int]]:
         """Contexts of the first held-out rows, without repetitions; of a longer one, the end."""
         seen: set[tuple[int, ...]] = set()
+        limit = max(1, min(limit, (self.base.config.max_length or limit + ANSWER_ROOM) - ANSWER_ROOM))
         for _, conversation in islice(self.dataset.validation_rows(), MAX_PROMPTS):
             ids = self.encoder.prompt(conversation)
             if ids and tuple(ids[-limit:]) not in seen:
