@@ -14,7 +14,7 @@ class ExitCode(IntEnum):
     INVALID_INPUT = 3  # the spec, the data set or the base model is wrong: trying again cannot help
     DOES_NOT_FIT = 4  # needs more memory than there is
     STORAGE_FULL = 28  # ENOSPC on the workspace or the model volume
-    PREEMPTED = 42  # SIGTERM, checkpoint written: go on with the next attempt
+    PREEMPTED = 42  # SIGTERM (training has written a checkpoint): go on with the next attempt
     STALLED = 43  # no rank made progress within limits.stallTimeout
     DIVERGED = 44  # the loss is not finite
     PEER_LOST = 45  # another rank went away
