@@ -94,6 +94,10 @@ class Engine(Protocol):
         """Prompt and answer together, in tokens."""
 
     @property
+    def vocabulary_size(self) -> int:
+        """Prompts hold token ids below this; a tokenizer may know more than the model has weights for."""
+
+    @property
     def capacity(self) -> int:
         """Requests that can run and wait together."""
 

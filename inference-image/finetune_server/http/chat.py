@@ -17,7 +17,7 @@ from finetune_server.http.chat_body import ChatBody
 from finetune_server.http.dependencies import MetricsDependency, ModelDependency, check_model_name
 from finetune_server.http.errors import ApiError, json_response
 from finetune_server.http.generation_body import body_of
-from finetune_server.http.limits import room_for_answer
+from finetune_server.http.limits import check_tokens, room_for_answer
 from finetune_server.served_model import ServedModel
 from finetune_server.tokenizer import Tokenizer
 
@@ -54,7 +54,9 @@ def prompt_of(body: ChatBody, model: ServedModel) -> list[int]:
         text = model.template.render([message.for_template() for message in body.messages])
     except TemplateRefused as error:
         raise ApiError(400, f"Invalid value for 'messages': {error}", param="messages", code="invalid_value") from error
-    return model.tokenizer.encode(text, add_special_tokens=False)
+    tokens = model.tokenizer.encode(text, add_special_tokens=False)
+    check_tokens(tokens, model.engine.vocabulary_size, param="messages")
+    return tokens
 
 
 class ChatShape:

@@ -16,7 +16,7 @@ from finetune_server.http.completion_body import CompletionBody, Prompt
 from finetune_server.http.dependencies import MetricsDependency, ModelDependency, check_model_name
 from finetune_server.http.errors import ApiError, json_response
 from finetune_server.http.generation_body import body_of
-from finetune_server.http.limits import room_for_answer
+from finetune_server.http.limits import check_tokens, room_for_answer
 from finetune_server.served_model import ServedModel
 
 router = APIRouter()
@@ -64,11 +64,7 @@ def tokens_of(prompt: Prompt, model: ServedModel) -> list[int]:
     tokens = model.tokenizer.encode(prompt, add_special_tokens=True) if isinstance(prompt, str) else prompt
     if not tokens:
         raise ApiError(400, "'prompt' is empty; it must hold at least one token.", param="prompt", code="invalid_value")
-    size = model.tokenizer.vocabulary_size
-    wrong = next((token for token in tokens if not 0 <= token < size), None)
-    if wrong is not None:
-        message = f"'prompt' holds token id {wrong}; the model's ids go from 0 to {size - 1}."
-        raise ApiError(400, message, param="prompt", code="invalid_value")
+    check_tokens(tokens, model.engine.vocabulary_size, param="prompt")
     return tokens
 
 

@@ -1,6 +1,16 @@
-"""Whether a prompt and the tokens asked for fit into the model's context."""
+"""Whether the model can take a prompt and the tokens asked for."""
+
+from collections.abc import Sequence
 
 from finetune_server.http.errors import ApiError
+
+
+def check_tokens(tokens: Sequence[int], vocabulary_size: int, *, param: str) -> None:
+    """Raises ApiError for an id that the model has not. `param` is "messages" or "prompt"."""
+    wrong = next((token for token in tokens if not 0 <= token < vocabulary_size), None)
+    if wrong is not None:
+        message = f"'{param}' holds token id {wrong}; the model's ids go from 0 to {vocabulary_size - 1}."
+        raise ApiError(400, message, param=param, code="invalid_value")
 
 
 def room_for_answer(context_length: int, prompt_tokens: int, max_tokens: int | None, *, param: str) -> int:

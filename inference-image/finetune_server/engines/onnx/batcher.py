@@ -23,6 +23,7 @@ class SlotBatcher:
 
     def __init__(self, decoder: OnnxDecoder, end_tokens: frozenset[int], *, slots: int, context_length: int, max_queue: int) -> None:
         self.context_length = context_length
+        self.vocabulary_size = decoder.vocabulary_size
         self.capacity = slots + max_queue
         self.failed = False
         self._decoder = decoder

@@ -27,7 +27,7 @@ class OnnxDecoder:
 
     def __init__(self, folder: Path, config: GenaiConfig, *, slots: int, context_length: int, threads: int) -> None:
         self._session = open_session(folder / config.model_file, threads)
-        self._vocabulary = check_graph(self._session, config, str(folder / config.model_file))
+        self.vocabulary_size = check_graph(self._session, config, str(folder / config.model_file))
         shape = (slots, config.kv_heads, context_length, config.head_size)
         self._memory = {f"{layer}.{part}": lazy_zeros(shape) for layer in range(config.layers) for part in ("key", "value")}
         self._bindings: dict[tuple[int, int], onnxruntime.IOBinding] = {}
@@ -48,7 +48,7 @@ class OnnxDecoder:
         return self._run(0, tokens[:, None], mask)[:, 0]
 
     def _run(self, first_slot: int, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
-        logits = np.empty((*ids.shape, self._vocabulary), dtype=np.float32)
+        logits = np.empty((*ids.shape, self.vocabulary_size), dtype=np.float32)
         binding = self._binding(first_slot, len(ids))
         binding.bind_input("input_ids", "cpu", 0, np.int64, ids.shape, ids.ctypes.data)
         binding.bind_input("attention_mask", "cpu", 0, np.int64, mask.shape, mask.ctypes.data)
