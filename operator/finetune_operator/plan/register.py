@@ -30,7 +30,8 @@ def register(view: View) -> Step | None:
     if model.meta.deleting:
         return Step(view.status, "Evaluating", REGISTERING, f"FineTunedModel {name} is being deleted", warning=True, requeue_after=5.0)
     record = view.observed.claims.get(claim)
-    if record is None or record.meta.owners != {model.meta.uid}:
+    owners = record.meta.owners if record else frozenset()
+    if model.meta.uid not in owners or view.observed.job.meta.uid in owners:  # others may own it, too
         message = f"handing the volume over to FineTunedModel {name}"
         return Step(view.status, "Evaluating", REGISTERING, message, apply=(model_volume(view),), requeue_after=5.0)
     if holds(model.status.conditions, "Ready"):
