@@ -116,7 +116,9 @@ def _completed(
         return Followed(_used(spec, replaced(status, unseen), attempt, ended_at))
     done = attempt.model_copy(update={"state": "Succeeded", "exit_code": 0, "finished_at": rfc3339(ended_at)})
     # The next stage has progress of its own to show.
-    status = _used(spec, replaced(status, done), done, ended_at).model_copy(update={"error": None, "progress_text": None, "eta": None})
+    progress = status.progress.model_copy(update={"activity": None}) if status.progress else None
+    fresh = {"error": None, "progress": progress, "progress_text": None, "eta": None}
+    status = _used(spec, replaced(status, done), done, ended_at).model_copy(update=fresh)
     return Followed(with_result(status, result), result_facts(result)) if result else Followed(status)
 
 
