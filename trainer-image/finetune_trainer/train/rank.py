@@ -20,6 +20,7 @@ from finetune_trainer.prepared import Prepared
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.train.arguments import training_arguments
 from finetune_trainer.train.checkpoints import Checkpoint, checkpoint_at, newest_checkpoint, sweep
+from finetune_trainer.train.device import device_name
 from finetune_trainer.train.errors import explain_rank
 from finetune_trainer.train.exchange import Assignment, Exchange
 from finetune_trainer.train.heartbeat import Heartbeat
@@ -79,6 +80,7 @@ class Rank:
         world = join(self.config.limits.start_deadline, self.config.limits.stall_timeout)
         self.heartbeat.beat("loading")
         if world.is_first:
+            print(f"train: on {device_name(world.device)}", flush=True)
             self.printer.show("loading the model", force=True, total_steps=self.hyper.total_steps)
         resume = self.choose_checkpoint(world)
         model = load_model(Path(self.prepared.base_path), self.config.method, self.hyper).to(world.device)

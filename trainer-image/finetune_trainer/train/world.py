@@ -15,6 +15,7 @@ import torch.distributed as dist
 
 from finetune_api.exit_codes import ExitCode
 from finetune_trainer.failure import StageFailure
+from finetune_trainer.train.device import choose_device
 from finetune_trainer.train.network import interface_towards, wait_for_name
 
 
@@ -71,21 +72,18 @@ class World:
 
 
 def join(start_deadline: float, operation_timeout: float) -> World:
-    """Meets the other ranks, as the launcher's environment says. Times are in seconds.
+    """Meets the other ranks, as the launcher's environment says. Times are in seconds. Raises what choose_device does.
 
     It may wait in C++, where no Python signal handler runs: the launcher enforces the deadline from outside.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
-    cuda = torch.cuda.is_available()
-    if cuda:
-        torch.cuda.set_device(local_rank)
-    device = torch.device("cuda", local_rank) if cuda else torch.device("cpu")
+    device = choose_device(local_rank)
     if size > 1:
         host = os.environ["MASTER_ADDR"]
         wait_for_name(host, time.monotonic() + start_deadline)
         if interface := interface_towards(host):
             os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
-        backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
+        backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
         dist.init_process_group(backend, timeout=timedelta(seconds=max(start_deadline, operation_timeout)))
     return World(rank=int(os.environ.get("RANK", "0")), size=size, device=device)
