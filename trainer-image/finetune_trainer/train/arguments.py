@@ -13,10 +13,11 @@ from finetune_trainer.train.world import World
 def training_arguments(hyper: ResolvedHyperparameters, output: Path, world: World) -> TrainingArguments:
     """Trainer's arguments. What is not here is done by StepTrainer or not at all."""
     cpu = world.device.type == "cpu"
-    if hyper.precision == "bf16" and not cpu and not torch.cuda.is_bf16_supported():
+    if hyper.precision == "bf16" and not cpu and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise invalid(
             "PrecisionNotSupported",
-            f"{torch.cuda.get_device_name(world.device)} cannot compute in bf16: set hyperparameters.precision to fp32",
+            f"{torch.cuda.get_device_name(world.device)} cannot compute in bf16, which takes compute capability 8.0: "
+            "set hyperparameters.precision: fp32",
             param="hyperparameters.precision",
         )
     arguments = TrainingArguments(
