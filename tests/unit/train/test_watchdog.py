@@ -45,3 +45,29 @@ def test_messages() -> None:
     watchdog.look(MET, 0, 101)
     stalled = watchdog.look(MET, 0, 131)
     assert str(stalled) == "no rank of this node has got on for 30 s (limits.stallTimeout): rank 0 training, rank 1 training"
+
+
+@pytest.mark.parametrize(
+    ("term", "looks", "expected"),
+    [
+        # (time, beats, bytes written)
+        (50, [(50, MET, 0), (139, MET, 0)], None),
+        (50, [(50, MET, 0), (140, MET, 0)], ExitCode.PREEMPTED),
+        (50, [(10, MET, 0), (139, MET, 0)], None),
+        (50, [(10, MET, 0), (140, MET, 0)], ExitCode.PREEMPTED),
+        (50, [(10, MET, 0), (130, MET | {1: "saving 6"}, 0), (219, MET | {1: "saving 6"}, 0)], None),
+        (50, [(10, MET, 0), (130, MET | {1: "saving 6"}, 0), (220, MET | {1: "saving 6"}, 0)], ExitCode.PREEMPTED),
+        (50, [(10, MET, 7), (130, MET, 8), (219, MET, 8)], None),
+        (None, [(10, MET, 0), (500, MET, 0)], None),
+    ],
+)
+def test_sigterm_shortens_the_patience(
+    term: float | None, looks: list[tuple[float, dict[int, str], int]], expected: ExitCode | None
+) -> None:
+    """Ranks that hang are given up 90 s after SIGTERM or their last sign of life after it, long before the stall timeout."""
+    watchdog = Watchdog(RunLimits(start_deadline=100, stall_timeout=1800), "both ranks", now=0)
+    if term is not None:
+        watchdog.term_sent(term)
+    *before, last = [watchdog.look(beats, written, now) for now, beats, written in looks]
+    assert not any(before)
+    assert (last.exit_code if last else None) == expected

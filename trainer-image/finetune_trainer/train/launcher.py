@@ -101,6 +101,7 @@ class Launcher:
             beats = {rank: read_beat(self._exchange.heartbeat(rank)) for rank in self._running()}
             if self._term_asked and not self._term_sent:
                 self._pass_on_sigterm(beats)
+                watchdog.term_sent(now)
             if beats and (failure := watchdog.look(beats, self._written(beats), now)) is not None:
                 raise failure
 

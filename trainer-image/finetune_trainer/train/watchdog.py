@@ -7,11 +7,16 @@ from finetune_api.run_config import RunLimits
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.train.heartbeat import phase_of
 
+TERM_PATIENCE = 90.0
+"""Seconds without a sign of life after SIGTERM: within the pod's grace, so that the exit code still tells what happened."""
 BEFORE_MEETING = ("starting", "joining")
 
 
 class Watchdog:
-    """Two deadlines: for the ranks to meet, and from then on for any of this node's to get on. Times are monotonic seconds."""
+    """Deadlines: for the ranks to meet, from then on for any of this node's to get on, and after SIGTERM a shorter one.
+
+    Times are monotonic seconds.
+    """
 
     def __init__(self, limits: RunLimits, meeting: str, now: float) -> None:
         """`meeting` says who is to meet and where, for the message."""
@@ -19,6 +24,11 @@ class Watchdog:
         self._meeting = meeting
         self._started = self._changed = now
         self._seen: object = None
+        self._term_sent: float | None = None
+
+    def term_sent(self, now: float) -> None:
+        """The ranks were sent SIGTERM: from now on there is less patience."""
+        self._term_sent = now
 
     def look(self, beats: Mapping[int, str], written: int, now: float) -> StageFailure | None:
         """The failure that it comes to, None while there is hope.
@@ -33,6 +43,13 @@ class Watchdog:
                 ExitCode.PEER_LOST,
                 "PeersNotFound",
                 f"rank {waiting} has not met {self._meeting} within {self._limits.start_deadline:g} s (limits.startDeadline)",
+            )
+        if self._term_sent is not None and now - max(self._changed, self._term_sent) >= TERM_PATIENCE:
+            return StageFailure(
+                ExitCode.PREEMPTED,
+                "Preempted",
+                f"stopped by SIGTERM; no rank of this node got on for {TERM_PATIENCE:g} s after it, so they were killed: the next "
+                "attempt goes on from the last complete checkpoint",
             )
         if now - self._changed >= self._limits.stall_timeout:
             phases = ", ".join(f"rank {rank} {phase_of(beat)}" for rank, beat in sorted(beats.items()))
