@@ -16,7 +16,7 @@ import pytest
 from finetune_api.exit_codes import ExitCode
 from finetune_trainer.train.checkpoints import complete_checkpoints
 from tests.trainer.train.conftest import LONG
-from tests.trainer.train.runs import FULL, Launched, Run, prepare_workspace
+from tests.trainer.train.runs import DIGEST, FULL, Launched, Run, prepare_workspace
 
 pytestmark = [pytest.mark.trainer, pytest.mark.timeout(600)]
 CLOSE = 1e-4
@@ -39,7 +39,7 @@ class Story:
         nodes = [self.run.start(attempt, node) for node in range(self.run.nodes)]
         act(nodes)
         self.codes[chapter] = [node.wait() for node in nodes]
-        self.checkpoints[chapter] = [checkpoint.step for checkpoint in complete_checkpoints(self.run.workspace.checkpoints)]
+        self.checkpoints[chapter] = [checkpoint.step for checkpoint in complete_checkpoints(self.run.workspace.checkpoints, DIGEST)]
         self.logs[chapter] = nodes[0].log()
 
 

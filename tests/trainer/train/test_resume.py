@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 
 from finetune_api.exit_codes import ExitCode
 from finetune_trainer.failure import StageFailure, explain
@@ -15,7 +16,7 @@ from finetune_trainer.train.checkpoints import complete_checkpoints
 from finetune_trainer.train.errors import explain_rank
 from finetune_trainer.train.metrics import read_metrics
 from tests.trainer.train.conftest import LONG, run_here
-from tests.trainer.train.runs import FULL, Run, prepare_workspace
+from tests.trainer.train.runs import DIGEST, FULL, Run, prepare_workspace
 
 pytestmark = [pytest.mark.trainer, pytest.mark.filterwarnings("ignore")]
 DROPOUT = {"type": "lora", "lora": {"rank": 4, "alpha": 8, "dropout": 0.1, "targetModules": ["q_proj", "v_proj"]}}
@@ -43,7 +44,7 @@ def test_sigterm_writes_a_checkpoint_and_the_next_attempt_goes_on_exactly(
     with pytest.raises(StageFailure) as stopped:
         run_here(run, 1, stop_at(run, step))
     assert stopped.value.exit_code == ExitCode.PREEMPTED
-    assert complete_checkpoints(run.workspace.checkpoints)[0].step == step
+    assert complete_checkpoints(run.workspace.checkpoints, DIGEST)[0].step == step
     run_here(run, 2)
     assert [metrics.step for metrics in run.metrics()] == list(range(1, 13))
     assert run.losses() == with_dropout.losses()
@@ -88,7 +89,7 @@ def test_damaged_checkpoints_are_passed_over(tmp_path: Path, tiny: Path, with_dr
 
 
 def test_a_run_whose_last_steps_are_done_only_leaves_its_weights(new_run: Callable[..., Run], with_dropout: Run) -> None:
-    """A checkpoint of the last step is not trained on any further."""
+    """A checkpoint of the last step is not trained on any further: its weights are the trained ones, another spec's are not."""
     run = new_run(method=DROPOUT, hyper=LONG)
     with pytest.raises(StageFailure):
         run_here(run, 1, stop_at(run, 11))
@@ -99,6 +100,13 @@ def test_a_run_whose_last_steps_are_done_only_leaves_its_weights(new_run: Callab
     summary = run.result().train
     assert summary is not None
     assert summary.loss == with_dropout.metrics()[10].loss
+    saved = complete_checkpoints(run.workspace.checkpoints, DIGEST)[0].path / "adapter_model.safetensors"
+    written = load_file(run.workspace.trained / "adapter" / "adapter_model.safetensors")
+    assert {name: tensor.tolist() for name, tensor in written.items()} == {name: t.tolist() for name, t in load_file(saved).items()}
+    assert complete_checkpoints(run.workspace.checkpoints, "spec-0") == []
+    run.workspace.metrics.unlink()
+    with pytest.raises(StageFailure, match="does not say any more what the loss of step 11 was"):
+        run_here(run, 3)
 
 
 def test_divergence(new_run: Callable[..., Run]) -> None:
@@ -132,7 +140,7 @@ def test_a_full_volume(small_volume: Path, tiny: Path) -> None:
     failure = explain(full.value)
     assert failure.exit_code == ExitCode.STORAGE_FULL
     assert "workspace.storage.size" in str(failure)
-    kept = complete_checkpoints(run.workspace.checkpoints)
+    kept = complete_checkpoints(run.workspace.checkpoints, DIGEST)
     assert kept
     assert len(run.checkpoints()) == len(kept)
     subprocess.run(["mount", "-o", "remount,size=200m", small_volume], check=True)

@@ -8,22 +8,23 @@ from finetune_trainer.files import COMPLETE
 from finetune_trainer.train.checkpoints import checkpoint_at, complete_checkpoints, newest_checkpoint, rotate, seal, sweep
 
 pytestmark = pytest.mark.unit
+OURS = "spec-1"
 
 
-def write(root: Path, attempt: int, step: int, *, sealed: bool = True) -> Path:
+def write(root: Path, attempt: int, step: int, *, sealed: bool = True, digest: str = OURS) -> Path:
     """A checkpoint of two files, one of them below a folder."""
     path = checkpoint_at(root, attempt, step).path
     (path / "deep").mkdir(parents=True)
     (path / "model.safetensors").write_bytes(b"x" * 100)
     (path / "deep" / "optimizer.pt").write_bytes(b"y" * 50)
     if sealed:
-        seal(path)
+        seal(path, digest)
     return path
 
 
 def names(root: Path) -> list[str]:
     """Complete checkpoints, the newest first."""
-    return [checkpoint.path.relative_to(root).as_posix() for checkpoint in complete_checkpoints(root)]
+    return [checkpoint.path.relative_to(root).as_posix() for checkpoint in complete_checkpoints(root, OURS)]
 
 
 def test_newest_of_all_attempts(tmp_path: Path) -> None:
@@ -37,10 +38,10 @@ def test_newest_of_all_attempts(tmp_path: Path) -> None:
 
 def test_none(tmp_path: Path) -> None:
     """A run without checkpoints starts from the base."""
-    assert newest_checkpoint(tmp_path / "absent") is None
+    assert newest_checkpoint(tmp_path / "absent", OURS) is None
 
 
-@pytest.mark.parametrize("damage", ["no mark", "empty mark", "torn mark", "odd mark", "cut file", "missing file", "no folder"])
+@pytest.mark.parametrize("damage", ["no mark", "empty mark", "torn mark", "odd mark", "old mark", "cut file", "missing file", "no folder"])
 def test_damaged_checkpoints_do_not_count(tmp_path: Path, damage: str) -> None:
     """A resume passes over them, and the next attempt removes them."""
     good, bad = write(tmp_path, 1, 2), write(tmp_path, 1, 4)
@@ -53,6 +54,8 @@ def test_damaged_checkpoints_do_not_count(tmp_path: Path, damage: str) -> None:
             (bad / COMPLETE).write_text('{"model.safe')
         case "odd mark":
             (bad / COMPLETE).write_text("[1]")
+        case "old mark":
+            (bad / COMPLETE).write_text('{"model.safetensors": 100}')
         case "cut file":
             (bad / "deep" / "optimizer.pt").write_bytes(b"y")
         case "missing file":
@@ -60,8 +63,8 @@ def test_damaged_checkpoints_do_not_count(tmp_path: Path, damage: str) -> None:
         case "no folder":
             for path in sorted(bad.rglob("*"), reverse=True):
                 path.rmdir() if path.is_dir() else path.unlink()
-    assert [checkpoint.path for checkpoint in complete_checkpoints(tmp_path)] == [good]
-    sweep(tmp_path)
+    assert [checkpoint.path for checkpoint in complete_checkpoints(tmp_path, OURS)] == [good]
+    sweep(tmp_path, OURS, 3)
     assert not bad.exists()
     assert (good / COMPLETE).exists()
 
@@ -71,7 +74,7 @@ def test_rotation_keeps_the_newest_of_all_attempts(tmp_path: Path) -> None:
     for attempt, step in [(1, 2), (1, 4), (2, 6), (2, 8)]:
         write(tmp_path, attempt, step)
     unfinished = write(tmp_path, 2, 10, sealed=False)
-    rotate(tmp_path, 2)
+    rotate(tmp_path, OURS, 2)
     assert names(tmp_path) == ["attempt-2/checkpoint-8", "attempt-2/checkpoint-6"]
     assert unfinished.exists()
     assert not (tmp_path / "attempt-1" / "checkpoint-4").exists()
@@ -81,6 +84,17 @@ def test_foreign_folders_are_left_alone(tmp_path: Path) -> None:
     """Only directories with a checkpoint's name are touched."""
     for name in ("attempt-1/checkpoint-x", "attempt-1/notes", "other/checkpoint-3", "attempt-1/checkpoint-3.bak"):
         (tmp_path / name).mkdir(parents=True)
-    sweep(tmp_path)
-    rotate(tmp_path, 1)
+    sweep(tmp_path, OURS, 3)
+    rotate(tmp_path, OURS, 1)
     assert len(list(tmp_path.glob("*/*"))) == 4
+
+
+def test_another_runs_checkpoints_are_not_ours(tmp_path: Path) -> None:
+    """They are neither resumed from nor counted nor removed, unless this attempt is going to use their name."""
+    for attempt, step, digest in [(1, 8, "spec-0"), (1, 2, OURS), (2, 9, "spec-0"), (2, 4, OURS), (3, 10, "spec-0")]:
+        write(tmp_path, attempt, step, digest=digest)
+    sweep(tmp_path, OURS, 3)
+    rotate(tmp_path, OURS, 1)
+    assert names(tmp_path) == ["attempt-2/checkpoint-4"]
+    left = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("*/*"))
+    assert left == ["attempt-1/checkpoint-8", "attempt-2/checkpoint-4", "attempt-2/checkpoint-9"]

@@ -45,3 +45,15 @@ def test_a_torn_line_is_no_step(tmp_path: Path, torn: str) -> None:
     path = tmp_path / "metrics.csv"
     path.write_text(HEADER + metrics(1).line() + torn)
     assert read_metrics(path) == [metrics(1)]
+
+
+def test_the_last_loss_outlives_the_file(tmp_path: Path) -> None:
+    """It is that of the newest step, also of one before the resume, and a file that goes in the meantime takes nothing with it."""
+    path = tmp_path / "metrics.csv"
+    assert MetricsFile(path, 0).loss is None
+    write(path, 0, metrics(1), metrics(2, loss=0.5), metrics(3, loss=0.25))
+    file = MetricsFile(path, 2)
+    path.unlink()
+    assert file.loss == 0.5
+    file.append(metrics(3, loss=0.125))
+    assert file.loss == 0.125

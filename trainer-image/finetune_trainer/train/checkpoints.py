@@ -1,7 +1,8 @@
 """Checkpoints: complete or absent, the newest of all attempts first. Knows directories, not what is in them.
 
 A checkpoint is complete when its mark is there and every file that the mark lists has its size. The mark is written after
-everything else is on disk, and goes first when the checkpoint is removed.
+everything else is on disk, and goes first when the checkpoint is removed. It names the run by its spec's digest: on a volume
+that several runs have used, a run sees its own checkpoints alone.
 """
 
 import json
@@ -25,14 +26,14 @@ class Checkpoint:
     path: Path
 
 
-def complete_checkpoints(root: Path) -> list[Checkpoint]:
-    """The checkpoints below `root` that can be resumed from, the newest first."""
-    return sorted((checkpoint for checkpoint in all_checkpoints(root) if is_intact(checkpoint.path)), reverse=True)
+def complete_checkpoints(root: Path, digest: str) -> list[Checkpoint]:
+    """The checkpoints below `root` that the run of this spec digest can be resumed from, the newest first."""
+    return sorted((checkpoint for checkpoint in all_checkpoints(root) if sealed_for(checkpoint.path) == digest), reverse=True)
 
 
-def newest_checkpoint(root: Path) -> Checkpoint | None:
+def newest_checkpoint(root: Path, digest: str) -> Checkpoint | None:
     """Where a new attempt goes on from."""
-    return next(iter(complete_checkpoints(root)), None)
+    return next(iter(complete_checkpoints(root, digest)), None)
 
 
 def checkpoint_at(root: Path, attempt: int, step: int) -> Checkpoint:
@@ -46,31 +47,36 @@ def all_checkpoints(root: Path) -> list[Checkpoint]:
     return [Checkpoint(int(name[2]), int(name[1]), path) for name, path in found if name is not None]
 
 
-def seal(directory: Path) -> None:
+def seal(directory: Path, digest: str) -> None:
     """Makes a written checkpoint durable and complete."""
     sizes = {path.relative_to(directory).as_posix(): path.stat().st_size for path in walk(directory)}
-    mark_complete(directory, json.dumps(sizes))
+    mark_complete(directory, json.dumps({"specDigest": digest, "sizes": sizes}))
 
 
-def is_intact(directory: Path) -> bool:
-    """True when the mark is there and no listed file is missing or cut."""
+def sealed_for(directory: Path) -> str | None:
+    """The spec digest of the run that wrote this checkpoint; None when the mark or a listed file is missing or cut."""
     try:
-        sizes = json.loads((directory / COMPLETE).read_text())
-        return all((directory / name).stat().st_size == size for name, size in sizes.items())
-    except (OSError, ValueError, AttributeError):
-        return False
+        mark = json.loads((directory / COMPLETE).read_text())
+        whole = all((directory / name).stat().st_size == size for name, size in mark["sizes"].items())
+        return str(mark["specDigest"]) if whole else None
+    except (OSError, ValueError, AttributeError, KeyError, TypeError):
+        return None
 
 
-def sweep(root: Path) -> None:
-    """Removes what dead attempts left half-written. For the start of an attempt, when nobody else writes."""
+def sweep(root: Path, digest: str, attempt: int) -> None:
+    """Removes what dead attempts left half-written. For the start of an attempt, when nobody else writes.
+
+    Another run's checkpoints stay, but for those whose names this attempt is going to use.
+    """
     for checkpoint in all_checkpoints(root):
-        if not is_intact(checkpoint.path):
+        owner = sealed_for(checkpoint.path)
+        if owner is None or (owner != digest and checkpoint.attempt == attempt):
             remove(checkpoint.path)
 
 
-def rotate(root: Path, keep: int) -> None:
-    """Removes all complete checkpoints but the `keep` newest ones of all attempts."""
-    for checkpoint in complete_checkpoints(root)[keep:]:
+def rotate(root: Path, digest: str, keep: int) -> None:
+    """Removes all complete checkpoints of this run but the `keep` newest ones of all attempts."""
+    for checkpoint in complete_checkpoints(root, digest)[keep:]:
         remove(checkpoint.path)
 
 

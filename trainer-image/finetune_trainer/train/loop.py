@@ -38,6 +38,8 @@ class CheckpointPlace:
     """Where this attempt's checkpoints go, and how many of all attempts are kept."""
 
     root: Path
+    digest: str
+    """The run's spec digest."""
     attempt: int
     every: int
     keep: int
@@ -89,6 +91,10 @@ class StepTrainer(Trainer):
         self._step_tokens = 0
         self.remove_callback(PrinterCallback)
         self.add_callback(Boundaries(self))
+
+    def load_weights(self, checkpoint: Path) -> None:
+        """The weights of a checkpoint alone, for a run that has no step left."""
+        self._load_from_checkpoint(str(checkpoint))
 
     def get_train_dataloader(self) -> DataLoader[RankStep]:
         return step_loader(self.course.plan, self.course.rows, self.course.world.rank)
@@ -170,8 +176,9 @@ class StepTrainer(Trainer):
 
     def _complete(self, directory: Path) -> None:
         if self.course.world.is_first:
-            seal(directory)
-            rotate(self.course.checkpoints.root, self.course.checkpoints.keep)
+            place = self.course.checkpoints
+            seal(directory, place.digest)
+            rotate(place.root, place.digest, place.keep)
         if self.course.log is not None:
             self.course.log.checkpoint_ends(self.state.global_step)
 

@@ -35,12 +35,15 @@ class MetricsFile:
 
     def __init__(self, path: Path, resumed_step: int) -> None:
         """Drops the lines of steps after `resumed_step`, which are run again."""
-        kept = [metrics.line() for metrics in read_metrics(path) if metrics.step <= resumed_step]
-        write_atomic(path, HEADER + "".join(kept))
+        kept = [metrics for metrics in read_metrics(path) if metrics.step <= resumed_step]
+        write_atomic(path, HEADER + "".join(metrics.line() for metrics in kept))
         self._path = path
+        self.loss = kept[-1].loss if kept else None
+        """Of the last step, None before the first."""
 
     def append(self, metrics: StepMetrics) -> None:
         """Adds one step."""
+        self.loss = metrics.loss
         with open(self._path, "a") as file:
             file.write(metrics.line())
 

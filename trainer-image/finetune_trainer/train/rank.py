@@ -14,7 +14,7 @@ from torch import nn
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.result import StageResult, TrainSummary
-from finetune_trainer.failure import StageFailure
+from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.files import mark_complete, write_atomic
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.progress import ProgressPrinter
@@ -25,7 +25,7 @@ from finetune_trainer.train.errors import explain_rank
 from finetune_trainer.train.exchange import Assignment, Exchange
 from finetune_trainer.train.heartbeat import Heartbeat
 from finetune_trainer.train.loop import CheckpointPlace, Course, StepTrainer, writing
-from finetune_trainer.train.metrics import MetricsFile, read_metrics
+from finetune_trainer.train.metrics import MetricsFile
 from finetune_trainer.train.model import SupervisedHead, load_model
 from finetune_trainer.train.packing import packing_error, packing_is_exact
 from finetune_trainer.train.rows import Rows
@@ -91,16 +91,18 @@ class Rank:
             trainer.train(resume_from_checkpoint=None if resume is None else str(resume.path))
             step = trainer.state.global_step
             self.stop_here(trainer, trainer.stopping and step < self.hyper.total_steps, f"at step {step}, with a checkpoint")
+        else:
+            trainer.load_weights(resume.path)
         self.heartbeat.beat("finishing")
-        world.together(lambda: self.finish(model, trainer.course.plan) if world.is_first else None)
+        world.together(lambda: self.finish(model, trainer.course) if world.is_first else None)
         world.leave()
 
     def choose_checkpoint(self, world: World) -> Checkpoint | None:
-        """The newest complete checkpoint, chosen by rank 0 for all; what dead attempts left half-written is removed."""
-        root = self.workspace.checkpoints
+        """This run's newest complete checkpoint, chosen by rank 0 for all; what dead attempts left half-written is removed."""
+        root, digest = self.workspace.checkpoints, self.config.job.spec_digest
         if world.is_first:
-            sweep(root)
-        found = newest_checkpoint(root) if world.is_first else None
+            sweep(root, digest, self.attempt)
+        found = newest_checkpoint(root, digest) if world.is_first else None
         attempt, step = world.from_first(found.attempt if found else 0, found.step if found else 0)
         return checkpoint_at(root, attempt, step) if attempt else None
 
@@ -117,7 +119,11 @@ class Rank:
             rows=rows,
             head=SupervisedHead(model),
             checkpoints=CheckpointPlace(
-                self.workspace.checkpoints, self.attempt, self.hyper.checkpoint_every, self.config.checkpoints.keep
+                self.workspace.checkpoints,
+                self.config.job.spec_digest,
+                self.attempt,
+                self.hyper.checkpoint_every,
+                self.config.checkpoints.keep,
             ),
             heartbeat=self.heartbeat,
             asked_to_stop=self.asked_to_stop,
@@ -146,8 +152,9 @@ class Rank:
                 ExitCode.PREEMPTED, "Preempted", f"stopped by SIGTERM {where}; the next attempt goes on from the last checkpoint"
             )
 
-    def finish(self, model: nn.Module, plan: StepPlan) -> None:
+    def finish(self, model: nn.Module, course: Course) -> None:
         """Rank 0: the trained weights, then the result, which from then on is the truth."""
+        loss = self.last_loss(course)
         trained = self.workspace.trained
         shutil.rmtree(trained, ignore_errors=True)
         try:
@@ -155,15 +162,25 @@ class Rank:
         except BaseException:
             shutil.rmtree(trained, ignore_errors=True)
             raise
-        steps = read_metrics(self.workspace.metrics)
         summary = TrainSummary(
             steps=self.hyper.total_steps,
-            loss=steps[-1].loss,
-            tokens=plan.tokens_before(self.hyper.total_steps),
+            loss=loss,
+            tokens=course.plan.tokens_before(self.hyper.total_steps),
             seconds=round(time.monotonic() - self.began, 3),
         )
         result = StageResult(stage="train", spec_digest=self.config.job.spec_digest, attempt=self.attempt, train=summary)
         write_atomic(self.workspace.result("train"), result.to_json(indent=2))
+
+    def last_loss(self, course: Course) -> float:
+        """The loss of the run's last step, also where metrics.csv has gone since it was computed."""
+        loss = course.log.loss if course.log is not None else None
+        if loss is None:
+            raise invalid(
+                "MetricsMissing",
+                f"{self.workspace.metrics} does not say any more what the loss of step {self.hyper.total_steps} was, and no step is left "
+                f"to train: remove {self.workspace.checkpoints} to train again, or put the file back",
+            )
+        return loss
 
     def write_weights(self, model: Any, trained: Path) -> None:
         """adapter/ for LoRA, model/ for full fine-tuning."""

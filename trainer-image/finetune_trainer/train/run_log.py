@@ -27,6 +27,11 @@ class RunLog:
         }
         self._began = time.monotonic()
 
+    @property
+    def loss(self) -> float | None:
+        """Of the run's last step, whatever attempt it was in; None when none is known."""
+        return self._metrics.loss
+
     def step_begins(self) -> None:
         """Starts the clock of a step: what is done between steps does not count as training."""
         self._began = time.monotonic()
