@@ -55,7 +55,7 @@ def check_device(local_rank: int, count: int, given: str) -> StageFailure | None
 def why_unusable() -> str:
     """What torch says when it is made to use a GPU, in one line."""
     try:
-        torch.cuda.init()
+        torch.cuda.init()  # type: ignore[no-untyped-call]
     except (RuntimeError, AssertionError) as exc:  # the latter where torch was built without CUDA
         return str(exc).splitlines()[0]
     return "it finds none"
