@@ -9,7 +9,10 @@ import yaml
 from tests.cluster.api import Api, Refused
 from tests.cluster.objects import Object, deployment, job, model
 
-GOOD = list(yaml.safe_load_all((Path(__file__).parent / "good_manifests.yaml").read_text()))
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").rglob("*.yaml"))
+GOOD = [
+    manifest for path in [Path(__file__).parent / "good_manifests.yaml", *EXAMPLES] for manifest in yaml.safe_load_all(path.read_text())
+]
 NAMES = {"FineTuneJob": "ftj", "FineTunedModel": "ftm", "ModelDeployment": "mdep"}
 LONG = "a" * 41
 SECRET = {"secretRef": {"name": "s3"}}
@@ -112,7 +115,7 @@ def changed(obj: Object, path: str, value: Any) -> Object:
 
 @pytest.mark.parametrize("manifest", GOOD, ids=lambda manifest: f"{NAMES[manifest['kind']]}-{manifest['metadata']['name']}")
 def test_good_manifests_are_taken(api: Api, manifest: Object) -> None:
-    """Everything that the reference allows, alone and together, is accepted."""
+    """Everything that the reference allows, alone and together, is accepted; so is every example."""
     manifest["metadata"]["namespace"] = "default"
     assert api.create(manifest, dry_run=True)["spec"]
 
