@@ -281,13 +281,14 @@ class Limits(Document):
     """How long things may take before the job fails and says why."""
 
     start_deadline: Duration = "15m"
-    """For a pod that is scheduled but does not start: image, Secret, volume."""
+    """For a pod that is scheduled but does not start: image, Secret, volume.
+    What the pods of a training wait for each other is fixed when the job begins."""
     schedule_timeout: Duration = "24h"
     """For pods that no node can take yet (phase Queued)."""
     deadline: Duration | None = None
     """For the whole job, pauses not counted."""
     stall_timeout: Duration = "30m"
-    """For a training that runs but makes no progress."""
+    """For a training that runs but makes no progress. Fixed when the job begins: a later change does not reach its pods."""
     max_restarts: Annotated[int, Field(ge=0, le=100)] = 3
     """New attempts after failures of a pod or a process. Preemption, eviction and pause do not count."""
 
