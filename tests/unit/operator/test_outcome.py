@@ -94,7 +94,12 @@ def test_the_stage_s_own_error_is_kept() -> None:
 def test_out_of_memory_says_which_limit_to_raise(stage: str, field: str) -> None:
     """The limit is that of the stage."""
     outcome = outcome_of(stage, failed(), pods({"code": 137, "exit_reason": "OOMKilled"}))  # type: ignore[arg-type]
-    assert f"raise {field}.resources.limits.memory" in outcome.message
+    assert f"in a new job raise {field}.resources.limits.memory" in outcome.message
+
+
+def test_a_full_volume_says_that_its_size_is_that_of_a_new_job() -> None:
+    """The field is immutable."""
+    assert "in a new job set a larger size" in outcome_of("train", failed(), pods({"code": 28})).message
 
 
 def test_without_a_result_the_last_log_line_is_the_message() -> None:
