@@ -1,18 +1,25 @@
 """The name of the model to make must be free: bytes are never overwritten, and what exists already is not trained again."""
 
+from dataclasses import replace
+
 from finetune_api.resources.finetune_job import output_name
 from finetune_operator.names import JOB_UID_ANNOTATION, SPEC_DIGEST_ANNOTATION
-from finetune_operator.plan.attempts import active
+from finetune_operator.plan.attempts import active, replaced
+from finetune_operator.plan.clock import rfc3339
 from finetune_operator.plan.conditions import find, holds
 from finetune_operator.plan.step import Step, View, failure, waiting
 from finetune_operator.records import FineTunedModel
 
 
 def output_taken(view: View) -> Step | None:
-    """Between attempts: a model of that name that another job made, or that was imported."""
-    model = view.observed.output_model
-    if model is None or active(view.status) or made_by(model, view.observed.job.meta.uid):
+    """Before an attempt has a Job: a model of that name that another job made, or that was imported."""
+    model, attempt = view.observed.output_model, active(view.status)
+    if model is None or (attempt and attempt.job_uid) or made_by(model, view.observed.job.meta.uid):
         return None
+    if attempt:
+        message = f"FineTunedModel {model.meta.name} appeared before the attempt had a Job"
+        change = {"state": "Interrupted", "reason": "OutputTaken", "message": message, "finished_at": rfc3339(view.now)}
+        view = replace(view, status=replaced(view.status, attempt.model_copy(update=change)))
     name = model.meta.name
     if model.meta.deleting:
         return waiting(view, "ModelTerminating", f"FineTunedModel {name} is being deleted; its name is free after that")

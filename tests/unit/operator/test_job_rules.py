@@ -543,6 +543,14 @@ def test_a_model_of_the_same_spec_is_not_trained_again() -> None:
     assert (plan.apply, plan.create, status_of(plan).attempts) == ((), (), [])
 
 
+def test_a_model_that_appears_before_the_job_of_an_attempt_is_not_trained_again() -> None:
+    """Two jobs of one spec: the second one ends with the first one's model, and nothing of it runs."""
+    there = named({SPEC_DIGEST_ANNOTATION: digest(), JOB_UID_ANNOTATION: "another"})
+    plan = plan_job(observed(status(active("prepare", job_uid=None)), output_model=there), T)
+    assert (shown(plan), plan.create) == (("Succeeded", "AlreadyTrained"), ())
+    assert [(a.state, a.reason) for a in status_of(plan).attempts] == [("Interrupted", "OutputTaken")]
+
+
 def test_a_model_of_another_spec_is_never_overwritten() -> None:
     """Failed before any pod, and says how to go on."""
     plan = plan_job(observed(FineTuneJobStatus(), output_model=named({SPEC_DIGEST_ANNOTATION: "f" * 64})), T)
