@@ -10,6 +10,8 @@ from finetune_operator.records import BatchJob, Pod
 
 STAGES: tuple[StageName, ...] = ("prepare", "train", "publish")
 ACTIVE = ("Pending", "Running")
+UNSCHEDULABLE = "Unschedulable"
+"""Reason of an attempt that ended because no node took one of its pods."""
 KEPT = 64
 """Attempts that the status keeps; the numbers go on."""
 POD_JOB_LABEL = "batch.kubernetes.io/job-name"

@@ -3,12 +3,13 @@
 It decides nothing about what comes next; `job.py` does.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from finetune_api.resources.common import ErrorStatus
 from finetune_api.resources.finetune_job import Attempt, FineTuneJobSpec, FineTuneJobStatus, UsageStatus
 from finetune_operator.build.stage_job import stage_gpus
-from finetune_operator.plan.attempts import active, ended, job_of, living, lost, pods_of, replaced
+from finetune_operator.plan.advice import with_advice
+from finetune_operator.plan.attempts import UNSCHEDULABLE, active, ended, job_of, living, lost, pods_of, replaced
 from finetune_operator.plan.clock import epoch, rfc3339
 from finetune_operator.plan.conditions import Fact, short
 from finetune_operator.plan.observed import ObservedJob
@@ -49,9 +50,8 @@ def follow(observed: ObservedJob, spec: FineTuneJobSpec, status: FineTuneJobStat
     if batch.complete or batch.terminated:
         if _pods_lag(batch, pods, now):
             return Followed(status)
-        attempt = _ran(attempt, pods)
         if batch.complete:
-            return _completed(spec, status, attempt, batch, pods, now)
+            return _completed(spec, status, _ran(attempt, pods), batch, pods, now)
         return _failed(observed, spec, status, attempt, batch, pods, now)
     if batch.failure_reason:
         return Followed(status)
@@ -136,8 +136,12 @@ def _failed(
     now: float,
 ) -> Followed:
     """Counts the failure against the budget while there is one; an uncounted Failed attempt is the end of the job."""
-    outcome = outcome_of(attempt.stage, batch, pods)
-    ended_at = batch.finished or now
+    outcome, ended_at = outcome_of(attempt.stage, batch, pods), batch.finished or now
+    if outcome.retryable and outcome.counts and _without_room(spec, attempt, batch, pods):
+        message = with_advice(f"not every pod got a node, and the others ended: {outcome.message}", UNSCHEDULABLE, attempt.stage)
+        outcome = replace(outcome, reason=UNSCHEDULABLE, message=message, counts=False)
+    else:
+        attempt = _ran(attempt, pods)
     interrupted = outcome.retryable and not outcome.counts
     counted = outcome.retryable and outcome.counts and status.restarts < spec.limits.max_restarts
     over = attempt.model_copy(
@@ -153,6 +157,15 @@ def _failed(
     status = _used(spec, replaced(status, over), attempt, ended_at)
     status = status.model_copy(update={"restarts": status.restarts + counted, "error": error_of(outcome, observed.log_tail)})
     return Followed(status, _dataset_facts(attempt, outcome))
+
+
+def _without_room(spec: FineTuneJobSpec, attempt: Attempt, batch: BatchJob, pods: tuple[Pod, ...]) -> bool:
+    """True when all pods were made and one never got a node. Such a pod goes with its Job, and is in the Job's counts only."""
+    nodes = spec.training.nodes
+    if attempt.stage != "train" or attempt.running_at is not None or not pods:
+        return False
+    placed = sum(pod.scheduled or bool(pod.node) for pod in pods)
+    return placed < nodes <= max(len(pods), batch.failed + batch.succeeded)
 
 
 def error_of(outcome: Outcome, log_tail: tuple[str, ...]) -> ErrorStatus:

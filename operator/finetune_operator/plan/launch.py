@@ -9,7 +9,7 @@ from dataclasses import replace
 from finetune_api.resources.finetune_job import Attempt, FineTuneJobStatus, StageName
 from finetune_operator.build.stage_job import StageRun, stage_job_object
 from finetune_operator.plan.advice import with_advice
-from finetune_operator.plan.attempts import active, appended, current_stage, job_name, job_of, latest, living, lost
+from finetune_operator.plan.attempts import UNSCHEDULABLE, active, appended, current_stage, job_name, job_of, latest, living, lost
 from finetune_operator.plan.base import base_claim
 from finetune_operator.plan.children import claim_obstacle, missing_children
 from finetune_operator.plan.clock import epoch, length
@@ -87,6 +87,17 @@ def backoff(status: FineTuneJobStatus, stage: StageName) -> float:
             break
         in_a_row += 1
     return min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(in_a_row - 1, 10))
+
+
+def queued_since(status: FineTuneJobStatus, attempt: Attempt) -> float | None:
+    """When the wait for room began: with the first of the attempts without room that followed each other up to this one."""
+    since = epoch(attempt.started_at)
+    for before in sorted((a for a in status.attempts if a.stage == attempt.stage and a.number < attempt.number), key=lambda a: -a.number):
+        over = epoch(before.finished_at)
+        if before.reason != UNSCHEDULABLE or since is None or over is None or since - over > 2 * LONGEST_BACKOFF:
+            break  # one that its queue took back begins its wait anew
+        since = epoch(before.started_at)
+    return since
 
 
 def _repels(attempt: Attempt) -> bool:

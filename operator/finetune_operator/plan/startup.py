@@ -8,6 +8,7 @@ from finetune_operator.plan.clock import epoch, soonest
 from finetune_operator.plan.conditions import short
 from finetune_operator.plan.giving_up import given_up
 from finetune_operator.plan.holdup import Holdup, job_holdup, same_but_shorter
+from finetune_operator.plan.launch import queued_since
 from finetune_operator.plan.step import RUNNING_PHASE, Step, View
 from finetune_operator.records import BatchJob, Pod
 
@@ -58,6 +59,8 @@ def _time_left(view: View, attempt: Attempt, batch: BatchJob, pods: tuple[Pod, .
     if holdup and holdup.queued:
         recorded = epoch(attempt.started_at) or batch.meta.created
         since = min((pod.meta.created for pod in pods if not pod.scheduled), default=recorded)
+        if (began := queued_since(view.status, attempt)) is not None and began < recorded:
+            since = began
         return seconds(limits.schedule_timeout) - (view.now - since)
     begun = [batch.started or batch.meta.created, *(pod.scheduled_at or pod.meta.created for pod in pods)]
     return seconds(limits.start_deadline) - (view.now - max(begun))

@@ -284,6 +284,44 @@ def test_an_interruption_uses_up_nothing(code: int) -> None:
     assert found.phase == "Starting"
 
 
+def gang(*pods: Pod, failed: int) -> FineTuneJobStatus:
+    """A training of two nodes whose Job has failed before both ran."""
+    two = {"training": {"nodes": 2}, "workspace": {"storage": {"accessMode": "ReadWriteMany"}}}
+    over = {"failure_reason": "PodFailurePolicy", "terminated": True, "finished": T + 100, "failed": failed}
+    state = status(attempt("prepare", 1), active("train"))
+    return status_of(plan_job(observed(state, two, jobs={"tune-train-1": batch("tune-train-1", **over)}, pods=pods), T + 101))
+
+
+RANK_ALONE = ended_pod("tune-train-1-0-x", "tune-train-1", 45)
+NO_NODE = {"node": "", "scheduled": False, "scheduled_at": None, "started": None}
+
+
+@pytest.mark.parametrize(
+    ("other", "failed", "state", "reason", "restarts"),
+    [
+        ((pod("tune-train-1-1-x", "tune-train-1", phase="Failed", **NO_NODE),), 2, "Interrupted", "Unschedulable", 0),
+        ((), 2, "Interrupted", "Unschedulable", 0),
+        ((), 1, "Failed", "PeerLost", 1),
+        ((ended_pod("tune-train-1-1-x", "tune-train-1", 45),), 2, "Failed", "PeerLost", 1),
+    ],
+)
+def test_a_rank_that_never_got_a_node_is_lack_of_room(other: tuple[Pod, ...], failed: int, state: str, reason: str, restarts: int) -> None:
+    """Not counted; a pod that was never made, for a quota perhaps, is another matter."""
+    found = gang(RANK_ALONE, *other, failed=failed)
+    assert (found.attempts[1].state, found.attempts[1].reason, found.restarts) == (state, reason, restarts)
+    assert len(found.attempts) == 2  # the back-off
+
+
+@pytest.mark.parametrize(("begun", "shown_"), [(T, ("Failed", "Unschedulable")), (T + 60_000, ("Queued", "Unschedulable"))])
+def test_the_schedule_timeout_bounds_all_attempts_without_room(begun: float, shown_: tuple[str, str]) -> None:
+    """Attempts that follow each other wait for the same room."""
+    before = attempt("train", 1, "Interrupted", reason="Unschedulable", started_at=rfc3339(begun), finished_at=rfc3339(T + 86_000))
+    state = status(attempt("prepare", 1), before, active("train", 2, started_at=rfc3339(T + 86_030)))
+    unplaced = pod("tune-train-2-0-x", "tune-train-2", **{"phase": "Pending", "started": None, **NO_ROOM})
+    late = observed(state, jobs={"tune-train-2": batch("tune-train-2")}, pods=(unplaced,))
+    assert shown(plan_job(late, T + 86_410)) == shown_
+
+
 def test_the_log_s_tail_is_shown_where_the_stage_had_no_words() -> None:
     """Twenty lines at most; a stage with a result of its own speaks for itself."""
     plain = status_of(plan_job(running("train", 1, "boom", log_tail=("a", "b")), T + 101)).error
