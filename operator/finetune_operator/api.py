@@ -96,6 +96,11 @@ class Api:
         params = {"fieldManager": FIELD_MANAGER, "force": "true"}
         return _object(await self._retried("PATCH", path, params, obj, content_type=APPLY_PATCH))
 
+    async def patch(self, obj: Object) -> Object:
+        """Merge patch of the fields in it; uid and resourceVersion in the metadata are preconditions."""
+        path = resource_of(obj).path(obj["metadata"]["namespace"], obj["metadata"]["name"])
+        return _object(await self._retried("PATCH", path, {"fieldManager": FIELD_MANAGER}, obj, content_type=MERGE_PATCH))
+
     async def patch_status(self, resource: Resource, namespace: str, name: str, body: Object) -> Object:
         """Merge patch of the status sub-resource; uid and resourceVersion in the metadata are preconditions."""
         path = resource.path(namespace, name, "status")

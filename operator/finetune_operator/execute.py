@@ -1,4 +1,4 @@
-"""Carries out a Plan: status first, then apply, create, delete. Knows no policy, only how to do each safely.
+"""Carries out a Plan: status first, then apply, patch, create, delete. Knows no policy, only how to do each safely.
 
 What was written is put into the cache at once, so that the next look sees it. Nothing of somebody else's is ever taken over:
 an object counts as ours when an owner's uid, or the annotation with the job's uid, says so.
@@ -42,9 +42,11 @@ class Executor:
         try:
             for obj in plan.apply:
                 await self._accepted(subject, obj, self._apply)
+            for obj in plan.patch:
+                await self._accepted(subject, obj, self._patch)
             for obj in plan.create:
                 await self._accepted(subject, obj, self._create)
-            if plan.apply or plan.create:
+            if plan.apply or plan.patch or plan.create:
                 self._refusals.pop(key_of(subject), None)
             for ref in plan.delete:
                 await self._delete(ref, subject)
@@ -101,6 +103,14 @@ class Executor:
             _assert_ours(known, obj, subject)
             obj = {**obj, "metadata": {**metadata, "uid": known.uid}}
         self._put(resource, await self._api.apply(obj), subject)
+
+    async def _patch(self, obj: Object, subject: Subject) -> None:
+        """Merge patch of what is known to be ours, bound to its uid: what was made again under its name is a Conflict."""
+        resource, metadata = resource_of(obj), obj["metadata"]
+        try:
+            self._put(resource, await self._api.patch(obj), subject)
+        except NotFound:
+            self._wake_others(self._cache.remove(Key(resource.kind, metadata["namespace"], metadata["name"]), metadata["uid"]), subject)
 
     async def _create(self, obj: Object, subject: Subject) -> None:
         """POST. An object of that name that is ours is what an earlier try has left: it is adopted."""

@@ -100,6 +100,8 @@ class Reconciler:
 
 def _shown(plan: Plan) -> str:
     """What a plan does, in a line."""
-    applied, created = ([f"{obj['kind']}/{obj['metadata']['name']}" for obj in objects] for objects in (plan.apply, plan.create))
+    applied, created = (
+        [f"{obj['kind']}/{obj['metadata']['name']}" for obj in objects] for objects in ((*plan.apply, *plan.patch), plan.create)
+    )
     deleted = [f"{ref.kind}/{ref.name}" for ref in plan.delete]
     return f"status: {plan.status is not None}, apply: {applied}, create: {created}, delete: {deleted}"

@@ -56,6 +56,12 @@ def deployment_object(rollout: Rollout, settings: Settings) -> dict[str, Any]:
     }
 
 
+def scaled_object(workload: Meta, replicas: int) -> dict[str, Any]:
+    """A merge patch of the Deployment's replicas: its pods stay as an earlier version of the operator has made them."""
+    metadata = {"name": workload.name, "namespace": workload.namespace, "uid": workload.uid}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": {"replicas": replicas}}
+
+
 def service_object(rollout: Rollout) -> dict[str, Any]:
     """Port 80, so that the address is http://<name>.<namespace>.svc."""
     return {

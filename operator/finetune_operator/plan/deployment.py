@@ -5,7 +5,7 @@ from typing import Any
 
 from finetune_api.resources.common import ErrorStatus
 from finetune_api.resources.model_deployment import ModelDeploymentSpec, ModelDeploymentStatus, Revision
-from finetune_operator.build.server import Rollout, deployment_object, service_object
+from finetune_operator.build.server import Rollout, deployment_object, scaled_object, service_object
 from finetune_operator.names import DEPLOYMENT_LABEL, REVISION_ANNOTATION
 from finetune_operator.plan.availability import Availability, availability
 from finetune_operator.plan.conditions import Fact, find, short, with_facts
@@ -24,6 +24,7 @@ class Verdict:
     standing: Availability
     revision: Revision | None
     apply: tuple[dict[str, Any], ...] = ()
+    patch: tuple[dict[str, Any], ...] = ()
 
 
 def plan_deployment(observed: ObservedDeployment, now: float) -> Plan:
@@ -36,6 +37,7 @@ def plan_deployment(observed: ObservedDeployment, now: float) -> Plan:
     return Plan(
         status=status if status != deployment.status else None,
         apply=verdict.apply if deployment.status.revision == verdict.revision else (),
+        patch=verdict.patch if deployment.status.revision == verdict.revision else (),
         events=_events(deployment.status, status, verdict.standing),
         requeue_after=None if verdict.standing.ready else POLL,
     )
@@ -46,8 +48,9 @@ def _verdict(observed: ObservedDeployment, spec: ModelDeploymentSpec, now: float
     if isinstance(found, Refusal):
         return Verdict(_refused(found), observed.deployment.status.revision)
     revision = target_revision(observed, spec, found.model)
+    applied = _applied(observed, revision)
     objects = _objects(observed, spec, found, revision)
-    return Verdict(availability(observed, spec.replicas, _applied(observed, revision), now), revision, objects)
+    return Verdict(availability(observed, spec.replicas, applied, now), revision, objects, _scaled(observed, spec) if applied else ())
 
 
 def _applied(observed: ObservedDeployment, revision: Revision) -> bool:
@@ -56,11 +59,16 @@ def _applied(observed: ObservedDeployment, revision: Revision) -> bool:
 
 
 def _objects(observed: ObservedDeployment, spec: ModelDeploymentSpec, found: Servable, revision: Revision) -> tuple[dict[str, Any], ...]:
-    """The Deployment when it is of another revision or scale, the Service when there is none."""
+    """The Deployment when it is of another revision, the Service when there is none."""
     rollout = Rollout(observed.deployment.meta, spec, revision, revision_digest(revision), found.spec.source.claim, shared(found.claim))
-    same = _applied(observed, revision) and observed.workload is not None and observed.workload.spec_replicas == spec.replicas
-    workload = () if same else (deployment_object(rollout, observed.settings),)
+    workload = () if _applied(observed, revision) else (deployment_object(rollout, observed.settings),)
     return workload if observed.service_exists else (*workload, service_object(rollout))
+
+
+def _scaled(observed: ObservedDeployment, spec: ModelDeploymentSpec) -> tuple[dict[str, Any], ...]:
+    """An apply would build the pod template anew, and after an upgrade of the operator replace every pod."""
+    workload = observed.workload
+    return (scaled_object(workload.meta, spec.replicas),) if workload and workload.spec_replicas != spec.replicas else ()
 
 
 def _refused(refusal: Refusal) -> Availability:

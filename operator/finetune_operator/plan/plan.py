@@ -1,4 +1,4 @@
-"""What a reconcile decides to do. `execute.py` carries it out: status first, then apply, create, delete."""
+"""What a reconcile decides to do. `execute.py` carries it out: status first, then apply, patch, create, delete."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +33,7 @@ class Plan:
 
     status   the whole new status, or None when it is as it should be
     apply    objects for server-side apply (claims, config maps, services, Deployments)
+    patch    objects to merge into what is there, of the uid in their metadata: only the fields that they name change
     create   objects to POST once (Jobs, FineTunedModels); AlreadyExists is adopted when we own it by uid
     delete   children to delete, in the background, gracefully
     requeue_after  seconds after which time alone may change the decision
@@ -40,6 +41,7 @@ class Plan:
 
     status: BaseModel | None = None
     apply: tuple[dict[str, Any], ...] = ()
+    patch: tuple[dict[str, Any], ...] = ()
     create: tuple[dict[str, Any], ...] = ()
     delete: tuple[ObjectRef, ...] = ()
     events: tuple[EventNote, ...] = ()
@@ -48,4 +50,4 @@ class Plan:
     @property
     def acts(self) -> bool:
         """True when carrying it out changes something."""
-        return bool(self.status is not None or self.apply or self.create or self.delete)
+        return bool(self.status is not None or self.apply or self.patch or self.create or self.delete)

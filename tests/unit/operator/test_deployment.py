@@ -137,7 +137,8 @@ def test_an_upgrade_of_the_operator_replaces_no_pod() -> None:
     seen = replace(observed(state, workload=workload(state), service_exists=True), settings=newer)
     assert status_of(plan_deployment(seen, T)).revision == state.revision
     scaled = plan_deployment(replace(seen, deployment=deployment(state, replicas=0)), T)
-    assert scaled.apply[0]["spec"]["template"]["spec"]["containers"][0]["image"] == "registry/server:1"
+    assert (scaled.apply, [obj["spec"] for obj in scaled.patch]) == ((), [{"replicas": 0}])
+    assert scaled.patch[0]["metadata"] == {"name": "web", "namespace": "team", "uid": "uid-web"}
     changed = plan_deployment(replace(seen, deployment=deployment(state, maxConcurrency=2)), T)
     revision = status_of(changed).revision
     assert revision is not None
@@ -160,7 +161,7 @@ def test_only_the_operator_scales_the_deployment() -> None:
     """Replicas that somebody else wrote are put back."""
     state = recorded()
     plan = plan_deployment(observed(state, workload=workload(state, spec_replicas=5, replicas=5), service_exists=True), T)
-    assert [obj["spec"]["replicas"] for obj in plan.apply] == [1]
+    assert (plan.apply, [obj["spec"] for obj in plan.patch]) == ((), [{"replicas": 1}])
 
 
 def test_scaled_to_zero_is_ready_but_not_available() -> None:
