@@ -22,8 +22,8 @@ from finetune_operator.queue import Queue
 from finetune_operator.reads import Reads
 from finetune_operator.reconcile import Controller, Reconciler
 from finetune_operator.records import FineTuneJob
-from finetune_operator.reflector import Reflector
-from finetune_operator.resources import CHILDREN, FINETUNE_JOBS, FINETUNED_MODELS, MODEL_DEPLOYMENTS, OURS, Resource
+from finetune_operator.resources import FINETUNE_JOBS, FINETUNED_MODELS, MODEL_DEPLOYMENTS, OURS, Resource
+from finetune_operator.scope import Scope
 from finetune_operator.settings import OperatorSettings
 
 LOG = logging.getLogger(__name__)
@@ -50,12 +50,11 @@ class Operator:
             MODEL_DEPLOYMENTS.kind: Controller(observer.deployment, plans[MODEL_DEPLOYMENTS.kind], lambda seen: seen.deployment),
         }
         self._reconciler = Reconciler(controllers, executor, self._queue, refusals)
-        self._ours, self._children = (
-            [Reflector(api, resource, scope, self._cache, self._wake) for resource in resources for scope in settings.scopes]
-            for resources in (OURS, CHILDREN)
-        )
+        self._scopes = [Scope(api, scope, self._cache, self._wake) for scope in settings.scopes]
+        self._unserved = set(settings.namespaces)
+        """Namespaces in which not everything has been listed: nothing is decided there."""
         self.primed = False
-        """True when everything has been listed."""
+        """True when everything has been listed, in one namespace at least."""
 
     async def run(self, renewing: Coroutine[Any, Any, None]) -> None:
         """Works until it is cancelled. Ends with an error when a part of it does, so that the process is started again."""
@@ -73,24 +72,30 @@ class Operator:
 
     async def _prime(self) -> None:
         """Lists everything before anything is decided; an operator that sees half of the children would make them again."""
-        for reflector in (*self._children, *self._ours):
-            await reflector.list_until_done()
+        primed = [scope.namespace for scope in self._scopes if await scope.prime()]
         self._guard_found(await guard_installed(self._api))
         REGISTRY.register(Snapshot(lambda: len(self._queue), self._phases))
+        for namespace in primed:
+            self._serve(namespace)
+
+    def _serve(self, namespace: str | None) -> None:
+        """Begins to decide in a namespace, or in all."""
+        self._unserved.discard(namespace or "")
+        self._wake({key for ours in OURS for key in self._cache.keys(ours.kind) if namespace in (None, key.namespace)})
         self.primed = True
-        LOG.info("watching %s", ", ".join(self._settings.namespaces) or "all namespaces")
+        LOG.info("watching %s", namespace or "all namespaces")
 
     def _tasks(self) -> list[Coroutine[Any, Any, None]]:
         return [
             *(self._reconciler.work() for _ in range(self._settings.workers)),
-            *(reflector.watch() for reflector in self._children),
-            *(reflector.relist() for reflector in self._ours),
+            *(scope.run(self._serve) for scope in self._scopes),
             watch_guard(self._api, self._guard_found, self._settings.plan.guard_installed),
         ]
 
     def _wake(self, keys: Keys) -> None:
         for key in keys:
-            self._queue.add(key)
+            if key.namespace not in self._unserved:
+                self._queue.add(key)
 
     def _seen(self, resource: Resource, raw: Object, deleted: bool) -> None:
         """What the edge delivers."""

@@ -52,12 +52,14 @@ class Reflector:
         self._listed_at = time.monotonic()
         LISTS.labels(self._resource.title).inc()
 
-    async def list_until_done(self) -> None:
-        """As `list`, as often as it takes."""
+    async def list_until_done(self, unless: tuple[type[ApiError], ...] = ()) -> None:
+        """As `list`, as often as it takes; raises the errors that the caller does not want to wait for."""
         pause = _Pause()
         while True:
             try:
                 return await self.list()
+            except unless:
+                raise
             except ApiError as error:
                 await pause.after(error, f"list {self._where}")
 
