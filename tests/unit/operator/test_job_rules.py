@@ -287,7 +287,7 @@ def test_an_interruption_uses_up_nothing(code: int) -> None:
 def gang(*pods: Pod, failed: int) -> FineTuneJobStatus:
     """A training of two nodes whose Job has failed before both ran."""
     two = {"training": {"nodes": 2}, "workspace": {"storage": {"accessMode": "ReadWriteMany"}}}
-    over = {"failure_reason": "PodFailurePolicy", "terminated": True, "finished": T + 100, "failed": failed}
+    over: dict[str, Any] = {"failure_reason": "PodFailurePolicy", "terminated": True, "finished": T + 100, "failed": failed}
     state = status(attempt("prepare", 1), active("train"))
     return status_of(plan_job(observed(state, two, jobs={"tune-train-1": batch("tune-train-1", **over)}, pods=pods), T + 101))
 
