@@ -9,15 +9,10 @@ from pydantic import Field
 
 from finetune_api import CONTRACT_VERSION
 from finetune_api.document import Document
-from finetune_api.resources.finetune_job import (
-    Checkpoints,
-    Evaluation,
-    Export,
-    Hyperparameters,
-    Method,
-    Split,
-    Task,
-)
+from finetune_api.resources.evaluation import Evaluation
+from finetune_api.resources.export import Export
+from finetune_api.resources.finetune_job import Split, Task
+from finetune_api.resources.learning import Checkpoints, Hyperparameters, Method
 
 RUN_CONFIG_FILE = "run.json"
 

@@ -1,6 +1,6 @@
 """Names and labels of the children: one place, so that builders, caches and plans agree."""
 
-from finetune_api.resources.finetune_job import StageName
+from finetune_api.resources.finetune_job_status import StageName
 
 FIELD_MANAGER = "finetune-operator"
 MANAGED_BY = {"app.kubernetes.io/managed-by": "finetune-operator"}

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from finetune_api.resources import GROUP
-from finetune_api.resources.finetune_job import FineTuneJobSpec, FineTuneJobStatus
+from finetune_api.resources.finetune_job import FineTuneJobSpec
+from finetune_api.resources.finetune_job_status import FineTuneJobStatus
 from finetune_api.resources.finetuned_model import FineTunedModelSpec, FineTunedModelStatus
 from finetune_api.resources.model_deployment import ModelDeploymentSpec, ModelDeploymentStatus
 from finetune_operator.names import SERVER_CONTAINER, STAGE_CONTAINER

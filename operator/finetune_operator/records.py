@@ -7,7 +7,8 @@ They know no client and no cache. Times are seconds since the epoch. A record of
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from finetune_api.resources.finetune_job import FineTuneJobSpec, FineTuneJobStatus
+from finetune_api.resources.finetune_job import FineTuneJobSpec
+from finetune_api.resources.finetune_job_status import FineTuneJobStatus
 from finetune_api.resources.finetuned_model import FineTunedModelSpec, FineTunedModelStatus
 from finetune_api.resources.model_deployment import ModelDeploymentSpec, ModelDeploymentStatus
 

@@ -6,22 +6,22 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from finetune_api.document import Document, LenientDocument
+from finetune_api.document import Document
 from finetune_api.resources.common import (
-    Conditions,
     Credentials,
     Duration,
-    ErrorStatus,
     LabelValue,
     Name,
     ObjectName,
     Pod,
     Resources,
-    ShortText,
     VolumeClaim,
     rule,
     rules,
 )
+from finetune_api.resources.evaluation import Evaluation
+from finetune_api.resources.export import Export
+from finetune_api.resources.learning import Checkpoints, Hyperparameters, Method
 from finetune_api.resources.source import DataAddress, DataSource, ModelAddress
 
 Task = Literal["chat"]
@@ -104,67 +104,6 @@ class Dataset(Document):
     """The held-out rows; a tenth of the training file when left out."""
 
 
-class Lora(Document):
-    """Low-rank adapters (Hu et al. 2021), as in peft.LoraConfig."""
-
-    rank: Annotated[int, Field(ge=1, le=512)] = 16
-    """Inner dimension of the adapters."""
-    alpha: Annotated[float, Field(gt=0, le=4096)] = 32
-    """The adapters are scaled by alpha / rank."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0
-    """Dropout on the adapters' input."""
-    target_modules: Annotated[list[Annotated[str, Field(max_length=128, min_length=1)]], Field(max_length=32, min_length=1)] = [
-        "all-linear"
-    ]
-    """Names of the modules that get an adapter; ["all-linear"] is every linear layer but the head."""
-
-
-class Method(Document):
-    """How the weights change."""
-
-    model_config = Document.model_config | {
-        "json_schema_extra": rules(rule("self.type == 'lora' || !has(self.lora)", "lora is used with type lora only", fieldPath=".lora"))
-    }
-    type: Literal["lora", "full"] = "lora"
-    """lora trains adapters and merges them at the end; full trains all weights."""
-    lora: Lora | None = None
-    """Left out with type lora: rank 16, alpha 32, no dropout, all linear layers."""
-    loss_on: Literal["assistant", "all"] = "assistant"
-    """Learn the assistant's words only, or every token."""
-
-
-class Hyperparameters(Document):
-    """What is left out is decided by prepare; the value and its reason are shown in status.hyperparameters."""
-
-    model_config = Document.model_config | {
-        "json_schema_extra": rules(
-            rule("!(has(self.epochs) && has(self.maxSteps))", "set epochs or maxSteps, not both"),
-        )
-    }
-    epochs: Annotated[float, Field(gt=0, le=1000)] | None = None
-    """Passes over the training rows."""
-    max_steps: Annotated[int, Field(ge=1, le=10000000)] | None = None
-    """Optimizer steps, instead of epochs."""
-    batch_size: Annotated[int, Field(ge=1, le=65536)] | None = None
-    """Examples per optimizer step over all processes (the global batch)."""
-    learning_rate: Annotated[float, Field(gt=0, le=1)] | None = None
-    """Peak learning rate."""
-    scheduler: Literal["linear", "cosine", "constant"] | None = None
-    """How the learning rate falls after the warm-up."""
-    warmup_ratio: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Share of the steps in which the learning rate rises."""
-    weight_decay: Annotated[float, Field(ge=0, le=10)] | None = None
-    """Decoupled weight decay (AdamW)."""
-    max_grad_norm: Annotated[float, Field(gt=0, le=1000)] | None = None
-    """Gradients are clipped to this norm."""
-    max_sequence_length: Annotated[int, Field(ge=8, le=1048576)] | None = None
-    """Longer examples are cut at the end; status.dataset.truncatedExamples says how many."""
-    precision: Literal["bf16", "fp32"] | None = None
-    """Number format of the computation."""
-    seed: Annotated[int, Field(ge=0, le=2147483647)] | None = None
-    """Decides the order of rows, dropout and new weights."""
-
-
 class Preparation(Document):
     """The prepare stage: one pod without a GPU."""
 
@@ -200,54 +139,6 @@ class Publishing(Document):
     """CPU and memory of the stage's container."""
     pod: Pod = Pod()
     """Of the stage's pod."""
-
-
-class Checkpoints(Document):
-    """Complete states to resume from, in the workspace."""
-
-    every_steps: Annotated[int, Field(ge=1, le=10000000)] | None = None
-    """Left out: a tenth of the run."""
-    keep: Annotated[int, Field(ge=1, le=100)] = 2
-    """How many of the newest are kept."""
-
-
-class GateCondition(Document):
-    """One condition that the tuned model must meet to be deployed; betterThanBase, maximum, or both."""
-
-    model_config = Document.model_config | {
-        "json_schema_extra": rules(rule("has(self.betterThanBase) || has(self.maximum)", "set betterThanBase, maximum, or both"))
-    }
-    metric: Literal["loss", "perplexity"]
-    """Which mean over the held-out rows."""
-    better_than_base: bool | None = None
-    """True: lower than the base's."""
-    maximum: Annotated[float, Field(gt=0)] | None = None
-    """At most this."""
-
-
-class Evaluation(Document):
-    """How the tuned model is measured against its base on the held-out rows. Loss and perplexity are always measured."""
-
-    gate: Annotated[list[GateCondition], Field(max_length=8)] = []
-    """All must hold. A model that fails its gate is registered, but a deployment needs allowUngated."""
-    max_examples: Annotated[int, Field(ge=1, le=1000000)] = 500
-    """Measure on the first so many held-out rows."""
-
-
-class OnnxExport(Document):
-    """Export for the ONNX engine, with proof that it answers as PyTorch does."""
-
-    precisions: Annotated[list[Literal["fp32"]], Field(min_length=1, max_length=1)] = ["fp32"]
-    """Which number formats are exported."""
-    parity_prompts: Annotated[int, Field(ge=1, le=64)] = 4
-    """Held-out prompts whose greedy continuation must be equal, token for token."""
-
-
-class Export(Document):
-    """What is written beside the merged safetensors."""
-
-    onnx: OnnxExport | None = None
-    """For the onnx engine; left out: no ONNX file."""
 
 
 class Output(Document):
@@ -361,135 +252,6 @@ class FineTuneJobSpec(Document):
     """End the job for good; what was produced stays until the job is deleted."""
     queue_name: LabelValue | None = None
     """Kueue's LocalQueue for the stage Jobs."""
-
-
-Phase = Literal["Pending", "Validating", "Queued", "Starting", "Training", "Paused", "Evaluating", "Succeeded", "Failed", "Cancelled"]
-AttemptState = Literal["Pending", "Running", "Succeeded", "Failed", "Interrupted"]
-StageName = Literal["prepare", "train", "publish"]
-
-
-class Attempt(LenientDocument):
-    """One try of one stage; its Job is named <job>-<stage>-<number>. Written before the Job is created."""
-
-    stage: StageName
-    number: int
-    """Counted from 1 within the stage."""
-    state: AttemptState = "Pending"
-    job_uid: Annotated[str, Field(max_length=64)] | None = None
-    """Set once the Job was seen; an attempt whose Job has gone is never created again."""
-    counted: bool = False
-    """True when it used up one of limits.maxRestarts."""
-    exit_code: int | None = None
-    reason: Annotated[str, Field(max_length=128)] | None = None
-    message: ShortText | None = None
-    started_at: Annotated[str, Field(max_length=64)] | None = None
-    """When it was recorded, right before its Job was created, or when a queue took it back."""
-    running_at: Annotated[str, Field(max_length=64)] | None = None
-    """When all of its pods were running."""
-    finished_at: Annotated[str, Field(max_length=64)] | None = None
-
-
-class ProgressStatus(LenientDocument):
-    """The newest progress line of the running stage."""
-
-    activity: ShortText | None = None
-    step: int | None = None
-    total_steps: int | None = None
-    epoch: float | None = None
-    loss: float | None = None
-    tokens_per_second: float | None = None
-    checkpoint_step: int | None = None
-    updated_at: Annotated[str, Field(max_length=64)] | None = None
-
-
-class DatasetStatus(LenientDocument):
-    """What prepare counted."""
-
-    train_examples: int | None = None
-    validation_examples: int | None = None
-    train_tokens: int | None = None
-    supervised_tokens: int | None = None
-    truncated_examples: int | None = None
-    duplicates: int | None = None
-    digest: Annotated[str, Field(max_length=80)] | None = None
-
-
-class ResolvedStatus(LenientDocument):
-    """A hyper-parameter in force, and why it has this value."""
-
-    name: Annotated[str, Field(max_length=64)]
-    value: Annotated[str, Field(max_length=128)]
-    reason: ShortText = ""
-
-
-class ScoresStatus(LenientDocument):
-    """Means over the supervised tokens of the held-out rows."""
-
-    loss: float
-    perplexity: float
-
-
-class EvaluationStatus(LenientDocument):
-    """Base against tuned on the same rows."""
-
-    examples: int | None = None
-    base: ScoresStatus | None = None
-    tuned: ScoresStatus | None = None
-    gate: Annotated[list[ShortText], Field(max_length=8)] = []
-
-
-class UsageStatus(LenientDocument):
-    """What the job has used."""
-
-    gpu_seconds: int = 0
-
-
-class FineTuneJobStatus(LenientDocument):
-    """Everything in it can be rebuilt from the Jobs, the pods' results and the workspace, but for the attempts' budget."""
-
-    observed_generation: int | None = None
-    phase: Phase | None = None
-    """Where the job stands, for people; derived from the conditions."""
-    conditions: Conditions = []
-    progress_text: ShortText | None = None
-    """"62% (310/500)"."""
-    eta: Annotated[str, Field(max_length=32)] | None = None
-    """"1h12m"."""
-    loss_text: Annotated[str, Field(max_length=32)] | None = None
-    """Newest training loss."""
-    reason: Annotated[str, Field(max_length=128)] | None = None
-    """Why the job is in this phase: the reason of the condition that decides it."""
-    attempt_text: Annotated[str, Field(max_length=64)] | None = None
-    """"train 2"."""
-    model: Annotated[str, Field(max_length=40)] | None = None
-    """The FineTunedModel that the job makes."""
-    base: Annotated[str, Field(max_length=1024)] | None = None
-    """The base as it was asked for, for the column."""
-    spec_digest: Annotated[str, Field(max_length=80)] | None = None
-    """sha256 of the parts of the spec that determine the model."""
-    image: Annotated[str, Field(max_length=512)] | None = None
-    """The trainer image that the job is pinned to."""
-    progress: ProgressStatus | None = None
-    total_steps: int | None = None
-    """Optimizer steps of the whole training, as prepare has planned them."""
-    dataset: DatasetStatus | None = None
-    hyperparameters: Annotated[list[ResolvedStatus], Field(max_length=32)] = []
-    """All hyper-parameters in force."""
-    evaluation: EvaluationStatus | None = None
-    model_bytes: int | None = None
-    """prepare's estimate of the finished model, which sizes its volume."""
-    attempts: Annotated[list[Attempt], Field(max_length=256)] = []
-    """Every attempt of every stage, oldest first."""
-    restarts: int = 0
-    """How much of limits.maxRestarts is used up."""
-    active_seconds: int = 0
-    """Time in which the job was not paused, for limits.deadline."""
-    error: ErrorStatus | None = None
-    usage: UsageStatus | None = None
-    started_at: Annotated[str, Field(max_length=64)] | None = None
-    """When the first pod was created."""
-    finished_at: Annotated[str, Field(max_length=64)] | None = None
-    """When the job ended."""
 
 
 def spec_digest(spec: FineTuneJobSpec) -> str:

@@ -6,7 +6,8 @@ from pydantic import Field
 
 from finetune_api.document import Document, LenientDocument
 from finetune_api.resources.common import Conditions, ErrorStatus, ObjectName, ShortText, rule, rules
-from finetune_api.resources.finetune_job import EvaluationStatus, ModelRef, Task
+from finetune_api.resources.finetune_job import ModelRef, Task
+from finetune_api.resources.finetune_job_status import EvaluationStatus
 
 
 class ClaimSource(Document):

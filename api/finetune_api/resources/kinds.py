@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from finetune_api.document import Document
-from finetune_api.resources.finetune_job import FineTuneJobSpec, FineTuneJobStatus
+from finetune_api.resources.finetune_job import FineTuneJobSpec
+from finetune_api.resources.finetune_job_status import FineTuneJobStatus
 from finetune_api.resources.finetuned_model import FineTunedModelSpec, FineTunedModelStatus
 from finetune_api.resources.model_deployment import ModelDeploymentSpec, ModelDeploymentStatus
 

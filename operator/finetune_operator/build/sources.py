@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from finetune_api.resources.common import Credentials
-from finetune_api.resources.finetune_job import FineTuneJobSpec, StageName
+from finetune_api.resources.finetune_job import FineTuneJobSpec
+from finetune_api.resources.finetune_job_status import StageName
 from finetune_api.resources.finetuned_model import ClaimSource
 from finetune_api.resources.source import parse_address
 from finetune_api.run_config import RunSource

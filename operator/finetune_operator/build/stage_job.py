@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from finetune_api.resources.common import Pod, Resources
-from finetune_api.resources.finetune_job import FineTuneJobSpec, StageName, output_name
+from finetune_api.resources.finetune_job import FineTuneJobSpec, output_name
+from finetune_api.resources.finetune_job_status import StageName
 from finetune_api.resources.finetuned_model import ClaimSource
 from finetune_api.run_config import RUN_CONFIG_FILE
 from finetune_operator.build.batch_job import CONTAINER, batch_job

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from finetune_api.resources.finetune_job import Attempt, FineTuneJobStatus, StageName
+from finetune_api.resources.finetune_job_status import Attempt, FineTuneJobStatus, StageName
 from finetune_operator.names import stage_job
 from finetune_operator.plan.clock import rfc3339
 from finetune_operator.plan.observed import ObservedJob

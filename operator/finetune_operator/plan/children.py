@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from finetune_api.resources.finetune_job import StageName
+from finetune_api.resources.finetune_job_status import StageName
 from finetune_operator.build.claim import model_claim_object, model_volume_size, workspace_claim_object
 from finetune_operator.build.config_map import run_config_map_object
 from finetune_operator.build.run_config import run_config

@@ -6,7 +6,8 @@ It decides nothing about what comes next; `job.py` does.
 from dataclasses import dataclass, replace
 
 from finetune_api.resources.common import ErrorStatus
-from finetune_api.resources.finetune_job import Attempt, FineTuneJobSpec, FineTuneJobStatus, UsageStatus
+from finetune_api.resources.finetune_job import FineTuneJobSpec
+from finetune_api.resources.finetune_job_status import Attempt, FineTuneJobStatus, UsageStatus
 from finetune_operator.build.stage_job import stage_gpus
 from finetune_operator.plan.advice import with_advice
 from finetune_operator.plan.attempts import UNSCHEDULABLE, active, ended, job_of, living, lost, pods_of, replaced

@@ -1,7 +1,7 @@
 """The end of an attempt that never came to run: "never starts, never fails" does not exist."""
 
 from finetune_api.resources.common import seconds
-from finetune_api.resources.finetune_job import Attempt
+from finetune_api.resources.finetune_job_status import Attempt
 from finetune_operator.plan.attempts import replaced
 from finetune_operator.plan.clock import epoch, rfc3339
 from finetune_operator.plan.conditions import short

@@ -1,6 +1,7 @@
 """plan_job: what a FineTuneJob needs next. A chain of small policies; the first that has something to say decides."""
 
-from finetune_api.resources.finetune_job import FineTuneJobSpec, FineTuneJobStatus, output_name, spec_digest
+from finetune_api.resources.finetune_job import FineTuneJobSpec, output_name, spec_digest
+from finetune_api.resources.finetune_job_status import FineTuneJobStatus
 from finetune_operator.plan.attempts import active, current_stage, latest, owned
 from finetune_operator.plan.base import base_missing
 from finetune_operator.plan.clock import rfc3339, soonest

@@ -1,6 +1,6 @@
 """Renders a decision about a FineTuneJob into its status: conditions after kstatus, phase, columns, events."""
 
-from finetune_api.resources.finetune_job import FineTuneJobStatus
+from finetune_api.resources.finetune_job_status import FineTuneJobStatus
 from finetune_operator.plan.attempts import ACTIVE, active
 from finetune_operator.plan.clock import rfc3339
 from finetune_operator.plan.conditions import Fact, short, with_facts

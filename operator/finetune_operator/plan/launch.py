@@ -6,7 +6,7 @@ a stale cache can start an attempt twice.
 
 from dataclasses import replace
 
-from finetune_api.resources.finetune_job import Attempt, FineTuneJobStatus, StageName
+from finetune_api.resources.finetune_job_status import Attempt, FineTuneJobStatus, StageName
 from finetune_operator.build.stage_job import StageRun, stage_job_object
 from finetune_operator.plan.advice import with_advice
 from finetune_operator.plan.attempts import UNSCHEDULABLE, active, appended, current_stage, job_name, job_of, latest, living, lost

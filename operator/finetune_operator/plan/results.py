@@ -1,7 +1,7 @@
 """What a stage's result adds to the job's status."""
 
 from finetune_api.model_directory import EvaluationReport, Scores
-from finetune_api.resources.finetune_job import (
+from finetune_api.resources.finetune_job_status import (
     DatasetStatus,
     EvaluationStatus,
     FineTuneJobStatus,

@@ -1,7 +1,7 @@
 """A stage at work: its progress as people read it, written seldom."""
 
 from finetune_api.progress import Progress
-from finetune_api.resources.finetune_job import FineTuneJobStatus, ProgressStatus
+from finetune_api.resources.finetune_job_status import FineTuneJobStatus, ProgressStatus
 from finetune_operator.plan.advice import with_advice
 from finetune_operator.plan.attempts import active, job_of, lost, pods_of
 from finetune_operator.plan.clock import epoch, length, rfc3339

@@ -1,7 +1,7 @@
 """The time between a Job and its running pods: shows what holds them up, and gives up at the limits."""
 
 from finetune_api.resources.common import ErrorStatus, seconds
-from finetune_api.resources.finetune_job import Attempt, Phase
+from finetune_api.resources.finetune_job_status import Attempt, Phase
 from finetune_operator.plan.advice import FIELD, with_advice
 from finetune_operator.plan.attempts import active, job_of, lost, pods_of
 from finetune_operator.plan.clock import epoch, soonest

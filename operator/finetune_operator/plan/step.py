@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from finetune_api.resources.common import ErrorStatus
-from finetune_api.resources.finetune_job import FineTuneJobSpec, FineTuneJobStatus, Phase, StageName
+from finetune_api.resources.finetune_job import FineTuneJobSpec
+from finetune_api.resources.finetune_job_status import FineTuneJobStatus, Phase, StageName
 from finetune_operator.plan.attempts import ACTIVE, current_stage
 from finetune_operator.plan.conditions import short
 from finetune_operator.plan.observed import ObservedJob

@@ -1,7 +1,8 @@
 """How long a job has been at it, pauses not counted, and what should stop it now."""
 
 from finetune_api.resources.common import seconds
-from finetune_api.resources.finetune_job import FineTuneJobSpec, FineTuneJobStatus
+from finetune_api.resources.finetune_job import FineTuneJobSpec
+from finetune_api.resources.finetune_job_status import FineTuneJobStatus
 from finetune_operator.plan.clock import epoch
 from finetune_operator.plan.conditions import find
 

@@ -11,7 +11,9 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from finetune_api.resources.finetune_job import Evaluation, Export, GateCondition, Method, OnnxExport
+from finetune_api.resources.evaluation import Evaluation, GateCondition
+from finetune_api.resources.export import Export, OnnxExport
+from finetune_api.resources.learning import Method
 from finetune_api.result import DatasetSummary, Estimate, PrepareSummary
 from finetune_api.run_config import JobIdentity, RunBase, RunConfig, RunDataset, RunPaths, RunSource
 from finetune_trainer.files import mark_complete, write_atomic

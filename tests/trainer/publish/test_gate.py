@@ -3,7 +3,7 @@
 import pytest
 
 from finetune_api.model_directory import Scores
-from finetune_api.resources.finetune_job import GateCondition
+from finetune_api.resources.evaluation import GateCondition
 from finetune_trainer.evaluation.gate import judge
 
 pytestmark = pytest.mark.trainer

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from transformers import MambaConfig, MambaForCausalLM, get_scheduler
 
-from finetune_api.resources.finetune_job import Method
+from finetune_api.resources.learning import Method
 from finetune_trainer.files import is_complete
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.train.model import load_model

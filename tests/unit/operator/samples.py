@@ -4,7 +4,8 @@ from typing import Any
 
 from finetune_api.model_directory import Artifact, EvaluationReport, GateResult, Scores
 from finetune_api.resources.common import Condition
-from finetune_api.resources.finetune_job import FineTuneJobSpec, FineTuneJobStatus
+from finetune_api.resources.finetune_job import FineTuneJobSpec
+from finetune_api.resources.finetune_job_status import FineTuneJobStatus
 from finetune_api.resources.finetuned_model import ArtifactStatus, FineTunedModelSpec, FineTunedModelStatus
 from finetune_api.resources.model_deployment import ModelDeploymentSpec, ModelDeploymentStatus
 from finetune_api.result import (

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from finetune_api.resources.common import Pod, VolumeClaim
-from finetune_api.resources.finetune_job import FineTuneJobSpec, StageName
+from finetune_api.resources.finetune_job import FineTuneJobSpec
+from finetune_api.resources.finetune_job_status import StageName
 from finetune_api.resources.finetuned_model import ClaimSource
 from finetune_api.resources.model_deployment import Revision
 from finetune_api.run_config import RunConfig

@@ -7,7 +7,7 @@ import pytest
 
 from finetune_api.progress import Progress
 from finetune_api.resources.common import ErrorStatus
-from finetune_api.resources.finetune_job import Attempt, FineTuneJobStatus, ProgressStatus
+from finetune_api.resources.finetune_job_status import Attempt, FineTuneJobStatus, ProgressStatus
 from finetune_operator.names import JOB_UID_ANNOTATION, SPEC_DIGEST_ANNOTATION
 from finetune_operator.plan.clock import rfc3339
 from finetune_operator.plan.conditions import find

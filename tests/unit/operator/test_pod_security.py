@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from finetune_api.resources.common import Pod
-from finetune_api.resources.finetune_job import StageName
+from finetune_api.resources.finetune_job_status import StageName
 from finetune_api.resources.finetuned_model import ClaimSource
 from finetune_api.resources.model_deployment import Revision
 from finetune_operator.build.inspect_job import inspect_job_object

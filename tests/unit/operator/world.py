@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from finetune_api.resources.finetune_job import FineTuneJobStatus
+from finetune_api.resources.finetune_job_status import FineTuneJobStatus
 from finetune_api.resources.finetuned_model import FineTunedModelSpec, FineTunedModelStatus
 from finetune_api.result import Stage
 from finetune_operator.plan.job import plan_job

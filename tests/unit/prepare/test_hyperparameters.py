@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from finetune_api.resources.finetune_job import Hyperparameters
+from finetune_api.resources.learning import Hyperparameters
 from finetune_api.result import ResolvedParameter
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.prepare.examples import check_length, decide_length

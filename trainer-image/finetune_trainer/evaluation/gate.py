@@ -1,7 +1,7 @@
 """Whether a tuned model is good enough to be deployed. Pure: scores in, verdicts with reasons out."""
 
 from finetune_api.model_directory import GateResult, Scores
-from finetune_api.resources.finetune_job import GateCondition
+from finetune_api.resources.evaluation import GateCondition
 
 
 def judge(conditions: list[GateCondition], base: Scores, tuned: Scores) -> list[GateResult]:

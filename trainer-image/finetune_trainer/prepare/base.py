@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from finetune_api.resources.finetune_job import Lora
+from finetune_api.resources.learning import Lora
 from finetune_api.run_config import RunConfig
 from finetune_trainer.prepare.base_config import BaseConfig, read_base_config
 from finetune_trainer.prepare.base_files import BaseFiles, choose_files

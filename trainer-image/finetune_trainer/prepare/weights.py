@@ -4,7 +4,7 @@ import json
 import math
 from dataclasses import dataclass
 
-from finetune_api.resources.finetune_job import Lora
+from finetune_api.resources.learning import Lora
 from finetune_trainer.failure import invalid
 from finetune_trainer.prepare.base_files import incomplete
 from finetune_trainer.sources.folder import Folder, Stored

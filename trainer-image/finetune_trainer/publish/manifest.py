@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from finetune_api.model_directory import Artifact, ArtifactFormat, EvaluationReport, File, Lineage, Manifest, files_digest
-from finetune_api.resources.finetune_job import Lora
+from finetune_api.resources.learning import Lora
 from finetune_trainer.files import sha256_of, walk
 from finetune_trainer.publish.inputs import Inputs
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from safetensors import SafetensorError
 from torch import nn
 
-from finetune_api.resources.finetune_job import Lora, Method
+from finetune_api.resources.learning import Lora, Method
 from finetune_trainer.failure import invalid
 from finetune_trainer.prepared import ResolvedHyperparameters
 from finetune_trainer.train.micro_batch import PackedRow
