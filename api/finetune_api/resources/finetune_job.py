@@ -22,7 +22,7 @@ from finetune_api.resources.common import (
 from finetune_api.resources.evaluation import Evaluation
 from finetune_api.resources.export import Export
 from finetune_api.resources.learning import Checkpoints, Hyperparameters, Method
-from finetune_api.resources.source import DataAddress, DataSource, ModelAddress
+from finetune_api.resources.source import OPTIONAL_SOURCE_RULES, DataAddress, DataSource, ModelAddress
 
 Task = Literal["chat"]
 
@@ -40,16 +40,7 @@ class Base(Document):
     model_config = Document.model_config | {
         "json_schema_extra": rules(
             rule("has(self.source) != has(self.fineTunedModel)", "exactly one of source and fineTunedModel must be set"),
-            rule(
-                "!has(self.source) || !self.source.split('/').exists(p, p == '..')",
-                "source must not contain '..'",
-                fieldPath=".source",
-            ),
-            rule(
-                "!has(self.credentials) || (has(self.source) && self.source.startsWith('s3://'))",
-                "credentials are used with an s3:// source only",
-                fieldPath=".credentials",
-            ),
+            *OPTIONAL_SOURCE_RULES,
         )
     }
     source: ModelAddress | None = None
@@ -75,16 +66,7 @@ class Validation(Document):
     model_config = Document.model_config | {
         "json_schema_extra": rules(
             rule("has(self.split) != has(self.source)", "exactly one of split and source must be set"),
-            rule(
-                "!has(self.source) || !self.source.split('/').exists(p, p == '..')",
-                "source must not contain '..'",
-                fieldPath=".source",
-            ),
-            rule(
-                "!has(self.credentials) || (has(self.source) && self.source.startsWith('s3://'))",
-                "credentials are used with an s3:// source only",
-                fieldPath=".credentials",
-            ),
+            *OPTIONAL_SOURCE_RULES,
         )
     }
     split: Split | None = None

@@ -31,6 +31,16 @@ _CREDENTIALS_FOR_S3 = rule(
     fieldPath=".credentials",
 )
 
+OPTIONAL_SOURCE_RULES = (
+    rule("!has(self.source) || !self.source.split('/').exists(p, p == '..')", "source must not contain '..'", fieldPath=".source"),
+    rule(
+        "!has(self.credentials) || (has(self.source) && self.source.startsWith('s3://'))",
+        "credentials are used with an s3:// source only",
+        fieldPath=".credentials",
+    ),
+)
+"""For a type whose source may be left out, because there is another way to say where its bytes come from."""
+
 
 class DataSource(Document):
     """A file of rows."""
