@@ -62,7 +62,7 @@ kubeconfig: ## print the path of its kubeconfig
 images: cluster ## build the images and load them into the local cluster (root)
 	local-cluster/project-images.sh
 
-demo: dev binaries ## the whole way from a data set to a guarded model; CONTEXT= and REGISTRY= for a cluster of your own
+demo: dev ## the whole way from a data set to a guarded model; CONTEXT= and REGISTRY= for a cluster of your own
 	CONTEXT='$(CONTEXT)' REGISTRY='$(REGISTRY)' local-cluster/demo.sh
 
 down: cluster-down ## the same as cluster-down

