@@ -18,9 +18,10 @@ show() { printf '\033[2m$ %s\033[0m\n' "$*"; "$@"; }
 choose_cluster() {
   if [ -n "${CONTEXT:-}" ]; then
     [ -n "${REGISTRY:-}" ] || { echo "CONTEXT needs REGISTRY=host/path: where this machine may push images and the cluster may pull them" >&2; exit 2; }
-    KUBECONFIG=$(mktemp)
-    trap 'rm -f "$KUBECONFIG"' EXIT
-    kubectl config view --minify --flatten --context "$CONTEXT" >"$KUBECONFIG"
+    config=$(mktemp)
+    trap 'rm -f "$config"' EXIT
+    kubectl config view --minify --flatten --context "$CONTEXT" >"$config"
+    export KUBECONFIG=$config
     echo "This builds the images, pushes them to $REGISTRY and installs finetune-operator with Helm into"
     echo "the cluster of context '$CONTEXT' ($(kubectl config view --minify -o jsonpath='{.clusters[0].cluster.server}')),"
     echo "namespaces finetune-system and $namespace, with its CRDs and admission policies."
