@@ -56,6 +56,25 @@ def test_the_deployment_answers_an_openai_client(kube: Kube, finished: dict[str,
     assert whole and "".join(pieces) == whole
 
 
+def test_a_deployment_is_scaled_by_kubectl(kube: Kube, finished: dict[str, Any]) -> None:
+    """To none and back, with the same pods' template; two replicas on a volume of one node are refused in words."""
+
+    def scaled_to(replicas: int) -> dict[str, Any]:
+        kube.run("scale", "modeldeployment", "bot", f"--replicas={replicas}")
+        return kube.wait("deployment", "bot", lambda o: o["spec"]["replicas"] == replicas, seconds=30, what=f"{replicas} replicas")
+
+    before = kube.get("deployment", "bot")
+    assert before is not None
+    assert scaled_to(0)["spec"]["template"] == before["spec"]["template"]
+    kube.run("scale", "modeldeployment", "bot", "--replicas=2")
+    refused = kube.wait(
+        "modeldeployment", "bot", lambda o: condition(o, "Ready")["reason"] == "VolumeNotShared", seconds=30, what="refused"
+    )
+    assert "first-model" in condition(refused, "Ready")["message"]
+    scaled_to(1)
+    kube.wait("modeldeployment", "bot", lambda o: condition(o, "Ready").get("status") == "True", seconds=120, what="Ready")
+
+
 def test_kubectl_get_shows_the_loop(kube: Kube, finished: dict[str, Any]) -> None:
     """One line an object, in the words of the documentation."""
     table = kube.run("get", "ftj,ftm,mdep").stdout
