@@ -141,7 +141,9 @@ podLogsDir: $DIR/log/pods
 KUBELET
 }
 
+# It watches its configuration and leaves when the file is written, be it with the same words.
 start_kube_proxy() {
+  ! is_running kube-proxy || return 0
   cat >"$DIR/etc/kube-proxy.yaml" <<PROXY
 apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration

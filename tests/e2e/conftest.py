@@ -29,6 +29,7 @@ def kubeconfig() -> Iterator[str]:
     was_there = subprocess.run([LOCAL_CLUSTER / "cluster.sh", "status"], capture_output=True).returncode == 0
     run(LOCAL_CLUSTER / "cluster.sh", "up")
     path = run(LOCAL_CLUSTER / "cluster.sh", "kubeconfig")
+    os.environ["KUBECONFIG"] = path  # for the demo's programs
     run(LOCAL_CLUSTER / "project-images.sh")
     run(LOCAL_CLUSTER / "install.sh", KUBECONFIG=path)
     yield path
