@@ -101,10 +101,6 @@ def claim(name: str, storage_class: str, mode: str, size: str = "64Mi") -> dict[
     }
 
 
-def apply(kube: Kube, *objects: dict[str, Any]) -> None:
-    kube.apply({"apiVersion": "v1", "kind": "List", "items": list(objects)})
-
-
 def output(kube: Kube, name: str) -> str:
     """The pod's log, once it has ended well."""
     ended = kube.wait("pod", name, lambda o: o["status"].get("phase") in {"Succeeded", "Failed"}, seconds=60, what="ended")
@@ -122,10 +118,10 @@ def reached(kube: Kube) -> dict[str, tuple[str, float]]:
         "metadata": {"name": "web"},
         "spec": {"selector": {"app": "web"}, "ports": [{"port": 8000}]},
     }
-    apply(kube, service, pod("web", "python", "-m", "http.server", "8000", "--directory", "/usr/share", labels={"app": "web"}))
+    kube.apply(service, pod("web", "python", "-m", "http.server", "8000", "--directory", "/usr/share", labels={"app": "web"}))
     kube.run("wait", "--for=condition=Ready", "pod/web", "--timeout=60s")
     time.sleep(2)  # the service's rules follow the endpoint within a second
-    apply(kube, pod("probe", "python", "-c", PROBE, *REACH))
+    kube.apply(pod("probe", "python", "-c", PROBE, *REACH))
     found: dict[str, tuple[str, float]] = json.loads(output(kube, "probe"))
     return found
 
@@ -151,19 +147,16 @@ def test_pods_reach_each_other_and_nothing_outside(reached: dict[str, tuple[str,
 def test_volumes_hold_what_a_pod_without_root_writes(kube: Kube, storage_class: str, mode: str) -> None:
     """What one pod writes, the next pod with the claim reads; files belong to the fsGroup."""
     name = f"{storage_class}-{mode.lower()}"
-    apply(
-        kube, claim(name, storage_class, mode), pod(f"{name}-w", "sh", "-c", "echo kept >/data/file && stat -c %g /data/file", claim=name)
-    )
+    kube.apply(claim(name, storage_class, mode), pod(f"{name}-w", "sh", "-c", "echo kept >/data/file && stat -c %g /data/file", claim=name))
     assert output(kube, f"{name}-w").strip() == "65532"
-    apply(kube, pod(f"{name}-r", "cat", "/data/file", claim=name))
+    kube.apply(pod(f"{name}-r", "cat", "/data/file", claim=name))
     assert output(kube, f"{name}-r").strip() == "kept"
 
 
 def test_shared_volumes_are_written_by_two_pods_at_once(kube: Kube) -> None:
     """Two running pods see each other's files on a ReadWriteMany volume."""
     meet = "touch /data/$0 && until [ -e /data/$1 ]; do sleep 0.1; done"
-    apply(
-        kube,
+    kube.apply(
         claim("both", "shared", "ReadWriteMany"),
         pod("left", "sh", "-c", meet, "left", "right", claim="both"),
         pod("right", "sh", "-c", meet, "right", "left", claim="both"),
@@ -174,7 +167,7 @@ def test_shared_volumes_are_written_by_two_pods_at_once(kube: Kube) -> None:
 
 def test_a_claim_that_the_class_cannot_serve_says_why(kube: Kube) -> None:
     """ReadWriteMany on the class `local` stays Pending with a reason that names class and mode."""
-    apply(kube, claim("refused", "local", "ReadWriteMany"), pod("waits", "true", claim="refused"))
+    kube.apply(claim("refused", "local", "ReadWriteMany"), pod("waits", "true", claim="refused"))
     deadline = time.monotonic() + 30
     described = ""
     while "takes no access mode ReadWriteMany" not in described and time.monotonic() < deadline:
@@ -186,7 +179,7 @@ def test_a_claim_that_the_class_cannot_serve_says_why(kube: Kube) -> None:
 def test_bounded_volumes_run_full(kube: Kube) -> None:
     """A volume of class `bounded` takes its claim's size and not more."""
     fill = "dd if=/dev/zero of=/data/file bs=1M count=100 2>&1 | grep -o 'No space left on device'; stat -c %s /data/file"
-    apply(kube, claim("full", "bounded", "ReadWriteOnce", "32Mi"), pod("fills", "sh", "-c", fill, claim="full"))
+    kube.apply(claim("full", "bounded", "ReadWriteOnce", "32Mi"), pod("fills", "sh", "-c", fill, claim="full"))
     message, size = output(kube, "fills").splitlines()
     assert message == "No space left on device"
     assert 20 * 2**20 < int(size) < 32 * 2**20
@@ -194,7 +187,7 @@ def test_bounded_volumes_run_full(kube: Kube) -> None:
 
 def test_a_volume_goes_with_its_claim(kube: Kube) -> None:
     """Deleting the claim deletes volume and folder."""
-    apply(kube, claim("gone", "shared", "ReadWriteMany"))
+    kube.apply(claim("gone", "shared", "ReadWriteMany"))
     bound = kube.wait("pvc", "gone", lambda o: o["status"].get("phase") == "Bound", seconds=30, what="bound")
     volume = bound["spec"]["volumeName"]
     folder = Path((kube.get("pv", volume) or {})["spec"]["local"]["path"])
@@ -206,7 +199,7 @@ def test_a_volume_goes_with_its_claim(kube: Kube) -> None:
 
 def test_pods_get_the_pretended_gpus_that_they_ask_for(kube: Kube) -> None:
     """Two GPUs are two device numbers; more than the node has is Unschedulable."""
-    apply(kube, pod("two", "printenv", "FAKE_VISIBLE_DEVICES", gpus=2), pod("hundred", "true", gpus=100))
+    kube.apply(pod("two", "printenv", "FAKE_VISIBLE_DEVICES", gpus=2), pod("hundred", "true", gpus=100))
     assert len(output(kube, "two").strip().split(",")) == 2
     waiting = kube.wait("pod", "hundred", lambda o: bool(o["status"].get("conditions")), seconds=30, what="looked at")
     (scheduled,) = [c for c in waiting["status"]["conditions"] if c["type"] == "PodScheduled"]
@@ -216,7 +209,7 @@ def test_pods_get_the_pretended_gpus_that_they_ask_for(kube: Kube) -> None:
 
 def test_a_running_pod_outlives_the_kubelet(kube: Kube) -> None:
     """After kill -9 of the kubelet and its start the pod is the same and was not restarted."""
-    apply(kube, pod("stays", "sleep", "300"))
+    kube.apply(pod("stays", "sleep", "300"))
     kube.run("wait", "--for=condition=Ready", "pod/stays", "--timeout=60s")
     program(CLUSTER, "restart", "kubelet")
     kube.run("wait", "--for=condition=Ready", "node/node0", "--timeout=60s")
