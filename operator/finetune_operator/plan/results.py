@@ -19,7 +19,8 @@ def with_result(status: FineTuneJobStatus, result: StageResult) -> FineTuneJobSt
         return status.model_copy(update=_prepared(result.prepare))
     if result.train:
         steps, loss = result.train.steps, f"{result.train.loss:.3f}"
-        return status.model_copy(update={"progress_text": f"100% ({steps}/{steps})", "loss_text": loss})
+        progress = (status.progress or ProgressStatus()).model_copy(update={"step": steps, "total_steps": steps})
+        return status.model_copy(update={"progress": progress, "progress_text": f"100% ({steps}/{steps})", "loss_text": loss})
     if result.publish:
         return status.model_copy(update={"evaluation": evaluation_status(result.publish.evaluation)})
     return status
