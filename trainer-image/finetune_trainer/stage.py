@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import sys
 import traceback
 from collections.abc import Callable
@@ -79,8 +78,3 @@ def report(result: StageResult) -> int:
     if result.error is not None:
         print(f"{result.stage} failed: {result.error.message}", *result.error.details, sep="\n  ", file=sys.stderr, flush=True)
     return result.exit_code
-
-
-def free_bytes(path: Path) -> int:
-    """Bytes that may still be written below `path`."""
-    return shutil.disk_usage(path).free

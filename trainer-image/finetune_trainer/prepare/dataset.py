@@ -8,11 +8,11 @@ from finetune_trainer.data.conversation import Conversation
 from finetune_trainer.data.split import Rows, Sides, first_of_each, hold_out, own_validation
 from finetune_trainer.data.survey import Fingerprints, RowFile
 from finetune_trainer.failure import invalid
+from finetune_trainer.files import free_bytes
 from finetune_trainer.prepare.estimate import check_space
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.sources.open import fetch_file
 from finetune_trainer.sources.subject import Subject
-from finetune_trainer.stage import free_bytes
 from finetune_trainer.workspace import Workspace
 
 MIN_EXAMPLES = 10

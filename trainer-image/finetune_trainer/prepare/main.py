@@ -7,7 +7,7 @@ from finetune_api.result import Estimate, PrepareSummary, StageResult
 from finetune_api.run_config import RunConfig
 from finetune_trainer.data.encode import ChatEncoder
 from finetune_trainer.data.template import ChatTemplate, TemplateRefusal
-from finetune_trainer.files import write_atomic
+from finetune_trainer.files import free_bytes, write_atomic
 from finetune_trainer.prepare.base import Base, open_base
 from finetune_trainer.prepare.base_config import BaseConfig
 from finetune_trainer.prepare.base_files import total_bytes, unsupported
@@ -17,7 +17,6 @@ from finetune_trainer.prepare.examples import Examples, ExamplesWriter
 from finetune_trainer.prepare.hyperparameters import Facts, resolve
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.progress import ProgressPrinter
-from finetune_trainer.stage import free_bytes
 from finetune_trainer.workspace import Workspace
 
 

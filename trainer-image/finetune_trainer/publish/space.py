@@ -6,8 +6,8 @@ from pathlib import Path
 
 from finetune_api.exit_codes import ExitCode
 from finetune_trainer.failure import StageFailure, is_storage_full
+from finetune_trainer.files import free_bytes
 from finetune_trainer.publish.inputs import Inputs
-from finetune_trainer.stage import free_bytes
 
 
 def check_space(inputs: Inputs, root: Path) -> None:
