@@ -13,6 +13,8 @@ from finetune_operator.plan.holdup import Holdup
 from finetune_operator.plan.output import model_name
 from finetune_operator.plan.step import View
 
+CLAIM_TERMINATING = "VolumeClaimTerminating"
+
 
 def claim_exists(view: View, name: str) -> bool:
     """True when a claim of that name is there."""
@@ -29,7 +31,7 @@ def claim_obstacle(view: View, stage: StageName) -> Holdup | None:
             return Holdup("NameTaken", f"PersistentVolumeClaim {name} belongs to another object", f"PersistentVolumeClaim {name}")
         if claim and claim.meta.deleting:
             message = f"PersistentVolumeClaim {name} is being deleted; a new one is made when it has gone"
-            return Holdup("VolumeClaimTerminating", message, f"PersistentVolumeClaim {name}")
+            return Holdup(CLAIM_TERMINATING, message, f"PersistentVolumeClaim {name}")
     return None
 
 

@@ -719,6 +719,16 @@ def test_a_job_that_is_over_lets_go_of_models(over: str, spec_: dict[str, Any], 
     assert [ref.name for ref in plan.delete] == released
 
 
+def test_ended_jobs_let_go_of_a_workspace_that_somebody_deletes() -> None:
+    """Even an ended pod holds its claim, and a new workspace needs the old one gone."""
+    going = {"tune-workspace": claim("tune-workspace", deleting=True, owners=frozenset({JOB_UID}))}
+    state = status(attempt("prepare", 1), Attempt(stage="train", number=1))
+    jobs = {"tune-prepare-1": batch("tune-prepare-1", complete=True, terminated=True)}
+    plan = plan_job(ObservedJob(job(status=state), SETTINGS, jobs=jobs, claims=going), T)
+    assert plan.create == ()
+    assert [ref.name for ref in plan.delete] == ["tune-prepare-1"]
+
+
 # ---- the rest
 
 
