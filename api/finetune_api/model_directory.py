@@ -3,7 +3,9 @@
     MANIFEST.json          this module's `Manifest`; written last, so a directory without it is not a model
     model/                 the merged model: config.json, tokenizer files, *.safetensors (Hugging Face layout)
     adapter/               the PEFT adapter, when the model was trained with LoRA
-    onnx/fp32/             model.onnx (+ .data), genai_config.json, tokenizer.json, tokenizer_config.json, chat template
+    onnx/fp32/             model.onnx (+ .data), genai_config.json, tokenizer.json, tokenizer_config.json, chat template; of a
+                           classifier model.onnx, config.json (id2label, problem_type), tokenizer.json, tokenizer_config.json
+    report.json            what prepare found in the data set (`finetune_api.dataset_report.DatasetReport`)
     metrics.csv            step, loss, learning rate, tokens per second of the whole run
     README.md              the model card
 
@@ -50,10 +52,15 @@ class Artifact(LenientDocument):
 
 
 class Scores(LenientDocument):
-    """Means over the supervised tokens of the held-out rows."""
+    """Measured on the held-out rows: language models have a perplexity, classifiers accuracy and f1."""
 
     loss: float
-    perplexity: float
+    """Mean over supervised tokens (examples for sequence-classification), in nats."""
+    perplexity: float | None = None
+    accuracy: float | None = None
+    """Share of examples (token-classification: of tagged tokens) that are right; multi-label: of examples with all labels right."""
+    f1: float | None = None
+    """Sequence-classification: mean of the labels' F1. Token-classification: F1 of whole entities, as CoNLL counts."""
 
 
 class GateResult(LenientDocument):
@@ -71,14 +78,20 @@ class Parity(LenientDocument):
     artifact: str
     """The artifact's path."""
     prompts: int
+    """Held-out prompts; rows of a classifier."""
     equal: int
-    """Prompts whose greedy continuation is token-equal."""
+    """Those whose greedy continuation is token-equal; of a classifier, whose labels are equal."""
     tokens: int
-    """Longest continuation compared."""
+    """Longest continuation compared; 0 for a classifier."""
+    max_difference: float | None = None
+    """Of a classifier: the largest difference of a logit."""
 
 
 class EvaluationReport(LenientDocument):
-    """Base against tuned on the same held-out rows, the gate, and the exports' parity."""
+    """Base against tuned on the same held-out rows, the gate, and the exports' parity.
+
+    The base of a classifier is the base model with a new head, as training starts from it.
+    """
 
     examples: int
     tokens: int
@@ -118,6 +131,10 @@ class Manifest(LenientDocument):
     """RFC 3339, UTC."""
     task: str
     type: Literal["adapter", "full"]
+    labels: list[str] = []
+    """Of a classifier: names by class index, as in config.json's id2label."""
+    multi_label: bool = False
+    """Of a classifier: each label is judged by itself (sigmoid), several or none may hold."""
     artifacts: list[Artifact]
     other_files: list[File] = []
     evaluation: EvaluationReport | None = None

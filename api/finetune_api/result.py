@@ -36,8 +36,16 @@ class ResolvedParameter(LenientDocument):
     reason: str
 
 
+class Quantiles(LenientDocument):
+    """Of a number that every example has."""
+
+    p50: int
+    p95: int
+    max: int
+
+
 class DatasetSummary(LenientDocument):
-    """Counts of rows and tokens after validation and splitting."""
+    """Counts of rows and tokens after validation and splitting; `finetune_api.dataset_report` has the rest."""
 
     train_examples: int
     validation_examples: int
@@ -45,14 +53,31 @@ class DatasetSummary(LenientDocument):
     supervised_tokens: int
     """Tokens in the training rows that the loss is computed on."""
     truncated_examples: int = 0
+    truncated_tokens: int = 0
+    """Tokens that the cuts removed."""
+    invalid_rows: int = 0
+    """Rows that were dropped because they are invalid, within dataset.limits.maxInvalidFraction."""
     duplicates: int = 0
     """Exact duplicates that were dropped."""
+    near_duplicates: int = 0
+    """Rows that are nearly equal to an earlier one; kept, and on its side of a split."""
     in_both: int = 0
     """Training rows that were dropped because the validation file holds them, too."""
     without_target: int = 0
     """Examples that were dropped because nothing to learn was left within maxSequenceLength."""
     digest: str
     """sha256 of the canonical rows of both sides."""
+    format: str = ""
+    """What the training file was recognised as, for people: "JSONL, OpenAI chat"."""
+    lengths: Quantiles | None = None
+    """Tokens of the training examples before the cut."""
+    turns: Quantiles | None = None
+    """Messages of a conversation, for chat."""
+    labels: dict[str, int] = {}
+    """Training examples of each label (token-classification: entities), the most frequent first, at most 20."""
+    label_count: int = 0
+    notes: list[str] = []
+    """What is worth a look, a sentence each: a label seen once, an imbalance, a default that was taken. At most 10."""
 
 
 class Estimate(LenientDocument):
@@ -60,6 +85,40 @@ class Estimate(LenientDocument):
 
     model_bytes: int
     workspace_bytes: int
+
+
+class MemoryEstimate(LenientDocument):
+    """Peak memory of one training process, in bytes: on a GPU, or of the pod where there is none."""
+
+    weights: int
+    gradients: int
+    optimizer: int
+    activations: int
+    logits: int
+    runtime: int
+    """Libraries, CUDA context, fragmentation."""
+    total: int
+    available: int | None = None
+    """What there is, None where nobody says."""
+    available_from: str = ""
+    """Who says so: "training.gpuMemory", "the nodes' label nvidia.com/gpu.memory", "training.resources.limits.memory"."""
+    micro_batch_tokens: int
+    accumulation: int
+    """Micro-batches of an optimizer step on one process."""
+    gradient_checkpointing: bool = False
+
+
+class Expectation(LenientDocument):
+    """What the training will come to, before it starts."""
+
+    tokens: int
+    """To be trained on, all epochs together."""
+    hours: float | None = None
+    """Rough: computed from the model's size and the peak speed of the device; None for a device that is not known."""
+    cost: float | None = None
+    """hours x GPUs x the price of a GPU hour in the chart's values."""
+    basis: str = ""
+    """What the hours were computed from, for people."""
 
 
 class PrepareSummary(LenientDocument):
@@ -72,6 +131,8 @@ class PrepareSummary(LenientDocument):
     base_digest: str
     """sha256 over the base model's files."""
     base_parameters: int
+    memory: MemoryEstimate | None = None
+    expected: Expectation | None = None
 
 
 class TrainSummary(LenientDocument):

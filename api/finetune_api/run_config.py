@@ -11,8 +11,9 @@ from finetune_api import CONTRACT_VERSION
 from finetune_api.document import Document
 from finetune_api.resources.evaluation import Evaluation
 from finetune_api.resources.export import Export
-from finetune_api.resources.finetune_job import Split, Task
+from finetune_api.resources.finetune_job import DatasetLimits, Split, Task
 from finetune_api.resources.learning import Checkpoints, Hyperparameters, Method
+from finetune_api.resources.source import Columns, RowFormat, RowSlice, RowTemplate
 
 RUN_CONFIG_FILE = "run.json"
 
@@ -43,12 +44,22 @@ class RunSource(Document):
         return self.shown_as or self.uri
 
 
+class RunRows(RunSource):
+    """A file of rows and how to read it; see finetune_api.resources.source.DataSource."""
+
+    format: RowFormat | None = None
+    columns: Columns = {}
+    template: RowTemplate | None = None
+    slice: RowSlice | None = None
+
+
 class RunDataset(Document):
     """The training rows and the held-out rows: `validation` or `split`, exactly one."""
 
-    train: RunSource
-    validation: RunSource | None = None
+    train: RunRows
+    validation: RunRows | None = None
     split: Split | None = None
+    limits: DatasetLimits = DatasetLimits()
 
 
 class RunBase(Document):
@@ -71,6 +82,30 @@ class RunWorld(Document):
 
     nodes: int = Field(default=1, ge=1)
     processes_per_node: int = Field(default=1, ge=1)
+
+
+class RunHardware(Document):
+    """What one training process will have, as far as it is known before it runs. Bytes."""
+
+    memory: int | None = None
+    """Of its GPU; on a CPU the pod's memory limit."""
+    memory_from: str = ""
+    """Who says so, for messages: "training.gpuMemory"."""
+    gpus: int = 0
+    """Of the whole training."""
+    gpu_product: str = ""
+    """As the node label nvidia.com/gpu.product has it: "NVIDIA-H100-80GB-HBM3"."""
+    cpus: float | None = None
+    """Cores of a training pod."""
+    price_per_gpu_hour: float | None = None
+    currency: str = ""
+
+
+class RunNetwork(Document):
+    """What the administrator allows the stages to reach."""
+
+    allowed_private: list[str] = []
+    """Networks (CIDR) and host names that http(s) sources may name although their addresses are not public."""
 
 
 class RunLimits(Document):
@@ -98,6 +133,8 @@ class RunConfig(Document):
     output_model: str
     paths: RunPaths = RunPaths()
     world: RunWorld = RunWorld()
+    hardware: RunHardware = RunHardware()
+    network: RunNetwork = RunNetwork()
     limits: RunLimits = RunLimits()
     image: str = ""
     """The trainer image that the job is pinned to, for the lineage."""

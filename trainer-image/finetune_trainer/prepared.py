@@ -4,6 +4,7 @@ from typing import Literal
 
 from finetune_api import CONTRACT_VERSION
 from finetune_api.document import Document
+from finetune_api.resources.learning import Lora
 from finetune_api.result import PrepareSummary
 
 
@@ -25,6 +26,7 @@ class ResolvedHyperparameters(Document):
     seed: int
     checkpoint_every: int
     """Steps between checkpoints."""
+    gradient_checkpointing: bool = False
     micro_batch_tokens: int
     """Token budget of one forward pass: a step's examples are cut into micro-batches of at most so many tokens (one
     longer example is a micro-batch by itself)."""
@@ -38,6 +40,14 @@ class Prepared(Document):
     base_path: str
     """Folder of the base model: the workspace's base/, or the mounted volume it was given on."""
     hyperparameters: ResolvedHyperparameters
-    eos_token_ids: list[int]
+    lora: Lora | None = None
+    """With rank and alpha decided; None for full fine-tuning."""
+    eos_token_ids: list[int] = []
     """Tokens that end an answer (generation_config.json, tokenizer_config.json)."""
+    chat_template: str | None = None
+    """The template that the rows were rendered with, which the model is published with; None: the base's own, or none."""
+    labels: list[str] = []
+    """Of a classifier: names by class index, sorted."""
+    multi_label: bool = False
+    """Of a classifier: several labels may hold for one example."""
     summary: PrepareSummary

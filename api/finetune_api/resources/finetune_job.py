@@ -15,6 +15,7 @@ from finetune_api.resources.common import (
     ObjectName,
     Pod,
     Resources,
+    Size,
     VolumeClaim,
     rule,
     rules,
@@ -22,9 +23,20 @@ from finetune_api.resources.common import (
 from finetune_api.resources.evaluation import Evaluation
 from finetune_api.resources.export import Export
 from finetune_api.resources.learning import Checkpoints, Hyperparameters, Method
-from finetune_api.resources.source import OPTIONAL_SOURCE_RULES, DataAddress, DataSource, ModelAddress
+from finetune_api.resources.source import (
+    OPTIONAL_SOURCE_RULES,
+    Columns,
+    DataAddress,
+    DataSource,
+    ModelAddress,
+    RowFormat,
+    RowSlice,
+    RowTemplate,
+)
 
-Task = Literal["chat"]
+Task = Literal["chat", "completion", "summarization", "sequence-classification", "token-classification"]
+CLASSIFICATION: tuple[Task, ...] = ("sequence-classification", "token-classification")
+"""Tasks that an encoder is trained for; the others need a causal language model."""
 
 
 class ModelRef(Document):
@@ -58,6 +70,10 @@ class Split(Document):
     """Share of the rows that is held out."""
     seed: Annotated[int, Field(ge=0, le=2147483647)] = 42
     """Decides which rows."""
+    stratify_by: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    """A field whose values keep their shares on both sides. Left out: the label, for sequence-classification."""
+    group_by: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    """A field whose equal values stay on one side: rows of the same customer, document or author."""
 
 
 class Validation(Document):
@@ -75,15 +91,37 @@ class Validation(Document):
     """A file of its own: pvc://CLAIM/PATH, configmap://NAME/KEY or s3://BUCKET/KEY."""
     credentials: Credentials | None = None
     """For an s3:// source only."""
+    format: RowFormat | None = None
+    """As in train."""
+    columns: Columns = {}
+    """As in train."""
+    template: RowTemplate | None = None
+    """As in train."""
+    slice: RowSlice | None = None
+    """As in train."""
+
+
+class DatasetLimits(Document):
+    """How much of a data set may be wrong."""
+
+    max_invalid_fraction: Annotated[float, Field(ge=0, lt=1)] = 0
+    """Share of rows that may be invalid: they are dropped, and counted in status.dataset.invalidRows. More of them fail the job."""
 
 
 class Dataset(Document):
-    """Rows to learn from and rows to measure on. A row is {"messages": [{"role": ..., "content": ...}, ...]}."""
+    """Rows to learn from and rows to measure on. What a row looks like depends on the task:
+
+    chat {"messages": [{"role": ..., "content": ...}, ...], "tools": [...]}; completion {"prompt": ..., "completion": ...}; summarization
+    {"document": ..., "summary": ...}; sequence-classification {"text": ..., "text_pair": ..., "label": ...}, where a list of labels is
+    multi-label; token-classification {"tokens": [...], "tags": [...]}, tags as in BIO.
+    """
 
     train: DataSource
     """The rows to learn from."""
     validation: Validation = Validation(split=Split())
     """The held-out rows; a tenth of the training file when left out."""
+    limits: DatasetLimits = DatasetLimits()
+    """How much of it may be wrong."""
 
 
 class Preparation(Document):
@@ -106,6 +144,9 @@ class Training(Document):
         "nvidia.com/gpu"
     )
     """Extended resource that counts the GPUs."""
+    gpu_memory: Size | None = None
+    """Memory of one GPU; left out: the node label nvidia.com/gpu.memory, where the nodes have it. prepare chooses the micro-batch by it,
+    and refuses what does not fit."""
     resources: Resources = Resources()
     """CPU and memory of each pod."""
     pod: Pod = Pod()
@@ -194,6 +235,16 @@ class FineTuneJobSpec(Document):
             ),
             rule("!oldSelf.cancel || self.cancel", "a cancelled job stays cancelled", fieldPath=".cancel"),
             rule(
+                "!self.task.endsWith('classification') || (!has(self.dataset.train.template) && !has(self.dataset.validation.template))",
+                "template builds a prompt and a completion: it is used with chat, completion and summarization",
+                fieldPath=".dataset",
+            ),
+            rule(
+                "self.evaluation.gate.all(g, g.metric == 'loss' || (self.task.endsWith('classification') == (g.metric != 'perplexity')))",
+                "gate: perplexity is measured of language models, accuracy and f1 of classifiers",
+                fieldPath=".evaluation.gate",
+            ),
+            rule(
                 "self.training.nodes == 1 || has(self.workspace.claimName) || self.workspace.storage.accessMode == 'ReadWriteMany'",
                 "training.nodes > 1 needs a workspace that several pods can mount: set workspace.storage.accessMode to ReadWriteMany",
                 fieldPath=".workspace.storage.accessMode",
@@ -201,7 +252,7 @@ class FineTuneJobSpec(Document):
         )
     }
     task: Task = "chat"
-    """What the model learns: chat is a conversation in the form of OpenAI messages."""
+    """What the model learns, and what a row looks like: see dataset."""
     base: Base
     """The model to start from."""
     dataset: Dataset

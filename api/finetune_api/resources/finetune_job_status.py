@@ -52,16 +52,73 @@ class ProgressStatus(LenientDocument):
     updated_at: Annotated[str, Field(max_length=64)] | None = None
 
 
+class QuantilesStatus(LenientDocument):
+    """Of a number that every example has."""
+
+    p50: int
+    p95: int
+    max: int
+
+
+class LabelCount(LenientDocument):
+    """How often a label occurs."""
+
+    label: Annotated[str, Field(max_length=256)]
+    count: int
+
+
 class DatasetStatus(LenientDocument):
     """What prepare counted."""
 
+    format: Annotated[str, Field(max_length=128)] | None = None
+    """What the training file was recognised as."""
     train_examples: int | None = None
     validation_examples: int | None = None
     train_tokens: int | None = None
     supervised_tokens: int | None = None
+    """Tokens that the loss is computed on (sequence-classification: labels)."""
+    lengths: QuantilesStatus | None = None
+    """Tokens of a training example."""
+    turns: QuantilesStatus | None = None
+    """Messages of a conversation."""
+    labels: Annotated[list[LabelCount], Field(max_length=20)] = []
+    """The most frequent labels of the training examples."""
+    label_count: int | None = None
     truncated_examples: int | None = None
+    """Examples longer than maxSequenceLength, which were cut."""
+    truncated_tokens: int | None = None
+    invalid_rows: int | None = None
+    """Dropped because they are invalid, within dataset.limits.maxInvalidFraction."""
     duplicates: int | None = None
+    """Exact duplicates that were dropped."""
+    near_duplicates: int | None = None
+    """Rows nearly equal to another one."""
+    notes: Annotated[list[ShortText], Field(max_length=10)] = []
+    """What is worth a look."""
     digest: Annotated[str, Field(max_length=80)] | None = None
+
+
+class MemoryStatus(LenientDocument):
+    """Peak memory of one training process, estimated from the model's config, and what it has."""
+
+    text: ShortText | None = None
+    """"21.3 GiB of 80.0 GiB: weights 14.2, optimizer 0.6, ..."."""
+    total_bytes: int | None = None
+    available_bytes: int | None = None
+    micro_batch_tokens: int | None = None
+    accumulation: int | None = None
+    gradient_checkpointing: bool | None = None
+
+
+class ExpectedStatus(LenientDocument):
+    """What the training will come to, said before its GPUs start."""
+
+    text: ShortText | None = None
+    """"500 steps, 1.2 M tokens, about 1.4 h, about 8.40 USD"."""
+    steps: int | None = None
+    tokens: int | None = None
+    hours: float | None = None
+    cost: float | None = None
 
 
 class ResolvedStatus(LenientDocument):
@@ -73,10 +130,12 @@ class ResolvedStatus(LenientDocument):
 
 
 class ScoresStatus(LenientDocument):
-    """Means over the supervised tokens of the held-out rows."""
+    """Measured on the held-out rows; what the task does not have is left out."""
 
     loss: float
-    perplexity: float
+    perplexity: float | None = None
+    accuracy: float | None = None
+    f1: float | None = None
 
 
 class EvaluationStatus(LenientDocument):
@@ -125,6 +184,10 @@ class FineTuneJobStatus(LenientDocument):
     dataset: DatasetStatus | None = None
     hyperparameters: Annotated[list[ResolvedStatus], Field(max_length=32)] = []
     """All hyper-parameters in force."""
+    memory: MemoryStatus | None = None
+    """What prepare expects a training process to need."""
+    expected: ExpectedStatus | None = None
+    """What prepare expects the training to come to."""
     evaluation: EvaluationStatus | None = None
     model_bytes: int | None = None
     """prepare's estimate of the finished model, which sizes its volume."""

@@ -14,10 +14,10 @@ from finetune_api.resources.common import (
 class Lora(Document):
     """Low-rank adapters (Hu et al. 2021), as in peft.LoraConfig."""
 
-    rank: Annotated[int, Field(ge=1, le=512)] = 16
-    """Inner dimension of the adapters."""
-    alpha: Annotated[float, Field(gt=0, le=4096)] = 32
-    """The adapters are scaled by alpha / rank."""
+    rank: Annotated[int, Field(ge=1, le=512)] | None = None
+    """Inner dimension of the adapters; left out: from the number of examples."""
+    alpha: Annotated[float, Field(gt=0, le=4096)] | None = None
+    """The adapters are scaled by alpha / rank; left out: twice the rank."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0
     """Dropout on the adapters' input."""
     target_modules: Annotated[list[Annotated[str, Field(max_length=128, min_length=1)]], Field(max_length=32, min_length=1)] = [
@@ -35,9 +35,9 @@ class Method(Document):
     type: Literal["lora", "full"] = "lora"
     """lora trains adapters and merges them at the end; full trains all weights."""
     lora: Lora | None = None
-    """Left out with type lora: rank 16, alpha 32, no dropout, all linear layers."""
+    """Left out with type lora: rank and alpha from the data, no dropout, all linear layers."""
     loss_on: Literal["assistant", "all"] = "assistant"
-    """Learn the assistant's words only, or every token."""
+    """Learn the assistant's words (the completion, the summary) only, or every token. Without meaning for classification."""
 
 
 class Hyperparameters(Document):
@@ -46,6 +46,10 @@ class Hyperparameters(Document):
     model_config = Document.model_config | {
         "json_schema_extra": rules(
             rule("!(has(self.epochs) && has(self.maxSteps))", "set epochs or maxSteps, not both"),
+            rule(
+                "!(has(self.learningRate) && has(self.learningRateMultiplier))",
+                "set learningRate or learningRateMultiplier, not both: the multiplier is of the automatic learning rate",
+            ),
         )
     }
     epochs: Annotated[float, Field(gt=0, le=1000)] | None = None
@@ -56,6 +60,8 @@ class Hyperparameters(Document):
     """Examples per optimizer step over all processes (the global batch)."""
     learning_rate: Annotated[float, Field(gt=0, le=1)] | None = None
     """Peak learning rate."""
+    learning_rate_multiplier: Annotated[float, Field(gt=0, le=100)] | None = None
+    """The automatic learning rate times this."""
     scheduler: Literal["linear", "cosine", "constant"] | None = None
     """How the learning rate falls after the warm-up."""
     warmup_ratio: Annotated[float, Field(ge=0, le=1)] | None = None
@@ -68,6 +74,9 @@ class Hyperparameters(Document):
     """Longer examples are cut at the end; status.dataset.truncatedExamples says how many."""
     precision: Literal["bf16", "fp32"] | None = None
     """Number format of the computation."""
+    gradient_checkpointing: bool | None = None
+    """Compute activations again in the backward pass instead of keeping them: less memory, about a third slower. Left out: only
+    where the training does not fit without it."""
     seed: Annotated[int, Field(ge=0, le=2147483647)] | None = None
     """Decides the order of rows, dropout and new weights."""
 

@@ -24,6 +24,29 @@ ModelAddress = Annotated[
 ]
 """pvc://CLAIM/PATH or s3://BUCKET/PREFIX of a folder in Hugging Face layout."""
 
+RowFormat = Literal["jsonl", "json", "csv", "parquet", "arrow"]
+
+_FieldName = Annotated[str, Field(min_length=1, max_length=128)]
+Columns = Annotated[dict[str, _FieldName], Field(max_length=16)]
+"""The task's name of a field -> its name in the file."""
+
+RowSlice = Annotated[
+    str,
+    Field(min_length=1, max_length=32, pattern=r"^([0-9]+%?)?:([0-9]+%?)?$"),
+    Readable('must be two row numbers or percentages as in "100:2000", "0%:80%" or "100:"'),
+]
+"""Rows from the first (from 0) up to the second, which is excluded."""
+
+
+class RowTemplate(Document):
+    """Texts with the fields of a row in braces, as in Olive's text_template; {{ and }} are braces themselves."""
+
+    prompt: Annotated[str, Field(min_length=1, max_length=8192)]
+    """What the model is given: "Translate to French: {english}"."""
+    completion: Annotated[str, Field(min_length=1, max_length=8192)]
+    """What it shall say: "{french}"."""
+
+
 _NO_PARENT = rule("!self.source.split('/').exists(p, p == '..')", "source must not contain '..'", fieldPath=".source")
 _CREDENTIALS_FOR_S3 = rule(
     "!has(self.credentials) || self.source.startsWith('s3://')",
@@ -43,13 +66,21 @@ OPTIONAL_SOURCE_RULES = (
 
 
 class DataSource(Document):
-    """A file of rows."""
+    """A file of rows, and how to read it."""
 
     model_config = Document.model_config | {"json_schema_extra": rules(_NO_PARENT, _CREDENTIALS_FOR_S3)}
     source: DataAddress
     """pvc://CLAIM/PATH, configmap://NAME/KEY or s3://BUCKET/KEY."""
     credentials: Credentials | None = None
     """For s3:// only."""
+    format: RowFormat | None = None
+    """Left out: judged by the file's content. A .gz or .zst around it is recognised in any case."""
+    columns: Columns = {}
+    """What a row calls its fields, where it is not what the task calls them: {prompt: question, completion: answer}."""
+    template: RowTemplate | None = None
+    """Builds prompt and completion of any fields; for chat, completion and summarization."""
+    slice: RowSlice | None = None
+    """A part of the file: "0%:80%" or "100:2000", the end excluded; an open end as in "100:"."""
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """The run config of a job: its spec as the stage programs see it, with paths instead of claims."""
 
 from finetune_api.resources.common import seconds
-from finetune_api.resources.finetune_job import FineTuneJobSpec, output_name, spec_digest
+from finetune_api.resources.finetune_job import FineTuneJobSpec, Validation, output_name, spec_digest
 from finetune_api.resources.finetuned_model import ClaimSource
-from finetune_api.run_config import JobIdentity, RunBase, RunConfig, RunDataset, RunLimits, RunPaths, RunSource, RunWorld
+from finetune_api.resources.source import DataSource
+from finetune_api.run_config import JobIdentity, RunBase, RunConfig, RunDataset, RunLimits, RunPaths, RunRows, RunWorld
 from finetune_operator.build.sources import Source, claim_run_source, run_source, spec_sources
 from finetune_operator.records import Meta
 
@@ -43,8 +44,18 @@ def _base(spec: FineTuneJobSpec, claim: ClaimSource | None) -> RunBase:
 
 
 def _dataset(spec: FineTuneJobSpec) -> RunDataset:
-    validation: RunSource | None = run_source(_of(spec, "validation")) if spec.dataset.validation.source else None
-    return RunDataset(train=run_source(_of(spec, "train")), validation=validation, split=spec.dataset.validation.split)
+    validation = spec.dataset.validation
+    return RunDataset(
+        train=_rows(spec, "train", spec.dataset.train),
+        validation=_rows(spec, "validation", validation) if validation.source else None,
+        split=validation.split,
+        limits=spec.dataset.limits,
+    )
+
+
+def _rows(spec: FineTuneJobSpec, role: str, reading: DataSource | Validation) -> RunRows:
+    source = run_source(_of(spec, role))
+    return RunRows(**source.model_dump(), format=reading.format, columns=reading.columns, template=reading.template, slice=reading.slice)
 
 
 def _of(spec: FineTuneJobSpec, role: str) -> Source:

@@ -10,9 +10,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer
 
-from finetune_trainer.data.conversation import Conversation, Message
-from finetune_trainer.data.encode import ChatEncoder, Encoded, Refused
-from finetune_trainer.data.template import ChatTemplate
+from finetune_trainer.data.rows.conversation import Conversation, Message
+from finetune_trainer.data.tokens.encode import ChatEncoder, Encoded, Refused
+from finetune_trainer.data.tokens.template import ChatTemplate
 from tests.unit.prepare import templates
 
 # Template, its end-of-turn marker, whether it strips contents, whether it takes a system message, what precedes an answer

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
-from finetune_trainer.data.conversation import Message
-from finetune_trainer.data.encode import ChatEncoder
-from finetune_trainer.data.template import ChatTemplate
+from finetune_trainer.data.rows.conversation import Message
+from finetune_trainer.data.tokens.encode import ChatEncoder
+from finetune_trainer.data.tokens.template import ChatTemplate
 from tests.unit.prepare import templates
 
 SPECIAL = {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>"}

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from finetune_trainer.data.findings import KEPT
-from finetune_trainer.data.survey import RowFile
+from finetune_trainer.data.survey.findings import KEPT
+from finetune_trainer.data.survey.survey import RowFile
 from finetune_trainer.failure import StageFailure
 from tests.unit.prepare.rows import assistant, good, row, system, user
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from finetune_trainer.data import rows
-from finetune_trainer.data.rows import Unreadable, read_rows
+from finetune_trainer.data.reading import json_rows as rows
+from finetune_trainer.data.reading.json_rows import Unreadable, read_rows
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

@@ -4,9 +4,9 @@ from datetime import datetime
 
 import pytest
 
-from finetune_trainer.data.conversation import Message
-from finetune_trainer.data.spans import NotPrefixPreserving, supervised_spans
-from finetune_trainer.data.template import ChatTemplate, TemplateRefusal
+from finetune_trainer.data.rows.conversation import Message
+from finetune_trainer.data.tokens.spans import NotPrefixPreserving, supervised_spans
+from finetune_trainer.data.tokens.template import ChatTemplate, TemplateRefusal
 from tests.unit.prepare import templates
 
 MARKERS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "</s>")

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finetune_trainer.data.conversation import canonical, decode
-from finetune_trainer.data.split import hold_out, own_validation
-from finetune_trainer.data.survey import Fingerprints, RowFile, fingerprint
+from finetune_trainer.data.rows.conversation import canonical, decode
+from finetune_trainer.data.survey.split import hold_out, own_validation
+from finetune_trainer.data.survey.survey import Fingerprints, RowFile, fingerprint
 from tests.unit.prepare.rows import good
 
 PRINTS = st.lists(st.integers(0, 40), min_size=2, max_size=60).filter(lambda prints: len(set(prints)) > 1)

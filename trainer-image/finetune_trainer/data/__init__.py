@@ -1,16 +1,9 @@
-"""From a file of chat rows to token ids.
+"""From files of rows to token ids, in four rooms.
 
-    sniff.py          what a file is before anything reads it as rows
-    rows.py           rows out of JSONL and JSON arrays, one at a time
-    conversation.py   what a row must look like
-    explain.py        what is wrong with a row that does not
-    findings.py       counts what is wrong, keeps the first ones
-    survey.py         the pass that validates a whole file
-    split.py          which rows are trained on and which are held out
-    template.py       the model's chat template
-    spans.py          which characters of a rendered conversation the assistant said
-    encode.py         token ids and loss masks
-    arrow.py          the files that training reads
+    reading/   files to records: formats, compression, slices          (knows no task)
+    rows/      records to rows: what a row of each task must look like, and what is wrong with one that does not
+    survey/    the pass over a whole file: findings, duplicates, labels, the split
+    tokens/    rows to token ids: chat templates, masks, encoders, the Arrow files that training reads
 
-Memory does not grow with the file but for eight bytes a row.
+Memory does not grow with the file but for a few bytes a row. Nothing here imports torch or knows of Kubernetes.
 """

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from finetune_api.run_config import RunConfig, RunSource
-from finetune_trainer.data.conversation import Conversation
-from finetune_trainer.data.split import Rows, Sides, first_of_each, hold_out, own_validation
-from finetune_trainer.data.survey import Fingerprints, RowFile
+from finetune_trainer.data.rows.conversation import Conversation
+from finetune_trainer.data.survey.split import Rows, Sides, first_of_each, hold_out, own_validation
+from finetune_trainer.data.survey.survey import Fingerprints, RowFile
 from finetune_trainer.failure import invalid
 from finetune_trainer.files import free_bytes
 from finetune_trainer.prepare.estimate import check_space

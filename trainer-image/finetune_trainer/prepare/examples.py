@@ -10,12 +10,12 @@ import numpy as np
 
 from finetune_api.result import DatasetSummary, ResolvedParameter
 from finetune_api.run_config import RunConfig
-from finetune_trainer.data.arrow import Counts, ExampleWriter, cut, write_prompts
-from finetune_trainer.data.conversation import canonical
-from finetune_trainer.data.encode import ChatEncoder, Refused
-from finetune_trainer.data.explain import Problem
-from finetune_trainer.data.findings import Findings
-from finetune_trainer.data.survey import RowFile
+from finetune_trainer.data.rows.conversation import canonical
+from finetune_trainer.data.rows.explain import Problem
+from finetune_trainer.data.survey.findings import Findings
+from finetune_trainer.data.survey.survey import RowFile
+from finetune_trainer.data.tokens.arrow import Counts, ExampleWriter, cut, write_prompts
+from finetune_trainer.data.tokens.encode import ChatEncoder, Refused
 from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.prepare.base import Base
 from finetune_trainer.prepare.base_files import incomplete

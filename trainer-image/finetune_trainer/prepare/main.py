@@ -5,8 +5,8 @@ from datetime import datetime
 
 from finetune_api.result import Estimate, PrepareSummary, StageResult
 from finetune_api.run_config import RunConfig
-from finetune_trainer.data.encode import ChatEncoder
-from finetune_trainer.data.template import ChatTemplate, TemplateRefusal
+from finetune_trainer.data.tokens.encode import ChatEncoder
+from finetune_trainer.data.tokens.template import ChatTemplate, TemplateRefusal
 from finetune_trainer.files import free_bytes, write_atomic
 from finetune_trainer.prepare.base import Base, open_base
 from finetune_trainer.prepare.base_config import BaseConfig

@@ -13,6 +13,9 @@ from finetune_trainer.sources.subject import Subject
 MAX_HEADER = 100_000_000
 """Bytes; the format's own limit."""
 
+DEFAULT_RANK = 16
+"""LoRA's, where the spec leaves it open."""
+
 Shapes = dict[str, tuple[int, ...]]
 
 
@@ -50,7 +53,7 @@ class Weights:
                     param="method.lora.targetModules",
                 )
             chosen |= matching
-        return sum(lora.rank * sum(layers[name]) for name in chosen)
+        return sum((lora.rank or DEFAULT_RANK) * sum(layers[name]) for name in chosen)
 
 
 def read_weights(folder: Folder, files: dict[str, Stored], subject: Subject) -> Weights:

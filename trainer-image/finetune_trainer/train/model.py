@@ -43,10 +43,12 @@ def add_adapter(model: nn.Module, lora: Lora) -> nn.Module:
     from peft import LoraConfig, get_peft_model
 
     everything = lora.target_modules == ["all-linear"]
-    alpha: Any = int(lora.alpha) if float(lora.alpha).is_integer() else lora.alpha  # most readers of adapters expect an int
+    rank = lora.rank or 16
+    scale = float(lora.alpha or 2 * rank)
+    alpha: Any = int(scale) if scale.is_integer() else scale  # most readers of adapters expect an int
     config = LoraConfig(
         task_type="CAUSAL_LM",
-        r=lora.rank,
+        r=rank,
         lora_alpha=alpha,
         lora_dropout=lora.dropout,
         target_modules="all-linear" if everything else list(lora.target_modules),

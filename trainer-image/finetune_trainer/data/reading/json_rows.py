@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from finetune_trainer.data.sniff import UTF8_BOM, Format
+from finetune_trainer.data.reading.sniff import UTF8_BOM, Format
 
 MAX_ROW_BYTES = 64 << 20
 """A longer row is a file without line ends, not a conversation."""

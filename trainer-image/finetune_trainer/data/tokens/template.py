@@ -10,7 +10,7 @@ from jinja2.nodes import Node
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from finetune_trainer.data.conversation import Message
+from finetune_trainer.data.rows.conversation import Message
 
 
 class TemplateRefusal(Exception):

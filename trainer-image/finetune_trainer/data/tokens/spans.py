@@ -6,8 +6,8 @@ knowledge of a template, but holds only where each rendering begins with the one
 
 from typing import NamedTuple
 
-from finetune_trainer.data.conversation import Message
-from finetune_trainer.data.template import ChatTemplate
+from finetune_trainer.data.rows.conversation import Message
+from finetune_trainer.data.tokens.template import ChatTemplate
 
 
 class Span(NamedTuple):

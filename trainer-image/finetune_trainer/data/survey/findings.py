@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from finetune_trainer.data.explain import Problem
+from finetune_trainer.data.rows.explain import Problem
 from finetune_trainer.failure import StageFailure, invalid
 
 KEPT = 50

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from finetune_trainer.data.conversation import ROLES
+from finetune_trainer.data.rows.conversation import ROLES
 
 _TYPES = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number", type(None): "null"}
 _OTHER_FORMATS = {

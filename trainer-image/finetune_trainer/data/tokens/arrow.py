@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from finetune_trainer.data.encode import Encoded
+from finetune_trainer.data.tokens.encode import Encoded
 
 ROWS_PER_BATCH = 1024
 EXAMPLES = pa.schema([("input_ids", pa.list_(pa.int32())), ("loss_mask", pa.list_(pa.bool_()))])

@@ -10,11 +10,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from finetune_trainer.data.conversation import Conversation, canonical, decode, in_order
-from finetune_trainer.data.explain import Problem, explain
-from finetune_trainer.data.findings import Findings
-from finetune_trainer.data.rows import Unreadable, read_rows
-from finetune_trainer.data.sniff import Format, sniff
+from finetune_trainer.data.reading.json_rows import Unreadable, read_rows
+from finetune_trainer.data.reading.sniff import Format, sniff
+from finetune_trainer.data.rows.conversation import Conversation, canonical, decode, in_order
+from finetune_trainer.data.rows.explain import Problem, explain
+from finetune_trainer.data.survey.findings import Findings
 from finetune_trainer.failure import invalid
 
 Fingerprints = npt.NDArray[np.uint64]

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 from tokenizers.processors import Sequence as Nothing
 
-from finetune_trainer.data.conversation import Conversation, Message
-from finetune_trainer.data.spans import NotPrefixPreserving, Span, supervised_spans
-from finetune_trainer.data.template import ChatTemplate, TemplateRefusal
+from finetune_trainer.data.rows.conversation import Conversation, Message
+from finetune_trainer.data.tokens.spans import NotPrefixPreserving, Span, supervised_spans
+from finetune_trainer.data.tokens.template import ChatTemplate, TemplateRefusal
 
 BATCH = 256
 """Conversations that are tokenised at once, over all cores."""

@@ -1,0 +1,1 @@
+"""The pass over a whole file: findings, duplicates, labels, the split."""
