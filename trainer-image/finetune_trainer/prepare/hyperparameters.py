@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from finetune_api.resources.learning import Lora
 from finetune_api.result import ResolvedParameter
 from finetune_api.run_config import RunConfig
 from finetune_trainer.prepared import ResolvedHyperparameters
@@ -46,8 +47,20 @@ class Resolution:
         return value
 
 
-def resolve(config: RunConfig, facts: Facts) -> tuple[ResolvedHyperparameters, dict[str, ResolvedParameter]]:
-    """All hyper-parameters of the run, and the same for people, by their names in the spec."""
+@dataclass(frozen=True)
+class Decided:
+    """All hyper-parameters of the run."""
+
+    values: ResolvedHyperparameters
+    lora: Lora | None
+    """With rank and alpha; None for full fine-tuning."""
+    reasons: dict[str, ResolvedParameter]
+    """The same for people, by their names in the spec."""
+
+
+def resolve(config: RunConfig, facts: Facts) -> Decided:
+    """A value for everything that the spec leaves open. What depends on the memory (the micro-batch, gradient checkpointing) is
+    decided after this, by fit.py."""
     given, into = config.hyperparameters, Resolution()
     batch = decide_batch_size(into, config, facts.examples)
     per_epoch = math.ceil(facts.examples / batch)
@@ -74,7 +87,7 @@ def resolve(config: RunConfig, facts: Facts) -> tuple[ResolvedHyperparameters, d
         micro_batch_tokens=max(MICRO_BATCH_TOKENS, int(facts.max_sequence_length.value)),
     )
     into.parameters["maxSequenceLength"] = facts.max_sequence_length
-    return decided, into.parameters
+    return Decided(decided, config.method.lora if lora else None, into.parameters)
 
 
 def decide_batch_size(into: Resolution, config: RunConfig, examples: int) -> int:

@@ -40,10 +40,11 @@ def decide(config: RunConfig, base: Base, encoder: ChatEncoder, examples: Exampl
     """Brings the base model's weights and decides what the spec leaves open."""
     base_path = base.download.weights()
     facts = Facts(examples.summary.train_examples, examples.max_sequence_length, base.weights.parameters)
-    hyperparameters, reasons = resolve(config, facts)
+    decided = resolve(config, facts)
+    hyperparameters = decided.values
     summary = PrepareSummary(
         dataset=examples.summary,
-        hyperparameters=reasons,
+        hyperparameters=decided.reasons,
         total_steps=hyperparameters.total_steps,
         estimate=needs,
         base_digest=base.download.digest(),
