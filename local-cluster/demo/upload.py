@@ -21,7 +21,7 @@ def main(namespace: str, assets: Path, folders: list[str]) -> None:
             s3.create_bucket(Bucket=bucket)
             present |= {(bucket, item["Key"]): item["Size"] for item in s3.list_objects_v2(Bucket=bucket).get("Contents", [])}
         for path in sorted(p for folder in folders for p in (assets / folder).rglob("*") if p.is_file()):
-            bucket = "datasets" if path.suffix == ".jsonl" else "models"
+            bucket = "datasets" if path.stem.startswith(("train", "validation")) else "models"
             key = path.relative_to(assets).as_posix()
             if present.get((bucket, key)) != path.stat().st_size:
                 print(f"  s3://{bucket}/{key}  {path.stat().st_size / 1e6:.1f} MB", flush=True)
