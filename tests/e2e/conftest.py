@@ -13,6 +13,8 @@ from tests.e2e.manifests import S3_SECRET
 
 ROOT = Path(__file__).parents[2]
 LOCAL_CLUSTER = ROOT / "local-cluster"
+MODELS = ("smollm2-tiny", "all-minilm-l6-v2")
+DATASETS = ("support-bot", "order-desk", "quiz", "package-summaries", "languages", "order-entities")
 
 
 def run(*command: str | Path, **environment: str) -> str:
@@ -45,15 +47,8 @@ def s3(kubeconfig: str, assets: Path) -> Iterator[str]:
     image = run(LOCAL_CLUSTER / "project-images.sh", "reference", "finetune-demo-s3")
     kube.run("apply", "-f", "-", stdin=(LOCAL_CLUSTER / "demo" / "s3.yaml").read_text().replace("IMAGE", image))
     kube.run("rollout", "status", "deployment/s3", "--timeout=240s")
-    run(
-        ROOT / ".venv/bin/python",
-        LOCAL_CLUSTER / "demo" / "upload.py",
-        "e2e-s3",
-        assets,
-        "smollm2-tiny",
-        "support-bot",
-        KUBECONFIG=kubeconfig,
-    )
+    python, upload = ROOT / ".venv/bin/python", LOCAL_CLUSTER / "demo" / "upload.py"
+    run(python, upload, "e2e-s3", assets, *MODELS, *DATASETS, KUBECONFIG=kubeconfig)
     yield "http://s3.e2e-s3:5000"
     kube.run("delete", "namespace", "e2e-s3", "--wait=false")
 

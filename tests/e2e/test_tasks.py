@@ -1,0 +1,128 @@
+"""Every task from raw data to a served answer: the committed examples, applied as they are but for a smaller base and a shorter run."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from kubectl import port_forward
+from openai import OpenAI
+
+from tests.e2e.kube import Kube, condition
+from tests.e2e.manifests import BASE, ONE_CORE, SMALL, merge
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+TINY: dict[str, Any] = {"base": BASE, "hyperparameters": {"maxSteps": 6, "epochs": None, "precision": "fp32", "maxSequenceLength": 256}}
+ENCODER: dict[str, Any] = {"hyperparameters": {"precision": "fp32"}}
+TOOL = {
+    "type": "function",
+    "function": {"name": "get_order", "parameters": {"type": "object", "properties": {"order_id": {"type": "string"}}}},
+}
+
+Object = dict[str, Any]
+Ask = Callable[[OpenAI, str], None]
+
+
+def ask_with_tools(client: OpenAI, model: str) -> None:
+    """Tools are taken, and so is a conversation in which they were called."""
+    called = {"id": "c1", "type": "function", "function": {"name": "get_order", "arguments": '{"order_id": "A1"}'}}
+    messages: list[Any] = [
+        {"role": "user", "content": "Where is my order A1?"},
+        {"role": "assistant", "content": None, "tool_calls": [called]},
+        {"role": "tool", "tool_call_id": "c1", "content": '{"state": "shipped"}'},
+    ]
+    tools: list[Any] = [TOOL]
+    for conversation in (messages[:1], messages):
+        answer = client.chat.completions.create(model=model, messages=conversation, tools=tools, max_tokens=8, temperature=0)
+        assert answer.usage is not None and answer.usage.completion_tokens > 0
+    with_tools, without = (
+        client.chat.completions.create(model=model, messages=messages[:1], max_tokens=1, **more).usage for more in ({"tools": tools}, {})
+    )
+    assert with_tools is not None and without is not None and with_tools.prompt_tokens > without.prompt_tokens + 20
+
+
+def complete(client: OpenAI, model: str) -> None:
+    """A prompt in the form of the template is continued."""
+    answer = client.completions.create(model=model, prompt="Question: What is a computer?\nAnswer:", max_tokens=8, temperature=0)
+    assert answer.choices[0].text
+
+
+def summarize(client: OpenAI, model: str) -> None:
+    """A document behind the instruction of the training is a message."""
+    text = "Summarize the following text.\n\nA library that reads and writes Parquet files."
+    answer = client.chat.completions.create(model=model, messages=[{"role": "user", "content": text}], max_tokens=8, temperature=0)
+    assert answer.choices[0].message.content
+
+
+def classify(client: OpenAI, model: str) -> None:
+    """Sentences that were not in the data get their languages."""
+    texts = ["Ich möchte heute Abend ins Kino gehen.", "Where did you put the keys of the car?", "Mi hermana vive en una casa muy grande."]
+    answer = httpx.post(f"{client.base_url}classify", json={"model": model, "input": texts}, timeout=60)
+    assert [entry["label"] for entry in answer.raise_for_status().json()["data"]] == ["german", "english", "spanish"]
+
+
+def find_entities(client: OpenAI, model: str) -> None:
+    """The person and the place of an order that was not in the data."""
+    text = "Order #1111 : Please send 3 blue jackets to Maria Keller in Oslo ."
+    answer = httpx.post(f"{client.base_url}token-classify", json={"model": model, "input": text}, timeout=60)
+    found = answer.raise_for_status().json()["data"][0]["entities"]
+    assert ("PER", "Maria Keller") in [(entity["entity_group"], text[entity["start"] : entity["end"]]) for entity in found]
+
+
+# example -> (changes to its job, what the status must call the file, asks the served model)
+TASKS: dict[str, tuple[Object, str, Ask]] = {
+    "chat-tools": (TINY, "OpenAI", ask_with_tools),
+    "completion": (TINY, "CSV", complete),
+    "summarization": (TINY, "Parquet", summarize),
+    "sequence-classification": (ENCODER, "JSONL", classify),
+    "token-classification": (ENCODER, "JSONL", find_entities),
+}
+
+
+def example(name: str, changes: Object) -> tuple[Object, Object]:
+    """The job and the deployment of an example, small enough for a few cores, its gate left out where the base is the tiny model."""
+    job, deployment = (yaml.safe_load((EXAMPLES / name / f"{file}.yaml").read_text()) for file in ("job", "deployment"))
+    small = {
+        "preparation": {"resources": SMALL},
+        "training": {**ONE_CORE},
+        "publishing": ONE_CORE,
+        "workspace": {"storage": {"size": "1Gi"}},
+    }
+    gate = {"evaluation": {"gate": []}} if changes is TINY else {}
+    job["spec"] = merge(merge(merge(job["spec"], small), changes), gate)
+    deployment["spec"]["resources"] = SMALL
+    return job, deployment
+
+
+@pytest.fixture(scope="module")
+def applied(kube: Kube) -> Kube:
+    """All of them at once, as a user would who tries everything."""
+    kube.apply(*(item for name, (changes, _, _) in TASKS.items() for item in example(name, changes)))
+    return kube
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_goes_from_raw_data_to_a_served_answer(applied: Kube, name: str) -> None:
+    """The job succeeds, its status says what the data was, and the deployment answers."""
+    changes, recognised, ask = TASKS[name]
+    job, deployment = example(name, changes)
+    found = applied.phase(job["metadata"]["name"], "Succeeded", seconds=600)
+    dataset = found["status"]["dataset"]
+    assert recognised in dataset["format"] and dataset["trainExamples"] > dataset["validationExamples"] > 0
+    assert dataset["lengths"]["max"] >= dataset["lengths"]["p50"] > 0
+    assert condition(found, "GatePassed")["status"] == "True"
+    model = deployment["metadata"]["name"]
+    applied.wait("modeldeployment", model, lambda o: condition(o, "Ready").get("status") == "True", seconds=120, what="Ready")
+    with port_forward(applied.namespace, f"service/{model}", 80) as address:
+        ask(OpenAI(base_url=f"{address}/v1", api_key="unused"), model)
+
+
+def test_labels_are_counted(applied: Kube) -> None:
+    """The status of a classifier's job names its labels, and base and tuned accuracy."""
+    status = applied.phase("languages-v1", "Succeeded", seconds=600)["status"]
+    assert {entry["label"] for entry in status["dataset"]["labels"]} >= {"german", "english"} and status["dataset"]["labelCount"] == 7
+    assert status["evaluation"]["tuned"]["accuracy"] > status["evaluation"]["base"]["accuracy"]
