@@ -92,7 +92,7 @@ def example(name: str, changes: Object) -> tuple[Object, Object]:
         "publishing": ONE_CORE,
         "workspace": {"storage": {"size": "1Gi"}},
     }
-    gate = {"evaluation": {"gate": []}} if changes is TINY else {}
+    gate: Object = {"evaluation": {"gate": []}} if changes is TINY else {}
     job["spec"] = merge(merge(merge(job["spec"], small), changes), gate)
     deployment["spec"]["resources"] = SMALL
     return job, deployment
