@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from finetune_trainer.data.reading.record import Unreadable
 from finetune_trainer.data.reading.sniff import UTF8_BOM, Format
 
 MAX_ROW_BYTES = 64 << 20
@@ -28,10 +29,6 @@ class RawRow(NamedTuple):
     def where(self) -> str:
         """How to find it: "line 17", "row 3 (line 17)"."""
         return f"row {self.row} (line {self.line})" if self.row else f"line {self.line}"
-
-
-class Unreadable(Exception):
-    """The file cannot be cut into rows from here on; the text says where and why."""
 
 
 def read_rows(path: Path, fmt: Format) -> Iterator[RawRow]:

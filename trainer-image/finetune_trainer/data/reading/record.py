@@ -1,0 +1,41 @@
+"""What a file is cut into: records, and whole lines many at a time. Knows no format and no task."""
+
+from typing import Any, NamedTuple
+
+MAX_ROW_BYTES = 64 << 20
+"""A longer row is a file without line ends, not an example."""
+BLOCK = 1 << 20
+"""Bytes that are read at a time."""
+
+
+class Record(NamedTuple):
+    """One record of a file."""
+
+    content: bytes | dict[str, Any]
+    """JSON text, or the columns of a table's row in JSON's types; what is null in a nested struct has no key there."""
+    line: int
+    """Line of the file where it begins, from 1; 0 where the format has no lines."""
+    row: int
+    """Number of the record in the file, from 1; 0 in JSONL, where the line says it all."""
+    problem: str = ""
+    """What is wrong with the record as such, in words (a cell too many): its content is then empty or not to be trusted."""
+
+    @property
+    def where(self) -> str:
+        """How to find it: "line 17", "row 3 (line 17)", "row 3"."""
+        if not self.row:
+            return f"line {self.line}"
+        return f"row {self.row} (line {self.line})" if self.line else f"row {self.row}"
+
+
+class Block(NamedTuple):
+    """Lines of a JSONL file."""
+
+    data: bytes
+    """Whole lines, about 1 MiB, without a byte order mark; blank lines are among them."""
+    line: int
+    """Number of its first line, from 1."""
+
+
+class Unreadable(Exception):
+    """The file cannot be cut into records from here on; the text says where and why."""

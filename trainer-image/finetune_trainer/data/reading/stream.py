@@ -1,0 +1,79 @@
+"""The bytes of a file as they were before .gz or .zst, in a bounded memory. Knows no format."""
+
+import gzip
+import io
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from finetune_trainer.data.reading.record import BLOCK, Unreadable
+
+Compression = Literal["", "gzip", "zstd"]
+Progress = Callable[[int], None]
+"""Called now and then with the bytes of the file (as it lies on disk) that were read so far."""
+
+GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+NAMES: dict[Compression, str] = {"": "plain", "gzip": "gzip", "zstd": "zstd"}
+
+
+class ByteStream(Protocol):
+    """What readers need of a stream."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes; fewer at the end only."""
+
+
+def no_progress(read: int) -> None:
+    """For who does not want to know."""
+
+
+def compression_of(path: Path) -> Compression:
+    """How a file is compressed, judged by its first bytes."""
+    with open(path, "rb") as file:
+        head = file.read(4)
+    return "gzip" if head.startswith(GZIP_MAGIC) else "zstd" if head == ZSTD_MAGIC else ""
+
+
+@contextmanager
+def open_stream(path: Path, compression: Compression, progress: Progress = no_progress) -> Iterator[ByteStream]:
+    """The unpacked bytes; reading raises Unreadable where the compressed data are cut off or damaged."""
+    with open(path, "rb", buffering=BLOCK if compression else 0) as file:
+        yield _Stream(file, _unpacked(file, compression), compression, progress)
+
+
+def _unpacked(file: io.BufferedIOBase | Any, compression: Compression) -> Any:
+    if compression == "gzip":
+        return gzip.GzipFile(fileobj=file, mode="rb")
+    if compression == "zstd":
+        import pyarrow as pa  # 50 ms that a plain file does not pay for
+
+        return pa.CompressedInputStream(pa.PythonFile(file, "r"), "zstd")
+    return file
+
+
+class _Stream:
+    """Reads, tells how far it is, and says in words what is wrong with a damaged file."""
+
+    def __init__(self, file: Any, unpacked: Any, compression: Compression, progress: Progress) -> None:
+        self._file, self._unpacked, self._compression, self._progress = file, unpacked, compression, progress
+        self._bytes = 0
+
+    def read(self, size: int, /) -> bytes:
+        try:
+            data: bytes = self._unpacked.read(size)
+        except (EOFError, OSError, zlib.error) as exc:
+            if not self._compression or (isinstance(exc, OSError) and exc.errno):
+                raise  # the disk's fault, not the file's
+            raise Unreadable(damage(exc, self._compression, self._bytes)) from exc
+        self._bytes += len(data)
+        self._progress(self._file.tell())
+        return data
+
+
+def damage(exc: Exception, compression: Compression, good: int) -> str:
+    """Words for compressed data that end too early or do not add up."""
+    cut = isinstance(exc, EOFError) or "Truncated" in str(exc)
+    what = "ends too early: it was not written or copied in full" if cut else f"is damaged ({exc})"
+    return f"the {compression} data {what}; about {good:,} bytes could be unpacked before that: copy or compress the file again"
