@@ -1,0 +1,78 @@
+"""The CEL rules of FineTuneJob's definition, evaluated without an API server.
+
+Rules that compare with the object before a change (oldSelf) are left out: here is no such object.
+"""
+
+import datetime
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import cel
+
+from finetune_api.resources.finetune_job import FineTuneJobSpec
+from finetune_api.schema import Schema, structural
+
+Where = tuple[str | int, ...]
+UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60, "n": Decimal("1e-9"), "u": Decimal("1e-6"),
+         "m": Decimal("1e-3"), "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18}  # fmt: skip
+
+
+def broken_rules(spec: FineTuneJobSpec) -> Iterator[tuple[Where, str]]:
+    """Field and message of every rule that does not hold."""
+    yield from check(structural(FineTuneJobSpec), spec.model_dump(mode="json", by_alias=True, exclude_none=True), ())
+
+
+def words_of_pattern(where: Where) -> str:
+    """What a field's definition says in place of its pattern; empty where it says nothing."""
+    node = structural(FineTuneJobSpec)
+    for part in where:
+        node = (node.get("items") if isinstance(part, int) else node.get("properties", {}).get(part) or node.get("additionalProperties")) or {}
+    return next((rule["message"] for rule in node.get("x-kubernetes-validations", ()) if ".matches(" in rule["rule"]), "")
+
+
+def check(schema: Schema, value: Any, where: Where) -> Iterator[tuple[Where, str]]:
+    """The rules of a node, then those of what is below it."""
+    for rule in schema.get("x-kubernetes-validations", ()):
+        if "oldSelf" not in rule["rule"] and not holds(rule["rule"], value):
+            field = tuple(part for part in rule.get("fieldPath", "").split(".") if part)
+            yield (*where, *field), rule["message"]
+    if isinstance(value, dict):
+        for name, below in value.items():
+            child = schema.get("properties", {}).get(name) or schema.get("additionalProperties")
+            if isinstance(child, dict):
+                yield from check(child, below, (*where, name))
+    elif isinstance(value, list) and "items" in schema:
+        for place, below in enumerate(value):
+            yield from check(schema["items"], below, (*where, place))
+
+
+def holds(rule: str, value: Any) -> bool:
+    """True when the rule holds of `self`."""
+    context = cel.Context()
+    context.add_variable("self", value)
+    context.add_function("split", lambda text, separator: text.split(separator))
+    context.add_function("isQuantity", lambda text: quantity(text) is not None)
+    context.add_function("quantity", lambda text: float(quantity(text) or 0))
+    context.add_function("compareTo", lambda one, other: (one > other) - (one < other))
+    context.add_function("duration", duration)
+    return bool(cel.evaluate(rule, context))
+
+
+def quantity(text: str) -> Decimal | None:
+    """A Kubernetes quantity as a number; None for a text that is none."""
+    number = text.rstrip("KMGTPEimunk")
+    unit = text[len(number) :]
+    if unit not in ("", *UNITS):
+        return None
+    try:
+        return Decimal(number) * (UNITS[unit] if unit else 1)
+    except ArithmeticError:
+        return None
+
+
+def duration(text: str) -> datetime.timedelta:
+    """Hours, minutes and seconds."""
+    from finetune_api.resources.common import seconds
+
+    return datetime.timedelta(seconds=seconds(text))
