@@ -13,7 +13,7 @@ from finetune_api.resources.evaluation import Evaluation
 from finetune_api.resources.export import Export
 from finetune_api.resources.finetune_job import DatasetLimits, Split, Task
 from finetune_api.resources.learning import Checkpoints, Hyperparameters, Method
-from finetune_api.resources.source import Columns, RowFormat, RowSlice, RowTemplate
+from finetune_api.resources.source import Columns, RowFormat, RowSlice, RowTemplate, shown_address
 
 RUN_CONFIG_FILE = "run.json"
 
@@ -32,7 +32,7 @@ class RunSource(Document):
     """Where bytes come from, as the stage program sees it."""
 
     uri: str
-    """A path, file:///path, or s3://bucket/key."""
+    """A path, file:///path, or an address as in the spec: s3://, gs://, abfs://, hf://, https://, http://."""
     shown_as: str = ""
     """The source as the user wrote it ("pvc://data/train.jsonl"), for messages; empty: the uri itself."""
     env_prefix: str = ""
@@ -41,7 +41,7 @@ class RunSource(Document):
     @property
     def name(self) -> str:
         """How to call this source in a message."""
-        return self.shown_as or self.uri
+        return self.shown_as or shown_address(self.uri)
 
 
 class RunRows(RunSource):

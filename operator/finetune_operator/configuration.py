@@ -13,4 +13,6 @@ class Settings:
     image_pull_secrets: tuple[str, ...] = ()
     workspace_size: str = "20Gi"
     """Size of a new workspace when the spec gives none."""
+    allowed_private: tuple[str, ...] = ()
+    """Networks and host names that http(s):// sources may name although their addresses are not public."""
     guard_installed: bool = True

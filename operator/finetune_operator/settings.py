@@ -1,6 +1,8 @@
 """The operator's environment, as the chart's Deployment sets it. Knows no cluster and no file."""
 
+import ipaddress
 import os
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -8,6 +10,7 @@ from uuid import uuid4
 
 from finetune_operator.configuration import Settings
 
+HOST_NAME = re.compile(r"([a-z0-9]([-a-z0-9]*[a-z0-9])?\.)*[a-z]([-a-z0-9]*[a-z0-9])?", re.IGNORECASE)
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -54,6 +57,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> OperatorSetting
             image_pull_policy=_choice(environ, "FINETUNE_IMAGE_PULL_POLICY", ("IfNotPresent", "Always", "Never")),
             image_pull_secrets=_names(environ, "FINETUNE_IMAGE_PULL_SECRETS"),
             workspace_size=environ.get("FINETUNE_WORKSPACE_SIZE") or "20Gi",
+            allowed_private=_networks(environ, "FINETUNE_ALLOWED_PRIVATE"),
         ),
         namespaces=_names(environ, "FINETUNE_WATCH_NAMESPACES"),
         lease_name=environ.get("FINETUNE_LEASE_NAME") or "finetune-operator",
@@ -75,6 +79,20 @@ def _required(environ: Mapping[str, str], name: str, meaning: str) -> str:
 
 def _names(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part for item in environ.get(name, "").split(",") if (part := item.strip())))
+
+
+def _networks(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Networks and host names; a typing error must not become a host name that nothing ever has."""
+    found = _names(environ, name)
+    for entry in found:
+        try:
+            ipaddress.ip_network(entry, strict=False)
+        except ValueError as exc:
+            if not HOST_NAME.fullmatch(entry):
+                raise SettingsError(
+                    f"environment variable {name} holds {entry!r}: expected a network as 10.0.0.0/8 or a host name"
+                ) from exc
+    return found
 
 
 def _choice(environ: Mapping[str, str], name: str, allowed: tuple[str, ...], default: str = "") -> str:

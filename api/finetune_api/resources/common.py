@@ -98,10 +98,13 @@ class SecretRef(Document):
 
 
 class Credentials(Document):
-    """Where the credentials of a source are.
+    """Where the credentials of a source are. Which keys the Secret has depends on the scheme:
 
-    For s3:// the Secret's keys are AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, where needed, AWS_SESSION_TOKEN,
-    AWS_REGION and AWS_ENDPOINT_URL.
+    s3:// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, where needed, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL;
+    gs:// GOOGLE_APPLICATION_CREDENTIALS_JSON (the content of a key file) and, for another server than Google's, STORAGE_ENDPOINT_URL;
+    abfs:// AZURE_STORAGE_ACCOUNT_NAME with AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN, or AZURE_STORAGE_CONNECTION_STRING;
+    hf:// HF_TOKEN and, for a mirror, HF_ENDPOINT;
+    https:// HTTP_BEARER_TOKEN, or HTTP_USERNAME and HTTP_PASSWORD.
     """
 
     secret_ref: SecretRef

@@ -47,7 +47,7 @@ class ModelRef(Document):
 
 
 class Base(Document):
-    """The model to start from: `source` (with `credentials` for s3://) or `fineTunedModel`, exactly one."""
+    """The model to start from: `source` (with `credentials`, where it needs some) or `fineTunedModel`, exactly one."""
 
     model_config = Document.model_config | {
         "json_schema_extra": rules(
@@ -56,9 +56,10 @@ class Base(Document):
         )
     }
     source: ModelAddress | None = None
-    """Folder with config.json, tokenizer.json and *.safetensors."""
+    """Folder with config.json, tokenizer.json and *.safetensors: pvc://CLAIM/PATH, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX,
+    abfs://CONTAINER@ACCOUNT.dfs.core.windows.net/PREFIX or hf://OWNER/NAME[@REVISION]."""
     credentials: Credentials | None = None
-    """For an s3:// source only."""
+    """Of the store; a claim needs none."""
     fine_tuned_model: ModelRef | None = None
     """Continue from an earlier model: its merged weights are the base."""
 
@@ -88,9 +89,9 @@ class Validation(Document):
     split: Split | None = None
     """A share of the training file."""
     source: DataAddress | None = None
-    """A file of its own: pvc://CLAIM/PATH, configmap://NAME/KEY or s3://BUCKET/KEY."""
+    """A file of its own; its address is written as in train."""
     credentials: Credentials | None = None
-    """For an s3:// source only."""
+    """As in train."""
     format: RowFormat | None = None
     """As in train."""
     columns: Columns = {}

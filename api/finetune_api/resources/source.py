@@ -1,28 +1,39 @@
-"""Addresses of data and models: pvc://, configmap:// and s3://."""
+"""Addresses of data and models: volumes, config maps, object stores, the Hugging Face Hub, web servers."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast, get_args
 
 from pydantic import Field
 
 from finetune_api.document import Document
 from finetune_api.resources.common import Credentials, Readable, rule, rules
 
-DATA_PATTERN = r"^(pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[^\s]+|configmap://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[-._a-zA-Z0-9]+|s3://[a-z0-9][-.a-z0-9]+/[^\s]+)$"
-MODEL_PATTERN = r"^(pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[^\s]*)?|s3://[a-z0-9][-.a-z0-9]+/[^\s]+)$"
+Scheme = Literal["pvc", "configmap", "s3", "gs", "abfs", "hf", "https", "http"]
 
-DataAddress = Annotated[
-    str,
-    Field(min_length=1, max_length=1024, pattern=DATA_PATTERN),
-    Readable("must be pvc://CLAIM/PATH, configmap://NAME/KEY or s3://BUCKET/KEY"),
-]
-"""pvc://CLAIM/PATH, configmap://NAME/KEY or s3://BUCKET/KEY."""
-ModelAddress = Annotated[
-    str,
-    Field(min_length=1, max_length=1024, pattern=MODEL_PATTERN),
-    Readable("must be pvc://CLAIM/PATH or s3://BUCKET/PREFIX"),
-]
-"""pvc://CLAIM/PATH or s3://BUCKET/PREFIX of a folder in Hugging Face layout."""
+_OBJECT = r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?"
+_STORES = (
+    r"s3://[a-z0-9][-.a-z0-9]+/[^\s]+"
+    r"|gs://[a-z0-9][-._a-z0-9]+/[^\s]+"
+    r"|abfs://[a-z0-9$][-a-z0-9]+(@[a-z0-9]{3,24}\.(dfs|blob)\.core\.(windows\.net|usgovcloudapi\.net|chinacloudapi\.cn))?/[^\s]+"
+)
+_REPOSITORY = r"[-._a-zA-Z0-9]+/[-._a-zA-Z0-9]+(@[-._a-zA-Z0-9]+|@refs/[-._a-zA-Z0-9/]+)?"
+_WEB = r"https?://([-._a-zA-Z0-9]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?/[^\s]*"
+
+DATA_PATTERN = rf"^(pvc://{_OBJECT}/[^\s]+|configmap://{_OBJECT}/[-._a-zA-Z0-9]+|{_STORES}|hf://datasets/{_REPOSITORY}(/[^\s]*)?|{_WEB})$"
+MODEL_PATTERN = rf"^(pvc://{_OBJECT}(/[^\s]*)?|{_STORES}|hf://{_REPOSITORY})$"
+
+DATA_ADDRESSES = (
+    "pvc://CLAIM/PATH, configmap://NAME/KEY, s3://BUCKET/KEY, gs://BUCKET/KEY, abfs://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH, "
+    "hf://datasets/OWNER/NAME/PATH or https://HOST/PATH"
+)
+MODEL_ADDRESSES = (
+    "pvc://CLAIM/PATH, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, abfs://CONTAINER@ACCOUNT.dfs.core.windows.net/PREFIX or hf://OWNER/NAME"
+)
+
+DataAddress = Annotated[str, Field(min_length=1, max_length=1024, pattern=DATA_PATTERN), Readable(f"must be {DATA_ADDRESSES}")]
+"""A file of rows, wherever it lies."""
+ModelAddress = Annotated[str, Field(min_length=1, max_length=1024, pattern=MODEL_PATTERN), Readable(f"must be {MODEL_ADDRESSES}")]
+"""A folder in Hugging Face layout, wherever it lies."""
 
 RowFormat = Literal["jsonl", "json", "csv", "parquet", "arrow"]
 
@@ -47,20 +58,22 @@ class RowTemplate(Document):
     """What it shall say: "{french}"."""
 
 
-_NO_PARENT = rule("!self.source.split('/').exists(p, p == '..')", "source must not contain '..'", fieldPath=".source")
-_CREDENTIALS_FOR_S3 = rule(
-    "!has(self.credentials) || self.source.startsWith('s3://')",
-    "credentials are used with s3:// only; a claim or a config map needs none",
-    fieldPath=".credentials",
+_TAKES_NONE = "self.source.startsWith('pvc://') || self.source.startsWith('configmap://')"
+_NO_CREDENTIALS = "a claim or a config map needs no credentials"
+_USER_IN_ADDRESS = "self.source.matches('^https?://[^/]*@')"
+_USER_ELSEWHERE = "a user name and a password belong in a Secret that credentials.secretRef names, not in the address"
+
+_SOURCE_RULES = (
+    rule("!self.source.split('/').exists(p, p == '..')", "source must not contain '..'", fieldPath=".source"),
+    rule(f"!{_USER_IN_ADDRESS}", _USER_ELSEWHERE, fieldPath=".source"),
+    rule(f"!has(self.credentials) || !({_TAKES_NONE})", _NO_CREDENTIALS, fieldPath=".credentials"),
 )
 
 OPTIONAL_SOURCE_RULES = (
     rule("!has(self.source) || !self.source.split('/').exists(p, p == '..')", "source must not contain '..'", fieldPath=".source"),
-    rule(
-        "!has(self.credentials) || (has(self.source) && self.source.startsWith('s3://'))",
-        "credentials are used with an s3:// source only",
-        fieldPath=".credentials",
-    ),
+    rule(f"!has(self.source) || !{_USER_IN_ADDRESS}", _USER_ELSEWHERE, fieldPath=".source"),
+    rule("!has(self.credentials) || has(self.source)", "credentials are those of a source, and there is none", fieldPath=".credentials"),
+    rule(f"!has(self.credentials) || !has(self.source) || !({_TAKES_NONE})", _NO_CREDENTIALS, fieldPath=".credentials"),
 )
 """For a type whose source may be left out, because there is another way to say where its bytes come from."""
 
@@ -68,11 +81,12 @@ OPTIONAL_SOURCE_RULES = (
 class DataSource(Document):
     """A file of rows, and how to read it."""
 
-    model_config = Document.model_config | {"json_schema_extra": rules(_NO_PARENT, _CREDENTIALS_FOR_S3)}
+    model_config = Document.model_config | {"json_schema_extra": rules(*_SOURCE_RULES)}
     source: DataAddress
-    """pvc://CLAIM/PATH, configmap://NAME/KEY or s3://BUCKET/KEY."""
+    """pvc://CLAIM/PATH, configmap://NAME/KEY, s3://BUCKET/KEY, gs://BUCKET/KEY, abfs://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH
+    (or abfs://CONTAINER/PATH with the account from the Secret), hf://datasets/OWNER/NAME[@REVISION]/PATH, https://HOST/PATH."""
     credentials: Credentials | None = None
-    """For s3:// only."""
+    """Of the store or the server; a claim or a config map needs none."""
     format: RowFormat | None = None
     """Left out: judged by the file's content. A .gz or .zst around it is recognised in any case."""
     columns: Columns = {}
@@ -87,9 +101,9 @@ class DataSource(Document):
 class Address:
     """A parsed address: `pvc://data/a/b.jsonl` is ("pvc", "data", "a/b.jsonl")."""
 
-    scheme: Literal["pvc", "configmap", "s3"]
+    scheme: Scheme
     host: str
-    """The claim, the config map or the bucket."""
+    """The claim, the config map, the bucket, CONTAINER@ACCOUNT..., the web server; "datasets" or the owner on the Hub."""
     path: str
     """Without a leading slash; empty for the root of a claim."""
 
@@ -98,6 +112,12 @@ def parse_address(text: str) -> Address:
     """Splits an address that the CRD's pattern has let through; raises ValueError for any other."""
     scheme, separator, rest = text.partition("://")
     host, _, path = rest.partition("/")
-    if not separator or scheme not in ("pvc", "configmap", "s3") or not host:
-        raise ValueError(f"{text!r} is not an address: expected pvc://CLAIM/PATH, configmap://NAME/KEY or s3://BUCKET/KEY")
-    return Address(scheme, host, path.strip("/"))  # type: ignore[arg-type]
+    if not separator or scheme not in get_args(Scheme) or not host:
+        raise ValueError(f"{text!r} is not an address: expected {DATA_ADDRESSES}")
+    return Address(cast(Scheme, scheme), host, path.strip("/"))
+
+
+def shown_address(text: str) -> str:
+    """The address for messages, statuses and lineage: the query of a web address may be a signature that opens the file."""
+    address, separator, _ = text.partition("?")
+    return f"{address}?..." if separator and text.startswith(("http://", "https://")) else text

@@ -7,7 +7,7 @@ from finetune_api.resources.common import Credentials
 from finetune_api.resources.finetune_job import FineTuneJobSpec
 from finetune_api.resources.finetune_job_status import StageName
 from finetune_api.resources.finetuned_model import ClaimSource
-from finetune_api.resources.source import parse_address
+from finetune_api.resources.source import parse_address, shown_address
 from finetune_api.run_config import RunSource
 from finetune_operator.build.pod import Mount
 
@@ -44,11 +44,11 @@ def spec_sources(spec: FineTuneJobSpec) -> tuple[Source, ...]:
 
 
 def run_source(source: Source) -> RunSource:
-    """The source as the stage program sees it: a path for a claim or a config map, the address itself for s3."""
+    """The source as the stage program sees it: a path for a claim or a config map, the address itself for all others."""
     address = parse_address(source.address)
-    if address.scheme == "s3":
-        return RunSource(uri=source.address, shown_as=source.address, env_prefix=source.env_prefix)
-    return RunSource(uri=f"{source.folder}/{address.path}".rstrip("/"), shown_as=source.address)
+    if address.scheme in ("pvc", "configmap"):
+        return RunSource(uri=f"{source.folder}/{address.path}".rstrip("/"), shown_as=source.address)
+    return RunSource(uri=source.address, shown_as=shown_address(source.address), env_prefix=source.env_prefix)
 
 
 def claim_run_source(claim: ClaimSource, shown_as: str) -> RunSource:
@@ -71,7 +71,7 @@ def _mount(source: Source) -> tuple[Mount, ...]:
             return (Mount(f"source-{source.role}", source.folder, claim=address.host),)
         case "configmap":
             return (Mount(f"source-{source.role}", source.folder, config_map=address.host, key=address.path),)
-        case "s3":
+        case _:
             return ()
 
 

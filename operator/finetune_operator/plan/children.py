@@ -60,7 +60,8 @@ def model_volume(view: View) -> dict[str, Any]:
 
 def _run_config(view: View) -> dict[str, Any]:
     meta = view.observed.job.meta
-    return run_config_map_object(meta, run_config(meta, view.spec, view.status.image or "", base_claim(view)))
+    allowed = view.observed.settings.allowed_private
+    return run_config_map_object(meta, run_config(meta, view.spec, view.status.image or "", base_claim(view), allowed))
 
 
 def _is_there(view: View, thing: dict[str, Any]) -> bool:

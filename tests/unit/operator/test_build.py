@@ -239,12 +239,37 @@ def config(wanted: FineTuneJobSpec, base: ClaimSource | None = None) -> RunConfi
         ("pvc://data/a/train.jsonl", "/sources/train/a/train.jsonl"),
         ("configmap://rows/train.jsonl", "/sources/train/train.jsonl"),
         ("s3://bucket/train.jsonl", "s3://bucket/train.jsonl"),
+        ("gs://bucket/train.jsonl", "gs://bucket/train.jsonl"),
+        ("abfs://rows@account.dfs.core.windows.net/train.jsonl", "abfs://rows@account.dfs.core.windows.net/train.jsonl"),
+        ("hf://datasets/owner/name@v1/train.jsonl", "hf://datasets/owner/name@v1/train.jsonl"),
+        ("https://example.com/train.jsonl", "https://example.com/train.jsonl"),
     ],
 )
 def test_sources_are_paths_in_the_pod(source: str, uri: str) -> None:
     """Messages show what the user wrote."""
     found = config(spec(dataset={"train": {"source": source}})).dataset.train
     assert (found.uri, found.shown_as, found.env_prefix) == (uri, source, "")
+
+
+@pytest.mark.parametrize("source", ["s3://bucket/k", "gs://bucket/k", "abfs://rows/k", "hf://datasets/o/n/k", "https://example.com/k"])
+def test_stores_and_servers_need_credentials_and_no_mount(source: str) -> None:
+    """The Secret's keys become variables of prepare with a prefix that the run config names; nothing is mounted for it."""
+    wanted = spec(dataset={"train": {"source": source, "credentials": {"secretRef": {"name": "keys"}}}})
+    assert config(wanted).dataset.train.env_prefix == "FINETUNE_TRAIN_"
+    assert container("prepare", wanted)["envFrom"] == [{"prefix": "FINETUNE_TRAIN_", "secretRef": {"name": "keys"}}]
+    assert "source-train" not in {mount["name"] for mount in container("prepare", wanted)["volumeMounts"]}
+
+
+def test_a_signed_address_is_shown_without_its_signature() -> None:
+    """Status and model card are read by more people than may read the data."""
+    found = config(spec(dataset={"train": {"source": "https://example.com/k?sig=abc"}})).dataset.train
+    assert (found.uri, found.shown_as) == ("https://example.com/k?sig=abc", "https://example.com/k?...")
+
+
+def test_what_the_administrator_allows_reaches_the_pods() -> None:
+    """By the run config; a spec has no field for it."""
+    assert run_config(META, spec(), "image:1", None, ("10.0.0.0/8",)).network.allowed_private == ["10.0.0.0/8"]
+    assert config(spec()).network.allowed_private == []
 
 
 def test_the_run_config_of_a_spec() -> None:

@@ -1,5 +1,7 @@
 """The environment becomes settings, or an error that names the variable."""
 
+import re
+
 import pytest
 
 from finetune_operator.settings import OperatorSettings, SettingsError, from_environment
@@ -56,6 +58,27 @@ def test_what_is_wrong_is_named_with_its_value(name: str, value: str) -> None:
 def test_namespaces(text: str, namespaces: tuple[str, ...]) -> None:
     """A list with commas; spaces, empty parts and repetitions do not matter."""
     assert from_environment({**COMPLETE, "FINETUNE_WATCH_NAMESPACES": text}).namespaces == namespaces
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ()),
+        ("10.0.0.0/8, fd00::/8", ("10.0.0.0/8", "fd00::/8")),
+        ("10.1.2.3", ("10.1.2.3",)),
+        ("data.example.internal,minio", ("data.example.internal", "minio")),
+    ],
+)
+def test_private_networks(text: str, expected: tuple[str, ...]) -> None:
+    """Networks, single addresses and host names that data may come from."""
+    assert from_environment({**COMPLETE, "FINETUNE_ALLOWED_PRIVATE": text}).plan.allowed_private == expected
+
+
+@pytest.mark.parametrize("entry", ["10.0.0.0/33", "10.0.0.300", "http://minio", "*.example.com", "minio:9000", "a b"])
+def test_a_network_that_is_none(entry: str) -> None:
+    """The entry is shown; it is not taken for a host name that nothing ever has."""
+    with pytest.raises(SettingsError, match=f"FINETUNE_ALLOWED_PRIVATE holds {re.escape(repr(entry))}"):
+        from_environment({**COMPLETE, "FINETUNE_ALLOWED_PRIVATE": f"10.0.0.0/8,{entry}"})
 
 
 def test_each_process_has_an_identity_of_its_own() -> None:
