@@ -2,9 +2,10 @@
 
 import hashlib
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -14,10 +15,41 @@ from finetune_trainer.data.reading.json_rows import Unreadable, read_rows
 from finetune_trainer.data.reading.sniff import Format, sniff
 from finetune_trainer.data.rows.conversation import Conversation, canonical, decode, in_order
 from finetune_trainer.data.rows.explain import Problem, explain
+from finetune_trainer.data.rows.types import Row
 from finetune_trainer.data.survey.findings import Findings
 from finetune_trainer.failure import invalid
 
 Fingerprints = npt.NDArray[np.uint64]
+Measure = Callable[[Sequence[Row]], npt.NDArray[Any]]
+"""Something that is wanted of every row besides: an array with an entry for each of the rows."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one pass over a file has found. Arrays have an entry for each valid row, in the order of `RowFile.rows`."""
+
+    rows_read: int
+    """Valid and invalid ones."""
+    prints: Fingerprints
+    """64 seeded bits of each row: equal rows have the same."""
+    invalid: npt.NDArray[np.int64]
+    """Numbers (from 0, among all records) of the rows that are left out, for `RowFile.rows`."""
+    findings: Findings
+    """What is wrong with those; empty when all rows are valid."""
+    turns: npt.NDArray[np.uint16]
+    """Messages of each conversation; empty for other tasks."""
+    label_ids: npt.NDArray[np.int32]
+    """For classification, an index into label_sets; empty for other tasks."""
+    label_sets: tuple[tuple[str, ...], ...]
+    """Every combination of labels that a row has, sorted; for token-classification, of tags."""
+    multi_label: bool
+    """True for sequence-classification with lists of labels."""
+    groups: npt.NDArray[np.int64] | None
+    """A hash of each row's value of the field `group_by`."""
+    strata: npt.NDArray[np.int64] | None
+    """The same for `stratify_by`."""
+    measured: npt.NDArray[Any] | None
+    """What `measure` returned, joined."""
 
 
 @dataclass(frozen=True)
