@@ -14,7 +14,7 @@ from finetune_cli.rules import broken_rules, words_of_pattern
 
 KIND = "FineTuneJob"
 API_VERSION = f"{GROUP}/{VERSION}"
-Path_ = tuple[str | int, ...]
+Where = tuple[str | int, ...]
 
 
 class UnusableManifest(Exception):
@@ -87,7 +87,7 @@ def plain(value: Any) -> Any:
 
 def in_words(path: Path, document: Any, error: Any) -> str:
     """A finding of pydantic with its line."""
-    where: Path_ = tuple(error["loc"])
+    where: Where = tuple(error["loc"])
     says = error["msg"]
     if error["type"] == "extra_forbidden":
         says = "is not a field"
@@ -95,21 +95,23 @@ def in_words(path: Path, document: Any, error: Any) -> str:
         says = "is required"
     elif error["type"] == "string_pattern_mismatch":
         says = words_of_pattern(where) or says
-    got = "" if error["type"] in ("extra_forbidden", "missing") or isinstance(error["input"], dict | list) else f" (it is {error['input']!r})"
+    got = (
+        "" if error["type"] in ("extra_forbidden", "missing") or isinstance(error["input"], dict | list) else f" (it is {error['input']!r})"
+    )
     return f"{place(path, document, ('spec', *where))}: {shown(where)}: {says}{got}"
 
 
-def shown(where: Path_) -> str:
+def shown(where: Where) -> str:
     """spec.evaluation.gate[0].metric"""
     return "spec" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where)
 
 
-def place(path: Path, document: Any, where: Path_) -> str:
+def place(path: Path, document: Any, where: Where) -> str:
     """The file and the line of a field, or of what it would be in."""
     line, node = 1, document
     for part in where:
         try:
-            line = (node.lc.item(part) if isinstance(node, list) else node.lc.key(part))[0] + 1
+            line = (node.lc.item(part) if isinstance(part, int) else node.lc.key(part))[0] + 1
             node = node[part]
         except (AttributeError, KeyError, IndexError, TypeError):
             break

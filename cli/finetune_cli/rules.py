@@ -14,8 +14,10 @@ from finetune_api.resources.finetune_job import FineTuneJobSpec
 from finetune_api.schema import Schema, structural
 
 Where = tuple[str | int, ...]
-UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60, "n": Decimal("1e-9"), "u": Decimal("1e-6"),
-         "m": Decimal("1e-3"), "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18}  # fmt: skip
+UNITS: dict[str, Decimal] = {
+    **{unit: Decimal(1024) ** power for power, unit in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), start=1)},
+    **{unit: Decimal(1000) ** power for power, unit in enumerate(("n", "u", "m", "", "k", "M", "G", "T", "P", "E"), start=-3)},
+}
 
 
 def broken_rules(spec: FineTuneJobSpec) -> Iterator[tuple[Where, str]]:
@@ -27,7 +29,9 @@ def words_of_pattern(where: Where) -> str:
     """What a field's definition says in place of its pattern; empty where it says nothing."""
     node = structural(FineTuneJobSpec)
     for part in where:
-        node = (node.get("items") if isinstance(part, int) else node.get("properties", {}).get(part) or node.get("additionalProperties")) or {}
+        node = (
+            node.get("items") if isinstance(part, int) else node.get("properties", {}).get(part) or node.get("additionalProperties")
+        ) or {}
     return next((rule["message"] for rule in node.get("x-kubernetes-validations", ()) if ".matches(" in rule["rule"]), "")
 
 
@@ -63,10 +67,10 @@ def quantity(text: str) -> Decimal | None:
     """A Kubernetes quantity as a number; None for a text that is none."""
     number = text.rstrip("KMGTPEimunk")
     unit = text[len(number) :]
-    if unit not in ("", *UNITS):
+    if unit not in UNITS:
         return None
     try:
-        return Decimal(number) * (UNITS[unit] if unit else 1)
+        return Decimal(number) * UNITS[unit]
     except ArithmeticError:
         return None
 

@@ -1,0 +1,96 @@
+"""kubectl finetune validate: the checks of the prepare stage on a data set, or on a FineTuneJob and its data set."""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from finetune_api.dataset_report import DatasetReport
+from finetune_api.exit_codes import ExitCode
+from finetune_api.resources.finetune_job import Task
+from finetune_api.resources.source import RowFormat
+from finetune_api.run_config import RunConfig
+from finetune_cli.manifest import UnusableManifest, is_manifest, read_manifest
+from finetune_cli.report_text import lines_of
+from finetune_cli.run_configs import Unusable, is_reachable, of_manifest, of_rows
+
+USAGE_ERROR = 2
+HELP = """validates a data set as the prepare stage does
+
+FILE holds rows (JSONL, JSON, CSV, Parquet or Arrow, also .gz and .zst), or is the manifest of a FineTuneJob (.yaml).
+Exit code: 0 valid, 3 invalid, 47 a source cannot be reached."""
+
+
+def add_to(commands: Any) -> None:
+    """Declares the command."""
+    parser = commands.add_parser(
+        "validate", help="check a data set or a FineTuneJob", description=HELP, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument("--task", choices=get_args(Task), default="chat", help="what a row is (default: chat); of a manifest its own")
+    parser.add_argument(
+        "--model", metavar="DIR", help="folder of the base model (config.json and tokenizer.json are enough): counts tokens"
+    )
+    parser.add_argument("--data", type=Path, metavar="FILE", help="of a manifest: read the training rows from here")
+    parser.add_argument("--validation", type=Path, metavar="FILE", help="held-out rows; left out: a tenth of FILE")
+    parser.add_argument("--format", choices=get_args(RowFormat), help="left out: judged by the content")
+    parser.add_argument("--columns", action="append", default=[], metavar="NAME=COLUMN", help="what the file calls a field of the task")
+    parser.add_argument("--prompt", metavar="TEXT", help='template of the prompt: "Translate: {english}"; with --completion')
+    parser.add_argument("--completion", metavar="TEXT", help='template of the completion: "{french}"')
+    parser.add_argument("--slice", metavar="A:B", help='a part of the file: "0%%:80%%", "100:2000"')
+    parser.add_argument("--max-invalid-fraction", type=float, default=0, metavar="X", help="share of invalid rows that is dropped")
+    parser.add_argument("--max-sequence-length", type=int, metavar="N", help="tokens of an example; left out: from the data")
+    parser.add_argument("--output", "-o", choices=("text", "json"), default="text", help="json: report.json on standard output")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Prints the report and returns the exit code."""
+    with tempfile.TemporaryDirectory(prefix="finetune-") as workspace:
+        try:
+            config = run_config(chosen, workspace)
+        except UnusableManifest as exc:
+            print(*exc.problems, sep="\n", file=sys.stderr)
+            return ExitCode.INVALID_INPUT
+        except Unusable as exc:
+            print(exc, file=sys.stderr)
+            return USAGE_ERROR
+        except ValidationError as exc:
+            first = exc.errors()[0]
+            print(f"{first['loc'][-1] if first['loc'] else 'arguments'}: {first['msg']} (it is {first['input']!r})", file=sys.stderr)
+            return USAGE_ERROR
+        if config is None:
+            return ExitCode.OK
+        from finetune_cli.data_set import examine  # pyarrow and tokenizers: after what fails without them
+
+        report, failure = examine(config, with_model=chosen.model is not None)
+    show(report, chosen.output)
+    if failure is not None:
+        print(f"{failure.error.code}: {failure.error.message}", file=sys.stderr)
+        return failure.exit_code
+    if chosen.output == "text":
+        print("valid")
+    return ExitCode.OK
+
+
+def run_config(chosen: argparse.Namespace, workspace: str) -> RunConfig | None:
+    """What is to be examined; None for a manifest that is right and whose data is not at hand."""
+    if not is_manifest(chosen.file):
+        return of_rows(chosen, workspace)
+    manifest = read_manifest(chosen.file)
+    print(f"{chosen.file}: FineTuneJob {manifest.name} is valid", file=sys.stderr)
+    if is_reachable(manifest.spec, chosen):
+        return of_manifest(chosen, manifest, workspace)
+    print("its data lies in the cluster and was not checked: give the file with --data (and --validation)", file=sys.stderr)
+    return None
+
+
+def show(report: DatasetReport, output: str) -> None:
+    """Prints a report."""
+    if output == "json":
+        print(report.to_json(indent=2))
+    else:
+        print(*lines_of(report), sep="\n")
