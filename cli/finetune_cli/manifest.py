@@ -95,9 +95,8 @@ def in_words(path: Path, document: Any, error: Any) -> str:
         says = "is required"
     elif error["type"] == "string_pattern_mismatch":
         says = words_of_pattern(where) or says
-    got = (
-        "" if error["type"] in ("extra_forbidden", "missing") or isinstance(error["input"], dict | list) else f" (it is {error['input']!r})"
-    )
+    shows_value = error["type"] not in ("extra_forbidden", "missing") and not isinstance(error["input"], dict | list)
+    got = f" (it is {error['input']!r})" if shows_value else ""
     return f"{place(path, document, ('spec', *where))}: {shown(where)}: {says}{got}"
 
 

@@ -29,10 +29,10 @@ def words_of_pattern(where: Where) -> str:
     """What a field's definition says in place of its pattern; empty where it says nothing."""
     node = structural(FineTuneJobSpec)
     for part in where:
-        node = (
-            node.get("items") if isinstance(part, int) else node.get("properties", {}).get(part) or node.get("additionalProperties")
-        ) or {}
-    return next((rule["message"] for rule in node.get("x-kubernetes-validations", ()) if ".matches(" in rule["rule"]), "")
+        field = node.get("properties", {}).get(part) or node.get("additionalProperties")
+        node = (node.get("items") if isinstance(part, int) else field) or {}
+    rules = node.get("x-kubernetes-validations", ())
+    return next((rule["message"] for rule in rules if ".matches(" in rule["rule"]), "")
 
 
 def check(schema: Schema, value: Any, where: Where) -> Iterator[tuple[Where, str]]:

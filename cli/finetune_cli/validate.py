@@ -32,9 +32,7 @@ def add_to(commands: Any) -> None:
     parser.set_defaults(run=run)
     parser.add_argument("file", type=Path, metavar="FILE")
     parser.add_argument("--task", choices=get_args(Task), default="chat", help="what a row is (default: chat); of a manifest its own")
-    parser.add_argument(
-        "--model", metavar="DIR", help="folder of the base model (config.json and tokenizer.json are enough): counts tokens"
-    )
+    parser.add_argument("--model", metavar="DIR", help="folder of the base model (its configuration and tokenizer): counts tokens")
     parser.add_argument("--data", type=Path, metavar="FILE", help="of a manifest: read the training rows from here")
     parser.add_argument("--validation", type=Path, metavar="FILE", help="held-out rows; left out: a tenth of FILE")
     parser.add_argument("--format", choices=get_args(RowFormat), help="left out: judged by the content")
