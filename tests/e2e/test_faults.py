@@ -114,6 +114,18 @@ def test_the_loss_of_one_of_two_pods_replaces_both(kube: Kube) -> None:
     assert len(trains) == 2 and trains[1]["state"] == "Succeeded"
 
 
+def test_a_deleted_workspace_is_made_again(kube: Kube, undisturbed: Callable[[], str]) -> None:
+    """Somebody deletes the job's claim while it trains: the job begins again at prepare, and comes to the same weights."""
+    kube.apply(finetune_job("emptied", **STEPS))
+    kube.step("emptied", 6)
+    kube.delete("persistentvolumeclaim", "emptied-workspace", "--wait=false")
+    pod = kube.step("emptied", 6)
+    kube.run("delete", "pod", pod["metadata"]["name"], "--wait=false")  # a claim goes when no pod holds it any more
+    found = succeeded(kube, "emptied")
+    assert [a["state"] for a in found["status"]["attempts"] if a["stage"] == "prepare"] == ["Succeeded", "Succeeded"]
+    assert weights(kube, "emptied") == undisturbed()
+
+
 def test_the_operator_may_die_in_every_phase(kube: Kube, undisturbed: Callable[[], str]) -> None:
     """Its pod is killed in each phase; the next one takes over and no stage runs twice."""
     kube.apply(finetune_job("orphan", **STEPS))
