@@ -117,9 +117,8 @@ def test_the_loss_of_one_of_two_pods_replaces_both(kube: Kube) -> None:
 def test_a_deleted_workspace_is_made_again(kube: Kube, undisturbed: Callable[[], str]) -> None:
     """Somebody deletes the job's claim while it trains: the job begins again at prepare, and comes to the same weights."""
     kube.apply(finetune_job("emptied", **STEPS))
-    kube.step("emptied", 6)
-    kube.delete("persistentvolumeclaim", "emptied-workspace", "--wait=false")
     pod = kube.step("emptied", 6)
+    kube.delete("persistentvolumeclaim", "emptied-workspace", "--wait=false")
     kube.run("delete", "pod", pod["metadata"]["name"], "--wait=false")  # a claim goes when no pod holds it any more
     found = succeeded(kube, "emptied")
     assert [a["state"] for a in found["status"]["attempts"] if a["stage"] == "prepare"] == ["Succeeded", "Succeeded"]
