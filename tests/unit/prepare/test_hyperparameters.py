@@ -74,7 +74,7 @@ def test_every_parameter_has_a_value_and_a_reason() -> None:
     """Nothing in force is hidden from the user."""
     reasons = decide(100)[1]
     names = {field.alias for field in Hyperparameters.model_fields.values()}
-    assert reasons.keys() == names - {"gradientCheckpointing", "learningRateMultiplier"} | {"checkpointEvery"}
+    assert reasons.keys() == names - {"gradientCheckpointing"} | {"checkpointEvery", "lora.rank", "lora.alpha"}
     assert all(reason.reason for reason in reasons.values())
 
 

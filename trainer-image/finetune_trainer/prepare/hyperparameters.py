@@ -1,27 +1,43 @@
-"""A value and a reason for every hyper-parameter: as given, or by the rules below from the data's and the model's size.
+"""A value and a reason for every hyper-parameter: as given, or by the rules below from the task, the data's and the model's size.
 
-The rules are common practice, not measurements of this data set; a given value always wins.
+The rules are common practice, not measurements of this data set; a given value always wins. What they follow:
+- OpenAI (platform.openai.com/docs, "Fine-tuning"): every parameter is "auto" or a number; the fewer examples, the more epochs (3 is the
+  cookbook's target); the batch grows with the data (about 0.2 % of it, at most 256), and larger batches take larger steps; a
+  learning-rate *multiplier* instead of a rate. Azure has the same three and shows what "auto" became.
+- Unsloth ("LoRA hyperparameters guide"): LoRA at 2e-4, full fine-tuning lower, 1 to 3 epochs, rank 16 or 32 with alpha of one or two
+  times the rank, warm-up of 5 to 10 % of a short run. Together takes alpha = 2 x rank, and adapters on all linear layers.
+- Encoders: Devlin et al. 2019 (BERT), appendix A.3: batches of 16 or 32, 2e-5 to 5e-5, 2 to 4 epochs; Mosbach et al. 2021, "On the
+  Stability of Fine-tuning BERT": more epochs where there are few examples, and a warm-up of a tenth.
+Memory decides the micro-batch and gradient checkpointing; see fit.py.
 """
 
 import math
 from dataclasses import dataclass
 from typing import Any
 
+from finetune_api.resources.finetune_job import CLASSIFICATION
 from finetune_api.resources.learning import Lora
 from finetune_api.result import ResolvedParameter
 from finetune_api.run_config import RunConfig
+from finetune_trainer.prepare.speeds import computes_bf16
 from finetune_trainer.prepared import ResolvedHyperparameters
 
 MICRO_BATCH_TOKENS = 1024
 AS_GIVEN = "as given"
 
-_EPOCHS = ((100, 5.0), (1_000, 3.0), (10_000, 2.0))
-"""(at most so many examples, epochs); one epoch for more."""
-_LEARNING_RATES = ((1e9, 5e-4), (20e9, 2e-4))
-"""(fewer parameters than, learning rate with LoRA); 1e-4 for more. Full fine-tuning takes a tenth."""
+_EPOCHS = ((100, 5.0), (1_000, 3.0), (10_000, 2.0), (math.inf, 1.0))
+"""(at most so many examples, epochs)."""
+_ENCODER_EPOCHS = ((100, 10.0), (1_000, 5.0), (10_000, 3.0), (math.inf, 2.0))
+_LEARNING_RATES = ((1e9, 5e-4), (20e9, 2e-4), (math.inf, 1e-4))
+"""(fewer parameters than, learning rate with LoRA); full fine-tuning takes a tenth."""
+_ENCODER_LEARNING_RATES = ((2e8, 5e-4), (5e8, 3e-4), (math.inf, 2e-4))
+_RANKS = ((10_000, 16), (100_000, 32), (math.inf, 64))
+"""(at most so many examples, rank of the adapters): what there is to learn is about as much as the data holds."""
 _STEPS_AN_EPOCH = 32
 _BATCH = (4, 32)
 _SHORT_RUN = 100
+_LONG_DATA = 100_000
+"""More examples than this take half the learning rate: a long way at full speed leads far from the base."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +48,18 @@ class Facts:
     """Training examples that are left."""
     max_sequence_length: ResolvedParameter
     parameters: int
+    """Of the base model."""
+
+
+@dataclass(frozen=True)
+class Decided:
+    """All hyper-parameters of the run."""
+
+    values: ResolvedHyperparameters
+    lora: Lora | None
+    """With rank and alpha; None for full fine-tuning."""
+    reasons: dict[str, ResolvedParameter]
+    """The same for people, by their names in the spec."""
 
 
 class Resolution:
@@ -47,47 +75,35 @@ class Resolution:
         return value
 
 
-@dataclass(frozen=True)
-class Decided:
-    """All hyper-parameters of the run."""
-
-    values: ResolvedHyperparameters
-    lora: Lora | None
-    """With rank and alpha; None for full fine-tuning."""
-    reasons: dict[str, ResolvedParameter]
-    """The same for people, by their names in the spec."""
-
-
 def resolve(config: RunConfig, facts: Facts) -> Decided:
     """A value for everything that the spec leaves open. What depends on the memory (the micro-batch, gradient checkpointing) is
     decided after this, by fit.py."""
-    given, into = config.hyperparameters, Resolution()
+    given, into, encoder = config.hyperparameters, Resolution(), config.task in CLASSIFICATION
     batch = decide_batch_size(into, config, facts.examples)
     per_epoch = math.ceil(facts.examples / batch)
     total = decide_length(into, config, facts.examples, per_epoch)
-    short = total < _SHORT_RUN
-    lora = config.method.type == "lora"
-    rate, why_rate = learning_rate(facts.parameters, lora)
-    decay = f"linear below {_SHORT_RUN} steps, cosine from there on: the run has {total}"
+    short, lora = total < _SHORT_RUN, config.method.type == "lora"
+    falls = "linear" if short or encoder else "cosine"
+    why_falls = "usual for encoders" if encoder else f"linear below {_SHORT_RUN} steps, cosine from there on: the run has {total}"
+    decay = "usual for LoRA" if lora else "usual for full fine-tuning"
+    warm_up = 0.1 if short or encoder else 0.03
     decided = ResolvedHyperparameters(
         total_steps=total,
         steps_per_epoch=per_epoch,
         batch_size=batch,
-        learning_rate=into.decide("learningRate", given.learning_rate, rate, why_rate),
-        scheduler=into.decide("scheduler", given.scheduler, "linear" if short else "cosine", decay),
-        warmup_steps=math.ceil(total * into.decide("warmupRatio", given.warmup_ratio, 0.1 if short else 0.03, f"of {total} steps")),
-        weight_decay=into.decide(
-            "weightDecay", given.weight_decay, 0.0 if lora else 0.01, "usual for LoRA" if lora else "usual for full fine-tuning"
-        ),
+        learning_rate=decide_learning_rate(into, config, facts, batch),
+        scheduler=into.decide("scheduler", given.scheduler, falls, why_falls),
+        warmup_steps=math.ceil(total * into.decide("warmupRatio", given.warmup_ratio, warm_up, f"of {total} steps")),
+        weight_decay=into.decide("weightDecay", given.weight_decay, 0.0 if lora else 0.01, decay),
         max_grad_norm=into.decide("maxGradNorm", given.max_grad_norm, 1.0, "the usual bound"),
         max_sequence_length=int(facts.max_sequence_length.value),
-        precision=into.decide("precision", given.precision, "bf16", "half the memory of fp32, with its range"),
+        precision=decide_precision(into, config),
         seed=into.decide("seed", given.seed, 42, "the default"),
         checkpoint_every=into.decide("checkpointEvery", config.checkpoints.every_steps, math.ceil(total / 10), f"a tenth of {total} steps"),
         micro_batch_tokens=max(MICRO_BATCH_TOKENS, int(facts.max_sequence_length.value)),
     )
     into.parameters["maxSequenceLength"] = facts.max_sequence_length
-    return Decided(decided, config.method.lora if lora else None, into.parameters)
+    return Decided(decided, decide_lora(into, config, facts.examples), into.parameters)
 
 
 def decide_batch_size(into: Resolution, config: RunConfig, examples: int) -> int:
@@ -109,15 +125,65 @@ def decide_length(into: Resolution, config: RunConfig, examples: int, per_epoch:
         total = given.max_steps
         into.decide("epochs", None, round(total / per_epoch, 4), f"{total} steps of {per_epoch} an epoch")
     else:
-        automatic = next((epochs for most, epochs in _EPOCHS if examples <= most), 1.0)
+        automatic = up_to(examples, _ENCODER_EPOCHS if config.task in CLASSIFICATION else _EPOCHS)
         epochs = into.decide("epochs", given.epochs, automatic, f"{examples:,} examples: fewer examples, more epochs")
         total = max(1, round(per_epoch * epochs))
     into.decide("maxSteps", given.max_steps, total, f"{into.parameters['epochs'].value:g} epochs of {per_epoch} steps")
     return total
 
 
-def learning_rate(parameters: int, lora: bool) -> tuple[float, str]:
-    """By method and model size: larger models take smaller steps, and adapters ten times larger ones than full weights."""
-    rate = next((rate for fewer, rate in _LEARNING_RATES if parameters < fewer), 1e-4)
-    size = f"{parameters / 1e9:.1f} billion" if parameters >= 1e9 else f"{parameters / 1e6:.0f} million"
-    return (rate if lora else rate / 10), f"{'LoRA' if lora else 'full fine-tuning'} of a model with {size} parameters"
+def decide_learning_rate(into: Resolution, config: RunConfig, facts: Facts, batch: int) -> float:
+    """As given, or the automatic rate, times the multiplier where there is one."""
+    given = config.hyperparameters
+    rate, reason = learning_rate(config, facts, batch)
+    if given.learning_rate is not None:
+        return float(into.decide("learningRate", given.learning_rate, rate, reason))
+    multiplier = into.decide("learningRateMultiplier", given.learning_rate_multiplier, 1.0, "the automatic learning rate as it is")
+    if given.learning_rate_multiplier is not None:
+        rate, reason = tidy(rate * multiplier), f"automatic {rate:g} x {multiplier:g}: {reason}"
+    return float(into.decide("learningRate", None, rate, reason))
+
+
+def learning_rate(config: RunConfig, facts: Facts, batch: int) -> tuple[float, str]:
+    """By task, method and model size, then by batch and data size: larger models take smaller steps, adapters ten times larger ones
+    than full weights."""
+    lora, encoder = config.method.type == "lora", config.task in CLASSIFICATION
+    table = _ENCODER_LEARNING_RATES if encoder else _LEARNING_RATES
+    rate = next(rate for fewer, rate in table if facts.parameters < fewer)
+    rate = rate if lora else rate / 10
+    size = f"{facts.parameters / 1e9:.1f} billion" if facts.parameters >= 1e9 else f"{facts.parameters / 1e6:.0f} million"
+    reason = f"{'LoRA' if lora else 'full fine-tuning'} of {'an encoder' if encoder else 'a model'} with {size} parameters"
+    if batch > _BATCH[1]:
+        growth = min(2.0, math.sqrt(batch / _BATCH[1]))
+        rate, reason = rate * growth, f"{reason}, x {growth:.2g} for batches of {batch}"
+    if facts.examples > _LONG_DATA:
+        rate, reason = rate / 2, f"{reason}, half of it for {facts.examples:,} examples"
+    return tidy(rate), reason
+
+
+def decide_precision(into: Resolution, config: RunConfig) -> Any:
+    """bf16, but on a GPU that is known not to have it."""
+    product = config.hardware.gpu_product
+    if product and not computes_bf16(product):
+        return into.decide("precision", config.hyperparameters.precision, "fp32", f"{product} cannot compute in bf16")
+    return into.decide("precision", config.hyperparameters.precision, "bf16", "half the memory of fp32, with its range")
+
+
+def decide_lora(into: Resolution, config: RunConfig, examples: int) -> Lora | None:
+    """The adapters' rank and alpha; the rest is as given."""
+    if config.method.type != "lora":
+        return None
+    given = config.method.lora or Lora()
+    rank = into.decide("lora.rank", given.rank, up_to(examples, _RANKS), f"{examples:,} examples: more of them, more to learn")
+    alpha = into.decide("lora.alpha", given.alpha, float(2 * rank), "twice the rank")
+    return given.model_copy(update={"rank": int(rank), "alpha": float(alpha)})
+
+
+def up_to(count: int, table: tuple[tuple[float, Any], ...]) -> Any:
+    """The value of the first line of a table that holds `count`."""
+    return next(value for most, value in table if count <= most)
+
+
+def tidy(rate: float) -> float:
+    """Three significant digits: what a person can copy."""
+    return float(f"{rate:.3g}")

@@ -54,6 +54,7 @@ def decide(config: RunConfig, base: Base, encoder: ChatEncoder, examples: Exampl
         spec_digest=config.job.spec_digest,
         base_path=str(base_path),
         hyperparameters=hyperparameters,
+        lora=decided.lora,
         eos_token_ids=eos_token_ids(base.config, encoder),
         summary=summary,
     )
