@@ -11,10 +11,10 @@ from transformers import AutoModelForCausalLM
 from finetune_trainer.train.exchange import Assignment
 from finetune_trainer.train.heartbeat import Heartbeat
 from finetune_trainer.train.rank import Rank
-from tests.trainer.train.runs import FULL, Run, prepare_workspace
+from tests.trainer.train.runs import FULL, LORA, Run, prepare_workspace
 
 VOCABULARY = 1024
-LONG = {"total_steps": 12}
+LONG: dict[str, Any] = {"total_steps": 12}
 """Three epochs of four steps: long enough to be interrupted several times."""
 
 
@@ -47,8 +47,8 @@ def run_here(run: Run, attempt: int = 1, stop: Callable[[], bool] = lambda: Fals
 def new_run(tmp_path: Path, tiny: Path) -> Callable[..., Run]:
     """Makes a run on a workspace of its own; keyword arguments are Run's, `hyper` and `base` apart."""
 
-    def make(*, base: Path = tiny, hyper: dict[str, Any] | None = None, **arguments: Any) -> Run:
-        return Run(prepare_workspace(tmp_path / "workspace", base, **(hyper or {})), **arguments)
+    def make(*, base: Path = tiny, method: dict[str, Any] = LORA, hyper: dict[str, Any] | None = None, **arguments: Any) -> Run:
+        return Run(prepare_workspace(tmp_path / "workspace", base, method=method, **(hyper or {})), method, **arguments)
 
     return make
 
@@ -64,6 +64,6 @@ def alone(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Run:
 @pytest.fixture(scope="session")
 def alone_full(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Run:
     """Full fine-tuning on one process, without checkpoints."""
-    run = Run(prepare_workspace(tmp_path_factory.mktemp("alone-full"), tiny, checkpoint_every=100), method=FULL)
+    run = Run(prepare_workspace(tmp_path_factory.mktemp("alone-full"), tiny, method=FULL, checkpoint_every=100), method=FULL)
     run_here(run)
     return run

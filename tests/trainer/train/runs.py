@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from finetune_api.progress import Progress, last_progress
+from finetune_api.resources.learning import Lora
 from finetune_api.result import DatasetSummary, Estimate, PrepareSummary, StageResult
 from finetune_api.run_config import RunConfig
 from finetune_trainer.prepared import Prepared, ResolvedHyperparameters
@@ -56,11 +57,17 @@ def write_rows(path: Path, count: int, vocabulary: int) -> None:
         writer.write_table(table, max_chunksize=8)  # several record batches, as prepare streams them
 
 
-def prepare_workspace(root: Path, base: Path, *, rows: int = ROWS, **hyper: Any) -> Workspace:
-    """What prepare leaves behind."""
+def prepare_workspace(root: Path, base: Path, *, method: dict[str, Any] = LORA, rows: int = ROWS, **hyper: Any) -> Workspace:
+    """What prepare leaves behind for a language model."""
     workspace = Workspace(root)
     vocabulary = json.loads((base / "config.json").read_text())["vocab_size"]
     write_rows(workspace.train_rows, rows, vocabulary)
+    write_prepared(workspace, base, method, rows, hyper)
+    return workspace
+
+
+def write_prepared(workspace: Workspace, base: Path, method: dict[str, Any], rows: int, hyper: dict[str, Any], **more: Any) -> None:
+    """prepared.json for these rows; `more` are its other fields."""
     dataset = DatasetSummary(train_examples=rows, validation_examples=0, train_tokens=0, supervised_tokens=0, digest="d")
     values = ResolvedHyperparameters(**(HYPER | hyper))
     summary = PrepareSummary(
@@ -71,10 +78,12 @@ def prepare_workspace(root: Path, base: Path, *, rows: int = ROWS, **hyper: Any)
         base_digest="b",
         base_parameters=0,
     )
-    prepared = Prepared(spec_digest=DIGEST, base_path=str(base), hyperparameters=values, eos_token_ids=[2], summary=summary)
+    lora = Lora.model_validate(method["lora"]) if "lora" in method else None
+    prepared = Prepared(
+        spec_digest=DIGEST, base_path=str(base), hyperparameters=values, lora=lora, eos_token_ids=[2], summary=summary, **more
+    )
     workspace.root.mkdir(parents=True, exist_ok=True)
     workspace.prepared.write_text(prepared.to_json())
-    return workspace
 
 
 @dataclass
@@ -83,6 +92,7 @@ class Run:
 
     workspace: Workspace
     method: dict[str, Any] = field(default_factory=lambda: LORA)
+    task: str = "chat"
     nodes: int = 1
     processes: int = 1
     limits: dict[str, float] = field(default_factory=lambda: {"startDeadline": 120, "stallTimeout": 120})
@@ -95,6 +105,7 @@ class Run:
         return RunConfig.model_validate(
             {
                 "job": {"name": "job", "specDigest": DIGEST},
+                "task": self.task,
                 "base": {"source": {"uri": "unused"}},
                 "dataset": {"train": {"uri": "unused"}},
                 "method": self.method,

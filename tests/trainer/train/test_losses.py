@@ -10,10 +10,9 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from transformers import MambaConfig, MambaForCausalLM, get_scheduler
 
-from finetune_api.resources.learning import Method
 from finetune_trainer.files import is_complete
 from finetune_trainer.prepared import Prepared
-from finetune_trainer.train.model import load_model
+from finetune_trainer.train.language_model import load_language_model
 from finetune_trainer.train.rows import Rows
 from finetune_trainer.train.step_plan import StepPlan
 from tests.trainer.train.conftest import run_here
@@ -28,7 +27,7 @@ def blackboard(run: Run) -> list[tuple[float, float]]:
     prepared = Prepared.from_json(run.workspace.prepared.read_bytes())
     hyper, rows = prepared.hyperparameters, Rows(run.workspace.train_rows)
     plan = StepPlan(rows.lengths, rows.supervised, hyper.batch_size, hyper.micro_batch_tokens, hyper.seed)
-    model: Any = load_model(Path(prepared.base_path), Method.model_validate(run.method), hyper).train()
+    model: Any = load_language_model(prepared).train()
     trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     groups = [
         {"params": [weight for name, weight in trained.items() if "norm" not in name], "weight_decay": hyper.weight_decay},
@@ -96,6 +95,19 @@ def test_what_full_fine_tuning_leaves(alone_full: Run, tiny: Path) -> None:
     base = load_file(tiny / "model.safetensors")
     assert trained.keys() == base.keys()
     assert not any(torch.equal(trained[name], base[name]) for name in base)
+
+
+@pytest.mark.parametrize(("method", "kind"), [(LORA, "alone"), (FULL, "alone_full")], ids=["lora", "full"])
+def test_gradient_checkpointing_changes_no_loss(
+    method: dict[str, Any], kind: str, new_run: Callable[..., Run], request: pytest.FixtureRequest
+) -> None:
+    """What is computed again in the backward pass is what was computed in the forward pass."""
+    reference = request.getfixturevalue(kind)
+    hyper = {"total_steps": reference.result().train.steps, "gradient_checkpointing": True, "checkpoint_every": 100}
+    run = new_run(method=method, hyper=hyper)
+    run_here(run)
+    assert run.losses() == reference.losses()
+    assert [step.grad_norm for step in run.metrics()] == pytest.approx([step.grad_norm for step in reference.metrics()], rel=1e-5)
 
 
 @pytest.mark.parametrize("method", [LORA, FULL], ids=["lora", "full"])

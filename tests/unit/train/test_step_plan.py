@@ -7,15 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finetune_trainer.train.step_plan import Step, StepPlan
+from finetune_trainer.train.step_plan import Layout, MicroBatch, Step, StepPlan
 
 pytestmark = pytest.mark.unit
 
 
-def make_plan(lengths: list[int], *, batch: int = 4, budget: int = 64, world: int = 1, packed: bool = True, seed: int = 3) -> StepPlan:
+def make_plan(
+    lengths: list[int], *, batch: int = 4, budget: int = 64, world: int = 1, layout: Layout = "packed", seed: int = 3
+) -> StepPlan:
     """A plan in which all but the first token of each row is supervised."""
     counts = np.array(lengths, dtype=np.int64)
-    return StepPlan(counts, counts - 1, batch, budget, seed, world, packed)
+    return StepPlan(counts, counts - 1, batch, budget, seed, world, layout)
 
 
 def examples(step: Step) -> list[int]:
@@ -29,7 +31,7 @@ plans = st.fixed_dictionaries(
         "batch": st.integers(1, 20),
         "budget": st.integers(1, 300),
         "world": st.integers(1, 9),
-        "packed": st.booleans(),
+        "layout": st.sampled_from(["packed", "padded", "alone"]),
         "seed": st.integers(0, 5),
     }
 )
@@ -38,7 +40,7 @@ plans = st.fixed_dictionaries(
 @given(arguments=plans, epoch=st.integers(0, 3))
 @settings(max_examples=200, deadline=None, database=None)
 def test_each_example_is_seen_exactly_once_per_epoch(arguments: dict[str, object], epoch: int) -> None:
-    """For every world, budget and batch size, and with or without packing."""
+    """For every world, budget and batch size, and however examples lie in a micro-batch."""
     plan = make_plan(**arguments)  # type: ignore[arg-type]
     seen = Counter(row for number in range(plan.steps_per_epoch) for row in examples(plan.step(epoch, number)))
     assert seen == Counter(range(len(plan.lengths)))
@@ -58,15 +60,19 @@ def test_ranks_keep_in_step(arguments: dict[str, object], epoch: int) -> None:
         assert all(batch.examples for batch in batches)
 
 
+def tokens(plan: StepPlan, batch: MicroBatch) -> int:
+    """Tokens of a forward pass, padding included."""
+    lengths = plan.lengths[list(batch.examples)]
+    return int(lengths.max()) * len(lengths) if plan.layout == "padded" else int(lengths.sum())
+
+
 @given(arguments=plans)
 @settings(max_examples=200, deadline=None, database=None)
 def test_the_token_budget_holds(arguments: dict[str, object]) -> None:
-    """Only an example that is longer by itself exceeds it; without packing every example is alone."""
+    """Only an example that is longer by itself exceeds it; padding counts."""
     plan = make_plan(**arguments)  # type: ignore[arg-type]
-    most = plan.token_budget if plan.packed else 0
-    for rank in plan.step(0, 0).ranks:
-        for batch in rank:
-            assert len(batch.examples) == 1 or plan.lengths[list(batch.examples)].sum() <= most
+    most = 0 if plan.layout == "alone" else plan.token_budget
+    assert all(len(batch.examples) == 1 or tokens(plan, batch) <= most for rank in plan.step(0, 0).ranks for batch in rank)
 
 
 @given(arguments=plans, world=st.integers(1, 9), budget=st.integers(1, 300))
@@ -118,11 +124,23 @@ def test_tokens_before_a_step_are_those_of_the_steps_before_it(steps: int) -> No
     assert plan.tokens_before(steps) == seen
 
 
-@pytest.mark.parametrize(("world", "budget", "limit"), [(2, 1024, 1.01), (4, 1024, 1.02), (8, 512, 1.06)])
-def test_ranks_are_evenly_loaded(world: int, budget: int, limit: float) -> None:
+@pytest.mark.parametrize(
+    ("layout", "world", "budget", "limit"),
+    [("packed", 2, 1024, 1.01), ("packed", 4, 1024, 1.02), ("packed", 8, 512, 1.06), ("padded", 2, 1024, 1.06), ("padded", 4, 512, 1.12)],
+)
+def test_ranks_are_evenly_loaded(layout: Layout, world: int, budget: int, limit: float) -> None:
     """The busiest rank has little more to do than the mean of them, over 30 steps of rows of 10 to 256 tokens."""
     lengths = np.random.default_rng(0).integers(10, 257, size=1000).tolist()
-    plan = make_plan(lengths, batch=32, budget=budget, world=world)
+    plan = make_plan(lengths, batch=32, budget=budget, world=world, layout=layout)
     steps = [plan.step(0, number) for number in range(30)]
-    loads = np.array([[sum(int(plan.lengths[row]) for batch in rank for row in batch.examples) for rank in step.ranks] for step in steps])
+    loads = np.array([[sum(tokens(plan, batch) for batch in rank if not batch.filler) for rank in step.ranks] for step in steps])
     assert loads.max(axis=1).sum() / loads.mean(axis=1).sum() < limit
+
+
+def test_padding_is_little() -> None:
+    """Rows of similar length lie side by side: less than a sixth of what a forward pass sees is padding."""
+    lengths = np.random.default_rng(0).integers(10, 257, size=1000).tolist()
+    plan = make_plan(lengths, batch=32, budget=1024, layout="padded")
+    steps = [plan.step(0, number) for number in range(30)]
+    seen = sum(tokens(plan, batch) for step in steps for rank in step.ranks for batch in rank)
+    assert seen / sum(step.tokens for step in steps) < 1.2

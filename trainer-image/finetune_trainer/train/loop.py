@@ -1,8 +1,9 @@
 """The training loop: transformers.Trainer, with one optimizer step as its unit.
 
 One item of the dataloader is one step of this rank, a list of micro-batches; Trainer's own accumulation is not used, so
-that the number of micro-batches may differ from step to step. The loss of a step is the mean over all its supervised tokens on all
-ranks. Trainer keeps what it does well: optimizer, schedule, clipping, checkpoints, the strategies of Accelerate.
+that the number of micro-batches may differ from step to step. The loss of a step is the mean over all that it supervises
+(tokens or examples) on all ranks; what is computed is the Objective's business. Trainer keeps what it does well: optimizer,
+schedule, clipping, checkpoints, the strategies of Accelerate.
 """
 
 import contextlib
@@ -24,9 +25,7 @@ from finetune_trainer.files import is_complete
 from finetune_trainer.train.checkpoints import checkpoint_at, remove, rotate, seal
 from finetune_trainer.train.errors import explain_saving
 from finetune_trainer.train.heartbeat import Heartbeat
-from finetune_trainer.train.micro_batch import PackedRow
-from finetune_trainer.train.model import SupervisedHead
-from finetune_trainer.train.rows import Rows
+from finetune_trainer.train.objective import ModelBatch, Objective
 from finetune_trainer.train.run_log import RunLog
 from finetune_trainer.train.step_plan import StepPlan
 from finetune_trainer.train.steps import RankStep, step_loader
@@ -51,8 +50,7 @@ class Course:
 
     world: World
     plan: StepPlan
-    rows: Rows
-    head: SupervisedHead
+    objective: Objective
     checkpoints: CheckpointPlace
     heartbeat: Heartbeat
     asked_to_stop: Callable[[], bool]
@@ -97,7 +95,7 @@ class StepTrainer(Trainer):
         self._load_from_checkpoint(str(checkpoint))
 
     def get_train_dataloader(self) -> DataLoader[RankStep]:
-        return step_loader(self.course.plan, self.course.rows, self.course.world.rank)
+        return step_loader(self.course.plan, self.course.objective, self.course.world.rank)
 
     def get_batch_samples(self, epoch_iterator: Iterator[RankStep], num_batches: int, device: torch.device) -> tuple[list[RankStep], None]:
         step = next(epoch_iterator, None)
@@ -112,20 +110,20 @@ class StepTrainer(Trainer):
         model.train()
         self._step_tokens = step.tokens
         total = torch.zeros((), device=self.course.world.device)
-        for place, row in enumerate(step.rows, start=1):
-            total += self._micro_step(model, row.to(self.course.world.device), step.supervised, last=place == len(step.rows))
+        for place, batch in enumerate(step.batches, start=1):
+            total += self._micro_step(model, batch.to(self.course.world.device), step.supervised, last=place == len(step.batches))
         diverged, self.stopping = self.course.world.any(not math.isfinite(total.item()), self.course.asked_to_stop())
         if diverged:
             raise self._diverged("the loss")
         return total
 
-    def _micro_step(self, model: nn.Module, row: PackedRow, supervised: int, *, last: bool) -> torch.Tensor:
+    def _micro_step(self, model: nn.Module, batch: ModelBatch, supervised: int, *, last: bool) -> torch.Tensor:
         world = self.course.world
-        torch.manual_seed(dropout_seed(self.args.seed, self.state.global_step, row.index))
+        torch.manual_seed(dropout_seed(self.args.seed, self.state.global_step, batch.index))
         self.accelerator.gradient_state._set_sync_gradients(last)
         with contextlib.nullcontext() if last else self.accelerator.no_sync(model=model):
             # Gradients are averaged over the ranks, hence the factor.
-            loss = self.course.head.loss_sum(model, row, packed=self.course.plan.packed) * (world.size / max(1, supervised))
+            loss = self.course.objective.loss_sum(model, batch) * (world.size / max(1, supervised))
             self.accelerator.backward(loss)
         self.course.heartbeat.beat("training")
         if self.course.log is not None:

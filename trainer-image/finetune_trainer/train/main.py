@@ -87,5 +87,10 @@ def check_prepared(config: RunConfig, workspace: Workspace) -> None:
             f"{workspace.prepared} belongs to spec {prepared.spec_digest!r}, this run is {config.job.spec_digest!r}: "
             "use an empty workspace or run the prepare stage again",
         )
+    if (prepared.lora is None) != (config.method.type == "full"):
+        said = "rank and alpha of an adapter" if prepared.lora else "no adapter"
+        raise invalid(
+            "InvalidPrepared", f"{workspace.prepared} says {said}, method.type is {config.method.type}: run the prepare stage again"
+        )
     if not (Path(prepared.base_path) / "config.json").exists():
         raise invalid("BaseModelNotFound", f"there is no base model in {prepared.base_path} (config.json)", param="base.source")

@@ -26,11 +26,8 @@ from finetune_trainer.train.exchange import Assignment, Exchange
 from finetune_trainer.train.heartbeat import Heartbeat
 from finetune_trainer.train.loop import CheckpointPlace, Course, StepTrainer, writing
 from finetune_trainer.train.metrics import MetricsFile
-from finetune_trainer.train.model import SupervisedHead, load_model
-from finetune_trainer.train.packing import packing_error, packing_is_exact
-from finetune_trainer.train.rows import Rows
+from finetune_trainer.train.objective import Objective, objective_of
 from finetune_trainer.train.run_log import RunLog
-from finetune_trainer.train.step_plan import StepPlan
 from finetune_trainer.train.world import World, join
 from finetune_trainer.workspace import Workspace
 
@@ -83,9 +80,10 @@ class Rank:
             print(f"train: on {device_name(world.device)}", flush=True)
             self.printer.show("loading the model", force=True, total_steps=self.hyper.total_steps)
         resume = self.choose_checkpoint(world)
-        model = load_model(Path(self.prepared.base_path), self.config.method, self.hyper).to(world.device)
+        objective = objective_of(self.config, self.prepared, self.workspace)
+        model = objective.load().to(world.device)
         self.heartbeat.beat("loading")
-        trainer = self.trainer(world, model, resume)
+        trainer = self.trainer(world, objective, model, resume)
         self.stop_here(trainer, world.any(self.asked_to_stop())[0], "before its first step")
         if resume is None or resume.step < self.hyper.total_steps:
             trainer.train(resume_from_checkpoint=None if resume is None else str(resume.path))
@@ -106,18 +104,16 @@ class Rank:
         attempt, step = world.from_first(found.attempt if found else 0, found.step if found else 0)
         return checkpoint_at(root, attempt, step) if attempt else None
 
-    def trainer(self, world: World, model: nn.Module, resume: Checkpoint | None) -> StepTrainer:
+    def trainer(self, world: World, objective: Objective, model: nn.Module, resume: Checkpoint | None) -> StepTrainer:
         """The loop, ready to start."""
-        rows = Rows(self.workspace.train_rows)
-        plan = self.plan(world, model, rows)
+        plan = objective.plan(model, world)
         resumed_step = resume.step if resume else 0
         metrics = MetricsFile(self.workspace.metrics, resumed_step) if world.is_first else None
         tokens = plan.tokens_before(resumed_step)
         course = Course(
             world=world,
             plan=plan,
-            rows=rows,
-            head=SupervisedHead(model),
+            objective=objective,
             checkpoints=CheckpointPlace(
                 self.workspace.checkpoints,
                 self.config.job.spec_digest,
@@ -131,18 +127,6 @@ class Rank:
         )
         output = self.workspace.attempt_checkpoints(self.attempt)
         return StepTrainer(model, training_arguments(self.hyper, output, world), course)
-
-    def plan(self, world: World, model: nn.Module, rows: Rows) -> StepPlan:
-        """The run's steps; packed unless this model lets packed examples see each other."""
-        error = packing_error(model, rows, world.device)
-        (inexact,) = world.any(not packing_is_exact(error, next(model.parameters()).dtype))
-        if world.is_first:
-            how = "one example per row, because packed rows would not be" if inexact else "packed rows are"
-            print(f"train: {how} exact for this model (largest relative logit difference {error:.1e})", flush=True)
-        hyper = self.hyper
-        return StepPlan(
-            rows.lengths, rows.supervised, hyper.batch_size, hyper.micro_batch_tokens, hyper.seed, world.size, packed=not inexact
-        )
 
     def stop_here(self, trainer: StepTrainer, asked: bool, where: str) -> None:
         """Ends the attempt for the SIGTERM that any rank was sent."""

@@ -1,4 +1,4 @@
-"""Prepared rows, mapped from the Arrow file and never held in memory as a whole."""
+"""Rows that a language model learns from, as prepare left them."""
 
 from pathlib import Path
 
@@ -6,20 +6,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from finetune_trainer.failure import invalid
+from finetune_trainer.prepared_rows import list_lengths, open_rows, values_of
 
 
 class Rows:
     """The rows of data/train.arrow: token ids and what of them is to be learned."""
 
     def __init__(self, path: Path) -> None:
-        try:
-            self._table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-        except (OSError, pa.ArrowInvalid) as exc:
-            raise invalid("PreparedDataUnreadable", f"cannot read the prepared rows {path}: {exc}; run prepare again") from exc
-        self._ids = self._table.column("input_ids")
-        self._mask = self._table.column("loss_mask")
-        self.lengths = np.concatenate([list_lengths(chunk) for chunk in self._ids.chunks])
+        table = open_rows(path)
+        self._ids, self._mask = table.column("input_ids"), table.column("loss_mask")
+        self.lengths = list_lengths(self._ids)
         self.supervised = np.concatenate([supervised_counts(chunk) for chunk in self._mask.chunks])
         """Targets of each row: a row's first token is nobody's target."""
 
@@ -28,15 +24,7 @@ class Rows:
 
     def __getitem__(self, row: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Token ids and loss mask of a row, both of its length."""
-        ids = self._ids[row].values.to_numpy(zero_copy_only=False).astype(np.int64)
-        mask = self._mask[row].values.to_numpy(zero_copy_only=False).astype(np.bool_)
-        return ids, mask
-
-
-def list_lengths(lists: pa.ListArray) -> NDArray[np.int64]:
-    """Number of values in each list."""
-    lengths: NDArray[np.int64] = np.diff(lists.offsets.to_numpy()).astype(np.int64)
-    return lengths
+        return values_of(self._ids, row), values_of(self._mask, row).astype(np.bool_)
 
 
 def supervised_counts(masks: pa.ListArray) -> NDArray[np.int64]:

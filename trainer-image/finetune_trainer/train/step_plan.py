@@ -6,16 +6,29 @@ forward pass more than its peers would wait for them for ever. Knows lengths, no
 """
 
 from dataclasses import dataclass, field
+from typing import Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from finetune_trainer.prepared import ResolvedHyperparameters
+
 Counts = NDArray[np.int64]
+Layout = Literal["packed", "padded", "alone"]
+"""How the examples of a micro-batch lie: one after another in one row, side by side and as wide as the longest of them, or each
+is a micro-batch by itself."""
+
+
+class Measured(Protocol):
+    """Rows of which we know how long they are."""
+
+    lengths: Counts
+    supervised: Counts
 
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """The examples of one forward pass, packed into one row."""
+    """The examples of one forward pass."""
 
     index: int
     """Number within the step over all ranks: the same bin has the same number on every world size."""
@@ -34,7 +47,7 @@ class Step:
     tokens: int
     """Tokens of the step's examples over all ranks."""
     supervised: int
-    """Those that the loss is computed on: what the sum of losses is divided by."""
+    """What the loss is computed on: what the sum of losses is divided by."""
 
 
 @dataclass
@@ -44,16 +57,20 @@ class StepPlan:
     lengths: Counts
     """Tokens of each row."""
     supervised: Counts
-    """Tokens of each row that the loss is computed on."""
+    """What the loss is a mean over: tokens of each row, or 1 for the row itself."""
     batch_size: int
     """Examples of a step over all ranks; the last step of an epoch takes what is left."""
     token_budget: int
-    """Most tokens of a micro-batch of several examples; a longer example is a micro-batch by itself."""
+    """Most tokens of a micro-batch of several examples, padding included; a longer example is a micro-batch by itself."""
     seed: int
     world: int = 1
-    packed: bool = True
-    """False: one example per micro-batch, for models in which packed examples see each other."""
+    layout: Layout = "packed"
     _order: tuple[int, Counts] | None = field(default=None, init=False, repr=False)
+
+    @classmethod
+    def of(cls, hyper: ResolvedHyperparameters, rows: Measured, world: int, layout: Layout) -> Self:
+        """The plan of a run on these rows."""
+        return cls(rows.lengths, rows.supervised, hyper.batch_size, hyper.micro_batch_tokens, hyper.seed, world, layout)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -87,8 +104,11 @@ class StepPlan:
 
     def _bins(self, rows: Counts) -> list[list[int]]:
         """Cuts rows into a multiple of `world` bins, the most expensive first; bins may be empty, but for the first."""
+        return self._padded_bins(rows) if self.layout == "padded" else self._packed_bins(rows)
+
+    def _packed_bins(self, rows: Counts) -> list[list[int]]:
         limit = max(self.token_budget, int(self.lengths[rows].max()))
-        count = -(-int(self.lengths[rows].sum()) // limit) if self.packed else len(rows)
+        count = -(-int(self.lengths[rows].sum()) // limit) if self.layout == "packed" else len(rows)
         while True:
             count = -(-count // self.world) * self.world
             bins = fill(rows, self.lengths, count)
@@ -98,6 +118,29 @@ class StepPlan:
 
     def _fits(self, bins: list[list[int]]) -> bool:
         return all(len(bin) < 2 or self.lengths[bin].sum() <= self.token_budget for bin in bins)
+
+    def _padded_bins(self, rows: Counts) -> list[list[int]]:
+        """As few as the budget allows, and then as even as their number allows."""
+        needed = len(cut(rows, self.lengths, self.token_budget))
+        count = -(-needed // self.world) * self.world
+        low, high = 1, self.token_budget
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if len(cut(rows, self.lengths, middle)) <= count else (middle + 1, high)
+        bins = cut(rows, self.lengths, high)
+        bins.sort(key=lambda bin: -len(bin) * int(self.lengths[bin[0]]))  # stable: equal ones stay in order of length
+        return bins + [[] for _ in range(count - len(bins))]
+
+
+def cut(rows: Counts, lengths: Counts, budget: int) -> list[list[int]]:
+    """Rows of similar length together, the longest first, each bin at most `budget` tokens when padded to its longest row."""
+    bins: list[list[int]] = []
+    for row in sorted(rows.tolist(), key=lambda row: (-int(lengths[row]), row)):
+        if bins and (len(bins[-1]) + 1) * int(lengths[bins[-1][0]]) <= budget:
+            bins[-1].append(row)
+        else:
+            bins.append([row])
+    return bins
 
 
 def fill(rows: Counts, lengths: Counts, count: int) -> list[list[int]]:

@@ -6,8 +6,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
 
-from finetune_trainer.train.micro_batch import PackedRow, pack
-from finetune_trainer.train.rows import Rows
+from finetune_trainer.train.objective import ModelBatch, Objective
 from finetune_trainer.train.step_plan import StepPlan
 
 
@@ -15,34 +14,34 @@ from finetune_trainer.train.step_plan import StepPlan
 class RankStep:
     """One optimizer step as one rank computes it."""
 
-    rows: list[PackedRow]
+    batches: list[ModelBatch]
     tokens: int
     """Of the step over all ranks."""
     supervised: int
     """Of the step over all ranks."""
 
 
-def step_loader(plan: StepPlan, rows: Rows, rank: int) -> DataLoader[RankStep]:
+def step_loader(plan: StepPlan, objective: Objective, rank: int) -> DataLoader[RankStep]:
     """The steps of an epoch, for one rank. The sampler is what a resume skips by, so that skipped steps read no data."""
     sampler: Any = StepSampler(plan.steps_per_epoch)
-    return DataLoader(StepDataset(plan, rows, rank), batch_sampler=sampler, collate_fn=lambda batch: batch[0])
+    return DataLoader(StepDataset(plan, objective, rank), batch_sampler=sampler, collate_fn=lambda batch: batch[0])
 
 
 class StepDataset(Dataset[RankStep]):
     """A rank's share of step (epoch, number)."""
 
-    def __init__(self, plan: StepPlan, rows: Rows, rank: int) -> None:
+    def __init__(self, plan: StepPlan, objective: Objective, rank: int) -> None:
         self._plan = plan
-        self._rows = rows
+        self._objective = objective
         self._rank = rank
 
     def __getitem__(self, place: tuple[int, int]) -> RankStep:
         step = self._plan.step(*place)
-        rows = [pack(self._rows, batch) for batch in step.ranks[self._rank]]
-        return RankStep(rows, step.tokens, step.supervised)
+        batches = [self._objective.batch(examples) for examples in step.ranks[self._rank]]
+        return RankStep(batches, step.tokens, step.supervised)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._plan.lengths)
 
 
 class StepSampler:

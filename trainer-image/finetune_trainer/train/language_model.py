@@ -1,7 +1,4 @@
-"""The model that is trained: loaded from the base folder, given an adapter, and asked for the losses that count.
-
-Knows nothing of steps, ranks or files other than the base's.
-"""
+"""Training of a language model: the next token of packed examples, at the supervised positions only."""
 
 from pathlib import Path
 from typing import Any
@@ -11,13 +8,50 @@ import torch.nn.functional as F
 from safetensors import SafetensorError
 from torch import nn
 
-from finetune_api.resources.learning import Lora, Method
 from finetune_trainer.failure import invalid
-from finetune_trainer.prepared import ResolvedHyperparameters
-from finetune_trainer.train.micro_batch import PackedRow
+from finetune_trainer.prepared import Prepared
+from finetune_trainer.train.adapter import add_adapter, recompute_activations
+from finetune_trainer.train.micro_batch import PackedRow, pack
+from finetune_trainer.train.packing import packing_error, packing_is_exact
+from finetune_trainer.train.rows import Rows
+from finetune_trainer.train.step_plan import MicroBatch, StepPlan
+from finetune_trainer.train.world import World
 
 
-def load_model(base: Path, method: Method, hyper: ResolvedHyperparameters) -> nn.Module:
+class LanguageModelling:
+    """An Objective."""
+
+    def __init__(self, prepared: Prepared, rows: Path) -> None:
+        self._prepared = prepared
+        self._rows = Rows(rows)
+        self._packed = True
+
+    def load(self) -> nn.Module:
+        """See load_language_model."""
+        model = load_language_model(self._prepared)
+        self._head = SupervisedHead(model)
+        return model
+
+    def plan(self, model: nn.Module, world: World) -> StepPlan:
+        """Packed rows, unless this model lets packed examples see each other."""
+        error = packing_error(model, self._rows, world.device)
+        (inexact,) = world.any(not packing_is_exact(error, next(model.parameters()).dtype))
+        self._packed = not inexact
+        if world.is_first:
+            how = "one example per row, because packed rows would not be" if inexact else "packed rows are"
+            print(f"train: {how} exact for this model (largest relative logit difference {error:.1e})", flush=True)
+        return StepPlan.of(self._prepared.hyperparameters, self._rows, world.size, "alone" if inexact else "packed")
+
+    def batch(self, examples: MicroBatch) -> PackedRow:
+        """One packed row."""
+        return pack(self._rows, examples)
+
+    def loss_sum(self, model: nn.Module, batch: PackedRow) -> torch.Tensor:
+        """Cross entropy over supervised tokens."""
+        return self._head.loss_sum(model, batch, packed=self._packed)
+
+
+def load_language_model(prepared: Prepared) -> nn.Module:
     """The base in training form. New adapter weights depend on the seed alone.
 
     A frozen base is held in the run's precision. Weights that are trained are held in fp32: in bf16 small updates
@@ -25,42 +59,20 @@ def load_model(base: Path, method: Method, hyper: ResolvedHyperparameters) -> nn
     """
     from transformers import AutoModelForCausalLM
 
-    dtype = torch.bfloat16 if method.type == "lora" and hyper.precision == "bf16" else torch.float32
+    hyper, base = prepared.hyperparameters, prepared.base_path
+    dtype = torch.bfloat16 if prepared.lora is not None and hyper.precision == "bf16" else torch.float32
     try:
         model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, local_files_only=True, use_safetensors=True)
     except (OSError, ValueError, SafetensorError) as exc:
         raise invalid("BaseModelUnreadable", f"cannot load the base model from {base}: {exc}", param="base.source") from exc
     if head_of(model) is None:
         raise invalid("BaseModelWithoutHead", f"the base model {type(model).__name__} has no language model head", param="base.source")
-    if method.type == "full":
+    if hyper.gradient_checkpointing:
+        recompute_activations(model)
+    if prepared.lora is None:
         return model
     torch.manual_seed(hyper.seed)
-    return add_adapter(model, method.lora or Lora())
-
-
-def add_adapter(model: nn.Module, lora: Lora) -> nn.Module:
-    """Wraps the model into PEFT's; only the adapter is trained."""
-    from peft import LoraConfig, get_peft_model
-
-    everything = lora.target_modules == ["all-linear"]
-    rank = lora.rank or 16
-    scale = float(lora.alpha or 2 * rank)
-    alpha: Any = int(scale) if scale.is_integer() else scale  # most readers of adapters expect an int
-    config = LoraConfig(
-        task_type="CAUSAL_LM",
-        r=rank,
-        lora_alpha=alpha,
-        lora_dropout=lora.dropout,
-        target_modules="all-linear" if everything else list(lora.target_modules),
-    )
-    try:
-        return get_peft_model(model, config)
-    except ValueError as exc:
-        raise invalid(
-            "UnknownTargetModules",
-            f"method.lora.targetModules {lora.target_modules} do not fit the base model: {exc}",
-            param="method.lora.targetModules",
-        ) from exc
+    return add_adapter(model, prepared.lora, "CAUSAL_LM")
 
 
 def head_of(model: Any) -> nn.Module | None:
@@ -75,7 +87,7 @@ class SupervisedHead:
     def __init__(self, model: nn.Module) -> None:
         self._keep: torch.Tensor | None = None
         head = head_of(model)
-        assert head is not None  # load_model refuses others
+        assert head is not None  # load_language_model refuses others
         head.register_forward_pre_hook(self._select)
 
     def _select(self, _: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:

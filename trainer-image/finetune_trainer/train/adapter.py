@@ -1,0 +1,48 @@
+"""What of a model is trained, and what of its forward pass is kept. Knows no task."""
+
+from typing import Any
+
+from torch import nn
+
+from finetune_api.resources.learning import Lora
+from finetune_trainer.failure import invalid
+
+
+def add_adapter(model: nn.Module, lora: Lora, task_type: str, whole: list[str] | None = None) -> nn.Module:
+    """Wraps the model into PEFT's: the adapter is trained, and the modules in `whole` with all of their weights.
+
+    `task_type` is PEFT's: CAUSAL_LM, SEQ_CLS, TOKEN_CLS. Rank and alpha must be decided.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    assert lora.rank is not None and lora.alpha is not None  # by prepare
+    alpha: Any = int(lora.alpha) if float(lora.alpha).is_integer() else lora.alpha  # most readers of adapters expect an int
+    config = LoraConfig(
+        task_type=task_type,
+        r=lora.rank,
+        lora_alpha=alpha,
+        lora_dropout=lora.dropout,
+        target_modules="all-linear" if lora.target_modules == ["all-linear"] else list(lora.target_modules),
+        modules_to_save=whole,
+    )
+    try:
+        return get_peft_model(model, config)
+    except ValueError as exc:
+        raise invalid(
+            "UnknownTargetModules",
+            f"method.lora.targetModules {lora.target_modules} do not fit the base model: {exc}",
+            param="method.lora.targetModules",
+        ) from exc
+
+
+def recompute_activations(model: Any) -> None:
+    """Gradient checkpointing: each layer's inputs are kept, and what is inside is computed again in the backward pass."""
+    try:
+        model.activation_checkpointing_enable({"use_reentrant": False})
+    except ValueError as exc:
+        raise invalid(
+            "GradientCheckpointingUnsupported",
+            f"hyperparameters.gradientCheckpointing: the base model {type(model).__name__} cannot compute activations again: set it to "
+            "false, and lower batchSize or maxSequenceLength instead",
+            param="hyperparameters.gradientCheckpointing",
+        ) from exc

@@ -1,0 +1,54 @@
+"""What a run learns: the one interface between the loop, which knows steps and ranks, and the kinds of training.
+
+A kind of training loads its model, plans the steps from its rows, lays examples out as tensors, and computes their loss. The
+loop divides by what the whole step supervises, so that no loss depends on the number of processes or of micro-batches.
+"""
+
+from typing import Any, Protocol, Self
+
+import torch
+from torch import nn
+
+from finetune_api.run_config import RunConfig
+from finetune_trainer.prepared import Prepared
+from finetune_trainer.train.step_plan import MicroBatch, StepPlan
+from finetune_trainer.train.world import World
+from finetune_trainer.workspace import Workspace
+
+
+class ModelBatch(Protocol):
+    """A micro-batch as tensors."""
+
+    @property
+    def index(self) -> int:
+        """Its number within the step, over all ranks."""
+
+    def to(self, device: torch.device) -> Self:
+        """The same on another device."""
+
+
+class Objective(Protocol):
+    """One kind of training; its methods are called in this order."""
+
+    def load(self) -> nn.Module:
+        """The base in training form, on the CPU. New weights depend on the seed alone."""
+
+    def plan(self, model: nn.Module, world: World) -> StepPlan:
+        """The run's steps; the first rank says what there is to know of them."""
+
+    def batch(self, examples: MicroBatch) -> ModelBatch:
+        """One micro-batch of the plan."""
+
+    def loss_sum(self, model: nn.Module, batch: Any) -> torch.Tensor:
+        """Sum of the losses (nats) of a batch, a scalar; 0 with a gradient of zeros where nothing is supervised."""
+
+
+def objective_of(config: RunConfig, prepared: Prepared, workspace: Workspace) -> Objective:
+    """The objective of the run's task."""
+    from finetune_trainer.classification.labelling import is_classifier, labelling_of
+    from finetune_trainer.train.classifying import Classifying
+    from finetune_trainer.train.language_model import LanguageModelling
+
+    if is_classifier(config.task):
+        return Classifying(prepared, workspace.train_rows, labelling_of(config.task, prepared))
+    return LanguageModelling(prepared, workspace.train_rows)
