@@ -3,9 +3,12 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from finetune_api.run_config import RunConfig, RunSource
 from finetune_trainer.data.rows.conversation import Conversation
-from finetune_trainer.data.survey.split import Rows, Sides, first_of_each, hold_out, own_validation
+from finetune_trainer.data.survey.duplicates import Different, Rows, different
+from finetune_trainer.data.survey.split import hold_out
 from finetune_trainer.data.survey.survey import Fingerprints, RowFile
 from finetune_trainer.failure import invalid
 from finetune_trainer.files import free_bytes
@@ -29,7 +32,7 @@ class Dataset:
     train: RowFile
     validation: RowFile
     """The training file again, where its rows are split."""
-    sides: Sides
+    sides: Different
 
     def train_rows(self) -> Rowed:
         """The rows to train on, in the file's order."""
@@ -55,12 +58,15 @@ def open_dataset(config: RunConfig, workspace: Workspace, progress: ProgressPrin
     prints = survey(train, seed, progress)
     if own is not None:
         validation = open_rows(own, "dataset.validation.source", "validation", workspace, progress)
-        sides = own_validation(prints, survey(validation, seed, progress))
+        sides = different(prints, survey(validation, seed, progress))
         check_size(train, int(sides.train.sum()), prints, sides.in_both)
         return Dataset(train, validation, sides)
     assert split is not None
-    check_size(train, int(first_of_each(prints).sum()), prints, 0)
-    return Dataset(train, train, hold_out(prints, split.fraction))
+    once = different(prints, prints[:0])
+    check_size(train, int(once.train.sum()), prints, 0)
+    held = np.zeros(len(prints), np.bool_)
+    held[once.train] = hold_out(prints[once.train], split.fraction)
+    return Dataset(train, train, Different(once.train & ~held, held, once.duplicates, 0))
 
 
 def open_rows(source: RunSource, param: str, side: str, workspace: Workspace, progress: ProgressPrinter) -> RowFile:
