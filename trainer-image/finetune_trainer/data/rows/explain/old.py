@@ -5,9 +5,10 @@ Slow and thorough: it sees only the bad rows.
 
 import json
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from finetune_trainer.data.rows.conversation import ROLES
+from finetune_trainer.data.rows.explain.problem import Problem
 
 _TYPES = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number", type(None): "null"}
 _OTHER_FORMATS = {
@@ -18,15 +19,6 @@ _OTHER_FORMATS = {
 }
 _TOOL_KEYS = ("tools", "tool_calls", "tool_call_id", "functions", "function_call", "parallel_tool_calls")
 _ROW = '{"messages": [{"role": ..., "content": ...}, ...]}'
-
-
-class Problem(NamedTuple):
-    """One thing that is wrong with a row."""
-
-    kind: str
-    """What is counted: "unknown role"."""
-    text: str
-    """Field, value and what is expected: "messages[2].role is 'assitant', expected ..."."""
 
 
 def explain(data: bytes, decoder_says: str) -> list[Problem]:

@@ -1,0 +1,96 @@
+"""JSON text to values, and what is wrong with text that is none. Stricter than Python: no NaN, no key twice."""
+
+import json
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+from finetune_trainer.data.rows.explain.problem import Problem, shown
+
+MAX_DEPTH = 200
+"""Deeper values are no data, and libraries further on would stumble over them."""
+
+
+class Wrong(Exception):
+    """A record is no row; `problems` say why."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__(problems[0].text)
+        self.problems = problems
+
+
+def parse(data: bytes) -> Any:
+    """The value of one JSON text. Raises Wrong."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as exc:
+        says = f"byte 0x{data[exc.start]:02x} at column {exc.start + 1} is not UTF-8: save the file as UTF-8"
+        raise Wrong([Problem("not UTF-8", says)]) from exc
+    if "\0" in text:
+        raise Wrong([Problem("NUL byte", f"a NUL byte at column {text.index(chr(0)) + 1}: this is not text")])
+    return parse_text(text)
+
+
+def parse_text(text: str) -> Any:
+    """The same for text. Raises Wrong."""
+    doubled: list[str] = []
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(items)
+        if len(found) < len(items):
+            names = [name for name, _ in items]
+            doubled.extend(name for name in found if names.count(name) > 1)
+        return found
+
+    try:
+        value = json.loads(text, object_pairs_hook=pairs, parse_constant=_no_number)
+    except RecursionError:
+        raise Wrong([_TOO_DEEP]) from None
+    except ValueError as exc:
+        raise Wrong([Problem("not JSON", not_json(text, exc))]) from exc
+    if doubled:
+        names = ", ".join(map(repr, dict.fromkeys(doubled)))
+        raise Wrong([Problem("key twice", f"an object has the key {names} more than once, and only the last would count: remove one")])
+    if text.count("[") + text.count("{") > MAX_DEPTH and depth(value) > MAX_DEPTH:
+        raise Wrong([_TOO_DEEP])
+    return value
+
+
+_TOO_DEEP = Problem("not JSON", f"is nested too deeply: more than {MAX_DEPTH} levels of brackets")
+
+
+def depth(value: Any) -> int:
+    """Levels of brackets, counted without recursion."""
+    level, layer = 0, [value]
+    while layer := [inner for outer in layer for inner in _inside(outer)]:
+        level += 1
+    return level
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
+def not_json(text: str, exc: ValueError) -> str:
+    """Words for a syntax error, with a guess at its usual causes."""
+    where = f" at column {exc.colno}" if isinstance(exc, json.JSONDecodeError) else ""
+    says = exc.msg if isinstance(exc, json.JSONDecodeError) else str(exc)
+    stripped = text.strip()
+    if not stripped:
+        return "is empty: there is a comma too many before it"
+    hint = ""
+    if stripped in ("{", "}") or (stripped.startswith("{") and not stripped.endswith("}")):
+        hint = ": the object does not end on this line, and JSONL has one object a line"
+    elif stripped.startswith("{'"):
+        hint = ": JSON takes double quotes"
+    elif "Extra data" in says:
+        hint = ": there is more after the object's end; one object a line"
+    elif stripped.endswith((",}", ",]")) or says.startswith(("Illegal trailing comma", "Expecting property name")):
+        hint = ": there may be a comma too many"
+    elif "control character" in says:
+        hint = ": a tab or line end inside a string is written \\t or \\n"
+    return f"is not valid JSON{hint} ({says}{where}; the line starts with {shown(stripped)})"
+
+
+def _no_number(name: str) -> NoReturn:
+    """NaN, Infinity, -Infinity."""
+    raise ValueError(f"{name} is no JSON number: write null, or leave the field out")
