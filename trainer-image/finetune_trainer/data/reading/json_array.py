@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from finetune_trainer.data.reading import record
-from finetune_trainer.data.reading.jsonl import UTF8_BOM
+from finetune_trainer.data.reading.lines import UTF8_BOM
 from finetune_trainer.data.reading.record import Record, Unreadable
 from finetune_trainer.data.reading.stream import ByteStream
 

@@ -4,34 +4,19 @@ import io
 import re
 from collections.abc import Iterator
 
-from finetune_trainer.data.reading.record import BLOCK, MAX_ROW_BYTES, Block, Record, Unreadable
-from finetune_trainer.data.reading.slices import beyond
+from finetune_trainer.data.reading import record
+from finetune_trainer.data.reading.lines import line_blocks
+from finetune_trainer.data.reading.record import Block, Record
+from finetune_trainer.data.reading.slices import Bounds, beyond
 from finetune_trainer.data.reading.stream import ByteStream
 
-UTF8_BOM = b"\xef\xbb\xbf"
 _BLANK = re.compile(rb"\n(?=[ \t\r\v\f]*\n)")
 
 
-def jsonl_blocks(stream: ByteStream) -> Iterator[Block]:
-    """The lines of a stream, about 1 MiB at a time. Raises Unreadable for a line without end."""
-    line, waiting = 1, 0
-    parts: list[bytes] = []
-    chunk = stream.read(BLOCK).removeprefix(UTF8_BOM)
-    while chunk:
-        cut = chunk.rfind(b"\n") + 1
-        if cut:
-            data = b"".join((*parts, chunk[:cut])) if parts else chunk[:cut]
-            _refuse_endless(data, line)
-            yield Block(data, line)
-            line += data.count(b"\n")
-            parts, waiting = [], 0
-        parts.append(chunk[cut:])
-        waiting += len(chunk) - cut
-        if waiting > MAX_ROW_BYTES:
-            raise _endless(line)
-        chunk = stream.read(BLOCK)
-    if waiting:
-        yield Block(b"".join(parts), line)
+def jsonl_blocks(stream: ByteStream, bounds: Bounds) -> Iterator[Block]:
+    """The lines whose rows are within the bounds, blank lines among them. Raises Unreadable."""
+    blocks = line_blocks(stream, record.MAX_ROW_BYTES, "JSONL has one object a line")
+    return blocks if bounds.everything else _within(blocks, bounds.start, bounds.stop)
 
 
 def jsonl_records(blocks: Iterator[Block]) -> Iterator[Record]:
@@ -49,8 +34,8 @@ def row_count(data: bytes) -> int:
     return ends.count(b"\n") - len(_BLANK.findall(ends)) - (not first or first.isspace())
 
 
-def sliced(blocks: Iterator[Block], start: int, stop: int | None) -> Iterator[Block]:
-    """The blocks' rows from number `start` (from 0) up to `stop`, which is excluded."""
+def _within(blocks: Iterator[Block], start: int, stop: int | None) -> Iterator[Block]:
+    """Rows from number `start` (from 0) up to `stop`, which is excluded."""
     seen = 0
     for data, line in blocks:
         if stop is not None and seen >= stop:
@@ -79,12 +64,3 @@ def _cut(data: bytes, first: int, last: int) -> tuple[int, int, int]:
         if row == last:
             break
     return begin, position, passed
-
-
-def _refuse_endless(data: bytes, line: int) -> None:
-    if len(data) > MAX_ROW_BYTES and data.index(b"\n") > MAX_ROW_BYTES:
-        raise _endless(line)
-
-
-def _endless(line: int) -> Unreadable:
-    return Unreadable(f"line {line} is longer than {MAX_ROW_BYTES >> 20} MiB; JSONL has one object a line")

@@ -8,6 +8,15 @@ BLOCK = 1 << 20
 """Bytes that are read at a time."""
 
 
+class Fault(NamedTuple):
+    """What is wrong with a record before anybody asks what it means."""
+
+    kind: str
+    """What is counted: "wrong number of cells"."""
+    text: str
+    """Goes on after the record's place: "has 3 cells, and the header line names 2 (...)"."""
+
+
 class Record(NamedTuple):
     """One record of a file."""
 
@@ -17,8 +26,8 @@ class Record(NamedTuple):
     """Line of the file where it begins, from 1; 0 where the format has no lines."""
     row: int
     """Number of the record in the file, from 1; 0 in JSONL, where the line says it all."""
-    problem: str = ""
-    """What is wrong with the record as such, in words (a cell too many): its content is then empty or not to be trusted."""
+    fault: Fault | None = None
+    """What is wrong with the record as such (a cell too many); its content is then {}."""
 
     @property
     def where(self) -> str:
@@ -39,3 +48,7 @@ class Block(NamedTuple):
 
 class Unreadable(Exception):
     """The file cannot be cut into records from here on; the text says where and why."""
+
+
+class NotRows(Exception):
+    """The file holds no rows at all; the text goes on after the file's name: "is empty"."""

@@ -22,6 +22,10 @@ class Bounds:
         """True when nothing is cut away."""
         return self.start == 0 and self.stop is None
 
+    def length(self, total: int) -> int:
+        """How many of `total` records are within."""
+        return max((total if self.stop is None else min(self.stop, total)) - self.start, 0)
+
     def of(self, records: Iterator[_Item]) -> Iterator[_Item]:
         """The records within. Raises Unreadable when the file ends before the first of them."""
         passed = sum(1 for _ in islice(records, self.start))
