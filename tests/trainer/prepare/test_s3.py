@@ -110,7 +110,7 @@ def test_a_model_that_has_changed_is_fetched_anew(folder: Path, filled: Bucket) 
             "there is no such object; the folder s3://BUCKET/data holds: train.jsonl, validation.jsonl",
         ),
         ({"data": "train.jsonl"}, "DataNotFound", "dataset.train.source", "there is no such object; the bucket holds: models, data"),
-        ({"data": "data"}, "DataNotFound", "dataset.train.source", "there is no such object; the bucket holds: data, models"),
+        ({"data": "data"}, "DataNotFound", "dataset.train.source", "this is a folder, and a file is needed; the bucket holds: data/train.jsonl, data/validation.jsonl"),
         ({"base": "models/bas"}, "BaseModelNotFound", "base.source", "there is no such folder; the folder s3://BUCKET/models holds: base"),
         ({"base": "models"}, "BaseModelIncomplete", "base.source", "has no config.json"),
     ],

@@ -10,7 +10,7 @@ from finetune_trainer.failure import StageFailure, invalid
 NEARBY = 5
 """How many neighbours a message about a missing name lists."""
 
-_HOLDERS = {"pvc": "the claim", "configmap": "the config map", "s3": "the bucket"}
+_HOLDERS = {"pvc": "the claim", "configmap": "the config map", "s3": "the bucket", "gs": "the bucket", "abfs": "the container"}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,185 @@
+"""What object stores have in common behind fsspec: named objects in a bucket, a container or a repository.
+
+Knows no scheme: a subclass connects, and says in the user's words what its own exceptions mean.
+"""
+
+import contextlib
+import errno
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from finetune_trainer.failure import StageFailure
+from finetune_trainer.files import sync_directory
+from finetune_trainer.sources.folder import Stored
+from finetune_trainer.sources.subject import Subject
+
+CONNECT_SECONDS = 5
+READ_SECONDS = 20
+ATTEMPTS = 3
+"""Of each request, with growing waits between them: a source that is away ends the attempt in about two minutes."""
+
+Entry = dict[str, Any]
+"""fsspec's info of an object or a folder: name, size, type, and what the scheme adds."""
+
+_LOCAL_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Store(ABC):
+    """One bucket, container or repository, seen with one set of credentials. Methods raise StageFailure in the user's words."""
+
+    fs: Any
+    """The fsspec file system."""
+    root: str
+    """What stands before every key in the file system's paths: the bucket."""
+    root_words: str
+    """What it is to its user: "the bucket rows"."""
+    key: str
+    """What the address names in it, without slashes at the ends."""
+    where: str
+    """The server, for messages."""
+    subject: Subject
+
+    @abstractmethod
+    def explain(self, exc: Exception) -> StageFailure:
+        """What an exception of the file system means, FileNotFoundError aside."""
+
+    def version(self, entry: Entry) -> str:
+        """Changes when the object's content does."""
+        return str(entry.get("ETag") or entry.get("etag") or "").strip('"')
+
+    def size(self, key: str) -> int | None:
+        """Bytes of an object, or None when there is no such object."""
+        with self.failures():
+            try:
+                info = self.fs.info(self.path(key))
+            except FileNotFoundError:
+                return None
+        return int(info["size"]) if info["type"] == "file" else None
+
+    def list(self, folder: str) -> dict[str, Entry]:
+        """Name -> entry of what lies directly below a prefix; empty when nothing does."""
+        path = self.path(folder)
+        with self.failures():
+            try:
+                entries = self.fs.ls(path, detail=True)
+            except FileNotFoundError:
+                if not self.root_exists():
+                    raise self.subject.not_found(f"there is no {self.root_words.removeprefix('the ')} at {self.where}") from None
+                return {}
+        below = {entry["name"].removeprefix(path).strip("/"): entry for entry in entries if entry["name"].rstrip("/") != path}
+        return {name: entry for name, entry in below.items() if name}
+
+    def root_exists(self) -> bool:
+        """False when the bucket itself is what is missing."""
+        try:
+            self.fs.ls(self.root, detail=True)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def read(self, key: str, offset: int, length: int) -> bytes:
+        """A range of an object."""
+        with self.failures():
+            return bytes(self.fs.cat_file(self.path(key), start=offset, end=offset + length))
+
+    def download(self, key: str, target: Path, on_bytes: Callable[[int], None]) -> None:
+        """Copies an object to `target` by way of a partial file beside it."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.part")
+        with self.failures():
+            self.copy(self.path(key), partial, on_bytes)
+        with open(partial, "rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(target)
+        sync_directory(target.parent)
+
+    def copy(self, path: str, partial: Path, on_bytes: Callable[[int], None]) -> None:
+        """The bytes themselves; a source that breaks off raises."""
+        self.fs.get_file(path, str(partial), callback=arrival(on_bytes))
+
+    def missing(self) -> StageFailure:
+        """There is nothing under the address's key; the names beside it, as far as these credentials may list them."""
+        folder, _, name = self.key.rpartition("/")
+        try:
+            inside = self.list(self.key)
+            if inside:
+                return self.subject.not_found("this is a folder, and a file is needed", (f"{name}/{child}" for child in inside))
+            return self.subject.not_found("there is no such object", self.list(folder))
+        except StageFailure as failure:
+            return self.subject.not_found("there is no such object") if failure.error.code == "AccessDenied" else failure
+
+    def path(self, key: str) -> str:
+        """The file system's path of a key; of the root for an empty one."""
+        return f"{self.root}/{key.strip('/')}".rstrip("/")
+
+    @contextlib.contextmanager
+    def failures(self) -> Iterator[None]:
+        """Turns what the file system raises into words about this source."""
+        from aiohttp import ClientError
+
+        try:
+            yield
+        except StageFailure:
+            raise
+        except FileNotFoundError as exc:
+            raise self.subject.not_found("there is no such object") from exc
+        except (ClientError, TimeoutError, ConnectionError) as exc:
+            raise self.unavailable(exc) from exc
+        except Exception as exc:
+            if isinstance(exc, OSError) and exc.errno in _LOCAL_FULL:
+                raise
+            raise self.explain(exc) from exc
+
+    def unavailable(self, why: object) -> StageFailure:
+        """It did not answer, or not to the end."""
+        return self.subject.unavailable(f"{self.where}: {str(why) or type(why).__name__}")
+
+
+@dataclass(frozen=True)
+class StoreFolder:
+    """A prefix of a store, seen as a folder."""
+
+    store: Store
+    local: Path | None = None
+
+    def files(self) -> dict[str, Stored]:
+        """See Folder."""
+        entries = self.store.list(self.store.key)
+        if not entries:
+            raise self.store.subject.not_found("there is no such folder", self.store.list(self.store.key.rpartition("/")[0]))
+        return {
+            name: Stored(int(entry["size"]), self.store.version(entry))
+            for name, entry in sorted(entries.items())
+            if entry["type"] == "file"
+        }
+
+    def read(self, name: str, offset: int, length: int) -> bytes:
+        """See Folder."""
+        return self.store.read(self.key(name), offset, length)
+
+    def download(self, name: str, target: Path, on_bytes: Callable[[int], None]) -> None:
+        """See Folder."""
+        self.store.download(self.key(name), target, on_bytes)
+
+    def key(self, name: str) -> str:
+        """Key of a file of the folder, which may be the whole store."""
+        return f"{self.store.key}/{name}".lstrip("/")
+
+
+def arrival(on_bytes: Callable[[int], None]) -> Any:
+    """An fsspec callback that tells how many bytes have just arrived; some file systems count them, some tell the sum."""
+    from fsspec.callbacks import Callback
+
+    class Arrival(Callback):  # type: ignore[misc]  # fsspec has no types
+        told = 0
+
+        def call(self, hook_name: str | None = None, **kwargs: Any) -> None:
+            if self.value > self.told:  # parts that arrive out of order tell smaller sums
+                on_bytes(self.value - self.told)
+                self.told = self.value
+
+    return Arrival()
