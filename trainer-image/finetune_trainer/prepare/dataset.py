@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from finetune_api.run_config import RunConfig, RunSource
+from finetune_api.run_config import RunConfig, RunNetwork, RunSource
 from finetune_trainer.data.rows.conversation import Conversation
 from finetune_trainer.data.survey.duplicates import Different, Rows, different
 from finetune_trainer.data.survey.split import hold_out
@@ -53,11 +53,11 @@ def open_dataset(config: RunConfig, workspace: Workspace, progress: ProgressPrin
     split, own = config.dataset.split, config.dataset.validation
     if (split is None) == (own is None):
         raise invalid("InvalidRunConfig", "dataset.validation: exactly one of split and source must be set", param="dataset.validation")
-    train = open_rows(config.dataset.train, "dataset.train.source", "train", workspace, progress)
+    train = open_rows(config.dataset.train, "dataset.train.source", "train", config.network, workspace, progress)
     seed = split.seed if split is not None else 0
     prints = survey(train, seed, progress)
     if own is not None:
-        validation = open_rows(own, "dataset.validation.source", "validation", workspace, progress)
+        validation = open_rows(own, "dataset.validation.source", "validation", config.network, workspace, progress)
         sides = different(prints, survey(validation, seed, progress))
         check_size(train, int(sides.train.sum()), prints, sides.in_both)
         return Dataset(train, validation, sides)
@@ -69,7 +69,7 @@ def open_dataset(config: RunConfig, workspace: Workspace, progress: ProgressPrin
     return Dataset(train, train, Different(once.train & ~held, held, once.duplicates, 0))
 
 
-def open_rows(source: RunSource, param: str, side: str, workspace: Workspace, progress: ProgressPrinter) -> RowFile:
+def open_rows(source: RunSource, param: str, side: str, network: RunNetwork, workspace: Workspace, progress: ProgressPrinter) -> RowFile:
     """A file of rows on this machine, fetched into the workspace's downloads when it lies elsewhere."""
     path = fetch_file(
         source,
@@ -78,6 +78,7 @@ def open_rows(source: RunSource, param: str, side: str, workspace: Workspace, pr
         # the rows as text, and as much again for their token ids
         lambda size: check_space(2 * size, free_bytes(workspace.root), f"{source.name} needs"),
         download_progress(source.name, progress),
+        network,
     )
     return RowFile.open(path, source.name, param)
 
