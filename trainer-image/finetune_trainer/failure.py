@@ -19,6 +19,8 @@ class StageFailure(Exception):
         super().__init__(message)
         self.exit_code = exit_code
         self.error = StageError(code=code, message=message, param=param, details=details or [])
+        self.kinds: dict[str, int] = {}
+        """Of a refused data set: how many findings there are of each kind."""
 
 
 class Stopped(BaseException):

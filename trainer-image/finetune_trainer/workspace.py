@@ -3,9 +3,13 @@
 prepared.json                      prepare's decisions (`prepared.Prepared`)
 base/                              the base model, when it had to be downloaded
 downloads/                         rows as their source had them; gone when prepare has finished
-data/train.arrow                   Arrow IPC file: input_ids list<int32>, loss_mask list<bool>, one row an example
+report.json                        what prepare found in the data set, also when it refused it (finetune_api.dataset_report)
+data/train.arrow                   Arrow IPC file, one row an example: input_ids list<int32>, loss_mask list<bool>;
+                                   of a classifier: input_ids list<int32>, token_type_ids list<int8>, labels list<int32> (class indices
+                                   that hold; for token-classification one for each token, or -100)
 data/validation.arrow              the same, held out
-data/prompts.arrow                 Arrow IPC file: input_ids list<int32>: held-out prompts that end where the assistant begins
+data/prompts.arrow                 Arrow IPC file: input_ids list<int32>: held-out prompts that end where the assistant begins; not of a
+                                   classifier
 checkpoints/attempt-N/checkpoint-S/  complete when it holds `.complete`; a resume reads all attempts
 metrics.csv                        step,epoch,loss,learning_rate,grad_norm,tokens,tokens_per_second; a line a logged step
 trained/                           the final weights: adapter/ (LoRA) or model/ (full); `.complete`
@@ -14,6 +18,7 @@ results/STAGE.json                 the stages' results
 
 from pathlib import Path
 
+from finetune_api.dataset_report import REPORT_FILE
 from finetune_api.result import Stage, result_path
 
 
@@ -25,6 +30,7 @@ class Workspace:
         self.prepared = self.root / "prepared.json"
         self.base = self.root / "base"
         self.downloads = self.root / "downloads"
+        self.report = self.root / REPORT_FILE
         self.train_rows = self.root / "data" / "train.arrow"
         self.validation_rows = self.root / "data" / "validation.arrow"
         self.prompts = self.root / "data" / "prompts.arrow"

@@ -10,10 +10,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer
 
-from finetune_trainer.data.rows.conversation import Conversation, Message
-from finetune_trainer.data.tokens.encode import ChatEncoder, Encoded, Refused
+from finetune_trainer.data.rows.types import Conversation, Message
+from finetune_trainer.data.tokens.chat import ChatRenderer, end_markers
+from finetune_trainer.data.tokens.encoded import Encoded, Refused
+from finetune_trainer.data.tokens.language import LanguageEncoder
 from finetune_trainer.data.tokens.template import ChatTemplate
-from tests.unit.prepare import templates
+from tests.unit.tokens import templates
 
 # Template, its end-of-turn marker, whether it strips contents, whether it takes a system message, what precedes an answer
 FAMILIES = {
@@ -42,10 +44,10 @@ class Encoders:
         self.tokenizer = tokenizer
 
     @functools.cache  # noqa: B019 - lives as long as the session
-    def get(self, family: str, loss_on: Literal["assistant", "all"] = "assistant") -> ChatEncoder:
+    def get(self, family: str, loss_on: Literal["assistant", "all"] = "assistant") -> LanguageEncoder:
         """The encoder with a family's template."""
         template = ChatTemplate(FAMILIES[family][0], {"bos_token": "<s>", "eos_token": "</s>"}, datetime(2026, 2, 1))
-        return ChatEncoder(self.tokenizer, template, loss_on)
+        return LanguageEncoder(self.tokenizer, ChatRenderer(template, end_markers(set(MARKERS) | {"<|im_end|>"}, "</s>")), loss_on)
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +56,7 @@ def encoders(assets: Path) -> Encoders:
     return Encoders(assets / "smollm2-tiny" / "tokenizer.json")
 
 
-def encode(encoder: ChatEncoder, *messages: Message) -> Encoded:
+def encode(encoder: LanguageEncoder, *messages: Message) -> Encoded:
     """One conversation's example."""
     (example,) = encoder.encode([("line 1", Conversation(list(messages)))])
     assert isinstance(example, Encoded)
@@ -78,20 +80,21 @@ def test_the_supervised_tokens_are_the_answers(encoders: Encoders, family: str, 
     _, marker, strips, takes_system, lead = FAMILIES[family]
     encoder = encoders.get(family)
     messages = messages if takes_system else [message for message in messages if message.role != "system"]
-    assume(all(round_trips(encoder, message.content) for message in messages))
+    assume(all(round_trips(encoder, message.content or "") for message in messages))
     example = encode(encoder, *messages)
-    answers = [message.content.strip() if strips else message.content for message in messages if message.supervised]
+    contents = [message.content or "" for message in messages if message.supervised]
+    answers = [content.strip() if strips else content for content in contents]
     assert decode(encoder, example) == "".join(lead + answer + marker for answer in answers)
-    whole = encoder.tokenizer.encode(encoder.template.render(messages), add_special_tokens=False)
+    whole = encoder.tokenizer.encode(encoder.renderer.whole(Conversation(messages)), add_special_tokens=False)
     assert example.input_ids.tolist() == whole.ids
 
 
-def round_trips(encoder: ChatEncoder, text: str) -> bool:
+def round_trips(encoder: LanguageEncoder, text: str) -> bool:
     """False for the few bytes that SmolLM2's vocabulary has no token for."""
     return bool(encoder.tokenizer.decode(encoder.tokenizer.encode(text).ids, skip_special_tokens=False) == text)
 
 
-def decode(encoder: ChatEncoder, example: Encoded) -> str:
+def decode(encoder: LanguageEncoder, example: Encoded) -> str:
     """The text of the supervised tokens."""
     return str(encoder.tokenizer.decode(example.input_ids[example.loss_mask].tolist(), skip_special_tokens=False))
 
@@ -110,8 +113,9 @@ def test_the_prompt_of_a_chat_is_where_supervision_begins(encoders: Encoders, fa
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_end_of_turn_token_is_found(encoders: Encoders, family: str) -> None:
     """It ends generation, whatever the model's configuration lists."""
-    encoder = encoders.get(family)
-    assert encoder.end_of_turn() == encoder.tokenizer.token_to_id(FAMILIES[family][1])
+    renderer = encoders.get(family).renderer
+    assert isinstance(renderer, ChatRenderer)
+    assert renderer.end_of_turn() == FAMILIES[family][1]
 
 
 def test_a_token_that_holds_the_prompt_too_is_not_supervised(encoders: Encoders) -> None:

@@ -10,7 +10,7 @@ import pytest
 from finetune_api.run_config import RunConfig
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.prepare.base import Base, open_base
-from finetune_trainer.prepare.main import chat_encoder
+from finetune_trainer.prepare.encoder import base_template
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.workspace import Workspace
 from tests.unit.prepare.base_folder import PARAMETERS, SHAPES, change_json, make_base, write_json, write_weights
@@ -61,6 +61,12 @@ def no_change(base: Path) -> None:
     """The folder as it is."""
 
 
+def neither_template_nor_end(base: Path) -> None:
+    """A base model of which nobody knows how an answer ends."""
+    (base / "chat_template.jinja").unlink()
+    change_json(base / "tokenizer_config.json", eos_token=None)
+
+
 # code's end -> (name, what is changed, words of the refusal)
 REFUSED: dict[str, list[tuple[str, Change, str]]] = {
     "Incomplete": [
@@ -81,11 +87,15 @@ REFUSED: dict[str, list[tuple[str, Change, str]]] = {
         ("GGUF", rename("config.json", "model.gguf"), "holds a GGUF file"),
         ("pickles", rename("model.safetensors", "pytorch_model.bin"), "pickles (pytorch_model.bin), which can run any code"),
         ("no architecture", set_keys("config.json", architectures=None), 'config.json has no "architectures"'),
-        ("encoder", set_keys("config.json", architectures=["BertModel"]), "is a BertModel; the task chat needs a causal language"),
+        (
+            "encoder",
+            set_keys("config.json", architectures=["BertModel"]),
+            "is a BertModel, an encoder, which serves sequence-class",
+        ),
         ("remote code", set_keys("config.json", auto_map={"AutoConfig": "x.C"}), "auto_map in config.json"),
         ("remote tokenizer", set_keys("tokenizer_config.json", auto_map={}), "auto_map in tokenizer_config.json"),
         ("quantised", set_keys("config.json", quantization_config={"quant_method": "gptq"}), "quantised weights (gptq)"),
-        ("no template", remove("chat_template.jinja"), "has no chat template"),
+        ("neither template nor end", neither_template_nor_end, "has neither a chat template nor an eos_token"),
         ("broken template", write("chat_template.jinja", "{% if %}"), "has a chat template that is not valid Jinja"),
     ],
 }
@@ -101,7 +111,7 @@ def look_at(tmp_path: Path, change: Change, **settings: Any) -> Base:
 def open_run(tmp_path: Path, config: RunConfig) -> Base:
     """What prepare does with the base before it looks at the data."""
     base = open_base(config, Workspace(tmp_path / "workspace"), ProgressPrinter("prepare"))
-    chat_encoder(config, base)
+    base_template(config, base)
     return base
 
 

@@ -15,7 +15,7 @@ from finetune_trainer.failure import StageFailure
 from finetune_trainer.prepare.main import prepare
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.workspace import Workspace
-from tests.unit.prepare import templates
+from tests.unit.tokens import templates
 from tests.unit.prepare.base_folder import PARAMETERS, byte_tokenizer, change_json, make_base
 from tests.unit.prepare.rows import assistant, good, row, system, user
 from tests.unit.prepare.run import run_config
@@ -202,16 +202,31 @@ def test_rows_that_the_template_refuses_are_findings(folder: Path) -> None:
     assert error.param == "dataset.train.source"
 
 
-def test_a_template_that_rewrites_the_past_names_the_way_out(folder: Path) -> None:
+def test_a_template_that_opens_thoughts_names_the_way_out(folder: Path) -> None:
     """With lossOn all the mask needs no differences, and the same data trains."""
-    (folder / "base" / "chat_template.jinja").write_text(templates.THINKING)
-    many = [row(user(f"Hi {n}"), assistant("1"), user("2?"), assistant("3")) for n in range(20)]
-    write_rows(folder / "train.jsonl", *many)
+    (folder / "base" / "chat_template.jinja").write_text(templates.OPENS_THOUGHTS)
     error = refusal(folder).error
     assert (error.code, error.param) == ("ChatTemplateUnsupported", "method.lossOn")
     assert "the chat template of pvc://models/base rewrites earlier text" in error.message
     assert "set method.lossOn to all" in error.message
     assert prepare(run_config(folder, method={"lossOn": "all"}), 1).error is None
+
+
+def test_answers_that_are_rewritten_later_are_examples_of_their_own(folder: Path) -> None:
+    """As Qwen 3 writes them: each answer is learnt as the model has to give it, and a note says so."""
+    (folder / "base" / "chat_template.jinja").write_text(templates.THINKING)
+    write_rows(folder / "train.jsonl", *[row(user(f"Hi {n}"), assistant("1"), user("2?"), assistant("3")) for n in range(20)])
+    summary = prepare(run_config(folder), 1).prepare
+    assert summary is not None
+    assert (summary.dataset.train_examples, summary.dataset.validation_examples) == (36, 4)
+    assert "each answer of 20 rows became an example of its own" in summary.dataset.notes[0]
+    said = [text_of([t for t, learn in zip(*example.values(), strict=True) if learn]) for example in read_train(folder)]
+    assert set(said) == {"<think>\n\n</think>\n\n1<|im_end|>", "<think>\n\n</think>\n\n3<|im_end|>"}
+
+
+def read_train(folder: Path) -> list[dict[str, Any]]:
+    """The training examples."""
+    return read(Workspace(folder / "workspace").train_rows)
 
 
 def test_a_tokenizer_of_another_model_is_refused(folder: Path) -> None:

@@ -37,5 +37,5 @@ def open_base(config: RunConfig, workspace: Workspace, progress: ProgressPrinter
     weights = read_weights(folder, files.weights, subject)
     trained = weights.adapter_parameters(config.method.lora or Lora()) if config.method.type == "lora" else weights.parameters
     download = BaseDownload(folder, files, workspace.base, progress)
-    base_config = read_base_config(download.small_files(), subject, for_onnx=config.export.onnx is not None)
+    base_config = read_base_config(download.small_files(), subject, config.task, for_onnx=config.export.onnx is not None)
     return Base(subject, files, download, base_config, weights, trained)

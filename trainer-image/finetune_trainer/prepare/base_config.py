@@ -7,10 +7,12 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from finetune_trainer.prepare.architectures import ONNX_ARCHITECTURES
+from finetune_api.resources.finetune_job import Task
+from finetune_trainer.prepare.architectures import check_architecture
 from finetune_trainer.prepare.base_files import incomplete, unsupported
 from finetune_trainer.sources.subject import Subject
 
+_POSITIONS_AFTER_PADDING = ("camembert", "mpnet", "roberta", "xlm-roberta")
 _SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
 
@@ -19,28 +21,32 @@ class BaseConfig:
     """What the later steps need to know of the model."""
 
     architecture: str
+    values: dict[str, Any]
+    """config.json."""
     max_length: int | None
-    """Positions that the model knows, or None where its config does not say."""
+    """Tokens that the model takes, or None where its config does not say."""
     vocab_size: int | None
-    chat_template: str
+    chat_template: str | None
+    """None for an encoder, and for a language model without one."""
     special_tokens: dict[str, str]
     """bos_token, eos_token, ...: their texts."""
     eos_token_ids: list[int]
     tokenizer: Tokenizer
 
 
-def read_base_config(folder: Path, subject: Subject, *, for_onnx: bool) -> BaseConfig:
-    """Reads and checks; raises StageFailure naming what cannot be used, `for_onnx` also what cannot be exported."""
+def read_base_config(folder: Path, subject: Subject, task: Task, *, for_onnx: bool) -> BaseConfig:
+    """Reads and checks; raises StageFailure naming what cannot be used for the task, `for_onnx` also what cannot be exported."""
     config = read_object(folder / "config.json", subject)
     tokenizer_config = read_object(folder / "tokenizer_config.json", subject)
     refuse_remote_code(config, tokenizer_config, subject)
     tokenizer = read_tokenizer(folder / "tokenizer.json", subject)
     special = special_tokens(folder, tokenizer_config, subject)
     return BaseConfig(
-        architecture=architecture(config, subject, for_onnx=for_onnx),
-        max_length=positive(config.get("max_position_embeddings", config.get("n_positions"))),
+        architecture=architecture(config, subject, task, for_onnx=for_onnx),
+        values=config,
+        max_length=max_length(config),
         vocab_size=positive(config.get("vocab_size")),
-        chat_template=chat_template(folder, tokenizer_config, subject),
+        chat_template=chat_template(folder, tokenizer_config),
         special_tokens=special,
         eos_token_ids=eos_token_ids(read_object(folder / "generation_config.json", subject), config, tokenizer, special),
         tokenizer=tokenizer,
@@ -69,21 +75,25 @@ def refuse_remote_code(config: dict[str, Any], tokenizer_config: dict[str, Any],
             )
 
 
-def architecture(config: dict[str, Any], subject: Subject, *, for_onnx: bool) -> str:
-    """The model's class, which must be a causal language model with plain weights."""
+def architecture(config: dict[str, Any], subject: Subject, task: Task, *, for_onnx: bool) -> str:
+    """The model's class, which must fit the task and have plain weights."""
     names = config.get("architectures") or []
     name = str(names[0]) if isinstance(names, list) and names else ""
     if not name:
         raise unsupported(subject, 'does not say what it is: config.json has no "architectures"')
-    if not name.endswith("ForCausalLM"):
-        raise unsupported(subject, f"is a {name}; the task chat needs a causal language model (...ForCausalLM)")
+    check_architecture(name, subject, task, for_onnx=for_onnx)
     if "quantization_config" in config:
         method = (config["quantization_config"] or {}).get("quant_method", "quantised")
         raise unsupported(subject, f"has quantised weights ({method}): give the unquantised model")
-    if for_onnx and name not in ONNX_ARCHITECTURES:
-        known = ", ".join(sorted(known.removesuffix("ForCausalLM") for known in ONNX_ARCHITECTURES))
-        raise unsupported(subject, f"is a {name}, which cannot be exported to ONNX: leave export.onnx out, or use one of {known}")
     return name
+
+
+def max_length(config: dict[str, Any]) -> int | None:
+    """How many tokens the model takes. RoBERTa's family counts positions from behind the padding token's id."""
+    positions = positive(config.get("max_position_embeddings", config.get("n_positions")))
+    if positions is not None and config.get("model_type") in _POSITIONS_AFTER_PADDING:
+        return positions - int(config.get("pad_token_id") or 0) - 1
+    return positions
 
 
 def read_tokenizer(path: Path, subject: Subject) -> Tokenizer:
@@ -94,7 +104,7 @@ def read_tokenizer(path: Path, subject: Subject) -> Tokenizer:
         raise incomplete(subject, f"{path.name} cannot be read: {exc}", {}) from exc
 
 
-def chat_template(folder: Path, tokenizer_config: dict[str, Any], subject: Subject) -> str:
+def chat_template(folder: Path, tokenizer_config: dict[str, Any]) -> str | None:
     """The template's text, where transformers looks for it: chat_template.jinja, then tokenizer_config.json."""
     path = folder / "chat_template.jinja"
     if path.exists():
@@ -102,13 +112,7 @@ def chat_template(folder: Path, tokenizer_config: dict[str, Any], subject: Subje
     template = tokenizer_config.get("chat_template")
     if isinstance(template, list):  # several by name
         template = {entry.get("name"): entry.get("template") for entry in template if isinstance(entry, dict)}.get("default")
-    if not isinstance(template, str) or not template:
-        raise unsupported(
-            subject,
-            "has no chat template (chat_template.jinja, or chat_template in tokenizer_config.json), so it is a base model and not a "
-            "chat model: use its instruct variant, or put a chat_template.jinja into the folder",
-        )
-    return template
+    return template if isinstance(template, str) and template else None
 
 
 def special_tokens(folder: Path, tokenizer_config: dict[str, Any], subject: Subject) -> dict[str, str]:

@@ -1,26 +1,30 @@
 """Both sides of the data set as token ids in the workspace: encoded once, cut to the length that their lengths suggest."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
+from finetune_api.dataset_report import Side
 from finetune_api.result import DatasetSummary, ResolvedParameter
 from finetune_api.run_config import RunConfig
-from finetune_trainer.data.rows.conversation import canonical
 from finetune_trainer.data.rows.explain import Problem
+from finetune_trainer.data.rows.types import Row, canonical
 from finetune_trainer.data.survey.findings import Findings
 from finetune_trainer.data.survey.survey import RowFile
-from finetune_trainer.data.tokens.arrow import Counts, ExampleWriter, cut, write_prompts
-from finetune_trainer.data.tokens.encode import ChatEncoder, Refused
+from finetune_trainer.data.tokens.arrow import ExampleWriter, Kept, cut, write_prompts
+from finetune_trainer.data.tokens.encoded import Refused
+from finetune_trainer.data.tokens.language import LanguageEncoder
 from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.prepare.base import Base
 from finetune_trainer.prepare.base_files import incomplete
-from finetune_trainer.prepare.dataset import Dataset, Rowed
+from finetune_trainer.prepare.dataset import Dataset
+from finetune_trainer.prepare.encoder import TaskEncoder
 from finetune_trainer.prepare.hyperparameters import AS_GIVEN
+from finetune_trainer.prepare.statistics import first_notes, quantiles, side_with_tokens
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.sources.subject import Subject
 from finetune_trainer.workspace import Workspace
@@ -38,17 +42,26 @@ class Examples:
     """What was written."""
 
     summary: DatasetSummary
+    train: Side
+    validation: Side
+    notes: list[str]
+    findings: list[str]
+    """Of rows that were left out."""
+    finding_kinds: dict[str, int]
+    kept: Kept
+    """The training examples."""
     max_sequence_length: ResolvedParameter
     bytes: int
-    """Size of the three files."""
+    """Size of the files."""
 
 
 class ExamplesWriter:
-    """Writes train.arrow, validation.arrow and prompts.arrow of one data set."""
+    """Writes train.arrow, validation.arrow and, for a language model, prompts.arrow of one data set."""
 
-    def __init__(self, dataset: Dataset, encoder: ChatEncoder, base: Base, workspace: Workspace, progress: ProgressPrinter) -> None:
+    def __init__(self, dataset: Dataset, task: TaskEncoder, base: Base, workspace: Workspace, progress: ProgressPrinter) -> None:
         self.dataset = dataset
-        self.encoder = encoder
+        self.task = task
+        self.kind = task.encoder.kind
         self.base = base
         self.workspace = workspace
         self.progress = progress
@@ -56,23 +69,38 @@ class ExamplesWriter:
 
     def write(self, config: RunConfig) -> Examples:
         """Encodes, cuts and writes; raises StageFailure for rows that the template refuses or a cut that leaves nothing."""
-        workspace, given = self.workspace, config.hyperparameters.max_sequence_length
+        workspace, data, given = self.workspace, self.dataset, config.hyperparameters.max_sequence_length
         check_length(given, self.base.config.max_length)
         spills = workspace.train_rows.with_name(".train.full"), workspace.validation_rows.with_name(".validation.full")
-        lengths = self._encode(self.dataset.train, "train", self.dataset.train_rows(), spills[0])
-        self._encode(self.dataset.validation, "validation", self.dataset.validation_rows(), spills[1])
+        lengths = self._encode(data.train, "train", data.train_rows(), spills[0])
+        held = self._encode(data.validation, "validation", data.validation_rows(), spills[1])
         limit = decide_length(given, lengths, self.base.config.max_length)
-        train = self._cut(self.dataset.train, spills[0], workspace.train_rows, int(limit.value))
-        validation = self._cut(self.dataset.validation, spills[1], workspace.validation_rows, int(limit.value))
-        write_prompts(workspace.prompts, self._prompts(int(limit.value)))
-        files = (workspace.train_rows, workspace.validation_rows, workspace.prompts)
-        return Examples(self._summary(train, validation), limit, sum(path.stat().st_size for path in files))
+        train = self._cut(data.train, spills[0], workspace.train_rows, int(limit.value))
+        validation = self._cut(data.validation, spills[1], workspace.validation_rows, int(limit.value))
+        workspace.prompts.unlink(missing_ok=True)
+        if isinstance(self.task.encoder, LanguageEncoder):
+            write_prompts(workspace.prompts, self._prompts(self.task.encoder, int(limit.value)))
+        files = [path for path in (workspace.train_rows, workspace.validation_rows, workspace.prompts) if path.exists()]
+        train_side = getattr(data, "train_side", None) or Side(source=data.train.name)
+        validation_side = getattr(data, "validation_side", None) or Side(source=data.validation.name)
+        notes = [*getattr(data, "notes", []), *self.task.notes, *template_notes(self.base.subject, self.task)]
+        return Examples(
+            summary=self._summary(train, validation, lengths, notes),
+            train=side_with_tokens(train_side, train, lengths),
+            validation=side_with_tokens(validation_side, validation, held),
+            notes=notes,
+            findings=[],
+            finding_kinds={},
+            kept=train,
+            max_sequence_length=limit,
+            bytes=sum(path.stat().st_size for path in files),
+        )
 
-    def _encode(self, file: RowFile, side: str, rows: Rowed, target: Path) -> Sequence[int]:
+    def _encode(self, file: RowFile, side: str, rows: Iterable[tuple[str, Row]], target: Path) -> Sequence[int]:
         """Tokenises one side at full length into `target`; returns the lengths."""
         findings, total = Findings(file.name, file.param), 0
-        with ExampleWriter(target) as writer:
-            for total, example in enumerate(self.encoder.encode(self._digested(side, rows)), start=1):
+        with ExampleWriter(target, self.kind) as writer:
+            for total, example in enumerate(self.task.encoder.encode(self._digested(side, rows)), start=1):
                 if isinstance(example, Refused):
                     if not example.by_template:
                         raise not_prefix_preserving(self.base.subject, file, example)
@@ -90,43 +118,46 @@ class ExamplesWriter:
             raise incomplete(self.base.subject, f"has a tokenizer that does not belong to its weights: {what}", {})
         return writer.lengths
 
-    def _digested(self, side: str, rows: Rowed) -> Rowed:
+    def _digested(self, side: str, rows: Iterable[tuple[str, Row]]) -> Iterator[tuple[str, Row]]:
         """Passes rows on and takes them into the digest."""
-        for where, conversation in rows:
-            self._digest.update(side.encode() + b"\t" + canonical(conversation) + b"\n")
-            yield where, conversation
+        for where, row in rows:
+            self._digest.update(side.encode() + b"\t" + canonical(row) + b"\n")
+            yield where, row
 
-    def _cut(self, file: RowFile, spill: Path, target: Path, limit: int) -> Counts:
+    def _cut(self, file: RowFile, spill: Path, target: Path, limit: int) -> Kept:
         """The final file of one side; the spilled one is deleted."""
-        counts = cut(spill, target, limit)
+        kept = cut(spill, target, self.kind, limit)
         spill.unlink()
-        if counts.examples == 0:
-            text = f"{file.name}: cut after {limit} tokens, no example has a word of the assistant left: raise {_LENGTH_PARAM}"
+        if kept.examples == 0:
+            text = f"{file.name}: cut after {limit} tokens, no example has anything left to learn: raise {_LENGTH_PARAM}"
             raise invalid("InvalidDataset", text, param=_LENGTH_PARAM)
-        return counts
+        return kept
 
-    def _prompts(self, limit: int) -> Iterator[list[int]]:
+    def _prompts(self, encoder: LanguageEncoder, limit: int) -> Iterator[list[int]]:
         """Contexts of the first held-out rows, without repetitions; of a longer one, the end."""
         seen: set[tuple[int, ...]] = set()
         limit = max(1, min(limit, (self.base.config.max_length or limit + ANSWER_ROOM) - ANSWER_ROOM))
-        for _, conversation in islice(self.dataset.validation_rows(), MAX_PROMPTS):
-            ids = self.encoder.prompt(conversation)
+        for _, row in islice(self.dataset.validation_rows(), MAX_PROMPTS):
+            ids = encoder.prompt(row)
             if ids and tuple(ids[-limit:]) not in seen:
                 seen.add(tuple(ids[-limit:]))
                 yield ids[-limit:]
 
-    def _summary(self, train: Counts, validation: Counts) -> DatasetSummary:
+    def _summary(self, train: Kept, validation: Kept, lengths: Sequence[int], notes: list[str]) -> DatasetSummary:
         sides = self.dataset.sides
         return DatasetSummary(
             train_examples=train.examples,
             validation_examples=validation.examples,
-            train_tokens=train.tokens,
-            supervised_tokens=train.supervised,
+            train_tokens=int(train.lengths.sum()),
+            supervised_tokens=int(train.supervised.sum()),
             truncated_examples=train.truncated + validation.truncated,
+            truncated_tokens=train.truncated_tokens + validation.truncated_tokens,
             without_target=train.without_target + validation.without_target,
             duplicates=sides.duplicates,
             in_both=sides.in_both,
             digest=self._digest.hexdigest(),
+            lengths=quantiles(np.asarray(lengths, np.int64)),
+            notes=first_notes(notes),
         )
 
 
@@ -146,6 +177,18 @@ def decide_length(given: int | None, lengths: Sequence[int], model: int | None) 
     if model is not None and value > model:
         return ResolvedParameter(value=model, reason=f"the base model's limit; 99 % of the examples have at most {most} tokens")
     return ResolvedParameter(value=value, reason=f"99 % of the examples have at most {most} tokens")
+
+
+def template_notes(base: Subject, task: TaskEncoder) -> list[str]:
+    """What was done where the difference of two renderings does not tell the assistant's words."""
+    notes = []
+    if task.chat and task.chat.by_blocks:
+        rows = f"in {task.chat.by_blocks:,} rows its {{% generation %}} blocks say what the assistant's words are"
+        notes.append(f"the chat template of {base.name} rewrites earlier text ({task.chat.why}): {rows}")
+    if task.chat and task.chat.by_turns:
+        rows = f"each answer of {task.chat.by_turns:,} rows became an example of its own, with all that came before it"
+        notes.append(f"the chat template of {base.name} rewrites earlier text ({task.chat.why}): {rows}")
+    return notes
 
 
 def not_prefix_preserving(base: Subject, file: RowFile, refused: Refused) -> StageFailure:

@@ -1,20 +1,21 @@
 """The prepare stage: checks the data and the base model, decides what was left open, writes token ids. Cheap checks come first."""
 
 import shutil
-from datetime import datetime
 
 from finetune_api.result import Estimate, PrepareSummary, StageResult
 from finetune_api.run_config import RunConfig
-from finetune_trainer.data.tokens.encode import ChatEncoder
-from finetune_trainer.data.tokens.template import ChatTemplate, TemplateRefusal
+from finetune_trainer.failure import StageFailure
 from finetune_trainer.files import free_bytes, write_atomic
 from finetune_trainer.prepare.base import Base, open_base
-from finetune_trainer.prepare.base_config import BaseConfig
-from finetune_trainer.prepare.base_files import total_bytes, unsupported
-from finetune_trainer.prepare.dataset import open_dataset
+from finetune_trainer.prepare.base_files import total_bytes
+from finetune_trainer.prepare.dataset import Dataset, open_dataset
+from finetune_trainer.prepare.encoder import TaskEncoder, base_template, task_encoder
 from finetune_trainer.prepare.estimate import Sizes, check_space, estimate
 from finetune_trainer.prepare.examples import Examples, ExamplesWriter
+from finetune_trainer.prepare.expectation import expect
+from finetune_trainer.prepare.fit import TrainingFacts, fit
 from finetune_trainer.prepare.hyperparameters import Facts, resolve
+from finetune_trainer.prepare.report import write_refusal, write_report
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.workspace import Workspace
@@ -25,48 +26,52 @@ def prepare(config: RunConfig, attempt: int) -> StageResult:
     workspace, progress = Workspace(config.paths.workspace), ProgressPrinter("prepare")
     workspace.root.mkdir(parents=True, exist_ok=True)
     base = open_base(config, workspace, progress)
-    encoder = chat_encoder(config, base)
-    dataset = open_dataset(config, workspace, progress)
-    examples = ExamplesWriter(dataset, encoder, base, workspace, progress).write(config)
+    template = base_template(config, base)
+    try:
+        dataset = open_dataset(config, workspace, progress)
+        task = task_encoder(config, base, dataset, template)
+        examples = ExamplesWriter(dataset, task, base, workspace, progress).write(config)
+    except StageFailure as failure:
+        write_refusal(workspace, config, failure)
+        raise
     shutil.rmtree(workspace.downloads, ignore_errors=True)
     needs = space(config, base, examples, workspace)
-    prepared = decide(config, base, encoder, examples, needs)
+    prepared = decide(config, base, dataset, task, examples, needs)
+    write_report(workspace, config, examples, prepared.summary)
     write_atomic(workspace.prepared, prepared.to_json(indent=2))
     progress.show("prepared", force=True)
     return StageResult(stage="prepare", spec_digest=config.job.spec_digest, attempt=attempt, prepare=prepared.summary)
 
 
-def decide(config: RunConfig, base: Base, encoder: ChatEncoder, examples: Examples, needs: Estimate) -> Prepared:
-    """Brings the base model's weights and decides what the spec leaves open."""
+def decide(config: RunConfig, base: Base, dataset: Dataset, task: TaskEncoder, examples: Examples, needs: Estimate) -> Prepared:
+    """Decides what the spec leaves open, whether it fits, and then brings the base model's weights."""
+    kept, parameters = examples.kept, base.weights.parameters
+    resolved = resolve(config, Facts(kept.examples, examples.max_sequence_length, parameters))
+    facts = TrainingFacts(base.config.values, base.weights, kept.lengths, kept.supervised, len(getattr(dataset, "labels", ())))
+    fitted = fit(config, resolved, facts)
+    decided = fitted.decided
     base_path = base.download.weights()
-    facts = Facts(examples.summary.train_examples, examples.max_sequence_length, base.weights.parameters)
-    decided = resolve(config, facts)
-    hyperparameters = decided.values
     summary = PrepareSummary(
         dataset=examples.summary,
         hyperparameters=decided.reasons,
-        total_steps=hyperparameters.total_steps,
+        total_steps=decided.values.total_steps,
         estimate=needs,
         base_digest=base.download.digest(),
-        base_parameters=base.weights.parameters,
+        base_parameters=parameters,
+        memory=fitted.memory,
+        expected=expect(config, decided, parameters, kept.lengths),
     )
     return Prepared(
         spec_digest=config.job.spec_digest,
         base_path=str(base_path),
-        hyperparameters=hyperparameters,
+        hyperparameters=decided.values,
         lora=decided.lora,
-        eos_token_ids=eos_token_ids(base.config, encoder),
+        eos_token_ids=task.eos_token_ids,
+        chat_template=task.own_template,
+        labels=list(getattr(dataset, "labels", ())),
+        multi_label=getattr(dataset, "multi_label", False),
         summary=summary,
     )
-
-
-def chat_encoder(config: RunConfig, base: Base) -> ChatEncoder:
-    """The base's tokenizer and chat template; strftime_now tells one moment for the whole run."""
-    try:
-        template = ChatTemplate(base.config.chat_template, base.config.special_tokens, datetime.now())
-    except TemplateRefusal as exc:
-        raise unsupported(base.subject, f"has a chat template that is not valid Jinja: {exc}") from exc
-    return ChatEncoder(base.config.tokenizer, template, config.method.loss_on)
 
 
 def space(config: RunConfig, base: Base, examples: Examples, workspace: Workspace) -> Estimate:
@@ -77,9 +82,3 @@ def space(config: RunConfig, base: Base, examples: Examples, workspace: Workspac
     present = examples.bytes + downloaded - base.download.missing_bytes
     check_space(needs.workspace_bytes - present, free_bytes(workspace.root), "the base model and the checkpoints need")
     return needs
-
-
-def eos_token_ids(base: BaseConfig, encoder: ChatEncoder) -> list[int]:
-    """The model's own list, and the token that its chat template ends an answer with."""
-    end = encoder.end_of_turn()
-    return list(dict.fromkeys([*base.eos_token_ids, *([] if end is None else [end])]))

@@ -32,4 +32,6 @@ class Findings:
         counts = ", ".join(f"{count} x {kind}" for kind, count in self.kinds.most_common())
         rows = f"{self.rows:,} of {total:,} rows {'is' if self.rows == 1 else 'are'}"
         message = f"{self.name}: {rows} invalid ({counts}). First: {self.first[0]}"
-        return invalid("InvalidDataset", message, param=self.param, details=self.first)
+        failure = invalid("InvalidDataset", message, param=self.param, details=self.first)
+        failure.kinds = dict(self.kinds.most_common())
+        return failure

@@ -1,45 +1,69 @@
-"""The Arrow files that training reads, written and cut in record batches: memory does not grow with the rows."""
+"""The Arrow files that training reads, written and cut in record batches: memory does not grow with the rows but for their lengths."""
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from finetune_trainer.data.tokens.encode import Encoded
+from finetune_trainer.data.tokens.encoded import UNLABELLED, Example, Kind
 
 ROWS_PER_BATCH = 1024
-EXAMPLES = pa.schema([("input_ids", pa.list_(pa.int32())), ("loss_mask", pa.list_(pa.bool_()))])
-PROMPTS = pa.schema([("input_ids", pa.list_(pa.int32()))])
+_IDS = ("input_ids", pa.list_(pa.int32()))
+_CLASSES = (("token_type_ids", pa.list_(pa.int8())), ("labels", pa.list_(pa.int32())))
+SCHEMAS: dict[Kind, pa.Schema] = {
+    "language": pa.schema([_IDS, ("loss_mask", pa.list_(pa.bool_()))]),
+    "sequence": pa.schema([_IDS, *_CLASSES]),
+    "tokens": pa.schema([_IDS, *_CLASSES]),
+}
+PROMPTS = pa.schema([_IDS])
+_SEGMENTS = pa.field("segments", pa.list_(pa.int8()))
+
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Counts:
+class Kept:
     """What a finished file of examples holds."""
 
-    examples: int
-    tokens: int
-    supervised: int
+    lengths: Ints
+    """Tokens of each example."""
+    supervised: Ints
+    """Of each example: tokens that the loss is computed on; 1 where a whole text is classified."""
     truncated: int
     """Examples that were cut."""
+    truncated_tokens: int
+    """What the cuts took."""
     without_target: int
     """Examples left out because the cut left nothing to learn."""
 
+    @property
+    def examples(self) -> int:
+        """How many there are."""
+        return len(self.lengths)
+
+
+def full_schema(kind: Kind) -> pa.Schema:
+    """Of examples that are not cut yet: a classifier's know which text each token is of."""
+    return SCHEMAS[kind] if kind == "language" else SCHEMAS[kind].append(_SEGMENTS)
+
 
 class ExampleWriter:
-    """Writes examples as they come; complete or absent after `close`."""
+    """Writes examples at full length as they come; complete or absent after `close`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kind: Kind) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._partial = path.with_name(f".{path.name}.part")
-        self._file = pa.ipc.new_file(str(self._partial), EXAMPLES)
-        self._rows: list[Encoded] = []
+        self._schema = full_schema(kind)
+        self._file = pa.ipc.new_file(str(self._partial), self._schema)
+        self._rows: list[Example] = []
         self.lengths = array("I")
         """Tokens of each example."""
         self.largest_id = 0
@@ -56,7 +80,7 @@ class ExampleWriter:
         else:
             self._partial.unlink(missing_ok=True)
 
-    def add(self, example: Encoded) -> None:
+    def add(self, example: Example) -> None:
         """Appends one example."""
         self._rows.append(example)
         self.lengths.append(len(example.input_ids))
@@ -65,39 +89,107 @@ class ExampleWriter:
 
     def _flush(self) -> None:
         if self._rows:
-            offsets = np.concatenate([[0], np.cumsum([len(row.input_ids) for row in self._rows])]).astype(np.int32)
-            columns = [np.concatenate([row.input_ids for row in self._rows]), np.concatenate([row.loss_mask for row in self._rows])]
-            self.largest_id = max(self.largest_id, int(columns[0].max(initial=0)))
-            self._file.write_batch(pa.record_batch([pa.ListArray.from_arrays(offsets, column) for column in columns], EXAMPLES))
+            columns = [lists([getattr(row, field.name) for row in self._rows]) for field in self._schema]
+            self.largest_id = max(self.largest_id, pc.max(columns[0].values).as_py() or 0)
+            self._file.write_batch(pa.record_batch(columns, self._schema))
             self._rows = []
 
 
-def cut(source: Path, target: Path, limit: int) -> Counts:
-    """Copies the examples of `source`, each cut after `limit` tokens, and leaves out those with nothing left to learn."""
-    totals = np.zeros(5, np.int64)
+def lists(values: Sequence[npt.NDArray[Any]]) -> pa.ListArray:
+    """A column of one list a row."""
+    offsets = np.concatenate([[0], np.cumsum([len(value) for value in values])]).astype(np.int32)
+    return pa.ListArray.from_arrays(offsets, np.concatenate(values))
+
+
+def cut(source: Path, target: Path, kind: Kind, limit: int) -> Kept:
+    """Copies the examples of `source`, each cut to `limit` tokens, and leaves out those with nothing left to learn.
+
+    A language model's example loses its end. A classifier's keeps its special tokens and loses the end of its text; of two
+    texts the longer one, as tokenizers' own LongestFirst.
+    """
+    lengths, supervised, before = array("q"), array("q"), array("q")
+    dropped = 0
     partial = target.with_name(f".{target.name}.part")
-    with pa.memory_map(str(source)) as mapped, pa.ipc.open_file(mapped) as file, pa.ipc.new_file(str(partial), EXAMPLES) as out:
+    with pa.memory_map(str(source)) as mapped, pa.ipc.open_file(mapped) as file, pa.ipc.new_file(str(partial), SCHEMAS[kind]) as out:
         for number in range(file.num_record_batches):
-            batch, counts = cut_batch(file.get_batch(number), limit)
-            totals += counts
+            batch = file.get_batch(number)
+            whole = list_lengths(batch["input_ids"])
+            batch = cut_end(batch, limit) if kind == "language" else cut_texts(batch, kind, limit)
+            targets = target_counts(batch, kind)
+            keep = targets > 0
+            batch = batch.filter(pa.array(keep)) if not keep.all() else batch
+            for into, values in ((lengths, list_lengths(batch["input_ids"])), (supervised, targets[keep]), (before, whole[keep])):
+                into.frombytes(np.ascontiguousarray(values, np.int64).tobytes())
+            dropped += int((~keep).sum())
             if batch.num_rows:
                 out.write_batch(batch)
     partial.replace(target)
-    return Counts(*map(int, totals))
+    kept = np.array(lengths, np.int64)
+    lost = np.array(before, np.int64) - kept
+    return Kept(kept, np.array(supervised, np.int64), int((lost > 0).sum()), int(lost.sum()), dropped)
 
 
-def cut_batch(batch: pa.RecordBatch, limit: int) -> tuple[pa.RecordBatch, npt.NDArray[np.int64]]:
-    """One batch cut, and its Counts as an array."""
-    longer = pc.greater(pc.list_value_length(batch["input_ids"]), limit)
+def cut_end(batch: pa.RecordBatch, limit: int) -> pa.RecordBatch:
+    """Keeps the first `limit` tokens of each example."""
     columns = [pc.list_slice(column, 0, limit, return_fixed_size_list=False) for column in batch.columns]
-    lengths = pc.list_value_length(columns[0]).to_numpy()
-    supervised = np.concatenate([[0], np.cumsum(columns[1].flatten().to_numpy(zero_copy_only=False))])
-    ends = np.cumsum(lengths)
-    targets = supervised[ends] - supervised[ends - lengths]
-    keep = targets > 0
-    result = pa.record_batch(columns, EXAMPLES).filter(pa.array(keep))
-    kept_longer = int(np.sum(longer.to_numpy(zero_copy_only=False) & keep))
-    return result, np.array([keep.sum(), lengths[keep].sum(), targets.sum(), kept_longer, (~keep).sum()], np.int64)
+    return pa.record_batch(columns, batch.schema)
+
+
+def cut_texts(batch: pa.RecordBatch, kind: Kind, limit: int) -> pa.RecordBatch:
+    """Cuts the texts of examples that are longer than `limit`, and forgets the segments."""
+    per_token = [name for name in batch.schema.names if kind == "tokens" or name != "labels"]
+    rows = {name: [list_values(value) for value in batch[name]] for name in batch.schema.names}
+    for index, segments in enumerate(rows["segments"]):
+        if len(segments) > limit:
+            stays = within(segments, limit)
+            for name in per_token:
+                rows[name][index] = rows[name][index][stays]
+    schema = SCHEMAS[kind]
+    return pa.record_batch([lists(rows[field.name]).cast(field.type) for field in schema], schema)
+
+
+def within(segments: npt.NDArray[np.int8], limit: int) -> npt.NDArray[np.bool_]:
+    """Which tokens stay when `limit` do: all special ones, and the beginnings of the texts, the longer one cut first."""
+    first, second = int((segments == 0).sum()), int((segments == 1).sum())
+    room = max(0, limit - int((segments < 0).sum()))
+    keep = longest_first(first, second, room)
+    stays = segments < 0
+    for number, count in enumerate(keep):
+        stays[np.flatnonzero(segments == number)[:count]] = True
+    return stays
+
+
+def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
+    """How many tokens of each of two texts fit into `room`, where the longer one is cut first, as in tokenizers."""
+    if first + second <= room:
+        return first, second
+    if first > second:
+        return longest_first(second, first, room)[::-1]
+    return (first, room - first) if first <= room // 2 else (room // 2, room - room // 2)
+
+
+def target_counts(batch: pa.RecordBatch, kind: Kind) -> Ints:
+    """Of each example, what the loss is computed on."""
+    if kind == "sequence":
+        return np.ones(batch.num_rows, np.int64)
+    column = batch["loss_mask" if kind == "language" else "labels"]
+    values = column.flatten().to_numpy(zero_copy_only=False)
+    before = np.concatenate([[0], np.cumsum(values if kind == "language" else values != UNLABELLED, dtype=np.int64)])
+    ends = np.cumsum(list_lengths(column))
+    counts: Ints = before[ends] - before[ends - list_lengths(column)]
+    return counts
+
+
+def list_lengths(column: pa.ListArray) -> Ints:
+    """Number of values in each list."""
+    lengths: Ints = pc.list_value_length(column).to_numpy(zero_copy_only=False).astype(np.int64)
+    return lengths
+
+
+def list_values(value: pa.ListScalar) -> npt.NDArray[Any]:
+    """One list."""
+    values: npt.NDArray[Any] = value.values.to_numpy(zero_copy_only=False)
+    return values
 
 
 def write_prompts(path: Path, prompts: Iterable[list[int]]) -> None:

@@ -4,10 +4,10 @@ from datetime import datetime
 
 import pytest
 
-from finetune_trainer.data.rows.conversation import Message
-from finetune_trainer.data.tokens.spans import NotPrefixPreserving, supervised_spans
+from finetune_trainer.data.rows.types import Conversation, Message
+from finetune_trainer.data.tokens.spans import NotPrefixPreserving, by_difference
 from finetune_trainer.data.tokens.template import ChatTemplate, TemplateRefusal
-from tests.unit.prepare import templates
+from tests.unit.tokens import templates
 
 MARKERS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "</s>")
 SPECIAL = {"bos_token": "<s>", "eos_token": "</s>"}
@@ -22,7 +22,7 @@ def template(text: str) -> ChatTemplate:
 
 def said(text: str, messages: list[Message]) -> list[str]:
     """The supervised pieces of text."""
-    whole, spans = supervised_spans(template(text), messages, MARKERS)
+    whole, spans = by_difference(template(text), Conversation(messages), MARKERS)
     return [whole[span.start : span.end] for span in spans]
 
 
