@@ -1,0 +1,61 @@
+"""What an encoder makes of a row. Knows neither tokenizers nor files."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from finetune_trainer.data.rows.types import Row
+
+Kind = Literal["language", "sequence", "tokens"]
+"""A language model, a classifier of whole texts, a classifier of tokens."""
+
+UNLABELLED = -100
+"""The label of a token that has none; torch's cross entropy passes over it."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One example of a language model."""
+
+    input_ids: npt.NDArray[np.int32]
+    loss_mask: npt.NDArray[np.bool_]
+    """True where a token is to be learnt. Never at index 0, which nothing predicts."""
+
+
+@dataclass(frozen=True)
+class Classified:
+    """One example of a classifier."""
+
+    input_ids: npt.NDArray[np.int32]
+    token_type_ids: npt.NDArray[np.int8]
+    labels: npt.NDArray[np.int32]
+    """Class indices that hold; of a classifier of tokens the class of each token, or UNLABELLED."""
+    segments: npt.NDArray[np.int8]
+    """Which text each token comes from: 0, 1 for a text pair's second, -1 for special tokens."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A row that the chat template does not take, or cannot be masked for."""
+
+    where: str
+    reason: str
+    by_template: bool
+    """True: the template raised an error. False: what the assistant said cannot be told from the rest."""
+
+
+Example = Encoded | Classified
+
+
+class Encoder(Protocol):
+    """Rows in, examples out."""
+
+    @property
+    def kind(self) -> Kind:
+        """What its examples are for."""
+
+    def encode(self, rows: Iterable[tuple[str, Row]]) -> Iterator[Example | Refused]:
+        """The examples of each row, in order; a row comes with words for where it is."""

@@ -1,0 +1,139 @@
+"""Rows of the three tasks of language models to token ids and loss masks, many at a time and over all cores."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice, takewhile
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from tokenizers import Tokenizer
+from tokenizers.processors import Sequence as Nothing
+
+from finetune_trainer.data.rows.types import Row
+from finetune_trainer.data.tokens.encoded import Encoded, Example, Kind, Refused
+from finetune_trainer.data.tokens.spans import NotPrefixPreserving, Rendered
+from finetune_trainer.data.tokens.template import Span, TemplateRefusal
+
+BATCH = 512
+"""Rows that are tokenised at once, over all cores."""
+
+LossOn = Literal["assistant", "all"]
+
+
+class Renderer(Protocol):
+    """A task's rows to text."""
+
+    framed: bool
+    """True: the text is put between the tokenizer's first token, where it has one, and the end-of-text token."""
+
+    def render(self, row: Row) -> list[Rendered]:
+        """What is learnt of a row, mostly one text. Raises TemplateRefusal and NotPrefixPreserving."""
+
+    def prompt(self, row: Row) -> str:
+        """What precedes the (last) answer. Raises TemplateRefusal."""
+
+    def whole(self, row: Row) -> str:
+        """The row's text, for lossOn all. Raises TemplateRefusal."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Ids around a text that no chat template writes."""
+
+    first: list[int]
+    """The tokenizer's BOS, if it adds one."""
+    end: int
+    """The end-of-text token."""
+
+
+class LanguageEncoder:
+    """A tokenizer and a task's texts together."""
+
+    kind: Kind = "language"
+
+    def __init__(self, tokenizer: Tokenizer, renderer: Renderer, loss_on: LossOn, end: int | None = None) -> None:
+        self.frame = Frame(first_ids(tokenizer), end) if renderer.framed and end is not None else Frame([], -1)
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        tokenizer.post_processor = Nothing([])  # it would trim spaces off the offsets that the mask is made of
+        self.tokenizer = tokenizer
+        self.renderer = renderer
+        self.loss_on = loss_on
+
+    def encode(self, rows: Iterable[tuple[str, Row]]) -> Iterator[Example | Refused]:
+        """Each row's examples, in order; a batch is rendered while the one before it is tokenised."""
+        rows = iter(rows)
+        with ThreadPoolExecutor(1) as pool:
+            before: tuple[list[list[Rendered] | Refused], Future[Any]] | None = None
+            while batch := list(islice(rows, BATCH)):
+                rendered = [self.render(where, row) for where, row in batch]
+                texts = [part.text for item in rendered if not isinstance(item, Refused) for part in item]
+                encodings = pool.submit(self.tokenizer.encode_batch, texts, add_special_tokens=False)  # the template wrote them
+                if before:
+                    yield from self._examples(*before)
+                before = rendered, encodings
+            if before:
+                yield from self._examples(*before)
+
+    def _examples(self, rendered: list[list[Rendered] | Refused], encodings: Future[Any]) -> Iterator[Example | Refused]:
+        each = iter(encodings.result())
+        for item in rendered:
+            if isinstance(item, Refused):
+                yield item
+            else:
+                yield from [self.example(next(each), part.spans) for part in item]
+
+    def render(self, where: str, row: Row) -> list[Rendered] | Refused:
+        """Texts and supervised spans of one row."""
+        try:
+            if self.loss_on == "all":
+                text = self.renderer.whole(row)
+                return [Rendered(text, [Span(0, len(text))])]
+            return self.renderer.render(row)
+        except TemplateRefusal as exc:
+            return Refused(where, str(exc), by_template=True)
+        except NotPrefixPreserving as exc:
+            return Refused(where, str(exc), by_template=False)
+
+    def example(self, encoding: Any, spans: list[Span]) -> Encoded:
+        """Supervises the tokens that begin inside a span.
+
+        A token that begins before it holds characters of the prompt, too, which no prompt ends with; one that reaches
+        beyond its end cannot be separated from the end of the answer.
+        """
+        ids = np.array(encoding.ids, np.int32)
+        mask = np.zeros(len(ids), np.bool_)
+        for span in spans:
+            mask[token_from(encoding, span.start) : token_from(encoding, span.end)] = True
+        if self.renderer.framed:
+            ids = np.concatenate([self.frame.first, ids, [self.frame.end]]).astype(np.int32)
+            mask = np.concatenate([np.zeros(len(self.frame.first), np.bool_), mask, [True]])
+        mask[:1] = False
+        return Encoded(ids, mask)
+
+    def prompt(self, row: Row) -> list[int] | None:
+        """Ids of what precedes the last answer, ending where the model goes on; None where the template refuses it."""
+        try:
+            text = self.renderer.prompt(row)
+        except TemplateRefusal:
+            return None
+        return [*self.frame.first, *self.tokenizer.encode(text, add_special_tokens=False).ids]
+
+
+def token_from(encoding: Any, position: int) -> int:
+    """The first token that begins at a character or after it."""
+    token, count = encoding.char_to_token(position), len(encoding)
+    if token is None:  # beyond the end, or a character that no token has
+        return count if count == 0 or encoding.token_to_chars(count - 1)[1] <= position else bisect_left(encoding.offsets, (position,))
+    while token < count and encoding.token_to_chars(token)[0] < position:
+        token += 1
+    return int(token)
+
+
+def first_ids(tokenizer: Tokenizer) -> list[int]:
+    """What the tokenizer puts before a text: BOS, or nothing."""
+    encoding = tokenizer.encode("a")
+    lead = takewhile(lambda pair: pair[1], zip(encoding.ids, encoding.special_tokens_mask, strict=True))
+    return [token for token, _ in lead]

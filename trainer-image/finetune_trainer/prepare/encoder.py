@@ -1,0 +1,116 @@
+"""What turns the rows of a job's task into token ids: the base's tokenizer, its chat template or what stands in for it."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from finetune_api.run_config import RunConfig
+from finetune_trainer.data.tokens.chat import ChatRenderer, end_markers
+from finetune_trainer.data.tokens.classes import ClassEncoder
+from finetune_trainer.data.tokens.encoded import Encoder
+from finetune_trainer.data.tokens.language import LanguageEncoder
+from finetune_trainer.data.tokens.template import ChatTemplate, TemplateRefusal
+from finetune_trainer.data.tokens.texts import SummaryRenderer, TextRenderer
+from finetune_trainer.data.tokens.tools import PLAIN, adapt, chatml_with_tools, is_chatml, uses_tools
+from finetune_trainer.failure import invalid
+from finetune_trainer.prepare.base import Base
+from finetune_trainer.prepare.base_files import unsupported
+from finetune_trainer.prepare.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class TaskEncoder:
+    """An encoder, and what the model has to be published with."""
+
+    encoder: Encoder
+    chat: ChatRenderer | None = None
+    """Where rows become conversations."""
+    own_template: str | None = None
+    """The chat template, where it is not the base's own."""
+    eos_token_ids: list[int] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def base_template(config: RunConfig, base: Base) -> ChatTemplate | None:
+    """The chat template that rows will be rendered with; None for a task without one.
+
+    strftime_now tells one moment for the whole run. Raises StageFailure for a template that is not one.
+    """
+    text = base.config.chat_template
+    if config.task not in ("chat", "summarization") or (text is None and config.task == "summarization"):
+        return None
+    if text is None and "eos_token" not in base.config.special_tokens:
+        raise unsupported(
+            base.subject,
+            "has neither a chat template nor an eos_token (tokenizer_config.json), so that an answer would have no end: "
+            "put a chat_template.jinja into the folder",
+        )
+    try:
+        return ChatTemplate(PLAIN if text is None else text, base.config.special_tokens, datetime.now())
+    except TemplateRefusal as exc:
+        raise unsupported(base.subject, f"has a chat template that is not valid Jinja: {exc}") from exc
+
+
+def task_encoder(config: RunConfig, base: Base, dataset: Dataset, template: ChatTemplate | None) -> TaskEncoder:
+    """The encoder for a job's rows; raises StageFailure where the template does not know the tools that the rows have."""
+    tokenizer, labels = base.config.tokenizer, getattr(dataset, "labels", ())
+    if config.task == "sequence-classification":
+        return TaskEncoder(ClassEncoder(tokenizer, labels, "sequence"))
+    if config.task == "token-classification":
+        return TaskEncoder(ClassEncoder(tokenizer, labels, "tokens"))
+    instructed = config.dataset.train.template is not None
+    if template is None:
+        return plain_texts(config, base, instructed)
+    return conversations(config, base, dataset, template, instructed)
+
+
+def conversations(config: RunConfig, base: Base, dataset: Dataset, template: ChatTemplate, instructed: bool) -> TaskEncoder:
+    """Rows, or what is made of them, through a chat template."""
+    tokenizer, name = base.config.tokenizer, base.subject.name
+    notes = []
+    if base.config.chat_template is None:
+        notes.append(f'{name} has no chat template: a default ("User:", "Assistant:") is used and published with the model')
+    if config.task == "chat" and not adapt(template) and has_tools(dataset):
+        template = template_with_tools(base, dataset, template)
+        notes.append(f"the chat template of {name} does not know tools: one that does (ChatML, calls as <tool_call>) replaces it")
+    special = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
+    chat = ChatRenderer(template, end_markers(special, template.special_tokens.get("eos_token", "")))
+    end = tokenizer.token_to_id(chat.end_of_turn()) if chat.end_of_turn() else None
+    return TaskEncoder(
+        LanguageEncoder(tokenizer, chat if config.task == "chat" else SummaryRenderer(chat, instructed), config.method.loss_on),
+        chat,
+        own_template=None if template.text == base.config.chat_template else template.text,
+        eos_token_ids=list(dict.fromkeys([*base.config.eos_token_ids, *([] if end is None else [end])])),
+        notes=notes,
+    )
+
+
+def plain_texts(config: RunConfig, base: Base, instructed: bool) -> TaskEncoder:
+    """Prompt and answer without a template, ended by the end-of-text token."""
+    tokenizer, ids = base.config.tokenizer, base.config.eos_token_ids
+    text = base.config.special_tokens.get("eos_token")
+    end = tokenizer.token_to_id(text) if text else next(iter(ids), None)
+    if end is None:
+        raise unsupported(base.subject, "has no eos_token (tokenizer_config.json, generation_config.json): an answer would have no end")
+    notes = []
+    if config.task == "summarization" and not instructed:
+        notes.append(f'{base.subject.name} has no chat template: a prompt is the document and "Summary:"')
+    return TaskEncoder(LanguageEncoder(tokenizer, TextRenderer(instructed), config.method.loss_on, end), eos_token_ids=ids, notes=notes)
+
+
+def has_tools(dataset: Dataset) -> bool:
+    """True when a row of either side has tools."""
+    return uses_tools(dataset.train_rows()) or uses_tools(dataset.validation_rows())
+
+
+def template_with_tools(base: Base, dataset: Dataset, template: ChatTemplate) -> ChatTemplate:
+    """What stands in for a template that ignores tools; raises StageFailure for one that is not ChatML."""
+    if not is_chatml(template, base.config.tokenizer.get_vocab()):
+        raise invalid(
+            "ChatTemplateUnsupported",
+            f"the chat template of {base.subject.name} does not tell the model of tools, and {dataset.train.name} has rows with tools: "
+            "take a base model whose template knows them, or leave tools and tool_calls out of the rows",
+            param=base.subject.param,
+        )
+    own = ChatTemplate(chatml_with_tools(template), template.special_tokens, datetime.now())
+    adapt(own)
+    return own
