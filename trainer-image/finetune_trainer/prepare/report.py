@@ -28,6 +28,10 @@ def write_report(workspace: Workspace, config: RunConfig, examples: Examples, su
 
 def write_refusal(workspace: Workspace, config: RunConfig, failure: StageFailure) -> None:
     """Of a data set that is refused."""
+    write_atomic(workspace.report, refusal(config, failure).to_json(indent=2))
+
+
+def refusal(config: RunConfig, failure: StageFailure) -> DatasetReport:
+    """The report of a data set that is refused."""
     error = failure.error
-    report = DatasetReport(task=config.task, valid=False, findings=error.details or [error.message], finding_kinds=failure.kinds)
-    write_atomic(workspace.report, report.to_json(indent=2))
+    return DatasetReport(task=config.task, valid=False, findings=error.details or [error.message], finding_kinds=failure.kinds)
