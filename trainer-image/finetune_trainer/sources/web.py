@@ -64,7 +64,7 @@ class Download:
         self.url = parse(source.uri, subject)
         self.guard = guard
         self.subject = subject
-        self.authorization = authorization(Keys(source.env_prefix))
+        self.authorization = authorization(Keys(source.env_prefix), subject)
         if self.authorization and self.url.scheme != "https" and not guard.lists(self.url.host or ""):
             raise subject.unusable("credentials are sent over https only: write https://, or ask the administrator to list the host")
 
@@ -196,12 +196,14 @@ def parse(uri: str, subject: Subject) -> URL:
     return url
 
 
-def authorization(keys: Keys) -> str:
+def authorization(keys: Keys, subject: Subject) -> str:
     """The header's value, or nothing."""
     if bearer := keys.get("HTTP_BEARER_TOKEN"):
+        if not bearer.isascii() or not bearer.isprintable():
+            raise subject.denied("HTTP_BEARER_TOKEN in the Secret is no token: it must be one line of ASCII characters")
         return f"Bearer {bearer}"
     user = keys.get("HTTP_USERNAME")
-    return aiohttp.BasicAuth(user, keys.get("HTTP_PASSWORD") or "", "utf-8").encode() if user else ""
+    return aiohttp.encode_basic_auth(user, keys.get("HTTP_PASSWORD") or "", "utf-8") if user else ""
 
 
 def validator(response: aiohttp.ClientResponse) -> str:
