@@ -5,11 +5,14 @@ import sys
 from rich.console import Console
 from rich.status import Status
 
+from finetune_trainer.progress import ProgressPrinter
 
-class Bar:
+
+class Bar(ProgressPrinter):
     """Shows the newest activity on standard error while something runs; nothing where nobody watches."""
 
     def __init__(self) -> None:
+        super().__init__("prepare")
         self._console = Console(stderr=True)
         self._status: Status | None = Status("", console=self._console) if sys.stderr.isatty() else None
 
@@ -23,6 +26,6 @@ class Bar:
             self._status.stop()
 
     def show(self, activity: str, *, force: bool = False, **fields: float | int | None) -> None:
-        """See ProgressPrinter, whose place it takes."""
+        """Takes the place of the JSON line."""
         if self._status is not None:
             self._status.update(activity)

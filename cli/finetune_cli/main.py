@@ -14,7 +14,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     validate.add_to(commands)
     chosen = parser.parse_args(arguments)
     try:
-        return int(chosen.run(chosen))
+        code: int = chosen.run(chosen)
+        return code
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130

@@ -1,0 +1,62 @@
+"""A data set examined as the prepare stage does it; the report is the result, and nothing else is kept."""
+
+from finetune_api.dataset_report import DatasetReport
+from finetune_api.run_config import RunConfig
+from finetune_cli.bar import Bar
+from finetune_trainer.failure import StageFailure, explain
+from finetune_trainer.prepare.base import open_base
+from finetune_trainer.prepare.dataset import open_dataset
+from finetune_trainer.prepare.encoder import base_template, task_encoder
+from finetune_trainer.prepare.examples import ExamplesWriter
+from finetune_trainer.prepare.expectation import expect
+from finetune_trainer.prepare.fit import TrainingFacts, fit
+from finetune_trainer.prepare.hyperparameters import Facts, resolve
+from finetune_trainer.prepare.report import refusal
+from finetune_trainer.workspace import Workspace
+
+
+def examine(config: RunConfig, *, with_model: bool) -> tuple[DatasetReport, StageFailure | None]:
+    """The report, and the failure of a data set that is refused. The workspace is written to, and may be thrown away."""
+    with Bar() as bar:
+        try:
+            return (with_tokens if with_model else rows_only)(config, Workspace(config.paths.workspace), bar), None
+        except (StageFailure, OSError) as exc:
+            failure = explain(exc)
+            return refusal(config, failure), failure
+
+
+def rows_only(config: RunConfig, workspace: Workspace, bar: Bar) -> DatasetReport:
+    """What can be said without a base model: no token is counted."""
+    dataset = open_dataset(config, workspace, bar)
+    return DatasetReport(
+        task=config.task,
+        summary=dataset.summary(),
+        train=dataset.train_side,
+        validation=dataset.validation_side,
+        findings=dataset.findings,
+        finding_kinds=dataset.finding_kinds,
+        notes=dataset.notes,
+    )
+
+
+def with_tokens(config: RunConfig, workspace: Workspace, bar: Bar) -> DatasetReport:
+    """What prepare reports, without the base model's weights."""
+    base = open_base(config, workspace, bar)
+    template = base_template(config, base)
+    dataset = open_dataset(config, workspace, bar)
+    examples = ExamplesWriter(dataset, task_encoder(config, base, dataset, template), base, workspace, bar).write(config)
+    kept, parameters = examples.kept, base.weights.parameters
+    resolved = resolve(config, Facts(kept.examples, examples.max_sequence_length, parameters))
+    fitted = fit(config, resolved, TrainingFacts(base.config.values, base.weights, kept.lengths, kept.supervised, len(dataset.labels)))
+    return DatasetReport(
+        task=config.task,
+        summary=examples.summary,
+        train=examples.train,
+        validation=examples.validation,
+        findings=examples.findings,
+        finding_kinds=examples.finding_kinds,
+        notes=examples.notes,
+        hyperparameters=fitted.decided.reasons,
+        memory=fitted.memory,
+        expected=expect(config, fitted.decided, parameters, kept.lengths),
+    )
