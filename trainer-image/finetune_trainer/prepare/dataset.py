@@ -1,27 +1,35 @@
 """The data set's rows: fetched, validated, and dealt to the two sides."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from finetune_api.run_config import RunConfig, RunNetwork, RunSource
-from finetune_trainer.data.rows.conversation import Conversation
+from finetune_api.dataset_report import Side
+from finetune_api.resources.finetune_job import Task
+from finetune_api.result import DatasetSummary
+from finetune_api.run_config import RunConfig
+from finetune_trainer.data.rows.types import Row
 from finetune_trainer.data.survey.duplicates import Different, Rows, different
-from finetune_trainer.data.survey.split import hold_out
-from finetune_trainer.data.survey.survey import Fingerprints, RowFile
+from finetune_trainer.data.survey.labels import entity_notes, label_counts, label_strata
+from finetune_trainer.data.survey.near_rows import Surveyed
+from finetune_trainer.data.survey.notes import counted
+from finetune_trainer.data.survey.row_file import RowFile
+from finetune_trainer.data.survey.sides import Sides, own_sides, split_sides
 from finetune_trainer.failure import invalid
-from finetune_trainer.files import free_bytes
-from finetune_trainer.prepare.estimate import check_space
+from finetune_trainer.prepare.classes import Classes, count_entities, find_classes, most_frequent_first
+from finetune_trainer.prepare.row_source import RowSource
+from finetune_trainer.prepare.statistics import histogram, quantiles
 from finetune_trainer.progress import ProgressPrinter
-from finetune_trainer.sources.open import fetch_file
-from finetune_trainer.sources.subject import Subject
 from finetune_trainer.workspace import Workspace
 
+_LIMIT = "dataset.limits.maxInvalidFraction"
 MIN_EXAMPLES = 10
 """As OpenAI's fine-tuning: fewer say nothing."""
+_SHOWN_LABELS = 20
+_REPORTED_LABELS = 1000
 
-Rowed = Iterator[tuple[str, Conversation]]
+Rowed = Iterator[tuple[str, Row]]
 """Where each row is, and what it says."""
 
 
@@ -29,23 +37,111 @@ Rowed = Iterator[tuple[str, Conversation]]
 class Dataset:
     """Valid rows, dealt but not yet tokenised."""
 
-    train: RowFile
-    validation: RowFile
-    """The training file again, where its rows are split."""
-    sides: Different
+    task: Task
+    files: tuple[Surveyed, Surveyed]
+    """Training rows and held-out rows; the same file twice, where its rows are split."""
+    sides: Sides
+    classes: Classes
+    labels_of: tuple[dict[str, int], dict[str, int]] = ({}, {})
+    """Rows of each label on each side, the most frequent first; for token-classification entities of each type."""
+    notes: list[str] = field(default_factory=list)
+    """What is worth a look, a sentence each."""
+
+    @property
+    def train(self) -> RowFile:
+        """The file of the training rows."""
+        return self.files[0].file
+
+    @property
+    def validation(self) -> RowFile:
+        """The file of the held-out rows."""
+        return self.files[1].file
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Of a classifier: sorted class names; for token-classification the tags."""
+        return self.classes.names
+
+    @property
+    def multi_label(self) -> bool:
+        """True when several labels may hold for one row."""
+        return self.classes.multi_label
+
+    @property
+    def findings(self) -> list[str]:
+        """What is wrong with rows that were left out, the first 50."""
+        return [finding for source in self.sources for finding in source.survey.findings.first][:50]
+
+    @property
+    def finding_kinds(self) -> dict[str, int]:
+        """How many there are of each kind."""
+        kinds: dict[str, int] = {}
+        for source in self.sources:
+            for kind, count in source.survey.findings.kinds.most_common():
+                kinds[kind] = kinds.get(kind, 0) + count
+        return kinds
+
+    @property
+    def sources(self) -> tuple[Surveyed, ...]:
+        """The files, each once."""
+        return self.files if self.files[0] is not self.files[1] else self.files[:1]
 
     def train_rows(self) -> Rowed:
         """The rows to train on, in the file's order."""
-        return taken(self.train, self.sides.train)
+        return taken(self.files[0], self.sides.train)
 
     def validation_rows(self) -> Rowed:
         """The held-out rows, in their file's order."""
-        return taken(self.validation, self.sides.validation)
+        return taken(self.files[1], self.sides.validation)
+
+    @property
+    def train_side(self) -> Side:
+        """What the survey says of the training rows."""
+        return side(self.files[0], self.sides.train, self.labels_of[0])
+
+    @property
+    def validation_side(self) -> Side:
+        """What the survey says of the held-out rows."""
+        return side(self.files[1], self.sides.validation, self.labels_of[1])
+
+    def summary(self) -> DatasetSummary:
+        """The counts of rows; those of tokens and the digest are still to come."""
+        turns, labels = self.files[0].survey.turns, self.labels_of[0]
+        return DatasetSummary(
+            train_examples=int(self.sides.train.sum()),
+            validation_examples=int(self.sides.validation.sum()),
+            train_tokens=0,
+            supervised_tokens=0,
+            invalid_rows=sum(len(source.survey.invalid) for source in self.sources),
+            duplicates=self.sides.duplicates,
+            near_duplicates=self.sides.near_duplicates,
+            in_both=self.sides.in_both,
+            digest="",
+            format=self.train.format,
+            turns=quantiles(turns[self.sides.train].astype(np.int64)) if len(turns) else None,
+            labels=dict(list(labels.items())[:_SHOWN_LABELS]),
+            label_count=len(labels),
+            notes=self.notes,
+        )
 
 
-def taken(file: RowFile, wanted: Rows) -> Rowed:
+def taken(source: Surveyed, wanted: Rows) -> Rowed:
     """The wanted rows of a file."""
-    return (row for row, take in zip(file.conversations(), wanted, strict=False) if take)
+    return (row for row, take in zip(source.file.rows(source.survey.invalid), wanted, strict=False) if take)
+
+
+def side(source: Surveyed, rows: Rows, labels: dict[str, int]) -> Side:
+    """Counts of one side without tokens."""
+    turns = source.survey.turns
+    return Side(
+        source=source.file.name,
+        format=source.file.format,
+        rows_read=source.survey.rows_read,
+        invalid_rows=len(source.survey.invalid),
+        examples=int(rows.sum()),
+        turns=histogram(turns[rows].astype(np.int64)) if len(turns) else [],
+        labels=dict(list(labels.items())[:_REPORTED_LABELS]),
+    )
 
 
 def open_dataset(config: RunConfig, workspace: Workspace, progress: ProgressPrinter) -> Dataset:
@@ -53,66 +149,55 @@ def open_dataset(config: RunConfig, workspace: Workspace, progress: ProgressPrin
     split, own = config.dataset.split, config.dataset.validation
     if (split is None) == (own is None):
         raise invalid("InvalidRunConfig", "dataset.validation: exactly one of split and source must be set", param="dataset.validation")
-    train = open_rows(config.dataset.train, "dataset.train.source", "train", config.network, workspace, progress)
-    seed = split.seed if split is not None else 0
-    prints = survey(train, seed, progress)
-    if own is not None:
-        validation = open_rows(own, "dataset.validation.source", "validation", config.network, workspace, progress)
-        sides = different(prints, survey(validation, seed, progress))
-        check_size(train, int(sides.train.sum()), prints, sides.in_both)
-        return Dataset(train, validation, sides)
-    assert split is not None
-    once = different(prints, prints[:0])
-    check_size(train, int(once.train.sum()), prints, 0)
-    held = np.zeros(len(prints), np.bool_)
-    held[once.train] = hold_out(prints[once.train], split.fraction)
-    return Dataset(train, train, Different(once.train & ~held, held, once.duplicates, 0))
-
-
-def open_rows(source: RunSource, param: str, side: str, network: RunNetwork, workspace: Workspace, progress: ProgressPrinter) -> RowFile:
-    """A file of rows on this machine, fetched into the workspace's downloads when it lies elsewhere."""
-    path = fetch_file(
-        source,
-        Subject(source.name, param, "DataNotFound"),
-        workspace.downloads / side,
-        # the rows as text, and as much again for their token ids
-        lambda size: check_space(2 * size, free_bytes(workspace.root), f"{source.name} needs"),
-        download_progress(source.name, progress),
-        network,
-    )
-    return RowFile.open(path, source.name, param)
-
-
-def download_progress(name: str, progress: ProgressPrinter) -> Callable[[int], None]:
-    """Counts the bytes that arrive and shows them."""
-    done = 0
-
-    def on_bytes(count: int) -> None:
-        nonlocal done
-        done += count
-        progress.show(f"downloading {name}: {done / 1e6:,.1f} MB")
-
-    return on_bytes
-
-
-def survey(file: RowFile, seed: int, progress: ProgressPrinter) -> Fingerprints:
-    """Validates one file and shows how far it has come."""
-
-    def on_row(rows: int) -> None:
-        if rows % 10_000 == 0:
-            progress.show(f"checking {file.name}: {rows:,} rows")
-
-    progress.show(f"checking {file.name}", force=True)
-    return file.survey(seed, on_row)
-
-
-def check_size(file: RowFile, left: int, prints: Fingerprints, in_both: int) -> None:
-    """Raises StageFailure when too few different rows are left."""
-    if left < MIN_EXAMPLES:
-        dropped = len(prints) - left - in_both
-        why = f"; {dropped} more are exact duplicates" if dropped else ""
-        why += f"; {in_both} more are in the validation file, too" if in_both else ""
-        examples = "example" if left == 1 else "examples"
-        raise invalid(
-            "InvalidDataset", f"{file.name} has {left} {examples} to train on, at least {MIN_EXAMPLES} are needed{why}", param=file.param
+    source = RowSource(config, workspace, progress)
+    train = source.open(config.dataset.train, "dataset.train.source", split)
+    held = train if own is None else source.open(own, "dataset.validation.source")
+    left = different(train.survey.prints, train.survey.prints[:0] if held is train else held.survey.prints)
+    check_size(train, left)
+    classes = find_classes(config.task, train, held, (config.dataset.train, own or config.dataset.train), left)
+    progress.show("looking for near duplicates", force=True)
+    if split is not None:
+        sides = split_sides(
+            train, left, split, label_strata(train.survey, left.train) if config.task == "sequence-classification" else None
         )
+    else:
+        sides = own_sides(train, held, left)
+    return described(Dataset(config.task, (train, held), sides, classes))
+
+
+def check_size(train: Surveyed, left: Different) -> None:
+    """Raises StageFailure when too few different rows are left."""
+    file, count = train.file, int(left.train.sum())
+    if count < MIN_EXAMPLES:
+        dropped = {
+            "are exact duplicates": len(left.train) - count - left.in_both,
+            "are in the validation file, too": left.in_both,
+            "are invalid": len(train.survey.invalid),
+        }
+        why = "".join(f"; {number} more {what}" for what, number in dropped.items() if number)
+        examples = "example" if count == 1 else "examples"
+        text = f"{file.name} has {count} {examples} to train on, at least {MIN_EXAMPLES} are needed{why}"
+        raise invalid("InvalidDataset", text, param=file.param)
+
+
+def described(dataset: Dataset) -> Dataset:
+    """With the labels of each side counted, and all notes."""
+    sources = dataset.sources
+    if dataset.task == "token-classification":
+        labels = count_entities(dataset.train_rows()), count_entities(dataset.validation_rows())
+    else:
+        counts = (label_counts(source.survey, rows) for source, rows in zip(dataset.files, dataset.sides.masks, strict=True))
+        labels = tuple(most_frequent_first(count) for count in counts)  # type: ignore[assignment]
+    notes = [note for source in sources for note in invalid_notes(source)]
+    notes += [*dataset.classes.notes, *(entity_notes(labels[0]) if dataset.task == "token-classification" else []), *dataset.sides.notes]
+    notes += [note for source in sources for note in source.file.notes]
+    return replace(dataset, labels_of=labels, notes=list(dict.fromkeys(notes)))
+
+
+def invalid_notes(source: Surveyed) -> list[str]:
+    """A note on rows that were left out."""
+    count, kinds = len(source.survey.invalid), source.survey.findings.kinds
+    if not count:
+        return []
+    what = ", ".join(f"{number:,} x {kind}" for kind, number in kinds.most_common(5))
+    return [f"{counted(count, 'row')} of {source.survey.rows_read:,} of {source.file.name} left out as invalid ({what}), within {_LIMIT}"]

@@ -1,0 +1,182 @@
+"""The labels of a file of classified rows: how often each occurs, what cannot be learnt, what is odd.
+
+A tag of token-classification is a label, too; its type is what follows B- or I-: PER of B-PER.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from finetune_api.resources.finetune_job import Task
+from finetune_trainer.data.survey.duplicates import Codes, Rows
+from finetune_trainer.data.survey.notes import among, counted, listed, quoted
+from finetune_trainer.data.survey.survey import Survey
+from finetune_trainer.failure import StageFailure, invalid
+
+OUTSIDE = "O"
+IMBALANCE = 10
+"""Rows of the most frequent label to one of the rarest from which on it is worth a note."""
+MOST_TAGS = 1000
+_LONG_LABEL = 64
+_MANY_ROWS = 10
+
+
+@dataclass(frozen=True)
+class LabelledFile:
+    """Where labels come from, for messages."""
+
+    name: str
+    param: str
+    task: Task
+    column: str
+    """The label's name in the file."""
+
+    def refused(self, what: str) -> StageFailure:
+        """InvalidDataset."""
+        return invalid("InvalidDataset", f"{self.name}: {what}", param=self.param)
+
+
+def label_counts(survey: Survey, rows: Rows) -> Counter[str]:
+    """How many of these rows have each label."""
+    sets = np.bincount(survey.label_ids[rows], minlength=len(survey.label_sets)).tolist()
+    counts: Counter[str] = Counter()
+    for labels, count in zip(survey.label_sets, sets, strict=True):
+        if count:
+            counts.update(dict.fromkeys(labels, count))
+    return counts
+
+
+def label_strata(survey: Survey, rows: Rows) -> Codes:
+    """A number for each row of the file: that of its label, or of its rarest one among these rows."""
+    counts = label_counts(survey, rows)
+    names = {name: number for number, name in enumerate(sorted(counts))}
+    rarest = [min(labels, key=lambda name: (counts.get(name, 0), name), default="") for labels in survey.label_sets]
+    numbers = np.array([names.get(name, len(names)) for name in rarest], np.int64)
+    return numbers[survey.label_ids]
+
+
+def kind_of(tag: str) -> str:
+    """What a tag tags: PER of B-PER; a tag without a prefix is its own."""
+    prefix, separator, kind = tag.partition("-")
+    return kind if separator and prefix in ("B", "I", "E", "S", "L", "U") else tag
+
+
+def entity_counts(tags: Iterable[str]) -> Counter[str]:
+    """Entities in one row by type. Without prefixes, equal neighbours are one entity."""
+    counts: Counter[str] = Counter()
+    before = OUTSIDE
+    for tag in tags:
+        kind = kind_of(tag)
+        begins = tag[0] in "BSU" if kind != tag else tag != before
+        if tag != OUTSIDE and (begins or kind_of(before) != kind):
+            counts[kind] += 1
+        before = tag
+    return counts
+
+
+def check_labels(file: LabelledFile, survey: Survey, counts: Mapping[str, int], rows: int) -> None:
+    """Raises StageFailure where nothing can be learnt from the labels of these many different rows."""
+    if file.task == "token-classification":
+        check_tags(file, counts)
+        return
+    if not counts:
+        raise file.refused(f"no row has a label: {file.column!r} is an empty list everywhere")
+    if len(counts) > max(rows // 2, 2) and rows >= _MANY_ROWS:
+        raise file.refused(too_many(file, counts, rows))
+    name, count = next(iter(counts.items()))
+    if len(counts) == 1 and (count == rows or not survey.multi_label):
+        raise file.refused(f"all {rows:,} rows have the label {quoted(name)}, and a classifier needs at least two different ones")
+
+
+def too_many(file: LabelledFile, counts: Mapping[str, int], rows: int) -> str:
+    """Words for labels that are texts or numbers."""
+    where = f"{file.param.removesuffix('.source')}.columns.label"
+    found = f"{len(counts):,} different labels in {rows:,} rows ({among(counts, 2)}): "
+    if all(is_fraction(name) for name in counts):
+        return found + "these are numbers, and a class is wanted: a score cannot be learnt; turn it into a few named classes"
+    right = f"is {file.column!r} the right column? A label is a name that many rows share; {where} says which column has it"
+    return found + right
+
+
+def is_fraction(name: str) -> bool:
+    """True for 0.73."""
+    try:
+        return "." in name and float(name) is not None
+    except ValueError:
+        return False
+
+
+def check_tags(file: LabelledFile, counts: Mapping[str, int]) -> None:
+    """Raises StageFailure for tags without an entity, or far too many."""
+    if not set(counts) - {OUTSIDE}:
+        raise file.refused(f"every tag is {OUTSIDE!r}, so there is no entity to learn")
+    if len(counts) > MOST_TAGS:
+        raise file.refused(
+            f"{len(counts):,} different tags ({among(counts, 3)}), at most {MOST_TAGS:,} are taken: are these tags, or the tokens?"
+        )
+
+
+def check_unseen(file: LabelledFile, held: LabelledFile, counts: Mapping[str, int], held_counts: Mapping[str, int]) -> None:
+    """Raises StageFailure for labels of the validation file that no training row has: they cannot be learnt."""
+    name_of = kind_of if file.task == "token-classification" else str
+    known = {name_of(name) for name in counts}
+    unseen: Counter[str] = Counter()
+    for name, count in held_counts.items():
+        if name_of(name) not in known and name != OUTSIDE:
+            unseen[name_of(name)] += count
+    if unseen:
+        what = "label" if file.task == "sequence-classification" else "entity type"
+        which = listed([f"{quoted(name)} ({counted(count, 'row')})" for name, count in unseen.most_common()], 5)
+        has = f"has {counted(len(unseen), what)} that no row of {file.name} has: {which}"
+        known_ones = f"{file.name} has {among(sorted(known - {OUTSIDE}), 5)}"
+        raise invalid(
+            "InvalidDataset",
+            f"{held.name} {has}. What is not trained on cannot be learnt: add such rows to {file.name}, or correct them ({known_ones})",
+            param=held.param,
+        )
+
+
+def label_notes(task: Task, counts: Mapping[str, int], multi_label: bool) -> list[str]:
+    """What is worth a look in the labels of the training rows."""
+    notes = list(spelled_alike(counts))
+    if task == "sequence-classification":
+        once = sorted(name for name, count in counts.items() if count == 1)
+        if once:
+            notes.append(f"{counted(len(once), 'label')} in one row only: {among(once, 5)}; one example is too few to learn or to measure")
+        if not multi_label:
+            notes += imbalance(counts)
+        long = [name for name in counts if len(name) > _LONG_LABEL]
+        if long:
+            notes.append(f"{counted(len(long), 'label')} of more than {_LONG_LABEL} characters ({among(long, 1)}): is it the right column?")
+    return notes
+
+
+def imbalance(counts: Mapping[str, int]) -> list[str]:
+    """A note where one label outweighs another."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    (most, largest), (least, smallest) = ordered[0], ordered[-1]
+    if largest <= IMBALANCE * smallest:
+        return []
+    ratio = f"{quoted(most)} has {counted(largest, 'row')}, {quoted(least)} {smallest:,} ({largest // smallest:,} to 1)"
+    return [f"labels are not balanced: {ratio}; accuracy says little then, a gate on f1 says more"]
+
+
+def spelled_alike(counts: Mapping[str, int]) -> Iterable[str]:
+    """Notes on labels that differ by case or white space only."""
+    alike: dict[str, list[str]] = {}
+    for name in counts:
+        alike.setdefault(" ".join(name.casefold().split()), []).append(name)
+    for names in alike.values():
+        if len(names) > 1:
+            rows = " and ".join(f"{quoted(name)} ({counted(counts[name], 'row')})" for name in sorted(names))
+            yield f"labels that differ by case or white space only are taken for different ones: {rows}"
+
+
+def entity_notes(entities: Mapping[str, int]) -> list[str]:
+    """What is worth a look in the entities of the training rows."""
+    once = sorted(name for name, count in entities.items() if count == 1)
+    if not once:
+        return []
+    return [f"{counted(len(once), 'entity type')} with one entity only: {among(once, 5)}; one example is too few to learn or to measure"]

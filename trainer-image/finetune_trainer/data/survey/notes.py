@@ -1,0 +1,29 @@
+"""Words for what was counted: notes and refusals about a data set as a whole."""
+
+from collections.abc import Iterable, Sequence
+
+_LONGEST = 40
+
+
+def counted(number: int, noun: str) -> str:
+    """ "1 row", "1,200 rows", "2 classes"."""
+    if number == 1:
+        return f"1 {noun}"
+    plural = noun[:-1] + "ies" if noun.endswith("ity") else noun + "s"
+    return f"{number:,} {plural}"
+
+
+def quoted(name: str) -> str:
+    """A value of the file, short enough for a sentence."""
+    return repr(name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}...")
+
+
+def listed(parts: Sequence[str], most: int) -> str:
+    """The first of them, and how many more there are."""
+    more = f" and {len(parts) - most:,} more" if len(parts) > most else ""
+    return ", ".join(parts[:most]) + more
+
+
+def among(names: Iterable[str], most: int) -> str:
+    """The same of values of the file."""
+    return listed([quoted(name) for name in names], most)

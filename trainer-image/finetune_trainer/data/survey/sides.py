@@ -1,0 +1,103 @@
+"""Deals the rows of a data set to its two sides: no row on both, groups and near duplicates on one. Knows no task."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from finetune_api.resources.finetune_job import Split
+from finetune_trainer.data.survey.duplicates import Codes, Different, Rows, copies_agree
+from finetune_trainer.data.survey.near_rows import NearRows, Surveyed, near_across
+from finetune_trainer.data.survey.notes import counted
+from finetune_trainer.data.survey.split import hold_out
+from finetune_trainer.failure import StageFailure, invalid
+
+SPLIT = "dataset.validation.split"
+
+
+@dataclass(frozen=True)
+class Sides:
+    """A mask over the training file, and one over the file that the held-out rows come from (the same or their own)."""
+
+    train: Rows
+    validation: Rows
+    duplicates: int
+    """Rows dropped because an equal one came before in their file."""
+    in_both: int = 0
+    """Training rows dropped because the validation file holds them, too."""
+    near_duplicates: int = 0
+    """Rows that are nearly equal to another one, without one of each heap."""
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def masks(self) -> tuple[Rows, Rows]:
+        """Both sides'."""
+        return self.train, self.validation
+
+
+def own_sides(train: Surveyed, held: Surveyed, left: Different) -> Sides:
+    """The validation file is held out; near rows are told."""
+    near, notes = near_across(train, held, left)
+    return Sides(left.train, left.validation, left.duplicates, left.in_both, near, notes)
+
+
+def split_sides(train: Surveyed, left: Different, split: Split, labels: Codes | None) -> Sides:
+    """Holds out a share of the rows that are left; `labels` is what it is stratified by when the split names nothing.
+
+    Raises StageFailure for columns that the rows cannot be held out by.
+    """
+    survey, once = train.survey, left.train
+    near = NearRows.find(train, once)
+    groups = None if survey.groups is None else copies_agree(survey.groups, survey.prints)[once]
+    strata = labels[once] if survey.strata is None and labels is not None else None
+    if survey.strata is not None:
+        strata = copies_agree(survey.strata, survey.prints)[once]
+    check_columns(split, groups, strata)
+    units, notes = near.units(once, groups)
+    chosen_rows = hold_out(survey.prints[once], split.fraction, strata, units)
+    held = np.zeros(len(once), np.bool_)
+    held[once] = chosen_rows
+    notes += near.notes + share_notes(split, chosen_rows, groups, strata)
+    return Sides(once & ~held, held, left.duplicates, 0, near.count, notes)
+
+
+def check_columns(split: Split, groups: Codes | None, strata: Codes | None) -> None:
+    """Raises StageFailure for columns by which no row can be held out."""
+    group, stratum = split.group_by, split.stratify_by
+    if groups is not None and len(groups) and len(np.unique(groups)) == 1:
+        raise unusable("groupBy", f"all rows have the same {group!r}, so that none can be held out without the others: name another column")
+    if stratum is None or strata is None or not len(strata):
+        return
+    values, sizes = np.unique(strata, return_counts=True)
+    if sizes.max() == 1:
+        raise unusable(
+            "stratifyBy",
+            f"every row has another {stratum!r}, so that its values cannot have shares on both sides: name a column with few values",
+        )
+    if groups is not None and len(values) > 1 and len(np.unique(np.stack((strata, groups)), axis=1).T) == len(values):
+        raise unusable(
+            "groupBy", f"all rows with the same {stratum!r} have the same {group!r}: they cannot be on both sides; leave stratifyBy out"
+        )
+
+
+def unusable(name: str, what: str) -> StageFailure:
+    """A column by which the rows cannot be split."""
+    return invalid("InvalidSplit", f"{SPLIT}.{name}: {what}, or give a validation file of its own", param=f"{SPLIT}.{name}")
+
+
+def share_notes(split: Split, held: Rows, groups: Codes | None, strata: Codes | None) -> list[str]:
+    """What did not come out as it was asked for."""
+    notes, share, what = [], float(held.mean()), repr(split.stratify_by) if split.stratify_by else "the label"
+    if abs(share - split.fraction) > max(0.02, split.fraction / 5) and abs(int(held.sum()) - split.fraction * len(held)) > 1:
+        why = f": rows with the same {split.group_by!r} stay together" if groups is not None else ": near duplicates stay together"
+        notes.append(f"{share:.0%} of the rows are held out instead of {split.fraction:.0%}{why}")
+    if strata is not None:
+        values, sizes = np.unique(strata, return_counts=True)
+        missing = int((~np.isin(values[sizes > 1], strata[held])).sum())
+        single = int((sizes == 1).sum())
+        if missing:
+            notes.append(
+                f"{counted(missing, 'value')} of {what} {'has' if missing == 1 else 'have'} no held-out row: nothing is measured on them"
+            )
+        if single and split.stratify_by:
+            notes.append(f"{counted(single, 'value')} of {what} {'has' if single == 1 else 'have'} one row only, which is trained on")
+    return notes

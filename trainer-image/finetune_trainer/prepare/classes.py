@@ -1,0 +1,68 @@
+"""What a classifier is to tell apart: its labels in order, and how often each occurs on either side."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from finetune_api.resources.finetune_job import CLASSIFICATION, Task
+from finetune_api.run_config import RunRows
+from finetune_trainer.data.rows.types import Row, TokenTags
+from finetune_trainer.data.survey.duplicates import Different
+from finetune_trainer.data.survey.labels import (
+    LabelledFile,
+    check_labels,
+    check_unseen,
+    entity_counts,
+    label_counts,
+    label_notes,
+)
+from finetune_trainer.data.survey.near_rows import Surveyed
+
+Counts = dict[str, int]
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Empty for a language model."""
+
+    names: tuple[str, ...] = ()
+    """Sorted; for token-classification the tags."""
+    multi_label: bool = False
+    notes: list[str] = field(default_factory=list)
+
+
+def find_classes(task: Task, train: Surveyed, held: Surveyed, sources: tuple[RunRows, RunRows], left: Different) -> Classes:
+    """The labels of the rows that are left; `held` is `train` again where its rows are split.
+
+    Raises StageFailure for labels that nothing can be learnt from.
+    """
+    if task not in CLASSIFICATION:
+        return Classes()
+    file = labelled(task, train, sources[0])
+    counts = label_counts(train.survey, left.train)
+    check_labels(file, train.survey, counts, int(left.train.sum()))
+    multi_label, names = train.survey.multi_label, set(counts)
+    if held is not train:
+        held_counts = label_counts(held.survey, left.validation)
+        check_unseen(file, labelled(task, held, sources[1]), counts, held_counts)
+        multi_label, names = multi_label or held.survey.multi_label, names | set(held_counts)
+    return Classes(tuple(sorted(names)), multi_label, label_notes(task, counts, multi_label))
+
+
+def labelled(task: Task, source: Surveyed, rows: RunRows) -> LabelledFile:
+    """A file as messages about labels need it."""
+    return LabelledFile(source.file.name, source.file.param, task, rows.columns.get("label", "label"))
+
+
+def count_entities(rows: Iterable[tuple[str, Row]]) -> Counts:
+    """Entities of each type, the most frequent first."""
+    counts: Counter[str] = Counter()
+    for _, row in rows:
+        if isinstance(row, TokenTags):
+            counts.update(entity_counts(row.tags))
+    return most_frequent_first(counts)
+
+
+def most_frequent_first(counts: Mapping[str, int]) -> Counts:
+    """The same counts in order, equal ones by name."""
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
