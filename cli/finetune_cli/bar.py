@@ -1,11 +1,12 @@
-"""The progress bar: what prepare tells in JSON lines inside a pod, for a person at a terminal."""
+"""What prepare tells in JSON lines inside a pod, for a person at a terminal."""
 
 import sys
-
-from rich.console import Console
-from rich.status import Status
+from typing import TYPE_CHECKING
 
 from finetune_trainer.progress import ProgressPrinter
+
+if TYPE_CHECKING:
+    from rich.status import Status
 
 
 class Bar(ProgressPrinter):
@@ -13,11 +14,14 @@ class Bar(ProgressPrinter):
 
     def __init__(self) -> None:
         super().__init__("prepare")
-        self._console = Console(stderr=True)
-        self._status: Status | None = Status("", console=self._console) if sys.stderr.isatty() else None
+        self._status: Status | None = None
 
     def __enter__(self) -> "Bar":
-        if self._status is not None:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.status import Status
+
+            self._status = Status("", console=Console(stderr=True))
             self._status.start()
         return self
 

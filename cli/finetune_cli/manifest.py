@@ -10,19 +10,12 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from finetune_api.resources import GROUP, VERSION
 from finetune_api.resources.finetune_job import FineTuneJobSpec
+from finetune_cli.problems import UnusableManifest
 from finetune_cli.rules import broken_rules, words_of_pattern
 
 KIND = "FineTuneJob"
 API_VERSION = f"{GROUP}/{VERSION}"
 Where = tuple[str | int, ...]
-
-
-class UnusableManifest(Exception):
-    """The file does not hold what is needed; `problems` are for people, a line each."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__(problems[0])
-        self.problems = problems
 
 
 @dataclass(frozen=True)
@@ -31,11 +24,6 @@ class Manifest:
 
     name: str
     spec: FineTuneJobSpec
-
-
-def is_manifest(path: Path) -> bool:
-    """Judged by the file's name: rows are never YAML."""
-    return path.suffix in (".yaml", ".yml")
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -2,18 +2,18 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from finetune_api.resources.finetune_job import DatasetLimits, FineTuneJobSpec, Split, Validation
 from finetune_api.resources.learning import Hyperparameters
 from finetune_api.resources.source import DataSource, RowTemplate, parse_address
 from finetune_api.run_config import JobIdentity, RunBase, RunConfig, RunDataset, RunPaths, RunRows, RunSource
-from finetune_cli.manifest import Manifest
+from finetune_cli.problems import Unusable
+
+if TYPE_CHECKING:
+    from finetune_cli.manifest import Manifest
 
 IN_CLUSTER = ("pvc", "configmap")
-
-
-class Unusable(Exception):
-    """The arguments do not fit together; the text says what to do."""
 
 
 def of_rows(chosen: argparse.Namespace, workspace: str) -> RunConfig:
@@ -42,7 +42,7 @@ def of_rows(chosen: argparse.Namespace, workspace: str) -> RunConfig:
     )
 
 
-def of_manifest(chosen: argparse.Namespace, manifest: Manifest, workspace: str) -> RunConfig:
+def of_manifest(chosen: argparse.Namespace, manifest: "Manifest", workspace: str) -> RunConfig:
     """A FineTuneJob, its claims and config maps replaced by files of this machine."""
     spec = manifest.spec
     validation = spec.dataset.validation

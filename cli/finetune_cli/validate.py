@@ -13,9 +13,9 @@ from finetune_api.exit_codes import ExitCode
 from finetune_api.resources.finetune_job import Task
 from finetune_api.resources.source import RowFormat
 from finetune_api.run_config import RunConfig
-from finetune_cli.manifest import UnusableManifest, is_manifest, read_manifest
+from finetune_cli.problems import Unusable, UnusableManifest
 from finetune_cli.report_text import lines_of
-from finetune_cli.run_configs import Unusable, is_reachable, of_manifest, of_rows
+from finetune_cli.run_configs import is_reachable, of_manifest, of_rows
 
 USAGE_ERROR = 2
 HELP = """validates a data set as the prepare stage does
@@ -76,8 +76,10 @@ def run(chosen: argparse.Namespace) -> int:
 
 def run_config(chosen: argparse.Namespace, workspace: str) -> RunConfig | None:
     """What is to be examined; None for a manifest that is right and whose data is not at hand."""
-    if not is_manifest(chosen.file):
+    if chosen.file.suffix not in (".yaml", ".yml"):  # rows are never YAML
         return of_rows(chosen, workspace)
+    from finetune_cli.manifest import read_manifest  # a YAML reader and CEL, which rows do not wait for
+
     manifest = read_manifest(chosen.file)
     print(f"{chosen.file}: FineTuneJob {manifest.name} is valid", file=sys.stderr)
     if is_reachable(manifest.spec, chosen):

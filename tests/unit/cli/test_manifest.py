@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
-from finetune_cli.manifest import UnusableManifest, read_manifest
 
 from finetune_api.resources.finetune_job import FineTuneJobSpec
+from finetune_cli.manifest import read_manifest
+from finetune_cli.problems import UnusableManifest
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*/job.yaml"))
 JOB = """apiVersion: finetune.dev/v1alpha1
@@ -46,7 +47,12 @@ WRONG = [
     ("    source: s3://models/base\n", "    revision: main\n", "line 6: spec.base.revision: is not a field", ""),
     ("      source: s3://datasets/train.jsonl\n", "      slice: '0%:80%'\n", "line 8: spec.dataset.train.source: is required", ""),
     ("train.jsonl\n", "train.jsonl\n      slice: 1-2\n", "line 10: spec.dataset.train.slice: must be two row numbers", "'1-2'"),
-    ("train.jsonl\n", "train.jsonl\n  hyperparameters: {epochs: 3, maxSteps: 4}\n", "line 10: spec.hyperparameters: set epochs or maxSteps", ""),
+    (
+        "train.jsonl\n",
+        "train.jsonl\n  hyperparameters: {epochs: 3, maxSteps: 4}\n",
+        "line 10: spec.hyperparameters: set epochs or maxSteps",
+        "",
+    ),
     ("train.jsonl\n", "train.jsonl\n  training: {gpuMemory: 80Gx}\n", "line 10: spec.training.gpuMemory: must be a quantity", ""),
     ("train.jsonl\n", "train.jsonl\n  training:\n    nodes: 2\n", "spec.workspace.storage.accessMode: training.nodes > 1 needs", ""),
     ("    source: s3://models/base\n", "    source: s3://m-1/b\n    fineTunedModel: {name: a}\n", "line 5: spec.base: exactly one of", ""),
