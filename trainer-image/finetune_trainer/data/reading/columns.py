@@ -43,8 +43,6 @@ def _scalars(array: pa.Array) -> list[Any]:
         if not (kind.is_null(of) or kind.is_boolean(of) or kind.is_integer(of) or _is_text(of)):
             array = array.cast(pa.string())
         values: list[Any] = array.to_pylist()
-    except UnicodeDecodeError as exc:
-        raise NoJson("holds text that is not UTF-8") from exc
     except pa.ArrowNotImplementedError as exc:
         raise NoJson(f"is of type {of}, which JSON does not know") from exc
     except pa.ArrowInvalid as exc:

@@ -40,11 +40,11 @@ class Sheet:
 
 def sheet_of(head: bytes) -> Sheet:
     """Reads the header line out of a file's first bytes. Raises NotRows."""
-    text = head.removeprefix(UTF8_BOM).decode("utf-8", "replace")
+    text = head.removeprefix(UTF8_BOM).decode("utf-8", "replace").lstrip("\r\n")
     separator = _SEPARATOR_LINE.match(text)
     body = text[separator.end() :] if separator else text
     delimiter = separator[1] if separator else _delimiter(body)
-    spaced = f'{delimiter} "' in body.split("\n", 1)[0]
+    spaced = _spaced(body, delimiter)
     header = next((cells for cells in _parse(body, delimiter, spaced) if cells), [])
     columns = tuple(cell.strip() for cell in header)
     if not any(columns):
@@ -56,10 +56,11 @@ def sheet_of(head: bytes) -> Sheet:
 
 def looks_like_csv(head: bytes) -> bool:
     """True when the first line has several cells, short as names are, and another line has as many."""
-    text = head.removeprefix(UTF8_BOM).decode("utf-8", "replace")
+    text = head.removeprefix(UTF8_BOM).decode("utf-8", "replace").lstrip("\r\n")
     if _SEPARATOR_LINE.match(text):
         return True
-    rows = [cells for cells in islice(_parse(text, _delimiter(text), False), 100) if cells]
+    delimiter = _delimiter(text)
+    rows = [cells for cells in islice(_parse(text, delimiter, _spaced(text, delimiter)), 100) if cells]
     sizes = [len(cells) for cells in rows]
     if not rows or sizes[0] < 2 or any(len(name) > _NAME for name in rows[0]):
         return False
@@ -70,6 +71,10 @@ def _delimiter(text: str) -> str:
     """The one that parts the header line into most cells."""
     line = text.lstrip().split("\n", 1)[0]
     return max(_DELIMITERS, key=lambda sign: len(next(_parse(line, sign, False), [])))
+
+
+def _spaced(text: str, delimiter: str) -> bool:
+    return f'{delimiter} "' in text.split("\n", 1)[0]
 
 
 def _parse(text: str, delimiter: str, spaced: bool) -> Iterator[list[str]]:

@@ -8,6 +8,7 @@ from finetune_trainer.data.reading.lines import UTF8_BOM
 from finetune_trainer.data.reading.record import Record, Unreadable
 from finetune_trainer.data.reading.stream import ByteStream
 
+_ONE = "a file holds one array, or JSONL with an object a line"
 _SPACE = b" \t\r\n"
 _STRING = rb'"(?:[^"\\]++|\\.)*+"'
 _FLAT = rb'[^"\[\]{}]++'
@@ -82,7 +83,9 @@ def array_records(stream: ByteStream) -> Iterator[Record]:
         if sign == b"]":
             break
     if text.start < len(text.data):
-        raise Unreadable(f"line {text.line}: there is more after the array's closing bracket")
+        if text.data[text.start : text.start + 1] == b"[":
+            raise Unreadable(f"line {text.line}: there is another array after the first: {_ONE}")
+        raise Unreadable(f"line {text.line}: there is more after the array's closing bracket: {_ONE}")
 
 
 def _element(text: _Text) -> tuple[int, bytes]:

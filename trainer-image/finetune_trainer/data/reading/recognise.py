@@ -48,6 +48,7 @@ _MAGIC = {
 }
 _PICKLE = re.compile(rb"\x80[\x02-\x05]")
 _SAFETENSORS = re.compile(rb".{2}[\0-\x7f]\0{5}\s*\{\"", re.DOTALL)
+_CONTROL = re.compile(rb"[\x01-\x08\x0e-\x1a\x1c-\x1f]")
 _PAGE = re.compile(rb"<(!|\?|[a-zA-Z])")
 _LIST_KEYS = ("data", "rows", "train", "items", "examples", "records", "dataset", "results", "samples")
 """Keys under which people put the rows of a whole file."""
@@ -71,6 +72,8 @@ def recognise(head: bytes) -> RowFormat | None:
     if text.startswith(b"{"):
         _refuse_single_object(text.decode("utf-8", "replace"), len(head) < HEAD)
         return "jsonl"
+    if b"\r" in text.strip() and b"\n" not in text:
+        raise NotRows("has the line ends of old Macintosh files (CR alone): save it with LF or CRLF")
     lines = [line.lstrip() for line in text.split(b"\n")[:20]]
     objects = sum(line.startswith(b'{"') for line in lines)
     if objects * 2 < len(lines) and looks_like_csv(head):
@@ -91,13 +94,13 @@ def _refuse_binary(head: bytes) -> None:
 
 
 def _refuse_nul(head: bytes, text: bytes) -> None:
-    """A NUL in a line of JSON is a matter of that line; many of them are not text."""
+    """A NUL in a text is a matter of its line; many of them, or other control characters too, are not text."""
     start = head[:4096]
     if b"\0" not in start:
         return
     if start[1:200:2].count(0) * 4 > len(start[1:200:2]) or start[0:200:2].count(0) * 4 > len(start[0:200:2]):
         raise NotRows(f"is {_UTF16}")
-    if not text.startswith((b"{", b"[")) or start.count(0) * 10 > len(start):
+    if start.count(0) * 10 > len(start) or (_CONTROL.search(start) and not text.startswith((b"{", b"["))):
         raise NotRows("is a binary file (it has NUL bytes)")
 
 
@@ -106,7 +109,7 @@ def _refuse_single_object(text: str, whole: bool) -> None:
     first_line, _, rest = text.partition("\n")
     try:
         value, end = json.JSONDecoder().raw_decode(text)
-    except (json.JSONDecodeError, RecursionError) as exc:
+    except (ValueError, RecursionError) as exc:  # a number of too many digits is a ValueError
         _refuse_cut_object(text, first_line, exc)
         return
     if end <= len(first_line):

@@ -18,6 +18,7 @@ ROWS = 256
 MAPPED = 64 << 20
 """Bytes of an Arrow file after which its pages are given back."""
 _LOOKED_AT = 64
+_NOT_UTF8 = "holds text that is not UTF-8"
 _ARROW_FILE = b"ARROW1"
 _FAULTS = (pa.ArrowException, OSError, ValueError, KeyError, IndexError, OverflowError, MemoryError, RecursionError, TypeError)
 """What pyarrow raises for a damaged file."""
@@ -40,7 +41,7 @@ def shape_of(path: Path, fmt: str) -> Shape:
         names: list[str] = table.schema.names
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise NotRows(f"has two columns {twice!r}: rename one")
-        first = next(table.batches(0, _LOOKED_AT), None)
+        first = next(table.batches(0, min(_LOOKED_AT, table.rows)), None)
         left_out = {} if first is None else {name: why for name in names if (why := _no_json(first, name))}
         columns = tuple(name for name in names if name not in left_out)
         if not columns:
@@ -51,10 +52,21 @@ def shape_of(path: Path, fmt: str) -> Shape:
 def _no_json(batch: pa.RecordBatch, name: str) -> str:
     """Why a column cannot be read, by its first rows; text that is damaged in some rows is not a matter of the column."""
     try:
-        plain(batch.column(name))
+        _checked(batch.column(name))
     except NoJson as exc:
-        return "" if str(exc) == "holds text that is not UTF-8" else str(exc)
+        return "" if str(exc) == _NOT_UTF8 else str(exc)
     return ""
+
+
+def _checked(column: pa.Array) -> list[Any]:
+    """The values of a column, after a look at its offsets: pyarrow would follow them anywhere. Raises NoJson."""
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid as exc:
+        if "UTF8" not in str(exc):
+            raise
+        raise NoJson(_NOT_UTF8) from exc
+    return plain(column)
 
 
 def table_records(path: Path, fmt: str, columns: tuple[str, ...], bounds: Bounds, on_row: Callable[[int, int], None]) -> Iterator[Record]:
@@ -65,7 +77,6 @@ def table_records(path: Path, fmt: str, columns: tuple[str, ...], bounds: Bounds
             raise beyond(bounds.start, total)
         row = bounds.start
         for batch in table.batches(bounds.start, total if bounds.stop is None else min(bounds.stop, total)):
-            batch.validate(full=True)
             for content, fault in _rows(batch.select(columns)):
                 row += 1
                 yield Record(content, 0, row, fault)
@@ -76,7 +87,7 @@ def _rows(batch: pa.RecordBatch) -> Iterator[tuple[dict[str, Any], Fault | None]
     """Each row, or what is wrong with it."""
     names = batch.schema.names
     try:
-        columns = [plain(column) for column in batch.columns]
+        columns = [_checked(column) for column in batch.columns]
     except NoJson as exc:
         if len(batch) == 1:
             yield {}, Fault("not readable", _culprit(batch) or str(exc))
@@ -91,7 +102,7 @@ def _rows(batch: pa.RecordBatch) -> Iterator[tuple[dict[str, Any], Fault | None]
 def _culprit(batch: pa.RecordBatch) -> str:
     for name in batch.schema.names:
         try:
-            plain(batch.column(name))
+            _checked(batch.column(name))
         except NoJson as exc:
             return f"column {name!r} {exc}"
     return ""

@@ -1,0 +1,102 @@
+"""Parquet and Arrow: their types in JSON's words, and what cannot be read."""
+
+import datetime
+import decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from finetune_trainer.data.reading.record_file import Unreadable
+from finetune_trainer.failure import StageFailure
+from tests.unit.reading.files import arrow_file, arrow_stream, contents, opened, parquet, texts
+
+MESSAGES = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello", "weight": 1}]
+
+# (name, an Arrow column, its values)
+VALUES: list[tuple[str, pa.Array, list[Any]]] = [
+    ("text", pa.array(["a", None]), ["a", None]),
+    ("large text", pa.array(["a"], pa.large_string()), ["a"]),
+    ("integers", pa.array([1, None, -(2**63)]), [1, None, -(2**63)]),
+    ("unsigned", pa.array([2**64 - 1], pa.uint64()), [2**64 - 1]),
+    ("floats", pa.array([1.5, float("nan"), float("inf"), None]), [1.5, None, None, None]),
+    ("booleans", pa.array([True, None]), [True, None]),
+    ("nothing", pa.nulls(2), [None, None]),
+    ("bytes that are text", pa.array(["ä".encode()]), ["ä"]),
+    ("decimals", pa.array([decimal.Decimal("1.50")]), ["1.50"]),
+    ("day", pa.array([datetime.date(2020, 2, 29)]), ["2020-02-29"]),
+    ("time", pa.array([datetime.datetime(2020, 2, 29, 1, 2, 3)], pa.timestamp("ms")), ["2020-02-29 01:02:03.000"]),
+    ("nanoseconds", pa.array([1], pa.timestamp("ns")), ["1970-01-01 00:00:00.000000001"]),
+    ("categories", pa.array(["a", "b", None, "a"]).dictionary_encode(), ["a", "b", None, "a"]),
+    ("lists", pa.array([["a"], None, [], ["b", None]]), [["a"], None, [], ["b", None]]),
+    ("lists of one size", pa.array([[1, 2], None, [3, 4]], pa.list_(pa.int8(), 2)), [[1, 2], None, [3, 4]]),
+    ("structs", pa.array([{"a": 1, "b": "x"}, None]), [{"a": 1, "b": "x"}, None]),
+    ("empty struct", pa.array([{}, None], pa.struct([])), [{}, None]),
+    ("messages", pa.array([MESSAGES, [], None]), [MESSAGES, [], None]),
+    ("a map", pa.array([[("a", 1), ("b", None)], None], pa.map_(pa.string(), pa.int8())), [{"a": 1, "b": None}, None]),
+    ("categories in lists", pa.array([["a"], ["b", "a"]], pa.list_(pa.dictionary(pa.int8(), pa.string()))), [["a"], ["b", "a"]]),
+]
+
+
+@pytest.mark.parametrize("column, values", [entry[1:] for entry in VALUES], ids=[entry[0] for entry in VALUES])
+@pytest.mark.parametrize("writer", [parquet, arrow_file, arrow_stream])
+def test_a_column_has_jsons_types(tmp_path: Path, writer: Any, column: pa.Array, values: list[Any]) -> None:
+    """What the formats know beyond JSON is told as text; a struct's null is a key that is not there."""
+    if writer is parquet and pa.types.is_struct(column.type) and not column.type.num_fields:
+        pytest.skip("Parquet has no empty structs")
+    file = opened(tmp_path, writer(pa.table({"x": column, "n": pa.array(range(len(column)))})))
+    assert [row["x"] for row in contents(list(file.records()))] == values
+    assert (
+        [row["x"] for row in contents(list(opened(tmp_path, writer(pa.table({"x": column})), slice="1:").records()))] == values[1:]
+        if (len(values) > 1)
+        else True
+    )
+
+
+@pytest.mark.parametrize(
+    "column, why",
+    [
+        (pa.array([b"\xff\xd8", b"\x89"]), "it holds bytes that are not UTF-8 text"),
+        (pa.array([{"bytes": b"\xff\xd8"}, None]), "it holds bytes that are not UTF-8 text"),
+        (pa.array([pa.MonthDayNano([1, 2, 3]), None]), "it is of type month_day_nano_interval, which JSON does not know"),
+    ],
+)
+def test_a_column_that_json_cannot_say_is_left_out(tmp_path: Path, column: pa.Array, why: str) -> None:
+    """Images beside the text do not keep anybody from the text; the note says what is missing."""
+    file = opened(tmp_path, arrow_stream(pa.table({"image": column, "text": ["a", "b"]})))
+    assert file.columns == ("text",)
+    assert file.notes == (f"column 'image' is left out: {why}",)
+    assert contents(list(file.records())) == [{"text": "a"}, {"text": "b"}]
+    with pytest.raises(StageFailure, match="has no column that can be read"):
+        opened(tmp_path, arrow_stream(pa.table({"image": column})))
+
+
+def test_a_text_that_is_not_utf8_is_the_fault_of_its_row(tmp_path: Path) -> None:
+    """A table may hold any bytes as text; the rows around the bad one are read."""
+    broken = pa.array([b"a", b"caf\xe9", b"c"]).view(pa.string())
+    for writer in (parquet, arrow_file):
+        records = list(opened(tmp_path, writer(pa.table({"text": broken, "n": [1, 2, 3]}))).records())
+        assert contents(records) == [{"text": "a", "n": 1}, {}, {"text": "c", "n": 3}]
+        assert [one.fault and one.fault.text for one in records] == [None, "column 'text' holds text that is not UTF-8", None]
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    """Which of them is meant, nobody can say."""
+    with pytest.raises(StageFailure, match="has two columns 'a': rename one"):
+        opened(tmp_path, arrow_file(pa.table([pa.array([1]), pa.array([2])], names=["a", "a"])))
+
+
+@pytest.mark.parametrize("writer, name", [(parquet, "a Parquet file"), (arrow_file, "an Arrow file"), (arrow_stream, "an Arrow file")])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+def test_a_table_that_is_cut_off_is_said(tmp_path: Path, writer: Any, name: str, share: float) -> None:
+    """In words, not in the library's."""
+    data = writer(texts(200))
+    with pytest.raises((StageFailure, Unreadable), match=f"{name} that is cut off or damaged"):
+        list(opened(tmp_path, data[: int(len(data) * share)]).records())
+
+
+def test_a_table_without_rows_has_none(tmp_path: Path) -> None:
+    """That there are too few is for others to say."""
+    for writer in (parquet, arrow_file, arrow_stream):
+        assert list(opened(tmp_path, writer(pa.table({"a": pa.array([], pa.string())}))).records()) == []
