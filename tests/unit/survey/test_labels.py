@@ -1,0 +1,208 @@
+"""Labels: what cannot be learnt, and what is odd."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from finetune_api.resources.finetune_job import Task
+from finetune_trainer.data.survey.findings import Findings
+from finetune_trainer.data.survey.labels import (
+    LabelledFile,
+    check_labels,
+    check_unseen,
+    entity_counts,
+    entity_notes,
+    label_counts,
+    label_notes,
+    label_strata,
+)
+from finetune_trainer.data.survey.survey import Survey
+from finetune_trainer.failure import StageFailure
+
+TRAIN = "pvc://data/train.jsonl"
+
+
+def surveyed(*rows: tuple[str, ...], multi_label: bool = False) -> Survey:
+    """A survey of rows with these labels."""
+    sets = tuple(sorted(set(rows)))
+    none: Any = np.empty(0)
+    return Survey(
+        rows_read=len(rows),
+        prints=np.arange(len(rows), dtype=np.uint64),
+        invalid=none,
+        findings=Findings(TRAIN, "dataset.train.source"),
+        turns=none,
+        label_ids=np.array([sets.index(row) for row in rows], np.int32),
+        label_sets=sets,
+        multi_label=multi_label,
+        groups=None,
+        strata=None,
+        measured=None,
+    )
+
+
+def labelled(task: Task = "sequence-classification", name: str = TRAIN, side: str = "train") -> LabelledFile:
+    """A file for messages."""
+    return LabelledFile(name, f"dataset.{side}.source", task, "label")
+
+
+def said(check: Callable[..., None], *arguments: Any) -> tuple[str | None, str]:
+    """The field and the words of a refusal, both empty where there is none."""
+    try:
+        check(*arguments)
+    except StageFailure as failure:
+        return failure.error.param, failure.error.message
+    return "", ""
+
+
+def test_labels_are_counted_on_one_side() -> None:
+    """A row of several labels counts for each."""
+    survey = surveyed(("a",), ("a", "b"), (), ("b",))
+    assert label_counts(survey, np.array([True, True, True, False])) == {"a": 2, "b": 1}
+
+
+def test_rows_of_several_labels_are_dealt_by_their_rarest() -> None:
+    """So that it is on both sides; rows without a label are a kind of their own."""
+    survey = surveyed(("a",), ("a", "b"), (), ("a",), ("b",), ())
+    strata = label_strata(survey, np.ones(6, np.bool_)).tolist()
+    assert strata == [0, 1, 2, 0, 1, 2]
+
+
+TEXTS = {f"Where is parcel {number}? I ordered it three weeks ago": 1 for number in range(60)}
+
+
+@pytest.mark.parametrize(
+    "counts, words",
+    [
+        ({"ham": 50, "spam": 50}, ""),
+        ({"ham": 4, "spam": 4, "eggs": 2}, ""),
+        ({"spam": 50}, f"{TRAIN}: all 50 rows have the label 'spam', and a classifier needs at least two different ones"),
+        ({}, f"{TRAIN}: no row has a label: 'label' is an empty list everywhere"),
+        (
+            TEXTS,
+            f"{TRAIN}: 60 different labels in 60 rows ('Where is parcel 0? I ordered it three...', 'Where is parcel 1? I ordered it "
+            "three...' and 58 more): is 'label' the right column? A label is a name that many rows share; dataset.train.columns.label says which "
+            "column has it",
+        ),
+        (
+            {f"{number / 100:.2f}": 1 for number in range(30)},
+            f"{TRAIN}: 30 different labels in 30 rows ('0.00', '0.01' and 28 more): these are numbers, and a class is wanted: a score "
+            "cannot be learnt; turn it into a few named classes",
+        ),
+    ],
+)
+def test_labels_that_cannot_be_learnt(counts: dict[str, int], words: str) -> None:
+    """One alone, none, or as many as rows."""
+    survey = surveyed(*[(name,) for name, count in counts.items() for _ in range(count)])
+    assert said(check_labels, labelled(), survey, counts, len(survey.prints)) == ("dataset.train.source" if words else "", words)
+
+
+def test_one_label_that_not_all_rows_have_can_be_learnt() -> None:
+    """With several labels a row, none is an answer, too."""
+    check_labels(labelled(), surveyed(("a",), (), multi_label=True), {"a": 1}, 2)
+    with pytest.raises(StageFailure, match="all 2 rows have the label 'a'"):
+        check_labels(labelled(), surveyed(("a",), ("a",), multi_label=True), {"a": 2}, 2)
+
+
+@pytest.mark.parametrize(
+    "counts, words",
+    [
+        ({"B-PER": 3, "O": 9}, ""),
+        ({"O": 9}, "every tag is 'O', so there is no entity to learn"),
+        ({str(number): 1 for number in range(1001)}, "1,001 different tags ('0', '1', '2' and 998 more), at most 1,000 are taken"),
+    ],
+)
+def test_tags_that_cannot_be_learnt(counts: dict[str, int], words: str) -> None:
+    """No entity at all, or words in place of tags."""
+    _, message = said(check_labels, labelled("token-classification"), surveyed(), counts, 0)
+    assert words in message
+    assert bool(words) == bool(message)
+
+
+@pytest.mark.parametrize(
+    "task, train, held, words",
+    [
+        ("sequence-classification", {"ham": 9, "spam": 9}, {"ham": 2}, ""),
+        (
+            "sequence-classification",
+            {"ham": 9, "spam": 9},
+            {"spamm": 2, "ham": 1, "Ham": 1},
+            f"held.jsonl has 2 labels that no row of {TRAIN} has: 'spamm' (2 rows), 'Ham' (1 row). What is not trained on cannot be "
+            f"learnt: add such rows to {TRAIN}, or correct them ({TRAIN} has 'ham', 'spam')",
+        ),
+        ("token-classification", {"B-PER": 9, "O": 9}, {"I-PER": 2, "O": 2}, ""),
+        ("token-classification", {"B-PER": 9, "O": 9}, {"B-LOC": 2, "I-LOC": 1}, "held.jsonl has 1 entity type that no row of"),
+        ("token-classification", {"B-PER": 9}, {"O": 2}, ""),
+    ],
+)
+def test_labels_of_the_validation_file_alone(task: Task, train: dict[str, int], held: dict[str, int], words: str) -> None:
+    """They are refused with their names, for they are mistakes more often than not; a tag of a known entity is not."""
+    param, message = said(check_unseen, labelled(task), labelled(task, "held.jsonl", "validation"), train, held)
+    assert param == ("dataset.validation.source" if words else "")
+    assert words in message
+    assert bool(words) == bool(message)
+
+
+@pytest.mark.parametrize(
+    "counts, notes",
+    [
+        ({"ham": 50, "spam": 5}, []),
+        (
+            {"ham": 4827, "spam": 47},
+            [
+                "labels are not balanced: 'ham' has 4,827 rows, 'spam' 47 (102 to 1); accuracy says little then, a gate on f1 says more",
+            ],
+        ),
+        (
+            {"ham": 5, "spam": 5, "eggs": 1},
+            ["1 label in one row only: 'eggs'; one example is too few to learn or to measure"],
+        ),
+        (
+            {"spam": 5, "Spam": 2, " spam ": 2},
+            [
+                "labels that differ by case or white space only are taken for different ones: "
+                "' spam ' (2 rows) and 'Spam' (2 rows) and 'spam' (5 rows)"
+            ],
+        ),
+        ({"x" * 70: 5, "y": 5}, [f"1 label of more than 64 characters ('{'x' * 37}...'): is it the right column?"]),
+    ],
+)
+def test_what_is_odd_in_labels(counts: dict[str, int], notes: list[str]) -> None:
+    """It trains, and is told."""
+    assert label_notes("sequence-classification", counts, multi_label=False) == notes
+
+
+def test_an_imbalance_is_no_matter_with_several_labels_a_row() -> None:
+    """There each label is a question of its own."""
+    assert label_notes("sequence-classification", {"ham": 100, "spam": 2}, multi_label=True) == []
+
+
+@pytest.mark.parametrize(
+    "tags, counts",
+    [
+        ("B-PER I-PER O B-PER", {"PER": 2}),
+        ("B-PER B-PER", {"PER": 2}),
+        ("B-PER I-PER B-LOC I-LOC I-LOC", {"PER": 1, "LOC": 1}),
+        ("I-PER I-PER O I-LOC", {"PER": 1, "LOC": 1}),
+        ("B-PER E-PER S-PER O", {"PER": 2}),
+        ("B-PER L-PER U-LOC O", {"PER": 1, "LOC": 1}),
+        ("PER PER O PER LOC", {"PER": 2, "LOC": 1}),
+        ("x-ray x-ray O", {"x-ray": 1}),
+        ("O O", {}),
+        ("", {}),
+    ],
+)
+def test_entities_in_a_row(tags: str, counts: dict[str, int]) -> None:
+    """In BIO, BIOES and BILOU, and in tags without a prefix, where equal neighbours are one."""
+    assert entity_counts(tags.split()) == Counter(counts)
+
+
+def test_entities_seen_once() -> None:
+    """Are told."""
+    assert entity_notes({"PER": 5, "LOC": 2}) == []
+    assert entity_notes({"PER": 5, "LOC": 1, "ORG": 1}) == [
+        "2 entity types with one entity only: 'LOC', 'ORG'; one example is too few to learn or to measure"
+    ]
