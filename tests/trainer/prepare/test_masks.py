@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer
 
 from finetune_trainer.data.rows.types import Conversation, Message
-from finetune_trainer.data.tokens.chat import ChatRenderer, end_markers
+from finetune_trainer.data.tokens.chat import ChatRenderer
 from finetune_trainer.data.tokens.encoded import Encoded, Refused
 from finetune_trainer.data.tokens.language import LanguageEncoder
+from finetune_trainer.data.tokens.spans import Markers
 from finetune_trainer.data.tokens.template import ChatTemplate
 from tests.unit.tokens import templates
 
@@ -47,7 +48,7 @@ class Encoders:
     def get(self, family: str, loss_on: Literal["assistant", "all"] = "assistant") -> LanguageEncoder:
         """The encoder with a family's template."""
         template = ChatTemplate(FAMILIES[family][0], {"bos_token": "<s>", "eos_token": "</s>"}, datetime(2026, 2, 1))
-        return LanguageEncoder(self.tokenizer, ChatRenderer(template, end_markers(set(MARKERS) | {"<|im_end|>"}, "</s>")), loss_on)
+        return LanguageEncoder(self.tokenizer, ChatRenderer(template, Markers((*MARKERS, "<|im_end|>"))), loss_on)
 
 
 @pytest.fixture(scope="session")

@@ -5,11 +5,13 @@ from datetime import datetime
 import pytest
 
 from finetune_trainer.data.rows.types import Conversation, Message
-from finetune_trainer.data.tokens.spans import NotPrefixPreserving, by_difference
+from finetune_trainer.data.tokens.spans import Markers, NotPrefixPreserving, Rendered, by_blocks, by_difference, by_turns
 from finetune_trainer.data.tokens.template import ChatTemplate, TemplateRefusal
 from tests.unit.tokens import templates
 
-MARKERS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "</s>")
+MARKERS = Markers(
+    ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "</s>", "<|user|>", "<|end|>"), stops=("<|user|>", "</s>"), added=("<|bot|>",)
+)
 SPECIAL = {"bos_token": "<s>", "eos_token": "</s>"}
 CHAT = [Message("user", "One?"), Message("assistant", "1"), Message("user", "Two?"), Message("assistant", " 2\n")]
 SINGLE = CHAT[:2]
@@ -22,8 +24,12 @@ def template(text: str) -> ChatTemplate:
 
 def said(text: str, messages: list[Message]) -> list[str]:
     """The supervised pieces of text."""
-    whole, spans = by_difference(template(text), Conversation(messages), MARKERS)
-    return [whole[span.start : span.end] for span in spans]
+    return words(by_difference(template(text), Conversation(messages), MARKERS))
+
+
+def words(rendered: Rendered) -> list[str]:
+    """The supervised pieces of a rendered conversation."""
+    return [rendered.text[span.start : span.end] for span in rendered.spans]
 
 
 @pytest.mark.parametrize(
@@ -75,6 +81,69 @@ def test_a_template_that_rewrites_earlier_answers_serves_for_the_last() -> None:
     """Where only the last answer is learnt, its own rendering is all that counts."""
     assert said(templates.THINKING, SINGLE) == ["<think>\n\n</think>\n\n1<|im_end|>"]
     assert said(templates.THINKING, [CHAT[0], Message("assistant", "1", 0), *CHAT[2:]]) == ["<think>\n\n</think>\n\n 2\n<|im_end|>"]
+
+
+PHI = (
+    "{% for m in messages %}{{ '<|' + m.role + '|>\n' + m.content + '<|end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% else %}{{ eos_token }}{% endif %}"
+)
+"""As Phi 3: the whole text has an end of its own, which no answer has."""
+NEXT_TURN_ENDS = (
+    "{% for m in messages %}{{ '<|' + m.role + '|>' + m.content }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+"""As GLM: an answer ends where the user's token begins the next turn."""
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [(PHI, ["1<|end|>", " 2\n<|end|>"]), (NEXT_TURN_ENDS, ["1<|user|>", " 2\n"])],
+    ids=["end of text", "next turn"],
+)
+def test_an_end_marker_is_the_one_that_ends_the_answer(text: str, expected: list[str]) -> None:
+    """The first of several with white space between them, or the stop token that begins the next turn."""
+    assert said(text, CHAT) == expected
+
+
+@pytest.mark.parametrize(
+    "block, expected",
+    [
+        ("{% generation %}{{ m.content }}{% endgeneration %}<|im_end|>", ["1<|im_end|>", " 2\n<|im_end|>"]),
+        ("{% generation %}{{ m.content + '<|im_end|>\n' }}{% endgeneration %}", ["1<|im_end|>", " 2\n<|im_end|>"]),
+        ("{% generation %}<|bot|>{{ m.content + '<|im_end|>' }}{% endgeneration %}", ["1<|im_end|>", " 2\n<|im_end|>"]),
+    ],
+    ids=["marker outside", "line end inside", "begins in the prompt"],
+)
+def test_generation_blocks_say_what_differences_cannot(block: str, expected: list[str]) -> None:
+    """They are cut to what follows the prompt, up to the end marker; here the prompt opens thoughts that no text has."""
+    head, tail = "{% for m in messages %}{% if m.role == 'assistant' %}", "{% else %}{{ m.content }}{% endif %}{% endfor %}"
+    text = head + block + tail + "{% if add_generation_prompt %}<|bot|><think>{% endif %}"
+    with pytest.raises(NotPrefixPreserving):
+        said(text, CHAT)
+    found = by_blocks(template(text), Conversation(CHAT), MARKERS)
+    assert found is not None
+    assert words(found) == expected
+
+
+def test_blocks_that_are_not_one_for_each_answer_say_nothing() -> None:
+    """Neither does a template without them."""
+    last = "{% for m in messages %}{% if loop.last %}{% generation %}{{ m.content }}{% endgeneration %}{% endif %}{% endfor %}"
+    assert by_blocks(template(last), Conversation(CHAT), MARKERS) is None
+    assert by_blocks(template(templates.CHATML), Conversation(CHAT), MARKERS) is None
+
+
+def test_answers_that_are_rewritten_later_each_have_a_text_of_their_own() -> None:
+    """It ends with the answer, as the model has to give it."""
+    thoughts = "<think>\n\n</think>\n\n"
+    turns = by_turns(template(templates.THINKING), Conversation(CHAT), MARKERS)
+    assert [words(turn) for turn in turns] == [[f"{thoughts}1<|im_end|>"], [f"{thoughts} 2\n<|im_end|>"]]
+    assert turns[1].text.startswith("<|im_start|>user\nOne?<|im_end|>\n<|im_start|>assistant\n1<|im_end|>\n")
+
+
+def test_a_template_that_leaves_words_out_is_refused() -> None:
+    """As those of models for images, which take contents in parts only."""
+    text = "{% for m in messages %}{{ m.role }}{% if m.content is not string %}{{ m.content[0].text }}{% endif %}</s>{% endfor %}{% if add_generation_prompt %}assistant{% endif %}"
+    with pytest.raises(NotPrefixPreserving, match=r"messages\[1\] is rendered without its words"):
+        said(text, CHAT)
 
 
 @pytest.mark.parametrize(

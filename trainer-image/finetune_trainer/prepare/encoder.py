@@ -4,15 +4,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from finetune_api.run_config import RunConfig
-from finetune_trainer.data.tokens.chat import ChatRenderer, end_markers
+from finetune_trainer.data.tokens.chat import ChatRenderer
 from finetune_trainer.data.tokens.classes import ClassEncoder
 from finetune_trainer.data.tokens.encoded import Encoder
 from finetune_trainer.data.tokens.language import LanguageEncoder
+from finetune_trainer.data.tokens.spans import Markers
 from finetune_trainer.data.tokens.template import ChatTemplate, TemplateRefusal
 from finetune_trainer.data.tokens.texts import SummaryRenderer, TextRenderer
 from finetune_trainer.data.tokens.tools import PLAIN, adapt, chatml_with_tools, is_chatml, uses_tools
 from finetune_trainer.failure import invalid
 from finetune_trainer.prepare.base import Base
+from finetune_trainer.prepare.base_config import BaseConfig
 from finetune_trainer.prepare.base_files import unsupported
 from finetune_trainer.prepare.dataset import Dataset
 
@@ -72,8 +74,7 @@ def conversations(config: RunConfig, base: Base, dataset: Dataset, template: Cha
     if config.task == "chat" and not adapt(template) and has_tools(dataset):
         template = template_with_tools(base, dataset, template)
         notes.append(f"the chat template of {name} does not know tools: one that does (ChatML, calls as <tool_call>) replaces it")
-    special = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
-    chat = ChatRenderer(template, end_markers(special, template.special_tokens.get("eos_token", "")))
+    chat = ChatRenderer(template, markers(base.config))
     end = tokenizer.token_to_id(chat.end_of_turn()) if chat.end_of_turn() else None
     return TaskEncoder(
         LanguageEncoder(tokenizer, chat if config.task == "chat" else SummaryRenderer(chat, instructed), config.method.loss_on),
@@ -82,6 +83,17 @@ def conversations(config: RunConfig, base: Base, dataset: Dataset, template: Cha
         eos_token_ids=list(dict.fromkeys([*base.config.eos_token_ids, *([] if end is None else [end])])),
         notes=notes,
     )
+
+
+def markers(base: BaseConfig) -> Markers:
+    """What may end a turn, by the tokenizer and the model's configuration."""
+    end = base.special_tokens.get("eos_token", "")
+    added = base.tokenizer.get_added_tokens_decoder()
+    special = {token.content for token in added.values() if token.special} | {end}
+    stops = {added[index].content for index in base.eos_token_ids if index in added} | {end}
+    every = {token.content for token in added.values()} | special
+    parts = [tuple(sorted(filter(str.strip, texts))) for texts in (special, stops, every)]
+    return Markers(parts[0], parts[1], parts[2], end)
 
 
 def plain_texts(config: RunConfig, base: Base, instructed: bool) -> TaskEncoder:

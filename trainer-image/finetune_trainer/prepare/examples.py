@@ -188,6 +188,10 @@ def template_notes(base: Subject, task: TaskEncoder) -> list[str]:
     if task.chat and task.chat.by_turns:
         rows = f"each answer of {task.chat.by_turns:,} rows became an example of its own, with all that came before it"
         notes.append(f"the chat template of {base.name} rewrites earlier text ({task.chat.why}): {rows}")
+    if task.chat and task.chat.without_end:
+        notes.append(
+            f"the chat template of {base.name} ends answers with no special token: {task.chat.markers.end} is added to the last one"
+        )
     return notes
 
 

@@ -2,45 +2,58 @@
 
 from finetune_trainer.data.rows.types import Conversation, Message, Row
 from finetune_trainer.data.tokens.skeleton import Skeletons
-from finetune_trainer.data.tokens.spans import NotPrefixPreserving, Rendered, by_blocks, by_difference, by_turns
-from finetune_trainer.data.tokens.template import ChatTemplate, TemplateRefusal
+from finetune_trainer.data.tokens.spans import Markers, NotPrefixPreserving, Rendered, by_blocks, by_difference, by_turns
+from finetune_trainer.data.tokens.template import ChatTemplate, Span, TemplateRefusal
 
 
 class ChatRenderer:
-    """Renders rows of task chat. `end_markers` are the special tokens that may end a turn."""
+    """Renders rows of task chat."""
 
     framed = False
 
-    def __init__(self, template: ChatTemplate, end_markers: tuple[str, ...]) -> None:
+    def __init__(self, template: ChatTemplate, markers: Markers) -> None:
         self.template = template
-        self.end_markers = end_markers
-        self.skeletons = Skeletons(template, end_markers)
+        self.markers = markers
+        self.skeletons = Skeletons(template, markers)
         self.by_blocks = 0
         """Rows whose answers only the template's generation blocks could tell."""
         self.by_turns = 0
         """Rows that became an example for each answer."""
+        self.without_end = 0
+        """Texts that got an end-of-text token, because the template ends an answer with none."""
         self.why = ""
-        """Of the first of these rows."""
+        """Of the first row that the difference of renderings does not tell."""
 
     def render(self, row: Row) -> list[Rendered]:
         """The conversation's text, or one text for each answer."""
         assert isinstance(row, Conversation)
+        return [self._ended(part) for part in self._rendered(row)]
+
+    def _rendered(self, row: Conversation) -> list[Rendered]:
         fitting = self.skeletons.fit(row)
         if fitting is not None:
             return [fitting]
         try:
-            return [by_difference(self.template, row, self.end_markers)]
+            return [by_difference(self.template, row, self.markers)]
         except NotPrefixPreserving as exc:
             found = self._otherwise(row)
             self.why = self.why or str(exc)
             return found
 
+    def _ended(self, part: Rendered) -> Rendered:
+        """An answer at the end of the text that has no end marker gets one, or a model would never learn to stop."""
+        text, end = part.text, self.markers.end
+        if not end or not part.spans or part.spans[-1].end != len(text) or text.endswith(self.markers.all):
+            return part
+        self.without_end += 1
+        return Rendered(text + end, [*part.spans[:-1], Span(part.spans[-1].start, len(text) + len(end))])
+
     def _otherwise(self, row: Conversation) -> list[Rendered]:
-        blocks = by_blocks(self.template, row, self.end_markers)
+        blocks = by_blocks(self.template, row, self.markers)
         if blocks is not None:
             self.by_blocks += 1
             return [blocks]
-        turns = by_turns(self.template, row, self.end_markers)
+        turns = by_turns(self.template, row, self.markers)
         self.by_turns += 1
         return turns
 
@@ -61,9 +74,4 @@ class ChatRenderer:
             text = self.template.render([Message("user", "Hi"), Message("assistant", "Hello")]).rstrip()
         except TemplateRefusal:
             return ""
-        return max((marker for marker in self.end_markers if text.endswith(marker)), key=len, default="")
-
-
-def end_markers(special: set[str], eos: str) -> tuple[str, ...]:
-    """What may end a turn: the tokenizer's special tokens."""
-    return tuple(sorted(marker for marker in special | {eos} if marker.strip()))
+        return max((marker for marker in self.markers.all if text.endswith(marker)), key=len, default="")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from finetune_trainer.data.rows.types import Conversation, Message
-from finetune_trainer.data.tokens.spans import NotPrefixPreserving, Rendered, by_difference
+from finetune_trainer.data.tokens.spans import Markers, NotPrefixPreserving, Rendered, by_difference
 from finetune_trainer.data.tokens.template import ChatTemplate, Span, TemplateRefusal
 
 _KEPT = 4096
@@ -51,9 +51,9 @@ class Skeleton:
 class Skeletons:
     """The skeletons of one template."""
 
-    def __init__(self, template: ChatTemplate, end_markers: tuple[str, ...]) -> None:
+    def __init__(self, template: ChatTemplate, markers: Markers) -> None:
         self.template = template
-        self.end_markers = end_markers
+        self.markers = markers
         self._known: dict[tuple[str, ...], Skeleton | None] = {}
 
     def fit(self, row: Conversation) -> Rendered | None:
@@ -73,7 +73,7 @@ class Skeletons:
         contents = [f"Probe{index}of{len(roles)}." for index in range(len(roles))]
         row = Conversation([Message(role, content) for role, content in zip(roles, contents, strict=True)])  # type: ignore[arg-type]
         try:
-            text, spans = by_difference(self.template, row, self.end_markers)
+            text, spans = by_difference(self.template, row, self.markers)
         except (TemplateRefusal, NotPrefixPreserving):
             return None
         pieces, leads, tails, rest = [], [], [], iter(spans)

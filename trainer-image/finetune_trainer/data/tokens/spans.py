@@ -6,9 +6,10 @@ begins with the one before, which is checked for every message. Where it does no
 say it; without those each answer becomes an example of its own, whose text ends with it.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from finetune_trainer.data.rows.types import Conversation
+from finetune_trainer.data.rows.types import Conversation, Message
 from finetune_trainer.data.tokens.template import ChatTemplate, Span, TemplateRefusal
 
 
@@ -23,17 +24,49 @@ class NotPrefixPreserving(Exception):
     """The template changes earlier text when the conversation goes on; the text says at which message."""
 
 
-def by_difference(template: ChatTemplate, row: Conversation, end_markers: tuple[str, ...]) -> Rendered:
+@dataclass(frozen=True)
+class Markers:
+    """Texts of special tokens."""
+
+    all: tuple[str, ...]
+    """What a turn may end with: every special token."""
+    stops: tuple[str, ...] = ()
+    """Those that the model's configuration says end an answer."""
+    added: tuple[str, ...] = ()
+    """Every token that the tokenizer finds before it splits a text, special or not."""
+    end: str = ""
+    """What ends an answer where the template writes no end: the end-of-text token."""
+
+    def trim(self, said: str) -> str:
+        """Cuts what follows an end-of-turn marker and white space: ChatML's line end, Phi 3's end of the whole text.
+
+        A model never has to say it. Without a marker the white space itself ends the turn and stays.
+        """
+        stripped = said.rstrip()
+        if not stripped.endswith(self.all):
+            return said
+        while True:
+            last = max((marker for marker in self.all if stripped.endswith(marker)), key=len)
+            before = stripped[: -len(last)]
+            if before == before.rstrip() or not before.rstrip().endswith(self.all):
+                return stripped
+            stripped = before.rstrip()
+
+    def stop_at(self, text: str, position: int) -> str:
+        """The stop token that stands at a position: some templates end an answer with the token that begins the next turn."""
+        return next((stop for stop in self.stops if text.startswith(stop, position)), "")
+
+
+def by_difference(template: ChatTemplate, row: Conversation, markers: Markers) -> Rendered:
     """The conversation's text and what of it the assistant said, each with its end-of-turn marker.
 
-    White space after the marker (ChatML's line end) is left out: a model never has to say it. Raises
-    NotPrefixPreserving and TemplateRefusal.
+    Raises NotPrefixPreserving and TemplateRefusal.
     """
     whole = template.render(row.messages, row.tools)
-    return Rendered(whole, [answer(template, row, index, whole, end_markers) for index in supervised(row)])
+    return Rendered(whole, [answer(template, row, index, whole, markers) for index in supervised(row)])
 
 
-def answer(template: ChatTemplate, row: Conversation, index: int, whole: str, end_markers: tuple[str, ...]) -> Span:
+def answer(template: ChatTemplate, row: Conversation, index: int, whole: str, markers: Markers) -> Span:
     """What message `index` is in the conversation's text."""
     last = index == len(row.messages) - 1
     try:
@@ -42,28 +75,54 @@ def answer(template: ChatTemplate, row: Conversation, index: int, whole: str, en
     except TemplateRefusal as exc:
         raise NotPrefixPreserving(f"what comes before the end of messages[{index}] cannot be rendered alone: {exc}") from exc
     check_prefix(before, until, f"the prompt before messages[{index}] is not what the message's own text begins with")
-    check_prefix(until, whole, f"messages[{index}] is rendered differently once other messages follow it")
-    return Span(len(before), len(before) + len(without_tail(whole[len(before) : len(until)], end_markers)))
+    said = markers.trim(until[len(before) :])
+    check_prefix(before + said, whole, f"messages[{index}] is rendered differently once other messages follow it")
+    check_words(said, row.messages[index], f"messages[{index}] is rendered without its words")
+    end = len(before) + len(said)
+    return Span(len(before), end if said.endswith(markers.all) else end + len(markers.stop_at(whole, end)))
 
 
-def by_blocks(template: ChatTemplate, row: Conversation, end_markers: tuple[str, ...]) -> Rendered | None:
-    """The same by the template's generation blocks; None where there is not one for each of the assistant's messages."""
+def by_blocks(template: ChatTemplate, row: Conversation, markers: Markers) -> Rendered | None:
+    """The same by the template's generation blocks; None where there is not one for each of the assistant's messages.
+
+    Raises NotPrefixPreserving.
+    """
     whole, blocks = template.render(row.messages, row.tools), template.generated(row.messages, row.tools)
-    said = [message for message in row.messages if message.role == "assistant"]
-    if not blocks or len(blocks) != len(said):
+    answers = [index for index, message in enumerate(row.messages) if message.role == "assistant"]
+    if not blocks or len(blocks) != len(answers):
         return None
-    return Rendered(
-        whole, [with_marker(whole, block, end_markers) for block, message in zip(blocks, said, strict=True) if message.supervised]
-    )
+    return Rendered(whole, [of_block(template, row, index, whole, blocks[answers.index(index)], markers) for index in supervised(row)])
 
 
-def by_turns(template: ChatTemplate, row: Conversation, end_markers: tuple[str, ...]) -> list[Rendered]:
+def of_block(template: ChatTemplate, row: Conversation, index: int, whole: str, block: Span, markers: Markers) -> Span:
+    """A generation block without the part of it that the prompt has already, and with its end-of-turn marker."""
+    try:
+        before = template.render(row.messages[:index], row.tools, add_generation_prompt=True)
+    except TemplateRefusal:
+        before = ""
+    start = block.start + shared(before[block.start :], whole[block.start : block.end], markers.added)
+    said = markers.trim(whole[start : block.end])
+    end = start + len(said)
+    if not said.endswith(markers.all):
+        end += len(next((marker for marker in markers.all if whole.startswith(marker, end)), ""))
+    check_words(whole[start:end], row.messages[index], f"messages[{index}] is rendered without its words")
+    return Span(start, end)
+
+
+def shared(prompt: str, block: str, added: tuple[str, ...]) -> int:
+    """Characters of a block that the prompt has said already: all of the prompt, or what ends with an added token."""
+    same = (a == b for a, b in zip(prompt, block, strict=False))
+    common = prompt[: next((index for index, equal in enumerate(same) if not equal), min(len(prompt), len(block)))]
+    return len(common) if common == prompt else max((common.rfind(token) + len(token) for token in added if token in common), default=0)
+
+
+def by_turns(template: ChatTemplate, row: Conversation, markers: Markers) -> list[Rendered]:
     """An example for each answer, which ends with it. Raises NotPrefixPreserving."""
-    parts = [Conversation(row.messages[: index + 1], row.tools) for index in supervised(row)]
     found = []
-    for part in parts:
+    for index in supervised(row):
+        part = Conversation(row.messages[: index + 1], row.tools)
         whole = template.render(part.messages, part.tools)
-        found.append(Rendered(whole, [answer(template, part, len(part.messages) - 1, whole, end_markers)]))
+        found.append(Rendered(whole, [answer(template, part, index, whole, markers)]))
     return found
 
 
@@ -78,17 +137,8 @@ def check_prefix(prefix: str, text: str, otherwise: str) -> None:
         raise NotPrefixPreserving(otherwise)
 
 
-def without_tail(said: str, end_markers: tuple[str, ...]) -> str:
-    """Cuts the white space after an end-of-turn marker; without a marker the white space itself ends the turn and stays."""
-    stripped = said.rstrip()
-    return stripped if stripped.endswith(end_markers) else said
-
-
-def with_marker(whole: str, block: Span, end_markers: tuple[str, ...]) -> Span:
-    """A generation block up to and with its end-of-turn marker, which some authors leave outside."""
-    said = without_tail(whole[block.start : block.end], end_markers)
-    end = block.start + len(said)
-    if not said.endswith(end_markers):
-        marker = next((marker for marker in end_markers if whole.startswith(marker, end)), "")
-        end += len(marker)
-    return Span(block.start, end)
+def check_words(said: str, message: Message, otherwise: str) -> None:
+    """Raises NotPrefixPreserving for a template that leaves out what was said; thoughts are its own affair."""
+    words = (message.content or "").rpartition("</think>")[2].strip()
+    if words not in said or any(call.function.name not in said for call in message.tool_calls or ()):
+        raise NotPrefixPreserving(otherwise)
