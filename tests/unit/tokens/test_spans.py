@@ -141,7 +141,8 @@ def test_answers_that_are_rewritten_later_each_have_a_text_of_their_own() -> Non
 
 def test_a_template_that_leaves_words_out_is_refused() -> None:
     """As those of models for images, which take contents in parts only."""
-    text = "{% for m in messages %}{{ m.role }}{% if m.content is not string %}{{ m.content[0].text }}{% endif %}</s>{% endfor %}{% if add_generation_prompt %}assistant{% endif %}"
+    turn = "{{ m.role }}{% if m.content is not string %}{{ m.content[0].text }}{% endif %}</s>"
+    text = "{% for m in messages %}" + turn + "{% endfor %}{% if add_generation_prompt %}assistant{% endif %}"
     with pytest.raises(NotPrefixPreserving, match=r"messages\[1\] is rendered without its words"):
         said(text, CHAT)
 

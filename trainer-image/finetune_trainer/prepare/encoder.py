@@ -54,7 +54,7 @@ def base_template(config: RunConfig, base: Base) -> ChatTemplate | None:
 
 def task_encoder(config: RunConfig, base: Base, dataset: Dataset, template: ChatTemplate | None) -> TaskEncoder:
     """The encoder for a job's rows; raises StageFailure where the template does not know the tools that the rows have."""
-    tokenizer, labels = base.config.tokenizer, getattr(dataset, "labels", ())
+    tokenizer, labels = base.config.tokenizer, dataset.labels
     if config.task == "sequence-classification":
         return TaskEncoder(ClassEncoder(tokenizer, labels, "sequence"))
     if config.task == "token-classification":

@@ -14,7 +14,7 @@ from finetune_api.run_config import RunConfig
 from finetune_trainer.data.rows.explain import Problem
 from finetune_trainer.data.rows.types import Row, canonical
 from finetune_trainer.data.survey.findings import Findings
-from finetune_trainer.data.survey.survey import RowFile
+from finetune_trainer.data.survey.row_file import RowFile
 from finetune_trainer.data.tokens.arrow import ExampleWriter, Kept, cut, write_prompts
 from finetune_trainer.data.tokens.encoded import Refused
 from finetune_trainer.data.tokens.language import LanguageEncoder
@@ -81,16 +81,14 @@ class ExamplesWriter:
         if isinstance(self.task.encoder, LanguageEncoder):
             write_prompts(workspace.prompts, self._prompts(self.task.encoder, int(limit.value)))
         files = [path for path in (workspace.train_rows, workspace.validation_rows, workspace.prompts) if path.exists()]
-        train_side = getattr(data, "train_side", None) or Side(source=data.train.name)
-        validation_side = getattr(data, "validation_side", None) or Side(source=data.validation.name)
-        notes = [*getattr(data, "notes", []), *self.task.notes, *template_notes(self.base.subject, self.task)]
+        notes = [*data.notes, *self.task.notes, *template_notes(self.base.subject, self.task)]
         return Examples(
             summary=self._summary(train, validation, lengths, notes),
-            train=side_with_tokens(train_side, train, lengths),
-            validation=side_with_tokens(validation_side, validation, held),
+            train=side_with_tokens(data.train_side, train, lengths),
+            validation=side_with_tokens(data.validation_side, validation, held),
             notes=notes,
-            findings=[],
-            finding_kinds={},
+            findings=data.findings,
+            finding_kinds=data.finding_kinds,
             kept=train,
             max_sequence_length=limit,
             bytes=sum(path.stat().st_size for path in files),
@@ -144,20 +142,19 @@ class ExamplesWriter:
                 yield ids[-limit:]
 
     def _summary(self, train: Kept, validation: Kept, lengths: Sequence[int], notes: list[str]) -> DatasetSummary:
-        sides = self.dataset.sides
-        return DatasetSummary(
-            train_examples=train.examples,
-            validation_examples=validation.examples,
-            train_tokens=int(train.lengths.sum()),
-            supervised_tokens=int(train.supervised.sum()),
-            truncated_examples=train.truncated + validation.truncated,
-            truncated_tokens=train.truncated_tokens + validation.truncated_tokens,
-            without_target=train.without_target + validation.without_target,
-            duplicates=sides.duplicates,
-            in_both=sides.in_both,
-            digest=self._digest.hexdigest(),
-            lengths=quantiles(np.asarray(lengths, np.int64)),
-            notes=first_notes(notes),
+        return self.dataset.summary().model_copy(
+            update={
+                "train_examples": train.examples,
+                "validation_examples": validation.examples,
+                "train_tokens": int(train.lengths.sum()),
+                "supervised_tokens": int(train.supervised.sum()),
+                "truncated_examples": train.truncated + validation.truncated,
+                "truncated_tokens": train.truncated_tokens + validation.truncated_tokens,
+                "without_target": train.without_target + validation.without_target,
+                "digest": self._digest.hexdigest(),
+                "lengths": quantiles(np.asarray(lengths, np.int64)),
+                "notes": first_notes(notes),
+            }
         )
 
 

@@ -47,7 +47,7 @@ def decide(config: RunConfig, base: Base, dataset: Dataset, task: TaskEncoder, e
     """Decides what the spec leaves open, whether it fits, and then brings the base model's weights."""
     kept, parameters = examples.kept, base.weights.parameters
     resolved = resolve(config, Facts(kept.examples, examples.max_sequence_length, parameters))
-    facts = TrainingFacts(base.config.values, base.weights, kept.lengths, kept.supervised, len(getattr(dataset, "labels", ())))
+    facts = TrainingFacts(base.config.values, base.weights, kept.lengths, kept.supervised, len(dataset.labels))
     fitted = fit(config, resolved, facts)
     decided = fitted.decided
     base_path = base.download.weights()
@@ -68,8 +68,8 @@ def decide(config: RunConfig, base: Base, dataset: Dataset, task: TaskEncoder, e
         lora=decided.lora,
         eos_token_ids=task.eos_token_ids,
         chat_template=task.own_template,
-        labels=list(getattr(dataset, "labels", ())),
-        multi_label=getattr(dataset, "multi_label", False),
+        labels=list(dataset.labels),
+        multi_label=dataset.multi_label,
         summary=summary,
     )
 
