@@ -13,9 +13,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from finetune_api.resources.evaluation import Evaluation, GateCondition
 from finetune_api.resources.export import Export, OnnxExport
-from finetune_api.resources.learning import Method
+from finetune_api.resources.learning import Lora, Method
 from finetune_api.result import DatasetSummary, Estimate, PrepareSummary
-from finetune_api.run_config import JobIdentity, RunBase, RunConfig, RunDataset, RunPaths, RunSource
+from finetune_api.run_config import JobIdentity, RunBase, RunConfig, RunDataset, RunPaths, RunRows, RunSource
 from finetune_trainer.files import mark_complete, write_atomic
 from finetune_trainer.prepared import Prepared, ResolvedHyperparameters
 from finetune_trainer.workspace import Workspace
@@ -79,7 +79,7 @@ def make_config(tiny: Path, trained: Path, rows: list[tuple[list[int], list[bool
         config = RunConfig(
             job=JobIdentity(name="bot", uid="u1", spec_digest=digest),
             base=RunBase(source=RunSource(uri=str(tiny), shown_as="pvc://models/tiny")),
-            dataset=RunDataset(train=RunSource(uri="/data/train.jsonl", shown_as="pvc://data/train.jsonl")),
+            dataset=RunDataset(train=RunRows(uri="/data/train.jsonl", shown_as="pvc://data/train.jsonl")),
             method=Method.model_validate({"type": method}),
             evaluation=Evaluation(gate=[GateCondition(metric="loss", better_than_base=True)]),
             export=Export(onnx=OnnxExport(parity_prompts=3) if onnx else None),
@@ -131,6 +131,7 @@ def lay_out(
                 "seed": 1, "checkpoint_every": 2, "micro_batch_tokens": 96,
             }
         ),
+        lora=Lora(rank=4, alpha=8) if config.method.type == "lora" else None,
         eos_token_ids=[2],
         summary=PrepareSummary(
             dataset=DatasetSummary(

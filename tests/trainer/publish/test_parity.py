@@ -9,7 +9,7 @@ from finetune_api.run_config import RunConfig
 from finetune_trainer.export.greedy import Decoder, Logits, answer_greedily
 from finetune_trainer.export.parity import TOKENS, Comparison, choices, compare, prove_parity
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.publish.onnx_artifact import onnx_answers, tokens_as_text
+from finetune_trainer.publish.language_model import onnx_answers, tokens_as_text
 from finetune_trainer.publish.weights import load_model
 
 pytestmark = pytest.mark.trainer

@@ -113,7 +113,7 @@ def test_manifest_tells_lineage_and_parity(published: RunConfig) -> None:
     assert lineage is not None
     assert evaluation is not None
     assert (lineage.spec_digest, lineage.dataset_digest, lineage.base) == ("d1", "data-digest", "pvc://models/tiny")
-    assert lineage.hyperparameters["loraRank"] == 16
+    assert lineage.hyperparameters["loraRank"] == 4
     assert {"torch", "transformers", "onnxruntime"} <= set(lineage.versions)
     assert [(p.artifact, p.prompts, p.equal) for p in evaluation.parity] == [("onnx/fp32", 3, 3)]
 

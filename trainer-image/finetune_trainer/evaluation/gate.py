@@ -3,6 +3,8 @@
 from finetune_api.model_directory import GateResult, Scores
 from finetune_api.resources.evaluation import GateCondition
 
+HIGHER_IS_BETTER = ("accuracy", "f1")
+
 
 def judge(conditions: list[GateCondition], base: Scores, tuned: Scores) -> list[GateResult]:
     """One verdict for each condition, in their order."""
@@ -10,15 +12,20 @@ def judge(conditions: list[GateCondition], base: Scores, tuned: Scores) -> list[
 
 
 def judge_one(condition: GateCondition, base: Scores, tuned: Scores) -> GateResult:
-    """Lower is better for every metric; equal to the base is not better than the base."""
+    """Equal to the base is not better than the base; what the task does not measure does not hold."""
     metric = condition.metric
     value, reference = getattr(tuned, metric), getattr(base, metric)
+    if value is None or reference is None:
+        return GateResult(metric=metric, passed=False, text=f"{metric} is not measured of this task: take it out of evaluation.gate")
     verdicts: list[tuple[bool, str]] = []
     if condition.better_than_base:
-        better = value < reference
+        better = value > reference if metric in HIGHER_IS_BETTER else value < reference
         verdicts.append((better, f"is {'' if better else 'not '}better than the base's {reference:.4f}"))
     if condition.maximum is not None:
         low = value <= condition.maximum
         verdicts.append((low, f"is {'at most' if low else 'above the maximum of'} {condition.maximum:g}"))
+    if condition.minimum is not None:
+        high = value >= condition.minimum
+        verdicts.append((high, f"is {'at least' if high else 'below the minimum of'} {condition.minimum:g}"))
     reasons = " and ".join(text for _, text in verdicts) or "is not limited"
     return GateResult(metric=metric, passed=all(passed for passed, _ in verdicts), text=f"{metric} {value:.4f} {reasons}")

@@ -1,5 +1,6 @@
 """Verifies a model directory against its manifest and says what is in it."""
 
+import json
 import os
 from pathlib import Path, PurePosixPath
 
@@ -83,7 +84,33 @@ def check_files(root: Path, manifest: Manifest) -> list[StageFailure]:
                 invalid("ChecksumMismatch", f"the sha256 of {artifact.path} in {MANIFEST_FILE} is not that of the files listed for it")
             )
         findings += unlisted(root, artifact.path, {file.path for file in artifact.files})
-    return findings
+    return findings or check_labels(root, manifest)
+
+
+def check_labels(root: Path, manifest: Manifest) -> list[StageFailure]:
+    """A classifier's models must name the labels that the manifest names: servers answer with the former, people read the latter."""
+    if not manifest.labels:
+        return []
+    folders = [artifact.path for artifact in manifest.artifacts if artifact.format != "adapter"]
+    stored = {folder: stored_labels(root / folder / "config.json") for folder in folders}
+    return [
+        invalid(
+            "LabelsDiffer",
+            f"{folder}/config.json has the labels {', '.join(found) or 'none'}, "
+            f"{MANIFEST_FILE} says {', '.join(manifest.labels)}: {RESTORE}",
+        )
+        for folder, found in stored.items()
+        if found != manifest.labels
+    ]
+
+
+def stored_labels(path: Path) -> list[str]:
+    """The labels of a Hugging Face config by class index."""
+    try:
+        names = json.loads(path.read_bytes())["id2label"]
+        return [str(names[key]) for key in sorted(names, key=int)]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
 
 
 def listed_files(manifest: Manifest) -> list[File]:

@@ -3,11 +3,16 @@
 import json
 from collections.abc import Iterable, Sequence
 
-from finetune_api.model_directory import EvaluationReport, Lineage, Manifest
+from finetune_api.model_directory import EvaluationReport, Lineage, Manifest, Parity, Scores
 from finetune_trainer.prepared import Prepared
+from finetune_trainer.publish.calls import Prompting, calling, loading
+
+PIPELINES = {"sequence-classification": "text-classification", "token-classification": "token-classification"}
+"""Names of the hub for tasks that are not text generation."""
+METRICS = {"loss": ".4f", "perplexity": ".2f", "accuracy": ".4f", "f1": ".4f"}
 
 
-def model_card(manifest: Manifest, prepared: Prepared) -> str:
+def model_card(manifest: Manifest, prepared: Prepared, prompting: Prompting) -> str:
     """The card's whole text."""
     lineage, report = manifest.lineage, manifest.evaluation
     assert lineage is not None and report is not None, "publish writes both"
@@ -15,14 +20,17 @@ def model_card(manifest: Manifest, prepared: Prepared) -> str:
         front_matter(manifest, lineage),
         f"# {manifest.model}",
         introduction(manifest, lineage),
+        *labels(manifest),
         "## Evaluation",
-        *evaluation(report),
+        *evaluation(manifest, report),
         "## Data",
         data(lineage, prepared),
         "## Training",
         training(lineage),
         "## Files",
         artifacts(manifest),
+        "## How to call",
+        calling(manifest, prompting),
         "## How to load",
         loading(manifest),
     ]
@@ -32,9 +40,14 @@ def model_card(manifest: Manifest, prepared: Prepared) -> str:
 def front_matter(manifest: Manifest, lineage: Lineage) -> str:
     """YAML; JSON's strings and lists are YAML, too."""
     kinds = sorted({artifact.format for artifact in manifest.artifacts})
-    tags = ["finetune-operator", "sft", "lora" if manifest.type == "adapter" else "full-fine-tuning", *kinds]
-    fields: dict[str, object] = {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": tags}
-    fields |= {"base_model": lineage.base, "model_name": manifest.model}
+    tags = ["finetune-operator", manifest.task, "sft", "lora" if manifest.type == "adapter" else "full-fine-tuning", *kinds]
+    fields: dict[str, object] = {
+        "library_name": "transformers",
+        "pipeline_tag": PIPELINES.get(manifest.task, "text-generation"),
+        "tags": tags,
+        "base_model": lineage.base,
+        "model_name": manifest.model,
+    }
     return "\n".join(["---", *(f"{key}: {json.dumps(value)}" for key, value in fields.items()), "---"])
 
 
@@ -45,23 +58,63 @@ def introduction(manifest: Manifest, lineage: Lineage) -> str:
     return f"A fine-tuned {manifest.task} model: {how} starting from {base}, by FineTuneJob {lineage.namespace}/{lineage.job}."
 
 
-def evaluation(report: EvaluationReport) -> Iterable[str]:
+def labels(manifest: Manifest) -> Iterable[str]:
+    """What a classifier tells apart."""
+    if manifest.labels:
+        how = "Each label is judged by itself: several or none may hold." if manifest.multi_label else ""
+        names = ", ".join(f"`{name}`" for name in manifest.labels)
+        yield f"Its {len(manifest.labels)} labels: {names}. {how}".rstrip()
+
+
+def evaluation(manifest: Manifest, report: EvaluationReport) -> Iterable[str]:
     """Scores of both models, the gate's verdicts and the exports' parity."""
-    yield f"{report.examples} held-out examples, {report.tokens} supervised tokens; loss in nats per token."
+    yield measured(manifest, report)
     yield scores(report)
     if report.gate:
         yield table(("gate", "held"), [(gate.text, "yes" if gate.passed else "no") for gate in report.gate])
     for parity in report.parity:
-        yield (
-            f"`{parity.artifact}` gives the same greedy answers as PyTorch in fp32: {parity.equal} of {parity.prompts} held-out "
-            f"prompts, up to {parity.tokens} tokens each."
+        yield proof(parity)
+
+
+def measured(manifest: Manifest, report: EvaluationReport) -> str:
+    """What the figures are of."""
+    if manifest.task == "token-classification":
+        return (
+            f"{report.examples} held-out examples, {report.tokens} labelled tokens; loss in nats per token, accuracy over labelled tokens, "
+            "f1 over whole entities. The base is the base model with a new head."
         )
+    if manifest.labels:
+        accuracy = "the share of examples with all labels right" if manifest.multi_label else "the share of examples that are right"
+        return (
+            f"{report.examples} held-out examples; loss in nats per example, accuracy is {accuracy}, f1 the mean over labels. "
+            "The base is the base model with a new head."
+        )
+    return f"{report.examples} held-out examples, {report.tokens} supervised tokens; loss in nats per token."
 
 
 def scores(report: EvaluationReport) -> str:
-    """Base against tuned."""
-    rows = [(name, f"{score.loss:.4f}", f"{score.perplexity:.2f}") for name, score in (("base", report.base), ("tuned", report.tuned))]
-    return table(("model", "loss", "perplexity"), rows)
+    """Base against tuned, in what was measured."""
+    names = [name for name in METRICS if getattr(report.tuned, name) is not None]
+    return table(("model", *names), [("base", *figures(report.base, names)), ("tuned", *figures(report.tuned, names))])
+
+
+def figures(scores: Scores, names: Iterable[str]) -> list[str]:
+    """These metrics as text."""
+    values = [(getattr(scores, name), METRICS[name]) for name in names]
+    return ["" if value is None else format(value, form) for value, form in values]
+
+
+def proof(parity: Parity) -> str:
+    """What was compared with PyTorch."""
+    if parity.max_difference is not None:
+        return (
+            f"`{parity.artifact}` gives the same labels as PyTorch in fp32: {parity.equal} of {parity.prompts} held-out rows; no logit "
+            f"differs by more than {parity.max_difference:.1e}."
+        )
+    return (
+        f"`{parity.artifact}` gives the same greedy answers as PyTorch in fp32: {parity.equal} of {parity.prompts} held-out "
+        f"prompts, up to {parity.tokens} tokens each."
+    )
 
 
 def data(lineage: Lineage, prepared: Prepared) -> str:
@@ -74,6 +127,7 @@ def data(lineage: Lineage, prepared: Prepared) -> str:
         ("of them supervised", counts.supervised_tokens),
         ("held-out examples", counts.validation_examples),
         ("truncated examples", counts.truncated_examples),
+        ("invalid rows dropped", counts.invalid_rows),
         ("duplicates dropped", counts.duplicates),
         ("digest", f"`{counts.digest}`"),
     ]
@@ -92,16 +146,9 @@ def training(lineage: Lineage) -> str:
 def artifacts(manifest: Manifest) -> str:
     """What can be loaded."""
     rows = [(f"`{a.path}/`", a.format, a.precision, f"{a.size_bytes / 1e6:.1f} MB") for a in manifest.artifacts]
-    return table(("folder", "format", "precision", "size"), rows) + "\n\nMANIFEST.json holds the sha256 of every file."
-
-
-def loading(manifest: Manifest) -> str:
-    """A snippet per artifact."""
-    lines = ["```python", "from transformers import AutoModelForCausalLM, AutoTokenizer", ""]
-    lines += ['model = AutoModelForCausalLM.from_pretrained("model")', 'tokenizer = AutoTokenizer.from_pretrained("model")']
-    if any(artifact.format == "onnx" for artifact in manifest.artifacts):
-        lines += ["", "import onnxruntime_genai", "", 'model = onnxruntime_genai.Model("onnx/fp32")']
-    return "\n".join([*lines, "```"])
+    others = {file.path for file in manifest.other_files}
+    report = "report.json is what was found in the data set. " if "report.json" in others else ""
+    return table(("folder", "format", "precision", "size"), rows) + f"\n\n{report}MANIFEST.json holds the sha256 of every file."
 
 
 def table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from finetune_api.dataset_report import REPORT_FILE
 from finetune_api.model_directory import MANIFEST_FILE, Manifest
 from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.files import sync_directory, sync_tree, write_atomic
 
-ENTRIES = ("model", "adapter", "onnx", "metrics.csv", "README.md")
+ENTRIES = ("model", "adapter", "onnx", REPORT_FILE, "metrics.csv", "README.md")
+ONNX_FOLDER = "onnx/fp32"
 DRAFT = ".publishing"
 
 

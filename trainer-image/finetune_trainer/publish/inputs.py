@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from finetune_api import CONTRACT_VERSION
 from finetune_api.run_config import RunConfig
+from finetune_trainer.classification.labelling import is_classifier
 from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.files import is_complete
 from finetune_trainer.prepared import Prepared
@@ -36,7 +37,8 @@ def read_inputs(config: RunConfig) -> Inputs:
     trained = workspace.trained / ("adapter" if config.method.type == "lora" else "model")
     if not is_complete(workspace.trained) or not trained.is_dir():
         raise missing(f"the workspace {workspace.root} holds no finished training ({trained} with {workspace.trained}/.complete)", "train")
-    for path in (workspace.validation_rows, workspace.prompts):
+    prompts = [] if is_classifier(config.task) else [workspace.prompts]
+    for path in (workspace.validation_rows, *prompts):
         if not path.exists():
             raise missing(f"{path} is missing", "prepare")
     if not Path(prepared.base_path, "config.json").exists():

@@ -8,16 +8,19 @@ import os
 import shutil
 from pathlib import Path
 
+from finetune_api.dataset_report import REPORT_FILE
 from finetune_api.model_directory import MANIFEST_FILE, EvaluationReport, Manifest
 from finetune_api.result import PublishSummary, StageResult
 from finetune_api.run_config import RunConfig
 from finetune_trainer.files import sha256_of, write_atomic
+from finetune_trainer.publish.calls import Prompting
 from finetune_trainer.publish.card import model_card
 from finetune_trainer.publish.draft import Draft, Identity
 from finetune_trainer.publish.inputs import Inputs, read_inputs
 from finetune_trainer.publish.manifest import add_other_file, make_manifest
 from finetune_trainer.publish.phases import Phases
 from finetune_trainer.publish.space import check_space, storage_full_names
+from finetune_trainer.publish.tokenizer import TEMPLATE
 
 
 def publish(config: RunConfig, attempt: int) -> StageResult:
@@ -39,27 +42,34 @@ def make_model(inputs: Inputs, draft: Draft) -> Manifest:
     draft.root.mkdir(parents=True, exist_ok=True)
     draft.begin()
     check_space(inputs, draft.root)
+    from finetune_trainer.publish.kind import kind_of
     from finetune_trainer.publish.measure import measure_and_write  # torch: after everything that fails quickly
-    from finetune_trainer.publish.onnx_artifact import export_onnx
 
-    phases = Phases()
-    report = measure_and_write(inputs, draft.files, phases)
+    phases, kind = Phases(), kind_of(inputs)
+    report = measure_and_write(inputs, kind, draft.files, phases)
     if inputs.config.export.onnx is not None:
-        parity = export_onnx(inputs, draft, inputs.config.export.onnx.parity_prompts, phases)
+        parity = kind.export(draft, inputs.config.export.onnx.parity_prompts, phases)
         report = report.model_copy(update={"parity": [parity]})
     with phases.phase("writing the manifest"):
         return describe_and_commit(inputs, draft, report)
 
 
 def describe_and_commit(inputs: Inputs, draft: Draft, report: EvaluationReport) -> Manifest:
-    """Adds curve and card, then the manifest of all."""
-    if inputs.workspace.metrics.exists():
-        shutil.copyfile(inputs.workspace.metrics, draft.files / "metrics.csv")
+    """Adds curve, data report and card, then the manifest of all."""
+    for source in (inputs.workspace.metrics, inputs.workspace.root / REPORT_FILE):
+        if source.exists():
+            shutil.copyfile(source, draft.files / source.name)
     manifest = make_manifest(inputs, draft.files, report)
-    write_atomic(draft.files / "README.md", model_card(manifest, inputs.prepared))
+    write_atomic(draft.files / "README.md", model_card(manifest, inputs.prepared, prompting(inputs, draft)))
     manifest = add_other_file(manifest, draft.files, "README.md")
     draft.commit(manifest)
     return manifest
+
+
+def prompting(inputs: Inputs, draft: Draft) -> Prompting:
+    """How the rows spoke to the model."""
+    template = inputs.config.dataset.train.template
+    return Prompting(chat=(draft.files / "model" / TEMPLATE).exists(), template=template.prompt if template else None)
 
 
 def result(config: RunConfig, attempt: int, root: Path, manifest: Manifest) -> StageResult:

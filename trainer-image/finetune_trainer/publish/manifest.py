@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from finetune_api.model_directory import Artifact, ArtifactFormat, EvaluationReport, File, Lineage, Manifest, files_digest
-from finetune_api.resources.learning import Lora
 from finetune_trainer.files import sha256_of, walk
 from finetune_trainer.publish.inputs import Inputs
 
@@ -24,6 +23,8 @@ def make_manifest(inputs: Inputs, files: Path, evaluation: EvaluationReport) -> 
         created_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         task=inputs.config.task,
         type="adapter" if inputs.config.method.type == "lora" else "full",
+        labels=inputs.prepared.labels,
+        multi_label=inputs.prepared.multi_label,
         artifacts=artifacts,
         other_files=describe(files, others),
         evaluation=evaluation,
@@ -92,10 +93,11 @@ def make_lineage(inputs: Inputs) -> Lineage:
 
 def settings(inputs: Inputs) -> dict[str, float | int | str | bool]:
     """Every resolved hyper-parameter, the method's included, by its name in the spec."""
-    method = inputs.config.method
-    values = dict(inputs.prepared.hyperparameters.model_dump(by_alias=True)) | {"method": method.type, "lossOn": method.loss_on}
-    if method.type == "lora":
-        lora = method.lora or Lora()
+    prepared, method = inputs.prepared, inputs.config.method
+    values = dict(prepared.hyperparameters.model_dump(by_alias=True)) | {"method": method.type}
+    if not prepared.labels:
+        values["lossOn"] = method.loss_on
+    if (lora := prepared.lora) is not None:
         values |= {"loraRank": lora.rank, "loraAlpha": lora.alpha, "loraDropout": lora.dropout}
         values["loraTargetModules"] = ",".join(lora.target_modules)
     return values

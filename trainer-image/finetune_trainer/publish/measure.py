@@ -8,23 +8,20 @@ import torch
 from finetune_api.exit_codes import ExitCode
 from finetune_api.model_directory import EvaluationReport, Scores
 from finetune_trainer.evaluation.gate import judge
-from finetune_trainer.evaluation.rows import read_rows
-from finetune_trainer.evaluation.score import score
 from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.publish.inputs import Inputs
+from finetune_trainer.publish.kind import Kind
 from finetune_trainer.publish.phases import Phases
-from finetune_trainer.publish.weights import copy_adapter, load_model, merge_adapter, release_memory, save_model
+from finetune_trainer.publish.weights import copy_adapter, merge_adapter, release_memory
 
 
-def measure_and_write(inputs: Inputs, files: Path, phases: Phases) -> EvaluationReport:
+def measure_and_write(inputs: Inputs, kind: Kind, files: Path, phases: Phases) -> EvaluationReport:
     """Scores the base, makes the tuned model of it, scores that on the same rows, and writes it to model/ (and adapter/)."""
-    prepared, evaluation = inputs.prepared, inputs.config.evaluation
-    precision, budget = prepared.hyperparameters.precision, prepared.hyperparameters.micro_batch_tokens
+    evaluation, precision = inputs.config.evaluation, inputs.prepared.hyperparameters.precision
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    rows = read_rows(inputs.workspace.validation_rows, evaluation.max_examples)
     with phases.phase("evaluating the base model"):
-        model = load_model(inputs.base, precision, device)
-        base = finite("base", score(model, rows, budget, phases.tokens))
+        model = kind.load(inputs.base, precision, device)
+        base = finite("base", kind.score(model, phases.scored))
     with phases.phase("merging"):
         if inputs.config.method.type == "lora":
             model = merge_adapter(model, inputs.trained)
@@ -32,17 +29,17 @@ def measure_and_write(inputs: Inputs, files: Path, phases: Phases) -> Evaluation
         else:
             del model
             release_memory()
-            model = load_model(inputs.trained, precision, device)
+            model = kind.load(inputs.trained, precision, device)
     with phases.phase("evaluating the tuned model"):
-        tuned = finite("tuned", score(model, rows, budget, phases.tokens))
+        tuned = finite("tuned", kind.score(model, phases.scored))
     with phases.phase("writing the model"):
-        save_model(model, inputs.base, prepared.eos_token_ids, files / "model")
+        kind.save(model, files / "model")
     del model
     release_memory()
     gate = judge(evaluation.gate, base, tuned)
     return EvaluationReport(
-        examples=len(rows),
-        tokens=sum(row.targets for row in rows),
+        examples=kind.examples,
+        tokens=kind.tokens,
         base=base,
         tuned=tuned,
         gate=gate,

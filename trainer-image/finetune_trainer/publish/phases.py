@@ -27,15 +27,13 @@ class Phases:
         """Says that the phase is still running."""
         self._printer.show(self._activity)
 
-    def tokens(self, done: int, total: int, loss: float) -> None:
-        """Says how many tokens have been scored, and when the rest will be."""
+    def scored(self, done: int, total: int, loss: float) -> None:
+        """Says how much has been scored (tokens or examples), and when the rest will be."""
         rate = done / max(time.monotonic() - self._started, 1e-9)
-        self._printer.show(
-            self._activity, step=done, total_steps=total, loss=loss, tokens_per_second=rate, eta_seconds=(total - done) / rate
-        )
+        self._printer.show(self._activity, step=done, total_steps=total, loss=loss, eta_seconds=(total - done) / rate)
 
     def prompts(self, total: int) -> Callable[[int], None]:
-        """A function that says how many prompts are done, and when the rest will be."""
+        """A function that says how many prompts (or rows) are done, and when the rest will be."""
 
         def show(done: int) -> None:
             elapsed = time.monotonic() - self._started

@@ -13,10 +13,6 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 from finetune_trainer.failure import invalid
 
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
-TOKENIZER_FILES = (
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
-    "tokenizer.model", "chat_template.jinja",
-)  # fmt: skip
 
 
 def load_model(folder: Path, precision: str, device: str) -> Any:
@@ -28,23 +24,26 @@ def load_model(folder: Path, precision: str, device: str) -> Any:
 
 
 def merge_adapter(model: Any, adapter: Path) -> Any:
-    """Adds a LoRA adapter to the base's weights, each sum rounded once to the base's precision; uses up `model`."""
+    """Adds a LoRA adapter to the base's weights, each sum rounded once to the base's precision; uses up `model`.
+
+    Modules that were trained whole (a classifier's head) take the place of the base's.
+    """
     if not (adapter / "adapter_model.safetensors").exists():
         raise invalid("WorkspaceInvalid", f"{adapter} holds no adapter_model.safetensors: run the train stage again")
+    dtype = next(model.parameters()).dtype
     tuned: Any = PeftModel.from_pretrained(model, str(adapter))
     try:
-        return tuned.merge_and_unload(safe_merge=True).eval()
+        return tuned.merge_and_unload(safe_merge=True).to(dtype).eval()
     except ValueError as exc:  # PEFT's words for weights that are not finite
         raise invalid("ModelNotFinite", f"the trained adapter holds values that are not finite ({exc}): lower the learning rate") from exc
 
 
 def save_model(model: Any, base: Path, end_tokens: list[int], folder: Path) -> None:
-    """Writes a Hugging Face folder: config, safetensors, and the base's own tokenizer, chat template and generation config."""
+    """Writes a language model as a Hugging Face folder: config, safetensors, and the base's own generation config."""
     model.generation_config = GenerationConfig(eos_token_id=end_tokens)  # type: ignore[no-untyped-call]
     model.save_pretrained(folder)
     if (base / "generation_config.json").exists():
         copy_generation_config(base, end_tokens, folder)
-    copy_tokenizer(base, folder)
 
 
 def copy_generation_config(base: Path, end_tokens: list[int], folder: Path) -> None:
@@ -60,32 +59,15 @@ def copy_generation_config(base: Path, end_tokens: list[int], folder: Path) -> N
     (folder / "generation_config.json").write_text(json.dumps(settings, indent=2) + "\n")
 
 
-def copy_tokenizer(source: Path, folder: Path) -> None:
-    """Copies the tokenizer's files; a chat template that older tokenizers keep in their config gets a file of its own."""
-    for name in TOKENIZER_FILES:
-        if (source / name).exists():
-            shutil.copyfile(source / name, folder / name)
-    if not (folder / "chat_template.jinja").exists() and (template := inline_chat_template(source)):
-        (folder / "chat_template.jinja").write_text(template)
-
-
-def inline_chat_template(source: Path) -> str | None:
-    """The chat template inside tokenizer_config.json: a text, or a list with one named default."""
-    path = source / "tokenizer_config.json"
-    template = json.loads(path.read_bytes()).get("chat_template") if path.exists() else None
-    if isinstance(template, list):
-        template = {entry["name"]: entry["template"] for entry in template}.get("default")
-    return template
-
-
 def copy_adapter(adapter: Path, base_name: str, folder: Path) -> None:
     """Copies an adapter; its config names the base as the user wrote it, not a path inside a pod."""
     folder.mkdir(parents=True)
     shutil.copyfile(adapter / "adapter_model.safetensors", folder / "adapter_model.safetensors")
     config = json.loads((adapter / "adapter_config.json").read_bytes())
     config["base_model_name_or_path"] = base_name
-    if isinstance(config.get("target_modules"), list):  # PEFT writes a set, in another order each time
-        config["target_modules"] = sorted(config["target_modules"])
+    for name in ("target_modules", "modules_to_save"):
+        if isinstance(config.get(name), list):  # PEFT writes sets, in another order each time
+            config[name] = sorted(set(config[name]))
     (folder / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True))
 
 

@@ -1,0 +1,84 @@
+"""Loss, accuracy and F1 of a classifier on labelled rows."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from finetune_api.model_directory import Scores
+from finetune_trainer.classification.batch import Collator, PaddedBatch, logits_asked, loss_sum
+from finetune_trainer.classification.labelling import Labelling
+from finetune_trainer.classification.rows import LabelledRows
+from finetune_trainer.evaluation.entities import entities
+from finetune_trainer.evaluation.f1 import accuracy, mean_f1, set_f1
+from finetune_trainer.train.step_plan import cut
+
+Logits = np.ndarray[Any, np.dtype[np.float32]]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model says of every row, in the order of the rows; `targets` are the labels of the same shape."""
+
+    logits: list[Logits]
+    """(N, labels) of each row: N is 1, or its labelled tokens."""
+    targets: list[Any]
+    loss: float
+    """Mean over all that is labelled."""
+
+
+def score_classifier(model: Any, rows: LabelledRows, collator: Collator, budget: int, show: Callable[[int, int, float], None]) -> Scores:
+    """`budget` is the padded tokens of a forward pass; `show(done, total, loss)` is told what has been scored so far."""
+    answers = answer(model, rows, collator, budget, show)
+    return Scores(loss=answers.loss, **metrics(answers, collator.labelling))
+
+
+def answer(model: Any, rows: LabelledRows, collator: Collator, budget: int, show: Callable[[int, int, float], None]) -> Answers:
+    """Runs the model over all rows, those of similar length together."""
+    device = next(model.parameters()).device
+    logits: list[Any] = [None] * len(rows)
+    targets: list[Any] = [None] * len(rows)
+    total, done, loss = int(rows.supervised.sum()), 0, 0.0
+    for places in cut(np.arange(len(rows)), rows.lengths, budget):
+        batch = collator.batch([rows[place] for place in places]).to(device)
+        found, summed = run(model, batch)
+        for place, part, wanted in zip(places, *split(found, batch, rows.supervised[places]), strict=True):
+            logits[place], targets[place] = part, wanted
+        loss += summed
+        done += int(rows.supervised[places].sum())
+        show(done, total, loss / max(done, 1))
+    return Answers(logits, targets, loss / done if done else math.nan)
+
+
+@torch.inference_mode()
+def run(model: Any, batch: PaddedBatch) -> tuple[torch.Tensor, float]:
+    """The logits that count, and the sum of their losses."""
+    logits = logits_asked(model, batch)
+    return logits.cpu(), loss_sum(logits, batch.targets).item()
+
+
+def split(logits: torch.Tensor, batch: PaddedBatch, counts: Any) -> tuple[Iterator[Logits], Iterator[Any]]:
+    """Each row's part of a batch's logits and targets."""
+    sizes = [int(count) for count in counts]
+    return (part.numpy() for part in torch.split(logits, sizes)), (part.numpy() for part in torch.split(batch.targets.cpu(), sizes))
+
+
+def metrics(answers: Answers, labelling: Labelling) -> dict[str, float]:
+    """Accuracy and F1 as `finetune_api.model_directory.Scores` defines them for the task."""
+    guesses = [decide(logits, labelling) for logits in answers.logits]
+    if labelling.per_token:
+        truths = [[labelling.labels[index] for index in row] for row in answers.targets]
+        words = [[labelling.labels[index] for index in row] for row in guesses]
+        flat = [[tag for row in side for tag in row] for side in (truths, words)]
+        return {"accuracy": accuracy(*flat), "f1": set_f1([entities(row) for row in truths], [entities(row) for row in words])}
+    wanted = [set(np.flatnonzero(row[0])) if labelling.multi_label else {int(row[0])} for row in answers.targets]
+    named = [set(np.flatnonzero(row[0])) if labelling.multi_label else {int(row[0])} for row in guesses]
+    return {"accuracy": accuracy(wanted, named), "f1": mean_f1(wanted, named)}
+
+
+def decide(logits: Logits, labelling: Labelling) -> Any:
+    """The labels that logits (N, labels) come to: (N,) class indices, or multi-label (N, labels) of True and False."""
+    return logits > 0 if labelling.multi_label else logits.argmax(axis=-1)

@@ -1,0 +1,50 @@
+"""What publish does differently for language models and classifiers, behind one interface.
+
+An implementation knows its held-out rows and how to load, score, save and export one model; it holds none.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from finetune_api.model_directory import Parity, Scores
+from finetune_trainer.publish.draft import Draft
+from finetune_trainer.publish.inputs import Inputs
+from finetune_trainer.publish.phases import Phases
+
+Show = Callable[[int, int, float], None]
+
+
+class Kind(Protocol):
+    """One kind of model."""
+
+    @property
+    def examples(self) -> int:
+        """Held-out rows."""
+
+    @property
+    def tokens(self) -> int:
+        """What of them is scored, in tokens."""
+
+    def load(self, folder: Path, precision: str, device: str) -> Any:
+        """The model of a Hugging Face folder, in eval mode."""
+
+    def score(self, model: Any, show: Show) -> Scores:
+        """Measures a model on the held-out rows; `show(done, total, loss)` is told how far it is."""
+
+    def save(self, model: Any, folder: Path) -> None:
+        """Writes a Hugging Face folder, the tokenizer's files included."""
+
+    def export(self, draft: Draft, rows: int, phases: Phases) -> Parity:
+        """Writes onnx/fp32 from the files in model/ and proves it on so many held-out rows."""
+
+
+def kind_of(inputs: Inputs) -> Kind:
+    """The kind of the job's task."""
+    from finetune_trainer.classification.labelling import is_classifier, labelling_of
+    from finetune_trainer.publish.classifier import ClassifierKind
+    from finetune_trainer.publish.language_model import LanguageModelKind
+
+    if is_classifier(inputs.config.task):
+        return ClassifierKind(inputs, labelling_of(inputs.config.task, inputs.prepared))
+    return LanguageModelKind(inputs)

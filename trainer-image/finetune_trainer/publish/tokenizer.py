@@ -1,0 +1,45 @@
+"""A model's tokenizer files: the base's own, with the chat template that the model was trained with."""
+
+import json
+import shutil
+from pathlib import Path
+
+FILES = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "vocab.txt",
+    "tokenizer.model", "sentencepiece.bpe.model", "spiece.model",
+)  # fmt: skip
+TEMPLATE = "chat_template.jinja"
+
+
+def copy_tokenizer(source: Path, folder: Path, template: str | None = None) -> None:
+    """Copies the tokenizer's files. The chat template gets a file of its own, which `template` replaces.
+
+    Replaced, it also goes from tokenizer_config.json, where older tokenizers keep it: a loader must not find two.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        if (source / name).exists():
+            shutil.copyfile(source / name, folder / name)
+    if template is not None:
+        remove_inline_template(folder / "tokenizer_config.json")
+        (folder / TEMPLATE).write_text(template)
+    elif (source / TEMPLATE).exists():
+        shutil.copyfile(source / TEMPLATE, folder / TEMPLATE)
+    elif inline := inline_chat_template(source):
+        (folder / TEMPLATE).write_text(inline)
+
+
+def inline_chat_template(source: Path) -> str | None:
+    """The chat template inside tokenizer_config.json: a text, or a list with one named default."""
+    path = source / "tokenizer_config.json"
+    template = json.loads(path.read_bytes()).get("chat_template") if path.exists() else None
+    if isinstance(template, list):
+        template = {entry["name"]: entry["template"] for entry in template}.get("default")
+    return template
+
+
+def remove_inline_template(path: Path) -> None:
+    """Takes the chat template out of tokenizer_config.json."""
+    config = json.loads(path.read_bytes()) if path.exists() else {}
+    if config.pop("chat_template", None) is not None:
+        path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
