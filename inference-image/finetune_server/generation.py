@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from finetune_server.engines.interface import (
-    Engine,
     Event,
     Failed,
     Finished,
     FinishReason,
+    GenerationEngine,
     GenerationRequest,
     Token,
     TokenLogprobs,
@@ -46,7 +46,7 @@ class Piece:
 class Generation:
     """An answer in progress. Created on the event loop; `close` it when nobody reads on."""
 
-    def __init__(self, engine: Engine, tokenizer: Tokenizer, request: GenerationRequest, stops: Sequence[str]) -> None:
+    def __init__(self, engine: GenerationEngine, tokenizer: Tokenizer, request: GenerationRequest, stops: Sequence[str]) -> None:
         """Raises QueueFull or EngineStopped."""
         self.prompt_tokens = len(request.prompt)
         self.completion_tokens = 0

@@ -2,14 +2,14 @@
 
 import asyncio
 
-from finetune_server.served_model import ServedModel
+from finetune_server.served_model import Classifier, LanguageModel
 
 
 class Lifecycle:
     """loading -> ready -> draining -> closed; a server that is told to stop while it loads skips `ready`."""
 
     def __init__(self) -> None:
-        self.model: ServedModel | None = None
+        self.model: LanguageModel | Classifier | None = None
         """Set once the model has answered its self-test."""
         self.draining = False
         """Told to stop: not ready any more."""

@@ -1,10 +1,13 @@
 """Prometheus metrics. Labels take a few fixed values only, never a name that a client chose."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from finetune_server.lifecycle import Lifecycle
+from finetune_server.served_model import Classifier
 
 SECONDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
@@ -24,19 +27,37 @@ class Metrics:
             buckets=SECONDS,
             registry=self.registry,
         )
-        self.prompt_tokens = Counter("finetune_server_prompt_tokens", "Tokens of the prompts taken.", registry=self.registry)
+        self.prompt_tokens = Counter("finetune_server_prompt_tokens", "Tokens of the prompts and inputs taken.", registry=self.registry)
         self.completion_tokens = Counter("finetune_server_completion_tokens", "Tokens generated.", registry=self.registry)
+        self.registry.register(Batches(lifecycle))
         self._gauge("finetune_server_ready", "1 when the model answers and the server does not drain.", lambda: lifecycle.ready)
         self._gauge(
             "finetune_server_running_requests",
-            "Requests that hold a slot.",
+            "Requests that the engine works on.",
             lambda: lifecycle.model.engine.load().running if lifecycle.model else 0,
         )
         self._gauge(
             "finetune_server_waiting_requests",
-            "Requests that wait for a slot.",
+            "Requests that wait for a place in the engine.",
             lambda: lifecycle.model.engine.load().waiting if lifecycle.model else 0,
         )
 
     def _gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
         Gauge(name, text, registry=self.registry).set_function(value)
+
+
+class Batches(Collector):
+    """What a classifier's engine has counted; nothing for a language model."""
+
+    def __init__(self, lifecycle: Lifecycle) -> None:
+        self._lifecycle = lifecycle
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """Rows by batch is how well requests go together, padding by tokens what that costs."""
+        if not isinstance(self._lifecycle.model, Classifier):
+            return
+        counts = self._lifecycle.model.engine.counts()
+        yield CounterMetricFamily("finetune_server_batches", "Batches computed.", counts.batches)
+        yield CounterMetricFamily("finetune_server_batch_rows", "Inputs computed.", counts.rows)
+        yield CounterMetricFamily("finetune_server_batch_tokens", "Tokens computed, without padding.", counts.tokens)
+        yield CounterMetricFamily("finetune_server_batch_padding_tokens", "Tokens computed only to pad.", counts.padding)

@@ -17,7 +17,7 @@ from finetune_api.result import TERMINATION_LOG
 from finetune_server.http.app import create_app
 from finetune_server.lifecycle import Lifecycle
 from finetune_server.model_directory import UnusableModel
-from finetune_server.served_model import ServedModel, load_model
+from finetune_server.served_model import Classifier, LanguageModel, load_model
 from finetune_server.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -138,10 +138,11 @@ def give_up(message: str, code: ExitCode) -> int:
     return code
 
 
-def described(model: ServedModel, settings: Settings) -> dict[str, object]:
+def described(model: LanguageModel | Classifier, settings: Settings) -> dict[str, object]:
     """What the log says about a model that is ready."""
     return {
         "model": model.name,
+        "task": model.task,
         "precision": settings.precision,
         "context_length": model.engine.context_length,
         "max_concurrency": settings.max_concurrency,

@@ -1,53 +1,83 @@
-"""A model that is ready to answer: its name, tokenizer, chat template and engine."""
+"""A model that is ready to answer: what it is called, what it can do, and its engine."""
 
-import queue
 import time
 from dataclasses import dataclass
 
 from finetune_server.chat_template import ChatTemplate, read_chat_template
-from finetune_server.engines.interface import Engine, Event, Failed, GenerationRequest
-from finetune_server.engines.onnx.engine import open_engine
-from finetune_server.model_directory import UnusableModel, open_artifact
-from finetune_server.sampling import SamplingParameters
+from finetune_server.classification import Classes
+from finetune_server.encoder_tokenizer import EncoderTokenizer
+from finetune_server.engines.interface import EncoderEngine, EncoderTask, Engine, GenerationEngine
+from finetune_server.engines.onnx.encoder_config import read_encoder_config
+from finetune_server.engines.onnx.engine import open_encoder_engine, open_engine
+from finetune_server.model_directory import VerifiedArtifact, open_artifact
+from finetune_server.self_test import ask_for_a_token, ask_for_classes
 from finetune_server.settings import Settings
-from finetune_server.tokenizer import Tokenizer, read_tokenizer
+from finetune_server.tokenizer import Tokenizer, load_tokenizer, read_tokenizer
 
-SELF_TEST_TIMEOUT = 120.0
-"""Seconds for one token."""
+ENCODER_TASKS: tuple[EncoderTask, ...] = ("sequence-classification", "token-classification")
 
 
 @dataclass(frozen=True)
 class ServedModel:
-    """Everything that the HTTP side needs of a model."""
+    """What all models have."""
 
     name: str
     created: int
     """Seconds since 1970."""
     fingerprint: str
     """The same for the same weights: OpenAI's system_fingerprint."""
-    tokenizer: Tokenizer
-    template: ChatTemplate | None
+    task: str
+    """As the manifest says it."""
     engine: Engine
 
 
-def load_model(settings: Settings) -> ServedModel:
-    """Verifies, loads and tries the model. Raises UnusableModel."""
+@dataclass(frozen=True)
+class LanguageModel(ServedModel):
+    """Continues texts and conversations."""
+
+    engine: GenerationEngine
+    tokenizer: Tokenizer
+    template: ChatTemplate | None
+
+
+@dataclass(frozen=True)
+class Classifier(ServedModel):
+    """Names classes: of whole inputs, or of their tokens."""
+
+    engine: EncoderEngine
+    task: EncoderTask
+    tokenizer: EncoderTokenizer
+    classes: Classes
+
+
+def load_model(settings: Settings) -> LanguageModel | Classifier:
+    """Verifies, loads and tries the model that the manifest describes. Raises UnusableModel."""
     artifact = open_artifact(settings.model_dir, settings.precision)
+    encoder_task = next((task for task in ENCODER_TASKS if task == artifact.manifest.task), None)
+    return load_language_model(artifact, settings) if encoder_task is None else load_classifier(artifact, encoder_task, settings)
+
+
+def load_language_model(artifact: VerifiedArtifact, settings: Settings) -> LanguageModel:
+    """Raises UnusableModel."""
     tokenizer = read_tokenizer(artifact)
     template = read_chat_template(artifact, tokenizer)
     engine = open_engine(artifact, settings)
-    self_test(engine, tokenizer)
-    return ServedModel(settings.served_name, int(time.time()), f"fp_{artifact.sha256[:10]}", tokenizer, template, engine)
+    ask_for_a_token(engine, tokenizer)
+    return LanguageModel(
+        settings.served_name, int(time.time()), fingerprint_of(artifact), artifact.manifest.task, engine, tokenizer, template
+    )
 
 
-def self_test(engine: Engine, tokenizer: Tokenizer) -> None:
-    """Asks for one token. Raises UnusableModel when the engine cannot give it."""
-    prompt = tuple(tokenizer.encode("Hello", add_special_tokens=True))
-    events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-    engine.submit(GenerationRequest(prompt, 1, SamplingParameters(temperature=0)), events.put)
-    try:
-        event = events.get(timeout=SELF_TEST_TIMEOUT)
-    except queue.Empty:
-        raise UnusableModel(f"self-test: no token within {SELF_TEST_TIMEOUT:.0f} s; give the server more CPU or a smaller model") from None
-    if isinstance(event, Failed):
-        raise UnusableModel(f"self-test: {event.message}")
+def load_classifier(artifact: VerifiedArtifact, task: EncoderTask, settings: Settings) -> Classifier:
+    """Raises UnusableModel."""
+    config = read_encoder_config(artifact, task)
+    engine = open_encoder_engine(artifact, config, settings)
+    tokenizer = EncoderTokenizer(load_tokenizer(artifact), engine.context_length)
+    classes = Classes(config.labels, config.multi_label)
+    ask_for_classes(engine, tokenizer, classes)
+    return Classifier(settings.served_name, int(time.time()), fingerprint_of(artifact), task, engine, tokenizer, classes)
+
+
+def fingerprint_of(artifact: VerifiedArtifact) -> str:
+    """Short for the files' digest."""
+    return f"fp_{artifact.sha256[:10]}"

@@ -63,18 +63,26 @@ class Tokenizer:
 
 def read_tokenizer(artifact: VerifiedArtifact) -> Tokenizer:
     """The tokenizer beside the graph. Raises UnusableModel."""
+    config = {**read_object(artifact, SPECIAL_TOKENS_FILE), **read_object(artifact, TOKENIZER_CONFIG_FILE)}
+    return Tokenizer(load_tokenizer(artifact), config)
+
+
+def load_tokenizer(artifact: VerifiedArtifact) -> RustTokenizer:
+    """tokenizer.json. Raises UnusableModel."""
     path = artifact.folder / TOKENIZER_FILE
     try:
-        config = {**read_object(artifact, SPECIAL_TOKENS_FILE), **read_object(artifact, TOKENIZER_CONFIG_FILE)}
-        return Tokenizer(RustTokenizer.from_file(str(path)), config)
+        return RustTokenizer.from_file(str(path))
     except Exception as error:  # the tokenizers package raises plain Exception
         raise UnusableModel(f"{path}: {error}; publish the model again") from error
 
 
 def read_object(artifact: VerifiedArtifact, name: str) -> dict[str, Any]:
-    """A JSON file's keys that are not null; none where the artifact has no such file."""
+    """A JSON file's keys that are not null; none where the artifact has no such file. Raises UnusableModel."""
     path = artifact.optional_file(name)
-    return {key: value for key, value in json.loads(path.read_text()).items() if value is not None} if path else {}
+    try:
+        return {key: value for key, value in json.loads(path.read_text()).items() if value is not None} if path else {}
+    except (ValueError, AttributeError) as error:
+        raise UnusableModel(f"{path}: {error}; publish the model again") from error
 
 
 def is_byte_level(tokenizer: RustTokenizer) -> bool:

@@ -1,4 +1,4 @@
-"""The small real model as an ONNX model directory, and one server process for all tests that do not change it."""
+"""Small real models as ONNX model directories, and one server process of each for all tests that do not change it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from openai import OpenAI
 
+from tests.server.classifier_model import MULTI_LABEL, cached_classifiers
 from tests.server.onnx_model import cached_model_directory
 from tests.server.running_server import RunningServer
 
@@ -39,3 +40,36 @@ def client(server: RunningServer) -> Iterator[OpenAI]:
     """OpenAI's client for that server."""
     with server.client() as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def classifiers(assets: Path) -> Path:
+    """Folder of the classifiers' model directories: sequence-classification, token-classification and multi-label."""
+    return cached_classifiers(assets / "all-minilm-l6-v2", assets.parent / "test-models")
+
+
+def classifier_server(classifiers: Path, kind: str, tmp_path_factory: pytest.TempPathFactory) -> RunningServer:
+    """A server that computes 8 requests together and lets 4 wait."""
+    limits = ("--max-concurrency", str(CONCURRENCY), "--max-queue", str(QUEUE))
+    return RunningServer.start(classifiers / kind, tmp_path_factory.mktemp("server") / "log", *limits)
+
+
+@pytest.fixture(scope="session")
+def sequence_server(classifiers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server of a classifier of whole inputs."""
+    with classifier_server(classifiers, "sequence-classification", tmp_path_factory) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def multi_label_server(classifiers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server of a classifier whose labels hold each by itself."""
+    with classifier_server(classifiers, MULTI_LABEL, tmp_path_factory) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def token_server(classifiers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server of a classifier of tokens."""
+    with classifier_server(classifiers, "token-classification", tmp_path_factory) as running:
+        yield running

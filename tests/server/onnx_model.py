@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def export(hf_folder: Path, out: Path) -> None:
         subprocess.run([*command, "-c", scratch], check=True, capture_output=True, env=os.environ | quiet)
 
 
-def write_manifest(directory: Path) -> None:
+def write_manifest(directory: Path, *, task: str = "chat", labels: Sequence[str] = (), multi_label: bool = False) -> None:
     """MANIFEST.json for all files of the export."""
     files = [file_entry(directory, path) for path in sorted((directory / ONNX_FOLDER).rglob("*")) if path.is_file()]
     lines = "".join(f"{file.sha256}  {file.path}\n" for file in files)
@@ -52,7 +53,15 @@ def write_manifest(directory: Path) -> None:
         sha256=hashlib.sha256(lines.encode()).hexdigest(),
         files=files,
     )
-    manifest = Manifest(model="tiny", created_at="2026-01-01T00:00:00Z", task="chat", type="full", artifacts=[artifact])
+    manifest = Manifest(
+        model="tiny",
+        created_at="2026-01-01T00:00:00Z",
+        task=task,
+        type="full",
+        labels=list(labels),
+        multi_label=multi_label,
+        artifacts=[artifact],
+    )
     (directory / MANIFEST_FILE).write_text(manifest.to_json(indent=1))
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Self
 from urllib.error import HTTPError
 
+import httpx
 from openai import OpenAI
 
 ROOT = Path(__file__).parents[2]
@@ -56,6 +57,10 @@ class RunningServer:
     def client(self, api_key: str = "unused") -> OpenAI:
         """OpenAI's own client, which tries nothing twice."""
         return OpenAI(base_url=f"{self.url}/v1", api_key=api_key, max_retries=0, timeout=60)
+
+    def post(self, path: str, **body: object) -> httpx.Response:
+        """The answer to a JSON body; the model's name is put in."""
+        return httpx.post(self.url + path, json={"model": NAME} | body, timeout=60)
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and body; (0, "") while nothing listens."""

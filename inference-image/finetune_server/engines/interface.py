@@ -1,4 +1,4 @@
-"""The interface between the HTTP side and an engine: token ids in, events out.
+"""The interface between the HTTP side and an engine: token ids in, events or logits out.
 
 Text is not known here: tokenising, stop strings and detokenising belong to the HTTP side.
 """
@@ -7,9 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from finetune_server.sampling import SamplingParameters
 
 FinishReason = Literal["stop", "length"]
+EncoderTask = Literal["sequence-classification", "token-classification"]
+"""What a classifier judges: a whole input, or each of its tokens."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,34 @@ Listener = Callable[[Event], object]
 
 
 @dataclass(frozen=True)
+class EncoderRow:
+    """One input of a classifier."""
+
+    ids: tuple[int, ...]
+    type_ids: tuple[int, ...]
+    """Of the same length: 1 for the second text of a pair."""
+
+
+@dataclass(frozen=True)
+class EncodingRequest:
+    """Inputs whose logits are wanted together; at least one, none longer than the engine's context."""
+
+    rows: tuple[EncoderRow, ...]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """All logits of a request, in the order of its rows; no event follows."""
+
+    logits: tuple[NDArray[np.float32], ...]
+    """Each of shape (labels,), or (tokens of the row, labels) when every token is judged."""
+
+
+EncoderListener = Callable[[Encoded | Failed], object]
+"""Called once, from the engine's own thread; must not block."""
+
+
+@dataclass(frozen=True)
 class Load:
     """How busy an engine is, in requests."""
 
@@ -87,11 +120,11 @@ class Ticket(Protocol):
 
 
 class Engine(Protocol):
-    """Generates for many requests at once. Its methods may be called from any thread and return at once."""
+    """Answers many requests at once. Its methods may be called from any thread and return at once."""
 
     @property
     def context_length(self) -> int:
-        """Prompt and answer together, in tokens."""
+        """Prompt and answer together, or one input of a classifier, in tokens."""
 
     @property
     def vocabulary_size(self) -> int:
@@ -105,11 +138,37 @@ class Engine(Protocol):
     def failed(self) -> bool:
         """True when it broke and answers no more."""
 
-    def submit(self, request: GenerationRequest, listener: Listener) -> Ticket:
-        """Queues a request. Raises QueueFull or EngineStopped."""
-
     def load(self) -> Load:
         """The number of requests that run and that wait."""
 
     def close(self) -> None:
         """Ends the engine's thread; requests that still run fail."""
+
+
+class GenerationEngine(Engine, Protocol):
+    """Continues prompts."""
+
+    def submit(self, request: GenerationRequest, listener: Listener) -> Ticket:
+        """Queues a request. Raises QueueFull or EngineStopped."""
+
+
+@dataclass(frozen=True)
+class BatchCounts:
+    """What an encoder engine has computed since its start."""
+
+    batches: int = 0
+    rows: int = 0
+    tokens: int = 0
+    """Of the rows themselves."""
+    padding: int = 0
+    """Tokens that were computed only because rows of a batch differ in length."""
+
+
+class EncoderEngine(Engine, Protocol):
+    """Gives logits."""
+
+    def submit(self, request: EncodingRequest, listener: EncoderListener) -> Ticket:
+        """Queues a request. Raises QueueFull or EngineStopped."""
+
+    def counts(self) -> BatchCounts:
+        """What it has computed so far."""

@@ -14,7 +14,7 @@ from finetune_server.engines.interface import FinishReason, GenerationRequest
 from finetune_server.generation import Generation, GenerationFailed, ScoredToken
 from finetune_server.http.errors import ClientGone, unavailable
 from finetune_server.metrics import Metrics
-from finetune_server.served_model import ServedModel
+from finetune_server.served_model import LanguageModel
 
 DONE = b"data: [DONE]\n\n"
 
@@ -33,7 +33,7 @@ class Answer:
 class Generations:
     """All generations of one HTTP request; they decode together."""
 
-    def __init__(self, model: ServedModel, requests: Sequence[GenerationRequest], stops: Sequence[str], metrics: Metrics) -> None:
+    def __init__(self, model: LanguageModel, requests: Sequence[GenerationRequest], stops: Sequence[str], metrics: Metrics) -> None:
         """Raises QueueFull or EngineStopped, and then none of them is left."""
         self._metrics = metrics
         self.all: list[Generation] = []

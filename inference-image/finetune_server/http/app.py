@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from finetune_server.http import chat, completions, models, probes
+from finetune_server.http import chat, classify, completions, models, probes, token_classify
 from finetune_server.http.errors import install_error_handlers
 from finetune_server.http.gate import Gate
 from finetune_server.lifecycle import Lifecycle
@@ -15,7 +15,7 @@ def create_app(lifecycle: Lifecycle, api_key: str | None) -> FastAPI:
     app = FastAPI(title="finetune-server", openapi_url=None)
     app.state.lifecycle = lifecycle
     app.state.metrics = metrics
-    for module in (chat, completions, models, probes):
+    for module in (chat, completions, classify, token_classify, models, probes):
         app.include_router(module.router)
     install_error_handlers(app)
     app.add_middleware(Gate, lifecycle=lifecycle, metrics=metrics, api_key=api_key)

@@ -14,11 +14,11 @@ from finetune_server.engines.interface import FinishReason, GenerationRequest
 from finetune_server.generation import ScoredToken
 from finetune_server.http.answers import Answer, EventStream, Generations, unless_client_goes
 from finetune_server.http.chat_body import ChatBody
-from finetune_server.http.dependencies import MetricsDependency, ModelDependency, check_model_name
+from finetune_server.http.dependencies import LanguageModelDependency, MetricsDependency, check_model_name
 from finetune_server.http.errors import ApiError, json_response
-from finetune_server.http.generation_body import body_of
 from finetune_server.http.limits import check_tokens, room_for_answer
-from finetune_server.served_model import ServedModel
+from finetune_server.http.request_body import body_of
+from finetune_server.served_model import LanguageModel
 from finetune_server.tokenizer import Tokenizer
 
 router = APIRouter()
@@ -26,7 +26,7 @@ router = APIRouter()
 
 @router.post("/v1/chat/completions")
 async def create_chat_completion(
-    request: Request, body: Annotated[ChatBody, Depends(body_of(ChatBody))], model: ModelDependency, metrics: MetricsDependency
+    request: Request, model: LanguageModelDependency, body: Annotated[ChatBody, Depends(body_of(ChatBody))], metrics: MetricsDependency
 ) -> Response:
     """The model's next message, at once or streamed."""
     check_model_name(body.model, model)
@@ -45,7 +45,7 @@ async def create_chat_completion(
         generations.close()
 
 
-def prompt_of(body: ChatBody, model: ServedModel) -> list[int]:
+def prompt_of(body: ChatBody, model: LanguageModel) -> list[int]:
     """The conversation as token ids. Raises ApiError when the model's template does not take it."""
     if model.template is None:
         message = f"The model '{model.name}' has no chat template. Use /v1/completions."
@@ -62,7 +62,7 @@ def prompt_of(body: ChatBody, model: ServedModel) -> list[int]:
 class ChatShape:
     """OpenAI's objects for one chat completion."""
 
-    def __init__(self, model: ServedModel, body: ChatBody) -> None:
+    def __init__(self, model: LanguageModel, body: ChatBody) -> None:
         self._tokenizer = model.tokenizer
         self._body = body
         self._common = {

@@ -13,18 +13,21 @@ from finetune_server.engines.interface import FinishReason, GenerationRequest
 from finetune_server.generation import ScoredToken
 from finetune_server.http.answers import EventStream, Generations, unless_client_goes
 from finetune_server.http.completion_body import CompletionBody, Prompt
-from finetune_server.http.dependencies import MetricsDependency, ModelDependency, check_model_name
+from finetune_server.http.dependencies import LanguageModelDependency, MetricsDependency, check_model_name
 from finetune_server.http.errors import ApiError, json_response
-from finetune_server.http.generation_body import body_of
 from finetune_server.http.limits import check_tokens, room_for_answer
-from finetune_server.served_model import ServedModel
+from finetune_server.http.request_body import body_of
+from finetune_server.served_model import LanguageModel
 
 router = APIRouter()
 
 
 @router.post("/v1/completions")
 async def create_completion(
-    request: Request, body: Annotated[CompletionBody, Depends(body_of(CompletionBody))], model: ModelDependency, metrics: MetricsDependency
+    request: Request,
+    model: LanguageModelDependency,
+    body: Annotated[CompletionBody, Depends(body_of(CompletionBody))],
+    metrics: MetricsDependency,
 ) -> Response:
     """The continuation of each prompt, at once or streamed. The prompts decode together."""
     check_model_name(body.model, model)
@@ -49,7 +52,7 @@ def check_count(count: int, capacity: int) -> None:
         raise ApiError(400, f"'prompt' has {count} entries; this server takes at most {capacity}.", param="prompt", code="invalid_value")
 
 
-def requests_of(body: CompletionBody, model: ServedModel) -> list[GenerationRequest]:
+def requests_of(body: CompletionBody, model: LanguageModel) -> list[GenerationRequest]:
     """One request for each prompt. Raises ApiError."""
     requests = []
     for prompt in body.prompt:
@@ -59,7 +62,7 @@ def requests_of(body: CompletionBody, model: ServedModel) -> list[GenerationRequ
     return requests
 
 
-def tokens_of(prompt: Prompt, model: ServedModel) -> list[int]:
+def tokens_of(prompt: Prompt, model: LanguageModel) -> list[int]:
     """A prompt's token ids. Raises ApiError for an empty prompt and for an id that the model has not."""
     tokens = model.tokenizer.encode(prompt, add_special_tokens=True) if isinstance(prompt, str) else prompt
     if not tokens:
@@ -71,7 +74,7 @@ def tokens_of(prompt: Prompt, model: ServedModel) -> list[int]:
 class CompletionShape:
     """OpenAI's objects for one completion."""
 
-    def __init__(self, model: ServedModel, body: CompletionBody) -> None:
+    def __init__(self, model: LanguageModel, body: CompletionBody) -> None:
         self._tokenizer = model.tokenizer
         self._body = body
         self._common = {

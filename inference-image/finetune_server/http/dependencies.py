@@ -4,10 +4,14 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from finetune_server.engines.interface import EncoderTask
 from finetune_server.http.errors import ApiError, unavailable
 from finetune_server.lifecycle import Lifecycle
 from finetune_server.metrics import Metrics
-from finetune_server.served_model import ServedModel
+from finetune_server.served_model import Classifier, LanguageModel
+
+GENERATION_ENDPOINTS = ("POST /v1/chat/completions", "POST /v1/completions")
+ENDPOINTS = {"sequence-classification": ("POST /v1/classify",), "token-classification": ("POST /v1/token-classify",)}
 
 
 def lifecycle_of(request: Request) -> Lifecycle:
@@ -22,7 +26,7 @@ def metrics_of(request: Request) -> Metrics:
     return metrics
 
 
-def model_of(request: Request) -> ServedModel:
+def model_of(request: Request) -> LanguageModel | Classifier:
     """The model; 503 while it is loaded."""
     model = lifecycle_of(request).model
     if model is None:
@@ -30,7 +34,38 @@ def model_of(request: Request) -> ServedModel:
     return model
 
 
-def check_model_name(name: str, model: ServedModel) -> None:
+def language_model_of(model: Annotated[LanguageModel | Classifier, Depends(model_of)]) -> LanguageModel:
+    """The model; 400 for a classifier."""
+    if isinstance(model, Classifier):
+        raise wrong_endpoint(model)
+    return model
+
+
+def sequence_classifier_of(model: Annotated[LanguageModel | Classifier, Depends(model_of)]) -> Classifier:
+    """The model; 400 for one that does not classify whole inputs."""
+    return classifier_of(model, "sequence-classification")
+
+
+def token_classifier_of(model: Annotated[LanguageModel | Classifier, Depends(model_of)]) -> Classifier:
+    """The model; 400 for one that does not classify tokens."""
+    return classifier_of(model, "token-classification")
+
+
+def classifier_of(model: LanguageModel | Classifier, task: EncoderTask) -> Classifier:
+    """A classifier of that task. Raises ApiError for every other model."""
+    if isinstance(model, LanguageModel) or model.task != task:
+        raise wrong_endpoint(model)
+    return model
+
+
+def wrong_endpoint(model: LanguageModel | Classifier) -> ApiError:
+    """400 that names the endpoints which the model has."""
+    endpoints = " or ".join(ENDPOINTS.get(model.task, GENERATION_ENDPOINTS))
+    message = f"The model '{model.name}' is made for {model.task} and does not answer here. Use {endpoints}."
+    return ApiError(400, message, param="model", code="unsupported_endpoint")
+
+
+def check_model_name(name: str, model: LanguageModel | Classifier) -> None:
     """404 for every name but the served one."""
     if name != model.name:
         message = f"The model '{name}' does not exist. This server has '{model.name}'."
@@ -39,4 +74,7 @@ def check_model_name(name: str, model: ServedModel) -> None:
 
 LifecycleDependency = Annotated[Lifecycle, Depends(lifecycle_of)]
 MetricsDependency = Annotated[Metrics, Depends(metrics_of)]
-ModelDependency = Annotated[ServedModel, Depends(model_of)]
+ModelDependency = Annotated[LanguageModel | Classifier, Depends(model_of)]
+LanguageModelDependency = Annotated[LanguageModel, Depends(language_model_of)]
+SequenceClassifierDependency = Annotated[Classifier, Depends(sequence_classifier_of)]
+TokenClassifierDependency = Annotated[Classifier, Depends(token_classifier_of)]

@@ -17,7 +17,13 @@ from finetune_server.metrics import Metrics
 log = logging.getLogger(__name__)
 
 API_PREFIX = "/v1/"
-ENDPOINTS = {"/v1/chat/completions": "chat.completions", "/v1/completions": "completions", "/v1/models": "models"}
+ENDPOINTS = {
+    "/v1/chat/completions": "chat.completions",
+    "/v1/classify": "classify",
+    "/v1/completions": "completions",
+    "/v1/models": "models",
+    "/v1/token-classify": "token_classify",
+}
 """Paths and what metrics call them; any other one is "other"."""
 MAX_BODY = 8 * 1024 * 1024
 SHOWN_PATH = 100

@@ -1,13 +1,12 @@
 """What the bodies of chat completions and completions have in common. Validation is strict: "1" is no number."""
 
 import json
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from fastapi import Request
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from finetune_server.http.errors import ApiError, invalid_body, not_supported
+from finetune_server.http.errors import ApiError, not_supported
+from finetune_server.http.request_body import RequestBody
 from finetune_server.sampling import SamplingParameters
 
 ANY_TEXT = object()
@@ -54,7 +53,7 @@ class StreamOptions(BaseModel):
     include_obfuscation: Literal[False] | None = None
 
 
-class GenerationBody(BaseModel):
+class GenerationBody(RequestBody):
     """The parameters of both endpoints; null means left out."""
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
@@ -100,20 +99,3 @@ class GenerationBody(BaseModel):
 def same(value: Any, neutral: object) -> bool:
     """Equal and of one type (True is not 1)."""
     return isinstance(value, str) if neutral is ANY_TEXT else type(value) is type(neutral) and value == neutral
-
-
-Body = TypeVar("Body", bound=GenerationBody)
-
-
-def body_of(kind: type[Body]) -> Callable[[Request], Awaitable[Body]]:
-    """A dependency that reads, checks and returns the request's body, whatever its content type says."""
-
-    async def parse(request: Request) -> Body:
-        try:
-            body = kind.model_validate_json(await request.body())
-        except ValidationError as error:
-            raise invalid_body(error) from error
-        body.refuse()
-        return body
-
-    return parse

@@ -1,1 +1,1 @@
-"""An own slot batcher directly on ONNX Runtime, for decoder graphs written by the onnxruntime-genai builder."""
+"""Engines directly on ONNX Runtime: a slot batcher for the onnxruntime-genai builder's decoders, dynamic batches for encoders."""

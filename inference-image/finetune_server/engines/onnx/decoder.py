@@ -15,6 +15,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from finetune_server.engines.onnx.genai_config import GenaiConfig
+from finetune_server.engines.onnx.session import open_session
 from finetune_server.model_directory import UnusableModel
 from finetune_server.sampling import Logits
 
@@ -75,19 +76,6 @@ def lazy_zeros(shape: tuple[int, ...]) -> NDArray[np.float32]:
     with contextlib.suppress(OSError):  # a kernel without huge pages does not know the advice
         memory.madvise(mmap.MADV_NOHUGEPAGE)
     return np.frombuffer(memory, dtype=np.float32).reshape(shape)
-
-
-def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    """Loads a graph for the CPU. Raises UnusableModel with ONNX Runtime's words."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    # Threads that spin between operators use up a container's CPU quota: without it, twice the tokens per CPU-second.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors share no base class
-        raise UnusableModel(f"{path}: ONNX Runtime cannot load it: {error}; export the model again with format onnx") from error
 
 
 def check_graph(session: onnxruntime.InferenceSession, config: GenaiConfig, path: str) -> int:

@@ -1,0 +1,67 @@
+"""One ONNX classifier graph: rows of token ids in, logits out. Knows no requests, no labels' names and no threads."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from finetune_server.engines.interface import EncoderRow
+from finetune_server.engines.onnx.encoder_config import EncoderConfig
+from finetune_server.engines.onnx.session import open_session
+from finetune_server.model_directory import UnusableModel
+
+NEEDED_INPUTS = frozenset({"input_ids", "attention_mask"})
+KNOWN_INPUTS = NEEDED_INPUTS | {"token_type_ids"}
+
+
+class OnnxEncoder:
+    """A loaded graph. Raises UnusableModel for one that does not fit its config."""
+
+    def __init__(self, path: Path, config: EncoderConfig, threads: int) -> None:
+        self._session = open_session(path, threads)
+        self._inputs = check_graph(self._session, config, str(path))
+        self._pad_token = config.pad_token
+        self._by_token = config.task == "token-classification"
+
+    def run(self, rows: Sequence[EncoderRow]) -> list[NDArray[np.float32]]:
+        """The logits of each row, those of padding cut off."""
+        lengths = np.array([len(row.ids) for row in rows])
+        mask = np.arange(lengths.max()) < lengths[:, None]
+        feed = {
+            "input_ids": padded([row.ids for row in rows], mask, self._pad_token),
+            "attention_mask": mask.astype(np.int64),
+            "token_type_ids": padded([row.type_ids for row in rows], mask, 0),
+        }
+        (logits,) = self._session.run(["logits"], {name: feed[name] for name in self._inputs})
+        return [logits[i, :length] if self._by_token else logits[i] for i, length in enumerate(lengths)]
+
+
+def padded(rows: Sequence[Sequence[int]], mask: NDArray[np.bool_], filler: int) -> NDArray[np.int64]:
+    """The rows as a matrix, filled up where the mask is False."""
+    matrix = np.full(mask.shape, filler, dtype=np.int64)
+    matrix[mask] = np.concatenate([np.asarray(row, dtype=np.int64) for row in rows])
+    return matrix
+
+
+def check_graph(session: onnxruntime.InferenceSession, config: EncoderConfig, path: str) -> list[str]:
+    """The names of its inputs. Raises UnusableModel unless inputs and logits are a classifier's with so many labels."""
+    inputs = {value.name: value.type for value in session.get_inputs()}
+    surprise = (NEEDED_INPUTS - set(inputs)) | (set(inputs) - KNOWN_INPUTS)
+    if surprise:
+        raise UnusableModel(
+            f"{path}: a classifier has the inputs {sorted(KNOWN_INPUTS)}; {sorted(surprise)[0]!r} does not fit; publish again"
+        )
+    wrong = next((name for name, kind in inputs.items() if kind != "tensor(int64)"), None)
+    if wrong is not None:
+        raise UnusableModel(f"{path}: {wrong} is {inputs[wrong]}, not tensor(int64); publish the model again")
+    logits = next((value for value in session.get_outputs() if value.name == "logits"), None)
+    rank = 3 if config.task == "token-classification" else 2
+    if logits is None or len(logits.shape) != rank or logits.shape[-1] not in (len(config.labels), None):
+        found = None if logits is None else logits.shape
+        raise UnusableModel(
+            f"{path}: {config.task} with {len(config.labels)} labels has logits of {rank} dimensions, the last of {len(config.labels)}; "
+            f"found {found}; publish the model again"
+        )
+    return list(inputs)

@@ -1,0 +1,60 @@
+"""What config.json and tokenizer_config.json beside a classifier's graph say about it."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from finetune_server.engines.interface import EncoderTask
+from finetune_server.model_directory import UnusableModel, VerifiedArtifact
+
+CONFIG_FILE = "config.json"
+TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
+GRAPH_FILE = "model.onnx"
+MULTI_LABEL = "multi_label_classification"
+POSITIONS_AFTER_PADDING = frozenset({"camembert", "mpnet", "roberta", "xlm-roberta", "xlm-roberta-xl"})
+"""Model types whose positions are counted from pad_token_id + 1 on, so that as many of max_position_embeddings are never used."""
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """A classifier's task, its classes by index, and the size of its inputs."""
+
+    task: EncoderTask
+    labels: tuple[str, ...]
+    multi_label: bool
+    context_length: int
+    vocabulary_size: int
+    pad_token: int
+
+
+def read_encoder_config(artifact: VerifiedArtifact, task: EncoderTask) -> EncoderConfig:
+    """Raises UnusableModel when a key is missing, or when the files and the manifest tell different labels."""
+    path = artifact.folder / CONFIG_FILE
+    try:
+        config: dict[str, Any] = json.loads(path.read_text())
+        names = {int(index): str(name) for index, name in config["id2label"].items()}
+        labels = tuple(names[index] for index in range(len(names)))
+        pad_token = config.get("pad_token_id") or 0
+        context_length = positions(config, pad_token)
+        vocabulary_size = int(config["vocab_size"])
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise UnusableModel(f"{path}: {type(error).__name__} {error}; publish the model again") from error
+    manifest = artifact.manifest
+    if manifest.labels and tuple(manifest.labels) != labels:
+        raise UnusableModel(f"{path}: id2label is {list(labels)}, but the manifest's labels are {manifest.labels}; publish the model again")
+    problem = config.get("problem_type")
+    if problem is not None and (problem == MULTI_LABEL) != manifest.multi_label:
+        raise UnusableModel(f"{path}: problem_type is {problem!r}, but the manifest says multiLabel {manifest.multi_label}; publish again")
+    return EncoderConfig(task, labels, manifest.multi_label, min(context_length, tokenizer_limit(artifact)), vocabulary_size, pad_token)
+
+
+def positions(config: dict[str, Any], pad_token: int) -> int:
+    """Tokens that the position embeddings have room for."""
+    unused = pad_token + 1 if config.get("model_type") in POSITIONS_AFTER_PADDING else 0
+    return int(config["max_position_embeddings"]) - unused
+
+
+def tokenizer_limit(artifact: VerifiedArtifact) -> int:
+    """model_max_length of tokenizer_config.json; tokenizers that know no limit write a huge number."""
+    path = artifact.optional_file(TOKENIZER_CONFIG_FILE)
+    return int(json.loads(path.read_text()).get("model_max_length") or 2**31) if path else 2**31
