@@ -10,6 +10,13 @@
     dataset.py          rows: fetched, validated, dealt to the two sides
     examples.py         rows to token ids
     hyperparameters.py  a value and a reason for everything that the spec leaves open
+    choice.py           micro-batches and gradient checkpointing that the training could run with, and what each needs
+    model_shape.py      what the memory depends on, out of config.json and the tensors' shapes
+    memory.py           the memory of a training process, by a formula
+    fit.py              will it fit: the choice, or
+    refusal.py          why not, and what would
+    expectation.py      tokens, hours, cost
+    speeds.py           how fast known GPUs are
     estimate.py         the disk space that the later stages need
 
 It imports neither torch nor transformers and starts in less than a second.
