@@ -23,6 +23,7 @@ from finetune_trainer.data.survey.survey import Survey
 from finetune_trainer.failure import StageFailure
 
 TRAIN = "pvc://data/train.jsonl"
+TOO_FEW = "one example is too few to learn from, and none is left to measure with"
 
 
 def surveyed(*rows: tuple[str, ...], multi_label: bool = False) -> Survey:
@@ -38,9 +39,6 @@ def surveyed(*rows: tuple[str, ...], multi_label: bool = False) -> Survey:
         label_ids=np.array([sets.index(row) for row in rows], np.int32),
         label_sets=sets,
         multi_label=multi_label,
-        groups=None,
-        strata=None,
-        measured=None,
     )
 
 
@@ -84,8 +82,8 @@ TEXTS = {f"Where is parcel {number}? I ordered it three weeks ago": 1 for number
         (
             TEXTS,
             f"{TRAIN}: 60 different labels in 60 rows ('Where is parcel 0? I ordered it three...', 'Where is parcel 1? I ordered it "
-            "three...' and 58 more): is 'label' the right column? A label is a name that many rows share; dataset.train.columns.label says which "
-            "column has it",
+            "three...' and 58 more): is 'label' the right column? A label is a name that many rows share; dataset.train.columns.label "
+            "says which column has it",
         ),
         (
             {f"{number / 100:.2f}": 1 for number in range(30)},
@@ -158,7 +156,7 @@ def test_labels_of_the_validation_file_alone(task: Task, train: dict[str, int], 
         ),
         (
             {"ham": 5, "spam": 5, "eggs": 1},
-            ["1 label in one row only: 'eggs'; one example is too few to learn or to measure"],
+            [f"1 label occurs in one row only: 'eggs'; {TOO_FEW}"],
         ),
         (
             {"spam": 5, "Spam": 2, " spam ": 2},
@@ -167,7 +165,7 @@ def test_labels_of_the_validation_file_alone(task: Task, train: dict[str, int], 
                 "' spam ' (2 rows) and 'Spam' (2 rows) and 'spam' (5 rows)"
             ],
         ),
-        ({"x" * 70: 5, "y": 5}, [f"1 label of more than 64 characters ('{'x' * 37}...'): is it the right column?"]),
+        ({"x" * 70: 5, "y": 5}, [f"1 label of more than 64 characters ('{'x' * 37}...'): is this the right column?"]),
     ],
 )
 def test_what_is_odd_in_labels(counts: dict[str, int], notes: list[str]) -> None:
@@ -203,6 +201,4 @@ def test_entities_in_a_row(tags: str, counts: dict[str, int]) -> None:
 def test_entities_seen_once() -> None:
     """Are told."""
     assert entity_notes({"PER": 5, "LOC": 2}) == []
-    assert entity_notes({"PER": 5, "LOC": 1, "ORG": 1}) == [
-        "2 entity types with one entity only: 'LOC', 'ORG'; one example is too few to learn or to measure"
-    ]
+    assert entity_notes({"PER": 5, "LOC": 1, "ORG": 1}) == [f"2 entity types occur once only: 'LOC', 'ORG'; {TOO_FEW}"]

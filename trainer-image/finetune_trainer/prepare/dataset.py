@@ -200,4 +200,7 @@ def invalid_notes(source: Surveyed) -> list[str]:
     if not count:
         return []
     what = ", ".join(f"{number:,} x {kind}" for kind, number in kinds.most_common(5))
-    return [f"{counted(count, 'row')} of {source.survey.rows_read:,} of {source.file.name} left out as invalid ({what}), within {_LIMIT}"]
+    rows = (
+        f"{count:,} of {counted(source.survey.rows_read, 'row')} of {source.file.name} {'is' if count == 1 else 'are'} invalid and left out"
+    )
+    return [f"{rows} ({what}), as {_LIMIT} allows"]

@@ -1,18 +1,27 @@
 """Brings a file of rows onto this machine and surveys it. Knows one file at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 
-from finetune_api.resources.finetune_job import Split
+import msgspec
+
+from finetune_api.resources.finetune_job import Split, Task
 from finetune_api.run_config import RunConfig, RunRows
+from finetune_trainer.data.reading.record import Record
 from finetune_trainer.data.reading.record_file import RecordFile
+from finetune_trainer.data.rows.build import FIELDS
 from finetune_trainer.data.survey.near_rows import Surveyed
-from finetune_trainer.data.survey.row_file import RowFile
+from finetune_trainer.data.survey.row_file import RowFile, first_records
+from finetune_trainer.failure import invalid
 from finetune_trainer.files import free_bytes
 from finetune_trainer.prepare.estimate import check_space
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.sources.open import fetch_file
 from finetune_trainer.sources.subject import Subject
 from finetune_trainer.workspace import Workspace
+
+_SHOWN = 20
+"""Fields that a message names."""
 
 
 class RowSource:
@@ -37,6 +46,8 @@ class RowSource:
         self.progress.show(f"checking {rows.name}", force=True)
         records = RecordFile.open(path, rows.name, param, format=rows.format, slice=rows.slice, scratch=self.workspace.downloads)
         group_by, stratify_by = (split.group_by, split.stratify_by) if split else (None, None)
+        for part, name in (("groupBy", group_by), ("stratifyBy", stratify_by)):
+            check_field(records, self.config.task, part, name)
         fields = [name for name in (group_by, stratify_by) if name]
         file = RowFile.open(records, self.config.task, columns=rows.columns, template=rows.template, fields=fields)
         survey = file.survey(
@@ -62,3 +73,28 @@ class RowSource:
     def _read(self, name: str, total: int) -> Callable[[int], None]:
         """Shows how much of a file is checked."""
         return lambda done: self.progress.show(f"checking {name}: {done / max(total, 1):.0%}")
+
+
+def check_field(records: RecordFile, task: Task, part: str, name: str | None) -> None:
+    """Raises StageFailure when the first records have no field of this name; later ones may still lack it, which the survey says."""
+    found = fields_of(first_records(records))
+    if name is not None and found and name not in (*found, *FIELDS[task]):
+        near = get_close_matches(name, found, 1)
+        guess = f" (did you mean {near[0]!r}?)" if near else ""
+        has = ", ".join(found[:_SHOWN]) + (", ..." if len(found) > _SHOWN else "")
+        param = f"dataset.validation.split.{part}"
+        raise invalid("InvalidSplit", f"{param}: the rows of {records.name} have no field {name!r}{guess}; they have {has}", param=param)
+
+
+def fields_of(records: Sequence[Record]) -> list[str]:
+    """The keys of records in order; nothing of those that are no objects."""
+    found: dict[str, None] = {}
+    for record in records:
+        content = record.content
+        if isinstance(content, bytes):
+            try:
+                content = msgspec.json.decode(content)
+            except ValueError:
+                continue
+        found |= dict.fromkeys(content if isinstance(content, dict) else ())
+    return list(found)

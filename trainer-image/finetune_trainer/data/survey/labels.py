@@ -11,7 +11,7 @@ import numpy as np
 
 from finetune_api.resources.finetune_job import Task
 from finetune_trainer.data.survey.duplicates import Codes, Rows
-from finetune_trainer.data.survey.notes import among, counted, listed, quoted
+from finetune_trainer.data.survey.notes import among, counted, listed, quoted, verb
 from finetune_trainer.data.survey.survey import Survey
 from finetune_trainer.failure import StageFailure, invalid
 
@@ -19,6 +19,7 @@ OUTSIDE = "O"
 IMBALANCE = 10
 """Rows of the most frequent label to one of the rarest from which on it is worth a note."""
 MOST_TAGS = 1000
+_TOO_FEW = "one example is too few to learn from, and none is left to measure with"
 _LONG_LABEL = 64
 _MANY_ROWS = 10
 
@@ -39,7 +40,11 @@ class LabelledFile:
 
 
 def label_counts(survey: Survey, rows: Rows) -> Counter[str]:
-    """How many of these rows have each label."""
+    """How many of these rows have each label; none where the rows have no labels at all."""
+    if not survey.label_sets:
+        return Counter()
+    if not survey.label_sets:
+        return Counter()
     sets = np.bincount(survey.label_ids[rows], minlength=len(survey.label_sets)).tolist()
     counts: Counter[str] = Counter()
     for labels, count in zip(survey.label_sets, sets, strict=True):
@@ -144,12 +149,14 @@ def label_notes(task: Task, counts: Mapping[str, int], multi_label: bool) -> lis
     if task == "sequence-classification":
         once = sorted(name for name, count in counts.items() if count == 1)
         if once:
-            notes.append(f"{counted(len(once), 'label')} in one row only: {among(once, 5)}; one example is too few to learn or to measure")
+            notes.append(f"{counted(len(once), 'label')} {verb(once, 'occur')} in one row only: {among(once, 5)}; {_TOO_FEW}")
         if not multi_label:
             notes += imbalance(counts)
         long = [name for name in counts if len(name) > _LONG_LABEL]
         if long:
-            notes.append(f"{counted(len(long), 'label')} of more than {_LONG_LABEL} characters ({among(long, 1)}): is it the right column?")
+            notes.append(
+                f"{counted(len(long), 'label')} of more than {_LONG_LABEL} characters ({among(long, 1)}): is this the right column?"
+            )
     return notes
 
 
@@ -179,4 +186,4 @@ def entity_notes(entities: Mapping[str, int]) -> list[str]:
     once = sorted(name for name, count in entities.items() if count == 1)
     if not once:
         return []
-    return [f"{counted(len(once), 'entity type')} with one entity only: {among(once, 5)}; one example is too few to learn or to measure"]
+    return [f"{counted(len(once), 'entity type')} {verb(once, 'occur')} once only: {among(once, 5)}; {_TOO_FEW}"]

@@ -6,12 +6,12 @@ import numpy as np
 
 from finetune_trainer.data.survey.duplicates import Codes, Different, Rows, joined
 from finetune_trainer.data.survey.near_duplicates import LIMIT, Pairs, Sketches, chosen, clusters, near_pairs, sketch
-from finetune_trainer.data.survey.notes import counted, listed
+from finetune_trainer.data.survey.notes import counted
 from finetune_trainer.data.survey.row_file import RowFile
 from finetune_trainer.data.survey.survey import Survey
 
 TEMPLATE = 0.5
-"""A heap of near rows that is more than this share of all is no heap of duplicates: the rows share a template."""
+"""Share of the rows from which on near ones are no longer duplicates: they are made from templates."""
 _EXAMPLES = 2
 
 
@@ -46,29 +46,31 @@ class NearRows:
         heaps = clusters(len(sketches.rows), pairs)
         codes = np.arange(len(wanted), dtype=np.int64)
         codes[sketches.rows] = sketches.rows[heaps]
-        count = len(heaps) - len(np.unique(heaps))
-        notes = left_out_of_comparison(len(heaps), int(wanted.sum()))
-        if count:
-            examples = [f"{sketches.where[b]} is nearly {sketches.where[a]}" for a, b in first_pairs(pairs)]
-            notes.append(f"{counted(count, 'row')} of {train.file.name} nearly equal to another one ({listed(examples, _EXAMPLES)}): kept")
-            notes += disagreeing(train.survey, sketches, pairs)
-        return cls(codes, count, notes)
+        notes = [*left_out_of_comparison(len(heaps), int(wanted.sum())), *within(train, sketches, pairs, "kept, on the same side")]
+        return cls(codes, len(heaps) - len(np.unique(heaps)), notes)
 
-    def units(self, once: Rows, groups: Codes | None) -> tuple[Codes | None, list[str]]:
-        """What may not be torn of the rows in `once`, and what had to be given up."""
-        codes = self.codes[once]
+    def units(self, once: Rows, groups: Codes | None, fraction: float) -> tuple[Codes | None, list[str]]:
+        """What may not be torn of the rows in `once`, and a note where near rows had to be torn.
+
+        Heaps that are too large to be held out stay in training, unless they are most of the rows: then the rows are made from
+        templates, and dealt one by one.
+        """
         if not self.count:
             return groups, []
-        units = codes if groups is None else joined(groups, codes)
-        if largest(units) <= TEMPLATE * len(units) or (groups is not None and largest(groups) > TEMPLATE * len(groups)):
-            return units, []
-        return groups, [
-            "most rows are nearly equal to each other, as if made from one template: near duplicates may be on both sides of the split"
-        ]
+        codes = self.codes[once]
+        _, kinds, sizes = np.unique(codes, return_inverse=True, return_counts=True)
+        large = (sizes > max(fraction * len(codes), 1))[kinds]
+        made = large.sum() > TEMPLATE * len(codes)
+        units = np.where(large, -1 - np.arange(len(codes)), codes) if made else codes
+        if groups is not None:
+            units = joined(groups, units)
+            if largest(units) > TEMPLATE * len(codes) >= largest(groups):
+                return groups, ["near duplicates connect most groups: only groups are kept whole, near duplicates may be on both sides"]
+        return units, ["most rows are nearly equal to others, as if made from templates: these are dealt one by one"] if made else []
 
 
 def near_across(train: Surveyed, held: Surveyed, left: Different) -> tuple[int, list[str]]:
-    """How many rows of two files are nearly equal to another one, and a note on those that are in both."""
+    """How many rows of two files are nearly equal to another one, and notes on them."""
     wanted = (
         chosen(train.survey.prints, left.train, max(LIMIT - int(left.validation.sum()), LIMIT // 2)),
         chosen(held.survey.prints, left.validation, LIMIT // 2),
@@ -77,39 +79,42 @@ def near_across(train: Surveyed, held: Surveyed, left: Different) -> tuple[int, 
     prints = np.concatenate((train.survey.prints[wanted[0]], held.survey.prints[wanted[1]]))
     pairs = near_pairs(np.concatenate((mine.digests, other.digests)), prints)
     count = len(prints) - len(np.unique(clusters(len(prints), pairs)))
-    notes = left_out_of_comparison(len(prints), int(left.train.sum() + left.validation.sum()))
     border = len(mine.rows)
+    notes = left_out_of_comparison(len(prints), int(left.train.sum() + left.validation.sum()))
     across = pairs[(pairs[:, 0] < border) & (pairs[:, 1] >= border)]
     if len(across):
         rows = len(np.unique(across[:, 0]))
         found = f"{counted(rows, 'row')} of {train.file.name} {'is' if rows == 1 else 'are'} nearly in {held.file.name}, too"
         examples = [f"{mine.where[a]} is nearly {other.where[b - border]} there" for a, b in across[:_EXAMPLES].tolist()]
-        notes.append(f"{found} ({listed(examples, _EXAMPLES)}): kept, although it makes the validation loss look better than it is")
-    return count, notes
+        notes.append(f"{found} ({'; '.join(examples)}): kept, although it makes the validation loss look better than it is")
+    return count, notes + within(train, mine, pairs[pairs[:, 1] < border], "kept")
+
+
+def within(source: Surveyed, sketches: Sketches, pairs: Pairs, kept: str) -> list[str]:
+    """Notes on near rows of one file: how many there are, and those with different labels."""
+    if not len(pairs):
+        return []
+    heaps = clusters(len(sketches.rows), pairs)
+    count = len(heaps) - len(np.unique(heaps))
+    examples = "; ".join(f"{sketches.where[b]} is nearly {sketches.where[a]}" for a, b in pairs[:_EXAMPLES].tolist())
+    notes = [
+        f"{counted(count, 'row')} of {source.file.name} {'is' if count == 1 else 'are'} nearly equal to an earlier one ({examples}): {kept}"
+    ]
+    labels = source.survey.label_ids[sketches.rows] if source.file.task == "sequence-classification" else np.zeros(len(heaps), np.int32)
+    differ = pairs[labels[pairs[:, 0]] != labels[pairs[:, 1]]]
+    if len(differ):
+        rows = len(np.unique(differ))
+        names = [
+            (sketches.where[row], ", ".join(map(repr, source.survey.label_sets[labels[row]])) or "no label") for row in differ[0].tolist()
+        ]
+        example = " and ".join(f"{where} has {name}" for where, name in names)
+        notes.append(f"{counted(rows, 'row')} of {source.file.name} with nearly the same text have different labels: {example}")
+    return notes
 
 
 def largest(codes: Codes) -> int:
     """Rows of the largest unit."""
     return int(np.unique(codes, return_counts=True)[1].max(initial=0))
-
-
-def first_pairs(pairs: Pairs) -> list[tuple[int, int]]:
-    """Some pairs as examples, by the rows' order."""
-    return [(first, second) for first, second in pairs[:_EXAMPLES].tolist()]
-
-
-def disagreeing(survey: Survey, sketches: Sketches, pairs: Pairs) -> list[str]:
-    """A note on near rows that have different labels."""
-    if not len(survey.label_ids) or not len(pairs):
-        return []
-    labels = survey.label_ids[sketches.rows]
-    differ = pairs[labels[pairs[:, 0]] != labels[pairs[:, 1]]]
-    if not len(differ):
-        return []
-    first, second = differ[0].tolist()
-    names = [", ".join(survey.label_sets[labels[row]]) or "no label" for row in (first, second)]
-    example = f"{sketches.where[first]} is {names[0]!r} and {sketches.where[second]} is {names[1]!r}"
-    return [f"{counted(len(differ), 'pair')} of rows with nearly the same text and different labels: {example}"]
 
 
 def left_out_of_comparison(compared: int, rows: int) -> list[str]:

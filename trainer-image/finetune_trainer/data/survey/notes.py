@@ -13,6 +13,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {plural}"
 
 
+def verb(things: Sequence[object], plural: str) -> str:
+    """ "occurs" for one, "occur" for more; "is" for "are", "has" for "have"."""
+    return plural if len(things) != 1 else {"are": "is", "have": "has"}.get(plural, f"{plural}s")
+
+
 def quoted(name: str) -> str:
     """A value of the file, short enough for a sentence."""
     return repr(name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}...")

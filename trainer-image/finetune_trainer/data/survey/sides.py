@@ -3,15 +3,19 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+from xxhash import xxh3_64_intdigest
 
 from finetune_api.resources.finetune_job import Split
 from finetune_trainer.data.survey.duplicates import Codes, Different, Rows, copies_agree
 from finetune_trainer.data.survey.near_rows import NearRows, Surveyed, near_across
 from finetune_trainer.data.survey.notes import counted
 from finetune_trainer.data.survey.split import hold_out
+from finetune_trainer.data.survey.survey import Survey
 from finetune_trainer.failure import StageFailure, invalid
 
 SPLIT = "dataset.validation.split"
+EMPTY = (b"null", b'""')
+"""Values as the survey hashes them."""
 
 
 @dataclass(frozen=True)
@@ -47,17 +51,41 @@ def split_sides(train: Surveyed, left: Different, split: Split, labels: Codes | 
     """
     survey, once = train.survey, left.train
     near = NearRows.find(train, once)
-    groups = None if survey.groups is None else copies_agree(survey.groups, survey.prints)[once]
+    groups = None if survey.groups is None else copies_agree(own_if_empty(survey, split.seed), survey.prints)[once]
     strata = labels[once] if survey.strata is None and labels is not None else None
     if survey.strata is not None:
         strata = copies_agree(survey.strata, survey.prints)[once]
     check_columns(split, groups, strata)
-    units, notes = near.units(once, groups)
-    chosen_rows = hold_out(survey.prints[once], split.fraction, strata, units)
+    units, notes = near.units(once, groups, split.fraction)
+    drawn = hold_out(survey.prints[once], split.fraction, strata, units)
+    if strata is not None and used_up(strata, drawn):
+        if groups is not None:
+            raise unusable("groupBy", torn_apart(split, len(used_up(strata, drawn))))
+        drawn = hold_out(survey.prints[once], split.fraction, strata)
+        notes.append("near duplicates are on both sides of the split, because some labels have no other rows")
     held = np.zeros(len(once), np.bool_)
-    held[once] = chosen_rows
-    notes += near.notes + share_notes(split, chosen_rows, groups, strata)
+    held[once] = drawn
+    notes += near.notes + share_notes(split, drawn, groups, strata)
     return Sides(once & ~held, held, left.duplicates, 0, near.count, notes)
+
+
+def used_up(strata: Codes, held: Rows) -> list[int]:
+    """Strata of which no row is left to train on."""
+    return sorted(set(np.unique(strata[held]).tolist()) - set(np.unique(strata[~held]).tolist()))
+
+
+def torn_apart(split: Split, missing: int) -> str:
+    """Words for groups by which strata cannot be dealt."""
+    which = f"{counted(missing, 'value')} of {split.stratify_by!r}" if split.stratify_by else counted(missing, "label")
+    have = "has" if missing == 1 else "have"
+    return f"rows with the same {split.group_by!r} stay together, and then {which} {have} no row left to train on: name another column"
+
+
+def own_if_empty(survey: Survey, seed: int) -> Codes:
+    """The groups of rows, where a row without a value is one by itself: unknown customers are not one customer."""
+    assert survey.groups is not None
+    empty = np.isin(survey.groups, np.array([xxh3_64_intdigest(value, seed) for value in EMPTY], np.uint64).view(np.int64))
+    return np.where(empty, survey.prints.view(np.int64), survey.groups)
 
 
 def check_columns(split: Split, groups: Codes | None, strata: Codes | None) -> None:
@@ -67,15 +95,10 @@ def check_columns(split: Split, groups: Codes | None, strata: Codes | None) -> N
         raise unusable("groupBy", f"all rows have the same {group!r}, so that none can be held out without the others: name another column")
     if stratum is None or strata is None or not len(strata):
         return
-    values, sizes = np.unique(strata, return_counts=True)
-    if sizes.max() == 1:
+    if np.unique(strata, return_counts=True)[1].max() == 1:
         raise unusable(
             "stratifyBy",
             f"every row has another {stratum!r}, so that its values cannot have shares on both sides: name a column with few values",
-        )
-    if groups is not None and len(values) > 1 and len(np.unique(np.stack((strata, groups)), axis=1).T) == len(values):
-        raise unusable(
-            "groupBy", f"all rows with the same {stratum!r} have the same {group!r}: they cannot be on both sides; leave stratifyBy out"
         )
 
 

@@ -1,0 +1,175 @@
+"""The data set as prepare opens it: files in, two sides, labels and notes out."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from finetune_trainer.failure import StageFailure
+from finetune_trainer.prepare.dataset import Dataset, open_dataset
+from finetune_trainer.progress import ProgressPrinter
+from finetune_trainer.workspace import Workspace
+from tests.unit.prepare.run import run_config
+from tests.unit.survey.surveys import labelled, text, write_rows
+
+
+def opened(folder: Path, task: str, rows: list[dict[str, Any]], held: list[dict[str, Any]] | None = None, **settings: Any) -> Dataset:
+    """A data set out of rows."""
+    source = {"uri": str(write_rows(folder / "train.jsonl", rows)), "shownAs": "pvc://data/train.jsonl"}
+    dataset: dict[str, Any] = {"train": source | settings.pop("read", {}), **settings}
+    if held is not None:
+        dataset["validation"] = {"uri": str(write_rows(folder / "held.jsonl", held)), "shownAs": "pvc://data/held.jsonl"}
+    elif "split" not in dataset:
+        dataset["split"] = {}
+    return open_dataset(run_config(folder, task=task, dataset=dataset), Workspace(folder / "workspace"), ProgressPrinter("prepare"))
+
+
+def refusal(*arguments: Any, **settings: Any) -> StageFailure:
+    """Why a data set is refused."""
+    with pytest.raises(StageFailure) as caught:
+        opened(*arguments, **settings)
+    return caught.value
+
+
+def chat(number: int, turns: int = 1) -> dict[str, Any]:
+    """A conversation."""
+    messages = [{"role": "user", "content": text(number)}, {"role": "assistant", "content": text(1000 + number)}]
+    return {"messages": messages * turns}
+
+
+def tagged(number: int, kind: str = "PER") -> dict[str, Any]:
+    """A tagged row."""
+    return {"tokens": [*text(number).split(), "Maria", "Keller"], "tags": ["O"] * 14 + [f"B-{kind}", f"I-{kind}"]}
+
+
+def test_a_classifier_knows_its_labels(tmp_path: Path) -> None:
+    """Sorted by name; the counts are those of each side, the most frequent first."""
+    data = opened(tmp_path, "sequence-classification", [labelled(number, "spam" if number % 4 else "ham") for number in range(80)])
+    assert data.labels == ("ham", "spam")
+    assert not data.multi_label
+    assert data.train_side.labels == {"spam": 54, "ham": 18}
+    assert list(data.train_side.labels) == ["spam", "ham"]
+    assert data.validation_side.labels == {"spam": 6, "ham": 2}
+    summary = data.summary()
+    assert (summary.labels, summary.label_count, summary.format) == (data.train_side.labels, 2, "JSONL, text/label")
+
+
+def test_several_labels_a_row(tmp_path: Path) -> None:
+    """Each is counted; a row may have none."""
+    data = opened(tmp_path, "sequence-classification", [labelled(number, [["a", "b"], ["b"], []][number % 3]) for number in range(60)])
+    assert (data.labels, data.multi_label) == (("a", "b"), True)
+    assert data.train_side.labels == {"b": 36, "a": 18}
+
+
+def test_tags_are_the_labels_and_entities_are_counted(tmp_path: Path) -> None:
+    """An entity of several tokens is one."""
+    rows = [tagged(number, "PER" if number % 3 else "LOC") for number in range(30)]
+    data = opened(tmp_path, "token-classification", rows)
+    assert data.labels == ("B-LOC", "B-PER", "I-LOC", "I-PER", "O")
+    sides = data.train_side.labels, data.validation_side.labels
+    assert {kind: sides[0][kind] + sides[1].get(kind, 0) for kind in sides[0]} == {"PER": 20, "LOC": 10}
+    assert data.summary().label_count == 2
+
+
+def test_tags_of_the_validation_file_are_labels_too(tmp_path: Path) -> None:
+    """A tag of a known entity that training has not seen has a class all the same."""
+    held = [{"tokens": ["Anna", "Maria", "Keller"], "tags": ["B-PER", "I-PER", "I-PER"]}]
+    rows = [{"tokens": text(number).split(), "tags": ["B-PER"] + ["O"] * 13} for number in range(20)]
+    assert opened(tmp_path, "token-classification", rows, held).labels == ("B-PER", "I-PER", "O")
+
+
+def test_turns_are_counted(tmp_path: Path) -> None:
+    """Messages of the training conversations; a language model has no labels."""
+    data = opened(tmp_path, "chat", [chat(number, 1 + number % 3) for number in range(60)])
+    summary = data.summary()
+    assert summary.turns is not None
+    assert (summary.turns.p50, summary.turns.max) == (4, 6)
+    assert sum(bar.count for bar in data.train_side.turns) == 54
+    assert (data.labels, data.train_side.labels) == ((), {})
+
+
+def test_rows_come_in_the_order_of_their_file(tmp_path: Path) -> None:
+    """Each on one side, with its line."""
+    data = opened(tmp_path, "chat", [chat(number) for number in range(40)])
+    train, held = ([int(where.removeprefix("line ")) for where, _ in rows] for rows in (data.train_rows(), data.validation_rows()))
+    assert train == sorted(train)
+    assert sorted(train + held) == list(range(1, 41))
+    assert len(held) == 4
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_invalid_rows_within_the_limit_are_left_out(tmp_path: Path, own: bool) -> None:
+    """They are counted, told, and not trained on; rows keep their lines."""
+    rows: list[dict[str, Any]] = [labelled(number) for number in range(40)]
+    rows[3:3] = [{"text": "", "label": "a"}, {"label": "b"}]
+    held = [labelled(100), {"text": "x"}] if own else None
+    data = opened(tmp_path, "sequence-classification", rows, held, limits={"maxInvalidFraction": 0.5})
+    assert data.summary().invalid_rows == (3 if own else 2)
+    assert (data.train_side.rows_read, data.train_side.invalid_rows) == (42, 2)
+    told = "2 of 42 rows of pvc://data/train.jsonl are invalid and left out ("
+    assert data.notes[0].startswith(told)
+    assert data.notes[0].endswith("), as dataset.limits.maxInvalidFraction allows")
+    assert data.findings[0].startswith("line 4: ")
+    assert sum(data.finding_kinds.values()) == (3 if own else 2)
+    lines = sorted(int(where.removeprefix("line ")) for where, _ in [*data.train_rows(), *(() if own else data.validation_rows())])
+    assert lines == [1, 2, 3, *range(6, 43)]
+
+
+@pytest.mark.parametrize(
+    "rows, held, words",
+    [
+        (range(9), None, "has 9 examples to train on, at least 10 are needed"),
+        ([*range(9), 0, 0], None, "has 9 examples to train on, at least 10 are needed; 2 more are exact duplicates"),
+        (range(12), range(5), "has 7 examples to train on, at least 10 are needed; 5 more are in the validation file, too"),
+    ],
+)
+def test_too_few_rows(tmp_path: Path, rows: Any, held: Any, words: str) -> None:
+    """After everything that is dropped."""
+    error = refusal(tmp_path, "chat", [chat(number) for number in rows], held and [chat(number) for number in held]).error
+    assert (error.code, error.param) == ("InvalidDataset", "dataset.train.source")
+    assert error.message == f"pvc://data/train.jsonl {words}"
+
+
+@pytest.mark.parametrize(
+    "split, words",
+    [
+        (
+            {"groupBy": "costumer"},
+            "groupBy: the rows of pvc://data/train.jsonl have no field 'costumer' (did you mean 'customer'?); they have",
+        ),
+        (
+            {"stratifyBy": "region"},
+            "stratifyBy: the rows of pvc://data/train.jsonl have no field 'region'; they have text, label, customer",
+        ),
+    ],
+)
+def test_a_field_that_rows_do_not_have(tmp_path: Path, split: dict[str, str], words: str) -> None:
+    """It is named with those that they have."""
+    error = refusal(tmp_path, "sequence-classification", [labelled(number, customer=1) for number in range(40)], split=split).error
+    assert (error.code, error.param) == ("InvalidSplit", f"dataset.validation.split.{next(iter(split))}")
+    assert words in error.message
+
+
+def test_labels_by_another_name(tmp_path: Path) -> None:
+    """A message names the column as the file does."""
+    rows = [{"body": text(number), "queue": text(500 + number)} for number in range(40)]
+    error = refusal(tmp_path, "sequence-classification", rows, read={"columns": {"text": "body", "label": "queue"}}).error
+    assert "is 'queue' the right column?" in error.message
+
+
+def test_a_label_of_the_validation_file_alone(tmp_path: Path) -> None:
+    """It is refused on that file's account."""
+    error = refusal(tmp_path, "sequence-classification", [labelled(number) for number in range(40)], [labelled(99, "c")]).error
+    assert error.param == "dataset.validation.source"
+    assert "pvc://data/held.jsonl has 1 label that no row of pvc://data/train.jsonl has: 'c' (1 row)" in error.message
+
+
+def test_the_same_side_in_any_format(tmp_path: Path) -> None:
+    """A JSON array of the same rows has the same split."""
+    rows = [labelled(number) for number in range(40)]
+    lines = {repr(row) for _, row in opened(tmp_path, "sequence-classification", rows).validation_rows()}
+    (tmp_path / "array").write_text(json.dumps(rows, indent=1))
+    config = run_config(tmp_path, task="sequence-classification", dataset={"train": {"uri": str(tmp_path / "array")}, "split": {}})
+    array = open_dataset(config, Workspace(tmp_path / "workspace"), ProgressPrinter("prepare"))
+    assert {repr(row) for _, row in array.validation_rows()} == lines

@@ -1,0 +1,25 @@
+"""Fingerprints of rows."""
+
+from pathlib import Path
+
+from tests.unit.survey.surveys import surveyed
+
+LINES = [
+    '{"text": "é", "label": "a"}',
+    '{ "label":"a", "text":"\\u00e9"}',
+    '{"text": "e", "label": "a"}',
+]
+
+
+def test_a_fingerprint_is_of_the_content(tmp_path: Path) -> None:
+    """Spaces, escapes and key order make no difference; the seed and every word do."""
+    (tmp_path / "a").write_text("\n".join(LINES), encoding="utf-8")
+    prints = surveyed(tmp_path / "a", seed=1).survey.prints
+    assert prints[0] == prints[1] != prints[2]
+    assert surveyed(tmp_path / "a", seed=2).survey.prints[0] != prints[0]
+
+
+def test_a_fingerprint_is_the_same_on_every_machine(tmp_path: Path) -> None:
+    """A number written down once: a change would move rows between the sides of existing jobs."""
+    (tmp_path / "a").write_text("\n".join(LINES), encoding="utf-8")
+    assert surveyed(tmp_path / "a", seed=42).survey.prints.tolist()[:2] == [10980737757580861807, 10980737757580861807]
