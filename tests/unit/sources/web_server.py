@@ -29,6 +29,8 @@ class WebServer:
 
     port: int
     paths: dict[str, Behaviour] = field(default_factory=dict)
+    otherwise: Answer = field(default_factory=lambda: Answer(404))
+    """For a path that is not in the table."""
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     """Path and headers of each request, in lower case."""
 
@@ -53,7 +55,7 @@ def serving() -> Iterator[WebServer]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             before = sum(path == self.path for path, _ in server.asked)
             server.asked.append((self.path, headers))
-            behaviour = server.paths.get(self.path, Answer(404))
+            behaviour = server.paths.get(self.path, server.otherwise)
             answer = behaviour if isinstance(behaviour, Answer) else behaviour(headers, before)
             self.send_response(answer.status)
             for name, value in answer.headers.items():
@@ -64,6 +66,12 @@ def serving() -> Iterator[WebServer]:
             self.end_headers()
             self.wfile.write(answer.body)
             self.close_connection = True
+
+        def do_HEAD(self) -> None:
+            """As GET, without a body."""
+            self.send_response(server.otherwise.status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
 
         def log_message(self, format: str, *args: Any) -> None:
             """Says nothing."""

@@ -37,22 +37,24 @@ class Azure(Store):
         )
 
         code = getattr(exc, "status_code", None) or 0
-        answer = f"{self.where} answered {getattr(exc, 'error_code', None) or code or 'with an error'}"
+        name = getattr(exc, "error_code", None)
+        answer = f"{self.where} answered {getattr(name, 'value', name) or code or 'with an error'}"
         if isinstance(exc, ClientAuthenticationError) or code in (401, 403):
-            return self.subject.denied(f"{answer}: {self.why_denied(str(getattr(exc, 'error_code', '')))}")
+            return self.subject.denied(f"{answer}: {self.why_denied()}")
         if isinstance(exc, (ServiceRequestError, ServiceResponseError, IncompleteReadError)):
             return self.unavailable(exc)
         if isinstance(exc, HttpResponseError) and (code in (408, 429) or code >= 500):
             return self.subject.unavailable(answer)
         return self.subject.unusable(f"{answer}: {str(exc).partition(chr(10))[0]}")
 
-    def why_denied(self, code: str) -> str:
-        """What to do about a refusal, by Azure's error code."""
+    def why_denied(self) -> str:
+        """What to do about a refusal."""
         if not self.has_keys:
             return f"name a Secret with {ACCOUNT} and {KEY} or {SAS}, or with {CONNECTION}, in credentials.secretRef"
-        if code == "AuthenticationFailed":
-            return f"the key or token in the Secret is not the account's, or has expired: check {KEY}, {SAS} or {CONNECTION}"
-        return "this key or token may not read it: a SAS token needs the permissions read and list"
+        return (
+            f"the key or token in the Secret is not the account's, has expired, or may not read it: check {KEY}, {SAS} or {CONNECTION}; "
+            "a SAS token needs the permissions read and list"
+        )
 
 
 def service_client(host: str, keys: Keys, subject: Subject) -> Any:

@@ -46,7 +46,7 @@ class S3(Store):
             return self.subject.denied(
                 "there are no credentials for it: name a Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in credentials.secretRef"
             )
-        if isinstance(exc, PermissionError):
+        if isinstance(exc, PermissionError) or code in ("401", "Unauthorized"):
             return self.subject.denied(f"{self.where} answered {code or 403}: {why_denied(code, str(exc))}")
         if isinstance(exc, BotoCoreError):
             return self.unavailable(exc)
@@ -97,6 +97,6 @@ def why_denied(code: str, text: str) -> str:
         return "the key in the Secret is not one that the server knows: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     if code == "ExpiredToken":
         return "AWS_SESSION_TOKEN has expired: put a new one into the Secret"
-    if code in ("403", "AccessDenied"):
+    if code in ("401", "403", "AccessDenied"):
         return "these keys may not read it (a server that hides what exists answers the same for a name that is not there)"
     return text

@@ -99,7 +99,9 @@ class Store(ABC):
 
     def copy(self, path: str, partial: Path, on_bytes: Callable[[int], None]) -> None:
         """The bytes themselves; a source that breaks off raises."""
-        self.fs.get_file(path, str(partial), callback=arrival(on_bytes))
+        callback = arrival(on_bytes)
+        self.fs.get_file(path, str(partial), callback=callback)
+        on_bytes(partial.stat().st_size - callback.told)  # the last part of several at a time may not have been told
 
     def missing(self) -> StageFailure:
         """There is nothing under the address's key; the names beside it, as far as these credentials may list them."""
