@@ -19,8 +19,8 @@ from finetune_trainer.prepared import Prepared
 from finetune_trainer.workspace import Workspace
 from tests.trainer.prepare.s3 import Bucket
 from tests.unit.prepare.base_folder import make_base
-from tests.unit.prepare.rows import good
 from tests.unit.prepare.run import run_config
+from tests.unit.rows.samples import good
 
 ROWS = b"\n".join(map(good, range(40)))
 

@@ -153,7 +153,7 @@ def test_progress(two_ranks: Story) -> None:
 
 def test_full_fine_tuning_on_two_ranks(tmp_path: Path, tiny: Path, alone_full: Run) -> None:
     """The same losses as on one process."""
-    run = Run(prepare_workspace(tmp_path / "workspace", tiny, checkpoint_every=100), method=FULL, processes=2)
+    run = Run(prepare_workspace(tmp_path / "workspace", tiny, method=FULL, checkpoint_every=100), method=FULL, processes=2)
     assert run.attempt() == ExitCode.OK
     assert run.losses() == pytest.approx(alone_full.losses(), abs=CLOSE)
 

@@ -30,7 +30,7 @@ def stop_at(run: Run, step: int) -> Callable[[], bool]:
 @pytest.fixture(scope="session")
 def with_dropout(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Run:
     """LoRA with dropout from start to end, with a checkpoint after every second step."""
-    run = Run(prepare_workspace(tmp_path_factory.mktemp("dropout"), tiny, **LONG), method=DROPOUT, keep=2)
+    run = Run(prepare_workspace(tmp_path_factory.mktemp("dropout"), tiny, method=DROPOUT, **LONG), method=DROPOUT, keep=2)
     run_here(run)
     return run
 
@@ -78,7 +78,7 @@ def test_damaged_checkpoints_are_passed_over(tmp_path: Path, tiny: Path, with_dr
     """An attempt starts from the newest checkpoint that is whole, and removes those that are not."""
     workspace = tmp_path / "workspace"
     shutil.copytree(with_dropout.workspace.root, workspace)
-    run = Run(prepare_workspace(workspace, tiny, **LONG), method=DROPOUT, keep=2)
+    run = Run(prepare_workspace(workspace, tiny, method=DROPOUT, **LONG), method=DROPOUT, keep=2)
     checkpoints = run.workspace.checkpoints
     (checkpoints / "attempt-1" / "checkpoint-10" / "optimizer.pt").write_bytes(b"cut")
     (checkpoints / "attempt-2" / "checkpoint-11").mkdir(parents=True)
@@ -134,7 +134,7 @@ def small_volume(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_volume(small_volume: Path, tiny: Path) -> None:
     """The checkpoint that did not fit is removed, those before it stay, and on a larger volume the run goes on from there."""
     method = {"type": "lora", "lora": {"rank": 48, "targetModules": ["q_proj", "v_proj"]}}
-    run = Run(prepare_workspace(small_volume, tiny, **LONG), method=method, keep=100)
+    run = Run(prepare_workspace(small_volume, tiny, method=method, **LONG), method=method, keep=100)
     with pytest.raises(OSError) as full:
         run_here(run)
     failure = explain(full.value)

@@ -16,8 +16,8 @@ from finetune_trainer.prepare.main import prepare
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.workspace import Workspace
 from tests.unit.prepare.base_folder import PARAMETERS, byte_tokenizer, change_json, make_base
-from tests.unit.prepare.rows import assistant, good, row, system, user
 from tests.unit.prepare.run import run_config
+from tests.unit.rows.samples import assistant, good, row, system, user
 from tests.unit.tokens import templates
 
 
@@ -102,7 +102,8 @@ def test_the_same_input_gives_the_same_bytes(folder: Path) -> None:
     (folder / "train.jsonl").write_text(json.dumps(rows, indent=2))
     again = prepare(config, 1).prepare
     assert again is not None
-    assert again == results[0][0]
+    assert again.dataset.format == "JSON, OpenAI chat"
+    assert again.model_copy(update={"dataset": again.dataset.model_copy(update={"format": "JSONL, OpenAI chat"})}) == results[0][0]
 
 
 def test_rows_have_the_types_of_the_contract(folder: Path) -> None:
@@ -185,7 +186,7 @@ def test_rows_that_are_all_held_out_are_told(folder: Path) -> None:
 @pytest.mark.parametrize("side", ["train", "validation"])
 def test_findings_name_the_field_of_their_file(folder: Path, side: str) -> None:
     """A broken validation file is not blamed on the training file."""
-    write_rows(folder / "bad.jsonl", b"{")
+    write_rows(folder / "bad.jsonl", b'{"messages": 1}')
     good_file, bad_file = {"uri": str(folder / "train.jsonl")}, {"uri": str(folder / "bad.jsonl")}
     files = {"train": good_file, "validation": good_file} | {side: bad_file}
     error = refusal(folder, dataset=files).error

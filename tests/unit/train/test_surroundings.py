@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from finetune_trainer.train.cores import available_cores, quota, threads_per_process
+from finetune_trainer.cores import available_cores, quota, threads_per_process
 from finetune_trainer.train.heartbeat import Heartbeat, phase_of, read_beat
 from finetune_trainer.train.network import free_port, interface_towards, split_endpoint, wait_for_name
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.run_config import RunConfig
+from finetune_trainer.cores import threads_per_process
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.train.cores import threads_per_process
 from finetune_trainer.train.exchange import Assignment, Exchange
 from finetune_trainer.train.heartbeat import phase_of, read_beat
 from finetune_trainer.train.network import free_port

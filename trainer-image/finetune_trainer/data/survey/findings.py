@@ -1,37 +1,48 @@
 """Counts what is wrong with a file by kind and keeps the first findings in full."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 from finetune_trainer.data.rows.explain import Problem
+from finetune_trainer.data.survey.tally import KEPT, Wrongs
 from finetune_trainer.failure import StageFailure, invalid
 
-KEPT = 50
-"""Findings that are kept word for word."""
+__all__ = ["KEPT", "Findings"]
 
 
 class Findings:
     """What is wrong with one file."""
 
-    def __init__(self, name: str, param: str) -> None:
+    def __init__(self, name: str, param: str, wrongs: Wrongs | None = None) -> None:
         self.name = name
         self.param = param
-        self.rows = 0
-        self.first: list[str] = []
-        self.kinds: Counter[str] = Counter()
+        self._wrongs = Wrongs() if wrongs is None else wrongs
 
-    def add(self, where: str, problems: list[Problem]) -> None:
+    @property
+    def rows(self) -> int:
+        """Rows that are invalid."""
+        return self._wrongs.rows
+
+    @property
+    def first(self) -> list[str]:
+        """The first findings, a line each."""
+        return self._wrongs.first
+
+    @property
+    def kinds(self) -> Counter[str]:
+        """How many findings there are of each kind."""
+        return self._wrongs.kinds
+
+    def add(self, where: str, problems: Sequence[Problem]) -> None:
         """Takes down what is wrong with one row."""
-        self.rows += 1
-        for problem in problems:
-            self.kinds[problem.kind] += 1
-            if len(self.first) < KEPT:
-                self.first.append(f"{where}: {problem.text}")
+        self._wrongs.add(where, problems)
 
-    def failure(self, total: int) -> StageFailure:
-        """InvalidDataset; `total` is the number of rows that were read."""
-        counts = ", ".join(f"{count} x {kind}" for kind, count in self.kinds.most_common())
+    def failure(self, total: int, allowed: float = 0) -> StageFailure:
+        """InvalidDataset; `total` is the number of rows that were read, `allowed` the share of them that may be invalid."""
+        counts = ", ".join(f"{count:,} x {kind}" for kind, count in self.kinds.most_common())
         rows = f"{self.rows:,} of {total:,} rows {'is' if self.rows == 1 else 'are'}"
-        message = f"{self.name}: {rows} invalid ({counts}). First: {self.first[0]}"
+        limit = f"; dataset.limits.maxInvalidFraction lets {int(allowed * total):,} be dropped" if allowed else ""
+        message = f"{self.name}: {rows} invalid ({counts}){limit}. First: {self.first[0]}"
         failure = invalid("InvalidDataset", message, param=self.param, details=self.first)
         failure.kinds = dict(self.kinds.most_common())
         return failure

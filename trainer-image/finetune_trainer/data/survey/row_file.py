@@ -2,18 +2,33 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 
 from finetune_api.resources.finetune_job import Task
 from finetune_api.resources.source import RowTemplate
+from finetune_trainer.data.reading.record import Block, NotRows, Record, Unreadable
 from finetune_trainer.data.reading.record_file import RecordFile
-from finetune_trainer.data.reading.stream import Progress, no_progress
+from finetune_trainer.data.reading.stream import NAMES, Progress, no_progress
+from finetune_trainer.data.rows.explain import Problem
+from finetune_trainer.data.rows.foreign import Unfit
+from finetune_trainer.data.rows.read import Reader
+from finetune_trainer.data.rows.shape import FIRST, Shape, recognise
 from finetune_trainer.data.rows.types import Row
-from finetune_trainer.data.survey.survey import Measure, Survey
+from finetune_trainer.data.survey.findings import Findings
+from finetune_trainer.data.survey.processes import in_order, processes_for
+from finetune_trainer.data.survey.survey import Survey, survey_of
+from finetune_trainer.data.survey.tally import Tally, joined, tally
+from finetune_trainer.failure import StageFailure, invalid
 
 NONE_INVALID: npt.NDArray[np.int64] = np.empty(0, np.int64)
+TABLES = ("csv", "parquet", "arrow")
+AT_ONCE = 500
+"""Records that are read at once where they are no lines."""
+_FORMATS = {"jsonl": "JSONL", "json": "JSON", "csv": "CSV", "parquet": "Parquet", "arrow": "Arrow"}
 
 
 @dataclass(frozen=True)
@@ -21,7 +36,7 @@ class RowFile:
     """A file of rows that can be read again and again."""
 
     records: RecordFile
-    task: Task
+    shape: Shape
 
     @property
     def name(self) -> str:
@@ -34,14 +49,24 @@ class RowFile:
         return self.records.param
 
     @property
+    def task(self) -> Task:
+        """What the rows are for."""
+        return self.shape.layout.task
+
+    @property
     def format(self) -> str:
         """What it was recognised as, for people: "JSONL, OpenAI chat"."""
-        raise NotImplementedError
+        packed = f" ({NAMES[self.records.compression]})" if self.records.compression else ""
+        return f"{_FORMATS[self.records.format]}{packed}, {self.shape.words}"
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What is worth saying about how the file is read, a sentence each: columns that are ignored."""
-        raise NotImplementedError
+        return (*self.records.notes, *(f"{self.name}: {note}" for note in self.shape.notes))
+
+    def column(self, field: str) -> str:
+        """What the file calls one of the task's fields."""
+        return self.shape.layout.names.get(field, field)
 
     @classmethod
     def open(
@@ -58,7 +83,14 @@ class RowFile:
         `fields` are further fields that rows may have: those named by split.groupBy and split.stratifyBy. Raises StageFailure
         InvalidDataset for a file of another task, or where a column or a template's field is not there.
         """
-        raise NotImplementedError
+        texts = None if template is None else (template.prompt, template.completion)
+        try:
+            shape = recognise(
+                first_records(records), task, table=records.format in TABLES, columns=columns or {}, template=texts, fields=fields
+            )
+        except Unfit as exc:
+            raise unfit(records, exc) from exc
+        return cls(records, shape)
 
     def survey(
         self,
@@ -67,20 +99,78 @@ class RowFile:
         max_invalid_fraction: float = 0,
         group_by: str | None = None,
         stratify_by: str | None = None,
-        measure: Measure | None = None,
         on_bytes: Progress = no_progress,
+        processes: int | None = None,
     ) -> Survey:
         """Reads the whole file once and checks every row.
 
         Raises StageFailure InvalidDataset with the findings when more than `max_invalid_fraction` of the rows are invalid.
-        `measure` is called with some hundred rows at a time, maybe in another process: it must be picklable.
-        `on_bytes` is called with the bytes of the file that were read so far.
+        `on_bytes` is called with the bytes of the file that were read so far. `processes`: None for as many as are worth it.
         """
-        raise NotImplementedError
+        reader = Reader(self.shape, [name for name in (group_by, stratify_by) if name is not None])
+        whole, torn = self._tally(reader, seed, on_bytes, processes_for(self.records.bytes_total) if processes is None else processes)
+        findings = Findings(self.name, self.param, whole.wrongs)
+        if torn:
+            findings.add("the file ends here", [Problem("not JSON", torn)])
+            raise findings.failure(whole.records + 1)
+        if findings.rows > max_invalid_fraction * whole.records:
+            raise findings.failure(whole.records, max_invalid_fraction)
+        return survey_of(whole, findings, self.shape.layout, group_by, stratify_by)
+
+    def _tally(self, reader: Reader, seed: int, on_bytes: Progress, processes: int) -> tuple[Tally, str]:
+        """The numbers of all rows, and why the file cannot be read to its end."""
+        parts: list[Tally] = []
+        try:
+            for part in in_order(partial(tally, reader, seed), self.stretches(on_bytes), processes):
+                parts.append(part)  # what was read before the file ends in the middle counts
+        except Unreadable as exc:
+            return joined(parts), str(exc)
+        return joined(parts), ""
+
+    def stretches(self, progress: Progress = no_progress) -> Iterator[Block | list[Record]]:
+        """The file in pieces of work. Raises Unreadable."""
+        blocks = self.records.blocks(progress)
+        if blocks is not None:
+            yield from blocks
+            return
+        records = self.records.records(progress)
+        while some := list(islice(records, AT_ONCE)):
+            yield some
 
     def rows(self, invalid: npt.NDArray[np.int64] = NONE_INVALID) -> Iterator[tuple[str, Row]]:
         """Where each valid row is ("line 17") and what it says, in order: one for each entry of the survey's prints.
 
         `invalid` is the survey's. Raises StageFailure DataChanged.
         """
-        raise NotImplementedError
+        reader, passed, left_out = Reader(self.shape), 0, frozenset(invalid.tolist())
+        try:
+            for work in self.stretches():
+                for read in reader.block(work) if isinstance(work, Block) else (reader.some(work),):
+                    if any(passed + number not in left_out for number, _, _ in read.wrong):
+                        raise self._changed()
+                    passed += read.records
+                    yield from zip(read.where, read.rows, strict=True)
+        except (Unreadable, NotRows) as exc:
+            raise self._changed() from exc
+
+    def _changed(self) -> StageFailure:
+        says = f"{self.name} changed while it was read: start a new job when nobody writes to it"
+        return invalid("DataChanged", says, param=self.param)
+
+
+def first_records(records: RecordFile) -> list[Record]:
+    """Those that a file is judged by; fewer where it cannot be read any further, which the survey will say."""
+    found = []
+    try:
+        for record in islice(records.records(), FIRST):
+            found.append(record)
+    except Unreadable:
+        pass
+    return found
+
+
+def unfit(records: RecordFile, exc: Unfit) -> StageFailure:
+    """A file that cannot be read for the task."""
+    source = records.param.removesuffix(".source")
+    param = "task" if exc.field == "task" else f"{source}.{exc.field}"
+    return invalid("InvalidDataset", f"{records.name} {exc}" if exc.about_file else f"{records.name}: {source}.{exc}", param=param)

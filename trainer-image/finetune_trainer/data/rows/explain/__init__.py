@@ -5,7 +5,6 @@ are not right at first sight.
 """
 
 from finetune_trainer.data.rows.explain.json_text import Wrong, parse
-from finetune_trainer.data.rows.explain.old import explain
 from finetune_trainer.data.rows.explain.problem import Problem
 
-__all__ = ["Problem", "Wrong", "explain", "parse"]
+__all__ = ["Problem", "Wrong", "parse"]

@@ -41,7 +41,10 @@ class Names:
         return f"{self.messages}[{index - self.shift}]" if index >= self.shift else "system"
 
 
-def chat_problems(row: dict[str, Any], fields: Collection[str] | None = (), names: Names = Names()) -> Iterator[Problem]:
+OPENAI = Names()
+
+
+def chat_problems(row: dict[str, Any], fields: Collection[str] | None = (), names: Names = OPENAI) -> Iterator[Problem]:
     """All that is wrong with a row; `fields` are further keys that it may have (None: any)."""
     if "messages" not in row:
         yield Problem("no messages", f"has no key 'messages': its keys are {listed(row) or 'none'}, expected {EXPECTED}")
@@ -69,7 +72,7 @@ def _conversation_problems(row: dict[str, Any], messages: list[Any], names: Name
             yield from Calls(row, names.message).problems()
 
 
-def message_problems(path: str, message: Any, names: Names = Names()) -> Iterator[Problem]:
+def message_problems(path: str, message: Any, names: Names = OPENAI) -> Iterator[Problem]:
     """What is wrong with one message by itself."""
     if not isinstance(message, dict):
         says = f"{path} is {kind_of(message)}, expected an object with {names.role} and {names.content}"
@@ -103,8 +106,8 @@ def role_problems(path: str, message: dict[str, Any], names: Names) -> Iterator[
 
 def content_problems(path: str, message: dict[str, Any]) -> Iterator[Problem]:
     """What is wrong with a content: only a message that calls tools needs none."""
-    content, calls = message.get("content"), message.get("tool_calls") is not None and message.get("role") == "assistant"
-    if calls and content in (None, "", []):
+    content, calls = message.get("content"), any(message.get(key) is not None for key in ("tool_calls", "function_call"))
+    if calls and message.get("role") == "assistant" and content in (None, "", []):
         return
     if "content" not in message:
         yield Problem("no content", f"{path.rpartition('.')[0]} has no {path.rpartition('.')[2]}, expected a string")

@@ -24,7 +24,7 @@ def tag_problems(
     for key in row:
         if extra is not None and key not in KEYS and key not in extra:
             yield unknown_key(key, key, KEYS, "a row")
-    found = []
+    found: list[Problem] = []
     for field, what in (("tokens", "words"), ("tags", "tags, one for each token")):
         name, value = called[field], row.get(field)
         if field not in row:

@@ -14,7 +14,7 @@ def text_pair_problems(
     for key in row:
         if extra is not None and key not in fields and key not in extra:
             yield unknown_key(key, key, fields, "a row")
-    found = []
+    found: list[Problem] = []
     for field, name in zip(fields, (given, said), strict=True):
         if field in row:
             found += text_problems(name, row[field])

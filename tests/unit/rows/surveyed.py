@@ -1,0 +1,49 @@
+"""Files of rows as the tests of rows and surveys open them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from finetune_api.resources.finetune_job import Task
+from finetune_api.result import StageError
+from finetune_trainer.data.reading.record_file import RecordFile
+from finetune_trainer.data.rows.types import Row
+from finetune_trainer.data.survey.row_file import RowFile
+from finetune_trainer.failure import StageFailure
+
+NAME, PARAM = "pvc://data/train.jsonl", "dataset.train.source"
+
+
+def opened(path: Path, content: bytes, task: Task = "chat", **settings: Any) -> RowFile:
+    """A file with this content."""
+    path.write_bytes(content)
+    return RowFile.open(RecordFile.open(path, NAME, PARAM, scratch=path.parent), task, **settings)
+
+
+def rows_of(path: Path, content: bytes, task: Task = "chat", **settings: Any) -> list[Row]:
+    """All rows of a file that is right."""
+    file = opened(path, content, task, **settings)
+    survey = file.survey(1)
+    rows = [row for _, row in file.rows(survey.invalid)]
+    assert len(rows) == len(survey.prints) == survey.rows_read
+    return rows
+
+
+def refusal(path: Path, content: bytes, task: Task = "chat", **settings: Any) -> StageError:
+    """The error that a file leads to."""
+    with pytest.raises(StageFailure) as caught:
+        opened(path, content, task, **settings).survey(1)
+    error = caught.value.error
+    assert error.code == "InvalidDataset"
+    assert NAME in error.message
+    return error
+
+
+def finding(path: Path, line: bytes, others: list[bytes], task: Task = "chat", **settings: Any) -> StageError:
+    """The error of a file whose third line is wrong, and all others are right."""
+    error = refusal(path, b"\n".join([*others[:2], line, *others[2:]]), task, **settings)
+    assert f"1 of {len(others) + 1} rows is invalid" in error.message
+    assert all(detail.startswith("line 3: ") for detail in error.details)
+    assert error.param == PARAM
+    return error

@@ -1,0 +1,130 @@
+"""Records to rows, many at a time: the plain ones at once, the others one by one. Knows neither files nor findings.
+
+The survey and the reading of rows both come here, so they agree on which rows there are.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from finetune_trainer.data.reading.record import Block, Record
+from finetune_trainer.data.rows.explain import Problem, Wrong
+from finetune_trainer.data.rows.plain import Plain
+from finetune_trainer.data.rows.shape import Shape
+from finetune_trainer.data.rows.types import Row, canonical
+
+PIECE = 1 << 18
+"""Bytes that are read at once: what becomes of them stays in a core's cache."""
+FEW = 32
+"""Lines that are tried at once where a piece has something that is not plain."""
+
+
+@dataclass
+class Read:
+    """Rows of some records, in order. The lists have an entry for each valid row."""
+
+    rows: list[Row] = field(default_factory=list)
+    lines: list[bytes] = field(default_factory=list)
+    """Their canonical texts."""
+    where: "list[str] | Numbered" = field(default_factory=list)
+    values: list[tuple[bytes, ...]] = field(default_factory=list)
+    """Of the fields that were asked for; empty when none were."""
+    records: int = 0
+    """Records that were looked at."""
+    wrong: list[tuple[int, str, list[Problem]]] = field(default_factory=list)
+    """Number of a record (from 0), where it is, what is wrong."""
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """ "line 17", "line 18", ... made when somebody asks."""
+
+    first: int
+    count: int
+
+    def __iter__(self) -> Iterator[str]:
+        return (f"line {line}" for line in range(self.first, self.first + self.count))
+
+
+class Reader:
+    """Reads records of one shape. `fields` are those whose values are wanted besides."""
+
+    def __init__(self, shape: Shape, fields: Sequence[str] = ()) -> None:
+        self.shape = shape
+        self.fields = tuple(fields)
+        self._plain = Plain(shape.layout) if shape.is_own and not self.fields else None
+
+    def __reduce__(self) -> tuple[type["Reader"], tuple[Shape, tuple[str, ...]]]:
+        """On the way to another process: decoders are made anew there."""
+        return Reader, (self.shape, self.fields)
+
+    def block(self, block: Block) -> Iterator[Read]:
+        """The rows of a JSONL block."""
+        line, start, data = block.line, 0, block.data
+        while start < len(data):
+            end = data.find(b"\n", start + PIECE) + 1 or len(data)
+            piece = data[start:end]
+            yield self._piece(piece, line)
+            line += piece.count(b"\n")
+            start = end
+
+    def _piece(self, data: bytes, line: int) -> Read:
+        found = self._plain.read(data) if self._plain else None
+        if found is not None:
+            rows, lines = found
+            return Read(list(rows), lines, Numbered(line, len(rows)), [], len(rows))
+        texts = data.split(b"\n")
+        read = Read()
+        for first in range(0, len(texts), FEW):
+            self._few(texts[first : first + FEW], line + first, read)
+        return read
+
+    def _few(self, texts: list[bytes], line: int, read: Read) -> None:
+        found = self._plain.read(b"\n".join(texts)) if self._plain and len(texts) > 1 else None
+        if found is None:
+            self._each((Record(text, number, 0) for number, text in enumerate(texts, line) if text and not text.isspace()), read)
+            return
+        rows, lines = found
+        assert isinstance(read.where, list)
+        read.rows += rows
+        read.lines += lines
+        read.where += Numbered(line, len(rows))
+        read.records += len(rows)
+
+    def some(self, records: Sequence[Record]) -> Read:
+        """The rows of records."""
+        read = Read()
+        self._each(iter(records), read)
+        return read
+
+    def _each(self, records: Iterator[Record], read: Read) -> None:
+        assert isinstance(read.where, list)
+        for record in records:
+            number, read.records = read.records, read.records + 1
+            try:
+                row, fields = self.shape.read(record)
+                values = tuple(value_of(fields, row, name) for name in self.fields)
+            except Wrong as exc:
+                read.wrong.append((number, record.where, exc.problems))
+                continue
+            read.rows.append(row)
+            read.lines.append(canonical(row))
+            read.where.append(record.where)
+            if values:
+                read.values.append(values)
+
+
+def value_of(fields: dict[str, Any], row: Row, name: str) -> bytes:
+    """The value of a field by which rows are grouped or stratified, as bytes: of the file's field, else of the task's. Raises Wrong."""
+    if name in fields:
+        value = fields[name]
+    elif name in row.__struct_fields__:
+        value = getattr(row, name)
+    else:
+        raise Wrong([Problem("no field to split by", f"has no field {name!r}, which the split names: its fields are {', '.join(fields)}")])
+    return _encode(value)
+
+
+_encode: Callable[[Any], bytes] = msgspec.json.Encoder(order="deterministic", enc_hook=str).encode

@@ -1,0 +1,216 @@
+"""What the records of a file look like, judged by the first of them, and how they become rows of the job's task."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from finetune_api.resources.finetune_job import Task
+from finetune_trainer.data.reading.record import Record
+from finetune_trainer.data.rows import alpaca, sharegpt
+from finetune_trainer.data.rows.build import FIELDS, OPTIONAL, Layout
+from finetune_trainer.data.rows.explain import Problem, Wrong, parse
+from finetune_trainer.data.rows.explain.problem import listed
+from finetune_trainer.data.rows.explain.tags import PREFIXES
+from finetune_trainer.data.rows.foreign import Foreign, Unfit, foreign, unfit
+from finetune_trainer.data.rows.steps import Cells, Fields, Renamed, Templated, Texts, as_chat, as_summary
+from finetune_trainer.data.rows.template import BadTemplate, TextTemplate
+from finetune_trainer.data.rows.types import Row
+
+FIRST = 50
+"""Records that a file is judged by."""
+OWN_WORDS: dict[Task, str] = {
+    "chat": "OpenAI chat",
+    "completion": "prompt/completion",
+    "summarization": "document/summary",
+    "sequence-classification": "text/label",
+    "token-classification": "tokens/tags",
+}
+_JSON_CELLS = ("messages", "tools", "parallel_tool_calls", "conversations", "tokens", "tags")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How the records of one file become rows."""
+
+    words: str
+    """For people: "OpenAI chat"."""
+    layout: Layout
+    steps: tuple[Callable[[Fields], Fields], ...] = ()
+    """From the file's layout to the task's."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_own(self) -> bool:
+        """True when the file's JSON is the task's own layout, letter for letter."""
+        return not self.steps
+
+    def read(self, record: Record) -> tuple[Row, Fields]:
+        """The row, and the record's own fields. Raises Wrong."""
+        if record.fault:
+            raise Wrong([Problem(record.fault.kind, record.fault.text)])
+        fields = parse(record.content) if isinstance(record.content, bytes) else record.content
+        row, layout = fields, self.layout
+        if isinstance(fields, dict):
+            for step in self.steps:
+                row = step(row)
+            if sharegpt.openai_row in self.steps:
+                layout = replace(layout, chat_names=sharegpt.names_of(fields))
+        return layout.build(row), fields
+
+
+def recognise(
+    records: Sequence[Record],
+    task: Task,
+    *,
+    table: bool,
+    columns: Mapping[str, str],
+    template: tuple[str, str] | None,
+    fields: Collection[str],
+) -> Shape:
+    """The shape of a file that begins with `records`.
+
+    `table`: CSV, Parquet or Arrow, where further columns are no mistake. `template`: the texts of prompt and completion. Raises Unfit.
+    """
+    first = list(_values(records))
+    keys = tuple(dict.fromkeys(key for row in first for key in row))
+    if template is not None:
+        shape = _templated(task, keys, columns, template)
+    elif columns:
+        shape = _renamed(task, keys, dict(columns))
+    elif not keys or all(field in keys for field in FIELDS[task] if field not in OPTIONAL):
+        shape = Shape(OWN_WORDS[task], Layout(task, frozenset(fields)))
+        if table:
+            shape = replace(shape, layout=Layout(task, None), steps=(Renamed({}, FIELDS[task]),))
+    else:
+        shape = _foreign(task, keys, foreign(task, keys, first))
+    if table:
+        shape = replace(shape, steps=(_cells(shape), *shape.steps))
+    return _noted(_with_labels(shape, first), keys, fields)
+
+
+def _values(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """The first records that are objects; what is wrong with the others is for the survey."""
+    found = []
+    for record in records[:FIRST]:
+        try:
+            value = parse(record.content) if isinstance(record.content, bytes) else record.content
+        except Wrong:
+            continue
+        if isinstance(value, dict):
+            found.append(value)
+    return found
+
+
+def _templated(task: Task, keys: tuple[str, ...], columns: Mapping[str, str], texts: tuple[str, str]) -> Shape:
+    """Prompt and completion by a template."""
+    if task in ("sequence-classification", "token-classification"):
+        raise Unfit(f"template builds a prompt and a completion, which task {task} does not have: use columns", "template")
+    found = []
+    for name, text in zip(("prompt", "completion"), texts, strict=True):
+        try:
+            found.append(TextTemplate(text))
+        except BadTemplate as exc:
+            raise Unfit(f"template.{name} {exc}", f"template.{name}") from exc
+        unknown = [field for field in found[-1].fields if field not in keys and field not in columns]
+        if keys and unknown:
+            says = f"template.{name} takes {listed(unknown)}, and the rows have no such field: their fields are {listed(keys, 20)}"
+            raise Unfit(says, f"template.{name}")
+    names = {"prompt": "the template's prompt", "completion": "the template's completion"}
+    before: tuple[Any, ...] = (Renamed(columns, keys),) if columns else ()
+    return Shape("template", Layout(task, None), (*before, Templated(*found), Texts(names), *_from_pair(task)))
+
+
+def _from_pair(task: Task) -> tuple[Callable[[Fields], Fields], ...]:
+    return {"chat": (as_chat,), "summarization": (as_summary,)}.get(task, ())
+
+
+def _renamed(task: Task, keys: tuple[str, ...], columns: dict[str, str]) -> Shape:
+    """Fields by the names that the spec gives them."""
+    pair = task == "chat" and "messages" not in columns and bool({"prompt", "completion"} & columns.keys())
+    fields: tuple[str, ...] = ("prompt", "completion") if pair else FIELDS[task]
+    wrong = [field for field in columns if field not in fields]
+    if wrong:
+        known = listed(FIELDS[task]) + (", or 'prompt' and 'completion'" if task == "chat" else "")
+        raise Unfit(f"columns names {listed(wrong)}, which a row of task {task} does not have: its fields are {known}", "columns")
+    wanted = columns | {field: field for field in fields if field not in columns and field not in OPTIONAL}
+    missing = [name for field, name in wanted.items() if name not in keys]
+    if keys and missing:
+        raise Unfit(f"columns: the rows have no field {listed(missing)}; their fields are {listed(keys, 20)}", "columns")
+    return by_columns(task, columns, fields, pair)
+
+
+def by_columns(task: Task, columns: dict[str, str], fields: tuple[str, ...], pair: bool = False) -> Shape:
+    """The shape of a file with other names."""
+    names = {field: columns.get(field, field) for field in fields if field not in OPTIONAL or field in columns}
+    words = "/".join(names.values())
+    renamed = Renamed(columns, fields, OPTIONAL)
+    if pair:
+        return Shape(words, Layout(task, None), (renamed, Texts(names), as_chat))
+    layout = Layout(task, None, names)
+    if task == "chat":
+        layout = replace(layout, chat_names=replace(layout.chat_names, messages=columns.get("messages", "messages")))
+        words = OWN_WORDS[task]
+    return Shape(words, layout, (renamed,))
+
+
+def _foreign(task: Task, keys: tuple[str, ...], found: Foreign | None) -> Shape:
+    """One of the layouts that people know."""
+    if found is None:
+        raise unfit(task, keys)
+    if found.columns is not None:
+        pair = task == "chat" and "messages" not in found.columns
+        return by_columns(task, dict(found.columns), ("prompt", "completion") if pair else FIELDS[task], pair)
+    if found.words == "ShareGPT":
+        return Shape(found.words, Layout(task, None), (sharegpt.openai_row,))
+    step = alpaca.chat_row if task == "chat" else alpaca.completion_row
+    return Shape(found.words, Layout(task, None), (step,))
+
+
+def _cells(shape: Shape) -> Cells:
+    """Which columns of a table hold JSON texts."""
+    renamed = next((step for step in shape.steps if isinstance(step, Renamed)), None)
+    columns = renamed.columns if renamed else {}
+    always = tuple(columns.get(field, field) for field in _JSON_CELLS)
+    return Cells(always, (columns.get("label", "label"),), tuple(columns.get(field, field) for field in OPTIONAL))
+
+
+def _with_labels(shape: Shape, first: list[dict[str, Any]]) -> Shape:
+    """With what the first rows tell about labels and tags."""
+    rows: list[Any] = []
+    for row in first:
+        try:
+            for step in shape.steps:
+                row = step(row)
+            rows.append(row)
+        except Wrong:
+            continue
+    if shape.layout.task == "sequence-classification":
+        labels = [row["label"] for row in rows if row.get("label") is not None]
+        multi = isinstance(labels[0], list) if labels else None
+        return replace(shape, words=shape.words + (", multi-label" if multi else ""), layout=replace(shape.layout, multi_label=multi))
+    if shape.layout.task == "token-classification":
+        tags = [tag for row in rows if isinstance(row.get("tags"), list) for tag in row["tags"] if isinstance(tag, str)]
+        bio = any(tag[:2] in PREFIXES for tag in tags) or set(tags) == {"O"}
+        note = "" if bio else "tags have no prefixes B- and I-, so each is taken as it is and none is checked against its neighbours"
+        words = shape.words + (" (BIO)" if bio else "")
+        return replace(shape, words=words, layout=replace(shape.layout, bio=bio), notes=(*shape.notes, *([note] if note and rows else [])))
+    return shape
+
+
+def _noted(shape: Shape, keys: tuple[str, ...], fields: Collection[str]) -> Shape:
+    """With a note on what is not used."""
+    if shape.layout.extra is not None:
+        return shape
+    used: set[str] = set(fields)
+    for step in shape.steps:
+        if isinstance(step, Renamed):
+            used |= {*step.columns.values(), *step.fields}
+        elif isinstance(step, Templated):
+            used |= {*step.prompt.fields, *step.completion.fields}
+        elif step is sharegpt.openai_row:
+            used |= {"conversations", "system", "tools"}
+        elif step in (alpaca.chat_row, alpaca.completion_row):
+            used |= {"instruction", "input", "output"} | ({"system", "history"} if step is alpaca.chat_row else set())
+    unused = [key for key in keys if key not in used]
+    note = f"fields that are not used: {', '.join(unused[:12])}{' ...' if len(unused) > 12 else ''}"
+    return replace(shape, notes=(*shape.notes, note)) if unused else shape

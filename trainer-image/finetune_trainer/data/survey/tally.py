@@ -1,0 +1,131 @@
+"""What one stretch of a file comes to: small arrays that travel between processes and are joined in the file's order."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from xxhash import xxh3_64_intdigest
+
+from finetune_trainer.data.reading.record import Block, Record
+from finetune_trainer.data.rows.explain import Problem
+from finetune_trainer.data.rows.read import Read, Reader
+from finetune_trainer.data.rows.types import Conversation, TextLabel, TokenTags
+
+KEPT = 50
+"""Findings that are kept word for word."""
+MOST_TURNS = 65_535
+
+
+@dataclass
+class Wrongs:
+    """What is wrong with rows: how many, of which kinds, and the first in full."""
+
+    rows: int = 0
+    first: list[str] = field(default_factory=list)
+    kinds: Counter[str] = field(default_factory=Counter)
+
+    def add(self, where: str, problems: Sequence[Problem]) -> None:
+        """Takes down what is wrong with one row."""
+        self.rows += 1
+        for problem in problems:
+            self.kinds[problem.kind] += 1
+            if len(self.first) < KEPT:
+                self.first.append(f"{where}: {problem.text}")
+
+    def join(self, other: "Wrongs") -> None:
+        """Takes in what was found further on."""
+        self.rows += other.rows
+        self.kinds += other.kinds
+        self.first += other.first[: KEPT - len(self.first)]
+
+
+@dataclass
+class Tally:
+    """Numbers of the valid rows of one stretch, and what is wrong with the others."""
+
+    records: int
+    prints: npt.NDArray[np.uint64]
+    turns: npt.NDArray[np.uint16]
+    label_ids: npt.NDArray[np.int32]
+    label_sets: list[tuple[str, ...]]
+    """Those of this stretch."""
+    values: npt.NDArray[np.int64]
+    """A column of hashes for each field that was asked for."""
+    invalid: list[int]
+    wrongs: Wrongs
+
+
+def tally(reader: Reader, seed: int, work: Block | Sequence[Record]) -> Tally:
+    """Reads a stretch of a file."""
+    reads = list(map(tallied, reader.block(work), repeat(seed))) if isinstance(work, Block) else [tallied(reader.some(work), seed)]
+    return reads[0] if len(reads) == 1 else joined(reads)
+
+
+def tallied(read: Read, seed: int) -> Tally:
+    """The numbers of some rows."""
+    wrongs = Wrongs()
+    for _, where, problems in read.wrong:
+        wrongs.add(where, problems)
+    prints = np.fromiter(map(xxh3_64_intdigest, read.lines, repeat(seed)), np.uint64, len(read.lines))
+    hashes = [[xxh3_64_intdigest(value, seed) for value in row] for row in read.values]
+    ids, sets = label_numbers(read.rows)
+    return Tally(
+        records=read.records,
+        prints=prints,
+        turns=turns(read.rows),
+        label_ids=ids,
+        label_sets=sets,
+        values=np.array(hashes, np.uint64).view(np.int64) if hashes else np.empty((0, 0), np.int64),
+        invalid=[number for number, _, _ in read.wrong],
+        wrongs=wrongs,
+    )
+
+
+def turns(rows: Sequence[Any]) -> npt.NDArray[np.uint16]:
+    """Messages of each conversation."""
+    if not rows or not isinstance(rows[0], Conversation):
+        return np.empty(0, np.uint16)
+    return np.fromiter((min(len(row.messages), MOST_TURNS) for row in rows), np.uint16, len(rows))
+
+
+def label_numbers(rows: Sequence[Any]) -> tuple[npt.NDArray[np.int32], list[tuple[str, ...]]]:
+    """For classified rows a number for each, and the labels that the numbers stand for."""
+    if not rows or not isinstance(rows[0], TextLabel | TokenTags):
+        return np.empty(0, np.int32), []
+    numbers: dict[tuple[str, ...], int] = {}
+    ids = np.fromiter((numbers.setdefault(labels_of(row), len(numbers)) for row in rows), np.int32, len(rows))
+    return ids, list(numbers)
+
+
+def labels_of(row: TextLabel | TokenTags) -> tuple[str, ...]:
+    """A row's labels or tags, sorted."""
+    if isinstance(row, TokenTags):
+        return tuple(sorted(set(row.tags)))
+    return (row.label,) if isinstance(row.label, str) else tuple(row.label)
+
+
+def joined(parts: Sequence[Tally]) -> Tally:
+    """Stretches that follow each other as one."""
+    numbers: dict[tuple[str, ...], int] = {}
+    ids, invalid, records, wrongs = [], [], 0, Wrongs()
+    for part in parts:
+        places = np.array([numbers.setdefault(labels, len(numbers)) for labels in part.label_sets], np.int32)
+        ids.append(places[part.label_ids] if len(places) else part.label_ids)
+        invalid += [records + number for number in part.invalid]
+        records += part.records
+        wrongs.join(part.wrongs)
+    valued = [part.values for part in parts if len(part.values)]
+    return Tally(
+        records=records,
+        prints=np.concatenate([part.prints for part in parts]) if parts else np.empty(0, np.uint64),
+        turns=np.concatenate([part.turns for part in parts]) if parts else np.empty(0, np.uint16),
+        label_ids=np.concatenate(ids) if ids else np.empty(0, np.int32),
+        label_sets=list(numbers),
+        values=np.concatenate(valued) if valued else np.empty((0, 0), np.int64),
+        invalid=invalid,
+        wrongs=wrongs,
+    )
