@@ -33,6 +33,23 @@ def test_verdict(condition: dict[str, object], tuned: float, passed: bool, text:
     assert (verdict.passed, verdict.text) == (passed, text)
 
 
+@pytest.mark.parametrize(
+    ("condition", "tuned", "passed", "text"),
+    [
+        ({"metric": "accuracy", "betterThanBase": True}, 0.9, True, "accuracy 0.9000 is better than the base's 0.5000"),
+        ({"metric": "accuracy", "betterThanBase": True}, 0.5, False, "accuracy 0.5000 is not better than the base's 0.5000"),
+        ({"metric": "accuracy", "minimum": 0.8}, 0.8, True, "accuracy 0.8000 is at least 0.8"),
+        ({"metric": "accuracy", "minimum": 0.8}, 0.79, False, "accuracy 0.7900 is below the minimum of 0.8"),
+        ({"metric": "perplexity", "maximum": 9}, 0.8, False, "perplexity is not measured of this task: take it out of evaluation.gate"),
+    ],
+)
+def test_verdict_on_a_classifier(condition: dict[str, object], tuned: float, passed: bool, text: str) -> None:
+    """Of accuracy and f1 more is better; what the task does not measure cannot hold."""
+    base = Scores(loss=1, accuracy=0.5, f1=0.5)
+    (verdict,) = judge([GateCondition.model_validate(condition)], base, Scores(loss=1, accuracy=tuned, f1=0.5))
+    assert (verdict.passed, verdict.text) == (passed, text)
+
+
 def test_every_condition_gets_a_verdict() -> None:
     """Verdicts come in the order of the conditions."""
     conditions = [GateCondition(metric="loss", maximum=1), GateCondition(metric="perplexity", maximum=100)]

@@ -41,7 +41,7 @@ HYPER: dict[str, Any] = {
     "checkpoint_every": 2,
     "micro_batch_tokens": 60,
 }
-LORA = {"type": "lora", "lora": {"rank": 4, "alpha": 8, "dropout": 0.0, "targetModules": ["all-linear"]}}
+LORA: dict[str, Any] = {"type": "lora", "lora": {"rank": 4, "alpha": 8, "dropout": 0.0, "targetModules": ["all-linear"]}}
 FULL = {"type": "full"}
 
 

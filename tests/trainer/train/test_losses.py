@@ -97,6 +97,16 @@ def test_what_full_fine_tuning_leaves(alone_full: Run, tiny: Path) -> None:
     assert not any(torch.equal(trained[name], base[name]) for name in base)
 
 
+def passes(run: Run) -> int:
+    """How often the first layer is computed for one forward and backward pass."""
+    model: Any = load_language_model(Prepared.from_json(run.workspace.prepared.read_bytes())).train()
+    (layer,) = (module for name, module in model.named_modules() if name.endswith("layers.0"))
+    seen: list[object] = []
+    layer.self_attn.register_forward_pre_hook(lambda *_: seen.append(None))
+    model(input_ids=torch.tensor([[5, 6, 7]]), use_cache=False).logits.sum().backward()
+    return len(seen)
+
+
 @pytest.mark.parametrize(("method", "kind"), [(LORA, "alone"), (FULL, "alone_full")], ids=["lora", "full"])
 def test_gradient_checkpointing_changes_no_loss(
     method: dict[str, Any], kind: str, new_run: Callable[..., Run], request: pytest.FixtureRequest
@@ -105,6 +115,8 @@ def test_gradient_checkpointing_changes_no_loss(
     reference = request.getfixturevalue(kind)
     hyper = {"total_steps": reference.result().train.steps, "gradient_checkpointing": True, "checkpoint_every": 100}
     run = new_run(method=method, hyper=hyper)
+    assert passes(run) == 2
+    assert passes(reference) == 1
     run_here(run)
     assert run.losses() == reference.losses()
     assert [step.grad_norm for step in run.metrics()] == pytest.approx([step.grad_norm for step in reference.metrics()], rel=1e-5)

@@ -1,0 +1,188 @@
+"""Classifiers in the loop: the losses of the blackboard however a step is cut, new heads from the seed, exact resumes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, get_scheduler
+
+from finetune_api.exit_codes import ExitCode
+from finetune_trainer.classification.labelling import NOT_LABELLED, Labelling
+from finetune_trainer.classification.model import load_classifier
+from finetune_trainer.failure import StageFailure
+from finetune_trainer.prepared import Prepared
+from finetune_trainer.train.classifying import Classifying
+from finetune_trainer.train.metrics import read_metrics
+from finetune_trainer.train.step_plan import StepPlan
+from tests.trainer.train.conftest import run_here
+from tests.trainer.train.labelled import LABELS, prepare_labelled, random_rows
+from tests.trainer.train.runs import FULL, LORA, Run
+
+pytestmark = [pytest.mark.trainer, pytest.mark.filterwarnings("ignore")]
+CLOSE = 1e-4
+VOCABULARY = 512
+ROWS = 19
+"""The last step of an epoch has one row: on two ranks the second gets a filler."""
+
+
+@pytest.fixture(scope="session")
+def encoder(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """all-MiniLM-L6-v2 cut to two layers and to its first tokens, without dropout."""
+    folder = tmp_path_factory.mktemp("encoder") / "tiny"
+    config = AutoConfig.from_pretrained(
+        assets / "all-minilm-l6-v2", num_hidden_layers=2, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
+    )
+    model: Any = AutoModel.from_pretrained(assets / "all-minilm-l6-v2", config=config)
+    model.resize_token_embeddings(VOCABULARY)
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def classify(tmp_path: Path, encoder: Path) -> Callable[..., Run]:
+    """Makes a run of a kind of classifier on a workspace of its own."""
+
+    def make(kind: str, *, base: Path = encoder, method: dict[str, Any] = LORA, hyper: dict[str, Any] | None = None, **more: Any) -> Run:
+        hyper = {"checkpoint_every": 100} | (hyper or {})
+        workspace = prepare_labelled(tmp_path / "workspace", base, kind, vocabulary=VOCABULARY, rows=ROWS, method=method, **hyper)
+        return Run(workspace, method, LABELS[kind][0], **more)
+
+    return make
+
+
+def labelling(kind: str) -> Labelling:
+    """What the kind tells apart."""
+    task, labels = LABELS[kind]
+    return Labelling(task, tuple(labels), multi_label=kind == "many")  # type: ignore[arg-type]
+
+
+def example_loss(kind: str, logits: torch.Tensor, labels: list[int]) -> tuple[torch.Tensor, int]:
+    """Sum of the losses of one example, and how many there are."""
+    wanted = torch.tensor(labels, dtype=torch.int64)
+    if kind == "many":
+        holds = torch.zeros(logits.shape[-1])
+        holds[wanted] = 1
+        return F.binary_cross_entropy_with_logits(logits[0], holds), 1
+    if kind == "one":
+        return F.cross_entropy(logits, wanted), 1
+    return F.cross_entropy(logits[0], wanted, reduction="sum"), int((wanted != NOT_LABELLED).sum())
+
+
+def blackboard(run: Run, kind: str) -> list[tuple[float, float]]:
+    """Loss and gradient norm of each step: every example by itself, no Trainer, no padding, no mask."""
+    prepared = Prepared.from_json(run.workspace.prepared.read_bytes())
+    hyper, rows = prepared.hyperparameters, random_rows(kind, ROWS, VOCABULARY)
+    objective = Classifying(prepared, run.workspace.train_rows, labelling(kind))
+    model: Any = objective.load().train()
+    lengths, counts = objective._rows.lengths, objective._rows.supervised
+    plan = StepPlan(lengths, counts, hyper.batch_size, hyper.micro_batch_tokens, hyper.seed)
+    trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    bare = ("LayerNorm.weight", "bias")
+    groups = [
+        {"params": [weight for name, weight in trained.items() if not name.endswith(bare)], "weight_decay": hyper.weight_decay},
+        {"params": [weight for name, weight in trained.items() if name.endswith(bare)], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=hyper.learning_rate)
+    schedule = get_scheduler(hyper.scheduler, optimizer, hyper.warmup_steps, hyper.total_steps)
+    figures = []
+    for number in range(hyper.total_steps):
+        losses = []
+        for row in plan.examples(*divmod(number, plan.steps_per_epoch)):
+            ids, types, labels = rows[int(row)]
+            logits = model(input_ids=torch.tensor([ids]), token_type_ids=torch.tensor([types])).logits
+            losses.append(example_loss(kind, logits, labels))
+        loss = sum(loss for loss, _ in losses) / sum(count for _, count in losses)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(trained.values(), hyper.max_grad_norm)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        figures.append((loss.item(), norm.item()))
+    return figures
+
+
+@pytest.mark.parametrize("method", [LORA, FULL], ids=["lora", "full"])
+@pytest.mark.parametrize("kind", LABELS)
+def test_losses_and_gradients_are_those_of_the_blackboard(kind: str, method: dict[str, Any], classify: Callable[..., Run]) -> None:
+    """One label, several labels and a label a token; LoRA and full; padded beside each other or alone."""
+    run = classify(kind, method=method)
+    run_here(run)
+    for step, (loss, norm) in zip(run.metrics(), blackboard(run, kind), strict=True):
+        assert step.loss == pytest.approx(loss, abs=CLOSE), step
+        assert step.grad_norm == pytest.approx(norm, rel=1e-3), step
+
+
+@pytest.mark.parametrize(("budget", "checkpointing"), [(1, False), (1000, False), (60, True)])
+def test_neither_budget_nor_checkpointing_changes_a_loss(budget: int, checkpointing: bool, classify: Callable[..., Run]) -> None:
+    """One example a micro-batch, or the whole step; activations kept, or computed again."""
+    run = classify("tokens", hyper={"micro_batch_tokens": budget, "gradient_checkpointing": checkpointing})
+    run_here(run)
+    assert run.losses() == pytest.approx([loss for loss, _ in blackboard(run, "tokens")], abs=CLOSE)
+
+
+def test_two_ranks_compute_what_one_does(classify: Callable[..., Run]) -> None:
+    """With a filler on the second rank at the end of an epoch."""
+    run = classify("one", method=FULL, processes=2, hyper={"micro_batch_tokens": 1000})
+    assert run.attempt() == ExitCode.OK
+    assert run.losses() == pytest.approx([loss for loss, _ in blackboard(run, "one")], abs=CLOSE)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_next_attempt_goes_on_exactly(precision: str, classify: Callable[..., Run], tmp_path: Path) -> None:
+    """Adapter, head and optimizer come back whole, with dropout."""
+    lora: dict[str, Any] = LORA["lora"] | {"dropout": 0.1}
+    run = classify("many", method={"type": "lora", "lora": lora}, hyper={"precision": precision})
+    run_here(run)
+    whole = run.losses()
+    for name in ("results", "trained"):
+        (run.workspace.root / name).rename(tmp_path / name)
+    run.workspace.metrics.unlink()
+    with pytest.raises(StageFailure, match="at step 3, with a checkpoint"):
+        run_here(run, 1, lambda: any(metrics.step >= 2 for metrics in read_metrics(run.workspace.metrics)))
+    run_here(run, 2)
+    assert run.losses() == whole
+    weights = load_file(run.workspace.trained / "adapter" / "adapter_model.safetensors")
+    assert {"base_model.model.classifier.weight", "base_model.model.classifier.bias"} <= weights.keys(), "the head is trained, too"
+    assert {weight.dtype for weight in weights.values()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("labels", "problem", "words"),
+    [
+        (["a", "b", "c"], "single_label_classification", "the base's own head for the same labels"),
+        (["a", "b", "x"], "single_label_classification", "because the base has other labels (a, b, x)"),
+        (["a", "b"], "single_label_classification", "because the base has other labels (a, b)"),
+        (["a", "b", "c"], "multi_label_classification", "because the base gives several labels to a text"),
+    ],
+)
+def test_a_classifier_keeps_its_head_for_the_same_labels(
+    labels: list[str], problem: str, words: str, encoder: Path, tmp_path: Path
+) -> None:
+    """Any other base gets a head that depends on the seed alone."""
+    torch.manual_seed(99)
+    base: Any = AutoModelForSequenceClassification.from_pretrained(
+        encoder, num_labels=len(labels), id2label=dict(enumerate(labels)), problem_type=problem
+    )
+    base.save_pretrained(tmp_path / "base")
+    found = load_classifier(tmp_path / "base", labelling("one"), seed=1)
+    assert words in found.head
+    kept = found.model.classifier.weight.shape == base.classifier.weight.shape and torch.equal(
+        found.model.classifier.weight, base.classifier.weight
+    )
+    assert kept == ("own head" in found.head)
+    fresh = load_classifier(encoder, labelling("one"), seed=1).model
+    assert torch.equal(found.model.classifier.weight, fresh.classifier.weight) != kept
+    assert (fresh.config.id2label, fresh.config.problem_type) == ({0: "a", 1: "b", 2: "c"}, "single_label_classification")
+    assert fresh.classifier.bias.abs().max() == 0
+
+
+def test_a_kind_of_model_that_does_not_classify(tmp_path: Path) -> None:
+    """Said in words, with the field to change."""
+    (tmp_path / "config.json").write_text('{"model_type": "whisper", "architectures": ["WhisperModel"]}')
+    with pytest.raises(StageFailure, match=r"cannot load .* for token-classification") as caught:
+        load_classifier(tmp_path, labelling("tokens"), seed=1)
+    assert caught.value.error.param == "base.source"
