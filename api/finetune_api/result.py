@@ -117,6 +117,8 @@ class Expectation(LenientDocument):
     """Rough: computed from the model's size and the peak speed of the device; None for a device that is not known."""
     cost: float | None = None
     """hours x GPUs x the price of a GPU hour in the chart's values."""
+    currency: str = ""
+    """Of the cost."""
     basis: str = ""
     """What the hours were computed from, for people."""
 

@@ -1,6 +1,7 @@
 """What plans and builders read of the administrator's configuration. `settings.py` takes it from the environment."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,4 +16,7 @@ class Settings:
     """Size of a new workspace when the spec gives none."""
     allowed_private: tuple[str, ...] = ()
     """Networks and host names that http(s):// sources may name although their addresses are not public."""
+    prices: Mapping[str, float] = field(default_factory=dict)
+    """Of a GPU hour, by product as the node label nvidia.com/gpu.product has it, and "default"; 0 is unknown."""
+    currency: str = ""
     guard_installed: bool = True

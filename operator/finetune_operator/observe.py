@@ -6,7 +6,7 @@ from finetune_api.progress import PREFIX, Progress, last_progress
 from finetune_api.resources.finetune_job import output_name
 from finetune_operator.cache import Cache, Key
 from finetune_operator.configuration import Settings
-from finetune_operator.names import DEPLOYMENT_LABEL
+from finetune_operator.names import DEPLOYMENT_LABEL, run_config_map
 from finetune_operator.plan.observed import ObservedDeployment, ObservedJob, ObservedModel
 from finetune_operator.plan.output import made_by
 from finetune_operator.reads import Reads
@@ -15,6 +15,7 @@ from finetune_operator.records import (
     Claim,
     FineTunedModel,
     FineTuneJob,
+    GpuNode,
     Meta,
     ModelDeployment,
     Pod,
@@ -22,7 +23,7 @@ from finetune_operator.records import (
     WarningEvent,
     Workload,
 )
-from finetune_operator.resources import CLAIMS, DEPLOYMENTS, JOBS, PODS, SERVICES, Resource
+from finetune_operator.resources import CLAIMS, CONFIG_MAPS, DEPLOYMENTS, JOBS, PODS, SERVICES, Resource
 
 PATIENCE_SECONDS = 10.0
 """A child that has not come up for so long has something to tell."""
@@ -57,6 +58,7 @@ class Observer:
         claims = self._cache.children(key, Claim)
         present = [found for found in self._cache.children(key, Presence) if job.meta.uid in found.meta.owners]
         pods = tuple(self._cache.children(key, Pod))
+        applied = frozenset(f"{found.kind}/{found.meta.name}" for found in present)
         at_work = job.status.phase not in FINISHED
         progress, tail = await self._said(pods) if at_work else (None, ())
         return ObservedJob(
@@ -64,13 +66,14 @@ class Observer:
             self._settings(),
             jobs={found.meta.name: found for found in jobs},
             pods=pods,
-            applied=frozenset(f"{found.kind}/{found.meta.name}" for found in present),
+            applied=applied,
             claims={claim.meta.name: claim for claim in claims},
             output_model=output,
             base_model=self._model(key.namespace, base.name if base else ""),
             progress=progress,
             log_tail=tail,
             warnings=await self._warnings(_stuck(now, jobs, pods, claims)) if at_work else (),
+            gpu_nodes=await self._gpu_nodes(job, applied) if at_work else (),
             refusal=self._refusals.get(key),
         )
 
@@ -121,6 +124,13 @@ class Observer:
 
     def _model(self, namespace: str, name: str) -> FineTunedModel | None:
         return self._cache.get(FineTunedModel, namespace, name)
+
+    async def _gpu_nodes(self, job: FineTuneJob, applied: frozenset[str]) -> tuple[GpuNode, ...]:
+        """For the run config, which is written once."""
+        training = job.spec.training if job.spec else None
+        if training is None or not training.gpus_per_node or f"{CONFIG_MAPS.kind}/{run_config_map(job.meta.name)}" in applied:
+            return ()
+        return await self._reads.gpu_nodes(training.gpu_resource_name, training.pod.node_selector)
 
     async def _model_claim(self, model: FineTunedModel | None) -> Claim | None:
         if model is None or model.spec is None:

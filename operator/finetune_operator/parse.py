@@ -18,6 +18,7 @@ from finetune_operator.records import (
     Claim,
     FineTunedModel,
     FineTuneJob,
+    GpuNode,
     Meta,
     ModelDeployment,
     Pod,
@@ -212,6 +213,16 @@ def warning_event(raw: Raw) -> WarningEvent:
         about.get("kind", ""), about.get("name", ""), raw.get("reason") or "", (raw.get("message") or "").strip(),
         timestamp(seen or raw["metadata"].get("creationTimestamp")),
     )  # fmt: skip
+
+
+def gpu_node(raw: Raw, resource: str) -> GpuNode | None:
+    """What a Node says of its GPUs of that extended resource, by the labels of NVIDIA's GPU Feature Discovery: <resource>.memory in
+    MiB, <resource>.product. None for a node that has none to give, or no such labels."""
+    labels, allocatable = raw["metadata"].get("labels") or {}, (raw.get("status") or {}).get("allocatable") or {}
+    memory = labels.get(f"{resource}.memory", "")
+    if not memory.isdecimal() or int(memory) == 0 or str(allocatable.get(resource, "0")) == "0":
+        return None
+    return GpuNode(int(memory) << 20, labels.get(f"{resource}.product", ""))
 
 
 def _presence(kind: str, raw: Raw) -> Presence:

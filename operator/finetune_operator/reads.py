@@ -6,16 +6,16 @@ Nothing here fails: what cannot be read now is empty, and read again later.
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import TypeVar
 
 from finetune_operator.api import Api
 from finetune_operator.cache import Key
 from finetune_operator.errors import ApiError, NotFound
 from finetune_operator.names import SERVER_CONTAINER, STAGE_CONTAINER, STAGE_LABEL
-from finetune_operator.parse import meta, parse, warning_event
-from finetune_operator.records import Claim, Meta, Pod, WarningEvent
-from finetune_operator.resources import CLAIMS, EVENTS, PODS, Resource
+from finetune_operator.parse import gpu_node, meta, parse, warning_event
+from finetune_operator.records import Claim, GpuNode, Meta, Pod, WarningEvent
+from finetune_operator.resources import CLAIMS, EVENTS, NODES, PODS, Resource
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -23,6 +23,7 @@ T = TypeVar("T")
 LOG_SECONDS = 5.0
 EVENT_SECONDS = 10.0
 OBJECT_SECONDS = 5.0
+NODE_SECONDS = 300.0
 FINISHED_SECONDS = 3600.0
 REMEMBERED = 2048
 
@@ -59,6 +60,19 @@ class Reads:
             return tuple(sorted(events, key=lambda event: -event.last_seen))
 
         return await self._seldom(EVENT_SECONDS, ("events", namespace, about), read, ())
+
+    async def gpu_nodes(self, resource: str, selector: Mapping[str, str]) -> tuple[GpuNode, ...]:
+        """Nodes with labels about their GPUs of that extended resource which a pod's node selector chooses, the first 500 of them.
+
+        None where nodes may not be read: an operator with watchNamespaces has a Role in each of them, and nodes are in no namespace.
+        """
+        labels = ",".join([f"{resource}.memory", *(f"{name}={value}" for name, value in sorted(selector.items()))])
+
+        async def read() -> tuple[GpuNode, ...]:
+            page = await self._api.get(NODES.path(None), {"labelSelector": labels, "limit": "500"})
+            return tuple(node for item in page.get("items") or () if (node := gpu_node(item, resource)) is not None)
+
+        return await self._seldom(NODE_SECONDS, ("nodes", labels), read, ())
 
     async def claim(self, namespace: str, name: str) -> Claim | None:
         """A claim that is not ours to watch; None when it is absent or not readable now."""

@@ -42,6 +42,7 @@ SERVICES = Resource("v1", "Service", "services")
 CONFIG_MAPS = Resource("v1", "ConfigMap", "configmaps")
 CHILDREN = (JOBS, PODS, CLAIMS, DEPLOYMENTS, SERVICES, CONFIG_MAPS)
 EVENTS = Resource("v1", "Event", "events")
+NODES = Resource("v1", "Node", "nodes", cluster_scoped=True)
 LEASES = Resource("coordination.k8s.io/v1", "Lease", "leases")
 POLICIES = Resource("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies", cluster_scoped=True)
 BINDINGS = Resource(

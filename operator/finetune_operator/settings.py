@@ -1,6 +1,7 @@
 """The operator's environment, as the chart's Deployment sets it. Knows no cluster and no file."""
 
 import ipaddress
+import json
 import os
 import re
 import socket
@@ -58,6 +59,8 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> OperatorSetting
             image_pull_secrets=_names(environ, "FINETUNE_IMAGE_PULL_SECRETS"),
             workspace_size=environ.get("FINETUNE_WORKSPACE_SIZE") or "20Gi",
             allowed_private=_networks(environ, "FINETUNE_ALLOWED_PRIVATE"),
+            prices=_prices(environ, "FINETUNE_PRICES"),
+            currency=environ.get("FINETUNE_CURRENCY", "").strip(),
         ),
         namespaces=_names(environ, "FINETUNE_WATCH_NAMESPACES"),
         lease_name=environ.get("FINETUNE_LEASE_NAME") or "finetune-operator",
@@ -93,6 +96,18 @@ def _networks(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
                     f"environment variable {name} holds {entry!r}: expected a network as 10.0.0.0/8 or a host name"
                 ) from exc
     return found
+
+
+def _prices(environ: Mapping[str, str], name: str) -> dict[str, float]:
+    """{"NVIDIA-H100-80GB-HBM3": 4.0, "default": 0}, as JSON."""
+    text = environ.get(name) or "{}"
+    try:
+        prices = json.loads(text)
+        if not all(isinstance(price, int | float) and price >= 0 for price in prices.values()):
+            raise ValueError
+    except (ValueError, AttributeError):
+        raise SettingsError(f"environment variable {name} is {text!r}: expected a JSON object with prices of zero or more") from None
+    return {product: float(price) for product, price in prices.items()}
 
 
 def _choice(environ: Mapping[str, str], name: str, allowed: tuple[str, ...], default: str = "") -> str:

@@ -4,15 +4,33 @@ from finetune_api.resources.common import seconds
 from finetune_api.resources.finetune_job import FineTuneJobSpec, Validation, output_name, spec_digest
 from finetune_api.resources.finetuned_model import ClaimSource
 from finetune_api.resources.source import DataSource
-from finetune_api.run_config import JobIdentity, RunBase, RunConfig, RunDataset, RunLimits, RunNetwork, RunPaths, RunRows, RunWorld
+from finetune_api.run_config import (
+    JobIdentity,
+    RunBase,
+    RunConfig,
+    RunDataset,
+    RunHardware,
+    RunLimits,
+    RunNetwork,
+    RunPaths,
+    RunRows,
+    RunWorld,
+)
 from finetune_operator.build.sources import Source, claim_run_source, run_source, spec_sources
 from finetune_operator.records import Meta
 
 
-def run_config(meta: Meta, spec: FineTuneJobSpec, image: str, base: ClaimSource | None, allowed_private: tuple[str, ...] = ()) -> RunConfig:
+def run_config(
+    meta: Meta,
+    spec: FineTuneJobSpec,
+    image: str,
+    base: ClaimSource | None,
+    allowed_private: tuple[str, ...] = (),
+    hardware: RunHardware | None = None,
+) -> RunConfig:
     """`base` is the claim of spec.base.fineTunedModel; raises ValueError when the spec needs one and there is none.
 
-    `allowed_private` is the administrator's, never the spec's.
+    `allowed_private` is the administrator's, never the spec's; `hardware` is what is known of it by now.
     """
     return RunConfig(
         job=JobIdentity(name=meta.name, namespace=meta.namespace, uid=meta.uid, spec_digest=spec_digest(spec)),
@@ -27,6 +45,7 @@ def run_config(meta: Meta, spec: FineTuneJobSpec, image: str, base: ClaimSource 
         output_model=output_name(meta.name, spec),
         paths=RunPaths(workspace=workspace_path(meta, spec)),
         world=RunWorld(nodes=spec.training.nodes, processes_per_node=max(1, spec.training.gpus_per_node)),
+        hardware=hardware or RunHardware(),
         network=RunNetwork(allowed_private=list(allowed_private)),
         limits=RunLimits(start_deadline=seconds(spec.limits.start_deadline), stall_timeout=seconds(spec.limits.stall_timeout)),
         image=spec.training.pod.image or image,

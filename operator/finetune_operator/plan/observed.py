@@ -10,6 +10,7 @@ from finetune_operator.records import (
     Claim,
     FineTunedModel,
     FineTuneJob,
+    GpuNode,
     ModelDeployment,
     Pod,
     WarningEvent,
@@ -39,6 +40,8 @@ class ObservedJob:
     """Last log lines of a failed or the running rank 0, without progress lines."""
     warnings: tuple[WarningEvent, ...] = ()
     """Newest Warning events about the children that do not come up."""
+    gpu_nodes: tuple[GpuNode, ...] = ()
+    """Nodes that the training may run on, as far as they say what GPUs they have; read until the run config is written."""
     refusal: WarningEvent | None = None
     """The child that the API server would not take at the last try, and its words: reason Refused (quota, admission policy, RBAC,
     invalid) or NotOurs (an object of that name belongs to somebody else). It is tried again with back-off."""

@@ -1,17 +1,68 @@
-"""What the training will come to before it starts: steps, tokens, hours, cost. Rough on purpose, and it says what from."""
+"""What the training will come to before it starts: tokens, hours, cost. Rough on purpose, and it says what from.
+
+A training step costs about 6 operations for each parameter and token: 2 forward, 4 backward (Kaplan et al. 2020, "Scaling Laws",
+section 2.1). Frozen weights need no gradient of their own: 4 with LoRA. Attention over long sequences, the start of the pods,
+evaluation and export come on top.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from finetune_api.result import Expectation
-from finetune_api.run_config import RunConfig
+from finetune_api.run_config import RunConfig, RunHardware
 from finetune_trainer.prepare.hyperparameters import Decided
+from finetune_trainer.prepare.speeds import peak_flops
 
 Counts = NDArray[np.int64]
+FULL, LORA = 6, 4
+RECOMPUTED = 2
+"""More with gradient checkpointing: the forward pass is made twice."""
+GPU_USE = 0.35
+"""Share of the peak that training reaches: 0.3 to 0.4 is what well-set trainings of transformers report."""
+CORE = {"bf16": 60e9, "fp32": 30e9}
+"""Operations a second of a CPU core: about 90e9 were seen with SmolLM2-135M in bf16 on a core that has AVX-512 for it; older ones reach
+half of this."""
 
 
 def expect(run: RunConfig, decided: Decided, parameters: int, lengths: Counts) -> Expectation:
     """`parameters` of the base model, `lengths` of the training examples after the cut."""
     hyper = decided.values
-    tokens = int(lengths.mean() * min(hyper.batch_size, len(lengths)) * hyper.total_steps)
-    return Expectation(tokens=tokens)
+    epochs, rest = divmod(hyper.total_steps, hyper.steps_per_epoch)
+    examples = epochs * len(lengths) + min(rest * hyper.batch_size, len(lengths))
+    tokens = round(float(lengths.mean()) * examples)
+    each = (LORA if run.method.type == "lora" else FULL) + (RECOMPUTED if hyper.gradient_checkpointing else 0)
+    speed, basis = rate(run, hyper.precision)
+    if speed is None:
+        return Expectation(tokens=tokens, basis=basis)
+    hours = each * parameters * tokens / speed / 3600
+    text = f"{each} x {parameters / 1e9:.2f} billion parameters x {tokens:,} tokens at {basis}"
+    price = cost(run.hardware, hours)
+    currency = run.hardware.currency if price is not None else ""
+    return Expectation(tokens=tokens, hours=significant(hours), cost=price, currency=currency, basis=text)
+
+
+def rate(run: RunConfig, precision: str) -> tuple[float | None, str]:
+    """Operations a second of the whole training and what that is from; None where the device is not known, with the reason."""
+    hardware = run.hardware
+    if hardware.gpus:
+        peak = peak_flops(hardware.gpu_product, precision)
+        if peak is None:
+            said = f"the GPU {hardware.gpu_product} is not known" if hardware.gpu_product else "no node says which GPU it has"
+            return None, f"{said}, so its speed is not"
+        use = f"{GPU_USE:.0%} of {peak / 1e12:.0f} TFLOP/s ({hardware.gpu_product}, {precision})"
+        return hardware.gpus * peak * GPU_USE, f"{hardware.gpus} x {use}"
+    if hardware.cpus is None:
+        return None, "training.resources does not say how many CPUs there are, so the speed is not known"
+    cores = run.world.nodes * hardware.cpus
+    return cores * CORE[precision], f"{cores:g} CPUs x about {CORE[precision] / 1e9:.0f} GFLOP/s ({precision})"
+
+
+def cost(hardware: RunHardware, hours: float) -> float | None:
+    """In the currency of the prices; None where there is no price."""
+    price = hardware.price_per_gpu_hour
+    return round(hours * hardware.gpus * price, 2) if price is not None and hardware.gpus else None
+
+
+def significant(hours: float) -> float:
+    """Two digits: more would pretend to know."""
+    return float(f"{hours:.2g}")
