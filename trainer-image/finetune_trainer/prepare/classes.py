@@ -54,13 +54,13 @@ def labelled(task: Task, source: Surveyed, rows: RunRows) -> LabelledFile:
     return LabelledFile(source.file.name, source.file.param, task, rows.columns.get("label", "label"))
 
 
-def count_entities(rows: Iterable[tuple[str, Row]]) -> Counts:
-    """Entities of each type, the most frequent first."""
+def count_entities(rows: Iterable[tuple[str, Row]]) -> Counter[str]:
+    """Entities of each type."""
     counts: Counter[str] = Counter()
     for _, row in rows:
         if isinstance(row, TokenTags):
             counts.update(entity_counts(row.tags))
-    return most_frequent_first(counts)
+    return counts
 
 
 def most_frequent_first(counts: Mapping[str, int]) -> Counts:

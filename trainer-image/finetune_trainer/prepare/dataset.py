@@ -13,7 +13,7 @@ from finetune_trainer.data.rows.types import Row
 from finetune_trainer.data.survey.duplicates import Different, Rows, different
 from finetune_trainer.data.survey.labels import entity_notes, label_counts, label_strata
 from finetune_trainer.data.survey.near_rows import Surveyed
-from finetune_trainer.data.survey.notes import counted
+from finetune_trainer.data.survey.notes import invalid_notes
 from finetune_trainer.data.survey.row_file import RowFile
 from finetune_trainer.data.survey.sides import Sides, own_sides, split_sides
 from finetune_trainer.failure import invalid
@@ -23,7 +23,6 @@ from finetune_trainer.prepare.statistics import histogram, quantiles
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.workspace import Workspace
 
-_LIMIT = "dataset.limits.maxInvalidFraction"
 MIN_EXAMPLES = 10
 """As OpenAI's fine-tuning: fewer say nothing."""
 _SHOWN_LABELS = 20
@@ -182,25 +181,14 @@ def check_size(train: Surveyed, left: Different) -> None:
 
 def described(dataset: Dataset) -> Dataset:
     """With the labels of each side counted, and all notes."""
-    sources = dataset.sources
-    if dataset.task == "token-classification":
-        labels = count_entities(dataset.train_rows()), count_entities(dataset.validation_rows())
+    train, validation = dataset.files
+    tagged = dataset.task == "token-classification"
+    if tagged:
+        counts = count_entities(dataset.train_rows()), count_entities(dataset.validation_rows())
     else:
-        counts = (label_counts(source.survey, rows) for source, rows in zip(dataset.files, dataset.sides.masks, strict=True))
-        labels = tuple(most_frequent_first(count) for count in counts)  # type: ignore[assignment]
-    notes = [note for source in sources for note in invalid_notes(source)]
-    notes += [*dataset.classes.notes, *(entity_notes(labels[0]) if dataset.task == "token-classification" else []), *dataset.sides.notes]
-    notes += [note for source in sources for note in source.file.notes]
-    return replace(dataset, labels_of=labels, notes=list(dict.fromkeys(notes)))
-
-
-def invalid_notes(source: Surveyed) -> list[str]:
-    """A note on rows that were left out."""
-    count, kinds = len(source.survey.invalid), source.survey.findings.kinds
-    if not count:
-        return []
-    what = ", ".join(f"{number:,} x {kind}" for kind, number in kinds.most_common(5))
-    rows = (
-        f"{count:,} of {counted(source.survey.rows_read, 'row')} of {source.file.name} {'is' if count == 1 else 'are'} invalid and left out"
-    )
-    return [f"{rows} ({what}), as {_LIMIT} allows"]
+        counts = label_counts(train.survey, dataset.sides.train), label_counts(validation.survey, dataset.sides.validation)
+    notes = [note for source in dataset.sources for note in invalid_notes(source.survey, source.file.name)]
+    notes += [*dataset.classes.notes, *(entity_notes(counts[0]) if tagged else []), *dataset.sides.notes]
+    notes += [note for source in dataset.sources for note in source.file.notes]
+    ordered = most_frequent_first(counts[0]), most_frequent_first(counts[1])
+    return replace(dataset, labels_of=ordered, notes=list(dict.fromkeys(notes)))

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+from finetune_trainer.data.survey.survey import Survey
+
 _LONGEST = 40
 
 
@@ -32,3 +34,13 @@ def listed(parts: Sequence[str], most: int) -> str:
 def among(names: Iterable[str], most: int) -> str:
     """The same of values of the file."""
     return listed([quoted(name) for name in names], most)
+
+
+def invalid_notes(survey: Survey, name: str) -> list[str]:
+    """A note on rows that were left out of a file."""
+    count, kinds = len(survey.invalid), survey.findings.kinds
+    if not count:
+        return []
+    what = ", ".join(f"{number:,} x {kind}" for kind, number in kinds.most_common(5))
+    rows = f"{count:,} of {counted(survey.rows_read, 'row')} of {name} {'is' if count == 1 else 'are'} invalid and left out"
+    return [f"{rows} ({what}), as dataset.limits.maxInvalidFraction allows"]
