@@ -1,0 +1,116 @@
+"""Rows to token ids and loss masks: our encoder against transformers' apply_chat_template, row by row, on the same conversations.
+
+    python benchmarks/tokenise.py [--rows 20000] [--rounds 5] [--model DIR]
+
+Both use SmolLM2's tokenizer and chat template. transformers makes the ids alone; ours also finds what the assistant said. Rounds
+alternate, and the best of each counts. The last line is one JSON object: claim, ratio, ours, theirs (rows a second).
+"""
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from finetune_trainer.data.rows.types import Conversation, Message, Role
+from finetune_trainer.data.tokens.chat import ChatRenderer
+from finetune_trainer.data.tokens.encoded import Encoded
+from finetune_trainer.data.tokens.language import LanguageEncoder
+from finetune_trainer.data.tokens.spans import Markers
+from finetune_trainer.data.tokens.template import ChatTemplate
+
+ASSETS = Path(__file__).parent.parent / "examples" / "assets"
+WORDS = (
+    "the order was sent on Monday and should arrive by Thursday if nothing holds it up at customs which happens more often than "
+    "people think please check your account settings under privacy then choose export data wait for an e-mail with a link that is "
+    "valid for two days 42 1999 € naïve 東京 def main(): return x + 1"
+).split()
+
+
+def conversations(count: int) -> Iterator[Conversation]:
+    """Generated chats of two to eight messages, about 60 tokens each; the same on every machine."""
+    draw = random.Random(7)
+    for _ in range(count):
+        roles: list[Role] = ["user", "assistant"] * draw.randint(1, 4)
+        messages = [Message(role, " ".join(draw.choices(WORDS, k=draw.randint(5, 80)))) for role in roles]
+        yield Conversation([Message("system", "You are a helpful assistant."), *messages] if draw.random() < 0.5 else messages)
+
+
+def our_encoder(model: Path) -> LanguageEncoder:
+    """As prepare makes it."""
+    special = json.loads((model / "tokenizer_config.json").read_text())
+    names = {name: special[name] for name in ("bos_token", "eos_token")}
+    template = ChatTemplate((model / "chat_template.jinja").read_text(), names, datetime.now())
+    renderer = ChatRenderer(template, Markers(("<|im_start|>", "<|im_end|>", "<|endoftext|>")))
+    return LanguageEncoder(Tokenizer.from_file(str(model / "tokenizer.json")), renderer, "assistant")
+
+
+def their_tokenizer(model: Path) -> Any:
+    """As transformers loads it."""
+    os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(model)
+
+
+def seconds(work: Callable[[], list[int]]) -> tuple[float, list[int]]:
+    """How long it takes, and the number of tokens of each row that it found."""
+    start = time.perf_counter()
+    lengths = work()
+    return time.perf_counter() - start, lengths
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--model", type=Path, help="folder with SmolLM2's tokenizer (default: the project's assets)")
+    arguments = parser.parse_args()
+    model = arguments.model or assets() / "smollm2-135m-instruct"
+    rows = [(f"line {number}", row) for number, row in enumerate(conversations(arguments.rows), start=1)]
+    plain = [[{"role": message.role, "content": message.content} for message in row.messages] for _, row in rows]
+    encoder, tokenizer = our_encoder(model), their_tokenizer(model)
+
+    def ours() -> list[int]:
+        return [len(example.input_ids) for example in encoder.encode(rows) if isinstance(example, Encoded)]
+
+    def theirs() -> list[int]:
+        return [len(tokenizer.apply_chat_template(chat, return_dict=False)) for chat in plain]
+
+    best = {"ours": float("inf"), "theirs": float("inf")}
+    for number in range(1, arguments.rounds + 1):
+        taken, found = seconds(ours)
+        theirs_taken, expected = seconds(theirs)
+        if found != expected:
+            raise SystemExit("the two do not make the same tokens")
+        best = {"ours": min(best["ours"], taken), "theirs": min(best["theirs"], theirs_taken)}
+        print(f"round {number}: ours {taken:.2f} s, theirs {theirs_taken:.2f} s, {sum(found):,} tokens")
+    result = {
+        "claim": "rows to token ids and loss masks, against tokenizer.apply_chat_template row by row (ids alone)",
+        "ratio": round(best["theirs"] / best["ours"], 2),
+        "ours": round(len(rows) / best["ours"]),
+        "theirs": round(len(rows) / best["theirs"]),
+        "unit": "rows/s",
+        "rows": len(rows),
+        "tokens": sum(found),
+        "cores": os.cpu_count(),
+    }
+    print(json.dumps(result))
+
+
+def assets() -> Path:
+    """The project's folder of small models."""
+    return Path(subprocess.run([sys.executable, ASSETS], check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+
+
+if __name__ == "__main__":
+    main()
