@@ -1,6 +1,7 @@
 """A data set's report for people. Knows no terminal: lines of text come out."""
 
 from collections.abc import Iterator
+from itertools import dropwhile
 
 from finetune_api.dataset_report import Bin, DatasetReport, Side
 from finetune_api.result import DatasetSummary, Quantiles
@@ -18,12 +19,18 @@ def lines_of(report: DatasetReport) -> Iterator[str]:
     if report.summary is not None:
         yield from summary_lines(report.summary)
     yield from (f"  {finding}" for finding in report.findings)
-    hidden = sum(report.finding_kinds.values()) - len(report.findings)
-    if hidden > 0:
-        yield f"  and {hidden:,} more: " + ", ".join(f"{count:,} x {kind}" for kind, count in report.finding_kinds.items())
+    if sum(report.finding_kinds.values()) > len(report.findings):
+        yield "  in all: " + ", ".join(f"{count:,} x {kind}" for kind, count in report.finding_kinds.items())
     yield from (f"note: {note}" for note in report.notes)
+    if report.hyperparameters:
+        yield "hyper-parameters"
     for name, parameter in report.hyperparameters.items():
         yield f"  {name:22} {parameter.value!s:>12}  {parameter.reason}"
+    if report.memory is not None:
+        yield f"memory of a training process: {report.memory.total / 2**30:.1f} GiB"
+    if report.expected is not None:
+        hours = f", about {report.expected.hours:.1f} h" if report.expected.hours is not None else ""
+        yield f"to be trained on: {report.expected.tokens:,} tokens{hours} ({report.expected.basis})"
 
 
 def side_lines(name: str, side: Side) -> Iterator[str]:
@@ -55,7 +62,8 @@ def summary_lines(summary: DatasetSummary) -> Iterator[str]:
     for what, quantiles in (("tokens", summary.lengths), ("turns", summary.turns)):
         if quantiles is not None:
             yield f"{what} of an example: {spread(quantiles)}"
-    yield f"digest: {summary.digest}"
+    if summary.digest:
+        yield f"digest: {summary.digest}"
 
 
 def spread(quantiles: Quantiles) -> str:
@@ -66,5 +74,5 @@ def spread(quantiles: Quantiles) -> str:
 def histogram(bins: list[Bin]) -> Iterator[str]:
     """A bar a bin."""
     most = max(bar.count for bar in bins) or 1
-    for bar in bins:
+    for bar in dropwhile(lambda bar: bar.count == 0, bins):
         yield f"  {bar.up_to:>9,} {'#' * max(1 if bar.count else 0, round(BAR * bar.count / most)):{BAR}} {bar.count:,}"

@@ -8,7 +8,6 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from finetune_api.dataset_report import DatasetReport
 from finetune_api.exit_codes import ExitCode
 from finetune_api.resources.finetune_job import Task
 from finetune_api.resources.source import RowFormat
@@ -65,12 +64,13 @@ def run(chosen: argparse.Namespace) -> int:
         from finetune_cli.data_set import examine  # pyarrow and tokenizers: after what fails without them
 
         report, failure = examine(config, with_model=chosen.model is not None)
-    show(report, chosen.output)
+    if chosen.output == "json":
+        print(report.to_json(indent=2))
+    elif failure is None:
+        print(*lines_of(report), "valid", sep="\n")
     if failure is not None:
-        print(f"{failure.error.code}: {failure.error.message}", file=sys.stderr)
+        print(f"{failure.error.code}: {failure.error.message}", *failure.error.details, sep="\n  ", file=sys.stderr)
         return failure.exit_code
-    if chosen.output == "text":
-        print("valid")
     return ExitCode.OK
 
 
@@ -86,11 +86,3 @@ def run_config(chosen: argparse.Namespace, workspace: str) -> RunConfig | None:
         return of_manifest(chosen, manifest, workspace)
     print("its data lies in the cluster and was not checked: give the file with --data (and --validation)", file=sys.stderr)
     return None
-
-
-def show(report: DatasetReport, output: str) -> None:
-    """Prints a report."""
-    if output == "json":
-        print(report.to_json(indent=2))
-    else:
-        print(*lines_of(report), sep="\n")

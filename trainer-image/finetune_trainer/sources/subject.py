@@ -47,7 +47,8 @@ class Subject:
         """What holds the source: "the claim", "the bucket", or its folder by name when it lies deeper."""
         scheme, separator, rest = self.name.partition("://")
         if not separator or rest.rstrip("/").count("/") > 1 or scheme not in _HOLDERS:
-            return f"the folder {self.name.rstrip('/').rpartition('/')[0] or '/'}"
+            above, slash, _ = self.name.rstrip("/").rpartition("/")
+            return f"the folder {above or slash or '.'}"
         return _HOLDERS[scheme]
 
 
