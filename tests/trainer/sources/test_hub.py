@@ -1,5 +1,8 @@
 """What is particular to the Hugging Face Hub: revisions, models, private and gated repositories, and who may go online."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -149,6 +152,23 @@ def test_only_what_the_spec_names_goes_online(hub: HubServer, tmp_path: Path) ->
     with pytest.raises(OfflineModeIsEnabled):
         api.dataset_info("owner/rows")
     assert len(hub.asked) == asked
+
+
+def test_the_stage_image_is_offline_and_fetches_nevertheless(hub: HubServer, tmp_path: Path) -> None:
+    """HF_HUB_OFFLINE is read once, when the library is imported: in a process of its own, as a pod has it."""
+    hub.repository("datasets/owner/rows").commit({"train.jsonl": ROWS})
+    uri = "hf://datasets/owner/rows/train.jsonl"
+    program = f"""
+from pathlib import Path
+from finetune_api.run_config import RunSource
+from finetune_trainer.sources.open import fetch_file
+from finetune_trainer.sources.subject import Subject
+fetch_file(RunSource(uri={uri!r}, env_prefix="DATA_"), Subject({uri!r}, "p", "c"), Path({str(tmp_path / "train")!r}), print, print)
+import sys
+assert not {{"torch", "transformers"}} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    assert (tmp_path / "train").read_bytes() == ROWS
 
 
 def test_proxies_of_the_environment_are_not_used(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

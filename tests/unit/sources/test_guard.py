@@ -5,7 +5,7 @@ import ipaddress
 import pytest
 
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.sources.guard import Guard, not_public
+from finetune_trainer.sources.guard import Guard, check_endpoint, not_public
 from finetune_trainer.sources.subject import Subject
 
 SUBJECT = Subject("https://example.com/rows.jsonl", "dataset.train.source", "DataNotFound")
@@ -131,3 +131,21 @@ def test_the_list_allows_nothing_else(allowed: list[str], host: str, address: st
     guard = Guard(allowed, SUBJECT)
     with pytest.raises(StageFailure, match=f"{host} (has the address|is)"):
         guard.check_address(host, ipaddress.ip_address(address))
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://169.254.169.254", "http://[fd00:ec2::254]/x", "http://169.254.1.1:9000", "http://[::ffff:a9fe:a9fe]", "http://metadata.goog"],
+)
+def test_a_secret_names_no_metadata_service(url: str) -> None:
+    """Its answer would be read as rows, and shown with what is wrong with them."""
+    with pytest.raises(StageFailure, match=r"the Secret names the server .* (metadata service|link-local)"):
+        check_endpoint(url, SUBJECT)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://10.0.0.1:9000", "http://127.0.0.1", "https://no-such-host.invalid", "http://localhost:9000", "nonsense"]
+)
+def test_a_secret_may_name_a_private_server(url: str) -> None:
+    """Object stores stand in the cluster; one that is not there is found out by asking."""
+    check_endpoint(url, SUBJECT)

@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from finetune_trainer.failure import StageFailure
+from finetune_trainer.sources.guard import check_endpoint
 from finetune_trainer.sources.keys import Keys
 from finetune_trainer.sources.store import ATTEMPTS, CONNECT_SECONDS, READ_SECONDS, Store
 from finetune_trainer.sources.subject import Subject
@@ -24,6 +25,7 @@ class Azure(Store):
         self.has_keys = any(keys.get(name) for name in (KEY, SAS, CONNECTION))
         client = service_client(host, keys, subject)
         self.where = str(client.url).partition("?")[0].rstrip("/")
+        check_endpoint(self.where, subject)
         self.fs = connect(client)
 
     def explain(self, exc: Exception) -> StageFailure:

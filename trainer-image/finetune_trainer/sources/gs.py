@@ -5,6 +5,7 @@ import logging
 from typing import Any
 
 from finetune_trainer.failure import StageFailure
+from finetune_trainer.sources.guard import check_endpoint
 from finetune_trainer.sources.keys import Keys
 from finetune_trainer.sources.store import ATTEMPTS, CONNECT_SECONDS, READ_SECONDS, Entry, Store
 from finetune_trainer.sources.subject import Subject
@@ -23,6 +24,7 @@ class GoogleStorage(Store):
         self.subject = subject
         endpoint = keys.get("STORAGE_ENDPOINT_URL")
         self.where = endpoint or "Google Cloud Storage"
+        check_endpoint(self.where, subject)
         self.has_key = keys.get(KEY_FILE) is not None
         self.fs = connect(token(keys, subject), endpoint)
 

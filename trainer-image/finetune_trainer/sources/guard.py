@@ -8,6 +8,7 @@ Knows addresses and names, no HTTP.
 import ipaddress
 import socket
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
@@ -78,6 +79,21 @@ class Guard:
         )
 
 
+def check_endpoint(url: str, subject: Subject) -> None:
+    """Raises StageFailure for a server of a Secret's that nobody can mean: a metadata service, or what has no address beyond its link.
+
+    Private addresses are allowed: object stores stand in the cluster. What its name resolves to later is not followed.
+    """
+    host = urlsplit(url).hostname
+    if not host:
+        return  # the cloud's own
+    if plain(host) in METADATA_NAMES:
+        raise subject.unusable(f"the Secret names the server {host}, which is the name of a cloud's metadata service")
+    for address in addresses(host):
+        if address in METADATA_ADDRESSES or address.is_link_local:
+            raise subject.unusable(f"the Secret names the server {host}, which is {not_public(address)}")
+
+
 class GuardedResolver(AbstractResolver):
     """Resolves a name once and hands out addresses that have been checked: a second answer of the name server is never asked for."""
 
@@ -95,6 +111,14 @@ class GuardedResolver(AbstractResolver):
     async def close(self) -> None:
         """See aiohttp."""
         await self.system.close()
+
+
+def addresses(host: str) -> list[IP]:
+    """What a host is or resolves to; nothing where that does not work, which the connection will tell."""
+    try:
+        return [embedded(ipaddress.ip_address(str(answer[4][0]))) for answer in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
+    except (OSError, ValueError):
+        return []
 
 
 def plain(host: str) -> str:

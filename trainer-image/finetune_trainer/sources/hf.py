@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from finetune_trainer.failure import StageFailure
+from finetune_trainer.sources.guard import check_endpoint
 from finetune_trainer.sources.keys import Keys
 from finetune_trainer.sources.store import ATTEMPTS, CONNECT_SECONDS, READ_SECONDS, Entry, Store
 from finetune_trainer.sources.subject import NEARBY, Subject
@@ -43,6 +44,7 @@ class Hub(Store):
         self.token = keys.get("HF_TOKEN")
         endpoint = keys.get("HF_ENDPOINT")
         self.where = (endpoint or constants.ENDPOINT).rstrip("/")
+        check_endpoint(self.where, subject)
         self.fs = HfFileSystem(endpoint=self.where, token=self.token, skip_instance_cache=True)
 
     @cached_property

@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from finetune_trainer.failure import StageFailure
+from finetune_trainer.sources.guard import check_endpoint
 from finetune_trainer.sources.keys import Keys
 from finetune_trainer.sources.store import ATTEMPTS, CONNECT_SECONDS, READ_SECONDS, Store
 from finetune_trainer.sources.subject import Subject
@@ -24,6 +25,7 @@ class S3(Store):
         self.subject = subject
         endpoint = keys.get("AWS_ENDPOINT_URL")
         self.where = endpoint or "Amazon S3"
+        check_endpoint(self.where, subject)
         self.fs = connect(keys, endpoint)
 
     def size(self, key: str) -> int | None:
