@@ -1,90 +1,122 @@
-"""Arrow columns to Python's JSON types: str, int, float, bool, None, list, dict. Knows no file."""
+"""Arrow columns to Python's JSON types: str, int, float, bool, None, list, dict. Knows no file.
+
+Nothing in a column is believed before it is checked: a damaged file's offsets point anywhere, and pyarrow would follow them.
+What is checked is the part that is read, so that a small slice of a large column costs little.
+"""
 
 import math
+from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as kind
 
-_MAX_DEPTH = 64
+NOT_UTF8 = "holds text that is not UTF-8"
 
 
 class NoJson(Exception):
-    """A value, or a whole type, that JSON cannot say; the text says which."""
+    """A value, or a whole type, that JSON cannot say; the text goes on after the column's name."""
 
 
-def plain(array: pa.Array, depth: int = 0) -> list[Any]:
+def plain(column: pa.Array) -> list[Any]:
     """The values of a column. Times, decimals and bytes that are UTF-8 become text, NaN becomes None.
 
-    A struct becomes a dict without the keys whose value is null. Raises NoJson.
+    A struct becomes a dict without the keys whose value is null. Raises NoJson, or pa.ArrowInvalid for a damaged column.
     """
+    column.validate()  # the lengths of buffers and children, whatever the size
+    return _values(column)
+
+
+def _values(array: pa.Array) -> list[Any]:
     of = array.type
-    if depth > _MAX_DEPTH:
-        raise NoJson("is nested too deeply")
     if isinstance(array, pa.ExtensionArray):
-        return plain(array.storage, depth)
-    if kind.is_dictionary(of):
-        return plain(array.dictionary_decode(), depth)
-    if kind.is_run_end_encoded(of):
-        return plain(pc.run_end_decode(array), depth)
+        return _values(array.storage)
+    if kind.is_struct(of):
+        return _structs(array)
     if kind.is_map(of):
-        return _maps(array, depth)
+        return _in_ranges(array, _pairs)
+    if kind.is_list(of) or kind.is_large_list(of):
+        return _in_ranges(array, lambda array, first, last: _values(array.values.slice(first, last - first)))
+    if kind.is_fixed_size_list(of):
+        return _in_steps(array, of.list_size)
     if kind.is_nested(of):
-        return _structs(array, depth) if kind.is_struct(of) else _lists(array, depth)
-    if kind.is_floating(of):
-        return [value if value is None or math.isfinite(value) else None for value in array.to_pylist()]
+        raise NoJson(f"is of type {of}, which JSON does not know")
     return _scalars(array)
 
 
 def _scalars(array: pa.Array) -> list[Any]:
-    of = array.type
     try:
-        if not (kind.is_null(of) or kind.is_boolean(of) or kind.is_integer(of) or _is_text(of)):
-            array = array.cast(pa.string())
-        values: list[Any] = array.to_pylist()
-    except pa.ArrowNotImplementedError as exc:
-        raise NoJson(f"is of type {of}, which JSON does not know") from exc
+        array.validate(full=True)
     except pa.ArrowInvalid as exc:
-        raise NoJson("holds bytes that are not UTF-8 text" if "UTF8" in str(exc) else f"is not readable as text ({exc})") from exc
+        if "UTF8" in str(exc):
+            raise NoJson(NOT_UTF8) from exc
+        raise
+    of = array.type
+    if kind.is_dictionary(of):
+        return _values(array.dictionary_decode())
+    if kind.is_run_end_encoded(of):
+        return _values(pc.run_end_decode(array))
+    values: list[Any] = (array if _in_json(of) else _as_text(array)).to_pylist()
+    if kind.is_floating(of):
+        return [value if value is None or math.isfinite(value) else None for value in values]
     return values
 
 
-def _is_text(of: pa.DataType) -> bool:
-    return bool(kind.is_string(of) or kind.is_large_string(of) or kind.is_string_view(of))
+def _in_json(of: pa.DataType) -> bool:
+    text = kind.is_string(of) or kind.is_large_string(of) or kind.is_string_view(of)
+    return bool(text or kind.is_null(of) or kind.is_boolean(of) or kind.is_integer(of) or kind.is_floating(of))
 
 
-def _structs(array: pa.Array, depth: int) -> list[Any]:
+def _as_text(array: pa.Array) -> pa.Array:
+    try:
+        return array.cast(pa.string())
+    except pa.ArrowNotImplementedError as exc:
+        raise NoJson(f"is of type {array.type}, which JSON does not know") from exc
+    except pa.ArrowInvalid as exc:
+        raise NoJson("holds bytes that are not UTF-8 text" if "UTF8" in str(exc) else f"cannot be told as text ({exc})") from exc
+
+
+def _structs(array: pa.Array) -> list[Any]:
     names = [field.name for field in array.type]
-    columns = [plain(child, depth + 1) for child in array.flatten()]
-    rows: list[Any] = [
-        {name: value for name, value in zip(names, values, strict=True) if value is not None} for values in zip(*columns, strict=True)
-    ] or [{} for _ in range(len(array))]
+    if not names:
+        return _with_nulls([{} for _ in range(len(array))], array)
+    columns = [_values(child) for child in array.flatten()]
+    rows = [{name: value for name, value in zip(names, values, strict=True) if value is not None} for values in zip(*columns, strict=True)]
     return _with_nulls(rows, array)
 
 
-def _lists(array: pa.Array, depth: int) -> list[Any]:
-    try:
-        lengths, values = pc.list_value_length(array).to_pylist(), array.flatten()
-    except (pa.ArrowNotImplementedError, AttributeError) as exc:
-        raise NoJson(f"is of type {array.type}, which JSON does not know") from exc
-    items, rows, position = plain(values, depth + 1), [], 0
-    for length in lengths:
-        rows.append(None if length is None else items[position : position + length])
-        position += length or 0
-    return rows
+def _in_ranges(array: pa.Array, values_of: Callable[[Any, int, int], list[Any]]) -> list[Any]:
+    """Lists of which each begins where the one before ends."""
+    if not len(array):
+        return []
+    offsets = array.offsets.to_numpy()
+    first, last = int(offsets[0]), int(offsets[-1])
+    if first < 0 or last > len(array.values) or (np.diff(offsets) < 0).any():
+        raise pa.ArrowInvalid("the offsets of a list are not in order")
+    values, starts = values_of(array, first, last), (offsets - first).tolist()
+    return _with_nulls([values[start:end] for start, end in pairwise(starts)], array, _dict_of(array))
 
 
-def _maps(array: pa.Array, depth: int) -> list[Any]:
-    of = array.type
-    pairs = array.cast(pa.list_(pa.struct([pa.field("key", of.key_type), pa.field("value", of.item_type)])))
-    rows = _lists(pairs, depth)
-    return [None if row is None else {str(pair["key"]): pair.get("value") for pair in row} for row in rows]
+def _pairs(array: pa.MapArray, first: int, last: int) -> list[Any]:
+    keys, items = (_values(side.slice(first, last - first)) for side in (array.keys, array.items))
+    return list(zip(keys, items, strict=True))
 
 
-def _with_nulls(rows: list[Any], array: pa.Array) -> list[Any]:
-    if array.null_count:
-        for index, null in enumerate(array.is_null().to_pylist()):
-            if null:
-                rows[index] = None
-    return rows
+def _dict_of(array: pa.Array) -> Callable[[list[Any]], Any]:
+    """What a range of a map is told as: a dict whose keys are texts, as JSON has them."""
+    return (lambda pairs: {str(key): item for key, item in pairs}) if kind.is_map(array.type) else (lambda values: values)
+
+
+def _in_steps(array: pa.Array, size: int) -> list[Any]:
+    """Lists of one size."""
+    values = _values(array.values.slice(array.offset * size, len(array) * size))
+    return _with_nulls([values[index * size : (index + 1) * size] for index in range(len(array))], array)
+
+
+def _with_nulls(rows: list[Any], array: pa.Array, told: Callable[[Any], Any] = lambda row: row) -> list[Any]:
+    if not array.null_count:
+        return list(map(told, rows))
+    return [None if null else told(row) for row, null in zip(rows, array.is_null().to_pylist(), strict=True)]

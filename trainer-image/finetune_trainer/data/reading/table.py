@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from finetune_trainer.data.reading.columns import NoJson, plain
+from finetune_trainer.data.reading.columns import NOT_UTF8, NoJson, plain
 from finetune_trainer.data.reading.record import Fault, NotRows, Record, Unreadable
 from finetune_trainer.data.reading.slices import Bounds, beyond
 
@@ -18,7 +18,6 @@ ROWS = 256
 MAPPED = 64 << 20
 """Bytes of an Arrow file after which its pages are given back."""
 _LOOKED_AT = 64
-_NOT_UTF8 = "holds text that is not UTF-8"
 _ARROW_FILE = b"ARROW1"
 _FAULTS = (pa.ArrowException, OSError, ValueError, KeyError, IndexError, OverflowError, MemoryError, RecursionError, TypeError)
 """What pyarrow raises for a damaged file."""
@@ -52,21 +51,10 @@ def shape_of(path: Path, fmt: str) -> Shape:
 def _no_json(batch: pa.RecordBatch, name: str) -> str:
     """Why a column cannot be read, by its first rows; text that is damaged in some rows is not a matter of the column."""
     try:
-        _checked(batch.column(name))
+        plain(batch.column(name))
     except NoJson as exc:
-        return "" if str(exc) == _NOT_UTF8 else str(exc)
+        return "" if str(exc) == NOT_UTF8 else str(exc)
     return ""
-
-
-def _checked(column: pa.Array) -> list[Any]:
-    """The values of a column, after a look at its offsets: pyarrow would follow them anywhere. Raises NoJson."""
-    try:
-        column.validate(full=True)
-    except pa.ArrowInvalid as exc:
-        if "UTF8" not in str(exc):
-            raise
-        raise NoJson(_NOT_UTF8) from exc
-    return plain(column)
 
 
 def table_records(path: Path, fmt: str, columns: tuple[str, ...], bounds: Bounds, on_row: Callable[[int, int], None]) -> Iterator[Record]:
@@ -87,7 +75,7 @@ def _rows(batch: pa.RecordBatch) -> Iterator[tuple[dict[str, Any], Fault | None]
     """Each row, or what is wrong with it."""
     names = batch.schema.names
     try:
-        columns = [_checked(column) for column in batch.columns]
+        columns = [plain(column) for column in batch.columns]
     except NoJson as exc:
         if len(batch) == 1:
             yield {}, Fault("not readable", _culprit(batch) or str(exc))
@@ -102,7 +90,7 @@ def _rows(batch: pa.RecordBatch) -> Iterator[tuple[dict[str, Any], Fault | None]
 def _culprit(batch: pa.RecordBatch) -> str:
     for name in batch.schema.names:
         try:
-            _checked(batch.column(name))
+            plain(batch.column(name))
         except NoJson as exc:
             return f"column {name!r} {exc}"
     return ""
