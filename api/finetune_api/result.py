@@ -189,8 +189,8 @@ class StageResult(LenientDocument):
     def termination_message(self) -> str:
         """The result as JSON of at most TERMINATION_MESSAGE_LIMIT bytes.
 
-        What a person can do without goes first: an error's details, then its message's end; of a success the reasons of
-        hyper-parameters, then the single results of parity and gate.
+        What a person can do without goes first: an error's details, then its message's end; of a success the rarer labels and the
+        later notes, then the reasons of hyper-parameters, then the single results of parity and gate.
         """
         texts = (smaller.to_json() for smaller in self._ever_smaller())
         return next(text for text in texts if len(text.encode()) <= TERMINATION_MESSAGE_LIMIT)
@@ -200,8 +200,7 @@ class StageResult(LenientDocument):
         if self.error:
             yield from (self.model_copy(update={"error": error}) for error in _smaller_errors(self.error))
         if self.prepare:
-            bare = {name: found.model_copy(update={"reason": ""}) for name, found in self.prepare.hyperparameters.items()}
-            yield self.model_copy(update={"prepare": self.prepare.model_copy(update={"hyperparameters": bare})})
+            yield from (self.model_copy(update={"prepare": summary}) for summary in _smaller_summaries(self.prepare))
         for part in ("publish", "inspect"):
             summary = getattr(self, part)
             if summary and summary.evaluation:
@@ -218,6 +217,15 @@ def _smaller_errors(error: StageError) -> Iterator[StageError]:
     while message:
         message = message[: len(message) * 3 // 4]
         yield error.model_copy(update={"details": [], "message": f"{message}..."})
+
+
+def _smaller_summaries(summary: PrepareSummary) -> Iterator[PrepareSummary]:
+    bare = {name: found.model_copy(update={"reason": ""}) for name, found in summary.hyperparameters.items()}
+    for labels, notes, parameters in ((10, 10, None), (5, 5, None), (5, 3, None), (5, 3, bare), (3, 1, bare), (0, 0, bare)):
+        rows = summary.dataset
+        fewer = {"labels": dict(list(rows.labels.items())[:labels]), "notes": rows.notes[:notes]}
+        kept = {"dataset": rows.model_copy(update=fewer), "hyperparameters": parameters or summary.hyperparameters}
+        yield summary.model_copy(update=kept)
 
 
 def result_path(workspace: str, stage: Stage) -> str:

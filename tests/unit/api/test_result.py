@@ -83,3 +83,21 @@ def test_what_can_never_fit_is_an_error_here() -> None:
     """Not a truncated document there."""
     with pytest.raises(ValueError, match="cannot be told in 3072 bytes"):
         StageResult(stage="train", spec_digest="x" * 4000).termination_message()
+
+
+@pytest.mark.parametrize(
+    ("length", "labels", "notes", "reasons"), [(10, 20, 10, True), (100, 5, 5, True), (250, 3, 1, False), (900, 0, 0, False)]
+)
+def test_labels_and_notes_go_before_reasons(length: int, labels: int, notes: int, reasons: bool) -> None:
+    """The most frequent labels and the first notes stay longest; report.json has them all."""
+    result = prepared("usual")
+    assert result.prepare is not None
+    rows = result.prepare.dataset.model_copy(
+        update={"labels": {f"{n:02}{'x' * length}": 1 for n in range(20)}, "notes": [f"{n}{'y' * length}" for n in range(10)]}
+    )
+    full = result.model_copy(update={"prepare": result.prepare.model_copy(update={"dataset": rows})})
+    told = StageResult.from_json(full.termination_message())
+    assert told.prepare is not None
+    assert (len(told.prepare.dataset.labels), len(told.prepare.dataset.notes)) == (labels, notes)
+    assert bool(told.prepare.hyperparameters["parameter0"].reason) == reasons
+    assert list(told.prepare.dataset.labels) == list(rows.labels)[:labels]
