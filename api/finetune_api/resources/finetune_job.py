@@ -241,7 +241,8 @@ class FineTuneJobSpec(Document):
                 fieldPath=".dataset",
             ),
             rule(
-                "self.evaluation.gate.all(g, g.metric == 'loss' || (self.task.endsWith('classification') == (g.metric != 'perplexity')))",
+                "!has(self.evaluation.gate) || self.evaluation.gate.all("
+                "g, g.metric == 'loss' || (self.task.endsWith('classification') == (g.metric != 'perplexity')))",
                 "gate: perplexity is measured of language models, accuracy and f1 of classifiers",
                 fieldPath=".evaluation.gate",
             ),
