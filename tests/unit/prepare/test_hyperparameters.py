@@ -1,5 +1,6 @@
 """What prepare decides where the spec leaves it open."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,85 @@ def test_learning_rate(parameters: float, method: str, rate: float) -> None:
 def test_each_process_has_an_example(world: dict[str, int], batch: int) -> None:
     """The automatic batch is a multiple of the number of processes."""
     assert decide(100, world=world)[0].batch_size == batch
+
+
+@pytest.mark.parametrize(
+    "parameters, method, rate",
+    [
+        (22e6, "lora", 5e-4),
+        (300e6, "lora", 3e-4),
+        (600e6, "lora", 2e-4),
+        (22e6, "full", 5e-5),
+        (300e6, "full", 3e-5),
+        (600e6, "full", 2e-5),
+    ],
+)
+def test_learning_rate_of_an_encoder(parameters: float, method: str, rate: float) -> None:
+    """2e-5 to 5e-5 with full weights, ten times as much with adapters; linear, with a warm-up of a tenth, however long the run is."""
+    decided, _ = decide(5000, parameters, task="sequence-classification", method={"type": method})
+    assert decided.learning_rate == pytest.approx(rate)
+    assert (decided.scheduler, decided.warmup_steps) == ("linear", math.ceil(decided.total_steps / 10))
+
+
+@pytest.mark.parametrize("examples, epochs", [(50, 10), (500, 5), (5000, 3), (50_000, 2)])
+def test_an_encoder_takes_more_epochs(examples: int, epochs: float) -> None:
+    """Its head is new."""
+    assert decide(examples, task="token-classification")[1]["epochs"].value == epochs
+
+
+@pytest.mark.parametrize(
+    "given, rate, reason",
+    [
+        ({"learningRateMultiplier": 2}, 1e-3, "automatic 0.0005 x 2: LoRA of a model with 100 million parameters"),
+        ({"learningRateMultiplier": 0.1}, 5e-5, "automatic 0.0005 x 0.1: LoRA of a model with 100 million parameters"),
+        ({"batchSize": 64}, 7.07e-4, "LoRA of a model with 100 million parameters, x 1.4 for batches of 64"),
+        ({"batchSize": 1024}, 1e-3, "LoRA of a model with 100 million parameters, x 2 for batches of 1024"),
+        ({"learningRate": 0.1}, 0.1, "as given"),
+    ],
+)
+def test_learning_rate_multiplier(given: dict[str, Any], rate: float, reason: str) -> None:
+    """Of the automatic rate, as OpenAI and Azure have it; larger batches take larger steps."""
+    decided, reasons = decide(5000, hyperparameters=given)
+    assert decided.learning_rate == pytest.approx(rate)
+    assert (reasons["learningRate"].value, reasons["learningRate"].reason) == (decided.learning_rate, reason)
+    assert ("learningRateMultiplier" in reasons) == ("learningRate" not in given)
+
+
+def test_many_examples_take_half_the_rate() -> None:
+    """A long way at full speed leads far from the base."""
+    assert decide(200_000)[0].learning_rate == pytest.approx(2.5e-4)
+
+
+@pytest.mark.parametrize(
+    "examples, given, rank, alpha",
+    [
+        (100, {}, 16, 32),
+        (50_000, {}, 32, 64),
+        (200_000, {}, 64, 128),
+        (100, {"rank": 4}, 4, 8),
+        (100, {"alpha": 8}, 16, 8),
+        (100, {"rank": 8, "alpha": 1.5}, 8, 1.5),
+    ],
+)
+def test_rank_and_alpha(examples: int, given: dict[str, Any], rank: int, alpha: float) -> None:
+    """More examples, larger adapters; alpha is twice the rank. The rest of the adapter is as given."""
+    run = run_config(Path("/tmp"), method={"type": "lora", "lora": {"dropout": 0.2, "targetModules": ["q_proj"], **given}})
+    lora = resolve(run, Facts(examples, LENGTH, 10**8)).lora
+    assert lora is not None
+    assert (lora.rank, lora.alpha, lora.dropout, lora.target_modules) == (rank, alpha, 0.2, ["q_proj"])
+
+
+def test_full_fine_tuning_has_no_adapter() -> None:
+    """Nor a rank to be shown."""
+    decided = resolve(run_config(Path("/tmp"), method={"type": "full"}), Facts(100, LENGTH, 10**8))
+    assert decided.lora is None
+    assert not {"lora.rank", "lora.alpha"} & decided.reasons.keys()
+
+
+@pytest.mark.parametrize("product, precision", [("Tesla-T4", "fp32"), ("NVIDIA-A10", "bf16"), ("", "bf16")])
+def test_precision_of_the_gpu(product: str, precision: str) -> None:
+    """A GPU that is known not to compute in bf16 gets fp32."""
+    assert decide(100, hardware={"gpus": 1, "gpuProduct": product})[0].precision == precision
 
 
 def test_every_parameter_has_a_value_and_a_reason() -> None:

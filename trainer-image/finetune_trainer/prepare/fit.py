@@ -1,37 +1,19 @@
-"""Will it fit: the micro-batch, and gradient checkpointing, that fit into the memory there is, or the changes that would make it fit.
+"""Will it fit: the micro-batch, and gradient checkpointing, that fit into the memory there is, or why nothing does.
 
     fit(run, decided, TrainingFacts(config.json, weights, lengths, supervised)) -> Fit
 
 Called once the rows are cut and the hyper-parameters resolved. Knows no files.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
-from finetune_api.result import MemoryEstimate
+from finetune_api.result import MemoryEstimate, ResolvedParameter
 from finetune_api.run_config import RunConfig
-from finetune_trainer.prepare.hyperparameters import Decided
-from finetune_trainer.prepare.weights import Weights
+from finetune_trainer.prepare.choice import Choice, TrainingFacts, choose
+from finetune_trainer.prepare.hyperparameters import AS_GIVEN, Decided
+from finetune_trainer.prepare.refusal import does_not_fit
 
-Counts = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class TrainingFacts:
-    """What the memory of a training depends on beside the spec."""
-
-    config: dict[str, Any]
-    """The base model's config.json."""
-    weights: Weights
-    lengths: Counts
-    """Tokens of each training example, after the cut."""
-    supervised: Counts
-    """Tokens of each example that the loss is computed on; of a classifier, 1 (token-classification: tagged tokens)."""
-    labels: int = 0
-    """Classes of a classifier, 0 for a language model."""
+__all__ = ["Fit", "TrainingFacts", "fit"]
 
 
 @dataclass(frozen=True)
@@ -44,9 +26,31 @@ class Fit:
 
 
 def fit(run: RunConfig, decided: Decided, facts: TrainingFacts) -> Fit:
-    """Chooses the largest micro-batch that fits; raises StageFailure DoesNotFit with three changes that would make it fit."""
-    none = MemoryEstimate(
-        weights=0, gradients=0, optimizer=0, activations=0, logits=0, runtime=0, total=0,
-        micro_batch_tokens=decided.values.micro_batch_tokens, accumulation=1,
-    )  # fmt: skip
-    return Fit(decided, none)
+    """Chooses the largest micro-batch that fits; raises StageFailure DoesNotFit with changes that would make it fit."""
+    chosen = choose(run, decided, facts)
+    available = run.hardware.memory
+    if available is not None and chosen.need.total > available:
+        raise does_not_fit(run, decided, facts, chosen)
+    given = run.hyperparameters.gradient_checkpointing
+    why = AS_GIVEN if given is not None else reason(chosen, available)
+    values = decided.values.model_copy(
+        update={"micro_batch_tokens": chosen.budget, "gradient_checkpointing": chosen.checkpointing},
+    )
+    reasons = decided.reasons | {"gradientCheckpointing": ResolvedParameter(value=chosen.checkpointing, reason=why)}
+    memory = MemoryEstimate(
+        **vars(chosen.need),
+        total=chosen.need.total,
+        available=available,
+        available_from=run.hardware.memory_from,
+        micro_batch_tokens=chosen.budget,
+        accumulation=chosen.accumulation,
+        gradient_checkpointing=chosen.checkpointing,
+    )
+    return Fit(replace(decided, values=values, reasons=reasons), memory)
+
+
+def reason(chosen: Choice, available: int | None) -> str:
+    """Why activations are kept or computed again."""
+    if available is None:
+        return "not needed as far as is known: nobody says how much memory there is"
+    return "the training does not fit without it" if chosen.checkpointing else "the training fits without it"

@@ -13,7 +13,8 @@ _TERAFLOPS = (
     ("L40S", 362), ("L40", 181), ("L4", 121), ("RTX-PRO-6000", 500), ("RTX-6000-ADA", 182), ("RTX-A6000", 155), ("RTX-A5000", 111),
     ("RTX-5090", 210), ("RTX-4090", 165), ("RTX-3090", 71),
     ("V100", 125), ("T4", 65), ("P100", 19), ("P40", 12), ("RTX-8000", 130), ("RTX-6000", 130),
-    ("MI355X", 2500), ("MI350X", 2300), ("MI325X", 1307), ("MI300X", 1307), ("MI300A", 981), ("MI250X", 383), ("MI250", 362), ("MI210", 181),
+    ("MI355X", 2500), ("MI350X", 2300), ("MI325X", 1307), ("MI300X", 1307), ("MI300A", 981),
+    ("MI250X", 383), ("MI250", 362), ("MI210", 181),
 )  # fmt: skip
 """(part of the product's name, 10^12 operations a second), the more special name first. V100 and older: fp16, which they have instead."""
 _WITHOUT_BF16 = frozenset({"V100", "T4", "P100", "P40", "RTX-8000", "RTX-6000"})

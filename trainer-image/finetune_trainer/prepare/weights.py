@@ -24,6 +24,8 @@ class Weights:
     """Every tensor's shape by name, over all files."""
 
     shapes: Shapes
+    stored: int = 0
+    """Bytes of the files."""
 
     @property
     def parameters(self) -> int:
@@ -40,10 +42,14 @@ class Weights:
         }
 
     def adapter_parameters(self, lora: Lora) -> int:
-        """Numbers in the LoRA adapter; raises StageFailure for a target module that the model does not have."""
+        """Numbers in the LoRA adapter; raises what `adapted` does."""
+        return sum((lora.rank or DEFAULT_RANK) * sum(shape) for shape in self.adapted(lora).values())
+
+    def adapted(self, lora: Lora) -> dict[str, tuple[int, int]]:
+        """Those linear layers that get an adapter; raises StageFailure for a target module that the model does not have."""
         layers = self.linear_layers
         kinds = sorted({name.rpartition(".")[2] for name in layers})
-        chosen: set[str] = set()
+        chosen: dict[str, tuple[int, int]] = {}
         for target in lora.target_modules:
             matching = {name for name in layers if target == "all-linear" or name == target or name.endswith("." + target)}
             if not matching:
@@ -52,8 +58,8 @@ class Weights:
                     f"method.lora.targetModules: the model has no linear layer {target!r}; it has {', '.join(kinds[:20])}",
                     param="method.lora.targetModules",
                 )
-            chosen |= matching
-        return sum((lora.rank or DEFAULT_RANK) * sum(layers[name]) for name in chosen)
+            chosen |= {name: layers[name] for name in matching}
+        return chosen
 
 
 def read_weights(folder: Folder, files: dict[str, Stored], subject: Subject) -> Weights:
@@ -61,7 +67,7 @@ def read_weights(folder: Folder, files: dict[str, Stored], subject: Subject) -> 
     shapes: Shapes = {}
     for name, stored in files.items():
         shapes |= read_header(folder, name, stored.size, subject)
-    return Weights(shapes)
+    return Weights(shapes, sum(stored.size for stored in files.values()))
 
 
 def read_header(folder: Folder, name: str, size: int, subject: Subject) -> Shapes:

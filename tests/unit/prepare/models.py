@@ -1,0 +1,51 @@
+"""Models of known families as prepare sees them: config.json and shapes, without a weight."""
+
+from typing import Any
+
+from finetune_trainer.prepare.weights import Shapes, Weights
+
+
+def llama(layers: int, hidden: int, heads: int, key_value_heads: int, intermediate: int, vocabulary: int) -> tuple[dict[str, Any], Weights]:
+    """A Llama with its head apart, stored in bf16."""
+    config = {
+        "hidden_size": hidden, "intermediate_size": intermediate, "num_hidden_layers": layers, "num_attention_heads": heads,
+        "num_key_value_heads": key_value_heads, "vocab_size": vocabulary,
+    }  # fmt: skip
+    narrow = hidden // heads * key_value_heads
+    shapes: Shapes = {
+        "model.embed_tokens.weight": (vocabulary, hidden),
+        "lm_head.weight": (vocabulary, hidden),
+        "model.norm.weight": (hidden,),
+    }
+    for layer in range(layers):
+        inside = {
+            "self_attn.q_proj": (hidden, hidden), "self_attn.k_proj": (narrow, hidden), "self_attn.v_proj": (narrow, hidden),
+            "self_attn.o_proj": (hidden, hidden), "mlp.gate_proj": (intermediate, hidden), "mlp.up_proj": (intermediate, hidden),
+            "mlp.down_proj": (hidden, intermediate), "input_layernorm": (hidden,), "post_attention_layernorm": (hidden,),
+        }  # fmt: skip
+        shapes |= {f"model.layers.{layer}.{name}.weight": shape for name, shape in inside.items()}
+    weights = Weights(shapes)
+    return config, Weights(shapes, 2 * weights.parameters)
+
+
+def bert(layers: int, hidden: int, heads: int, intermediate: int, vocabulary: int) -> tuple[dict[str, Any], Weights]:
+    """A BERT, stored in fp32."""
+    config = {
+        "model_type": "bert", "hidden_size": hidden, "intermediate_size": intermediate, "num_hidden_layers": layers,
+        "num_attention_heads": heads, "vocab_size": vocabulary, "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1,
+    }  # fmt: skip
+    shapes: Shapes = {"embeddings.word_embeddings.weight": (vocabulary, hidden), "pooler.dense.weight": (hidden, hidden)}
+    for layer in range(layers):
+        inside = {
+            "attention.self.query": (hidden, hidden), "attention.self.key": (hidden, hidden), "attention.self.value": (hidden, hidden),
+            "attention.output.dense": (hidden, hidden), "attention.output.LayerNorm": (hidden,),
+            "intermediate.dense": (intermediate, hidden), "output.dense": (hidden, intermediate), "output.LayerNorm": (hidden,),
+        }  # fmt: skip
+        for name, shape in inside.items():
+            shapes |= {f"encoder.layer.{layer}.{name}.weight": shape, f"encoder.layer.{layer}.{name}.bias": (shape[0],)}
+    return config, Weights(shapes, 4 * Weights(shapes).parameters)
+
+
+LLAMA_8B = llama(32, 4096, 32, 8, 14336, 128256)
+SMALL = llama(30, 576, 9, 3, 1536, 49152)
+MINILM = bert(6, 384, 12, 1536, 30522)

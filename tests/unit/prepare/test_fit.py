@@ -1,0 +1,201 @@
+"""Will it fit: the choice of micro-batch and gradient checkpointing, and the words of a refusal."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from finetune_api.exit_codes import ExitCode
+from finetune_api.result import ResolvedParameter
+from finetune_trainer.failure import StageFailure
+from finetune_trainer.prepare.choice import trained_model
+from finetune_trainer.prepare.fit import Fit, TrainingFacts, fit
+from finetune_trainer.prepare.hyperparameters import Facts, resolve
+from finetune_trainer.prepare.memory import CPU, GPU, Micro, need
+from finetune_trainer.prepare.model_shape import model_shape
+from tests.unit.prepare.models import LLAMA_8B, MINILM, SMALL
+from tests.unit.prepare.run import run_config
+
+GIB = 1 << 30
+LENGTHS = np.tile(np.array([100, 400, 900, 2000], dtype=np.int64), 100)
+CPU_FROM = "training.resources.limits.memory"
+
+
+def gpu(gib: int, count: int = 1, product: str = "NVIDIA-A100-SXM4-80GB") -> dict[str, Any]:
+    """The hardware of a run config: GPUs of that many GiB."""
+    return {"memory": gib * GIB, "memoryFrom": "training.gpuMemory", "gpus": count, "gpuProduct": product}
+
+
+def tried(model: Any, hardware: dict[str, Any], lengths: Any = LENGTHS, labels: int = 0, **settings: Any) -> Fit:
+    """fit() of a run on that model. Of a language model's examples at most half the tokens are supervised."""
+    config, weights = model
+    run = run_config(Path("/tmp"), hardware=hardware, **settings)
+    longest = ResolvedParameter(value=int(lengths.max()), reason="as given")
+    decided = resolve(run, Facts(len(lengths), longest, weights.parameters))
+    supervised = np.ones_like(lengths) if labels else np.minimum(lengths, 1000)
+    return fit(run, decided, TrainingFacts(config, weights, lengths, supervised, labels))
+
+
+@pytest.mark.parametrize(
+    ("hardware", "tokens", "checkpointing"),
+    [
+        (gpu(141), 8192, False),
+        (gpu(80), 4096, False),
+        (gpu(40), 2048, False),
+        (gpu(32), 8192, True),
+        (gpu(24), 2048, True),
+        ({"gpus": 1}, 8192, False),
+    ],
+)
+def test_the_largest_micro_batch_that_fits(hardware: dict[str, Any], tokens: int, checkpointing: bool) -> None:
+    """Activations are computed again only where no micro-batch fits without; where nobody says how much there is, nothing is given up."""
+    found = tried(LLAMA_8B, hardware)
+    assert (found.memory.micro_batch_tokens, found.memory.gradient_checkpointing) == (tokens, checkpointing)
+    assert found.decided.values.micro_batch_tokens == tokens
+    assert found.decided.values.gradient_checkpointing == checkpointing
+    assert found.decided.reasons["gradientCheckpointing"].value == checkpointing
+    if found.memory.available is not None:
+        assert found.memory.total <= found.memory.available
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_gradient_checkpointing_as_given(given: bool) -> None:
+    """The user's word stands as long as it fits."""
+    found = tried(SMALL, gpu(80), hyperparameters={"gradientCheckpointing": given})
+    assert found.decided.values.gradient_checkpointing == given
+    assert found.decided.reasons["gradientCheckpointing"].reason == "as given"
+
+
+def test_a_step_is_cut_into_micro_batches() -> None:
+    """Micro-batches of one process; the sum of the parts is the whole."""
+    memory = tried(SMALL, {}, np.full(64, 256, dtype=np.int64), hyperparameters={"batchSize": 32}).memory
+    assert (memory.micro_batch_tokens, memory.accumulation) == (1024, 8)
+    parts = (memory.weights, memory.gradients, memory.optimizer, memory.activations, memory.logits, memory.runtime)
+    assert sum(parts) == memory.total
+    two = tried(SMALL, {}, np.full(64, 256, dtype=np.int64), hyperparameters={"batchSize": 32}, world={"nodes": 2}).memory
+    assert two.accumulation == 4
+    assert two.gradients == 2 * memory.gradients, "DDP keeps a copy of them"
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "hardware", "changes", "param"),
+    [
+        (LLAMA_8B, {"method": {"type": "full"}}, gpu(80), ["method.type: lora (", "a GPU with 192 GiB"], "method.type"),
+        (
+            LLAMA_8B,
+            {"hyperparameters": {"gradientCheckpointing": False}},
+            gpu(24),
+            ["hyperparameters.gradientCheckpointing: true (", "hyperparameters.maxSequenceLength: ", "a GPU with 40 GiB"],
+            "hyperparameters.gradientCheckpointing",
+        ),
+        (LLAMA_8B, {}, gpu(16), ["a base model of at most 4.5 billion parameters (", "a GPU with 24 GiB"], "base.source"),
+        (
+            SMALL,
+            {"method": {"type": "full"}, "hyperparameters": {"precision": "fp32"}},
+            {"memory": 3 * GIB, "memoryFrom": CPU_FROM},
+            [
+                "method.type: lora, hyperparameters.precision: bf16, hyperparameters.maxSequenceLength: 1344 (",
+                "method.type: lora, hyperparameters.precision: bf16, a base model of at most", f"{CPU_FROM}: 6Gi",
+            ],
+            "method.type",
+        ),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused(
+    model: Any, settings: dict[str, Any], hardware: dict[str, Any], changes: list[str], param: str
+) -> None:
+    """With what is needed, what there is, who says so, and changes that the same formula has found to fit."""
+    with pytest.raises(StageFailure) as caught:
+        tried(model, hardware, **settings)
+    error = caught.value.error
+    assert caught.value.exit_code == ExitCode.DOES_NOT_FIT
+    assert (error.code, error.param) == ("DoesNotFit", param)
+    assert f"there are {hardware['memory'] / GIB:.1f} GiB ({hardware['memoryFrom']})" in error.message
+    places = [error.message.find(change) for change in changes]
+    assert -1 not in places, error.message
+    assert places == sorted(places)
+    assert error.details[0].startswith("needed for one example of 2,000 tokens at a time")
+
+
+@pytest.mark.parametrize(
+    ("settings", "change"),
+    [
+        ({"method": {"type": "full"}}, {"method": {"type": "lora"}}),
+        ({"hyperparameters": {"gradientCheckpointing": False}}, {"hyperparameters": {"gradientCheckpointing": True}}),
+    ],
+)
+def test_a_change_that_is_named_fits(settings: dict[str, Any], change: dict[str, Any]) -> None:
+    """Who follows the advice is not refused again."""
+    with pytest.raises(StageFailure):
+        tried(LLAMA_8B, gpu(24) if "hyperparameters" in settings else gpu(80), **settings)
+    tried(LLAMA_8B, gpu(24) if "hyperparameters" in settings else gpu(80), **change)
+
+
+def test_a_shorter_sequence_that_is_named_fits() -> None:
+    """Examples that are longer are cut to it."""
+    settings: dict[str, Any] = {"hyperparameters": {"gradientCheckpointing": False}}
+    with pytest.raises(StageFailure) as caught:
+        tried(LLAMA_8B, gpu(24), **settings)
+    length = int(caught.value.error.message.split("maxSequenceLength: ")[1].split()[0])
+    tried(LLAMA_8B, gpu(24), np.minimum(LENGTHS, length), **settings)
+    assert length % 64 == 0
+
+
+def test_nobody_says_how_much_there_is() -> None:
+    """Then nothing is refused, and what is needed is told all the same."""
+    memory = tried(LLAMA_8B, {"gpus": 8}, method={"type": "full"}).memory
+    assert memory.available is None
+    assert memory.total > 100 * GIB
+
+
+@pytest.mark.parametrize(
+    ("method", "precision", "weights", "gradients", "optimizer"),
+    [
+        ("full", "bf16", 4, 4, 8),
+        ("full", "fp32", 4, 4, 8),
+        ("lora", "bf16", 2, 0, 0),
+        ("lora", "fp32", 4, 0, 0),
+    ],
+)
+def test_what_a_parameter_costs(method: str, precision: str, weights: int, gradients: int, optimizer: int) -> None:
+    """Frozen weights in the run's precision; trained ones in fp32 with a gradient and two moments; adapters on top."""
+    found = tried(SMALL, {}, method={"type": method}, hyperparameters={"precision": precision})
+    parameters, adapter = SMALL[1].parameters, 0
+    if found.decided.lora is not None:
+        adapter = SMALL[1].adapter_parameters(found.decided.lora)
+    assert found.memory.weights == weights * parameters + 4 * adapter
+    assert found.memory.gradients == gradients * parameters + 4 * adapter
+    assert found.memory.optimizer == optimizer * parameters + 8 * adapter
+
+
+@pytest.mark.parametrize("around", [CPU, GPU], ids=["cpu", "gpu"])
+@pytest.mark.parametrize("model", [SMALL, MINILM], ids=["decoder", "encoder"])
+def test_memory_grows_with_the_work(model: Any, around: Any) -> None:
+    """More tokens, longer rows, more supervised positions and fewer savings never need less."""
+    config, weights = model
+    run = run_config(Path("/tmp"))
+    decided = resolve(run, Facts(100, ResolvedParameter(value=64, reason=""), weights.parameters))
+    facts = TrainingFacts(config, weights, LENGTHS, LENGTHS // 2)
+    keeping, computing = (trained_model(run, decided, facts, checkpointing) for checkpointing in (False, True))
+    base = need(keeping, Micro(512, 128, 128), around).total
+    for heavier in (Micro(1024, 128, 128), Micro(512, 256, 128), Micro(512, 128, 512)):
+        assert need(keeping, heavier, around).total >= base
+    assert need(computing, Micro(512, 128, 128), around).total < base
+
+
+def test_shapes_are_read_from_the_config_and_the_tensors() -> None:
+    """Families name things differently."""
+    llama, bert = model_shape(*SMALL), model_shape(*MINILM)
+    assert (llama.layers, llama.hidden, llama.query, llama.intermediate, llama.gated, llama.rms) == (30, 576, 576, 1536, True, True)
+    assert (llama.norms, llama.inputs, llama.attention_out, llama.largest) == (2 * 576, 6 * 576 + 1536, 576, 49152 * 576)
+    assert (bert.layers, bert.gated, bert.rms, bert.attention_dropout, bert.hidden_dropout) == (6, False, False, True, True)
+    assert (bert.norms, bert.inputs, bert.attention_out) == (2 * 384, 5 * 384 + 1536, 384)
+
+
+def test_a_classifier_has_padded_rows() -> None:
+    """Rows of one micro-batch are as wide as its longest; logits are few."""
+    lengths = np.tile(np.array([16, 64, 128], dtype=np.int64), 20)
+    memory = tried(MINILM, {}, lengths, labels=3, task="sequence-classification", method={"type": "full"}).memory
+    assert memory.logits < 1 << 20
+    assert memory.total < 2 * GIB

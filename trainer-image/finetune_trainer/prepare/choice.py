@@ -1,0 +1,121 @@
+"""What a training could run with: micro-batches and gradient checkpointing, the fastest first, and what each needs.
+
+Knows the steps of the run (train's own plan), so that the heaviest micro-batch is one that there will be.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finetune_api.resources.finetune_job import CLASSIFICATION
+from finetune_api.run_config import RunConfig
+from finetune_trainer.prepare.hyperparameters import Decided
+from finetune_trainer.prepare.memory import CPU, GPU, Micro, Need, Surroundings, TrainedModel, need
+from finetune_trainer.prepare.model_shape import model_shape
+from finetune_trainer.prepare.weights import Weights
+from finetune_trainer.train.step_plan import Layout, MicroBatch, StepPlan
+
+Counts = NDArray[np.int64]
+CPU_TOKENS = 1024
+GPU_TOKENS = 8192
+"""Tokens of a micro-batch at most: more of them make a step no faster."""
+COMFORT = 0.9
+"""Share of the memory that a choice may fill; what fits into the rest is taken only where nothing smaller is left."""
+STEPS_LOOKED_AT = 64
+
+
+@dataclass(frozen=True)
+class TrainingFacts:
+    """What the memory of a training depends on beside the spec."""
+
+    config: dict[str, Any]
+    """The base model's config.json."""
+    weights: Weights
+    lengths: Counts
+    """Tokens of each training example, after the cut."""
+    supervised: Counts
+    """Tokens of each example that the loss is computed on; of a classifier, 1 (token-classification: tagged tokens)."""
+    labels: int = 0
+    """Classes of a classifier, 0 for a language model."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A micro-batch, and what a process needs with it."""
+
+    budget: int
+    checkpointing: bool
+    need: Need
+    accumulation: int
+
+
+def choose(run: RunConfig, decided: Decided, facts: TrainingFacts) -> Choice:
+    """The first of the choices that fits with some room, else that fits at all, else the smallest there is."""
+    given, available = run.hyperparameters.gradient_checkpointing, run.hardware.memory
+    ways = (False, True) if given is None else (given,)
+    smallest: Choice | None = None
+    for room in (COMFORT, 1.0):
+        for choice in choices(run, decided, facts, ways):
+            if available is None or choice.need.total <= room * available:
+                return choice
+            smallest = choice if smallest is None or choice.need.total < smallest.need.total else smallest
+    assert smallest is not None
+    return smallest
+
+
+def choices(run: RunConfig, decided: Decided, facts: TrainingFacts, ways: tuple[bool, ...]) -> Iterator[Choice]:
+    """The fastest first: large micro-batches before small ones, and all of them before activations are computed again."""
+    longest = int(facts.lengths.max())
+    around, largest = (GPU, GPU_TOKENS) if run.hardware.gpus else (CPU, CPU_TOKENS)
+    budgets = [max(largest >> half, longest) for half in range(6)]
+    for checkpointing in ways:
+        model = trained_model(run, decided, facts, checkpointing)
+        for budget in dict.fromkeys(budgets):
+            yield heaviest(run, decided, facts, model, around, budget)
+
+
+def heaviest(run: RunConfig, decided: Decided, facts: TrainingFacts, model: TrainedModel, around: Surroundings, budget: int) -> Choice:
+    """The micro-batch that needs most, among those of the first steps and the longest example by itself."""
+    classifier = run.task in CLASSIFICATION
+    hyper = decided.values
+    layout: Layout = "padded" if classifier else "packed"
+    plan = StepPlan(facts.lengths, facts.supervised, hyper.batch_size, budget, hyper.seed, model.processes, layout)
+    steps = [plan.step(0, number).ranks for number in range(min(plan.steps_per_epoch, STEPS_LOOKED_AT))]
+    accumulation = max(len(rank) for step in steps for rank in step)
+    longest = MicroBatch(0, (int(facts.lengths.argmax()),))
+    micros = {as_micro(batch, facts, classifier, accumulation > 1) for step in steps for rank in step for batch in rank}
+    micros.add(as_micro(longest, facts, classifier, accumulation > 1))
+    most = max((need(model, micro, around) for micro in micros), key=lambda found: found.total)
+    return Choice(budget, model.checkpointing, most, accumulation)
+
+
+def as_micro(batch: MicroBatch, facts: TrainingFacts, classifier: bool, several: bool) -> Micro:
+    """Its counts. Padded rows have a mask, and packed ones where there are several."""
+    rows = list(batch.examples)
+    lengths, supervised = facts.lengths[rows], int(facts.supervised[rows].sum())
+    if classifier:
+        return Micro(int(lengths.max()) * len(rows), supervised, int(lengths.max()), facts.labels, several)
+    tokens = int(lengths.sum())
+    return Micro(tokens, supervised, tokens if len(rows) > 1 else 0, several=several)
+
+
+def trained_model(run: RunConfig, decided: Decided, facts: TrainingFacts, checkpointing: bool) -> TrainedModel:
+    """The base as this training changes it."""
+    shape, weights, lora = model_shape(facts.config, facts.weights), facts.weights, decided.lora
+    adapted = weights.adapted(lora) if lora else {}
+    head = shape.hidden * (shape.hidden + facts.labels) if facts.labels else 0  # a classifier's, which is new and trained whole
+    return TrainedModel(
+        shape=shape,
+        parameters=weights.parameters + head,
+        stored=weights.stored,
+        method=run.method.type,
+        trained=head + (weights.adapter_parameters(lora) if lora else weights.parameters),
+        adapted=sum(inputs for _, inputs in adapted.values()) // shape.layers,
+        ranks=(lora.rank or 0) * len(adapted) // shape.layers if lora else 0,
+        precision=decided.values.precision,
+        checkpointing=checkpointing,
+        processes=run.world.nodes * run.world.processes_per_node,
+    )

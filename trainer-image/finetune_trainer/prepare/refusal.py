@@ -1,0 +1,196 @@
+"""The refusal of a training that does not fit, with changes that would make it fit: each is tried with the same formula."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from finetune_api.exit_codes import ExitCode
+from finetune_api.resources.learning import Lora
+from finetune_api.run_config import RunConfig
+from finetune_trainer.failure import StageFailure
+from finetune_trainer.prepare.choice import COMFORT, Choice, TrainingFacts, choose
+from finetune_trainer.prepare.estimate import readable
+from finetune_trainer.prepare.hyperparameters import Decided
+from finetune_trainer.prepare.model_shape import layer_of
+from finetune_trainer.prepare.weights import DEFAULT_RANK, Weights
+
+GPU_SIZES = (16, 24, 32, 40, 48, 80, 96, 141, 192, 288)
+"""GiB that GPUs are sold with."""
+SUGGESTIONS = 3
+_STEP = 64
+_GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A training that may fit instead."""
+
+    words: str
+    param: str
+    run: RunConfig
+    decided: Decided
+    facts: TrainingFacts
+
+
+def does_not_fit(run: RunConfig, decided: Decided, facts: TrainingFacts, smallest: Choice) -> StageFailure:
+    """Names what is needed, what there is and who says so, and what to change."""
+    available = run.hardware.memory or 0
+    fitting = what_fits(Attempt("", "", run, decided, facts), available)
+    more, param = more_memory(run, smallest.need.total)
+    changes = [f"{attempt.words} ({readable(choice.need.total)})" for attempt, choice in fitting[: SUGGESTIONS - 1]] + [more]
+    need, where = smallest.need, "each GPU" if run.hardware.gpus else "the pod"
+    parts = {"weights": need.weights, "gradients": need.gradients, "optimizer": need.optimizer, "activations": need.activations}
+    parts |= {"logits": need.logits, "runtime and fragmentation": need.runtime}
+    longest = int(facts.lengths.max())
+    how = f"one example of {longest:,} tokens at a time{', with gradient checkpointing' if smallest.checkpointing else ''}"
+    return StageFailure(
+        ExitCode.DOES_NOT_FIT,
+        "DoesNotFit",
+        f"the training does not fit: it needs {readable(need.total)} of memory on {where}, and there are {readable(available)} "
+        f"({run.hardware.memory_from or 'hardware.memory'}). It would fit with {'; or '.join(changes)}",
+        param=fitting[0][0].param if fitting else param,
+        details=[
+            f"needed for {how}: " + ", ".join(f"{name} {readable(count)}" for name, count in parts.items()),
+            *(f"fits: {attempt.words} needs {readable(choice.need.total)}" for attempt, choice in fitting),
+            f"fits: {more}",
+        ],
+    )
+
+
+def what_fits(of: Attempt, available: int) -> list[tuple[Attempt, Choice]]:
+    """Single changes, the one that costs least first; all of them together where none is enough; else a smaller model."""
+    changes = (recomputed, with_adapters, with_smaller_rank, in_bf16, longest_that_fits)
+    fitting = [found for change in changes if (found := tried(change(of), available)) is not None]
+    together = all_of(of, (recomputed, with_adapters, in_bf16))
+    if not fitting and together is not None:
+        found = tried(together, available) or tried(added(together, longest_that_fits(together)), available)
+        fitting = [found] if found is not None else []
+    if len(fitting) < SUGGESTIONS - 1:
+        both = added(together, with_smaller_base(together)) if together is not None else None
+        found = tried(with_smaller_base(of), available) or tried(both, available)
+        fitting += [found] if found is not None else []
+    return fitting
+
+
+def all_of(of: Attempt, changes: Sequence[Callable[[Attempt], Attempt | None]]) -> Attempt | None:
+    """All of those that are changes, None where none is."""
+    together = None
+    for change in changes:
+        if (more := change(together or of)) is not None:
+            together = more if together is None else added(together, more)
+    return together
+
+
+def added(before: Attempt, change: Attempt | None) -> Attempt | None:
+    """Both in words; the first one's field is the one to begin with."""
+    return replace(change, words=f"{before.words}, {change.words}", param=before.param) if change is not None else None
+
+
+def tried(attempt: Attempt | None, available: int) -> tuple[Attempt, Choice] | None:
+    """With what it would run with; None where it does not fit either, or is no change."""
+    choice = fits(attempt, available) if attempt is not None else None
+    return (attempt, choice) if attempt is not None and choice is not None else None
+
+
+def fits(attempt: Attempt, available: int) -> Choice | None:
+    """What it would run with, None where it does not fit either. With some room: advice that only just fails is worse than none."""
+    choice = choose(attempt.run, attempt.decided, attempt.facts)
+    return choice if choice.need.total <= COMFORT * available else None
+
+
+def recomputed(of: Attempt) -> Attempt | None:
+    """Where the user has forbidden it."""
+    if of.run.hyperparameters.gradient_checkpointing is not False:
+        return None
+    hyper = of.run.hyperparameters.model_copy(update={"gradient_checkpointing": True})
+    name = "hyperparameters.gradientCheckpointing"
+    return replace(of, words=f"{name}: true", param=name, run=of.run.model_copy(update={"hyperparameters": hyper}))
+
+
+def with_adapters(of: Attempt) -> Attempt | None:
+    """LoRA instead of full fine-tuning."""
+    if of.run.method.type == "lora":
+        return None
+    lora = Lora(rank=DEFAULT_RANK, alpha=2.0 * DEFAULT_RANK)
+    method = of.run.method.model_copy(update={"type": "lora", "lora": lora})
+    run = of.run.model_copy(update={"method": method})
+    return replace(of, words="method.type: lora", param="method.type", run=run, decided=replace(of.decided, lora=lora))
+
+
+def with_smaller_rank(of: Attempt) -> Attempt | None:
+    """Adapters of a quarter of the size, at least of rank 8."""
+    lora = of.decided.lora
+    if lora is None or (lora.rank or 0) <= 8:
+        return None
+    smaller = max(8, (lora.rank or 0) // 4)
+    decided = replace(of.decided, lora=lora.model_copy(update={"rank": smaller}))
+    return replace(of, words=f"method.lora.rank: {smaller}", param="method.lora.rank", decided=decided)
+
+
+def in_bf16(of: Attempt) -> Attempt | None:
+    """Half the bytes of a number, where the user wanted fp32."""
+    if of.decided.values.precision == "bf16" or of.run.hyperparameters.precision != "fp32":
+        return None
+    values = of.decided.values.model_copy(update={"precision": "bf16"})
+    name = "hyperparameters.precision"
+    return replace(of, words=f"{name}: bf16", param=name, decided=replace(of.decided, values=values))
+
+
+def longest_that_fits(of: Attempt) -> Attempt | None:
+    """The largest maxSequenceLength that fits, found by halving; None when not even short examples fit."""
+    low, high, best = 1, int(of.facts.lengths.max()) // _STEP, None
+    while low <= high:
+        middle = (low + high) // 2
+        attempt = cut_to(of, middle * _STEP)
+        if fits(attempt, of.run.hardware.memory or 0) is not None:
+            low, best = middle + 1, attempt
+        else:
+            high = middle - 1
+    return best
+
+
+def cut_to(of: Attempt, length: int) -> Attempt:
+    """Longer examples are cut, perhaps only before what is supervised."""
+    lengths = np.minimum(of.facts.lengths, length)
+    supervised = np.minimum(of.facts.supervised, length)
+    name = "hyperparameters.maxSequenceLength"
+    return replace(of, words=f"{name}: {length}", param=name, facts=replace(of.facts, lengths=lengths, supervised=supervised))
+
+
+def with_smaller_base(of: Attempt) -> Attempt | None:
+    """A model of the same kind with as many layers as fit, told by its size; None when not one layer fits."""
+    layers = len({layer_of(name) for name in of.facts.weights.linear_layers})
+    for count in sorted({layers * share // 8 for share in range(1, 8)} - {0}, reverse=True):
+        names = {name: shape for name, shape in of.facts.weights.shapes.items() if number_of(name) < count}
+        kept = Weights(names, int(of.facts.weights.stored * len(names) / len(of.facts.weights.shapes)))
+        config = {key: value for key, value in of.facts.config.items() if key not in ("num_hidden_layers", "n_layer", "text_config")}
+        smaller = replace(
+            of,
+            facts=replace(
+                of.facts, weights=kept, config=config | (of.facts.config.get("text_config") or {}) | {"num_hidden_layers": count}
+            ),
+        )
+        if fits(smaller, of.run.hardware.memory or 0) is not None:
+            return replace(smaller, words=f"a base model of at most {millions(kept.parameters)} parameters", param="base.source")
+    return None
+
+
+def number_of(name: str) -> int:
+    """The layer's number in a tensor's name, -1 outside the layers."""
+    return next((int(part) for part in name.split(".") if part.isdigit()), -1)
+
+
+def millions(count: int) -> str:
+    """Parameters for people."""
+    return f"{count / 1e9:.1f} billion" if count >= 1e9 else f"{count // 10**6} million"
+
+
+def more_memory(run: RunConfig, needed: int) -> tuple[str, str]:
+    """The same training with more memory, and the field that gives it."""
+    gib = math.ceil(needed / COMFORT / _GIB)
+    if run.hardware.gpus:
+        size = next((size for size in GPU_SIZES if size >= gib), gib)
+        return f"a GPU with {size} GiB (training.pod.nodeSelector)", "training.pod.nodeSelector"
+    return f"training.resources.limits.memory: {gib}Gi", "training.resources.limits.memory"
