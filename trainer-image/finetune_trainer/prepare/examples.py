@@ -1,7 +1,7 @@
 """Both sides of the data set as token ids in the workspace: encoded once, cut to the length that their lengths suggest."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -11,19 +11,18 @@ import numpy as np
 from finetune_api.dataset_report import Side
 from finetune_api.result import DatasetSummary, ResolvedParameter
 from finetune_api.run_config import RunConfig
-from finetune_trainer.data.rows.explain import Problem
-from finetune_trainer.data.rows.types import Row, canonical
-from finetune_trainer.data.survey.findings import Findings
+from finetune_trainer.data.rows.types import canonical
 from finetune_trainer.data.survey.row_file import RowFile
 from finetune_trainer.data.tokens.arrow import ExampleWriter, Kept, cut, write_prompts
 from finetune_trainer.data.tokens.encoded import Refused
 from finetune_trainer.data.tokens.language import LanguageEncoder
-from finetune_trainer.failure import StageFailure, invalid
+from finetune_trainer.failure import invalid
 from finetune_trainer.prepare.base import Base
 from finetune_trainer.prepare.base_files import incomplete
-from finetune_trainer.prepare.dataset import Dataset
+from finetune_trainer.prepare.dataset import Dataset, Rowed
 from finetune_trainer.prepare.encoder import TaskEncoder
 from finetune_trainer.prepare.hyperparameters import AS_GIVEN
+from finetune_trainer.prepare.refusals import Refusals
 from finetune_trainer.prepare.statistics import first_notes, quantiles, side_with_tokens
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.sources.subject import Subject
@@ -71,9 +70,11 @@ class ExamplesWriter:
         """Encodes, cuts and writes; raises StageFailure for rows that the template refuses or a cut that leaves nothing."""
         workspace, data, given = self.workspace, self.dataset, config.hyperparameters.max_sequence_length
         check_length(given, self.base.config.max_length)
+        refusals = Refusals(self.base.subject, config.dataset.limits.max_invalid_fraction)
         spills = workspace.train_rows.with_name(".train.full"), workspace.validation_rows.with_name(".validation.full")
-        lengths = self._encode(data.train, "train", data.train_rows(), spills[0])
-        held = self._encode(data.validation, "validation", data.validation_rows(), spills[1])
+        lengths = self._encode(data.train, "train", data.train_rows(), spills[0], refusals)
+        held = self._encode(data.validation, "validation", data.validation_rows(), spills[1], refusals)
+        refusals.check()
         limit = decide_length(given, lengths, self.base.config.max_length)
         train = self._cut(data.train, spills[0], workspace.train_rows, int(limit.value))
         validation = self._cut(data.validation, spills[1], workspace.validation_rows, int(limit.value))
@@ -82,43 +83,40 @@ class ExamplesWriter:
             write_prompts(workspace.prompts, self._prompts(self.task.encoder, int(limit.value)))
         files = [path for path in (workspace.train_rows, workspace.validation_rows, workspace.prompts) if path.exists()]
         notes = [*data.notes, *self.task.notes, *template_notes(self.base.subject, self.task)]
+        if refusals.rows:
+            notes.append(f"{refusals.rows:,} rows were left out because the base's chat template refuses them")
         return Examples(
-            summary=self._summary(train, validation, lengths, notes),
+            summary=self._summary(train, validation, lengths, notes, refusals.rows),
             train=side_with_tokens(data.train_side, train, lengths),
             validation=side_with_tokens(data.validation_side, validation, held),
             notes=notes,
-            findings=data.findings,
-            finding_kinds=data.finding_kinds,
+            findings=[*data.findings, *refusals.first],
+            finding_kinds=data.finding_kinds | refusals.kinds,
             kept=train,
             max_sequence_length=limit,
             bytes=sum(path.stat().st_size for path in files),
         )
 
-    def _encode(self, file: RowFile, side: str, rows: Iterable[tuple[str, Row]], target: Path) -> Sequence[int]:
+    def _encode(self, file: RowFile, side: str, rows: Rowed, target: Path, refusals: Refusals) -> Sequence[int]:
         """Tokenises one side at full length into `target`; returns the lengths."""
-        findings, total = Findings(file.name, file.param), 0
         with ExampleWriter(target, self.kind) as writer:
-            for total, example in enumerate(self.task.encoder.encode(self._digested(side, rows)), start=1):
+            for number, example in enumerate(self.task.encoder.encode(self._passed(file, side, rows, refusals)), start=1):
                 if isinstance(example, Refused):
-                    if not example.by_template:
-                        raise not_prefix_preserving(self.base.subject, file, example)
-                    says = f"the base's chat template says: {example.reason}"
-                    findings.add(example.where, [Problem("refused by the chat template", says)])
+                    refusals.add(file, example)
                 else:
                     writer.add(example)
-                if total % 1000 == 0:
-                    self.progress.show(f"tokenising {file.name}: {total:,} rows")
-        if findings.rows:
-            raise findings.failure(total)
+                if number % 1000 == 0:
+                    self.progress.show(f"tokenising {file.name}: {number:,} examples")
         vocabulary = self.base.config.vocab_size
         if vocabulary is not None and writer.largest_id >= vocabulary:
             what = f"it makes token {writer.largest_id}, and config.json's vocab_size is {vocabulary}"
             raise incomplete(self.base.subject, f"has a tokenizer that does not belong to its weights: {what}", {})
         return writer.lengths
 
-    def _digested(self, side: str, rows: Iterable[tuple[str, Row]]) -> Iterator[tuple[str, Row]]:
-        """Passes rows on and takes them into the digest."""
+    def _passed(self, file: RowFile, side: str, rows: Rowed, refusals: Refusals) -> Rowed:
+        """Passes rows on, counts them and takes them into the digest."""
         for where, row in rows:
+            refusals.saw(file)
             self._digest.update(side.encode() + b"\t" + canonical(row) + b"\n")
             yield where, row
 
@@ -141,9 +139,11 @@ class ExamplesWriter:
                 seen.add(tuple(ids[-limit:]))
                 yield ids[-limit:]
 
-    def _summary(self, train: Kept, validation: Kept, lengths: Sequence[int], notes: list[str]) -> DatasetSummary:
-        return self.dataset.summary().model_copy(
+    def _summary(self, train: Kept, validation: Kept, lengths: Sequence[int], notes: list[str], refused: int) -> DatasetSummary:
+        rows = self.dataset.summary()
+        return rows.model_copy(
             update={
+                "invalid_rows": rows.invalid_rows + refused,
                 "train_examples": train.examples,
                 "validation_examples": validation.examples,
                 "train_tokens": int(train.lengths.sum()),
@@ -169,7 +169,7 @@ def decide_length(given: int | None, lengths: Sequence[int], model: int | None) 
     """The longest sequence: as given, or what holds 99 % of the examples, within the model's own limit."""
     if given is not None:
         return ResolvedParameter(value=given, reason=AS_GIVEN)
-    most = int(np.percentile(lengths, 99, method="inverted_cdf"))
+    most = int(np.percentile(lengths, 99, method="inverted_cdf")) if len(lengths) else 1
     value = -(-most // LENGTH_STEP) * LENGTH_STEP
     if model is not None and value > model:
         return ResolvedParameter(value=model, reason=f"the base model's limit; 99 % of the examples have at most {most} tokens")
@@ -190,14 +190,3 @@ def template_notes(base: Subject, task: TaskEncoder) -> list[str]:
             f"the chat template of {base.name} ends answers with no special token: {task.chat.markers.end} is added to the last one"
         )
     return notes
-
-
-def not_prefix_preserving(base: Subject, file: RowFile, refused: Refused) -> StageFailure:
-    """The template cannot tell us what the assistant said."""
-    return invalid(
-        "ChatTemplateUnsupported",
-        f"the chat template of {base.name} rewrites earlier text ({file.name}, {refused.where}: {refused.reason}), so that the loss "
-        "cannot be limited to the assistant's words: set method.lossOn to all, or give the assistant's earlier messages weight 0",
-        param="method.lossOn",
-        details=[f"{refused.where}: {refused.reason}"],
-    )
