@@ -173,3 +173,12 @@ def test_the_same_side_in_any_format(tmp_path: Path) -> None:
     config = run_config(tmp_path, task="sequence-classification", dataset={"train": {"uri": str(tmp_path / "array")}, "split": {}})
     array = open_dataset(config, Workspace(tmp_path / "workspace"), ProgressPrinter("prepare"))
     assert {repr(row) for _, row in array.validation_rows()} == lines
+
+
+def test_an_entity_type_in_one_row_is_trained_on(tmp_path: Path) -> None:
+    """A split takes care of rare tags as it does of rare labels."""
+    rows = [tagged(number) for number in range(40)] + [tagged(40, "LOC")]
+    for seed in range(5):
+        data = opened(tmp_path, "token-classification", rows, split={"fraction": 0.5, "seed": seed})
+        assert data.train_side.labels["LOC"] == 1
+    assert any(note.startswith("1 entity type occurs once only: 'LOC'") for note in data.notes)

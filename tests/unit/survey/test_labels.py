@@ -109,7 +109,7 @@ def test_one_label_that_not_all_rows_have_can_be_learnt() -> None:
     "counts, words",
     [
         ({"B-PER": 3, "O": 9}, ""),
-        ({"O": 9}, "every tag is 'O', so there is no entity to learn"),
+        ({"O": 9}, "every tag is 'O', so there is nothing to tell apart"),
         ({str(number): 1 for number in range(1001)}, "1,001 different tags ('0', '1', '2' and 998 more), at most 1,000 are taken"),
     ],
 )

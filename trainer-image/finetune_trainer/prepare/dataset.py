@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from finetune_api.dataset_report import Side
-from finetune_api.resources.finetune_job import Task
+from finetune_api.resources.finetune_job import CLASSIFICATION, Task
 from finetune_api.result import DatasetSummary
 from finetune_api.run_config import RunConfig
 from finetune_trainer.data.rows.types import Row
@@ -156,9 +156,7 @@ def open_dataset(config: RunConfig, workspace: Workspace, progress: ProgressPrin
     classes = find_classes(config.task, train, held, (config.dataset.train, own or config.dataset.train), left)
     progress.show("looking for near duplicates", force=True)
     if split is not None:
-        sides = split_sides(
-            train, left, split, label_strata(train.survey, left.train) if config.task == "sequence-classification" else None
-        )
+        sides = split_sides(train, left, split, label_strata(train.survey, left.train) if config.task in CLASSIFICATION else None)
     else:
         sides = own_sides(train, held, left)
     return described(Dataset(config.task, (train, held), sides, classes))

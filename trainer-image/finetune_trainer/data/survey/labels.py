@@ -114,9 +114,9 @@ def is_fraction(name: str) -> bool:
 
 
 def check_tags(file: LabelledFile, counts: Mapping[str, int]) -> None:
-    """Raises StageFailure for tags without an entity, or far too many."""
-    if not set(counts) - {OUTSIDE}:
-        raise file.refused(f"every tag is {OUTSIDE!r}, so there is no entity to learn")
+    """Raises StageFailure for one tag only, or far too many."""
+    if len(counts) == 1:
+        raise file.refused(f"every tag is {next(iter(counts))!r}, so there is nothing to tell apart")
     if len(counts) > MOST_TAGS:
         raise file.refused(
             f"{len(counts):,} different tags ({among(counts, 3)}), at most {MOST_TAGS:,} are taken: are these tags, or the tokens?"

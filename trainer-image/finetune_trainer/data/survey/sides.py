@@ -76,9 +76,8 @@ def used_up(strata: Codes, held: Rows) -> list[int]:
 
 def torn_apart(split: Split, missing: int) -> str:
     """Words for groups by which strata cannot be dealt."""
-    which = f"{counted(missing, 'value')} of {split.stratify_by!r}" if split.stratify_by else counted(missing, "label")
-    have = "has" if missing == 1 else "have"
-    return f"rows with the same {split.group_by!r} stay together, and then {which} {have} no row left to train on: name another column"
+    which = f"{strata_named(split, missing)} {have(missing)}"
+    return f"rows with the same {split.group_by!r} stay together, and then {which} no row left to train on: name another column"
 
 
 def own_if_empty(survey: Survey, seed: int) -> Codes:
@@ -109,18 +108,31 @@ def unusable(name: str, what: str) -> StageFailure:
 
 def share_notes(split: Split, held: Rows, groups: Codes | None, strata: Codes | None) -> list[str]:
     """What did not come out as it was asked for."""
-    notes, share, what = [], float(held.mean()), repr(split.stratify_by) if split.stratify_by else "the label"
+    notes, share = [], float(held.mean())
     if abs(share - split.fraction) > max(0.02, split.fraction / 5) and abs(int(held.sum()) - split.fraction * len(held)) > 1:
-        why = f": rows with the same {split.group_by!r} stay together" if groups is not None else ": near duplicates stay together"
-        notes.append(f"{share:.0%} of the rows are held out instead of {split.fraction:.0%}{why}")
+        why = f"rows with the same {split.group_by!r} stay together" if groups is not None else "near duplicates stay together"
+        notes.append(f"{share:.0%} of the rows are held out instead of {split.fraction:.0%}: {why}")
     if strata is not None:
         values, sizes = np.unique(strata, return_counts=True)
         missing = int((~np.isin(values[sizes > 1], strata[held])).sum())
         single = int((sizes == 1).sum())
         if missing:
-            notes.append(
-                f"{counted(missing, 'value')} of {what} {'has' if missing == 1 else 'have'} no held-out row: nothing is measured on them"
-            )
+            notes.append(f"{strata_named(split, missing)} {have(missing)} no held-out row: nothing is measured on {pronoun(missing)}")
         if single and split.stratify_by:
-            notes.append(f"{counted(single, 'value')} of {what} {'has' if single == 1 else 'have'} one row only, which is trained on")
+            notes.append(f"{strata_named(split, single)} {have(single)} one row only, which is trained on")
     return notes
+
+
+def strata_named(split: Split, count: int) -> str:
+    """ "3 labels", "1 value of 'region'"."""
+    return f"{counted(count, 'value')} of {split.stratify_by!r}" if split.stratify_by else counted(count, "label")
+
+
+def have(count: int) -> str:
+    """Of one, or of more."""
+    return "has" if count == 1 else "have"
+
+
+def pronoun(count: int) -> str:
+    """For one, or for more."""
+    return "it" if count == 1 else "them"
