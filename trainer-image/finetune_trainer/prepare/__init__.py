@@ -14,7 +14,7 @@
     model_shape.py      what the memory depends on, out of config.json and the tensors' shapes
     memory.py           the memory of a training process, by a formula
     fit.py              will it fit: the choice, or
-    refusal.py          why not, and what would
+    too_large.py        why not, and what would
     expectation.py      tokens, hours, cost
     speeds.py           how fast known GPUs are
     estimate.py         the disk space that the later stages need

@@ -11,7 +11,7 @@ from finetune_api.result import MemoryEstimate, ResolvedParameter
 from finetune_api.run_config import RunConfig
 from finetune_trainer.prepare.choice import Choice, TrainingFacts, choose
 from finetune_trainer.prepare.hyperparameters import AS_GIVEN, Decided
-from finetune_trainer.prepare.refusal import does_not_fit
+from finetune_trainer.prepare.too_large import does_not_fit
 
 __all__ = ["Fit", "TrainingFacts", "fit"]
 
