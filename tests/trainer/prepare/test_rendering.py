@@ -12,7 +12,7 @@ from finetune_trainer.data.tokens.template import ChatTemplate
 from tests.unit.tokens import templates
 
 SPECIAL = {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>"}
-TEXTS = {name.lower(): text for name, text in vars(templates).items() if name.isupper()}
+TEXTS = {name.lower(): text for name, text in vars(templates).items() if isinstance(text, str) and name.isupper()}
 EXTRAS = {
     "tojson": "{{ messages | tojson }}{{ messages[0] | tojson(indent=2) }}",
     "loop controls": "{% for m in messages %}{% if loop.index > 2 %}{% break %}{% endif %}{{ m.role }}{% endfor %}",

@@ -75,3 +75,6 @@ OPENS_THOUGHTS = (
 
 LAST_ONLY = "{{ messages[-1].content }}{% if add_generation_prompt %}{{ '\n' }}{% endif %}"
 """Forgets what was said before."""
+
+PLAIN = [SMOLLM2, CHATML, LLAMA3, GEMMA, MISTRAL, ZEPHYR]
+"""Those that rewrite nothing."""

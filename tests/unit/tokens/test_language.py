@@ -1,0 +1,123 @@
+"""Rows of completion and summarization, and the fast way of chat, as token ids and masks."""
+
+from datetime import datetime
+from typing import Literal
+
+import pytest
+from tokenizers import Tokenizer
+from tokenizers.processors import TemplateProcessing
+
+from finetune_trainer.data.rows.types import Completion, Conversation, Message, Row, Summary
+from finetune_trainer.data.tokens.chat import ChatRenderer
+from finetune_trainer.data.tokens.encoded import Encoded
+from finetune_trainer.data.tokens.language import LanguageEncoder, Renderer
+from finetune_trainer.data.tokens.skeleton import Skeletons
+from finetune_trainer.data.tokens.spans import Markers, by_difference
+from finetune_trainer.data.tokens.template import ChatTemplate
+from finetune_trainer.data.tokens.texts import SummaryRenderer, TextRenderer
+from tests.unit.prepare.base_folder import byte_tokenizer
+from tests.unit.tokens import templates
+
+MARKERS = Markers(("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "</s>"))
+END = 1
+
+
+def with_bos() -> Tokenizer:
+    """A tokenizer that puts <|im_start|> before a text."""
+    tokenizer = byte_tokenizer()
+    tokenizer.post_processor = TemplateProcessing(single="<|im_start|> $A", special_tokens=[("<|im_start|>", 0)])
+    return tokenizer
+
+
+def chat(text: str = templates.CHATML) -> ChatRenderer:
+    """A template's renderer."""
+    return ChatRenderer(ChatTemplate(text, {"bos_token": "<s>", "eos_token": "</s>"}, datetime(2026, 2, 1)), MARKERS)
+
+
+COMPLETION = Completion("2 + 2 =", " 4")
+SUMMARY = Summary("A long text.", "Short.")
+ASKED = "<|im_start|>user\nSummarize the following text.\n\nA long text.<|im_end|>\n<|im_start|>assistant\n"
+
+
+@pytest.mark.parametrize(
+    "renderer, row, prompt, said",
+    [
+        (TextRenderer(), COMPLETION, "2 + 2 =", " 4<|im_end|>"),
+        (TextRenderer(), SUMMARY, "A long text.\n\nSummary:", " Short.<|im_end|>"),
+        (TextRenderer(instructed=True), SUMMARY, "A long text.", "Short.<|im_end|>"),
+        (SummaryRenderer(chat()), SUMMARY, ASKED, "Short.<|im_end|>"),
+        (SummaryRenderer(chat(), instructed=True), SUMMARY, ASKED.replace("Summarize the following text.\n\n", ""), "Short.<|im_end|>"),
+    ],
+    ids=["completion", "summary as text", "own prompt as text", "summary as chat", "own prompt as chat"],
+)
+@pytest.mark.parametrize("bos", [True, False])
+def test_the_prompts_of_the_tasks(renderer: Renderer, row: Row, prompt: str, said: str, bos: bool) -> None:
+    """Plain texts stand between the tokenizer's own first token and the end-of-text token; a chat template writes both itself."""
+    encoder = LanguageEncoder(with_bos() if bos else byte_tokenizer(), renderer, "assistant", END)
+    (example,) = encoder.encode([("line 1", row)])
+    assert isinstance(example, Encoded)
+    first = "<|im_start|>" if bos and renderer.framed else ""
+    assert decode(encoder, example.input_ids.tolist()).rstrip("\n") == first + prompt + said
+    assert decode(encoder, example.input_ids[example.loss_mask].tolist()) == said
+    assert decode(encoder, encoder.prompt(row) or []) == first + prompt
+    assert encoder.prompt(row) == example.input_ids[: int(example.loss_mask.argmax())].tolist()
+
+
+def decode(encoder: LanguageEncoder, ids: list[int]) -> str:
+    """A text with its special tokens."""
+    return str(encoder.tokenizer.decode(ids, skip_special_tokens=False))
+
+
+@pytest.mark.parametrize("loss_on, supervised", [("assistant", 3), ("all", 10)])
+def test_loss_on_all_is_on_the_prompt_too(loss_on: Literal["assistant", "all"], supervised: int) -> None:
+    """Every token but the first, which nothing predicts."""
+    (example,) = LanguageEncoder(with_bos(), TextRenderer(), loss_on, END).encode([("line 1", COMPLETION)])
+    assert isinstance(example, Encoded)
+    assert (len(example.input_ids), int(example.loss_mask.sum())) == (11, supervised)
+
+
+CONVERSATIONS: list[list[tuple[str, str]]] = [
+    [("user", "Hi"), ("assistant", "Hello")],
+    [("system", "Be kind."), ("user", "Hi"), ("assistant", "Hello"), ("user", "Hi"), ("assistant", "Hi")],
+    [("user", " Probe0of2. "), ("assistant", "\n<|im_end|>\n")],
+    [("user", "user"), ("assistant", "assistant"), ("user", ""), ("assistant", "2")],
+]
+
+
+@pytest.mark.parametrize(
+    "text", [templates.CHATML, templates.SMOLLM2, templates.LLAMA3, templates.GEMMA, templates.MISTRAL, templates.ZEPHYR]
+)
+@pytest.mark.parametrize("turns", CONVERSATIONS)
+def test_the_fast_way_finds_what_the_slow_one_finds(text: str, turns: list[tuple[Literal["system", "user", "assistant"], str]]) -> None:
+    """Or nothing, and then the slow one is taken."""
+    row = Conversation([Message(*turn) for turn in turns if turn[0] != "system" or text not in (templates.GEMMA, templates.MISTRAL)])
+    template = chat(text).template
+    fitting = Skeletons(template, MARKERS).fit(row)
+    if "<|im_end|>" not in turns[-1][1]:
+        assert fitting == by_difference(template, row, MARKERS)
+
+
+@pytest.mark.parametrize("text", [templates.THINKING, templates.OPENS_THOUGHTS, templates.LAST_ONLY, "{{ messages[0].content | upper }}"])
+def test_no_skeleton_is_made_of_a_template_that_rewrites(text: str) -> None:
+    """Its conversations are looked at one by one."""
+    row = Conversation([Message("user", "a"), Message("assistant", "b"), Message("user", "c"), Message("assistant", "d")])
+    assert Skeletons(chat(text).template, MARKERS).fit(row) is None
+
+
+def test_a_content_that_a_template_treats_specially_does_not_fit() -> None:
+    """Here thoughts are cut off; the others of the same form go the fast way."""
+    skeletons = Skeletons(
+        chat(templates.CHATML.replace("message['content']", "message['content'].split('</think>')[-1]")).template, MARKERS
+    )
+    assert skeletons.fit(Conversation([Message("user", "a"), Message("assistant", "b")])) is not None
+    assert skeletons.fit(Conversation([Message("user", "a"), Message("assistant", "x</think>b")])) is None
+
+
+def test_an_answer_without_an_end_gets_one() -> None:
+    """Otherwise the model would never learn to stop."""
+    text = "{% for m in messages %}{{ m.role + ': ' + m.content }}{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}"
+    renderer = ChatRenderer(ChatTemplate(text, {}, datetime(2026, 2, 1)), Markers(("<|im_end|>",), end="<|im_end|>"))
+    (rendered,) = renderer.render(Conversation([Message("user", "a"), Message("assistant", "b")]))
+    assert rendered.text == "user: aassistant: b<|im_end|>"
+    assert [rendered.text[span.start : span.end] for span in rendered.spans] == ["b<|im_end|>"]
+    assert renderer.without_end == 1
