@@ -71,7 +71,7 @@ def test_a_quote_that_is_not_closed_ends_the_reading_where_it_opens(tmp_path: Pa
     """Not where the file ends, and not after the whole file was read into one cell."""
     monkeypatch.setattr(csv_table, "MAX_CELL", 10_000)
     file = opened(tmp_path, ('a,b\n1,2\n3,"4\n' + tail).encode())
-    with pytest.raises(Unreadable, match=r"row 2 \(line 3\): a double quote is opened here and not closed"):
+    with pytest.raises(Unreadable, match="line 3: a double quote is opened in this row and not closed"):
         list(file.records())
 
 
@@ -79,14 +79,15 @@ def test_a_quote_that_is_not_closed_ends_the_reading_where_it_opens(tmp_path: Pa
     "text, words",
     [
         ("a,b,a\n1,2,3\n", "has two columns 'a' in its header line: rename one"),
-        (",,\n1,2,3\n", "has no header line: the first line must name the columns"),
+        (",,\n1,2,3\n", "has no header line that can be read: the first line must name the columns"),
+        ("a,caf\udce9\n1,2\n", "has a header line that is not UTF-8: save the file as UTF-8"),
         ("a,b\r1,2\r3,4\r", "has the line ends of old Macintosh files (CR alone)"),
     ],
 )
 def test_a_header_that_names_no_columns_is_refused(tmp_path: Path, text: str, words: str) -> None:
     """Columns are found by their names alone."""
     with pytest.raises(StageFailure) as caught:
-        opened(tmp_path, text.encode())
+        opened(tmp_path, text.encode("utf-8", "surrogateescape"))
     assert words in caught.value.error.message
 
 
@@ -100,4 +101,4 @@ def test_one_column_is_csv_when_the_spec_says_so(tmp_path: Path) -> None:
 
 def test_what_is_left_out_is_noted(tmp_path: Path) -> None:
     """A column without a name cannot be asked for."""
-    assert opened(tmp_path, b",a,b\n0,1,2\n").notes == ("column 1 has no name in the header line: it is left out",)
+    assert opened(tmp_path, b",a,b\n0,1,2\n").notes == ("pvc://data/rows: column 1 has no name in the header line: it is left out",)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from finetune_trainer.data.reading.record_file import RecordFile
 from finetune_trainer.failure import StageFailure
 from tests.unit.reading.files import PARAM, array, contents, jsonl, opened, texts, zstd
 
@@ -117,3 +118,9 @@ def test_what_is_wrong_with_a_row_does_not_refuse_the_file(tmp_path: Path, conte
 def test_names_do_not_matter(tmp_path: Path) -> None:
     """A .json file that is JSONL, and the reverse, are read as what they are."""
     assert contents(list(opened(tmp_path, jsonl(texts(2))).records())) == contents(list(opened(tmp_path, array(texts(2))).records()))
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    """A claim's path may end one step too early."""
+    with pytest.raises(StageFailure, match="pvc://data is a folder: name a file in it"):
+        RecordFile.open(tmp_path, "pvc://data", PARAM, scratch=tmp_path)

@@ -1,13 +1,16 @@
 """Parquet and Arrow: their types in JSON's words, and what cannot be read."""
 
+import base64
 import datetime
 import decimal
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet.encryption as encryption
 import pytest
 
+from finetune_trainer.data.reading import table_file
 from finetune_trainer.data.reading.record_file import Unreadable
 from finetune_trainer.failure import StageFailure
 from tests.unit.reading.files import arrow_file, arrow_stream, contents, opened, parquet, texts
@@ -66,7 +69,7 @@ def test_a_column_that_json_cannot_say_is_left_out(tmp_path: Path, column: pa.Ar
     """Images beside the text do not keep anybody from the text; the note says what is missing."""
     file = opened(tmp_path, arrow_stream(pa.table({"image": column, "text": ["a", "b"]})))
     assert file.columns == ("text",)
-    assert file.notes == (f"column 'image' is left out: {why}",)
+    assert file.notes == (f"pvc://data/rows: column 'image' is left out: {why}",)
     assert contents(list(file.records())) == [{"text": "a"}, {"text": "b"}]
     with pytest.raises(StageFailure, match="has no column that can be read"):
         opened(tmp_path, arrow_stream(pa.table({"image": column})))
@@ -100,3 +103,35 @@ def test_a_table_without_rows_has_none(tmp_path: Path) -> None:
     """That there are too few is for others to say."""
     for writer in (parquet, arrow_file, arrow_stream):
         assert list(opened(tmp_path, writer(pa.table({"a": pa.array([], pa.string())}))).records()) == []
+
+
+@pytest.mark.parametrize("plaintext_footer", [True, False])
+def test_an_encrypted_table_is_said(tmp_path: Path, plaintext_footer: bool) -> None:
+    """Whether its footer can be read or not."""
+    factory = encryption.CryptoFactory(lambda config: OpenKeys())
+    how = encryption.EncryptionConfiguration(
+        footer_key="key", column_keys={"key": ["prompt"]}, plaintext_footer=plaintext_footer, data_key_length_bits=128
+    )
+    properties = factory.file_encryption_properties(encryption.KmsConnectionConfig(), how)
+    with pytest.raises(StageFailure, match="is a Parquet file that is encrypted: write it without encryption"):
+        opened(tmp_path, parquet(texts(3), encryption_properties=properties))
+
+
+class OpenKeys(encryption.KmsClient):  # type: ignore[misc]
+    """Keeps keys in the open: what is tested is that nobody asks for them."""
+
+    def wrap_key(self, key_bytes: bytes, master_key_identifier: str) -> bytes:
+        """The key as text."""
+        return base64.b64encode(key_bytes)
+
+    def unwrap_key(self, wrapped_key: bytes, master_key_identifier: str) -> bytes:
+        """The text as key."""
+        return base64.b64decode(wrapped_key)
+
+
+def test_a_batch_that_is_larger_than_the_window_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file may be opened anew within a batch, and no row is lost or doubled."""
+    monkeypatch.setattr(table_file, "ROWS", 3)
+    monkeypatch.setattr(table_file, "MAPPED", 100)
+    for writer in (arrow_file, arrow_stream, parquet):
+        assert contents(list(opened(tmp_path, writer(texts(50)), slice="5:45").records())) == texts(50)[5:45]

@@ -15,7 +15,7 @@ MAX_CELL = 8 << 20
 """A longer cell is a quote that somebody forgot to close."""
 _NAME = 64
 _DELIMITERS = ",\t;|"
-_SEPARATOR_LINE = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
+_SEPARATOR_LINE = re.compile(r"sep=([,;|\t])\r?\n", re.IGNORECASE)
 """What Excel takes as a hint."""
 
 
@@ -48,7 +48,9 @@ def sheet_of(head: bytes) -> Sheet:
     header = next((cells for cells in _parse(body, delimiter, spaced) if cells), [])
     columns = tuple(cell.strip() for cell in header)
     if not any(columns):
-        raise NotRows("has no header line: the first line must name the columns")
+        raise NotRows("has no header line that can be read: the first line must name the columns")
+    if any("\ufffd" in name for name in columns):
+        raise NotRows("has a header line that is not UTF-8: save the file as UTF-8")
     if twice := next((name for name in columns if name and columns.count(name) > 1), None):
         raise NotRows(f"has two columns {twice!r} in its header line: rename one")
     return Sheet(delimiter, columns, 2 if separator else 1, spaced)
@@ -129,35 +131,33 @@ def not_utf8(line: bytes, exc: UnicodeDecodeError, number: int) -> Fault:
 
 def csv_records(stream: ByteStream, sheet: Sheet) -> Iterator[Record]:
     """The rows below the header line; empty lines are passed over. Raises Unreadable."""
-    lines, columns, row, skip = _Lines(stream), sheet.columns, 0, sheet.header_rows
     csv.field_size_limit(MAX_CELL)
+    for row, (line, cells) in enumerate(_cells(stream, sheet), 1 - sheet.header_rows):
+        if row < 1:
+            continue
+        fault = cells if isinstance(cells, Fault) else _wrong_size(cells, sheet)
+        if fault or isinstance(cells, Fault):
+            yield Record({}, line, row, fault)
+        else:
+            yield Record({name: cell for name, cell in zip(sheet.columns, cells, strict=True) if name}, line, row)
+
+
+def _cells(stream: ByteStream, sheet: Sheet) -> Iterator[tuple[int, list[str] | Fault]]:
+    """The line at which each row begins, and its cells or what is wrong with its text."""
+    lines = _Lines(stream)
     reader = csv.reader(iter(lines), delimiter=sheet.delimiter, skipinitialspace=sheet.spaced, strict=True)
-    unnamed = not all(columns)
     while True:
-        before = reader.line_num
+        line = reader.line_num + 1
         try:
             cells = next(reader, None)
         except csv.Error as exc:
-            row += 1
-            yield Record({}, before + 1, row, _broken(exc, before + 1, row, reader.line_num))
+            yield line, _broken(exc, line, reader.line_num)
             continue
         if cells is None:
             return
-        if not cells:
-            lines.fault(before + 1, reader.line_num)
-            continue
-        if skip:
-            skip -= 1
-            continue
-        row += 1
-        fault = lines.fault(before + 1, reader.line_num) or _wrong_size(cells, sheet)
-        if fault:
-            yield Record({}, before + 1, row, fault)
-            continue
-        content = dict(zip(columns, cells, strict=True))
-        if unnamed:
-            del content[""]
-        yield Record(content, before + 1, row)
+        fault = lines.fault(line, reader.line_num)
+        if cells:
+            yield line, fault or cells
 
 
 def _wrong_size(cells: list[str], sheet: Sheet) -> Fault | None:
@@ -170,9 +170,8 @@ def _wrong_size(cells: list[str], sheet: Sheet) -> Fault | None:
     return Fault("wrong number of cells", f"has {count}, and the header line names {len(names)} ({', '.join(names)[:200]}){hint}")
 
 
-def _broken(exc: csv.Error, line: int, row: int, last: int) -> Fault:
+def _broken(exc: csv.Error, line: int, last: int) -> Fault:
     """What is wrong with the quotes of a row. Raises Unreadable when the rest of the file is swallowed by one."""
-    where, says = Record(b"", line, row).where, str(exc)
-    if "unexpected end" in says or "field larger" in says:
-        raise Unreadable(f"{where}: a double quote is opened here and not closed (read to line {last})") from exc
-    return Fault("broken quotes", f"a quoted cell goes on after its closing quote ({says}): write a double quote within a cell twice")
+    if "unexpected end" in str(exc) or "field larger" in str(exc):
+        raise Unreadable(f"line {line}: a double quote is opened in this row and not closed (read to line {last})") from exc
+    return Fault("broken quotes", f"a quoted cell goes on after its closing quote ({exc}): write a double quote within a cell twice")

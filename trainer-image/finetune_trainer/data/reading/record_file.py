@@ -51,6 +51,8 @@ class RecordFile:
         """
         field = param.removesuffix(".source")
         try:
+            if path.is_dir():
+                raise NotRows("is a folder: name a file in it")
             compression = compression_of(path)
             with open_stream(path, compression) as stream:
                 head = stream.read(HEAD)
@@ -68,14 +70,17 @@ class RecordFile:
         """Looks at a table's header or schema, after unpacking what must be."""
         if self.format == "csv":
             sheet = sheet_of(head)
-            return replace(self, sheet=sheet, columns=tuple(filter(None, sheet.columns)), notes=sheet.notes)
+            return replace(self, sheet=sheet, columns=tuple(filter(None, sheet.columns)), notes=self._said(sheet.notes))
         if self.format in ("parquet", "arrow"):
             from finetune_trainer.data.reading.table import shape_of  # pyarrow is not loaded for text
 
             unpacked = unpack(self.path, self.compression, self.name, scratch) if self.compression else None
             shape = shape_of(unpacked or self.path, self.format)
-            return replace(self, unpacked=unpacked, columns=shape.columns, notes=shape.notes)
+            return replace(self, unpacked=unpacked, columns=shape.columns, notes=self._said(shape.notes))
         return self
+
+    def _said(self, notes: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(f"{self.name}: {note}" for note in notes)
 
     @property
     def bytes_total(self) -> int:

@@ -1,24 +1,19 @@
-"""Parquet and Arrow files: their rows, few at a time. Knows how to find and to read them, not what they mean."""
+"""The rows of a Parquet or Arrow file as records. Knows which columns JSON can say, and the words for a damaged file."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from finetune_trainer.data.reading.columns import NOT_UTF8, NoJson, plain
 from finetune_trainer.data.reading.record import Fault, NotRows, Record, Unreadable
 from finetune_trainer.data.reading.slices import Bounds, beyond
+from finetune_trainer.data.reading.table_file import open_table
 
-ROWS = 256
-"""Rows that are read at a time."""
-MAPPED = 64 << 20
-"""Bytes of an Arrow file after which its pages are given back."""
 _LOOKED_AT = 64
-_ARROW_FILE = b"ARROW1"
 _FAULTS = (pa.ArrowException, OSError, ValueError, KeyError, IndexError, OverflowError, MemoryError, RecursionError, TypeError)
 """What pyarrow raises for a damaged file."""
 
@@ -36,7 +31,7 @@ class Shape:
 
 def shape_of(path: Path, fmt: str) -> Shape:
     """Looks at the schema and the first rows. Raises NotRows for a table that cannot be read."""
-    with _faults(fmt, NotRows, "is"), _open(path, fmt) as table:
+    with _faults(fmt, NotRows, "is"), open_table(path, fmt) as table:
         names: list[str] = table.schema.names
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise NotRows(f"has two columns {twice!r}: rename one")
@@ -59,7 +54,7 @@ def _no_json(batch: pa.RecordBatch, name: str) -> str:
 
 def table_records(path: Path, fmt: str, columns: tuple[str, ...], bounds: Bounds, on_row: Callable[[int, int], None]) -> Iterator[Record]:
     """The rows of a table, as dicts; `on_row` is told how many of how many are read. Raises Unreadable."""
-    with _faults(fmt, Unreadable, "this is"), _open(path, fmt) as table:
+    with _faults(fmt, Unreadable, "this is"), open_table(path, fmt) as table:
         total = table.rows
         if bounds.start and bounds.start >= total:
             raise beyond(bounds.start, total)
@@ -94,106 +89,6 @@ def _culprit(batch: pa.RecordBatch) -> str:
         except NoJson as exc:
             return f"column {name!r} {exc}"
     return ""
-
-
-class _Table(Protocol):
-    """An open table."""
-
-    schema: pa.Schema
-    rows: int
-
-    def batches(self, start: int, stop: int) -> Iterator[pa.RecordBatch]:
-        """Rows `start` (from 0) up to `stop`, which is excluded, at most ROWS at a time."""
-
-
-class _Parquet:
-    def __init__(self, path: Path) -> None:
-        self._file = pq.ParquetFile(path, buffer_size=1 << 16, pre_buffer=False, memory_map=False)
-        self.schema, self.rows = self._file.schema_arrow, self._file.metadata.num_rows
-
-    def batches(self, start: int, stop: int) -> Iterator[pa.RecordBatch]:
-        """Row groups before `start` are not read."""
-        metadata, passed, groups = self._file.metadata, 0, []
-        for index in range(metadata.num_row_groups):
-            size = metadata.row_group(index).num_rows
-            if passed + size <= start:
-                start, stop = start - size, stop - size
-            elif passed < stop:
-                groups.append(index)
-                passed += size
-        row = 0
-        for batch in self._file.iter_batches(ROWS, row_groups=groups, use_threads=False):
-            if row >= stop:
-                return
-            if row + len(batch) > start:
-                first = max(start - row, 0)
-                yield batch.slice(first, min(stop - row, len(batch)) - first)
-            row += len(batch)
-
-    def close(self) -> None:
-        self._file.close()
-
-
-class _Arrow:
-    """The file and the stream format. Mapped, so that one batch may be larger than the memory."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        with self._reader() as reader:
-            self.schema = reader.schema
-            self.rows = sum(len(batch) for batch in _each(reader))
-
-    def batches(self, start: int, stop: int) -> Iterator[pa.RecordBatch]:
-        """Opens the file anew now and then: that alone gives back the pages that were read."""
-        row = start
-        while row < stop:
-            with self._reader() as reader:
-                for batch in _window(reader, row, stop):
-                    yield batch
-                    row += len(batch)
-
-    @contextmanager
-    def _reader(self) -> Iterator[Any]:
-        with pa.memory_map(str(self._path)) as file:
-            start = file.read(len(_ARROW_FILE))
-            file.seek(0)
-            yield pa.ipc.open_file(file) if start == _ARROW_FILE else pa.ipc.open_stream(file)
-
-    def close(self) -> None:
-        """Nothing is held between two readings."""
-
-
-def _each(reader: Any) -> Iterator[pa.RecordBatch]:
-    """The batches of a file or of a stream."""
-    if isinstance(reader, pa.ipc.RecordBatchFileReader):
-        return (reader.get_batch(index) for index in range(reader.num_record_batches))
-    return iter(reader)
-
-
-def _window(reader: Any, start: int, stop: int) -> Iterator[pa.RecordBatch]:
-    """Small batches from row `start` on, until about MAPPED bytes are read; never none when there is a row."""
-    passed, read = 0, 0
-    for batch in _each(reader):
-        for first in range(max(start - passed, 0), min(stop - passed, len(batch)), ROWS):
-            small = batch.slice(first, min(ROWS, stop - passed - first))
-            yield small
-            read += small.get_total_buffer_size() // max(len(batch), 1) * len(small)
-            if read > MAPPED:
-                return
-        passed += len(batch)
-        if passed >= stop:
-            return
-    if passed < stop:
-        raise Unreadable(f"the table has {passed:,} rows where {stop:,} were found before: did somebody write to it?")
-
-
-@contextmanager
-def _open(path: Path, fmt: str) -> Iterator[_Table]:
-    table = _Parquet(path) if fmt == "parquet" else _Arrow(path)
-    try:
-        yield table
-    finally:
-        table.close()
 
 
 @contextmanager
