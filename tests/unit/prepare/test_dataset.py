@@ -182,3 +182,11 @@ def test_an_entity_type_in_one_row_is_trained_on(tmp_path: Path) -> None:
         data = opened(tmp_path, "token-classification", rows, split={"fraction": 0.5, "seed": seed})
         assert data.train_side.labels["LOC"] == 1
     assert any(note.startswith("1 entity type occurs once only: 'LOC'") for note in data.notes)
+
+
+def test_rows_without_the_field_to_split_by_are_invalid(tmp_path: Path) -> None:
+    """They can be left out, and the others keep their places."""
+    rows = [labelled(number, **({"customer": number // 2} if number % 7 else {})) for number in range(60)]
+    data = opened(tmp_path, "sequence-classification", rows, split={"groupBy": "customer"}, limits={"maxInvalidFraction": 0.2})
+    lines = sorted(int(where.removeprefix("line ")) for where, _ in [*data.train_rows(), *data.validation_rows()])
+    assert lines == [number + 1 for number in range(60) if number % 7]

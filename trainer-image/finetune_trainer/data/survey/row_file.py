@@ -146,10 +146,16 @@ class RowFile:
         try:
             for work in self.stretches():
                 for read in reader.block(work) if isinstance(work, Block) else (reader.some(work),):
-                    if any(passed + number not in left_out for number, _, _ in read.wrong):
+                    wrong = {passed + number for number, _, _ in read.wrong}
+                    if not wrong <= left_out:
                         raise self._changed()
+                    found = zip(read.where, read.rows, strict=True)
+                    if left_out:  # also rows that lack a field to split by, which are right otherwise
+                        valid = (number for number in range(passed, passed + read.records) if number not in wrong)
+                        yield from (row for number, row in zip(valid, found, strict=True) if number not in left_out)
+                    else:
+                        yield from found
                     passed += read.records
-                    yield from zip(read.where, read.rows, strict=True)
         except (Unreadable, NotRows) as exc:
             raise self._changed() from exc
 
