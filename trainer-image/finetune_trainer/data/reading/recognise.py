@@ -61,7 +61,7 @@ def recognise(head: bytes) -> RowFormat | None:
     if not text.strip(b"\0"):
         raise NotRows("is empty" if not head else "has only white space" if not text else "has only NUL bytes")
     for magic, fmt in _TABLES.items():
-        if head.startswith(magic):
+        if _starts(head, magic):
             return fmt
     _refuse_binary(head)
     _refuse_nul(head, text)
@@ -81,9 +81,14 @@ def recognise(head: bytes) -> RowFormat | None:
     return "jsonl" if objects else None
 
 
+def _starts(head: bytes, magic: bytes) -> bool:
+    """A text may begin with the letters of a magic number: ORCID, PARENT."""
+    return head.startswith(magic) and not (magic.isalnum() and b"\0" not in head and not _CONTROL.search(head))
+
+
 def _refuse_binary(head: bytes) -> None:
     for magic, what in _MAGIC.items():
-        if head.startswith(magic):
+        if _starts(head, magic):
             raise NotRows(f"is {what}")
     if _SAFETENSORS.match(head):
         raise NotRows("is a safetensors file: these are a model's weights, not a data set")
@@ -98,9 +103,10 @@ def _refuse_nul(head: bytes, text: bytes) -> None:
     start = head[:4096]
     if b"\0" not in start:
         return
-    if start[1:200:2].count(0) * 4 > len(start[1:200:2]) or start[0:200:2].count(0) * 4 > len(start[0:200:2]):
+    even, odd = start[0:200:2].count(0), start[1:200:2].count(0)
+    if abs(even - odd) * 8 > min(len(start), 200):  # every other byte of UTF-16
         raise NotRows(f"is {_UTF16}")
-    if start.count(0) * 10 > len(start) or (_CONTROL.search(start) and not text.startswith((b"{", b"["))):
+    if start.count(0) * 2 > len(start) or (_CONTROL.search(start) and not text.startswith((b"{", b"["))):
         raise NotRows("is a binary file (it has NUL bytes)")
 
 

@@ -20,8 +20,9 @@ def unpack(path: Path, compression: Compression, name: str, scratch: Path) -> Pa
     """The unpacked file in `scratch`. Raises StageFailure StorageFull when it would fill the disk, Unreadable when it is damaged."""
     scratch.mkdir(parents=True, exist_ok=True)
     target = scratch / f"unpacked-{hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:16]}"
+    part = target.with_suffix(".part")  # somebody may be reading another slice of the same file
     try:
-        with open_stream(path, compression) as stream, open(target, "wb") as file:
+        with open_stream(path, compression) as stream, open(part, "wb") as file:
             blocks = 0
             while data := stream.read(BLOCK):
                 if blocks % _LOOK == 0 and free_bytes(scratch) < RESERVE + _LOOK * BLOCK:
@@ -29,12 +30,12 @@ def unpack(path: Path, compression: Compression, name: str, scratch: Path) -> Pa
                 file.write(data)
                 blocks += 1
     except BaseException as exc:
-        written = target.stat().st_size if target.exists() else 0
-        target.unlink(missing_ok=True)
+        written = part.stat().st_size if part.exists() else 0
+        part.unlink(missing_ok=True)
         if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _too_large(name, compression, path, written, scratch) from exc
         raise
-    return target
+    return part.replace(target)
 
 
 def _too_large(name: str, compression: Compression, path: Path, written: int, scratch: Path) -> StageFailure:
