@@ -13,11 +13,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from finetune_server.model_directory import UnusableModel, VerifiedArtifact
 from finetune_server.tokenizer import Tokenizer
+from finetune_server.tool_form import Message, tool_form
 
 TEMPLATE_FILE = "chat_template.jinja"
-
-Message = Mapping[str, str]
-"""role, content and perhaps name."""
 
 
 class TemplateRefused(Exception):
@@ -30,14 +28,29 @@ class ChatTemplate:
     def __init__(self, source: str, special_tokens: Mapping[str, str]) -> None:
         self._template = environment().from_string(source)
         self._special_tokens = special_tokens
+        self.tools = tool_form(self._rendered)
+        """What it makes of tools."""
 
-    def render(self, messages: Sequence[Message]) -> str:
-        """The prompt, ready for the assistant's answer. Raises TemplateRefused with the template's own words and the roles."""
+    def render(self, messages: Sequence[Message], tools: Sequence[Message] | None = None) -> str:
+        """The prompt, ready for the assistant's answer. Raises TemplateRefused with the template's own words and the roles.
+
+        Messages and tools are as in OpenAI's API.
+        """
         try:
-            return self._template.render(messages=messages, add_generation_prompt=True, tools=None, documents=None, **self._special_tokens)
+            return self._render([self.tools.message(message) for message in messages], tools, add_generation_prompt=True)
         except Exception as error:  # a template is a program of the model's author: it may raise anything
             roles = ", ".join(message["role"] for message in messages)
             raise TemplateRefused(f"the model's chat template refuses these messages (roles: {roles}): {error}") from error
+
+    def _rendered(self, messages: Sequence[Message], tools: Sequence[Message] | None) -> str | None:
+        try:
+            return self._render(messages, tools, add_generation_prompt=False)
+        except Exception:  # see above
+            return None
+
+    def _render(self, messages: Sequence[Message], tools: Sequence[Message] | None, *, add_generation_prompt: bool) -> str:
+        more = {"add_generation_prompt": add_generation_prompt, "tools": tools or None, "documents": None}
+        return self._template.render(messages=messages, **more, **self._special_tokens)
 
 
 class GenerationBlock(jinja2.ext.Extension):

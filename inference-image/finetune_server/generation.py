@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from dataclasses import dataclass
 
 from finetune_server.engines.interface import (
@@ -46,14 +46,21 @@ class Piece:
 class Generation:
     """An answer in progress. Created on the event loop; `close` it when nobody reads on."""
 
-    def __init__(self, engine: GenerationEngine, tokenizer: Tokenizer, request: GenerationRequest, stops: Sequence[str]) -> None:
-        """Raises QueueFull or EngineStopped."""
+    def __init__(
+        self,
+        engine: GenerationEngine,
+        tokenizer: Tokenizer,
+        request: GenerationRequest,
+        stops: Sequence[str],
+        kept: Collection[str] = (),
+    ) -> None:
+        """`kept` are the special tokens that belong to the text. Raises QueueFull or EngineStopped."""
         self.prompt_tokens = len(request.prompt)
         self.completion_tokens = 0
         self.first_token_seconds: float | None = None
         """From the start to the first token; None until it is there."""
         self._started = time.monotonic()
-        self._detokenizer = tokenizer.detokenizer()
+        self._detokenizer = tokenizer.detokenizer(kept)
         self._matcher = StopMatcher(stops)
         self._unsent: list[ScoredToken] = []
         self._decoded = 0
@@ -67,7 +74,7 @@ class Generation:
         """Frees the engine's slot at once, if it is still held."""
         self._ticket.cancel()
 
-    async def pieces(self) -> AsyncIterator[Piece]:
+    async def pieces(self) -> AsyncGenerator[Piece]:
         """The answer's parts, none empty but the last. Raises GenerationFailed."""
         try:
             while True:

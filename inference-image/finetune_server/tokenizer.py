@@ -1,6 +1,7 @@
 """The model's tokenizer: text to token ids and back. A thin layer over the `tokenizers` package, without transformers."""
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 from tokenizers import Tokenizer as RustTokenizer
@@ -25,6 +26,7 @@ class Tokenizer:
         """tokenizer_config.json, and the special tokens that older models keep in a file of their own."""
         self.vocabulary_size = tokenizer.get_vocab_size()
         """Added tokens included."""
+        self._special = {number: token.content for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
         self._bytes_of_character = byte_level_alphabet() if is_byte_level(tokenizer) else None
 
     @property
@@ -39,14 +41,15 @@ class Tokenizer:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=add_special_tokens).ids
         return ids
 
-    def decode(self, ids: list[int]) -> str:
-        """The text without special tokens; incomplete characters become U+FFFD."""
-        text: str = self._tokenizer.decode(ids, skip_special_tokens=True)
+    def decode(self, ids: list[int], kept: Collection[str] = ()) -> str:
+        """The text without special tokens but those that are `kept`; incomplete characters become U+FFFD."""
+        shown = [token for token in ids if self._special.get(token, "") in kept or token not in self._special]
+        text: str = self._tokenizer.decode(shown, skip_special_tokens=False)
         return text
 
-    def detokenizer(self) -> Detokenizer:
+    def detokenizer(self, kept: Collection[str] = ()) -> Detokenizer:
         """A new incremental decoder."""
-        return Detokenizer(self.decode)
+        return Detokenizer(lambda ids: self.decode(ids, kept))
 
     def token_text(self, token: int) -> str:
         """One token alone as text, special tokens too; U+FFFD where it holds part of a character."""

@@ -1,7 +1,7 @@
 """From checked requests to answers: starts generations, reads them to their end or streams them, and counts what they took."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -33,13 +33,20 @@ class Answer:
 class Generations:
     """All generations of one HTTP request; they decode together."""
 
-    def __init__(self, model: LanguageModel, requests: Sequence[GenerationRequest], stops: Sequence[str], metrics: Metrics) -> None:
-        """Raises QueueFull or EngineStopped, and then none of them is left."""
+    def __init__(
+        self,
+        model: LanguageModel,
+        requests: Sequence[GenerationRequest],
+        stops: Sequence[str],
+        metrics: Metrics,
+        kept: Collection[str] = (),
+    ) -> None:
+        """`kept` are the special tokens that belong to the text. Raises QueueFull or EngineStopped, and then none of them is left."""
         self._metrics = metrics
         self.all: list[Generation] = []
         try:
             for request in requests:
-                self.all.append(Generation(model.engine, model.tokenizer, request, stops))
+                self.all.append(Generation(model.engine, model.tokenizer, request, stops, kept))
         except Exception:
             self.close()
             raise

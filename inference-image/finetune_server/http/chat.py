@@ -9,10 +9,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from finetune_server.chat_template import TemplateRefused
-from finetune_server.engines.interface import FinishReason, GenerationRequest
+from finetune_server.chat_answer import ChatAnswer, ChatFinishReason, chat_answer, chat_parts
+from finetune_server.chat_template import ChatTemplate, TemplateRefused
+from finetune_server.engines.interface import GenerationRequest
 from finetune_server.generation import ScoredToken
-from finetune_server.http.answers import Answer, EventStream, Generations, unless_client_goes
+from finetune_server.http.answers import EventStream, Generations, unless_client_goes
 from finetune_server.http.chat_body import ChatBody
 from finetune_server.http.dependencies import LanguageModelDependency, MetricsDependency, check_model_name
 from finetune_server.http.errors import ApiError, json_response
@@ -20,6 +21,7 @@ from finetune_server.http.limits import check_tokens, room_for_answer
 from finetune_server.http.request_body import body_of
 from finetune_server.served_model import LanguageModel
 from finetune_server.tokenizer import Tokenizer
+from finetune_server.tool_calls import CLOSE, MARKERS, OPEN, ToolCall, ToolCallReader
 
 router = APIRouter()
 
@@ -33,12 +35,13 @@ async def create_chat_completion(
     prompt = await asyncio.to_thread(prompt_of, body, model)
     max_tokens = room_for_answer(model.engine.context_length, len(prompt), body.token_limit, param="messages")
     generation = GenerationRequest(tuple(prompt), max_tokens, body.sampling, body.scored)
-    generations = Generations(model, [generation], body.stop or [], metrics)
+    reader = ToolCallReader(one_call=body.parallel_tool_calls is False) if body.offered else None
+    generations = Generations(model, [generation], body.stop or [], metrics, kept=MARKERS if reader else ())
     shape = ChatShape(model, body)
     if body.stream:
-        return EventStream(shape.events(generations), generations)
+        return EventStream(shape.events(generations, reader), generations)
     try:
-        (answer,) = await unless_client_goes(request, generations.answers())
+        answer = await unless_client_goes(request, chat_answer(generations.all[0], reader))
         return json_response(shape.completion(answer, generations.usage()))
     finally:
         request.state.usage = generations.usage()
@@ -50,13 +53,27 @@ def prompt_of(body: ChatBody, model: LanguageModel) -> list[int]:
     if model.template is None:
         message = f"The model '{model.name}' has no chat template. Use /v1/completions."
         raise ApiError(400, message, param="messages", code="unsupported_endpoint")
+    check_tools(body, model.template)
     try:
-        text = model.template.render([message.for_template() for message in body.messages])
+        text = model.template.render([message.for_template() for message in body.messages], [tool.for_template() for tool in body.offered])
     except TemplateRefused as error:
         raise ApiError(400, f"Invalid value for 'messages': {error}", param="messages", code="invalid_value") from error
     tokens = model.tokenizer.encode(text, add_special_tokens=False)
     check_tokens(tokens, model.engine.vocabulary_size, param="messages")
     return tokens
+
+
+def check_tools(body: ChatBody, template: ChatTemplate) -> None:
+    """Raises ApiError for tools that the model would not be told of, or whose calls could not be told from text."""
+    param = "tools" if body.offered else "messages"
+    if body.speaks_of_tools and template.tools.calls == "ignored":
+        message = "This model's chat template leaves tools and their calls out. Ask without them, or publish it with another one."
+        raise ApiError(400, message, param=param, code="unsupported_parameter")
+    if body.offered and template.tools.calls == "other":
+        message = (
+            f"The chat template of this model writes calls in another form than {OPEN}{{...}}{CLOSE}, which this server cannot read back."
+        )
+        raise ApiError(400, f"{message} Leave 'tools' out.", param=param, code="unsupported_parameter")
 
 
 class ChatShape:
@@ -72,30 +89,36 @@ class ChatShape:
             "system_fingerprint": model.fingerprint,
         }
 
-    def completion(self, answer: Answer, usage: dict[str, int]) -> dict[str, object]:
+    def completion(self, answer: ChatAnswer, usage: dict[str, int]) -> dict[str, object]:
         """The whole answer as one object."""
+        calls = {"tool_calls": [{**call_object(call), "function": function_object(call)} for call in answer.calls]} if answer.calls else {}
+        text = None if answer.calls and not answer.text else answer.text
         choice = {
             "index": 0,
-            "message": {"role": "assistant", "content": answer.text, "refusal": None},
+            "message": {"role": "assistant", "content": text, "refusal": None, **calls},
             "logprobs": self._logprobs(answer.tokens),
             "finish_reason": answer.finish_reason,
         }
         return {**self._common, "object": "chat.completion", "choices": [choice], "usage": usage}
 
-    async def events(self, generations: Generations) -> AsyncIterator[object]:
-        """The answer as chunks: the role, the texts, the finish reason and, if asked for, the usage."""
-        (generation,) = generations.all
-        yield self._chunk({"role": "assistant", "content": "", "refusal": None})
-        async for piece in generation.pieces():
-            if piece.text or piece.tokens:
-                yield self._chunk({"content": piece.text}, tokens=piece.tokens)
-            if piece.finish_reason is not None:
-                yield self._chunk({}, finish_reason=piece.finish_reason)
+    async def events(self, generations: Generations, reader: ToolCallReader | None) -> AsyncIterator[object]:
+        """The answer as chunks: the role, texts and calls, the finish reason and, if asked for, the usage."""
+        yield self._chunk({"role": "assistant", "content": None if reader else "", "refusal": None})
+        calls = 0
+        async for part in chat_parts(generations.all[0], reader):
+            if part.call is not None:
+                yield self._chunk({"tool_calls": [{"index": calls, **call_object(part.call), "function": begun_function(part.call)}]})
+                yield self._chunk({"tool_calls": [{"index": calls, "function": {"arguments": part.call.arguments}}]})
+                calls += 1
+            elif part.finish_reason is None:
+                yield self._chunk({"content": part.text}, tokens=part.tokens)
+            else:
+                yield self._chunk({}, finish_reason=part.finish_reason)
         if self._body.include_usage:
             yield {**self._common, "object": "chat.completion.chunk", "choices": [], "usage": generations.usage()}
 
     def _chunk(
-        self, delta: dict[str, str | None], tokens: Sequence[ScoredToken] = (), finish_reason: FinishReason | None = None
+        self, delta: dict[str, object], tokens: Sequence[ScoredToken] = (), finish_reason: ChatFinishReason | None = None
     ) -> dict[str, object]:
         logprobs = self._logprobs(tokens) if tokens else None
         choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
@@ -117,3 +140,18 @@ def scored_object(tokenizer: Tokenizer, token: ScoredToken) -> dict[str, object]
 def logprob_object(tokenizer: Tokenizer, token: int, logprob: float) -> dict[str, object]:
     """A token as text and bytes with its log-probability."""
     return {"token": tokenizer.token_text(token), "bytes": tokenizer.token_bytes(token), "logprob": logprob}
+
+
+def call_object(call: ToolCall) -> dict[str, object]:
+    """An entry of tool_calls without its function."""
+    return {"id": call.id, "type": "function"}
+
+
+def function_object(call: ToolCall) -> dict[str, str]:
+    """The function of a whole call."""
+    return {"name": call.name, "arguments": call.arguments}
+
+
+def begun_function(call: ToolCall) -> dict[str, str]:
+    """The function in a call's first chunk; its arguments come in the next one."""
+    return {"name": call.name, "arguments": ""}

@@ -1,56 +1,29 @@
 """The body of POST /v1/chat/completions."""
 
-from typing import Annotated, Any, Literal
+from collections import Counter
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field
 
 from finetune_server.http.errors import ApiError, not_supported
 from finetune_server.http.generation_body import GenerationBody
+from finetune_server.http.message_body import AnyMessage, AssistantMessage, ToolMessage, check_answers
+from finetune_server.http.tool_body import Tool
 
 MAX_TOP_LOGPROBS = 20
-NOTHING: tuple[object, ...] = (None, [])
-"""Clients send an earlier answer back with its empty fields: {"refusal": null, "tool_calls": null, ...}."""
-
-
-def text_of(content: object) -> object:
-    """A list of text parts becomes one text, a line each; other values are left to the next check."""
-    if not isinstance(content, list):
-        return content
-    texts = []
-    for number, part in enumerate(content):
-        if not isinstance(part, dict) or part.get("type") != "text" or not isinstance(part.get("text"), str):
-            kind = part.get("type") if isinstance(part, dict) else type(part).__name__
-            raise ValueError(f"part {number} is {kind!r}; this model reads only parts of the type 'text' with a text")
-        texts.append(part["text"])
-    return "\n".join(texts)
-
-
-class Message(BaseModel):
-    """One message of a conversation."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-    role: Literal["system", "developer", "user", "assistant"]
-    content: Annotated[str, BeforeValidator(text_of)]
-    name: str | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_empty_fields(cls, value: Any) -> Any:
-        return {key: item for key, item in value.items() if item not in NOTHING or key == "content"} if isinstance(value, dict) else value
-
-    def for_template(self) -> dict[str, str]:
-        """As chat templates know it: OpenAI's `developer` is what they call `system`."""
-        role = "system" if self.role == "developer" else self.role
-        return {"role": role, "content": self.content} | ({"name": self.name} if self.name else {})
+MAX_TOOLS = 128
 
 
 class ChatBody(GenerationBody):
     """The parameters of chat completions."""
 
-    messages: Annotated[list[Message], Field(min_length=1)]
+    messages: Annotated[list[AnyMessage], Field(min_length=1)]
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS)] | None = None
+    tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS)] | None = None
+    tool_choice: Any = None
+    parallel_tool_calls: bool | None = None
 
     def refuse(self) -> None:
         """Raises ApiError for what is asked and cannot be done."""
@@ -59,6 +32,32 @@ class ChatBody(GenerationBody):
             raise not_supported("max_tokens", "Setting 'max_tokens' and 'max_completion_tokens' at the same time")
         if self.top_logprobs is not None and not self.logprobs:
             raise ApiError(400, "'logprobs' must be true when 'top_logprobs' is given.", param="top_logprobs", code="invalid_value")
+        self._refuse_tools()
+        check_answers(self.messages)
+
+    def _refuse_tools(self) -> None:
+        if self.tool_choice not in (None, "auto", "none"):
+            raise not_supported("tool_choice", "Making the model call a tool: a 'tool_choice' other than 'auto' and 'none'")
+        if self.logprobs and self.offered:
+            raise not_supported("logprobs", "Setting 'logprobs' and 'tools' at the same time")
+        for index, tool in enumerate(self.tools or []):
+            if tool.function.strict:
+                raise not_supported(f"tools[{index}].function.strict", "Holding the arguments to their schema")
+        for name, count in Counter(tool.function.name for tool in self.tools or []).items():
+            if count > 1:
+                raise ApiError(400, f"Invalid value for 'tools': {count} have the name '{name}'.", param="tools", code="invalid_value")
+
+    @property
+    def offered(self) -> list[Tool]:
+        """The tools that the model is told of: with tool_choice "none" it is told of none, so that it can call none."""
+        return [] if self.tool_choice == "none" else self.tools or []
+
+    @property
+    def speaks_of_tools(self) -> bool:
+        """True when the prompt holds tools, calls or their results."""
+        return bool(self.offered) or any(
+            isinstance(message, ToolMessage) or (isinstance(message, AssistantMessage) and message.tool_calls) for message in self.messages
+        )
 
     @property
     def token_limit(self) -> int | None:

@@ -15,6 +15,7 @@ from finetune_server.generation import GenerationFailed
 CLIENT_CLOSED_REQUEST = 499
 """For the log and the metrics: nobody is there to read it."""
 RETRY_AFTER = {"Retry-After": "1"}
+BRANCH = "~"
 SHOWN_VALUE = 80
 """Characters of a wrong value that a message repeats."""
 
@@ -80,8 +81,14 @@ def invalid_body(error: ValidationError) -> ApiError:
 
 
 def path_text(location: tuple[int | str, ...]) -> str:
-    """("messages", 0, "content") -> "messages[0].content"."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
+    """("messages", 0, "content") -> "messages[0].content"; which branch of a union was taken is not said."""
+    named = [part for part in location if isinstance(part, int) or not part.startswith(BRANCH)]
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in named).removeprefix(".")
+
+
+def branch(name: str) -> str:
+    """A union's tag, which pydantic puts into the paths of its errors."""
+    return BRANCH + name
 
 
 def install_error_handlers(app: FastAPI) -> None:
