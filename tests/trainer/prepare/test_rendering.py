@@ -1,5 +1,6 @@
 """Rendering and tokenising as transformers does it."""
 
+import json
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,10 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
-from finetune_trainer.data.rows.types import Message
+from finetune_trainer.data.rows.types import Function, FunctionCall, Message, Tool, ToolCall
 from finetune_trainer.data.tokens.template import ChatTemplate
+from finetune_trainer.data.tokens.tools import adapt
+from tests.trainer.prepare.public_templates import public_templates
 from tests.unit.tokens import templates
 
 SPECIAL = {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>"}
@@ -28,6 +31,36 @@ def reference(assets: Path) -> Any:
     from transformers import PreTrainedTokenizerFast
 
     return PreTrainedTokenizerFast(tokenizer_file=str(assets / "smollm2-tiny" / "tokenizer.json"), **SPECIAL)  # type: ignore[no-untyped-call]
+
+
+def test_tools_and_calls_are_passed_as_in_transformers(reference: Any, assets: Path) -> None:
+    """Every public template that knows tools renders them alike."""
+    call = ToolCall(FunctionCall("weather", '{"town": "Köln", "days": [1, 2], "exact": false}'), id="call00001")
+    messages = [
+        Message("user", "How is it?"),
+        Message("assistant", None, tool_calls=[call]),
+        Message("tool", "warm", tool_call_id="call00001", name="weather"),
+        Message("assistant", "It is warm."),
+    ]
+    parameters = {"type": "object", "properties": {"town": {"type": "string", "description": "Ort <b>"}}, "required": ["town"]}
+    checked = 0
+    for text in public_templates(assets.parent / "test-packages").values():
+        template = ChatTemplate(text, SPECIAL, datetime.now())
+        if adapt(template) and "strftime_now" not in text:
+            function = {"name": "weather", "description": "How it is.", "parameters": parameters}
+            arguments = call.function.arguments if template.arguments_as_text else json.loads(call.function.arguments)
+            called = {"id": "call00001", "type": "function", "function": {"name": "weather", "arguments": arguments}}
+            plain = [
+                {"role": "user", "content": "How is it?"},
+                {"role": "assistant", "content": template.empty_content, "tool_calls": [called]},
+                {"role": "tool", "content": "warm", "tool_call_id": "call00001", "name": "weather"},
+                {"role": "assistant", "content": "It is warm."},
+            ]
+            tools = [{"type": "function", "function": function}]
+            expected = reference.apply_chat_template(plain, tools=tools, chat_template=text, tokenize=False)
+            assert template.render(messages, [Tool(Function("weather", "How it is.", parameters))]) == expected
+            checked += 1
+    assert checked > 30
 
 
 @pytest.mark.parametrize("prompt", [True, False])

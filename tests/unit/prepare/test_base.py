@@ -174,6 +174,65 @@ def test_what_cannot_be_exported_is_refused_before_training(tmp_path: Path) -> N
         open_run(tmp_path, run_config(tmp_path, export={"onnx": {}}))
 
 
+ENCODER = {"architectures": ["BertForMaskedLM"], "model_type": "bert"}
+
+
+@pytest.mark.parametrize(
+    "config, task, words",
+    [
+        ({"architectures": ["BertModel"]}, "chat", "is a BertModel, an encoder, which serves sequence-classification and token-"),
+        ({"architectures": ["T5ForConditionalGeneration"]}, "summarization", "task summarization needs a causal language model (...For"),
+        (
+            {},
+            "sequence-classification",
+            "is a LlamaForCausalLM, a causal language model: task sequence-classification needs an encoder (Albert,",
+        ),
+        (
+            {"architectures": ["T5EncoderModel"]},
+            "token-classification",
+            "is a T5EncoderModel: task token-classification needs an encoder (Alb",
+        ),
+    ],
+)
+def test_a_model_of_the_wrong_kind_is_refused(tmp_path: Path, config: dict[str, Any], task: str, words: str) -> None:
+    """In words that name both kinds."""
+    with pytest.raises(StageFailure) as caught:
+        look_at(tmp_path, set_keys("config.json", **config), task=task)
+    assert caught.value.error.code == "BaseModelUnsupported"
+    assert words in caught.value.error.message
+
+
+@pytest.mark.parametrize("task", ["sequence-classification", "token-classification"])
+@pytest.mark.parametrize(
+    "name", ["BertModel", "DistilBertForMaskedLM", "XLMRobertaForTokenClassification", "ModernBertForSequenceClassification"]
+)
+def test_an_encoder_serves_classification(tmp_path: Path, task: str, name: str) -> None:
+    """It needs neither a chat template nor an end-of-text token, and can be exported to ONNX."""
+
+    def change(base: Path) -> None:
+        neither_template_nor_end(base)
+        change_json(base / "config.json", architectures=[name])
+
+    base = look_at(tmp_path, change, task=task, export={"onnx": {}})
+    assert (base.config.architecture, base.config.chat_template) == (name, None)
+
+
+@pytest.mark.parametrize(
+    "config, expected",
+    [
+        ({"max_position_embeddings": 512}, 512),
+        ({"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
+        ({"model_type": "mpnet", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
+        ({"max_position_embeddings": None, "n_positions": 1024}, 1024),
+        ({"max_position_embeddings": None}, None),
+    ],
+)
+def test_how_many_tokens_a_model_takes(tmp_path: Path, config: dict[str, Any], expected: int | None) -> None:
+    """RoBERTa's family counts positions from behind the padding token's id."""
+    change = set_keys("config.json", **ENCODER | config)
+    assert look_at(tmp_path, change, task="sequence-classification").config.max_length == expected
+
+
 def test_a_missing_base_is_told_with_its_neighbours(tmp_path: Path) -> None:
     """The most similar names of the same folder help to find the right one."""
     make_base(tmp_path / "base-v1")

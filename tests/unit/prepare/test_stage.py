@@ -7,10 +7,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from finetune_api.dataset_report import DatasetReport
 from finetune_api.exit_codes import ExitCode
 from finetune_api.progress import last_progress
 from finetune_api.result import StageResult
 from finetune_trainer.__main__ import main
+from finetune_trainer.data.tokens.tools import PLAIN
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.prepare.main import prepare
 from finetune_trainer.prepared import Prepared
@@ -201,6 +203,61 @@ def test_rows_that_the_template_refuses_are_findings(folder: Path) -> None:
     error = refusal(folder).error
     assert error.details == ["line 41: the base's chat template says: System role not supported"]
     assert error.param == "dataset.train.source"
+
+
+def test_rows_that_the_template_refuses_may_be_dropped(folder: Path) -> None:
+    """Within the share of rows that may be invalid; they are counted, and the report shows them."""
+    (folder / "base" / "chat_template.jinja").write_text(templates.GEMMA)
+    change_json(folder / "base" / "tokenizer_config.json", bos_token="<|im_start|>")
+    write_rows(folder / "train.jsonl", *map(good, range(40)), row(system(), user(), assistant()))
+    limits = {"maxInvalidFraction": 0.1}
+    summary = prepare(run_config(folder, dataset=dataset(folder, split={}, limits=limits)), 1).prepare
+    assert summary is not None
+    assert (summary.dataset.train_examples + summary.dataset.validation_examples, summary.dataset.invalid_rows) == (40, 1)
+    report = read_report(folder)
+    assert report.findings == ["line 41: the base's chat template says: System role not supported"]
+    assert report.finding_kinds == {"refused by the chat template": 1}
+
+
+def read_report(folder: Path) -> DatasetReport:
+    """What prepare found."""
+    return DatasetReport.from_json(Workspace(folder / "workspace").report.read_bytes())
+
+
+def test_a_refused_data_set_has_a_report(folder: Path) -> None:
+    """With the findings and how many there are of each kind."""
+    write_rows(folder / "train.jsonl", *map(good, range(40)), row(user()), row(user("A")), b"{")
+    error = refusal(folder).error
+    report = read_report(folder)
+    assert (report.valid, report.summary) == (False, None)
+    assert report.findings == error.details
+    assert report.finding_kinds == {"no assistant message": 2, "not JSON": 1}
+
+
+def test_a_base_without_a_chat_template_gets_a_default(folder: Path) -> None:
+    """It is published with the model, and a note says so."""
+    (folder / "base" / "chat_template.jinja").unlink()
+    summary = prepare(run_config(folder), 1).prepare
+    assert summary is not None
+    assert 'has no chat template: a default ("User:", "Assistant:") is used and published' in summary.dataset.notes[-1]
+    prepared = Prepared.from_json(Workspace(folder / "workspace").prepared.read_bytes())
+    assert (prepared.chat_template, prepared.eos_token_ids) == (PLAIN, [1])
+    texts = {text_of(example["input_ids"]) for example in read_train(folder)}
+    assert all(text.startswith("User:\nQuestion ") and text.endswith("<|im_end|>\n\n") for text in texts)
+
+
+def test_tools_that_the_template_does_not_know_are_refused(folder: Path) -> None:
+    """Unless it is ChatML, whose place one with tools can take; the field to change is the base."""
+    (folder / "base" / "chat_template.jinja").write_text(templates.LLAMA3)
+    function = {"name": "find", "parameters": {"type": "object", "properties": {}}}
+    write_rows(
+        folder / "train.jsonl", *[row(user(f"Hi {n}"), assistant(), tools=[{"type": "function", "function": function}]) for n in range(20)]
+    )
+    error = refusal(folder).error
+    assert (error.code, error.param) == ("ChatTemplateUnsupported", "base.source")
+    assert "pvc://models/base does not tell the model of tools, and pvc://data/train.jsonl has rows with tools" in error.message
+    (folder / "base" / "chat_template.jinja").write_text(templates.CHATML)
+    assert prepare(run_config(folder), 1).error is None
 
 
 def test_a_template_that_opens_thoughts_names_the_way_out(folder: Path) -> None:

@@ -12,7 +12,7 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from finetune_trainer.data.rows.types import Message, Tool
+from finetune_trainer.data.rows.types import Message, Tool, ToolCall
 
 _OPENS, _CLOSES = "\U000f5a01", "\U000f5a02"
 """What marks a generation block's text while it is looked for: private use characters that no file has."""
@@ -98,12 +98,14 @@ class ChatTemplate:
         if message.tool_call_id is not None:
             plain["tool_call_id"] = message.tool_call_id
         if message.tool_calls:
-            plain["tool_calls"] = [msgspec.to_builtins(call) for call in message.tool_calls]
-            for call in plain["tool_calls"]:
-                call.setdefault("type", "function")
-                if not self.arguments_as_text:
-                    call["function"]["arguments"] = json.loads(call["function"]["arguments"])
+            plain["tool_calls"] = [self.plain_call(call) for call in message.tool_calls]
         return plain
+
+    def plain_call(self, call: ToolCall) -> dict[str, Any]:
+        """A call as OpenAI's API has it, but for its arguments."""
+        arguments = call.function.arguments if self.arguments_as_text else json.loads(call.function.arguments)
+        known = {} if call.id is None else {"id": call.id}
+        return {**known, "type": "function", "function": {"name": call.function.name, "arguments": arguments}}
 
 
 _PROMPTLESS = {"add_generation_prompt": False}
