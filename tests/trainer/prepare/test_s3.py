@@ -1,11 +1,5 @@
-"""Data and base models in S3, against a real server."""
+"""Prepare with its data and base model in S3, against a real server. What all object stores have in common: tests/trainer/sources."""
 
-import functools
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -107,10 +101,8 @@ def test_a_model_that_has_changed_is_fetched_anew(folder: Path, filled: Bucket) 
             {"data": "data/trian.jsonl"},
             "DataNotFound",
             "dataset.train.source",
-            "there is no such object; the folder s3://BUCKET/data holds: train.jsonl, validation.jsonl",
+            "there is no such object; the folder s3://BUCKET/data",
         ),
-        ({"data": "train.jsonl"}, "DataNotFound", "dataset.train.source", "there is no such object; the bucket holds: models, data"),
-        ({"data": "data"}, "DataNotFound", "dataset.train.source", "this is a folder, and a file is needed; the bucket holds: data/train.jsonl, data/validation.jsonl"),
         ({"base": "models/bas"}, "BaseModelNotFound", "base.source", "there is no such folder; the folder s3://BUCKET/models holds: base"),
         ({"base": "models"}, "BaseModelIncomplete", "base.source", "has no config.json"),
     ],
@@ -125,22 +117,11 @@ def test_what_is_missing_is_told_with_what_is_there(
     assert f"s3://{filled.name}/{next(iter(sources.values()))}" in failure.error.message
 
 
-@pytest.mark.parametrize("sources, code", [({"base": None}, "DataNotFound"), ({}, "BaseModelNotFound")], ids=["data", "base"])
-def test_a_missing_bucket_is_not_a_missing_object(folder: Path, bucket: Bucket, sources: dict[str, Any], code: str) -> None:
-    """The bucket's name and the server's address are what is wrong."""
-    bucket.client.delete_bucket(Bucket=bucket.name)
-    failure = refusal(folder, bucket, **sources)
-    assert (failure.exit_code, failure.error.code) == (ExitCode.INVALID_INPUT, code)
-    assert f"there is no bucket {bucket.name} at {bucket.endpoint}" in failure.error.message
-
-
-@pytest.mark.parametrize("sources, param", [({"base": None}, "dataset.train.source"), ({}, "base.source")], ids=["data", "base"])
-def test_wrong_keys(folder: Path, filled: Bucket, sources: dict[str, Any], param: str) -> None:
-    """A key that the server does not know is told apart from an object that is not there."""
+def test_wrong_keys_of_a_base(folder: Path, filled: Bucket) -> None:
+    """In the words of the field that names it."""
     with filled.checked_keys():
-        failure = refusal(folder, filled, **sources)
-    assert (failure.exit_code, failure.error.code, failure.error.param) == (ExitCode.INVALID_INPUT, "AccessDenied", param)
-    assert "access was denied" in failure.error.message
+        failure = refusal(folder, filled)
+    assert (failure.exit_code, failure.error.code, failure.error.param) == (ExitCode.INVALID_INPUT, "AccessDenied", "base.source")
     assert "the key in the Secret is not one that the server knows" in failure.error.message
 
 
@@ -151,87 +132,6 @@ def test_no_keys(folder: Path, filled: Bucket, monkeypatch: pytest.MonkeyPatch) 
     failure = refusal(folder, filled, base=None)
     assert (failure.error.code, failure.error.param) == ("AccessDenied", "dataset.train.source")
     assert "credentials.secretRef" in failure.error.message
-
-
-class Overloaded(BaseHTTPRequestHandler):
-    """Answers 503 to everything."""
-
-    def do_GET(self) -> None:
-        """The answer."""
-        self.send_response(503)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def do_HEAD(self) -> None:
-        """The same."""
-        self.do_GET()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Says nothing."""
-
-
-class CutOff(Overloaded):
-    """Has every object, and breaks off within it."""
-
-    def do_GET(self) -> None:
-        """A tenth of what was announced."""
-        self.do_HEAD()
-        self.wfile.write(b"x" * 100)
-        self.close_connection = True
-
-    def do_HEAD(self) -> None:
-        """An object of 1000 bytes."""
-        self.send_response(200)
-        headers = {"Content-Length": "1000", "ETag": '"1"', "Last-Modified": "Sun, 01 Feb 2026 00:00:00 GMT"}
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-
-
-@contextmanager
-def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
-    """Port of a server that answers so."""
-    with HTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_port
-        server.shutdown()
-
-
-@contextmanager
-def silent() -> Iterator[int]:
-    """Port of a server that takes connections and says nothing."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server.getsockname()[1]
-
-
-@contextmanager
-def closed() -> Iterator[int]:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    yield port
-
-
-@pytest.mark.parametrize(
-    "server",
-    [functools.partial(serving, Overloaded), functools.partial(serving, CutOff), silent, closed],
-    ids=["overloaded", "cut off", "silent", "closed"],
-)
-def test_a_server_that_does_not_answer_may_be_asked_again_later(
-    folder: Path, filled: Bucket, monkeypatch: pytest.MonkeyPatch, server: Any
-) -> None:
-    """Retries are bounded; then the stage ends with the code that lets the operator try again."""
-    monkeypatch.setattr("finetune_trainer.sources.s3.READ_SECONDS", 0.3)
-    monkeypatch.setattr("finetune_trainer.sources.s3.ATTEMPTS", 2)
-    with server() as port:
-        monkeypatch.setenv("DATA_AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-        failure = refusal(folder, filled, base=None)
-    assert (failure.exit_code, failure.error.code, failure.error.param) == (
-        ExitCode.SOURCE_UNAVAILABLE,
-        "SourceUnavailable",
-        "dataset.train.source",
-    )
-    assert f"s3://{filled.name}/data/train.jsonl cannot be reached: http://127.0.0.1:{port}" in failure.error.message
 
 
 def test_a_full_workspace_is_noticed_before_the_download(folder: Path, filled: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:

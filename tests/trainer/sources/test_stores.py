@@ -13,6 +13,7 @@ from finetune_trainer.failure import StageFailure
 from finetune_trainer.sources.folder import Folder
 from finetune_trainer.sources.open import fetch_file, open_folder
 from finetune_trainer.sources.subject import Subject
+from tests.trainer.sources.cutter import cutting
 from tests.trainer.sources.places import Place, S3Place
 from tests.unit.sources.web_server import Answer, serving
 
@@ -159,6 +160,27 @@ def test_a_server_that_does_not_answer_may_be_asked_again_later(source: Source, 
         failure = source.failure("data/train.jsonl")
     assert (failure.exit_code, failure.error.code) == (ExitCode.SOURCE_UNAVAILABLE, "SourceUnavailable")
     assert f"cannot be reached: http://127.0.0.1:{port}" in failure.error.message
+
+
+def test_a_connection_that_always_breaks_off(source: Source) -> None:
+    """Half a file is no file; the operator tries again later."""
+    source.place.put("data/train.jsonl", LARGE)
+    with cutting(source.place.where, after=1 << 20, times=1000) as cutter:
+        source.secret(source.place.keys_of(cutter.port))
+        failure = source.failure("data/train.jsonl")
+    assert (failure.exit_code, failure.error.code) == (ExitCode.SOURCE_UNAVAILABLE, "SourceUnavailable")
+
+
+def test_a_connection_that_breaks_off_once(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is whole nevertheless."""
+    for module in ("s3", "gs", "abfs", "hf"):
+        monkeypatch.setattr(f"finetune_trainer.sources.{module}.ATTEMPTS", 3)
+    monkeypatch.setattr("finetune_trainer.sources.s3.ROUNDS", 2)
+    source.place.put("data/train.jsonl", LARGE)
+    with cutting(source.place.where, after=1 << 20, times=1) as cutter:
+        source.secret(source.place.keys_of(cutter.port))
+        assert source.fetch("data/train.jsonl") == LARGE
+        assert cutter.cuts == 1
 
 
 DENIED = {"s3": "may not read it", "gs": "GOOGLE_APPLICATION_CREDENTIALS_JSON", "abfs": "in the Secret", "hf": "HF_TOKEN"}

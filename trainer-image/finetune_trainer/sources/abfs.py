@@ -30,23 +30,17 @@ class Azure(Store):
 
     def explain(self, exc: Exception) -> StageFailure:
         """See Store."""
-        from azure.core.exceptions import (
-            ClientAuthenticationError,
-            HttpResponseError,
-            IncompleteReadError,
-            ServiceRequestError,
-            ServiceResponseError,
-        )
+        from azure.core.exceptions import AzureError, ClientAuthenticationError
 
         code = getattr(exc, "status_code", None) or 0
         name = getattr(exc, "error_code", None)
         answer = f"{self.where} answered {getattr(name, 'value', name) or code or 'with an error'}"
         if isinstance(exc, ClientAuthenticationError) or code in (401, 403):
             return self.subject.denied(f"{answer}: {self.why_denied()}")
-        if isinstance(exc, (ServiceRequestError, ServiceResponseError, IncompleteReadError)):
-            return self.unavailable(exc)
-        if isinstance(exc, HttpResponseError) and (code in (408, 429) or code >= 500):
+        if code in (408, 429) or code >= 500:
             return self.subject.unavailable(answer)
+        if isinstance(exc, AzureError) and code < 400:  # no answer, or one that broke off
+            return self.unavailable(str(exc).partition("\n")[0])
         return self.subject.unusable(f"{answer}: {str(exc).partition(chr(10))[0]}")
 
     def why_denied(self) -> str:

@@ -91,9 +91,12 @@ def connect(key: Any, endpoint: str | None) -> Any:
 
     logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # it logs a traceback of what explain() says in words
 
+    bounded = retry_request(retries=ATTEMPTS)
+
     class Bounded(GCSFileSystem):  # type: ignore[misc]  # gcsfs has no types
-        _request = retry_request(retries=ATTEMPTS)(GCSFileSystem._request.__wrapped__)
-        _get_file_concurrent = retry_request(retries=ATTEMPTS)(GCSFileSystem._get_file_concurrent.__wrapped__)
+        _request = bounded(GCSFileSystem._request.__wrapped__)
+        _get_file_request = bounded(GCSFileSystem._get_file_request.__wrapped__)
+        _get_file_concurrent = GCSFileSystem._get_file_concurrent.__wrapped__  # each of its parts is tried again by itself
 
     return Bounded(
         token=key,
