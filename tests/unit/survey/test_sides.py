@@ -107,7 +107,7 @@ def test_rows_made_from_templates_are_dealt_one_by_one(tmp_path: Path) -> None:
     rows = [{"text": f"{text(number % 2, 60)} {number}", "label": "ab"[number % 4 // 2]} for number in range(80)]
     sides = of_rows(tmp_path, rows)
     assert sides.validation.sum() == 8
-    assert sides.notes[0] == "most rows are nearly equal to others, as if made from templates: these are dealt one by one"
+    assert sides.notes[0].endswith("kept, and dealt one by one: most rows are near to others, as if made from templates")
 
 
 def test_a_heap_too_large_to_be_held_out_is_trained_on(tmp_path: Path) -> None:
@@ -191,3 +191,23 @@ def test_a_draw_of_a_large_file_is_told(tmp_path: Path, monkeypatch: pytest.Monk
     """What was not compared may hold near duplicates."""
     monkeypatch.setattr("finetune_trainer.data.survey.near_duplicates.chosen.__defaults__", (30,))
     assert of_rows(tmp_path, list(map(labelled, range(50)))).notes == ["near duplicates were looked for among 30 of the 50 rows"]
+
+
+def test_near_duplicates_that_connect_most_groups_come_second(tmp_path: Path) -> None:
+    """A split by groups is what was asked for."""
+    rows = [labelled(number, customer=f"c{number}") for number in range(40)]
+    rows += [labelled(number, customer=f"c{(number + 1) % 40}") | {"text": text(number) + "!"} for number in range(40)]
+    sides = of_rows(tmp_path, rows, groupBy="customer")
+    assert sides.validation.sum() == 8
+    held = {row["customer"] for row, taken in zip(rows, sides.validation, strict=True) if taken}
+    assert not held & {row["customer"] for row, taken in zip(rows, sides.train, strict=True) if taken}
+    assert sides.notes[0].endswith("kept, maybe on both sides: they connect most groups, and groups come first")
+
+
+def test_labels_whose_rows_are_all_near_are_measured_all_the_same(tmp_path: Path) -> None:
+    """Otherwise a label would have no row to be trained on."""
+    rows = [{"text": text(number // 3) + "!" * (number % 3), "label": f"l{number // 3}"} for number in range(60)]
+    sides = of_rows(tmp_path, rows)
+    assert sides.validation.sum() == 6
+    assert len(labels_of(rows, sides.train)) == 20
+    assert sides.notes[0].endswith("kept, maybe on both sides: some labels have no other rows")

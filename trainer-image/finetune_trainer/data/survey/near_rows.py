@@ -12,6 +12,7 @@ from finetune_trainer.data.survey.survey import Survey
 
 TEMPLATE = 0.5
 """Share of the rows from which on near ones are no longer duplicates: they are made from templates."""
+KEPT = "kept, on the same side"
 _EXAMPLES = 2
 
 
@@ -31,10 +32,13 @@ class Surveyed:
 class NearRows:
     """The near duplicates within one file."""
 
-    codes: Codes
-    """For each row of the file; near rows have the same."""
-    count: int
-    notes: list[str]
+    train: Surveyed
+    sketches: Sketches
+    pairs: Pairs
+    heaps: Codes
+    """For each sketched row; near rows have the same."""
+    rows: int
+    """Those that might have been compared."""
 
     @classmethod
     def find(cls, train: Surveyed, wanted: Rows) -> "NearRows":
@@ -43,21 +47,24 @@ class NearRows:
         drawn = chosen(prints, wanted)
         sketches = train.sketch(drawn)
         pairs = near_pairs(sketches.digests, prints[drawn])
-        heaps = clusters(len(sketches.rows), pairs)
-        codes = np.arange(len(wanted), dtype=np.int64)
-        codes[sketches.rows] = sketches.rows[heaps]
-        notes = [*left_out_of_comparison(len(heaps), int(wanted.sum())), *within(train, sketches, pairs, "kept, on the same side")]
-        return cls(codes, len(heaps) - len(np.unique(heaps)), notes)
+        return cls(train, sketches, pairs, clusters(len(sketches.rows), pairs), int(wanted.sum()))
 
-    def units(self, once: Rows, groups: Codes | None, fraction: float) -> tuple[Codes | None, list[str]]:
-        """What may not be torn of the rows in `once`, and a note where near rows had to be torn.
+    @property
+    def count(self) -> int:
+        """Rows that are nearly equal to an earlier one."""
+        return len(self.heaps) - len(np.unique(self.heaps))
+
+    def units(self, once: Rows, groups: Codes | None, fraction: float) -> tuple[Codes | None, str]:
+        """What may not be torn of the rows in `once`, and what became of near rows.
 
         Heaps that are too large to be held out stay in training, unless they are most of the rows: then the rows are made from
         templates, and dealt one by one.
         """
         if not self.count:
-            return groups, []
-        codes = self.codes[once]
+            return groups, ""
+        in_file = np.arange(len(once), dtype=np.int64)
+        in_file[self.sketches.rows] = self.sketches.rows[self.heaps]
+        codes = in_file[once]
         _, kinds, sizes = np.unique(codes, return_inverse=True, return_counts=True)
         large = (sizes > max(fraction * len(codes), 1))[kinds]
         made = large.sum() > TEMPLATE * len(codes)
@@ -65,8 +72,12 @@ class NearRows:
         if groups is not None:
             units = joined(groups, units)
             if largest(units) > TEMPLATE * len(codes) >= largest(groups):
-                return groups, ["near duplicates connect most groups: only groups are kept whole, near duplicates may be on both sides"]
-        return units, ["most rows are nearly equal to others, as if made from templates: these are dealt one by one"] if made else []
+                return groups, "kept, maybe on both sides: they connect most groups, and groups come first"
+        return units, "kept, and dealt one by one: most rows are near to others, as if made from templates" if made else KEPT
+
+    def notes(self, kept: str) -> list[str]:
+        """On what was compared and found; `kept` says what became of it."""
+        return [*left_out_of_comparison(len(self.heaps), self.rows), *within(self.train, self.sketches, self.pairs, kept)]
 
 
 def near_across(train: Surveyed, held: Surveyed, left: Different) -> tuple[int, list[str]]:

@@ -56,16 +56,16 @@ def split_sides(train: Surveyed, left: Different, split: Split, labels: Codes | 
     if survey.strata is not None:
         strata = copies_agree(survey.strata, survey.prints)[once]
     check_columns(split, groups, strata)
-    units, notes = near.units(once, groups, split.fraction)
+    units, kept = near.units(once, groups, split.fraction)
     drawn = hold_out(survey.prints[once], split.fraction, strata, units)
     if strata is not None and used_up(strata, drawn):
         if groups is not None:
             raise unusable("groupBy", torn_apart(split, len(used_up(strata, drawn))))
         drawn = hold_out(survey.prints[once], split.fraction, strata)
-        notes.append("near duplicates are on both sides of the split, because some labels have no other rows")
+        kept = "kept, maybe on both sides: some labels have no other rows"
     held = np.zeros(len(once), np.bool_)
     held[once] = drawn
-    notes += near.notes + share_notes(split, drawn, groups, strata)
+    notes = near.notes(kept) + share_notes(split, drawn, groups, strata)
     return Sides(once & ~held, held, left.duplicates, 0, near.count, notes)
 
 
