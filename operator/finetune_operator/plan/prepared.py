@@ -71,7 +71,7 @@ def expected_status(steps: int, expected: Expectation) -> ExpectedStatus:
     """ "500 steps, 1.2 M tokens, about 1.4 h, about 8.40 USD", and what that is computed from."""
     parts = [f"{steps:,} steps", f"{_tokens(expected.tokens)} tokens"]
     if expected.hours is not None:
-        parts.append(f"about {_duration(expected.hours)}")
+        parts.append(_duration(expected.hours))
     if expected.cost is not None:
         parts.append(f"about {expected.cost:.2f} {expected.currency}".rstrip())
     text = ", ".join(parts)
@@ -105,6 +105,6 @@ def _tokens(count: int) -> str:
 
 def _duration(hours: float) -> str:
     if hours >= 1:
-        return f"{hours:g} h"
+        return f"about {hours:g} h"
     minutes = hours * 60
-    return f"{minutes:.0f} min" if minutes >= 1 else "less than a minute"
+    return f"about {minutes:.0f} min" if minutes >= 1 else "less than a minute"

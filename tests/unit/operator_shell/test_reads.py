@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from finetune_operator.errors import NotFound, ServerGone
+from finetune_operator.errors import Forbidden, NotFound, ServerGone
 from finetune_operator.parse import parse
 from finetune_operator.reads import Reads
-from finetune_operator.records import Pod
+from finetune_operator.records import GpuNode, Pod
 from finetune_operator.resources import PODS, SERVICES
 from tests.unit.operator_shell import raw
 
@@ -21,9 +21,11 @@ class Answers:
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)
         self.paths: list[str] = []
+        self.asked: list[tuple[str, Mapping[str, str] | None]] = []
 
     async def get(self, path: str, params: Mapping[str, str] | None = None) -> Any:
         self.paths.append(path)
+        self.asked.append((path, params))
         found = self.answers.pop(0)
         if isinstance(found, Exception):
             raise found
@@ -104,3 +106,27 @@ async def test_warnings_come_newest_first() -> None:
     ]
     found, _, _ = reads({"items": events})
     assert [event.reason for event in await found.warnings("a", "involvedObject.uid=u")] == ["New", "Old"]
+
+
+def node(memory: str = "81559", allocatable: str = "8", **labels: str) -> dict[str, Any]:
+    """A Node with GPUs, as GPU Feature Discovery labels it."""
+    named = {"nvidia.com/gpu.memory": memory, "nvidia.com/gpu.product": "NVIDIA-A100-SXM4-80GB", **labels}
+    return {"metadata": {"name": "n", "labels": named}, "status": {"allocatable": {"nvidia.com/gpu": allocatable}}}
+
+
+async def test_nodes_are_read_by_their_labels() -> None:
+    """Only those that the pod's node selector chooses and that have a GPU to give; at most every five minutes."""
+    items = [node(), node(allocatable="0"), node(memory="lots"), node(memory="0"), node(memory="16384")]
+    found, api, clock = reads({"items": items}, {"items": []})
+    nodes = await found.gpu_nodes("nvidia.com/gpu", {"zone": "a", "pool": "gpu"})
+    assert nodes == (GpuNode(81559 << 20, "NVIDIA-A100-SXM4-80GB"), GpuNode(16 << 30, "NVIDIA-A100-SXM4-80GB"))
+    assert await found.gpu_nodes("nvidia.com/gpu", {"pool": "gpu", "zone": "a"}) == nodes
+    assert api.asked == [("/api/v1/nodes", {"labelSelector": "nvidia.com/gpu.memory,pool=gpu,zone=a", "limit": "500"})]
+    clock.now += 300
+    assert await found.gpu_nodes("nvidia.com/gpu", {"zone": "a", "pool": "gpu"}) == ()
+
+
+async def test_nodes_that_may_not_be_read_are_not_known() -> None:
+    """An operator of a few namespaces has no right to; a plan goes on without."""
+    found, _, _ = reads(Forbidden("nodes is forbidden", 403))
+    assert await found.gpu_nodes("nvidia.com/gpu", {}) == ()
