@@ -99,15 +99,15 @@ def _networks(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
 
 
 def _prices(environ: Mapping[str, str], name: str) -> dict[str, float]:
-    """{"NVIDIA-H100-80GB-HBM3": 4.0, "default": 0}, as JSON."""
+    """{"NVIDIA-H100-80GB-HBM3": 4.0, "default": 0}, as JSON; `helm --set` makes texts of fractions."""
     text = environ.get(name) or "{}"
     try:
-        prices = json.loads(text)
-        if not all(isinstance(price, int | float) and price >= 0 for price in prices.values()):
-            raise ValueError
-    except (ValueError, AttributeError):
-        raise SettingsError(f"environment variable {name} is {text!r}: expected a JSON object with prices of zero or more") from None
-    return {product: float(price) for product, price in prices.items()}
+        prices = {product: float(price) for product, price in json.loads(text).items()}
+    except (ValueError, TypeError, AttributeError):
+        prices = {"": -1.0}
+    if any(not 0 <= price < float("inf") for price in prices.values()):
+        raise SettingsError(f"environment variable {name} is {text!r}: expected a JSON object with prices of zero or more")
+    return prices
 
 
 def _choice(environ: Mapping[str, str], name: str, allowed: tuple[str, ...], default: str = "") -> str:

@@ -98,14 +98,19 @@ def test_the_guard_can_be_found_out_later() -> None:
 
 @pytest.mark.parametrize(
     ("text", "prices"),
-    [("", {}), ("{}", {}), ('{"default": 0, "NVIDIA-H100-80GB-HBM3": 4}', {"default": 0.0, "NVIDIA-H100-80GB-HBM3": 4.0})],
+    [
+        ("", {}),
+        ("{}", {}),
+        ('{"default": "4.5"}', {"default": 4.5}),
+        ('{"default": 0, "NVIDIA-H100-80GB-HBM3": 4}', {"default": 0.0, "NVIDIA-H100-80GB-HBM3": 4.0}),
+    ],
 )
 def test_prices(text: str, prices: dict[str, float]) -> None:
     """Of a GPU hour, by product."""
     assert from_environment({**COMPLETE, "FINETUNE_PRICES": text}).plan.prices == prices
 
 
-@pytest.mark.parametrize("text", ["4", "[4]", '{"default": "4"}', '{"default": -1}', "{"])
+@pytest.mark.parametrize("text", ["4", "[4]", '{"default": "four"}', '{"default": null}', '{"default": NaN}', '{"default": -1}', "{"])
 def test_prices_that_are_none(text: str) -> None:
     """Named with what they are."""
     with pytest.raises(SettingsError, match="FINETUNE_PRICES is"):
