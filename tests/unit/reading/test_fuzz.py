@@ -3,6 +3,8 @@
 FINETUNE_FUZZ_SECONDS=600 pytest tests/unit/reading/test_fuzz.py looks for that long; without it a few seconds.
 """
 
+import datetime
+import decimal
 import json
 import os
 import random
@@ -10,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,7 +20,7 @@ from hypothesis import strategies as st
 from finetune_trainer.data.reading import record
 from finetune_trainer.data.reading.record_file import Record, RecordFile, Unreadable
 from finetune_trainer.failure import StageFailure
-from tests.unit.reading.files import COMPRESSORS, PARAM, WRITERS, texts
+from tests.unit.reading.files import COMPRESSORS, PARAM, WRITERS, arrow_file, arrow_stream, parquet, texts
 
 SECONDS = float(os.environ.get("FINETUNE_FUZZ_SECONDS", "0"))
 EXAMPLES = 150
@@ -29,6 +32,18 @@ MESSAGES = [
 SEEDS: list[bytes] = [
     COMPRESSORS[compression](WRITERS[writer](rows)) for writer in WRITERS for compression in COMPRESSORS for rows in (texts(9), MESSAGES)
 ]
+TYPES = pa.table(
+    {
+        "category": pa.array(["a", "b", None] * 3).dictionary_encode(),
+        "map": pa.array([[("a", 1)], None, []] * 3, pa.map_(pa.string(), pa.int8())),
+        "pair": pa.array([[1, 2], None, [3, 4]] * 3, pa.list_(pa.int8(), 2)),
+        "price": pa.array([decimal.Decimal("1.50"), None, None] * 3),
+        "day": pa.array([datetime.datetime(2020, 2, 29)] * 9),
+        "nested": pa.array([[{"a": [{"b": "x"}]}], None, []] * 3),
+        "view": pa.array(["a", None, "a text longer than twelve bytes"] * 3, pa.string_view()),
+    }
+)
+SEEDS += [compress(write(TYPES)) for compress in COMPRESSORS.values() for write in (arrow_file, arrow_stream, parquet)]
 PIECES = [
     b"{",
     b"}",
