@@ -6,9 +6,13 @@
     base_config.py      what its JSON files say, and what is refused
     weights.py          its safetensors headers: parameters, and whether a file is whole
     download.py         brings it into the workspace, once
-    architectures.py    what can be exported to ONNX
+    architectures.py    which models serve which task, and what can be exported to ONNX
     dataset.py          rows: fetched, validated, dealt to the two sides
-    examples.py         rows to token ids
+    encoder.py          what turns the task's rows into token ids: tokenizer, chat template, or what takes its place
+    examples.py         rows to token ids, cut
+    refusals.py         rows that the chat template does not take
+    statistics.py       histograms and quantiles
+    report.py           report.json
     hyperparameters.py  a value and a reason for everything that the spec leaves open
     choice.py           micro-batches and gradient checkpointing that the training could run with, and what each needs
     model_shape.py      what the memory depends on, out of config.json and the tensors' shapes
