@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TINY: dict[str, Any] = {"base": BASE, "hyperparameters": {"maxSteps": 6, "epochs": None, "precision": "fp32", "maxSequenceLength": 512}}
-ENCODER: dict[str, Any] = {"hyperparameters": {"maxSteps": 45, "epochs": None, "precision": "fp32", "learningRate": 0.0002}}
+ENCODER: dict[str, Any] = {"hyperparameters": {"maxSteps": 45, "epochs": None, "precision": "fp32", "learningRate": 0.0005}}
 TOOL = {
     "type": "function",
     "function": {"name": "get_order", "parameters": {"type": "object", "properties": {"order_id": {"type": "string"}}}},
