@@ -102,10 +102,10 @@ class ChatTemplate:
         return plain
 
     def plain_call(self, call: ToolCall) -> dict[str, Any]:
-        """A call as OpenAI's API has it, but for its arguments."""
+        """A call as OpenAI's API has it, but for its arguments; the server writes the same keys in the same order."""
         arguments = call.function.arguments if self.arguments_as_text else json.loads(call.function.arguments)
         known = {} if call.id is None else {"id": call.id}
-        return {**known, "type": "function", "function": {"name": call.function.name, "arguments": arguments}}
+        return {"function": {"name": call.function.name, "arguments": arguments}, **known, "type": "function"}
 
 
 _PROMPTLESS = {"add_generation_prompt": False}
