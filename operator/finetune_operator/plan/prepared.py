@@ -54,9 +54,9 @@ def memory_status(memory: MemoryEstimate) -> MemoryStatus:
         "logits": memory.logits,
         "runtime": memory.runtime,
     }
-    made_of = ", ".join(f"{name} {count / _GIB:.1f}" for name, count in parts.items())
-    known = f"{_gib(memory.total)} of {_gib(memory.available)} ({memory.available_from})" if memory.available is not None else ""
-    unknown = f"{_gib(memory.total)}, of an amount that nobody says (training.gpuMemory, or training.resources.limits.memory on a CPU)"
+    made_of = ", ".join(f"{name} {_amount(count)}" for name, count in parts.items())
+    known = f"{_amount(memory.total)} of {_amount(memory.available)} ({memory.available_from})" if memory.available is not None else ""
+    unknown = f"{_amount(memory.total)}, of an amount that nobody says (training.gpuMemory, or training.resources.limits.memory on a CPU)"
     return MemoryStatus(
         text=short(f"{known or unknown}: {made_of}"),
         total_bytes=memory.total,
@@ -92,8 +92,8 @@ def _count(number: int, one: str, several: str = "") -> str:
     return f"{number:,} {one if number == 1 else several or one + 's'}" if number else ""
 
 
-def _gib(count: int) -> str:
-    return f"{count / _GIB:.1f} GiB"
+def _amount(count: int) -> str:
+    return f"{count / _GIB:.1f} GiB" if count >= _GIB else f"{count / 2**20:.0f} MiB"
 
 
 def _tokens(count: int) -> str:

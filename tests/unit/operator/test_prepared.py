@@ -64,7 +64,8 @@ def test_a_data_set_in_the_status() -> None:
 def test_memory_in_one_line() -> None:
     """Needed of what there is, who says so, and what it is made of; or that nobody says."""
     assert memory_status(MEMORY).text == (
-        "21.0 GiB of 80.0 GiB (training.gpuMemory): weights 15.0, gradients 0.1, optimizer 0.2, activations 4.0, logits 1.0, runtime 1.0"
+        "21.0 GiB of 80.0 GiB (training.gpuMemory): weights 15.0 GiB, gradients 102 MiB, optimizer 205 MiB, activations 4.0 GiB, "
+        "logits 1.0 GiB, runtime 1.0 GiB"
     )
     unknown = memory_status(MEMORY.model_copy(update={"available": None}))
     assert unknown.available_bytes is None

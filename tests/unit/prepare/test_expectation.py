@@ -48,7 +48,7 @@ def test_hours_and_cost(settings: dict[str, Any], operations: int) -> None:
     assert found.hours == pytest.approx(hours, rel=0.05)
     assert found.cost == pytest.approx(hours * 8 * 4.0, abs=0.01)
     assert found.currency == "USD"
-    assert f"{operations} x 8.00 billion parameters x 100,000,000 tokens at 8 x 35% of 989 TFLOP/s (NVIDIA-H100-80GB-HBM3" in found.basis
+    assert f"{operations} x 8.0 billion parameters x 100,000,000 tokens at 8 x 35% of 989 TFLOP/s (NVIDIA-H100-80GB-HBM3" in found.basis
 
 
 @pytest.mark.parametrize(

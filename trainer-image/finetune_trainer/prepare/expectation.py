@@ -12,6 +12,7 @@ from finetune_api.result import Expectation
 from finetune_api.run_config import RunConfig, RunHardware
 from finetune_trainer.prepare.hyperparameters import Decided
 from finetune_trainer.prepare.speeds import peak_flops
+from finetune_trainer.prepare.weights import in_words
 
 Counts = NDArray[np.int64]
 FULL, LORA = 6, 4
@@ -35,7 +36,7 @@ def expect(run: RunConfig, decided: Decided, parameters: int, lengths: Counts) -
     if speed is None:
         return Expectation(tokens=tokens, basis=basis)
     hours = each * parameters * tokens / speed / 3600
-    text = f"{each} x {parameters / 1e9:.2f} billion parameters x {tokens:,} tokens at {basis}"
+    text = f"{each} x {in_words(parameters)} parameters x {tokens:,} tokens at {basis}"
     price = cost(run.hardware, hours)
     currency = run.hardware.currency if price is not None else ""
     return Expectation(tokens=tokens, hours=significant(hours), cost=price, currency=currency, basis=text)

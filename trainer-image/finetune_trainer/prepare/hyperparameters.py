@@ -20,6 +20,7 @@ from finetune_api.resources.learning import Lora
 from finetune_api.result import ResolvedParameter
 from finetune_api.run_config import RunConfig
 from finetune_trainer.prepare.speeds import computes_bf16
+from finetune_trainer.prepare.weights import in_words
 from finetune_trainer.prepared import ResolvedHyperparameters
 
 MICRO_BATCH_TOKENS = 1024
@@ -151,8 +152,8 @@ def learning_rate(config: RunConfig, facts: Facts, batch: int) -> tuple[float, s
     table = _ENCODER_LEARNING_RATES if encoder else _LEARNING_RATES
     rate = next(rate for fewer, rate in table if facts.parameters < fewer)
     rate = rate if lora else rate / 10
-    size = f"{facts.parameters / 1e9:.1f} billion" if facts.parameters >= 1e9 else f"{facts.parameters / 1e6:.0f} million"
-    reason = f"{'LoRA' if lora else 'full fine-tuning'} of {'an encoder' if encoder else 'a model'} with {size} parameters"
+    kind = "an encoder" if encoder else "a model"
+    reason = f"{'LoRA' if lora else 'full fine-tuning'} of {kind} with {in_words(facts.parameters)} parameters"
     if batch > _BATCH[1]:
         growth = min(2.0, math.sqrt(batch / _BATCH[1]))
         rate, reason = rate * growth, f"{reason}, x {growth:.2g} for batches of {batch}"

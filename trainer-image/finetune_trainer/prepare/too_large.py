@@ -14,7 +14,7 @@ from finetune_trainer.prepare.choice import COMFORT, Choice, TrainingFacts, choo
 from finetune_trainer.prepare.estimate import readable
 from finetune_trainer.prepare.hyperparameters import Decided
 from finetune_trainer.prepare.model_shape import layer_of
-from finetune_trainer.prepare.weights import DEFAULT_RANK, Weights
+from finetune_trainer.prepare.weights import DEFAULT_RANK, Weights, in_words
 
 GPU_SIZES = (16, 24, 32, 40, 48, 80, 96, 141, 192, 288)
 """GiB that GPUs are sold with."""
@@ -173,18 +173,13 @@ def with_smaller_base(of: Attempt) -> Attempt | None:
             ),
         )
         if fits(smaller, of.run.hardware.memory or 0) is not None:
-            return replace(smaller, words=f"a base model of at most {millions(kept.parameters)} parameters", param="base.source")
+            return replace(smaller, words=f"a base model of at most {in_words(kept.parameters)} parameters", param="base.source")
     return None
 
 
 def number_of(name: str) -> int:
     """The layer's number in a tensor's name, -1 outside the layers."""
     return next((int(part) for part in name.split(".") if part.isdigit()), -1)
-
-
-def millions(count: int) -> str:
-    """Parameters for people."""
-    return f"{count / 1e9:.1f} billion" if count >= 1e9 else f"{count // 10**6} million"
 
 
 def more_memory(run: RunConfig, needed: int) -> tuple[str, str]:

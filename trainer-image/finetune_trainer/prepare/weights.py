@@ -85,3 +85,8 @@ def read_header(folder: Folder, name: str, size: int, subject: Subject) -> Shape
     if end != size:
         raise incomplete(subject, f"{name} has {size:,} bytes and should have {end:,}: copy it again", {})
     return shapes
+
+
+def in_words(parameters: int) -> str:
+    """A model's size for people: 8.0 billion, 23 million."""
+    return f"{parameters / 1e9:.1f} billion" if parameters >= 1e9 else f"{parameters / 1e6:.0f} million"
