@@ -109,6 +109,7 @@ def test_a_slice_behind_the_end_is_said(tmp_path: Path, writer: str) -> None:
         ("5", "expected two row numbers or percentages"),
         ("a:b", "'a' is no row number"),
         ("-5:", "'-5' is no row number"),
+        ("9" * 5000 + ":", "is no row number"),
         ("²:", "is no row number"),
     ],
 )

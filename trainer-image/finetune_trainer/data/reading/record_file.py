@@ -11,7 +11,7 @@ from finetune_trainer.data.reading.jsonl import jsonl_blocks, jsonl_records, row
 from finetune_trainer.data.reading.lines import UTF8_BOM
 from finetune_trainer.data.reading.recognise import EXPECTED, HEAD, NAMES, recognise
 from finetune_trainer.data.reading.record import Block, Fault, NotRows, Record, Unreadable
-from finetune_trainer.data.reading.slices import EVERYTHING, Bounds, resolve
+from finetune_trainer.data.reading.slices import EVERYTHING, Bounds, WrongSlice, resolve
 from finetune_trainer.data.reading.stream import Compression, Progress, compression_of, no_progress, open_stream
 from finetune_trainer.data.reading.unpack import unpack
 from finetune_trainer.failure import invalid
@@ -63,7 +63,7 @@ class RecordFile:
             raise invalid("InvalidDataset", f"{name} {exc}; {EXPECTED}", param=param) from exc
         except Unreadable as exc:
             raise invalid("InvalidDataset", f"{name}: {exc}", param=param) from exc
-        except ValueError as exc:
+        except WrongSlice as exc:
             raise invalid("InvalidDataset", f"{name}: slice {slice!r}: {exc}", param=f"{field}.slice") from exc
 
     def _with_columns(self, head: bytes, scratch: Path) -> "RecordFile":

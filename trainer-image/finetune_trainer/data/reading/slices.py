@@ -10,6 +10,10 @@ from finetune_trainer.data.reading.record import Unreadable
 _Item = TypeVar("_Item")
 
 
+class WrongSlice(Exception):
+    """A slice that means nothing, or leaves nothing; the text says why."""
+
+
 @dataclass(frozen=True)
 class Bounds:
     """Records from number `start` (from 0) up to `stop`, which is excluded; None: to the end."""
@@ -46,17 +50,17 @@ def beyond(start: int, count: int) -> Unreadable:
 
 
 def resolve(text: str | None, count: Callable[[], int]) -> Bounds:
-    """The bounds that `text` means; `count` (a pass over the file) is asked only for percentages. Raises ValueError in words."""
+    """The bounds that `text` means; `count` (a pass over the file) is asked only for percentages. Raises WrongSlice."""
     if not text:
         return EVERYTHING
     first, colon, last = text.partition(":")
     if not colon:
-        raise ValueError('expected two row numbers or percentages, as in "100:2000", "0%:80%" or "100:"')
+        raise WrongSlice('expected two row numbers or percentages, as in "100:2000", "0%:80%" or "100:"')
     total = count() if "%" in text else 0
     start, stop = _number(first, total), _number(last, total)
     if stop is not None and stop <= (start or 0):
         rows = f"; the file has {total:,} rows" if total else ""
-        raise ValueError(f"it leaves no row: it begins at {start or 0:,} and ends before {stop:,}{rows}")
+        raise WrongSlice(f"it leaves no row: it begins at {start or 0:,} and ends before {stop:,}{rows}")
     return Bounds(start or 0, stop)
 
 
@@ -64,10 +68,10 @@ def _number(text: str, total: int) -> int | None:
     if not text:
         return None
     number = text.removesuffix("%")
-    if not (number.isascii() and number.isdigit()):
-        raise ValueError(f'{text!r} is no row number or percentage; expected as in "100:2000", "0%:80%" or "100:"')
+    if not (number.isascii() and number.isdigit() and len(number) < 19):
+        raise WrongSlice(f'{text!r} is no row number or percentage; expected as in "100:2000", "0%:80%" or "100:"')
     if number == text:
         return int(number)
     if int(number) > 100:
-        raise ValueError(f"{text} is more than 100%")
+        raise WrongSlice(f"{text} is more than 100%")
     return total * int(number) // 100
