@@ -5,10 +5,11 @@ these checks may refuse a right row (tools, weights, a key with an escape), but 
 columns of a whole block instead of at its rows, because a step of the interpreter costs more than a comparison.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain, pairwise
 from operator import attrgetter, eq
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import msgspec
 import numpy as np
@@ -21,12 +22,24 @@ from finetune_trainer.data.rows.explain.tags import bio_problems
 from finetune_trainer.data.rows.types import Completion, Conversation, Row, Summary, TextLabel, TokenTags
 
 Bytes = npt.NDArray[np.uint8]
-_MESSAGES, _TOOLS = attrgetter("messages"), attrgetter("tools", "parallel_tool_calls")
-_ROLE, _CONTENT, _REST = attrgetter("role"), attrgetter("content"), attrgetter("weight", "name", "tool_calls", "tool_call_id")
+Sizes = npt.NDArray[np.int64]
+_MESSAGES, _ROLE, _CONTENT = attrgetter("messages"), attrgetter("role"), attrgetter("content")
 _SYSTEM, _USER, _ASSISTANT, _TOOL = range(4)
 _CODE = {"system": _SYSTEM, "user": _USER, "assistant": _ASSISTANT, "tool": _TOOL}.__getitem__
 _encode_lines = msgspec.json.Encoder(order="deterministic").encode_lines
 _QUOTE, _LINE_END, _BRACE = b'"\n{'
+_ESCAPED = int(np.frombuffer(b"\\u", np.uint16)[0])
+
+
+class _Said(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class _Chat(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """What most conversations are: no tools, names or weights. Encoded as a Conversation is."""
+
+    messages: list[_Said]
 
 
 class _Labelled(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
@@ -48,6 +61,30 @@ _TYPES: dict[Task, Any] = {
     "token-classification": _Tagged,
 }
 
+_DECODE_SAID = msgspec.json.Decoder(_Chat).decode_lines
+_DECODE_CHAT = msgspec.json.Decoder(Conversation).decode_lines
+
+
+@dataclass(frozen=True)
+class Found:
+    """Rows that are right."""
+
+    lines: list[bytes]
+    """Their canonical texts."""
+    rows: Iterable[Row]
+    turns: Sizes | None = None
+    """Messages of each conversation."""
+
+
+@dataclass(frozen=True)
+class _Later:
+    """Rows that are made when somebody wants them: a survey does not."""
+
+    data: bytes
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(_DECODE_CHAT(self.data))
+
 
 class Plain:
     """Reads lines of one layout."""
@@ -64,25 +101,18 @@ class Plain:
         }
         self._rows = judges[layout.task]
 
-    def read(self, data: bytes) -> tuple[Sequence[Row], list[bytes]] | None:
-        """The rows of whole lines and their canonical texts; None where any of them needs a closer look."""
-        if b"\\u0000" in data:
+    def read(self, data: bytes) -> Found | None:
+        """The rows of whole lines; None where any of them needs a closer look."""
+        if self.layout.task == "chat" and (found := _chats(data)):
+            return found
+        decoded = _decoded(self._decode, data)
+        rows = self._rows(decoded) if decoded else None
+        if not decoded or rows is None:
             return None
-        try:
-            found = self._decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
-        if not found or not one_a_line(data, len(found)):
-            return None
-        rows = self._rows(found)
-        if rows is None:
-            return None
-        text = _encode_lines(found)
-        if _quotes(text) != _quotes(data):  # a key was there twice, or a null
-            return None
-        lines = (text if rows is found else _encode_lines(rows)).split(b"\n")
-        lines.pop()
-        return rows, lines
+        lines = _lines(data, decoded)
+        if lines is None or rows is decoded:
+            return Found(lines, rows) if lines else None
+        return Found(_encode_lines(rows).split(b"\n")[:-1], rows)
 
     def _labelled(self, found: list[_Labelled]) -> list[TextLabel] | None:
         if not _say_something([row.text for row in found]):
@@ -130,19 +160,42 @@ def _pairs(found: list[Any]) -> list[Any] | None:
     return None if any(map(eq, map(str.strip, given), map(str.strip, said))) else found
 
 
+def _chats(data: bytes) -> Found | None:
+    """Conversations of nothing but roles and contents."""
+    found = _decoded(_DECODE_SAID, data)
+    sizes = _sizes_in_order(found) if found else None
+    lines = _lines(data, found) if found and sizes is not None else None
+    return None if lines is None else Found(lines, _Later(data), sizes)
+
+
 def _conversations(found: list[Conversation]) -> list[Conversation] | None:
+    """Conversations with names and weights, too."""
+    if any(row.tools is not None or row.parallel_tool_calls is not None for row in found) or _sizes_in_order(found) is None:
+        return None
+    for row in found:
+        for message in row.messages:
+            mine = message.role == "assistant"
+            if message.tool_calls is not None or message.tool_call_id is not None or (message.weight is not None and not mine):
+                return None
+            if message.name is not None and not message.name.strip():
+                return None
+        if not any(message.supervised for message in row.messages):
+            return None
+    return found
+
+
+def _sizes_in_order(found: list[Any]) -> Sizes | None:
+    """Messages of each conversation when all of them are in order and say something."""
     messages = list(chain.from_iterable(map(_MESSAGES, found)))
     contents = list(map(_CONTENT, messages))
-    if not all(contents) or any(map(str.isspace, contents)) or set(map(_TOOLS, found)) != {(None, None)}:
-        return None
-    if any(rest != (None, None, None, None) for rest in map(_REST, messages)):
+    if not all(contents) or any(map(str.isspace, contents)):
         return None
     roles = np.frombuffer(bytes(map(_CODE, map(_ROLE, messages))), np.uint8)
     sizes = np.fromiter(map(len, map(_MESSAGES, found)), np.int64, len(found))
-    return found if in_order(roles, sizes) else None
+    return sizes if in_order(roles, sizes) else None
 
 
-def in_order(roles: Bytes, sizes: npt.NDArray[np.int64]) -> bool:
+def in_order(roles: Bytes, sizes: Sizes) -> bool:
     """True when every conversation is: maybe a system message, then the user's, the last the assistant's; no tools.
 
     `roles` are those of all messages, one conversation after the other; `sizes` says how many each has.
@@ -156,14 +209,32 @@ def in_order(roles: Bytes, sizes: npt.NDArray[np.int64]) -> bool:
     return bool(alone and (then == _USER).all() and (roles[ends - 1] == _ASSISTANT).all())
 
 
-def one_a_line(data: bytes, rows: int) -> bool:
+def _decoded(decode: Callable[[bytes], list[Any]], data: bytes) -> list[Any] | None:
+    try:
+        return decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _lines(data: bytes, found: list[Any]) -> list[bytes] | None:
+    """The canonical texts of decoded rows; None where decoding has lost something: a key that was there twice, a null, a line."""
+    text = _encode_lines(found)
+    before, after = np.frombuffer(data, np.uint8), np.frombuffer(text, np.uint8)
+    if np.count_nonzero(before == _QUOTE) != np.count_nonzero(after == _QUOTE) or not one_a_line(before, len(found)):
+        return None
+    if _holds(after, _ESCAPED) and b"\\u0000" in text:
+        return None
+    return text.split(b"\n")[:-1]
+
+
+def _holds(data: Bytes, pair: int) -> bool:
+    """True when two bytes follow each other somewhere: at even places, or at odd ones."""
+    return any((part[: len(part) & ~1].view(np.uint16) == pair).any() for part in (data, data[1:]))
+
+
+def one_a_line(data: Bytes, rows: int) -> bool:
     """True when each of `rows` objects has a line of its own, without blank ones between."""
-    array = np.frombuffer(data, np.uint8)
-    ends = np.flatnonzero(array == _LINE_END)
-    if len(ends) and ends[-1] == len(array) - 1:
+    ends = np.flatnonzero(data == _LINE_END)
+    if len(ends) and ends[-1] == len(data) - 1:
         ends = ends[:-1]
-    return bool(len(ends) + 1 == rows and array[0] == _BRACE and (array[ends + 1] == _BRACE).all())
-
-
-def _quotes(data: bytes) -> int:
-    return int(np.count_nonzero(np.frombuffer(data, np.uint8) == _QUOTE))
+    return bool(len(ends) + 1 == rows and data[0] == _BRACE and (data[ends + 1] == _BRACE).all())

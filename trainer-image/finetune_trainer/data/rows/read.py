@@ -3,7 +3,7 @@
 The survey and the reading of rows both come here, so they agree on which rows there are.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ import msgspec
 
 from finetune_trainer.data.reading.record import Block, Record
 from finetune_trainer.data.rows.explain import Problem, Wrong
-from finetune_trainer.data.rows.plain import Plain
+from finetune_trainer.data.rows.plain import Plain, Sizes
 from finetune_trainer.data.rows.shape import Shape
 from finetune_trainer.data.rows.types import Row, canonical
 
@@ -25,12 +25,14 @@ FEW = 32
 class Read:
     """Rows of some records, in order. The lists have an entry for each valid row."""
 
-    rows: list[Row] = field(default_factory=list)
+    rows: Iterable[Row] = field(default_factory=list)
     lines: list[bytes] = field(default_factory=list)
     """Their canonical texts."""
     where: "list[str] | Numbered" = field(default_factory=list)
     values: list[tuple[bytes, ...]] = field(default_factory=list)
     """Of the fields that were asked for; empty when none were."""
+    turns: Sizes | None = None
+    """Messages of each conversation, where they are known without the rows."""
     records: int = 0
     """Records that were looked at."""
     wrong: list[tuple[int, str, list[Problem]]] = field(default_factory=list)
@@ -66,15 +68,15 @@ class Reader:
         while start < len(data):
             end = data.find(b"\n", start + PIECE) + 1 or len(data)
             piece = data[start:end]
-            yield self._piece(piece, line)
-            line += piece.count(b"\n")
+            read = self._piece(piece, line)
+            yield read
+            line += read.records if isinstance(read.where, Numbered) else piece.count(b"\n")
             start = end
 
     def _piece(self, data: bytes, line: int) -> Read:
         found = self._plain.read(data) if self._plain else None
         if found is not None:
-            rows, lines = found
-            return Read(list(rows), lines, Numbered(line, len(rows)), [], len(rows))
+            return Read(found.rows, found.lines, Numbered(line, len(found.lines)), turns=found.turns, records=len(found.lines))
         texts = data.split(b"\n")
         read = Read()
         for first in range(0, len(texts), FEW):
@@ -86,12 +88,11 @@ class Reader:
         if found is None:
             self._each((Record(text, number, 0) for number, text in enumerate(texts, line) if text and not text.isspace()), read)
             return
-        rows, lines = found
-        assert isinstance(read.where, list)
-        read.rows += rows
-        read.lines += lines
-        read.where += Numbered(line, len(rows))
-        read.records += len(rows)
+        assert isinstance(read.where, list) and isinstance(read.rows, list)
+        read.rows += found.rows
+        read.lines += found.lines
+        read.where += Numbered(line, len(found.lines))
+        read.records += len(found.lines)
 
     def some(self, records: Sequence[Record]) -> Read:
         """The rows of records."""
@@ -100,7 +101,7 @@ class Reader:
         return read
 
     def _each(self, records: Iterator[Record], read: Read) -> None:
-        assert isinstance(read.where, list)
+        assert isinstance(read.where, list) and isinstance(read.rows, list)
         for record in records:
             number, read.records = read.records, read.records + 1
             try:
