@@ -1,8 +1,10 @@
 """Files of web servers: what a server may answer, and what becomes of it."""
 
 import base64
+import contextlib
 import gzip
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -227,6 +229,42 @@ def test_a_file_for_which_there_is_no_room(server: WebServer, tmp_path: Path, le
     assert (tmp_path / ".train.part").stat().st_size == 0
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"garbage\r\n\r\n",
+        b"HTTP/1.1 999 \xff\xfe\x1b[31m\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 418 \xff\xfe\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nx",
+        b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000 + b"\r\n\r\nx",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZZ\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: \xff\r\nContent-Length: 1\r\n\r\nx",
+        b"HTTP/1.1 302 Found\r\nLocation: http://[]@\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 503 x\r\nRetry-After: 99999999999999999999\r\nContent-Length: 0\r\n\r\n",
+        b"\x16\x03\x01\x02\x00",
+    ],
+)
+def test_whatever_a_server_sends_has_words(fetch: Fetch, raw: bytes) -> None:
+    """Never a traceback, and no message that cannot be written as JSON."""
+
+    def answer(listening: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listening.accept()
+                with connection:
+                    connection.recv(1 << 16)
+                    connection.sendall(raw)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=answer, args=(listening,), daemon=True).start()
+        failure = fetch.failure(f"http://127.0.0.1:{listening.getsockname()[1]}/rows.jsonl")
+        listening.shutdown(socket.SHUT_RDWR)
+    assert failure.error.code in ("InvalidSource", "SourceUnavailable")
+    assert failure.error.message.isascii()
+    assert failure.error.message.isprintable()
+
+
 # ---- redirects
 
 
@@ -262,6 +300,8 @@ def test_five_redirects_and_not_six(server: WebServer, fetch: Fetch) -> None:
         ("file:///etc/passwd", "cannot be used"),
         ("http://user:secret@127.0.0.1/", "an address with a user name in it"),
         ("http://[::1", "an address that cannot be used"),
+        ("http://[]@", "an address that cannot be used"),
+        ("http://a:b:c/", "an address that cannot be used"),
     ],
 )
 def test_every_hop_is_checked(server: WebServer, fetch: Fetch, target: str, words: str) -> None:

@@ -28,6 +28,8 @@ LONGEST_WAIT = 30
 """Seconds: as much of a server's Retry-After is heeded."""
 MAX_REDIRECTS = 5
 BLOCK = 1 << 20
+NO_URL = (ValueError, LookupError, TypeError)
+"""What yarl raises for a text that is no URL."""
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _TRY_AGAIN = (408, 425, 429)
@@ -128,25 +130,25 @@ class Download:
                 return response
             response.close()
             url = self.follow(url, location)
-        raise self.subject.unusable(f"more than {MAX_REDIRECTS} redirects, the last one to {url.origin()}")
+        raise self.subject.unusable(f"more than {MAX_REDIRECTS} redirects, the last one to {told(url.origin())}")
 
     def follow(self, url: URL, location: str) -> URL:
         """The next hop; its host is checked before it is asked."""
         try:
             following = url.join(URL(location, encoded=location.isascii() and " " not in location)).with_fragment(None)
-            origin = following.origin()
-        except ValueError as exc:
-            raise self.subject.unusable(f"{url.origin()} leads to an address that cannot be used") from exc
+            origin, _, _ = following.with_user(None).origin(), following.host, following.port
+        except NO_URL as exc:
+            raise self.subject.unusable(f"{told(url.origin())} leads to an address that cannot be used") from exc
         if following.scheme not in ("http", "https") or (url.scheme == "https" and following.scheme == "http"):
-            raise self.subject.unusable(f"{url.origin()} leads to {origin}: from https only https is followed")
-        if following.user is not None or following.password is not None:
-            raise self.subject.unusable(f"{url.origin()} leads to an address with a user name in it, which is not followed")
+            raise self.subject.unusable(f"{told(url.origin())} leads to {told(origin)}: from https only https is followed")
+        if "@" in following.raw_authority:
+            raise self.subject.unusable(f"{told(url.origin())} leads to an address with a user name in it, which is not followed")
         return following
 
     def judge(self, response: aiohttp.ClientResponse) -> None:
         """Raises for an answer that is not the file."""
         status = response.status
-        answer = f"the server answered {status} {response.reason or ''}".rstrip()
+        answer = f"the server answered {status} {told(response.reason)}".rstrip()
         if status in (401, 403):
             raise self.subject.denied(f"{answer}: {'check the Secret that credentials.secretRef names' if self.authorization else _NEED}")
         if status in (404, 410):
@@ -164,7 +166,7 @@ class Download:
         """Writes the answer's bytes behind those that have arrived, or from the beginning."""
         encoding = response.headers.get("Content-Encoding", "").strip().lower() or "identity"
         if encoding not in ("identity", "gzip", "x-gzip"):
-            raise self.subject.unusable(f"the server sent it encoded as {encoding}, though it was asked for the bytes as they are")
+            raise self.subject.unusable(f"the server sent it encoded as {told(encoding)}, though it was asked for the bytes as they are")
         unpack = None if encoding == "identity" else Gunzip()
         goes_on = response.status == 206 and not unpack and response.headers.get("Content-Range", "").startswith(f"bytes {partial.size}-")
         if not goes_on:
@@ -182,16 +184,21 @@ class Download:
             raise Interrupted(f"the connection broke off after {partial.size:,} bytes")
 
 
+def told(text: object) -> str:
+    """A server's own words in a message: short, and nothing that a terminal or JSON would stumble over."""
+    return "".join(char if char.isascii() and char.isprintable() else "?" for char in str(text or "")[:100])
+
+
 def parse(uri: str, subject: Subject) -> URL:
     """The address without its fragment; what is signed in it stays as it is written."""
     try:
         url = URL(uri, encoded=True).with_fragment(None)
-        host, _ = url.host, url.port
-    except ValueError as exc:
+        host, _, _ = url.host, url.port, url.authority
+    except NO_URL as exc:
         raise subject.unusable(f"this is no address of a web server: {exc}") from exc
     if not host:
         raise subject.unusable("this is no address of a web server: it has no host")
-    if url.user is not None or url.password is not None:
+    if "@" in url.raw_authority:
         raise subject.unusable("a user name and a password belong in a Secret that credentials.secretRef names, not in the address")
     return url
 
