@@ -128,13 +128,23 @@ class RowFile:
         return joined(parts), ""
 
     def stretches(self, progress: Progress = no_progress) -> Iterator[Block | list[Record]]:
-        """The file in pieces of work. Raises Unreadable."""
+        """The file in pieces of work. Raises Unreadable, after what was read before it."""
         blocks = self.records.blocks(progress)
         if blocks is not None:
             yield from blocks
             return
-        records = self.records.records(progress)
-        while some := list(islice(records, AT_ONCE)):
+        some: list[Record] = []
+        try:
+            for record in self.records.records(progress):
+                some.append(record)
+                if len(some) == AT_ONCE:
+                    yield some
+                    some = []
+        except Unreadable:
+            if some:
+                yield some
+            raise
+        if some:
             yield some
 
     def rows(self, invalid: npt.NDArray[np.int64] = NONE_INVALID) -> Iterator[tuple[str, Row]]:
