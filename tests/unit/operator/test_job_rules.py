@@ -8,6 +8,7 @@ import pytest
 from finetune_api.progress import Progress
 from finetune_api.resources.common import ErrorStatus
 from finetune_api.resources.finetune_job_status import Attempt, FineTuneJobStatus, ProgressStatus
+from finetune_api.run_config import RunConfig
 from finetune_operator.names import JOB_UID_ANNOTATION, SPEC_DIGEST_ANNOTATION
 from finetune_operator.plan.clock import rfc3339
 from finetune_operator.plan.conditions import find
@@ -96,6 +97,14 @@ def test_a_recorded_attempt_is_created_with_its_children() -> None:
     plan = plan_job(observed(status(active("prepare", job_uid=None)), claims={}), T)
     assert [obj["kind"] for obj in plan.apply] == ["ConfigMap", "PersistentVolumeClaim"]
     assert created(plan) == ["tune-prepare-1"]
+
+
+def test_what_the_administrator_allows_is_in_the_run_config() -> None:
+    """It comes from the operator's settings when the job begins."""
+    settings = replace(SETTINGS, allowed_private=("10.0.0.0/8", "data.internal"))
+    plan = plan_job(replace(observed(status(active("prepare", job_uid=None)), claims={}), settings=settings), T)
+    (written,) = (thing for thing in plan.apply if thing["kind"] == "ConfigMap")
+    assert RunConfig.from_json(written["data"]["run.json"]).network.allowed_private == ["10.0.0.0/8", "data.internal"]
 
 
 def test_children_that_exist_are_not_applied_again() -> None:
