@@ -23,8 +23,6 @@ class Base:
     download: BaseDownload
     config: BaseConfig
     weights: Weights
-    trained: int
-    """Parameters that training changes."""
 
 
 def open_base(config: RunConfig, workspace: Workspace, progress: ProgressPrinter) -> Base:
@@ -35,7 +33,8 @@ def open_base(config: RunConfig, workspace: Workspace, progress: ProgressPrinter
     folder = open_folder(config.base.source, subject, below="model" if tuned else "")
     files = choose_files(folder, subject)
     weights = read_weights(folder, files.weights, subject)
-    trained = weights.adapter_parameters(config.method.lora or Lora()) if config.method.type == "lora" else weights.parameters
+    if config.method.type == "lora":
+        weights.adapted(config.method.lora or Lora())  # refuses a target module that the model does not have
     download = BaseDownload(folder, files, workspace.base, progress)
     base_config = read_base_config(download.small_files(), subject, config.task, for_onnx=config.export.onnx is not None)
-    return Base(subject, files, download, base_config, weights, trained)
+    return Base(subject, files, download, base_config, weights)

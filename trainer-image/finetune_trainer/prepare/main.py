@@ -14,7 +14,7 @@ from finetune_trainer.prepare.estimate import Sizes, check_space, estimate
 from finetune_trainer.prepare.examples import Examples, ExamplesWriter
 from finetune_trainer.prepare.expectation import expect
 from finetune_trainer.prepare.fit import TrainingFacts, fit
-from finetune_trainer.prepare.hyperparameters import Facts, resolve
+from finetune_trainer.prepare.hyperparameters import Decided, Facts, resolve
 from finetune_trainer.prepare.report import write_refusal, write_report
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.progress import ProgressPrinter
@@ -35,18 +35,20 @@ def prepare(config: RunConfig, attempt: int) -> StageResult:
         write_refusal(workspace, config, failure)
         raise
     shutil.rmtree(workspace.downloads, ignore_errors=True)
-    needs = space(config, base, examples, workspace)
-    prepared = decide(config, base, dataset, task, examples, needs)
+    resolved = resolve(config, Facts(examples.kept.examples, examples.max_sequence_length, base.weights.parameters))
+    needs = space(config, base, resolved, examples, workspace)
+    prepared = decide(config, base, dataset, task, examples, resolved, needs)
     write_report(workspace, config, examples, prepared.summary)
     write_atomic(workspace.prepared, prepared.to_json(indent=2))
     progress.show("prepared", force=True)
     return StageResult(stage="prepare", spec_digest=config.job.spec_digest, attempt=attempt, prepare=prepared.summary)
 
 
-def decide(config: RunConfig, base: Base, dataset: Dataset, task: TaskEncoder, examples: Examples, needs: Estimate) -> Prepared:
-    """Decides what the spec leaves open, whether it fits, and then brings the base model's weights."""
+def decide(
+    config: RunConfig, base: Base, dataset: Dataset, task: TaskEncoder, examples: Examples, resolved: Decided, needs: Estimate
+) -> Prepared:
+    """Decides whether the training fits, and with which micro-batches; then brings the base model's weights."""
     kept, parameters = examples.kept, base.weights.parameters
-    resolved = resolve(config, Facts(kept.examples, examples.max_sequence_length, parameters))
     facts = TrainingFacts(base.config.values, base.weights, kept.lengths, kept.supervised, len(dataset.labels))
     fitted = fit(config, resolved, facts)
     decided = fitted.decided
@@ -74,10 +76,11 @@ def decide(config: RunConfig, base: Base, dataset: Dataset, task: TaskEncoder, e
     )
 
 
-def space(config: RunConfig, base: Base, examples: Examples, workspace: Workspace) -> Estimate:
+def space(config: RunConfig, base: Base, resolved: Decided, examples: Examples, workspace: Workspace) -> Estimate:
     """The later stages' needs; raises StageFailure when the workspace cannot hold what it still has to."""
     downloaded = total_bytes(base.files.all) if base.download.folder.local is None else 0
-    sizes = Sizes(base.weights.parameters, base.trained, total_bytes(base.files.small), downloaded, examples.bytes)
+    trained = base.weights.adapter_parameters(resolved.lora) if resolved.lora else base.weights.parameters
+    sizes = Sizes(base.weights.parameters, trained, total_bytes(base.files.small), downloaded, examples.bytes)
     needs = estimate(config, sizes)
     present = examples.bytes + downloaded - base.download.missing_bytes
     check_space(needs.workspace_bytes - present, free_bytes(workspace.root), "the base model and the checkpoints need")
