@@ -8,14 +8,18 @@ import pytest
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.result import ResolvedParameter
+from finetune_trainer.__main__ import main
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.prepare.choice import trained_model
 from finetune_trainer.prepare.fit import Fit, TrainingFacts, fit
 from finetune_trainer.prepare.hyperparameters import Facts, resolve
 from finetune_trainer.prepare.memory import CPU, GPU, Micro, need
 from finetune_trainer.prepare.model_shape import model_shape
+from finetune_trainer.workspace import Workspace
+from tests.unit.prepare.base_folder import make_base
 from tests.unit.prepare.models import LLAMA_8B, MINILM, SMALL
 from tests.unit.prepare.run import run_config
+from tests.unit.rows.samples import good
 
 GIB = 1 << 30
 LENGTHS = np.tile(np.array([100, 400, 900, 2000], dtype=np.int64), 100)
@@ -199,3 +203,13 @@ def test_a_classifier_has_padded_rows() -> None:
     memory = tried(MINILM, {}, lengths, labels=3, task="sequence-classification", method={"type": "full"}).memory
     assert memory.logits < 1 << 20
     assert memory.total < 2 * GIB
+
+
+def test_the_stage_ends_with_the_refusal(tmp_path: Path) -> None:
+    """With an exit code of its own, and nothing that a training could start from."""
+    make_base(tmp_path / "base")
+    (tmp_path / "train.jsonl").write_bytes(b"\n".join(map(good, range(40))))
+    run = run_config(tmp_path, hardware={"memory": GIB // 2, "memoryFrom": CPU_FROM})
+    (tmp_path / "run.json").write_text(run.to_json())
+    assert main(["prepare", "--run", str(tmp_path / "run.json")]) == ExitCode.DOES_NOT_FIT
+    assert not Workspace(tmp_path / "workspace").prepared.exists()
