@@ -39,7 +39,7 @@ def listed(values: Iterable[str], most: int = 8) -> str:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """(did you mean 'role'?), or nothing."""
-    close = get_close_matches(name.lower(), list(known), n=1, cutoff=0.7)
+    close = get_close_matches(name.lower(), list(known), n=1, cutoff=0.65)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
