@@ -99,6 +99,14 @@ def test_a_missing_object_is_told_with_the_names_beside_it(source: Source) -> No
     assert f"there is no such object; the folder {folder} holds: train.jsonl, validation.jsonl" in failure.error.message
 
 
+def test_a_missing_folder_of_an_object(source: Source) -> None:
+    """The first folder above it that is there is shown."""
+    failure = source.failure("dat/deeper/train.jsonl")
+    assert failure.error.code == "DataNotFound"
+    assert f"there is no such object; {source.place.holder}" in failure.error.message
+    assert failure.error.message.endswith(" holds: data")
+
+
 def test_a_folder_is_no_file(source: Source) -> None:
     """Its files are named."""
     failure = source.failure("data")

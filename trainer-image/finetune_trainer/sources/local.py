@@ -19,7 +19,7 @@ def local_file(path: Path, subject: Subject) -> Path:
         if path.is_dir():
             raise subject.not_found("this is a folder, and a file is needed", (f"{path.name}/{name}" for name in names(path)))
         if not path.is_file():
-            raise subject.not_found("there is no such file", names(path.parent))
+            raise subject.not_found("there is no such file", *nearby(path))
         path.open("rb").close()
     except PermissionError as exc:
         raise subject.denied(unreadable(path)) from exc
@@ -34,7 +34,7 @@ class LocalFolder:
         self.subject = subject
         try:
             if not path.is_dir():
-                raise subject.not_found("there is no such folder", names(path.parent))
+                raise subject.not_found("there is no such folder", *nearby(path))
         except PermissionError as exc:
             raise subject.denied(unreadable(path)) from exc
 
@@ -57,6 +57,12 @@ class LocalFolder:
     def download(self, name: str, target: Path, on_bytes: Callable[[int], None]) -> None:
         """Never needed: a local folder is used in place."""
         raise AssertionError(f"{self.local / name} is used in place")
+
+
+def nearby(path: Path) -> tuple[list[str], int]:
+    """Names in the folder of a path, or in the first one above it that is there, and how many levels above that is."""
+    up = next(up for up, folder in enumerate(path.absolute().parents) if folder.is_dir())
+    return names(path.absolute().parents[up]), up
 
 
 def names(folder: Path) -> list[str]:

@@ -110,9 +110,17 @@ class Store(ABC):
             inside = self.list(self.key)
             if inside:
                 return self.subject.not_found("this is a folder, and a file is needed", (f"{name}/{child}" for child in inside))
-            return self.subject.not_found("there is no such object", self.list(folder))
+            return self.not_found("there is no such object", folder)
         except StageFailure as failure:
             return self.subject.not_found("there is no such object") if failure.error.code == "AccessDenied" else failure
+
+    def not_found(self, what: str, folder: str) -> StageFailure:
+        """With the names in the folder, or in the first one above it that is there."""
+        up, nearby = 0, self.list(folder)
+        while not nearby and folder:
+            folder = folder.rpartition("/")[0]
+            up, nearby = up + 1, self.list(folder)
+        return self.subject.not_found(what, nearby, up)
 
     def path(self, key: str) -> str:
         """The file system's path of a key; of the root for an empty one."""
@@ -152,7 +160,7 @@ class StoreFolder:
         """See Folder."""
         entries = self.store.list(self.store.key)
         if not entries:
-            raise self.store.subject.not_found("there is no such folder", self.store.list(self.store.key.rpartition("/")[0]))
+            raise self.store.not_found("there is no such folder", self.store.key.rpartition("/")[0])
         return {
             name: Stored(int(entry["size"]), self.store.version(entry))
             for name, entry in sorted(entries.items())

@@ -24,10 +24,11 @@ class Subject:
     missing: str
     """The error code when it is not there: DataNotFound or BaseModelNotFound."""
 
-    def not_found(self, what: str, nearby: Iterable[str] = ()) -> StageFailure:
-        """It is not there. `what` goes on after the name; `nearby` are the names in the same folder."""
-        names = closest(self.name.rstrip("/").rpartition("/")[2], nearby)
-        hint = f"; {self.folder} holds: {', '.join(names)}" if names else ""
+    def not_found(self, what: str, nearby: Iterable[str] = (), up: int = 0) -> StageFailure:
+        """It is not there. `what` goes on after the name; `nearby` are the names in its folder, or `up` levels above that."""
+        name = self.name.rstrip("/").rsplit("/", up)[0]
+        names = closest(name.rpartition("/")[2], nearby)
+        hint = f"; {holder(name)} holds: {', '.join(names)}" if names else ""
         return invalid(self.missing, f"{self.name}: {what}{hint}", param=self.param)
 
     def denied(self, why: str) -> StageFailure:
@@ -42,14 +43,14 @@ class Subject:
         """The source did not answer: a later attempt may succeed."""
         return StageFailure(ExitCode.SOURCE_UNAVAILABLE, "SourceUnavailable", f"{self.name} cannot be reached: {why}", param=self.param)
 
-    @property
-    def folder(self) -> str:
-        """What holds the source: "the claim", "the bucket", or its folder by name when it lies deeper."""
-        scheme, separator, rest = self.name.partition("://")
-        if not separator or rest.rstrip("/").count("/") > 1 or scheme not in _HOLDERS:
-            above, slash, _ = self.name.rstrip("/").rpartition("/")
-            return f"the folder {above or slash or '.'}"
-        return _HOLDERS[scheme]
+
+def holder(name: str) -> str:
+    """What holds a thing of this name: "the claim", "the bucket", or its folder by name when it lies deeper."""
+    scheme, separator, rest = name.partition("://")
+    if not separator or rest.count("/") > 1 or scheme not in _HOLDERS:
+        above, slash, _ = name.rpartition("/")
+        return f"the folder {above or slash or '.'}"
+    return _HOLDERS[scheme]
 
 
 def closest(name: str, candidates: Iterable[str]) -> list[str]:
