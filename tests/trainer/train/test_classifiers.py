@@ -15,9 +15,9 @@ from finetune_trainer.classification.labelling import NOT_LABELLED, Labelling
 from finetune_trainer.classification.model import load_classifier
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.prepared import Prepared
+from finetune_trainer.step_plan import StepPlan
 from finetune_trainer.train.classifying import Classifying
 from finetune_trainer.train.metrics import read_metrics
-from finetune_trainer.train.step_plan import StepPlan
 from tests.trainer.train.conftest import run_here
 from tests.trainer.train.labelled import LABELS, prepare_labelled, random_rows
 from tests.trainer.train.runs import FULL, LORA, Run

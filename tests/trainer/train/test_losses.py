@@ -12,9 +12,9 @@ from transformers import MambaConfig, MambaForCausalLM, get_scheduler
 
 from finetune_trainer.files import is_complete
 from finetune_trainer.prepared import Prepared
+from finetune_trainer.step_plan import StepPlan
 from finetune_trainer.train.language_model import load_language_model
 from finetune_trainer.train.rows import Rows
-from finetune_trainer.train.step_plan import StepPlan
 from tests.trainer.train.conftest import run_here
 from tests.trainer.train.runs import FULL, LORA, Run
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finetune_trainer.train.step_plan import Layout, MicroBatch, Step, StepPlan
+from finetune_trainer.step_plan import Layout, MicroBatch, Step, StepPlan
 
 pytestmark = pytest.mark.unit
 

@@ -14,7 +14,7 @@ from finetune_trainer.classification.labelling import Labelling
 from finetune_trainer.classification.rows import LabelledRows
 from finetune_trainer.evaluation.entities import entities
 from finetune_trainer.evaluation.f1 import accuracy, mean_f1, set_f1
-from finetune_trainer.train.step_plan import cut
+from finetune_trainer.step_plan import cut
 
 Logits = np.ndarray[Any, np.dtype[np.float32]]
 

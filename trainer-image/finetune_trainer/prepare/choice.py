@@ -16,7 +16,7 @@ from finetune_trainer.prepare.hyperparameters import Decided
 from finetune_trainer.prepare.memory import CPU, GPU, Micro, Need, Surroundings, TrainedModel, need
 from finetune_trainer.prepare.model_shape import model_shape
 from finetune_trainer.prepare.weights import Weights
-from finetune_trainer.train.step_plan import Layout, MicroBatch, StepPlan
+from finetune_trainer.step_plan import Layout, MicroBatch, StepPlan
 
 Counts = NDArray[np.int64]
 CPU_TOKENS = 1024

@@ -7,7 +7,6 @@
     heartbeat.py    how a rank shows that it lives
     worker.py       one rank as a process: dies with its launcher, hears SIGTERM
     rank.py         what a rank does: join, load, train, leave the result
-    step_plan.py    which examples one optimizer step is made of            (pure)
     objective.py    what is learned: the interface between the loop and the kinds of training
     language_model.py, classifying.py    the kinds of training
     loop.py         the loop: transformers.Trainer, one step at a time

@@ -10,8 +10,8 @@ from finetune_trainer.classification.labelling import Labelling
 from finetune_trainer.classification.model import Classifier, load_classifier
 from finetune_trainer.classification.rows import LabelledRows
 from finetune_trainer.prepared import Prepared
+from finetune_trainer.step_plan import MicroBatch, StepPlan
 from finetune_trainer.train.adapter import add_adapter, recompute_activations
-from finetune_trainer.train.step_plan import MicroBatch, StepPlan
 from finetune_trainer.train.world import World
 
 TASK_TYPES = {"sequence-classification": "SEQ_CLS", "token-classification": "TOKEN_CLS"}

@@ -22,12 +22,12 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerContr
 from finetune_api.exit_codes import ExitCode
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.files import is_complete
+from finetune_trainer.step_plan import StepPlan
 from finetune_trainer.train.checkpoints import checkpoint_at, remove, rotate, seal
 from finetune_trainer.train.errors import explain_saving
 from finetune_trainer.train.heartbeat import Heartbeat
 from finetune_trainer.train.objective import ModelBatch, Objective
 from finetune_trainer.train.run_log import RunLog
-from finetune_trainer.train.step_plan import StepPlan
 from finetune_trainer.train.steps import RankStep, step_loader
 from finetune_trainer.train.world import World
 

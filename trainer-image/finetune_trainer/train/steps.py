@@ -6,8 +6,8 @@ from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
 
+from finetune_trainer.step_plan import StepPlan
 from finetune_trainer.train.objective import ModelBatch, Objective
-from finetune_trainer.train.step_plan import StepPlan
 
 
 @dataclass(frozen=True)
