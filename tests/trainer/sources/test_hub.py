@@ -12,11 +12,16 @@ from huggingface_hub.errors import OfflineModeIsEnabled
 from finetune_api.run_config import RunSource
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.prepare.base_files import choose_files
+from finetune_trainer.prepare.main import prepare
+from finetune_trainer.prepared import Prepared
 from finetune_trainer.sources.folder import Folder
 from finetune_trainer.sources.open import fetch_file, open_folder
 from finetune_trainer.sources.subject import Subject
+from finetune_trainer.workspace import Workspace
 from tests.trainer.sources.hub_server import HubServer
 from tests.unit.prepare.base_folder import make_base
+from tests.unit.prepare.run import run_config
+from tests.unit.rows.samples import good
 
 ROWS = b'{"messages": []}\n' * 100
 
@@ -133,6 +138,25 @@ def test_a_model_of_the_hub_as_pickles(hub: HubServer) -> None:
         choose_files(model("hf://owner/old"), Subject("hf://owner/old", "base.source", "BaseModelNotFound"))
     assert caught.value.error.code == "BaseModelUnsupported"
     assert not any("/resolve/" in path for path in hub.asked)
+
+
+def test_prepare_with_data_and_model_of_the_hub(hub: HubServer, tmp_path: Path) -> None:
+    """What the stage decides is what it decides from local files; the model is in the workspace, for the stages after it."""
+    base = make_base(tmp_path / "base")
+    rows = b"\n".join(map(good, range(40)))
+    (tmp_path / "train.jsonl").write_bytes(rows)
+    local = prepare(run_config(tmp_path, paths={"workspace": str(tmp_path / "local")}), 1).prepare
+    hub.repository("models/owner/tiny").commit({path.name: path.read_bytes() for path in base.iterdir()})
+    hub.repository("datasets/owner/rows").commit({"data/train.jsonl": rows})
+    settings = {
+        "base": {"source": {"uri": "hf://owner/tiny", "envPrefix": "DATA_"}},
+        "dataset": {"train": {"uri": "hf://datasets/owner/rows/data/train.jsonl", "envPrefix": "DATA_"}, "split": {}},
+    }
+    remote = prepare(run_config(tmp_path, **settings), 1).prepare
+    assert local is not None
+    assert remote is not None
+    assert (remote.dataset.digest, remote.base_digest) == (local.dataset.digest, local.base_digest)
+    assert Prepared.from_json(Workspace(tmp_path / "workspace").prepared.read_bytes()).base_path == str(tmp_path / "workspace" / "base")
 
 
 def test_a_missing_model(hub: HubServer) -> None:
