@@ -3,7 +3,8 @@
     python benchmarks/tokenise.py [--rows 20000] [--rounds 5] [--model DIR]
 
 Both use SmolLM2's tokenizer and chat template. transformers makes the ids alone; ours also finds what the assistant said. Rounds
-alternate, and the best of each counts. The last line is one JSON object: claim, ratio, ours, theirs (rows a second).
+alternate, and the best of each counts. The last line is one JSON object: claim, ratio, ours, theirs (rows a second), cpu_ratio (of
+CPU seconds: what is gained on one core alone).
 """
 
 import argparse
@@ -16,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tokenizers import Tokenizer
 
@@ -28,11 +29,12 @@ from finetune_trainer.data.tokens.spans import Markers
 from finetune_trainer.data.tokens.template import ChatTemplate
 
 ASSETS = Path(__file__).parent.parent / "examples" / "assets"
-WORDS = (
+TEXT = (
     "the order was sent on Monday and should arrive by Thursday if nothing holds it up at customs which happens more often than "
     "people think please check your account settings under privacy then choose export data wait for an e-mail with a link that is "
     "valid for two days 42 1999 € naïve 東京 def main(): return x + 1"
-).split()
+)
+WORDS = TEXT.split()
 
 
 def conversations(count: int) -> Iterator[Conversation]:
@@ -61,11 +63,19 @@ def their_tokenizer(model: Path) -> Any:
     return AutoTokenizer.from_pretrained(model)
 
 
-def seconds(work: Callable[[], list[int]]) -> tuple[float, list[int]]:
+class Taken(NamedTuple):
+    """Seconds of one round."""
+
+    wall: float
+    cpu: float
+    """Of all cores together."""
+
+
+def measure(work: Callable[[], list[int]]) -> tuple[Taken, list[int]]:
     """How long it takes, and the number of tokens of each row that it found."""
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     lengths = work()
-    return time.perf_counter() - start, lengths
+    return Taken(time.perf_counter() - start, time.process_time() - cpu), lengths
 
 
 def main() -> None:
@@ -86,20 +96,21 @@ def main() -> None:
     def theirs() -> list[int]:
         return [len(tokenizer.apply_chat_template(chat, return_dict=False)) for chat in plain]
 
-    best = {"ours": float("inf"), "theirs": float("inf")}
+    rounds: list[tuple[Taken, Taken]] = []
     for number in range(1, arguments.rounds + 1):
-        taken, found = seconds(ours)
-        theirs_taken, expected = seconds(theirs)
+        (mine, found), (other, expected) = measure(ours), measure(theirs)
         if found != expected:
             raise SystemExit("the two do not make the same tokens")
-        best = {"ours": min(best["ours"], taken), "theirs": min(best["theirs"], theirs_taken)}
-        print(f"round {number}: ours {taken:.2f} s, theirs {theirs_taken:.2f} s, {sum(found):,} tokens")
+        rounds.append((mine, other))
+        print(f"round {number}: ours {mine.wall:.2f} s (CPU {mine.cpu:.2f}), theirs {other.wall:.2f} s (CPU {other.cpu:.2f})")
+    best = [Taken(*map(min, zip(*side, strict=True))) for side in zip(*rounds, strict=True)]
     result = {
         "claim": "rows to token ids and loss masks, against tokenizer.apply_chat_template row by row (ids alone)",
-        "ratio": round(best["theirs"] / best["ours"], 2),
-        "ours": round(len(rows) / best["ours"]),
-        "theirs": round(len(rows) / best["theirs"]),
+        "ratio": round(best[1].wall / best[0].wall, 2),
+        "ours": round(len(rows) / best[0].wall),
+        "theirs": round(len(rows) / best[1].wall),
         "unit": "rows/s",
+        "cpu_ratio": round(best[1].cpu / best[0].cpu, 2),
         "rows": len(rows),
         "tokens": sum(found),
         "cores": os.cpu_count(),
