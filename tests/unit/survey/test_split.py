@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finetune_trainer.data.survey.duplicates import Codes, Rows
-from finetune_trainer.data.survey.split import hold_out
+from finetune_trainer.data.survey.split import ALONE, hold_out
 from finetune_trainer.data.survey.survey import Fingerprints
 
 FRACTIONS = st.floats(0.001, 0.999)
@@ -77,6 +77,15 @@ def test_the_order_of_rows_does_not_matter(rows: list[tuple[int, int]], fraction
             renamed = [np.array(numbers)[part[order]] for part in (strata, units)]
             there = hold_out(prints[order], fraction, renamed[0] if with_strata else None, renamed[1] if with_units else None)
             assert set(prints[here].tolist()) == set(prints[order][there].tolist())
+
+
+@given(rows=ROWS, fraction=FRACTIONS, stratified=st.booleans())
+def test_a_row_alone_is_a_unit_of_its_own(rows: list[tuple[int, int]], fraction: float, stratified: bool) -> None:
+    """Saying so is the same as giving each a number."""
+    strata = codes(*(stratum for stratum, _ in rows)) if stratified else None
+    units = np.array([unit if unit < 5 else 100 + number for number, (_, unit) in enumerate(rows)])
+    said = hold_out(some(len(rows)), fraction, strata, np.where(units < 100, units, ALONE))
+    assert said.tolist() == hold_out(some(len(rows)), fraction, strata, units).tolist()
 
 
 @given(sizes=st.lists(st.integers(1, 5), min_size=60, max_size=100), seed=st.integers(0, 9))

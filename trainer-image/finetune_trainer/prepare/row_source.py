@@ -77,8 +77,10 @@ class RowSource:
 
 def check_field(records: RecordFile, task: Task, part: str, name: str | None) -> None:
     """Raises StageFailure when the first records have no field of this name; later ones may still lack it, which the survey says."""
+    if name is None:
+        return
     found = fields_of(first_records(records))
-    if name is not None and found and name not in (*found, *FIELDS[task]):
+    if found and name not in (*found, *FIELDS[task]):
         near = get_close_matches(name, found, 1)
         guess = f" (did you mean {near[0]!r}?)" if near else ""
         has = ", ".join(found[:_SHOWN]) + (", ..." if len(found) > _SHOWN else "")

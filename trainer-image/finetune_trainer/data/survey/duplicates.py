@@ -9,7 +9,7 @@ from finetune_trainer.data.survey.survey import Fingerprints
 
 Rows = npt.NDArray[np.bool_]
 """One entry for each row of a file: whether it is taken."""
-Codes = npt.NDArray[np.int64]
+Codes = npt.NDArray[np.int64] | npt.NDArray[np.int32]
 """One entry for each row: rows with the same number have something in common. The numbers themselves say nothing."""
 
 
@@ -35,8 +35,10 @@ def different(train: Fingerprints, validation: Fingerprints) -> Different:
 
 def first_of_each(prints: Fingerprints) -> Rows:
     """True at the first row of each set of equal ones."""
-    first = np.zeros(len(prints), np.bool_)
-    first[np.unique(prints, return_index=True)[1]] = True
+    order = np.argsort(prints, kind="stable")
+    ordered = prints[order]
+    first = np.ones(len(prints), np.bool_)
+    first[order[1:][ordered[1:] == ordered[:-1]]] = False
     return first
 
 

@@ -58,7 +58,7 @@ def label_strata(survey: Survey, rows: Rows) -> Codes:
     counts = label_counts(survey, rows)
     names = {name: number for number, name in enumerate(sorted(counts))}
     rarest = [min(labels, key=lambda name: (counts.get(name, 0), name), default="") for labels in survey.label_sets]
-    numbers = np.array([names.get(name, len(names)) for name in rarest], np.int64)
+    numbers = np.array([names.get(name, len(names)) for name in rarest], np.int32)
     return numbers[survey.label_ids]
 
 

@@ -8,6 +8,7 @@ from finetune_trainer.data.survey.duplicates import Codes, Different, Rows, join
 from finetune_trainer.data.survey.near_duplicates import LIMIT, Pairs, Sketches, chosen, clusters, near_pairs, sketch
 from finetune_trainer.data.survey.notes import counted
 from finetune_trainer.data.survey.row_file import RowFile
+from finetune_trainer.data.survey.split import ALONE
 from finetune_trainer.data.survey.survey import Survey
 
 TEMPLATE = 0.5
@@ -62,15 +63,17 @@ class NearRows:
         """
         if not self.count:
             return groups, ""
-        in_file = np.arange(len(once), dtype=np.int64)
-        in_file[self.sketches.rows] = self.sketches.rows[self.heaps]
+        in_file = np.full(len(once), ALONE, np.int32)
+        in_file[self.sketches.rows] = np.where(np.bincount(self.heaps)[self.heaps] > 1, self.heaps, ALONE)
         codes = in_file[once]
-        _, kinds, sizes = np.unique(codes, return_inverse=True, return_counts=True)
-        large = (sizes > max(fraction * len(codes), 1))[kinds]
-        made = large.sum() > TEMPLATE * len(codes)
-        units = np.where(large, -1 - np.arange(len(codes)), codes) if made else codes
+        near = np.flatnonzero(codes != ALONE)
+        large = near[np.bincount(codes[near])[codes[near]] > max(fraction * len(codes), 1)]
+        made = len(large) > TEMPLATE * len(codes)
+        if made:
+            codes[large] = ALONE
+        units: Codes = codes
         if groups is not None:
-            units = joined(groups, units)
+            units = joined(groups, np.where(codes == ALONE, -1 - np.arange(len(codes)), codes))
             if largest(units) > TEMPLATE * len(codes) >= largest(groups):
                 return groups, "kept, maybe on both sides: they connect most groups, and groups come first"
         return units, "kept, and dealt one by one: most rows are near to others, as if made from templates" if made else KEPT

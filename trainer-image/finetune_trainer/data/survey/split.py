@@ -13,23 +13,35 @@ from finetune_trainer.data.survey.duplicates import Codes, Rows
 from finetune_trainer.data.survey.survey import Fingerprints
 
 Counts = npt.NDArray[np.int64]
+ALONE = -1
 MOST = 2
 """A unit that would be the first of its stratum on the held-out side may bring that side to so many times its share."""
 
 
 def hold_out(prints: Fingerprints, fraction: float, strata: Codes | None = None, units: Codes | None = None) -> Rows:
-    """The held-out rows among different ones.
+    """The held-out rows among different ones. A row with the unit ALONE is one by itself.
 
     Neither side is empty, and every stratum has rows on both sides where the units and the fraction allow it. Nothing is held
     out when it cannot be: all rows are one unit, or no stratum has two rows.
     """
-    if units is not None:
-        units = np.unique(units, return_inverse=True)[1].astype(np.int64)
-    strata = np.zeros(len(prints), np.int64) if strata is None else np.unique(strata, return_inverse=True)[1].astype(np.int64)
+    strata = np.zeros(len(prints), np.int32) if strata is None else numbered(strata)
     wanted = shares(np.bincount(strata), fraction, keys(prints, strata))
-    if units is None or units.max(initial=-1) + 1 == len(prints):
+    together = np.empty(0, np.int64) if units is None else shared(units)
+    if units is None or not len(together):
         return smallest(prints, strata, wanted)
-    return Units(prints, strata, units, wanted).held(fraction)
+    return Units(prints, strata, together, numbered(units[together]), wanted).held(fraction)
+
+
+def numbered(codes: Codes) -> Codes:
+    """The same codes as numbers from 0."""
+    return np.unique(codes, return_inverse=True)[1].astype(np.int32)
+
+
+def shared(units: Codes) -> Counts:
+    """The rows that are not alone in their unit."""
+    rows = np.flatnonzero(units != ALONE)
+    codes = numbered(units[rows])
+    return rows[np.bincount(codes)[codes] > 1] if len(rows) else rows
 
 
 def shares(sizes: Counts, fraction: float, ties: Fingerprints) -> Counts:
@@ -52,63 +64,63 @@ def shares(sizes: Counts, fraction: float, ties: Fingerprints) -> Counts:
 
 def keys(prints: Fingerprints, codes: Codes) -> Fingerprints:
     """A fingerprint of each code: as random as its rows', and the same in any order of them."""
-    order = np.argsort(codes, kind="stable")
-    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
-    return np.add.reduceat(prints[order], starts) if len(order) else prints
+    found = np.zeros(codes.max(initial=-1) + 1, np.uint64)
+    np.add.at(found, codes, prints)
+    return found
 
 
 def smallest(prints: Fingerprints, strata: Codes, wanted: Counts) -> Rows:
-    """The rows with the smallest fingerprints of each stratum."""
-    order = np.lexsort((prints, strata))
-    sizes = np.bincount(strata)
-    place = np.arange(len(prints)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    """The rows with the smallest fingerprints of each stratum, as many of them as there are."""
+    order = np.lexsort((prints, strata)) if len(wanted) > 1 else np.argsort(prints, kind="stable")
+    sizes = np.bincount(strata, minlength=len(wanted))
+    borders = zip((np.cumsum(sizes) - sizes).tolist(), np.minimum(wanted, sizes).tolist(), strict=True)
     held = np.zeros(len(prints), np.bool_)
-    held[order] = place < wanted[strata[order]]
+    for start, count in borders:
+        held[order[start : start + count]] = True
     return held
 
 
 class Units:
     """Deals whole units: those that fit into every stratum's share, then those that bring the shares nearer."""
 
-    def __init__(self, prints: Fingerprints, strata: Codes, units: Codes, wanted: Counts) -> None:
+    def __init__(self, prints: Fingerprints, strata: Codes, together: Counts, units: Codes, wanted: Counts) -> None:
         kinds = len(wanted)
-        cells, self._counts = np.unique(units * kinds + strata, return_counts=True)
+        cells, self._counts = np.unique(units.astype(np.int64) * kinds + strata[together], return_counts=True)
         self._strata = cells % kinds
-        self._border = np.flatnonzero(np.diff(cells // kinds, prepend=-1, append=-1)).tolist()
-        self._prints, self._stratum_of, self._unit_of = prints, strata, units
-        self._keys = keys(prints, units)
+        self._border = np.flatnonzero(np.diff(cells // kinds, prepend=-1, append=-1))
+        self._prints, self._stratum_of, self._together, self._unit_of = prints, strata, together, units
+        self._keys = keys(prints[together], units)
         self._size = np.bincount(units)
         self._all = np.bincount(strata)
         self._left = self._all.copy()
         self._open = wanted.copy()
         self._taken = np.zeros(len(self._size), np.bool_)
+        self._singles = np.zeros(len(prints), np.bool_)
         self._held, self._wanted = 0, int(wanted.sum())
 
     def held(self, fraction: float) -> Rows:
         """The held-out rows."""
-        several = self._in_order(self._size > 1)
-        due = int((self._keys[several] < np.uint64(fraction * 2**64)).sum())
+        drawn = np.argsort(self._keys, kind="stable")
+        due = int((self._keys < np.uint64(fraction * 2**64)).sum())
         small_first = np.lexsort((self._keys, self._size))
-        self._take_those(several[:due], self._fits)
-        self._take_single_rows()
-        self._take_those(several[due:], self._fits)
+        self._take_those(drawn[:due], self._fits)
+        alone = np.ones(len(self._prints), np.bool_)
+        alone[self._together] = False
+        self._take_single_rows(np.flatnonzero(alone))
+        self._take_those(drawn[due:], self._fits)
         self._take_those(small_first, lambda unit: self._can_go(unit) and self._brings_nearer(unit))
         self._take_those(small_first, lambda unit: self._can_go(unit) and self._is_missed(unit))
-        if not self._held and self._wanted and len(self._size) > 1:  # every unit is all of a stratum: torn shares are better than no rows
-            self._take(int(small_first[0]))
-        return self._taken[self._unit_of]
+        if not self._held and self._wanted and len(self._together) < len(self._prints) + len(self._size) - 1:
+            self._take(int(small_first[0]))  # every unit is all of a stratum: torn shares are better than no rows
+        self._singles[self._together] = self._taken[self._unit_of]
+        return self._singles
 
-    def _in_order(self, which: Rows) -> Counts:
-        """The numbers of these units, in the order in which they are drawn."""
-        chosen = np.flatnonzero(which)
-        return chosen[np.argsort(self._keys[chosen], kind="stable")]
-
-    def _take_single_rows(self) -> None:
+    def _take_single_rows(self, rows: Counts) -> None:
         """Fills up the shares with rows that are units by themselves."""
-        rows = np.flatnonzero(self._size[self._unit_of] == 1)
-        single = smallest(self._prints[rows], self._stratum_of[rows], self._open)
-        self._taken[self._unit_of[rows[single]]] = True
-        taken = np.bincount(self._stratum_of[rows[single]], minlength=len(self._open))
+        strata = self._stratum_of[rows]
+        single = smallest(self._prints[rows], strata, self._open)
+        self._singles[rows] = single
+        taken = np.bincount(strata[single], minlength=len(self._open))
         self._open -= taken
         self._left -= taken
         self._held += int(taken.sum())
