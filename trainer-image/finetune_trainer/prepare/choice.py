@@ -86,20 +86,20 @@ def heaviest(run: RunConfig, decided: Decided, facts: TrainingFacts, model: Trai
     steps = [plan.step(0, number).ranks for number in range(min(plan.steps_per_epoch, STEPS_LOOKED_AT))]
     accumulation = max(len(rank) for step in steps for rank in step)
     longest = MicroBatch(0, (int(facts.lengths.argmax()),))
-    micros = {as_micro(batch, facts, classifier, accumulation > 1) for step in steps for rank in step for batch in rank}
-    micros.add(as_micro(longest, facts, classifier, accumulation > 1))
+    micros = {as_micro(batch, facts, classifier) for step in steps for rank in step for batch in rank}
+    micros.add(as_micro(longest, facts, classifier))
     most = max((need(model, micro, around) for micro in micros), key=lambda found: found.total)
     return Choice(budget, model.checkpointing, most, accumulation)
 
 
-def as_micro(batch: MicroBatch, facts: TrainingFacts, classifier: bool, several: bool) -> Micro:
+def as_micro(batch: MicroBatch, facts: TrainingFacts, classifier: bool) -> Micro:
     """Its counts. Padded rows have a mask, and packed ones where there are several."""
     rows = list(batch.examples)
     lengths, supervised = facts.lengths[rows], int(facts.supervised[rows].sum())
     if classifier:
-        return Micro(int(lengths.max()) * len(rows), supervised, int(lengths.max()), facts.labels, several)
+        return Micro(int(lengths.max()) * len(rows), supervised, int(lengths.max()), facts.labels)
     tokens = int(lengths.sum())
-    return Micro(tokens, supervised, tokens if len(rows) > 1 else 0, several=several)
+    return Micro(tokens, supervised, tokens if len(rows) > 1 else 0)
 
 
 def trained_model(run: RunConfig, decided: Decided, facts: TrainingFacts, checkpointing: bool) -> TrainedModel:

@@ -79,8 +79,6 @@ class Micro:
     """Positions that a token's attention looks at, 0 where there is no mask."""
     classes: int = 0
     """Of a classifier; 0: the vocabulary."""
-    several: bool = True
-    """A step has more than one: gradients are there while activations are."""
 
 
 @dataclass(frozen=True)
