@@ -33,8 +33,8 @@ def hold_out(prints: Fingerprints, fraction: float, strata: Codes | None = None,
 
 
 def numbered(codes: Codes) -> Codes:
-    """The same codes as numbers from 0."""
-    return np.unique(codes, return_inverse=True)[1].astype(np.int32)
+    """The same codes as numbers from 0; small ones are that already."""
+    return codes if codes.dtype == np.int32 else np.unique(codes, return_inverse=True)[1].astype(np.int32)
 
 
 def shared(units: Codes) -> Counts:
