@@ -19,12 +19,15 @@ MOST = 2
 
 
 def hold_out(prints: Fingerprints, fraction: float, strata: Codes | None = None, units: Codes | None = None) -> Rows:
-    """The held-out rows among different ones. A row with the unit ALONE is one by itself.
+    """The held-out rows among different ones. A row with the unit ALONE is one by itself; int32 strata count from 0.
 
     Neither side is empty, and every stratum has rows on both sides where the units and the fraction allow it. Nothing is held
     out when it cannot be: all rows are one unit, or no stratum has two rows.
     """
-    strata = np.zeros(len(prints), np.int32) if strata is None else numbered(strata)
+    if strata is None:
+        strata = np.zeros(len(prints), np.int32)
+    elif strata.dtype != np.int32:
+        strata = numbered(strata)
     wanted = shares(np.bincount(strata), fraction, keys(prints, strata))
     together = np.empty(0, np.int64) if units is None else shared(units)
     if units is None or not len(together):
@@ -33,8 +36,8 @@ def hold_out(prints: Fingerprints, fraction: float, strata: Codes | None = None,
 
 
 def numbered(codes: Codes) -> Codes:
-    """The same codes as numbers from 0; small ones are that already."""
-    return codes if codes.dtype == np.int32 else np.unique(codes, return_inverse=True)[1].astype(np.int32)
+    """The same codes as numbers from 0, without gaps."""
+    return np.unique(codes, return_inverse=True)[1].astype(np.int32)
 
 
 def shared(units: Codes) -> Counts:
