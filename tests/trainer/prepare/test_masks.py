@@ -140,7 +140,7 @@ def test_a_refused_row_does_not_disturb_the_others(encoders: Encoders) -> None:
     ]
     for number, example in enumerate(encoder.encode(rows)):
         if number % 3 == 0:
-            assert example == Refused(f"line {number}", "System role not supported", by_template=True)
+            assert example == Refused(f"line {number}", "says: System role not supported", by_template=True)
         else:
             assert isinstance(example, Encoded)
             assert decode(encoder, example) == "Hello<end_of_turn>"

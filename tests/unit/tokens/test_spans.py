@@ -4,8 +4,8 @@ from datetime import datetime
 
 import pytest
 
-from finetune_trainer.data.rows.types import Conversation, Message
-from finetune_trainer.data.tokens.spans import Markers, NotPrefixPreserving, Rendered, by_blocks, by_difference, by_turns
+from finetune_trainer.data.rows.types import Conversation, FunctionCall, Message, ToolCall
+from finetune_trainer.data.tokens.spans import Markers, NotPrefixPreserving, Rendered, WordsLeftOut, by_blocks, by_difference, by_turns
 from finetune_trainer.data.tokens.template import ChatTemplate, TemplateRefusal
 from tests.unit.tokens import templates
 
@@ -143,8 +143,23 @@ def test_a_template_that_leaves_words_out_is_refused() -> None:
     """As those of models for images, which take contents in parts only."""
     turn = "{{ m.role }}{% if m.content is not string %}{{ m.content[0].text }}{% endif %}</s>"
     text = "{% for m in messages %}" + turn + "{% endfor %}{% if add_generation_prompt %}assistant{% endif %}"
-    with pytest.raises(NotPrefixPreserving, match=r"messages\[1\] is rendered without its words"):
+    with pytest.raises(WordsLeftOut, match=r"leaves out the content of messages\[1\]$"):
         said(text, CHAT)
+
+
+@pytest.mark.parametrize(
+    "content, written, words",
+    [
+        ("I look.", "{{ m.tool_calls[0].function.name }}", r"content of messages\[1\], which has tool_calls as well: remove it there"),
+        (None, "{{ m.content or '' }}", r"tool_calls of messages\[1\]"),
+    ],
+)
+def test_a_template_that_leaves_out_a_part_of_an_answer_is_told(content: str | None, written: str, words: str) -> None:
+    """As Llama 3.1 does with a content beside tool_calls."""
+    turn = "{% if m.tool_calls %}" + written + "{% else %}{{ m.content }}{% endif %}</s>"
+    call = ToolCall(FunctionCall("find", "{}"))
+    with pytest.raises(WordsLeftOut, match=words):
+        said("{% for m in messages %}" + turn + "{% endfor %}", [CHAT[0], Message("assistant", content, tool_calls=[call])])
 
 
 @pytest.mark.parametrize(

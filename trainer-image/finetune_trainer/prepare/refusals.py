@@ -28,7 +28,7 @@ class Refusals:
         if not refused.by_template:
             raise not_prefix_preserving(self.base, file, refused)
         findings = self.files.setdefault(file.param, Findings(file.name, file.param))
-        findings.add(refused.where, [Problem("refused by the chat template", f"the base's chat template says: {refused.reason}")])
+        findings.add(refused.where, [Problem("refused by the chat template", f"the base's chat template {refused.reason}")])
 
     def check(self) -> None:
         """Raises StageFailure InvalidDataset when there are more than may be dropped."""

@@ -43,8 +43,9 @@ class Refused:
 
     where: str
     reason: str
+    """What the template does."""
     by_template: bool
-    """True: the template raised an error. False: what the assistant said cannot be told from the rest."""
+    """True: the template raised an error, or leaves something out. False: what the assistant said cannot be told from the rest."""
 
 
 Example = Encoded | Classified

@@ -13,7 +13,7 @@ from tokenizers.processors import Sequence as Nothing
 
 from finetune_trainer.data.rows.types import Row
 from finetune_trainer.data.tokens.encoded import Encoded, Example, Kind, Refused
-from finetune_trainer.data.tokens.spans import NotPrefixPreserving, Rendered
+from finetune_trainer.data.tokens.spans import NotPrefixPreserving, Rendered, WordsLeftOut
 from finetune_trainer.data.tokens.template import Span, TemplateRefusal
 
 BATCH = 512
@@ -29,7 +29,7 @@ class Renderer(Protocol):
     """True: the text is put between the tokenizer's first token, where it has one, and the end-of-text token."""
 
     def render(self, row: Row) -> list[Rendered]:
-        """What is learnt of a row, mostly one text. Raises TemplateRefusal and NotPrefixPreserving."""
+        """What is learnt of a row, mostly one text. Raises TemplateRefusal, WordsLeftOut and NotPrefixPreserving."""
 
     def prompt(self, row: Row) -> str:
         """What precedes the (last) answer. Raises TemplateRefusal."""
@@ -93,6 +93,8 @@ class LanguageEncoder:
                 return [Rendered(text, [Span(0, len(text))])]
             return self.renderer.render(row)
         except TemplateRefusal as exc:
+            return Refused(where, f"says: {exc}", by_template=True)
+        except WordsLeftOut as exc:
             return Refused(where, str(exc), by_template=True)
         except NotPrefixPreserving as exc:
             return Refused(where, str(exc), by_template=False)

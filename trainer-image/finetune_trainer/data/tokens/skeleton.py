@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from finetune_trainer.data.rows.types import Conversation, Message
-from finetune_trainer.data.tokens.spans import Markers, NotPrefixPreserving, Rendered, by_difference
+from finetune_trainer.data.tokens.spans import Markers, NotPrefixPreserving, Rendered, WordsLeftOut, by_difference
 from finetune_trainer.data.tokens.template import ChatTemplate, Span, TemplateRefusal
 
 _KEPT = 4096
@@ -74,7 +74,7 @@ class Skeletons:
         row = Conversation([Message(role, content) for role, content in zip(roles, contents, strict=True)])  # type: ignore[arg-type]
         try:
             text, spans = by_difference(self.template, row, self.markers)
-        except (TemplateRefusal, NotPrefixPreserving):
+        except (TemplateRefusal, NotPrefixPreserving, WordsLeftOut):
             return None
         pieces, leads, tails, rest = [], [], [], iter(spans)
         position = 0

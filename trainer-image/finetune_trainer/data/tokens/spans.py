@@ -24,6 +24,10 @@ class NotPrefixPreserving(Exception):
     """The template changes earlier text when the conversation goes on; the text says at which message."""
 
 
+class WordsLeftOut(Exception):
+    """The template does not write what the assistant said; the text says what is missing and what to do."""
+
+
 @dataclass(frozen=True)
 class Markers:
     """Texts of special tokens."""
@@ -60,7 +64,7 @@ class Markers:
 def by_difference(template: ChatTemplate, row: Conversation, markers: Markers) -> Rendered:
     """The conversation's text and what of it the assistant said, each with its end-of-turn marker.
 
-    Raises NotPrefixPreserving and TemplateRefusal.
+    Raises NotPrefixPreserving, WordsLeftOut and TemplateRefusal.
     """
     whole = template.render(row.messages, row.tools)
     return Rendered(whole, [answer(template, row, index, whole, markers) for index in supervised(row)])
@@ -77,7 +81,7 @@ def answer(template: ChatTemplate, row: Conversation, index: int, whole: str, ma
     check_prefix(before, until, f"the prompt before messages[{index}] is not what the message's own text begins with")
     said = markers.trim(until[len(before) :])
     check_prefix(before + said, whole, f"messages[{index}] is rendered differently once other messages follow it")
-    check_words(said, row.messages[index], f"messages[{index}] is rendered without its words")
+    check_words(said, row.messages[index], f"messages[{index}]")
     end = len(before) + len(said)
     return Span(len(before), end if said.endswith(markers.all) else end + len(markers.stop_at(whole, end)))
 
@@ -85,7 +89,7 @@ def answer(template: ChatTemplate, row: Conversation, index: int, whole: str, ma
 def by_blocks(template: ChatTemplate, row: Conversation, markers: Markers) -> Rendered | None:
     """The same by the template's generation blocks; None where there is not one for each of the assistant's messages.
 
-    Raises NotPrefixPreserving.
+    Raises WordsLeftOut.
     """
     whole, blocks = template.render(row.messages, row.tools), template.generated(row.messages, row.tools)
     answers = [index for index, message in enumerate(row.messages) if message.role == "assistant"]
@@ -105,7 +109,7 @@ def of_block(template: ChatTemplate, row: Conversation, index: int, whole: str, 
     end = start + len(said)
     if not said.endswith(markers.all):
         end += len(next((marker for marker in markers.all if whole.startswith(marker, end)), ""))
-    check_words(whole[start:end], row.messages[index], f"messages[{index}] is rendered without its words")
+    check_words(whole[start:end], row.messages[index], f"messages[{index}]")
     return Span(start, end)
 
 
@@ -137,8 +141,11 @@ def check_prefix(prefix: str, text: str, otherwise: str) -> None:
         raise NotPrefixPreserving(otherwise)
 
 
-def check_words(said: str, message: Message, otherwise: str) -> None:
-    """Raises NotPrefixPreserving for a template that leaves out what was said; thoughts are its own affair."""
+def check_words(said: str, message: Message, name: str) -> None:
+    """Raises WordsLeftOut for an answer that is not in its text; thoughts are the template's own affair."""
     words = (message.content or "").rpartition("</think>")[2].strip()
-    if words not in said or any(call.function.name not in said for call in message.tool_calls or ()):
-        raise NotPrefixPreserving(otherwise)
+    if words not in said:
+        also = ", which has tool_calls as well: remove it there" if message.tool_calls else ""
+        raise WordsLeftOut(f"leaves out the content of {name}{also}")
+    if any(call.function.name not in said for call in message.tool_calls or ()):
+        raise WordsLeftOut(f"leaves out tool_calls of {name}")
