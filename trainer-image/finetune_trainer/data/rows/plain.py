@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from operator import attrgetter, eq
-from typing import Any, Literal, cast
+from typing import Annotated, Any, cast
 
 import msgspec
 import numpy as np
@@ -25,21 +25,30 @@ Bytes = npt.NDArray[np.uint8]
 Sizes = npt.NDArray[np.int64]
 _MESSAGES, _ROLE, _CONTENT = attrgetter("messages"), attrgetter("role"), attrgetter("content")
 _SYSTEM, _USER, _ASSISTANT, _TOOL = range(4)
-_CODE = {"system": _SYSTEM, "user": _USER, "assistant": _ASSISTANT, "tool": _TOOL}.__getitem__
 _encode_lines = msgspec.json.Encoder(order="deterministic").encode_lines
 _QUOTE, _LINE_END, _BRACE = b'"\n{'
 _ESCAPED = int(np.frombuffer(b"\\u", np.uint16)[0])
 
 
-class _Said(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    role: Literal["system", "user", "assistant"]
-    content: str
+_Text = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class _System(msgspec.Struct, tag="system", tag_field="role", forbid_unknown_fields=True, gc=False):
+    content: _Text
+
+
+class _User(msgspec.Struct, tag="user", tag_field="role", forbid_unknown_fields=True, gc=False):
+    content: _Text
+
+
+class _Assistant(msgspec.Struct, tag="assistant", tag_field="role", forbid_unknown_fields=True, gc=False):
+    content: _Text
 
 
 class _Chat(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """What most conversations are: no tools, names or weights. Encoded as a Conversation is."""
 
-    messages: list[_Said]
+    messages: list[_System | _User | _Assistant]
 
 
 class _Labelled(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
@@ -61,8 +70,10 @@ _TYPES: dict[Task, Any] = {
     "token-classification": _Tagged,
 }
 
-_DECODE_SAID = msgspec.json.Decoder(_Chat).decode_lines
+_DECODE_PLAIN = msgspec.json.Decoder(_Chat).decode_lines
 _DECODE_CHAT = msgspec.json.Decoder(Conversation).decode_lines
+_CODES: dict[Any, int] = {_System: _SYSTEM, _User: _USER, _Assistant: _ASSISTANT}
+_CODES |= {"system": _SYSTEM, "user": _USER, "assistant": _ASSISTANT, "tool": _TOOL}
 
 
 @dataclass(frozen=True)
@@ -162,36 +173,36 @@ def _pairs(found: list[Any]) -> list[Any] | None:
 
 def _chats(data: bytes) -> Found | None:
     """Conversations of nothing but roles and contents."""
-    found = _decoded(_DECODE_SAID, data)
-    sizes = _sizes_in_order(found) if found else None
+    found = _decoded(_DECODE_PLAIN, data)
+    sizes = _sizes_in_order(found, type) if found else None
     lines = _lines(data, found) if found and sizes is not None else None
     return None if lines is None else Found(lines, _Later(data), sizes)
 
 
 def _conversations(found: list[Conversation]) -> list[Conversation] | None:
     """Conversations with names and weights, too."""
-    if any(row.tools is not None or row.parallel_tool_calls is not None for row in found) or _sizes_in_order(found) is None:
-        return None
     for row in found:
+        if row.tools is not None or row.parallel_tool_calls is not None:
+            return None
         for message in row.messages:
             mine = message.role == "assistant"
             if message.tool_calls is not None or message.tool_call_id is not None or (message.weight is not None and not mine):
                 return None
-            if message.name is not None and not message.name.strip():
+            if not message.content or (message.name is not None and not message.name.strip()):
                 return None
         if not any(message.supervised for message in row.messages):
             return None
-    return found
+    return None if _sizes_in_order(found, _ROLE) is None else found
 
 
-def _sizes_in_order(found: list[Any]) -> Sizes | None:
-    """Messages of each conversation when all of them are in order and say something."""
-    messages = list(chain.from_iterable(map(_MESSAGES, found)))
-    contents = list(map(_CONTENT, messages))
-    if not all(contents) or any(map(str.isspace, contents)):
+def _sizes_in_order(found: list[Any], role: Callable[[Any], Any]) -> Sizes | None:
+    """Messages of each conversation when all of them are in order and say something; `role` tells a message's."""
+    lists = list(map(_MESSAGES, found))
+    messages = list(chain.from_iterable(lists))
+    if any(map(str.isspace, map(_CONTENT, messages))):
         return None
-    roles = np.frombuffer(bytes(map(_CODE, map(_ROLE, messages))), np.uint8)
-    sizes = np.fromiter(map(len, map(_MESSAGES, found)), np.int64, len(found))
+    roles = np.frombuffer(bytes(map(_CODES.__getitem__, map(role, messages))), np.uint8)
+    sizes = np.fromiter(map(len, lists), np.int64, len(lists))
     return sizes if in_order(roles, sizes) else None
 
 

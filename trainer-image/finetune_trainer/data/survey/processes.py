@@ -15,8 +15,8 @@ Result = TypeVar("Result")
 
 WORTH = 64 << 20
 """Bytes of a file from which on processes save more time than their start takes."""
-MOST = 8
-"""More processes than one that reads can feed."""
+MOST = 4
+"""More than one that reads can feed; each takes 40 MB."""
 
 
 def processes_for(size: int) -> int:

@@ -94,14 +94,13 @@ def legacy(path: str, key: str) -> Problem | None:
 
 def role_problems(path: str, message: dict[str, Any], names: Names) -> Iterator[Problem]:
     """What is wrong with a role."""
-    expected = "expected one of " + listed(ROLES)
     if "role" not in message:
-        yield Problem("no role", f"{path} has no {names.role}, {expected}")
+        yield Problem("no role", f"{path} has no {names.role}, expected one of {listed(ROLES)}")
     elif message["role"] not in ROLES:
         role = message["role"]
         hint = OTHER_ROLES.get(role.lower()) if isinstance(role, str) else None
         close = f" (did you mean {hint!r}?)" if hint else did_you_mean(role, ROLES) if isinstance(role, str) else ""
-        yield Problem("unknown role", f"{path}.{names.role} is {shown(role)}{close}, {expected}")
+        yield Problem("unknown role", f"{path}.{names.role} is {shown(role)}{close}, expected one of {listed(ROLES)}")
 
 
 def content_problems(path: str, message: dict[str, Any]) -> Iterator[Problem]:
