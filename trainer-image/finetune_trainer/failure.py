@@ -57,8 +57,8 @@ def explain(exc: BaseException) -> StageFailure:
         return StageFailure(
             ExitCode.DOES_NOT_FIT,
             "OutOfMemory",
-            "the process ran out of memory: raise the stage's resources.limits.memory (on a GPU: take one with more), or lower "
-            "hyperparameters.batchSize or hyperparameters.maxSequenceLength",
+            "the process ran out of memory: raise the stage's resources.limits.memory (on a GPU: take one with more), set "
+            "hyperparameters.gradientCheckpointing: true, or lower hyperparameters.maxSequenceLength",
         )
     return StageFailure(ExitCode.INTERNAL_ERROR, "InternalError", f"{type(exc).__name__}: {exc}; the pod's log has the details")
 

@@ -51,7 +51,7 @@ def words(exit: Exit) -> tuple[str, str]:
     if exit.code == 128 + signal.SIGKILL:
         return "RankKilled", (
             f"rank {exit.rank} was killed (SIGKILL), most often because the pod ran out of memory: raise "
-            "training.resources.limits.memory, or lower hyperparameters.batchSize or hyperparameters.maxSequenceLength"
+            "training.resources.limits.memory, set hyperparameters.gradientCheckpointing: true, or lower hyperparameters.maxSequenceLength"
         )
     if exit.code > 128:
         return "RankCrashed", f"rank {exit.rank} died of {signal_name(exit.code - 128)}; the pod's log has the details"
