@@ -133,7 +133,7 @@ def small_volume(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_volume(small_volume: Path, tiny: Path) -> None:
     """The checkpoint that did not fit is removed, those before it stay, and on a larger volume the run goes on from there."""
-    method = {"type": "lora", "lora": {"rank": 48, "targetModules": ["q_proj", "v_proj"]}}
+    method = {"type": "lora", "lora": {"rank": 48, "alpha": 96, "targetModules": ["q_proj", "v_proj"]}}
     run = Run(prepare_workspace(small_volume, tiny, method=method, **LONG), method=method, keep=100)
     with pytest.raises(OSError) as full:
         run_here(run)

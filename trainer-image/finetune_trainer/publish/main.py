@@ -8,7 +8,6 @@ import os
 import shutil
 from pathlib import Path
 
-from finetune_api.dataset_report import REPORT_FILE
 from finetune_api.model_directory import MANIFEST_FILE, EvaluationReport, Manifest
 from finetune_api.result import PublishSummary, StageResult
 from finetune_api.run_config import RunConfig
@@ -56,7 +55,7 @@ def make_model(inputs: Inputs, draft: Draft) -> Manifest:
 
 def describe_and_commit(inputs: Inputs, draft: Draft, report: EvaluationReport) -> Manifest:
     """Adds curve, data report and card, then the manifest of all."""
-    for source in (inputs.workspace.metrics, inputs.workspace.root / REPORT_FILE):
+    for source in (inputs.workspace.metrics, inputs.workspace.report):
         if source.exists():
             shutil.copyfile(source, draft.files / source.name)
     manifest = make_manifest(inputs, draft.files, report)
