@@ -53,10 +53,11 @@ ASKED = "<|im_start|>user\nSummarize the following text.\n\nA long text.<|im_end
 @pytest.mark.parametrize("bos", [True, False])
 def test_the_prompts_of_the_tasks(renderer: Renderer, row: Row, prompt: str, said: str, bos: bool) -> None:
     """Plain texts stand between the tokenizer's own first token and the end-of-text token; a chat template writes both itself."""
-    encoder = LanguageEncoder(with_bos() if bos else byte_tokenizer(), renderer, "assistant", END)
+    plain = isinstance(renderer, TextRenderer)
+    encoder = LanguageEncoder(with_bos() if bos else byte_tokenizer(), renderer, "assistant", END if plain else None)
     (example,) = encoder.encode([("line 1", row)])
     assert isinstance(example, Encoded)
-    first = "<|im_start|>" if bos and renderer.framed else ""
+    first = "<|im_start|>" if bos and plain else ""
     assert decode(encoder, example.input_ids.tolist()).rstrip("\n") == first + prompt + said
     assert decode(encoder, example.input_ids[example.loss_mask].tolist()) == said
     assert decode(encoder, encoder.prompt(row) or []) == first + prompt
@@ -121,3 +122,22 @@ def test_an_answer_without_an_end_gets_one() -> None:
     assert rendered.text == "user: aassistant: b<|im_end|>"
     assert [rendered.text[span.start : span.end] for span in rendered.spans] == ["b<|im_end|>"]
     assert renderer.without_end == 1
+    assert renderer.whole(Conversation([Message("user", "a"), Message("assistant", "b")])) == rendered.text
+
+
+PHI = "{% for m in messages %}{{ m.role + m.content }}</s>\n{% endfor %}{{ 'assistant' if add_generation_prompt else '<|im_end|>' }}"
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        (templates.CHATML, "<|im_end|>"),
+        (templates.GEMMA, "<end_of_turn>"),
+        (PHI, "</s>"),
+        (templates.OPENS_THOUGHTS, "<|im_end|>"),
+        ("{{ 1 / 0 }}", ""),
+    ],
+)
+def test_the_marker_that_ends_an_answer(text: str, expected: str) -> None:
+    """It ends generation, whatever the model's configuration lists."""
+    assert chat(text).end_of_turn() == expected

@@ -9,8 +9,6 @@ from finetune_trainer.data.tokens.template import ChatTemplate, Span, TemplateRe
 class ChatRenderer:
     """Renders rows of task chat."""
 
-    framed = False
-
     def __init__(self, template: ChatTemplate, markers: Markers) -> None:
         self.template = template
         self.markers = markers
@@ -64,14 +62,15 @@ class ChatRenderer:
         return self.template.render(row.messages[:last], row.tools, add_generation_prompt=True)
 
     def whole(self, row: Row) -> str:
-        """The conversation's text."""
+        """The conversation's text, with an end."""
         assert isinstance(row, Conversation)
-        return self.template.render(row.messages, row.tools)
+        text = self.template.render(row.messages, row.tools)
+        return text if text.rstrip().endswith(self.markers.all) else text + self.markers.end
 
     def end_of_turn(self) -> str:
         """The marker that the template ends an answer with; empty where it ends it with ordinary text."""
         try:
-            text = self.template.render([Message("user", "Hi"), Message("assistant", "Hello")]).rstrip()
+            text = self.markers.trim(self.template.render([Message("user", "Hi"), Message("assistant", "Hello")]))
         except TemplateRefusal:
             return ""
         return max((marker for marker in self.markers.all if text.endswith(marker)), key=len, default="")

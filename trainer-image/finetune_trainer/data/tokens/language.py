@@ -25,9 +25,6 @@ LossOn = Literal["assistant", "all"]
 class Renderer(Protocol):
     """A task's rows to text."""
 
-    framed: bool
-    """True: the text is put between the tokenizer's first token, where it has one, and the end-of-text token."""
-
     def render(self, row: Row) -> list[Rendered]:
         """What is learnt of a row, mostly one text. Raises TemplateRefusal, WordsLeftOut and NotPrefixPreserving."""
 
@@ -49,12 +46,13 @@ class Frame:
 
 
 class LanguageEncoder:
-    """A tokenizer and a task's texts together."""
+    """A tokenizer and a task's texts together. With `end` a text stands between the tokenizer's first token and this one; a chat
+    template writes both itself."""
 
     kind: Kind = "language"
 
     def __init__(self, tokenizer: Tokenizer, renderer: Renderer, loss_on: LossOn, end: int | None = None) -> None:
-        self.frame = Frame(first_ids(tokenizer), end) if renderer.framed and end is not None else Frame([], -1)
+        self.frame = None if end is None else Frame(first_ids(tokenizer), end)
         tokenizer.no_truncation()
         tokenizer.no_padding()
         tokenizer.post_processor = Nothing([])  # it would trim spaces off the offsets that the mask is made of
@@ -109,7 +107,7 @@ class LanguageEncoder:
         mask = np.zeros(len(ids), np.bool_)
         for span in spans:
             mask[token_from(encoding, span.start) : token_from(encoding, span.end)] = True
-        if self.renderer.framed:
+        if self.frame is not None:
             ids = np.concatenate([self.frame.first, ids, [self.frame.end]]).astype(np.int32)
             mask = np.concatenate([np.zeros(len(self.frame.first), np.bool_), mask, [True]])
         mask[:1] = False
@@ -121,7 +119,8 @@ class LanguageEncoder:
             text = self.renderer.prompt(row)
         except TemplateRefusal:
             return None
-        return [*self.frame.first, *self.tokenizer.encode(text, add_special_tokens=False).ids]
+        first = [] if self.frame is None else self.frame.first
+        return [*first, *self.tokenizer.encode(text, add_special_tokens=False).ids]
 
 
 def token_from(encoding: Any, position: int) -> int:

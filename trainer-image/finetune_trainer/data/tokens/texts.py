@@ -15,8 +15,6 @@ class TextRenderer:
     With `instructed` a summary's document is a whole prompt already.
     """
 
-    framed = True
-
     def __init__(self, instructed: bool = False) -> None:
         self.instructed = instructed
 
@@ -46,8 +44,6 @@ class SummaryRenderer:
 
     With `instructed` the document is the user's whole message already.
     """
-
-    framed = False
 
     def __init__(self, chat: ChatRenderer, instructed: bool = False) -> None:
         self.chat = chat
