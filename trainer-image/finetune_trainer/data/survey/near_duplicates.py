@@ -63,10 +63,8 @@ def chosen(prints: Fingerprints, wanted: Rows, limit: int = LIMIT) -> Rows:
     """The wanted rows, or a fair draw of `limit` of them that does not depend on their order."""
     if int(wanted.sum()) <= limit:
         return wanted
-    rows = np.flatnonzero(wanted)
-    drawn = np.zeros_like(wanted)
-    drawn[rows[np.argsort(prints[rows], kind="stable")[:limit]]] = True
-    return drawn
+    last = np.partition(prints[wanted], limit - 1)[limit - 1]
+    return wanted & (prints <= last)
 
 
 def sketch(rows: Iterable[tuple[str, Row]], wanted: Rows) -> Sketches:

@@ -1,6 +1,6 @@
 """Near duplicates in the files of a data set, with words about them. Knows no sides."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -48,6 +48,7 @@ class NearRows:
         drawn = chosen(prints, wanted)
         sketches = train.sketch(drawn)
         pairs = near_pairs(sketches.digests, prints[drawn])
+        sketches = replace(sketches, digests=np.empty((0, 0), np.uint8))  # large, and of no more use
         return cls(train, sketches, pairs, clusters(len(sketches.rows), pairs), int(wanted.sum()))
 
     @property

@@ -51,17 +51,20 @@ def split_sides(train: Surveyed, left: Different, split: Split, labels: Codes | 
     """
     survey, once = train.survey, left.train
     near = NearRows.find(train, once)
-    groups = None if survey.groups is None else copies_agree(own_if_empty(survey, split.seed), survey.prints)[once]
-    strata = labels[once] if survey.strata is None and labels is not None else None
+    prints, groups, strata = survey.prints, None, labels
+    if survey.groups is not None:
+        groups = copies_agree(own_if_empty(survey, split.seed), prints)
     if survey.strata is not None:
-        strata = copies_agree(survey.strata, survey.prints)[once]
+        strata = copies_agree(survey.strata, prints)
+    if not once.all():  # a large file is not copied without need
+        prints, groups, strata = prints[once], groups if groups is None else groups[once], strata if strata is None else strata[once]
     check_columns(split, groups, strata)
     units, kept = near.units(once, groups, split.fraction)
-    drawn = hold_out(survey.prints[once], split.fraction, strata, units)
+    drawn = hold_out(prints, split.fraction, strata, units)
     if strata is not None and used_up(strata, drawn):
         if groups is not None:
             raise unusable("groupBy", torn_apart(split, len(used_up(strata, drawn))))
-        drawn = hold_out(survey.prints[once], split.fraction, strata)
+        drawn = hold_out(prints, split.fraction, strata)
         kept = "kept, maybe on both sides: some labels have no other rows"
     held = np.zeros(len(once), np.bool_)
     held[once] = drawn
