@@ -64,7 +64,8 @@ def chosen(prints: Fingerprints, wanted: Rows, limit: int = LIMIT) -> Rows:
     if int(wanted.sum()) <= limit:
         return wanted
     last = np.partition(prints[wanted], limit - 1)[limit - 1]
-    return wanted & (prints <= last)
+    drawn: Rows = wanted & (prints <= last)
+    return drawn
 
 
 def sketch(rows: Iterable[tuple[str, Row]], wanted: Rows) -> Sketches:
