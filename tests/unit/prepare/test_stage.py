@@ -1,6 +1,7 @@
 """The whole stage, with a byte-level model and small data."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from finetune_api.exit_codes import ExitCode
 from finetune_api.progress import last_progress
 from finetune_api.result import StageResult
 from finetune_trainer.__main__ import main
-from finetune_trainer.data.tokens.tools import PLAIN
+from finetune_trainer.data.tokens.template import ChatTemplate
+from finetune_trainer.data.tokens.tools import PLAIN, chatml_with_tools
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.prepare.main import prepare
 from finetune_trainer.prepared import Prepared
@@ -258,6 +260,20 @@ def test_tools_that_the_template_does_not_know_are_refused(folder: Path) -> None
     assert "pvc://models/base does not tell the model of tools, and pvc://data/train.jsonl has rows with tools" in error.message
     (folder / "base" / "chat_template.jinja").write_text(templates.CHATML)
     assert prepare(run_config(folder), 1).error is None
+
+
+def test_a_model_s_own_template_for_tools_is_taken(folder: Path) -> None:
+    """Older models have it beside the other one, under the name tool_use."""
+    (folder / "base" / "chat_template.jinja").unlink()
+    own = chatml_with_tools(ChatTemplate(templates.CHATML, {}, datetime(2026, 2, 1))) + "{# its own #}"
+    named = [{"name": "default", "template": templates.LLAMA3}, {"name": "tool_use", "template": own}]
+    change_json(folder / "base" / "tokenizer_config.json", chat_template=named)
+    tools = [{"type": "function", "function": {"name": "find", "parameters": {"type": "object", "properties": {}}}}]
+    write_rows(folder / "train.jsonl", *[row(user(f"Hi {n}"), assistant(), tools=tools) for n in range(20)])
+    summary = prepare(run_config(folder), 1).prepare
+    assert summary is not None
+    assert "does not know tools: the model's own for tools (tool_use) replaces it" in " ".join(summary.dataset.notes)
+    assert Prepared.from_json(Workspace(folder / "workspace").prepared.read_bytes()).chat_template == own
 
 
 def test_a_template_that_opens_thoughts_names_the_way_out(folder: Path) -> None:

@@ -28,6 +28,8 @@ class BaseConfig:
     vocab_size: int | None
     chat_template: str | None
     """None for an encoder, and for a language model without one."""
+    tool_template: str | None
+    """The one named tool_use, which older models have beside it for conversations with tools."""
     special_tokens: dict[str, str]
     """bos_token, eos_token, ...: their texts."""
     eos_token_ids: list[int]
@@ -47,6 +49,7 @@ def read_base_config(folder: Path, subject: Subject, task: Task, *, for_onnx: bo
         max_length=max_length(config),
         vocab_size=positive(config.get("vocab_size")),
         chat_template=chat_template(folder, tokenizer_config),
+        tool_template=named_templates(tokenizer_config).get("tool_use"),
         special_tokens=special,
         eos_token_ids=eos_token_ids(read_object(folder / "generation_config.json", subject), config, tokenizer, special),
         tokenizer=tokenizer,
@@ -109,10 +112,15 @@ def chat_template(folder: Path, tokenizer_config: dict[str, Any]) -> str | None:
     path = folder / "chat_template.jinja"
     if path.exists():
         return path.read_text(encoding="utf-8")
+    return named_templates(tokenizer_config).get("default") or None
+
+
+def named_templates(tokenizer_config: dict[str, Any]) -> dict[str, str]:
+    """The templates of tokenizer_config.json: one, the default, or several by name."""
     template = tokenizer_config.get("chat_template")
-    if isinstance(template, list):  # several by name
-        template = {entry.get("name"): entry.get("template") for entry in template if isinstance(entry, dict)}.get("default")
-    return template if isinstance(template, str) and template else None
+    entries = template if isinstance(template, list) else [{"name": "default", "template": template}]
+    found = {entry.get("name"): entry.get("template") for entry in entries if isinstance(entry, dict)}
+    return {name: text for name, text in found.items() if isinstance(name, str) and isinstance(text, str)}
 
 
 def special_tokens(folder: Path, tokenizer_config: dict[str, Any], subject: Subject) -> dict[str, str]:

@@ -35,7 +35,7 @@ class TaskEncoder:
 def base_template(config: RunConfig, base: Base) -> ChatTemplate | None:
     """The chat template that rows will be rendered with; None for a task without one.
 
-    strftime_now tells one moment for the whole run. Raises StageFailure for a template that is not one.
+    Raises StageFailure for a template that is not one.
     """
     text = base.config.chat_template
     if config.task not in ("chat", "summarization") or (text is None and config.task == "summarization"):
@@ -46,8 +46,13 @@ def base_template(config: RunConfig, base: Base) -> ChatTemplate | None:
             "has neither a chat template nor an eos_token (tokenizer_config.json), so that an answer would have no end: "
             "put a chat_template.jinja into the folder",
         )
+    return compiled(base, PLAIN if text is None else text)
+
+
+def compiled(base: Base, text: str) -> ChatTemplate:
+    """A template with the base's special tokens, for which it is one moment during the whole run (strftime_now); raises StageFailure for a text that is none."""
     try:
-        return ChatTemplate(PLAIN if text is None else text, base.config.special_tokens, datetime.now())
+        return ChatTemplate(text, base.config.special_tokens, datetime.now())
     except TemplateRefusal as exc:
         raise unsupported(base.subject, f"has a chat template that is not valid Jinja: {exc}") from exc
 
@@ -72,8 +77,8 @@ def conversations(config: RunConfig, base: Base, dataset: Dataset, template: Cha
     if base.config.chat_template is None:
         notes.append(f'{name} has no chat template: a default ("User:", "Assistant:") is used and published with the model')
     if config.task == "chat" and not adapt(template) and has_tools(dataset):
-        template = template_with_tools(base, dataset, template)
-        notes.append(f"the chat template of {name} does not know tools: one that does (ChatML, calls as <tool_call>) replaces it")
+        template, which = template_with_tools(base, dataset, template)
+        notes.append(f"the chat template of {name} does not know tools: {which} replaces it")
     chat = ChatRenderer(template, markers(base.config))
     end = tokenizer.token_to_id(chat.end_of_turn()) if chat.end_of_turn() else None
     return TaskEncoder(
@@ -114,8 +119,12 @@ def has_tools(dataset: Dataset) -> bool:
     return uses_tools(dataset.train_rows()) or uses_tools(dataset.validation_rows())
 
 
-def template_with_tools(base: Base, dataset: Dataset, template: ChatTemplate) -> ChatTemplate:
-    """What stands in for a template that ignores tools; raises StageFailure for one that is not ChatML."""
+def template_with_tools(base: Base, dataset: Dataset, template: ChatTemplate) -> tuple[ChatTemplate, str]:
+    """What stands in for a template that ignores tools, and what it is; raises StageFailure where there is nothing."""
+    if base.config.tool_template:
+        own = compiled(base, base.config.tool_template)
+        if adapt(own):
+            return own, "the model's own for tools (tool_use)"
     if not is_chatml(template, base.config.tokenizer.get_vocab()):
         raise invalid(
             "ChatTemplateUnsupported",
@@ -123,6 +132,6 @@ def template_with_tools(base: Base, dataset: Dataset, template: ChatTemplate) ->
             "take a base model whose template knows them, or leave tools and tool_calls out of the rows",
             param=base.subject.param,
         )
-    own = ChatTemplate(chatml_with_tools(template), template.special_tokens, datetime.now())
+    own = compiled(base, chatml_with_tools(template))
     adapt(own)
-    return own
+    return own, "one that does (ChatML, calls as <tool_call>)"
