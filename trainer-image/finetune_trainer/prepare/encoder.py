@@ -50,7 +50,7 @@ def base_template(config: RunConfig, base: Base) -> ChatTemplate | None:
 
 
 def compiled(base: Base, text: str) -> ChatTemplate:
-    """A template with the base's special tokens, for which it is one moment during the whole run (strftime_now); raises StageFailure for a text that is none."""
+    """A template with the base's special tokens; strftime_now tells one moment for the whole run. Raises StageFailure."""
     try:
         return ChatTemplate(text, base.config.special_tokens, datetime.now())
     except TemplateRefusal as exc:
