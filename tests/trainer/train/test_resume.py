@@ -166,7 +166,7 @@ def test_errors_become_exit_codes(error: Exception, code: ExitCode) -> None:
 
 def test_wrong_target_modules(new_run: Callable[..., Run]) -> None:
     """What only the model can tell is wrong is told as input, with its field."""
-    run = new_run(method={"type": "lora", "lora": {"targetModules": ["no_such_layer"]}})
+    run = new_run(method={"type": "lora", "lora": {"rank": 4, "alpha": 8, "targetModules": ["no_such_layer"]}})
     with pytest.raises(StageFailure, match=r"method\.lora\.targetModules \['no_such_layer'\]") as refused:
         run_here(run)
     assert refused.value.exit_code == ExitCode.INVALID_INPUT
