@@ -48,10 +48,10 @@ PLANTED: list[tuple[Any, tuple[str, ...], tuple[str, ...]]] = [
 
 
 def conversations(count: int) -> Iterator[dict[str, Any]]:
-    """Generated chats of two to seven messages, about 450 bytes each; the same on every machine."""
+    """Generated chats of two to seven messages, about 400 bytes each; the same on every machine."""
     draw = random.Random(7)
     words = (WORDS.split(), (WORDS + OTHERS).split())
-    texts = [" ".join(draw.choices(words[number % 8 == 0], k=draw.randint(3, 32))) for number in range(20_000)]
+    texts = [" ".join(draw.choices(words[number % 8 == 0], k=draw.randint(3, 24))) for number in range(20_000)]
     for _ in range(count):
         messages = [{"role": "system", "content": "You are a helpful assistant."}] if draw.random() < 0.5 else []
         for _ in range(draw.choice((1, 1, 2, 3))):

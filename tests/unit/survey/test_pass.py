@@ -192,10 +192,10 @@ def test_what_is_plainly_right_is_right(task: Task, values: list[Any], ascii_onl
     thorough = Reader(shape)
     thorough._plain = None
     (read,) = thorough.block(Block(b"\n".join(texts), 1))
-    assert len(read.lines) + len(read.wrong) == len(texts)
+    assert len(read.identities) + len(read.wrong) == len(texts)
     if found is not None:
         assert not read.wrong
-        assert found.lines == read.lines
+        assert found.identities == read.identities
         assert list(found.rows) == list(read.rows)
 
 

@@ -47,7 +47,10 @@ def chat_row(row: dict[str, Any]) -> dict[str, Any]:
     messages = []
     if isinstance(row.get("system"), str) and row["system"].strip():
         messages.append({"role": "system", "content": row["system"]})
-    for turn in row.get("history") or []:
+    history = row.get("history") or []
+    if not isinstance(history, list):
+        raise Wrong([Problem("wrong history", f"history is {kind_of(history)}, expected an array of pairs of texts: [question, answer]")])
+    for turn in history:
         if not isinstance(turn, list) or len(turn) != 2 or not all(isinstance(text, str) and text.strip() for text in turn):
             raise Wrong([Problem("wrong history", f"history has {kind_of(turn)}, expected pairs of texts: [question, answer]")])
         messages += [{"role": "user", "content": turn[0]}, {"role": "assistant", "content": turn[1]}]

@@ -19,15 +19,15 @@ from finetune_api.resources.finetune_job import Task
 from finetune_trainer.data.rows.build import Layout
 from finetune_trainer.data.rows.explain.labels import label_text
 from finetune_trainer.data.rows.explain.tags import bio_problems
-from finetune_trainer.data.rows.types import Completion, Conversation, Row, Summary, TextLabel, TokenTags
+from finetune_trainer.data.rows.types import Completion, Conversation, Row, Summary, TextLabel, TokenTags, identity
 
 Bytes = npt.NDArray[np.uint8]
 Sizes = npt.NDArray[np.int64]
 _MESSAGES, _ROLE, _CONTENT = attrgetter("messages"), attrgetter("role"), attrgetter("content")
 _SYSTEM, _USER, _ASSISTANT, _TOOL = range(4)
 _encode_lines = msgspec.json.Encoder(order="deterministic").encode_lines
-_QUOTE, _LINE_END, _BRACE = b'"\n{'
-_ESCAPED = int(np.frombuffer(b"\\u", np.uint16)[0])
+_QUOTE, _LINE_END, _BRACE, _ZERO = b'"\n{0'
+_CODE_POINT, _ESCAPED_QUOTE = np.frombuffer(b'\\u\\"', np.uint16).tolist()
 
 
 _Text = Annotated[str, msgspec.Meta(min_length=1)]
@@ -80,8 +80,7 @@ _CODES |= {"system": _SYSTEM, "user": _USER, "assistant": _ASSISTANT, "tool": _T
 class Found:
     """Rows that are right."""
 
-    lines: list[bytes]
-    """Their canonical texts."""
+    identities: list[bytes]
     rows: Iterable[Row]
     turns: Sizes | None = None
     """Messages of each conversation."""
@@ -120,10 +119,8 @@ class Plain:
         rows = self._rows(decoded) if decoded else None
         if not decoded or rows is None:
             return None
-        lines = _lines(data, decoded)
-        if lines is None or rows is decoded:
-            return Found(lines, rows) if lines else None
-        return Found(_encode_lines(rows).split(b"\n")[:-1], rows)
+        bare = _quotes(np.frombuffer(_encode_lines(decoded), np.uint8))
+        return Found(list(map(identity, rows)), rows) if _whole(np.frombuffer(data, np.uint8), len(rows), bare) else None
 
     def _labelled(self, found: list[_Labelled]) -> list[TextLabel] | None:
         if not _say_something([row.text for row in found]):
@@ -175,8 +172,10 @@ def _chats(data: bytes) -> Found | None:
     """Conversations of nothing but roles and contents."""
     found = _decoded(_DECODE_PLAIN, data)
     sizes = _sizes_in_order(found, type) if found else None
-    lines = _lines(data, found) if found and sizes is not None else None
-    return None if lines is None else Found(lines, _Later(data), sizes)
+    if not found or sizes is None:
+        return None
+    quotes = 2 * len(found) + 8 * int(sizes.sum())
+    return Found(list(map(identity, found)), _Later(data), sizes) if _whole(np.frombuffer(data, np.uint8), len(found), quotes) else None
 
 
 def _conversations(found: list[Conversation]) -> list[Conversation] | None:
@@ -227,20 +226,26 @@ def _decoded(decode: Callable[[bytes], list[Any]], data: bytes) -> list[Any] | N
         return None
 
 
-def _lines(data: bytes, found: list[Any]) -> list[bytes] | None:
-    """The canonical texts of decoded rows; None where decoding has lost something: a key that was there twice, a null, a line."""
-    text = _encode_lines(found)
-    before, after = np.frombuffer(data, np.uint8), np.frombuffer(text, np.uint8)
-    if np.count_nonzero(before == _QUOTE) != np.count_nonzero(after == _QUOTE) or not one_a_line(before, len(found)):
-        return None
-    if _holds(after, _ESCAPED) and b"\\u0000" in text:
-        return None
-    return text.split(b"\n")[:-1]
+def _whole(data: Bytes, rows: int, quotes: int) -> bool:
+    """True when decoding has lost nothing: no line, no key that was there twice, no null. False for NUL characters, too.
+
+    `quotes` are those that the rows need around keys and texts.
+    """
+    if _quotes(data) != quotes or not one_a_line(data, rows):
+        return False
+    codes = _places(data, _CODE_POINT)
+    return not (data[codes[:, None] + np.arange(2, 6)] == _ZERO).all(axis=1).any()
 
 
-def _holds(data: Bytes, pair: int) -> bool:
-    """True when two bytes follow each other somewhere: at even places, or at odd ones."""
-    return any((part[: len(part) & ~1].view(np.uint16) == pair).any() for part in (data, data[1:]))
+def _quotes(data: Bytes) -> int:
+    """Those around keys and texts, not the escaped ones within them."""
+    return int(np.count_nonzero(data == _QUOTE)) - len(_places(data, _ESCAPED_QUOTE))
+
+
+def _places(data: Bytes, pair: int) -> npt.NDArray[np.int64]:
+    """Where two bytes follow each other: at even places, and at odd ones."""
+    parts = (data, data[1:])
+    return np.concatenate([2 * np.flatnonzero(part[: len(part) & ~1].view(np.uint16) == pair) + odd for odd, part in enumerate(parts)])
 
 
 def one_a_line(data: Bytes, rows: int) -> bool:

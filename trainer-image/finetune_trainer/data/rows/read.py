@@ -13,10 +13,12 @@ from finetune_trainer.data.reading.record import Block, Record
 from finetune_trainer.data.rows.explain import Problem, Wrong
 from finetune_trainer.data.rows.plain import Plain, Sizes
 from finetune_trainer.data.rows.shape import Shape
-from finetune_trainer.data.rows.types import Row, canonical
+from finetune_trainer.data.rows.types import Row, identity
 
-PIECE = 1 << 18
+PIECE = 1 << 19
 """Bytes that are read at once: what becomes of them stays in a core's cache."""
+_HALF = Problem("not UTF-8", "has half of a surrogate pair (\\ud800 to \\udfff) in its tools, which is no character: remove it")
+_HUGE = Problem("huge number", "has a whole number of more than 64 bits: write it as text")
 FEW = 32
 """Lines that are tried at once where a piece has something that is not plain."""
 
@@ -26,8 +28,8 @@ class Read:
     """Rows of some records, in order. The lists have an entry for each valid row."""
 
     rows: Iterable[Row] = field(default_factory=list)
-    lines: list[bytes] = field(default_factory=list)
-    """Their canonical texts."""
+    identities: list[bytes] = field(default_factory=list)
+    """The same bytes for the same row, in whatever layout."""
     where: "list[str] | Numbered" = field(default_factory=list)
     values: list[tuple[bytes, ...]] = field(default_factory=list)
     """Of the fields that were asked for; empty when none were."""
@@ -76,7 +78,9 @@ class Reader:
     def _piece(self, data: bytes, line: int) -> Read:
         found = self._plain.read(data) if self._plain else None
         if found is not None:
-            return Read(found.rows, found.lines, Numbered(line, len(found.lines)), turns=found.turns, records=len(found.lines))
+            return Read(
+                found.rows, found.identities, Numbered(line, len(found.identities)), turns=found.turns, records=len(found.identities)
+            )
         texts = data.split(b"\n")
         read = Read()
         for first in range(0, len(texts), FEW):
@@ -90,9 +94,9 @@ class Reader:
             return
         assert isinstance(read.where, list) and isinstance(read.rows, list)
         read.rows += found.rows
-        read.lines += found.lines
-        read.where += Numbered(line, len(found.lines))
-        read.records += len(found.lines)
+        read.identities += found.identities
+        read.where += Numbered(line, len(found.identities))
+        read.records += len(found.identities)
 
     def some(self, records: Sequence[Record]) -> Read:
         """The rows of records."""
@@ -107,11 +111,18 @@ class Reader:
             try:
                 row, fields = self.shape.read(record)
                 values = tuple(value_of(fields, row, name) for name in self.fields)
+                same = identity(row)
             except Wrong as exc:
                 read.wrong.append((number, record.where, exc.problems))
                 continue
+            except UnicodeEncodeError:
+                read.wrong.append((number, record.where, [_HALF]))
+                continue
+            except OverflowError:
+                read.wrong.append((number, record.where, [_HUGE]))
+                continue
             read.rows.append(row)
-            read.lines.append(canonical(row))
+            read.identities.append(same)
             read.where.append(record.where)
             if values:
                 read.values.append(values)

@@ -86,7 +86,7 @@ def tallied(read: Read, seed: int) -> Tally:
     wrongs = Wrongs()
     for _, where, problems in read.wrong:
         wrongs.add(where, problems)
-    prints = np.fromiter(map(xxh3_64_intdigest, read.lines, repeat(seed)), np.uint64, len(read.lines))
+    prints = np.fromiter(map(xxh3_64_intdigest, read.identities, repeat(seed)), np.uint64, len(read.identities))
     hashes = [[xxh3_64_intdigest(value, seed) for value in row] for row in read.values]
     known = [] if read.turns is not None else list(read.rows)
     ids, sets = label_numbers(known)
