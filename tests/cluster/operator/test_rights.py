@@ -32,3 +32,10 @@ def test_it_reads_no_secret(space: Space) -> None:
     account = f"--as=system:serviceaccount:default:{ACCOUNT}"
     for verb in ("get", "list", "watch", "create"):
         assert space.kubectl("auth", "can-i", verb, "secrets", account, check=False).strip() == "no"
+
+
+def test_it_lists_nodes_and_changes_none(space: Space) -> None:
+    """Their labels say how much memory a GPU has."""
+    account = f"--as=system:serviceaccount:default:{ACCOUNT}"
+    allowed = {verb: space.kubectl("auth", "can-i", verb, "nodes", account, check=False).strip() for verb in ("list", "watch", "patch")}
+    assert allowed == {"list": "yes", "watch": "no", "patch": "no"}

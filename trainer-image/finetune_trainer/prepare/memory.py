@@ -120,7 +120,8 @@ def activations(model: TrainedModel, micro: Micro, around: Surroundings) -> int:
     shape, stream = model.shape, 2 if model.method == "lora" and model.precision == "bf16" else FP32
     ends = shape.hidden * (stream + FP32 * (1 if model.method == "lora" else 2))  # the embeddings, and the norm before the head
     layer = in_a_layer(model, micro, around)
-    copies = 2 * model.parameters if model.method == "full" and model.precision == "bf16" else 0
+    cast = model.method == "full" and model.precision == "bf16" and not model.checkpointing
+    copies = 2 * model.parameters if cast else 0  # autocast's, which the backward pass needs; computed again, they are made again
     layers = shape.hidden * stream * shape.layers + layer if model.checkpointing else layer * shape.layers
     return micro.tokens * (layers + ends) + copies
 
@@ -147,13 +148,14 @@ def into_matrices(model: TrainedModel, lora: bool, half: bool) -> int:
 
 
 def lost(model: TrainedModel, micro: Micro, around: Surroundings) -> int:
-    """The allocator's holes. Those on a CPU come from the temporaries of every layer, also of those that are computed again."""
+    """The allocator's holes. Those on a CPU come from the temporaries of every layer; of those that are computed again, fewer stay open."""
     widest = micro.tokens * max(model.shape.intermediate, model.shape.hidden) * model.bytes
     if widest >= around.largest_hole:
         return 0
     if not around.keeps:
         return int(around.holes[model.method] * activations(model, micro, around))
-    return int(around.holes[model.method] * micro.tokens * model.shape.layers * in_a_layer(model, micro, around))
+    share = around.holes[model.method] * (2 / 3 if model.checkpointing else 1)
+    return int(share * micro.tokens * model.shape.layers * in_a_layer(model, micro, around))
 
 
 def temporaries(model: TrainedModel, around: Surroundings) -> int:
