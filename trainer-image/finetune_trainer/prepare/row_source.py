@@ -57,7 +57,7 @@ class RowSource:
             stratify_by=stratify_by,
             on_bytes=self._read(rows.name, records.bytes_total),
         )
-        return Surveyed(file, survey)
+        return Surveyed(file, survey, lambda share: self.progress.show(f"comparing the rows of {rows.name}: {share:.0%}"))
 
     def _arriving(self, name: str) -> Callable[[int], None]:
         """Counts the bytes of a download and shows them."""

@@ -1,9 +1,11 @@
 """Near duplicates in the files of a data set, with words about them. Knows no sides."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from finetune_trainer.data.rows.types import Row
 from finetune_trainer.data.survey.duplicates import Codes, Different, Rows, joined
 from finetune_trainer.data.survey.near_duplicates import LIMIT, Pairs, Sketches, chosen, clusters, near_pairs, sketch
 from finetune_trainer.data.survey.notes import counted
@@ -15,6 +17,7 @@ TEMPLATE = 0.5
 """Share of the rows from which on near ones are no longer duplicates: they are made from templates."""
 KEPT = "kept, on the same side"
 _EXAMPLES = 2
+_STEP = 10_000
 
 
 @dataclass(frozen=True)
@@ -23,10 +26,18 @@ class Surveyed:
 
     file: RowFile
     survey: Survey
+    compared: Callable[[float], None] = lambda share: None
+    """Hears how much of the file was read once more, to compare its rows."""
 
     def sketch(self, wanted: Rows) -> Sketches:
         """Of the wanted rows."""
-        return sketch(self.file.rows(self.survey.invalid), wanted)
+        return sketch(self._rows(), wanted)
+
+    def _rows(self) -> Iterator[tuple[str, Row]]:
+        for number, row in enumerate(self.file.rows(self.survey.invalid)):
+            if number % _STEP == 0:
+                self.compared(number / len(self.survey.prints))
+            yield row
 
 
 @dataclass(frozen=True)
