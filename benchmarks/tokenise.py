@@ -1,6 +1,6 @@
 """Rows to token ids and loss masks: our encoder against transformers' apply_chat_template, row by row, on the same conversations.
 
-    python benchmarks/tokenise.py [--rows 20000] [--rounds 5] [--model DIR]
+    python benchmarks/tokenise.py [--rows 5000] [--rounds 8] [--model DIR]
 
 Both use SmolLM2's tokenizer and chat template. transformers makes the ids alone; ours also finds what the assistant said. Rounds
 alternate, and the best of each counts. The last line is one JSON object: claim, ratio, ours, theirs (rows a second), cpu_ratio (of
@@ -81,8 +81,8 @@ def measure(work: Callable[[], list[int]]) -> tuple[Taken, list[int]]:
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=20_000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rows", type=int, default=5_000)
+    parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--model", type=Path, help="folder with SmolLM2's tokenizer (default: the project's assets)")
     arguments = parser.parse_args()
     model = arguments.model or assets() / "smollm2-135m-instruct"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
+from finetune_server.chat_template import ChatTemplate as ServerTemplate
 from finetune_trainer.data.rows.types import Function, FunctionCall, Message, Tool, ToolCall
 from finetune_trainer.data.tokens.template import ChatTemplate
 from finetune_trainer.data.tokens.tools import adapt
@@ -33,32 +34,44 @@ def reference(assets: Path) -> Any:
     return PreTrainedTokenizerFast(tokenizer_file=str(assets / "smollm2-tiny" / "tokenizer.json"), **SPECIAL)  # type: ignore[no-untyped-call]
 
 
-def test_tools_and_calls_are_passed_as_in_transformers(reference: Any, assets: Path) -> None:
-    """Every public template that knows tools renders them alike."""
-    call = ToolCall(FunctionCall("weather", '{"town": "Köln", "days": [1, 2], "exact": false}'), id="call00001")
-    messages = [
-        Message("user", "How is it?"),
-        Message("assistant", None, tool_calls=[call]),
-        Message("tool", "warm", tool_call_id="call00001", name="weather"),
-        Message("assistant", "It is warm."),
+PARAMETERS = {"type": "object", "properties": {"town": {"type": "string", "description": "Ort <b>"}}, "required": ["town"]}
+ARGUMENTS = '{"town": "Köln", "days": [1, 2], "exact": false}'
+WEATHER = Tool(Function("weather", "How it is.", PARAMETERS))
+CALL = ToolCall(FunctionCall("weather", ARGUMENTS), id="call00001")
+CHAT = [
+    Message("user", "How is it?"),
+    Message("assistant", None, tool_calls=[CALL]),
+    Message("tool", "warm", tool_call_id="call00001"),
+    Message("assistant", "It is warm."),
+    Message("user", "And now?"),
+]
+
+
+def plain_chat(arguments: Any, empty: str | None) -> list[dict[str, Any]]:
+    """CHAT as a client of OpenAI's API or of transformers writes it."""
+    call = {"function": {"name": "weather", "arguments": arguments}, "id": "call00001", "type": "function"}
+    return [
+        {"role": "user", "content": "How is it?"},
+        {"role": "assistant", "content": empty, "tool_calls": [call]},
+        {"role": "tool", "content": "warm", "tool_call_id": "call00001"},
+        {"role": "assistant", "content": "It is warm."},
+        {"role": "user", "content": "And now?"},
     ]
-    parameters = {"type": "object", "properties": {"town": {"type": "string", "description": "Ort <b>"}}, "required": ["town"]}
+
+
+def test_tools_and_calls_are_rendered_as_by_transformers_and_by_the_server(reference: Any, assets: Path) -> None:
+    """Every public template that knows tools: the model is asked in the words that it was trained on."""
+    tools = [{"type": "function", "function": {"name": "weather", "description": "How it is.", "parameters": PARAMETERS}}]
     checked = 0
     for text in public_templates(assets.parent / "test-packages").values():
         template = ChatTemplate(text, SPECIAL, datetime.now())
         if adapt(template) and "strftime_now" not in text:
-            function = {"name": "weather", "description": "How it is.", "parameters": parameters}
-            arguments = call.function.arguments if template.arguments_as_text else json.loads(call.function.arguments)
-            called = {"id": "call00001", "type": "function", "function": {"name": "weather", "arguments": arguments}}
-            plain = [
-                {"role": "user", "content": "How is it?"},
-                {"role": "assistant", "content": template.empty_content, "tool_calls": [called]},
-                {"role": "tool", "content": "warm", "tool_call_id": "call00001", "name": "weather"},
-                {"role": "assistant", "content": "It is warm."},
-            ]
-            tools = [{"type": "function", "function": function}]
-            expected = reference.apply_chat_template(plain, tools=tools, chat_template=text, tokenize=False)
-            assert template.render(messages, [Tool(Function("weather", "How it is.", parameters))]) == expected
+            arguments = ARGUMENTS if template.arguments_as_text else json.loads(ARGUMENTS)
+            expected = reference.apply_chat_template(
+                plain_chat(arguments, template.empty_content), tools=tools, chat_template=text, tokenize=False, add_generation_prompt=True
+            )
+            assert template.render(CHAT, [WEATHER], add_generation_prompt=True) == expected
+            assert ServerTemplate(text, SPECIAL).render(plain_chat(ARGUMENTS, None), tools) == expected
             checked += 1
     assert checked > 30
 
