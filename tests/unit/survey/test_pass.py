@@ -131,6 +131,7 @@ def test_other_formats_in_several_processes(tmp_path: Path) -> None:
 ROLES = st.lists(st.integers(0, 3), min_size=1, max_size=6)
 
 
+@settings(deadline=None)
 @given(st.lists(ROLES, min_size=1, max_size=4))
 def test_the_order_of_many_is_the_order_of_each(conversations: list[list[int]]) -> None:
     """A block is in order when every conversation in it is, told by the rule in plain words."""
