@@ -23,7 +23,7 @@ def add_adapter(model: nn.Module, lora: Lora, task_type: str, whole: list[str] |
         lora_alpha=alpha,
         lora_dropout=lora.dropout,
         target_modules="all-linear" if lora.target_modules == ["all-linear"] else list(lora.target_modules),
-        modules_to_save=whole,
+        modules_to_save=list(whole) if whole else None,  # PEFT adds to it
     )
     try:
         return get_peft_model(model, config)
