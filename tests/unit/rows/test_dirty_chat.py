@@ -60,7 +60,7 @@ LINES: list[tuple[str, bytes, str, str]] = [
     ("content a no-break space", row(user("\u00a0"), assistant()), "empty content", "messages[0].content is only white space"),
     ("no parts", row(user([]), assistant()), "empty content", "messages[0].content is empty, expected text"),
     ("blank part", row(user([{"type": "text", "text": " "}]), assistant()), "empty content", "messages[0].content is only white space"),
-    ("image", row(user([{"type": "image_url", "image_url": {}}]), assistant()), "content is not text", "messages[0].content[0] is type 'i"),
+    ("image", row(user([{"type": "image_url", "image_url": {}}]), assistant()), "content is not text", "messages[0].content[0] is of type"),
     ("part without text", row(user([{"type": "text"}]), assistant()), "content is not text", "messages[0].content[0].text is null, expect"),
     ("part of words", row(user(["a"]), assistant()), "content is not text", 'content[0] is a string, expected {"type": "text", "text": ..'),
     ("part with more", row(user([{"type": "text", "text": "a", "x": 1}]), assistant()), "unknown key", "messages[0].content[0].x is not a"),

@@ -125,7 +125,7 @@ def part_problems(path: str, parts: list[Any]) -> Iterator[Problem]:
     for index, part in enumerate(parts):
         what = part.get("type") if isinstance(part, dict) else None
         if what != "text":
-            seen = f"type {shown(what)}" if isinstance(part, dict) else kind_of(part)
+            seen = f"of type {shown(what)}" if isinstance(part, dict) else kind_of(part)
             kind = "content is not text"
             says = f'{path}[{index}] is {seen}, expected {{"type": "text", "text": ...}}: training takes text, no images, audio or files'
         elif not isinstance(part.get("text"), str):
