@@ -32,24 +32,12 @@ def parse(data: bytes) -> Any:
 
 def parse_text(text: str) -> Any:
     """The same for text. Raises Wrong."""
-    doubled: list[str] = []
-
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(items)
-        if len(found) < len(items):
-            names = [name for name, _ in items]
-            doubled.extend(name for name in found if names.count(name) > 1)
-        return found
-
     try:
-        value = json.loads(text, object_pairs_hook=pairs, parse_constant=_no_number)
+        value = _DECODER.decode(text)
     except RecursionError:
         raise Wrong([_TOO_DEEP]) from None
     except ValueError as exc:
         raise Wrong([Problem("not JSON", not_json(text, exc))]) from exc
-    if doubled:
-        names = ", ".join(map(repr, dict.fromkeys(doubled)))
-        raise Wrong([Problem("key twice", f"an object has the key {names} more than once, and only the last would count: remove one")])
     if text.count("[") + text.count("{") > MAX_DEPTH and depth(value) > MAX_DEPTH:
         raise Wrong([_TOO_DEEP])
     return value
@@ -73,7 +61,7 @@ def _inside(value: Any) -> Iterable[Any]:
 def not_json(text: str, exc: ValueError) -> str:
     """Words for a syntax error, with a guess at its usual causes."""
     where = f" at column {exc.colno}" if isinstance(exc, json.JSONDecodeError) else ""
-    says = exc.msg if isinstance(exc, json.JSONDecodeError) else str(exc)
+    says = exc.msg.removesuffix(" at") if isinstance(exc, json.JSONDecodeError) else str(exc)
     stripped = text.strip()
     if not stripped:
         return "is empty: there is a comma too many before it"
@@ -91,6 +79,19 @@ def not_json(text: str, exc: ValueError) -> str:
     return f"is not valid JSON{hint} ({says}{where}; the line starts with {shown(stripped)})"
 
 
+def _pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(items)
+    if len(found) == len(items):
+        return found
+    names = [name for name, _ in items]
+    twice = next(name for name in found if names.count(name) > 1)
+    says = f"an object has the key {shown(twice)} more than once, and only the last would count: remove one"
+    raise Wrong([Problem("key twice", says)])
+
+
 def _no_number(name: str) -> NoReturn:
     """NaN, Infinity, -Infinity."""
     raise ValueError(f"{name} is no JSON number: write null, or leave the field out")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_no_number)
