@@ -34,6 +34,8 @@ LINES: list[tuple[str, bytes, str, str]] = [
     ("required", asked(assistant(), tools=[changed(parameters={"required": "a"})]), "wrong tools", "required is a string, expected an arr"),
     ("strict", asked(assistant(), tools=[changed(strict="yes")]), "wrong tools", "tools[0].function.strict is 'yes', expected true or fal"),
     ("description", asked(assistant(), tools=[changed(description=1)]), "wrong tools", "description is a number, expected a string"),
+    ("half a surrogate", asked(assistant(), tools=[changed(description="\ud800")]), "not UTF-8", "half of a surrogate pair"),
+    ("huge number", asked(assistant(), tools=[changed(parameters={"x": 10**30})]), "huge number", "whole number of more than 64 bits"),
     ("two of a name", asked(assistant(), tools=[WEATHER, WEATHER]), "wrong tools", "tools[1].function.name is 'weather', as another tool"),
     ("parallel text", asked(assistant(), parallel_tool_calls="no"), "wrong tools", "parallel_tool_calls is 'no', expected true or false"),
     ("no tools", row(user(), calling(call())), "unknown tool", "'weather', which is not in tools: the row has no tools: add its definitio"),

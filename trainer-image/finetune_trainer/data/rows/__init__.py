@@ -1,1 +1,10 @@
-"""Records to rows: what a row of each task must look like, and what is wrong with one that does not."""
+"""Records to rows: what a row of each task must look like, and what is wrong with one that does not.
+
+types.py       what a row is, once it is right
+shape.py       what the records of a file look like, judged by the first of them
+foreign.py, sharegpt.py, alpaca.py, template.py, steps.py    layouts of other programs, and the steps to ours
+build.py       a record in its task's layout to a row, if `explain` finds nothing wrong
+explain/       what is wrong with a record, in words: one file a task
+plain.py       many rows at once that are right at first sight
+read.py        records to rows: the plain ones at once, the others one by one
+"""

@@ -19,15 +19,13 @@ from finetune_api.resources.finetune_job import Task
 from finetune_trainer.data.rows.build import Layout
 from finetune_trainer.data.rows.explain.labels import label_text
 from finetune_trainer.data.rows.explain.tags import bio_problems
+from finetune_trainer.data.rows.lossless import Bytes, is_whole, quotes_of
 from finetune_trainer.data.rows.types import Completion, Conversation, Row, Summary, TextLabel, TokenTags, identity
 
-Bytes = npt.NDArray[np.uint8]
 Sizes = npt.NDArray[np.int64]
 _MESSAGES, _ROLE, _CONTENT = attrgetter("messages"), attrgetter("role"), attrgetter("content")
 _SYSTEM, _USER, _ASSISTANT, _TOOL = range(4)
 _encode_lines = msgspec.json.Encoder(order="deterministic").encode_lines
-_QUOTE, _LINE_END, _BRACE, _ZERO = b'"\n{0'
-_CODE_POINT, _ESCAPED_QUOTE = np.frombuffer(b'\\u\\"', np.uint16).tolist()
 
 
 _Text = Annotated[str, msgspec.Meta(min_length=1)]
@@ -119,8 +117,8 @@ class Plain:
         rows = self._rows(decoded) if decoded else None
         if not decoded or rows is None:
             return None
-        bare = _quotes(np.frombuffer(_encode_lines(decoded), np.uint8))
-        return Found(list(map(identity, rows)), rows) if _whole(np.frombuffer(data, np.uint8), len(rows), bare) else None
+        bare = quotes_of(np.frombuffer(_encode_lines(decoded), np.uint8))
+        return Found(list(map(identity, rows)), rows) if is_whole(np.frombuffer(data, np.uint8), len(rows), bare) else None
 
     def _labelled(self, found: list[_Labelled]) -> list[TextLabel] | None:
         if not _say_something([row.text for row in found]):
@@ -175,7 +173,7 @@ def _chats(data: bytes) -> Found | None:
     if not found or sizes is None:
         return None
     quotes = 2 * len(found) + 8 * int(sizes.sum())
-    return Found(list(map(identity, found)), _Later(data), sizes) if _whole(np.frombuffer(data, np.uint8), len(found), quotes) else None
+    return Found(list(map(identity, found)), _Later(data), sizes) if is_whole(np.frombuffer(data, np.uint8), len(found), quotes) else None
 
 
 def _conversations(found: list[Conversation]) -> list[Conversation] | None:
@@ -224,33 +222,3 @@ def _decoded(decode: Callable[[bytes], list[Any]], data: bytes) -> list[Any] | N
         return decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-
-
-def _whole(data: Bytes, rows: int, quotes: int) -> bool:
-    """True when decoding has lost nothing: no line, no key that was there twice, no null. False for NUL characters, too.
-
-    `quotes` are those that the rows need around keys and texts.
-    """
-    if _quotes(data) != quotes or not one_a_line(data, rows):
-        return False
-    codes = _places(data, _CODE_POINT)
-    return not (data[codes[:, None] + np.arange(2, 6)] == _ZERO).all(axis=1).any()
-
-
-def _quotes(data: Bytes) -> int:
-    """Those around keys and texts, not the escaped ones within them."""
-    return int(np.count_nonzero(data == _QUOTE)) - len(_places(data, _ESCAPED_QUOTE))
-
-
-def _places(data: Bytes, pair: int) -> npt.NDArray[np.int64]:
-    """Where two bytes follow each other: at even places, and at odd ones."""
-    parts = (data, data[1:])
-    return np.concatenate([2 * np.flatnonzero(part[: len(part) & ~1].view(np.uint16) == pair) + odd for odd, part in enumerate(parts)])
-
-
-def one_a_line(data: Bytes, rows: int) -> bool:
-    """True when each of `rows` objects has a line of its own, without blank ones between."""
-    ends = np.flatnonzero(data == _LINE_END)
-    if len(ends) and ends[-1] == len(data) - 1:
-        ends = ends[:-1]
-    return bool(len(ends) + 1 == rows and data[0] == _BRACE and (data[ends + 1] == _BRACE).all())
