@@ -215,8 +215,9 @@ def test_ranks_die_with_their_launcher(tmp_path: Path, tiny: Path) -> None:
         (lambda run: run.workspace.prepared.write_text("{}"), "InvalidPrepared"),
         (lambda run: edit(run.workspace.prepared, '"specDigest":"spec-1"', '"specDigest":"spec-0"'), "PreparedForAnotherSpec"),
         (lambda run: edit(run.workspace.prepared, '"basePath":"', '"basePath":"/nowhere'), "BaseModelNotFound"),
+        (lambda run: setattr(run, "method", FULL), "InvalidPrepared"),
     ],
-    ids=["absent", "not ours", "another spec", "no base"],
+    ids=["absent", "not ours", "another spec", "no base", "another method"],
 )
 def test_nothing_starts_on_a_wrong_workspace(break_it: Callable[[Run], None], code: str, tmp_path: Path, tiny: Path) -> None:
     """The launcher itself refuses what prepare did not leave, with a result and without a rank."""
