@@ -45,7 +45,7 @@ def survey_of(whole: Tally, findings: Findings, layout: Layout, group_by: str | 
     return Survey(
         rows_read=whole.records,
         prints=whole.prints,
-        invalid=np.array(whole.invalid, np.int64),
+        invalid=whole.invalid,
         findings=findings,
         turns=whole.turns,
         label_ids=whole.label_ids,

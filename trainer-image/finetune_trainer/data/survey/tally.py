@@ -58,7 +58,8 @@ class Tally:
     """Those of this stretch."""
     values: npt.NDArray[np.int64]
     """A column of hashes for each field that was asked for."""
-    invalid: list[int]
+    invalid: npt.NDArray[np.int64]
+    """Numbers of the records that are no rows."""
     wrongs: Wrongs
 
 
@@ -97,7 +98,7 @@ def tallied(read: Read, seed: int) -> Tally:
         label_ids=ids,
         label_sets=sets,
         values=np.array(hashes, np.uint64).view(np.int64) if hashes else np.empty((0, 0), np.int64),
-        invalid=[number for number, _, _ in read.wrong],
+        invalid=np.array([number for number, _, _ in read.wrong], np.int64),
         wrongs=wrongs,
     )
 
@@ -138,7 +139,7 @@ def joined(parts: Sequence[Tally]) -> Tally:
     for part in parts:
         places = np.array([numbers.setdefault(labels, len(numbers)) for labels in part.label_sets], np.int32)
         ids.append(places[part.label_ids] if len(places) else part.label_ids)
-        invalid += [records + number for number in part.invalid]
+        invalid.append(records + part.invalid)
         records += part.records
         wrongs.join(part.wrongs)
     valued = [part.values for part in parts if len(part.values)]
@@ -149,6 +150,6 @@ def joined(parts: Sequence[Tally]) -> Tally:
         label_ids=np.concatenate(ids) if ids else np.empty(0, np.int32),
         label_sets=list(numbers),
         values=np.concatenate(valued) if valued else np.empty((0, 0), np.int64),
-        invalid=invalid,
+        invalid=np.concatenate(invalid) if invalid else np.empty(0, np.int64),
         wrongs=wrongs,
     )
