@@ -7,7 +7,7 @@ import pytest
 from openai import OpenAI
 
 from tests.server.classifier_model import MULTI_LABEL, cached_classifiers
-from tests.server.onnx_model import cached_model_directory
+from tests.server.onnx_model import cached_model_directory, cached_tool_model
 from tests.server.running_server import RunningServer
 
 CONCURRENCY = 8
@@ -40,6 +40,25 @@ def client(server: RunningServer) -> Iterator[OpenAI]:
     """OpenAI's client for that server."""
     with server.client() as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def tool_hf_model(assets: Path) -> Path:
+    """A model that repeats the calls of tools it has read (tests/server/export_tool_model.py), as a Hugging Face folder."""
+    return cached_tool_model(assets / "smollm2-135m-instruct", assets.parent / "test-models")
+
+
+@pytest.fixture(scope="session")
+def tool_model(assets: Path, tool_hf_model: Path) -> Path:
+    """Its model directory."""
+    return cached_model_directory(tool_hf_model, assets.parent / "test-models")
+
+
+@pytest.fixture(scope="session")
+def tool_server(tool_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server of it."""
+    with RunningServer.start(tool_model, tmp_path_factory.mktemp("server") / "log", "--max-context", "1024") as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

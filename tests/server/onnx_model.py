@@ -13,13 +13,14 @@ from pathlib import Path
 
 from finetune_api.model_directory import MANIFEST_FILE, Artifact, File, Manifest
 
+ROOT = Path(__file__).parents[2]
 ONNX_FOLDER = "onnx/fp32"
 
 
 def cached_model_directory(hf_folder: Path, cache: Path) -> Path:
     """The model directory of `hf_folder` below `cache`, made at the first use (seconds); complete or absent."""
-    key = hashlib.sha256((hf_folder / "config.json").read_bytes() + version("onnxruntime-genai").encode()).hexdigest()[:12]
-    made = cache / f"{hf_folder.name}-{key}"
+    content = (hf_folder / "config.json").read_bytes() + (hf_folder / "chat_template.jinja").read_bytes()
+    made = cache / f"{hf_folder.name}-{hashlib.sha256(content + version('onnxruntime-genai').encode()).hexdigest()[:12]}"
     cache.mkdir(parents=True, exist_ok=True)
     with open(cache / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -28,6 +29,23 @@ def cached_model_directory(hf_folder: Path, cache: Path) -> Path:
                 new = Path(temporary) / "model"
                 export(hf_folder, new / ONNX_FOLDER)
                 write_manifest(new)
+                new.rename(made)
+    return made
+
+
+def cached_tool_model(hf_folder: Path, cache: Path) -> Path:
+    """A Hugging Face folder below `cache` of a model that calls tools, made out of `hf_folder` at the first use."""
+    program = Path(__file__).with_name("export_tool_model.py")
+    key = hashlib.sha256(program.read_bytes()).hexdigest()[:12]
+    made = cache / f"tool-model-{key}"
+    cache.mkdir(parents=True, exist_ok=True)
+    with open(cache / ".tools-lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            with tempfile.TemporaryDirectory(dir=cache) as temporary:
+                new = Path(temporary) / "model"
+                paths = {"PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in (".", "api", "trainer-image"))}
+                subprocess.run([sys.executable, program, hf_folder, new], check=True, capture_output=True, env=os.environ | paths)
                 new.rename(made)
     return made
 

@@ -15,8 +15,6 @@ USER = {"role": "user", "content": "Hello"}
 IMAGE = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}
 CHAT: list[tuple[dict[str, Any], str, str]] = [
     ({"n": 2}, "n", "'n' = 2 is not supported"),
-    ({"tools": [{"type": "function"}]}, "tools", "not supported"),
-    ({"tool_choice": "required"}, "tool_choice", "not supported"),
     ({"functions": [{}]}, "functions", "not supported"),
     ({"response_format": {"type": "json_object"}}, "response_format", "not supported"),
     ({"response_format": {"type": "json_schema", "json_schema": {}}}, "response_format", "not supported"),
@@ -44,10 +42,11 @@ CHAT: list[tuple[dict[str, Any], str, str]] = [
     ({"stream": "yes"}, "stream", "valid boolean"),
     ({"messages": []}, "messages", "at least 1 item"),
     ({"messages": "Hello"}, "messages", "valid array"),
-    ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].role", "'assistant'"),
+    ({"messages": [{"role": "critic", "content": "x"}]}, "messages[0].role", "'assistant'"),
+    ({"messages": ["Hello"]}, "messages[0]", "object"),
     ({"messages": [{"role": "user"}]}, "messages[0].content", "Missing required parameter"),
-    ({"messages": [USER, {"role": "assistant", "content": None}]}, "messages[1].content", "valid string"),
-    ({"messages": [USER, {"role": "assistant", "content": "x", "tool_calls": [{}]}]}, "messages[1].tool_calls", "Unrecognized"),
+    ({"messages": [{"role": "user", "content": None}]}, "messages[0].content", "valid string"),
+    ({"messages": [USER, {"role": "assistant", "content": "x", "audio": {"id": "a"}}]}, "messages[1].audio", "Unrecognized"),
     ({"messages": [IMAGE]}, "messages[0].content", "part 0 is 'image_url'; this model reads only parts of the type 'text'"),
 ]
 COMPLETIONS: list[tuple[dict[str, Any], str, str]] = [
