@@ -6,16 +6,12 @@ from finetune_cli.bar import Bar
 from finetune_trainer.failure import StageFailure, explain
 from finetune_trainer.prepare.base import open_base
 from finetune_trainer.prepare.dataset import open_dataset
-from finetune_trainer.prepare.encoder import base_template, task_encoder
-from finetune_trainer.prepare.examples import ExamplesWriter
-from finetune_trainer.prepare.expectation import expect
-from finetune_trainer.prepare.fit import TrainingFacts, fit
-from finetune_trainer.prepare.hyperparameters import Facts, resolve
-from finetune_trainer.prepare.report import refusal
+from finetune_trainer.prepare.examine import examine, plan_training
+from finetune_trainer.prepare.report import refusal, report_of
 from finetune_trainer.workspace import Workspace
 
 
-def examine(config: RunConfig, *, with_model: bool) -> tuple[DatasetReport, StageFailure | None]:
+def report_on(config: RunConfig, *, with_model: bool) -> tuple[DatasetReport, StageFailure | None]:
     """The report, and the failure of a data set that is refused. The workspace is written to, and may be thrown away."""
     with Bar() as bar:
         try:
@@ -40,23 +36,6 @@ def rows_only(config: RunConfig, workspace: Workspace, bar: Bar) -> DatasetRepor
 
 
 def with_tokens(config: RunConfig, workspace: Workspace, bar: Bar) -> DatasetReport:
-    """What prepare reports, without the base model's weights."""
-    base = open_base(config, workspace, bar)
-    template = base_template(config, base)
-    dataset = open_dataset(config, workspace, bar)
-    examples = ExamplesWriter(dataset, task_encoder(config, base, dataset, template), base, workspace, bar).write(config)
-    kept, parameters = examples.kept, base.weights.parameters
-    resolved = resolve(config, Facts(kept.examples, examples.max_sequence_length, parameters))
-    fitted = fit(config, resolved, TrainingFacts(base.config.values, base.weights, kept.lengths, kept.supervised, len(dataset.labels)))
-    return DatasetReport(
-        task=config.task,
-        summary=examples.summary,
-        train=examples.train,
-        validation=examples.validation,
-        findings=examples.findings,
-        finding_kinds=examples.finding_kinds,
-        notes=examples.notes,
-        hyperparameters=fitted.decided.reasons,
-        memory=fitted.memory,
-        expected=expect(config, fitted.decided, parameters, kept.lengths),
-    )
+    """What prepare reports."""
+    examined = examine(config, open_base(config, workspace, bar), workspace, bar)
+    return report_of(config, examined, plan_training(config, examined))

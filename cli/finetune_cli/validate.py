@@ -61,9 +61,9 @@ def run(chosen: argparse.Namespace) -> int:
             return USAGE_ERROR
         if config is None:
             return ExitCode.OK
-        from finetune_cli.data_set import examine  # pyarrow and tokenizers: after what fails without them
+        from finetune_cli.data_set import report_on  # pyarrow and tokenizers: after what fails without them
 
-        report, failure = examine(config, with_model=chosen.model is not None)
+        report, failure = report_on(config, with_model=chosen.model is not None)
     if chosen.output == "json":
         print(report.to_json(indent=2))
     elif failure is None:

@@ -1,6 +1,7 @@
 """The first stage: everything that can be checked and decided without a GPU.
 
     main.py             the stage from beginning to end
+    examine.py          all that is found out before the base model's weights are needed
     base.py             the base model: files, config, weights and download together
     base_files.py       which files make up the base model
     base_config.py      what its JSON files say, and what is refused

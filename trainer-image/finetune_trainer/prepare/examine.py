@@ -1,0 +1,53 @@
+"""All that can be found out before the base model's weights are needed: the data set, its token ids, and what training on it takes.
+
+The prepare stage and `kubectl finetune validate` ask the same questions here.
+"""
+
+from dataclasses import dataclass
+
+from finetune_api.result import Expectation
+from finetune_api.run_config import RunConfig
+from finetune_trainer.prepare.base import Base
+from finetune_trainer.prepare.dataset import Dataset, open_dataset
+from finetune_trainer.prepare.encoder import TaskEncoder, base_template, task_encoder
+from finetune_trainer.prepare.examples import Examples, ExamplesWriter
+from finetune_trainer.prepare.expectation import expect
+from finetune_trainer.prepare.fit import Fit, TrainingFacts, fit
+from finetune_trainer.prepare.hyperparameters import Facts, resolve
+from finetune_trainer.progress import ProgressPrinter
+from finetune_trainer.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A data set that can be trained on, written to the workspace as token ids."""
+
+    base: Base
+    dataset: Dataset
+    task: TaskEncoder
+    examples: Examples
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training on it takes."""
+
+    fitted: Fit
+    expected: Expectation
+
+
+def examine(config: RunConfig, base: Base, workspace: Workspace, progress: ProgressPrinter) -> Examined:
+    """Fetches, validates, splits and tokenises; raises StageFailure with the findings."""
+    template = base_template(config, base)
+    dataset = open_dataset(config, workspace, progress)
+    task = task_encoder(config, base, dataset, template)
+    return Examined(base, dataset, task, ExamplesWriter(dataset, task, base, workspace, progress).write(config))
+
+
+def plan_training(config: RunConfig, examined: Examined) -> Plan:
+    """Decides what the spec leaves open; raises StageFailure DoesNotFit."""
+    base, kept = examined.base, examined.examples.kept
+    resolved = resolve(config, Facts(kept.examples, examined.examples.max_sequence_length, base.weights.parameters))
+    facts = TrainingFacts(base.config.values, base.weights, kept.lengths, kept.supervised, len(examined.dataset.labels))
+    fitted = fit(config, resolved, facts)
+    return Plan(fitted, expect(config, fitted.decided, base.weights.parameters, kept.lengths))
