@@ -57,11 +57,14 @@ resemble_official_image() {
 }
 
 build() {
-  local image=$REGISTRY/${1:?NAME} dockerfile=${2:?DOCKERFILE} context=${3:?CONTEXT} mounts
+  local image=$REGISTRY/${1:?NAME} dockerfile=${2:?DOCKERFILE} context=${3:?CONTEXT} mounts before
   need buildah
   [[ ${1##*/} == *:* ]] || image=$image:latest
   mapfile -t mounts < <(build_mounts)
+  before=$(buildah images --quiet "$image" 2>/dev/null || true)
   buildah bud --isolation chroot --layers --pull-never "${mounts[@]}" "${@:4}" -f "$dockerfile" -t "$image" "$context" >&2
+  # The image that had this name, gigabytes of which nothing stands on any more.
+  [ -z "$before" ] || [ "$before" = "$(buildah images --quiet "$image")" ] || buildah rmi "$before" >/dev/null 2>&1 || true
   push "$image"
 }
 

@@ -45,6 +45,8 @@ log: {level: warn, accesslog: {disabled: true}}
 storage: {filesystem: {rootdirectory: $IMAGES/registry}, delete: {enabled: true}}
 http: {addr: "$REGISTRY"}
 REGISTRY
+  # What earlier builds have left; no pod of a cluster that starts knows of it.
+  docker-registry garbage-collect --delete-untagged "$DIR/etc/registry.yaml" >"$DIR/log/registry-clean.log" 2>&1 || true
   launch registry docker-registry serve "$DIR/etc/registry.yaml"
 }
 

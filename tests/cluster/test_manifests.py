@@ -75,7 +75,7 @@ WRONG: list[tuple[str, str, Any, str, str]] = [
     ("ftj", "spec.training", {"pod": {"volumes": []}}, "spec.training.pod.volumes", "unknown field"),
     ("ftj", "spec.publishing", {"gpus": -1}, "spec.publishing.gpus", "greater than or equal to 0"),
     ("ftj", "spec.checkpoints", {"keep": 0}, "spec.checkpoints.keep", "greater than or equal to 1"),
-    ("ftj", "spec.evaluation", {"gate": [{"metric": "loss"}]}, "spec.evaluation.gate[0]", "set at least one of betterThanBase, maximum and minimum"),
+    ("ftj", "spec.evaluation", {"gate": [{"metric": "loss"}]}, "spec.evaluation.gate[0]", "set at least one of betterThanBase"),
     ("ftj", "spec.evaluation", {"gate": [{"metric": "f1", "minimum": 0.5}]}, "spec.evaluation.gate", "accuracy and f1 of classifiers"),
     ("ftj", "spec.evaluation", {"gate": [{"metric": "bleu", "maximum": 1}]}, "spec.evaluation.gate[0].metric", '"loss", "perplexity"'),
     ("ftj", "spec.export", {"onnx": {"precisions": ["int4"]}}, "spec.export.onnx.precisions[0]", 'supported values: "fp32"'),
