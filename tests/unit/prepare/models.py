@@ -46,6 +46,13 @@ def bert(layers: int, hidden: int, heads: int, intermediate: int, vocabulary: in
     return config, Weights(shapes, 4 * Weights(shapes).parameters)
 
 
+def albert(layers: int, hidden: int, heads: int, intermediate: int, vocabulary: int) -> tuple[dict[str, Any], Weights]:
+    """An ALBERT: the weights of one BERT layer, gone through again and again."""
+    config, weights = bert(1, hidden, heads, intermediate, vocabulary)
+    return config | {"model_type": "albert", "architectures": ["AlbertModel"], "num_hidden_layers": layers}, weights
+
+
 LLAMA_8B = llama(32, 4096, 32, 8, 14336, 128256)
 SMALL = llama(30, 576, 9, 3, 1536, 49152)
+ALBERT = albert(12, 768, 12, 3072, 30000)
 MINILM = bert(6, 384, 12, 1536, 30522)

@@ -198,6 +198,21 @@ def test_a_model_of_the_wrong_kind_is_refused(tmp_path: Path, config: dict[str, 
     assert words in caught.value.error.message
 
 
+@pytest.mark.parametrize("name", ["AlbertForMaskedLM", "MPNetModel"])
+def test_gradient_checkpointing_is_refused_of_a_model_that_does_not_know_it(tmp_path: Path, name: str) -> None:
+    """Before anything is trained; left out or false, the model can be used."""
+    change = set_keys("config.json", architectures=[name])
+    for given in (None, False):
+        look_at(tmp_path / str(given), change, task="sequence-classification", hyperparameters={"gradientCheckpointing": given})
+    with pytest.raises(StageFailure) as caught:
+        look_at(tmp_path / "true", change, task="sequence-classification", hyperparameters={"gradientCheckpointing": True})
+    assert (caught.value.error.code, caught.value.error.param) == (
+        "GradientCheckpointingUnsupported",
+        "hyperparameters.gradientCheckpointing",
+    )
+    assert f"is a {name}, which cannot compute activations again: leave gradientCheckpointing out" in caught.value.error.message
+
+
 @pytest.mark.parametrize("task", ["sequence-classification", "token-classification"])
 @pytest.mark.parametrize(
     "name", ["BertModel", "DistilBertForMaskedLM", "XLMRobertaForTokenClassification", "ModernBertForSequenceClassification"]

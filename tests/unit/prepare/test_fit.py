@@ -17,7 +17,7 @@ from finetune_trainer.prepare.memory import CPU, GPU, Micro, need
 from finetune_trainer.prepare.model_shape import model_shape
 from finetune_trainer.workspace import Workspace
 from tests.unit.prepare.base_folder import make_base
-from tests.unit.prepare.models import LLAMA_8B, MINILM, SMALL
+from tests.unit.prepare.models import ALBERT, LLAMA_8B, MINILM, SMALL, bert
 from tests.unit.prepare.run import run_config
 from tests.unit.rows.samples import good
 
@@ -195,6 +195,29 @@ def test_shapes_are_read_from_the_config_and_the_tensors() -> None:
     assert (llama.norms, llama.inputs, llama.attention_out, llama.largest) == (2 * 576, 6 * 576 + 1536, 576, 49152 * 576)
     assert (bert.layers, bert.gated, bert.rms, bert.attention_dropout, bert.hidden_dropout) == (6, False, False, True, True)
     assert (bert.norms, bert.inputs, bert.attention_out) == (2 * 384, 5 * 384 + 1536, 384)
+
+
+def test_layers_that_share_their_weights_have_activations_of_their_own() -> None:
+    """A token of an ALBERT keeps as much as one of the BERT of as many layers."""
+    classify: dict[str, Any] = {"task": "sequence-classification", "labels": 3}
+    shared, apart = (tried(model, {}, **classify).memory for model in (ALBERT, bert(12, 768, 12, 3072, 30000)))
+    assert shared.activations == apart.activations
+    assert shared.weights < apart.weights
+
+
+def test_a_model_that_cannot_compute_activations_again_is_refused_where_others_would() -> None:
+    """Neither chosen nor advised: the rank would end with an error, on the GPU."""
+    classify: dict[str, Any] = {"task": "sequence-classification", "labels": 3, "method": {"type": "full"}}
+    hardware = {"memory": 1800 << 20, "memoryFrom": CPU_FROM}
+    lengths = np.full(100, 512, dtype=np.int64)
+    known = ALBERT[0] | {"architectures": ["BertModel"]}, ALBERT[1]
+    assert tried(known, hardware, lengths, **classify).memory.gradient_checkpointing
+    for given in ({}, {"gradientCheckpointing": False}):
+        with pytest.raises(StageFailure) as caught:
+            tried(ALBERT, hardware, lengths, hyperparameters=given, **classify)
+        assert "gradientCheckpointing" not in str(caught.value)
+    found = tried(ALBERT, gpu(80), lengths, **classify)
+    assert found.decided.reasons["gradientCheckpointing"].reason == "the base model cannot compute activations again"
 
 
 def test_a_classifier_has_padded_rows() -> None:

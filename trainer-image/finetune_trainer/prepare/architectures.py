@@ -1,6 +1,9 @@
 """Which models a task can start from, and which of them can be exported to ONNX, so that a job learns it before it trains."""
 
+from typing import Any
+
 from finetune_api.resources.finetune_job import CLASSIFICATION, Task
+from finetune_trainer.failure import invalid
 from finetune_trainer.prepare.base_files import unsupported
 from finetune_trainer.sources.subject import Subject
 
@@ -40,6 +43,8 @@ ENCODER_FAMILIES = (
 """As transformers names their classes; each has ...ForSequenceClassification and ...ForTokenClassification, and torch.onnx exports it."""
 _ENCODER_HEADS = ("Model", "ForMaskedLM", "ForPreTraining", "ForSequenceClassification", "ForTokenClassification")
 ENCODERS = frozenset(family + head for family in ENCODER_FAMILIES for head in _ENCODER_HEADS)
+WITHOUT_CHECKPOINTING = ("Albert", "CpmAnt", "GPTNeoXJapanese", "JetMoe", "MPNet")
+"""Families whose classes in transformers have supports_gradient_checkpointing False."""
 
 
 def check_architecture(name: str, subject: Subject, task: Task, *, for_onnx: bool) -> None:
@@ -55,3 +60,19 @@ def check_architecture(name: str, subject: Subject, task: Task, *, for_onnx: boo
     if for_onnx and name not in ONNX_ARCHITECTURES:
         known = ", ".join(sorted(known.removesuffix("ForCausalLM") for known in ONNX_ARCHITECTURES))
         raise unsupported(subject, f"is a {name}, which cannot be exported to ONNX: leave export.onnx out, or use one of {known}")
+
+
+def can_recompute(config: dict[str, Any]) -> bool:
+    """False for a model, told by its config.json, whose activations cannot be computed again (gradient checkpointing)."""
+    return not any(str(name).startswith(WITHOUT_CHECKPOINTING) for name in config.get("architectures") or ())
+
+
+def check_checkpointing(config: dict[str, Any], subject: Subject, *, wanted: bool) -> None:
+    """Raises StageFailure where gradient checkpointing is wanted of a model that does not know it."""
+    if wanted and not can_recompute(config):
+        raise invalid(
+            "GradientCheckpointingUnsupported",
+            f"hyperparameters.gradientCheckpointing is true, but {subject.name} is a {config['architectures'][0]}, which cannot compute "
+            "activations again: leave gradientCheckpointing out, and lower maxSequenceLength where memory is short",
+            param="hyperparameters.gradientCheckpointing",
+        )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from finetune_api.resources.learning import Lora
 from finetune_api.run_config import RunConfig
+from finetune_trainer.prepare.architectures import check_checkpointing
 from finetune_trainer.prepare.base_config import BaseConfig, read_base_config
 from finetune_trainer.prepare.base_files import BaseFiles, choose_files
 from finetune_trainer.prepare.download import BaseDownload
@@ -37,4 +38,5 @@ def open_base(config: RunConfig, workspace: Workspace, progress: ProgressPrinter
         weights.adapted(config.method.lora or Lora())  # refuses a target module that the model does not have
     download = BaseDownload(folder, files, workspace.base, progress)
     base_config = read_base_config(download.small_files(), subject, config.task, for_onnx=config.export.onnx is not None)
+    check_checkpointing(base_config.values, subject, wanted=config.hyperparameters.gradient_checkpointing is True)
     return Base(subject, files, download, base_config, weights)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from finetune_api.resources.finetune_job import CLASSIFICATION
 from finetune_api.run_config import RunConfig
+from finetune_trainer.prepare.architectures import can_recompute
 from finetune_trainer.prepare.hyperparameters import Decided
 from finetune_trainer.prepare.memory import CPU, GPU, Micro, Need, Surroundings, TrainedModel, need
 from finetune_trainer.prepare.model_shape import model_shape
@@ -55,7 +56,7 @@ class Choice:
 def choose(run: RunConfig, decided: Decided, facts: TrainingFacts) -> Choice:
     """The first of the choices that fits with some room, else that fits at all, else the smallest there is."""
     given, available = run.hyperparameters.gradient_checkpointing, run.hardware.memory
-    ways = (False, True) if given is None else (given,)
+    ways = (False, True) if given is None and can_recompute(facts.config) else (given is True,)
     smallest: Choice | None = None
     for room in (COMFORT, 1.0):
         for choice in choices(run, decided, facts, ways):
@@ -113,8 +114,8 @@ def trained_model(run: RunConfig, decided: Decided, facts: TrainingFacts, checkp
         stored=weights.stored,
         method=run.method.type,
         trained=head + (weights.adapter_parameters(lora) if lora else weights.parameters),
-        adapted=sum(inputs for _, inputs in adapted.values()) // shape.layers,
-        ranks=(lora.rank or 0) * len(adapted) // shape.layers if lora else 0,
+        adapted=sum(inputs for _, inputs in adapted.values()) // shape.stored_layers,
+        ranks=(lora.rank or 0) * len(adapted) // shape.stored_layers if lora else 0,
         precision=decided.values.precision,
         checkpointing=checkpointing,
         processes=run.world.nodes * run.world.processes_per_node,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from finetune_api.result import MemoryEstimate, ResolvedParameter
 from finetune_api.run_config import RunConfig
+from finetune_trainer.prepare.architectures import can_recompute
 from finetune_trainer.prepare.choice import Choice, TrainingFacts, choose
 from finetune_trainer.prepare.hyperparameters import AS_GIVEN, Decided
 from finetune_trainer.prepare.too_large import does_not_fit
@@ -32,7 +33,7 @@ def fit(run: RunConfig, decided: Decided, facts: TrainingFacts) -> Fit:
     if available is not None and chosen.need.total > available:
         raise does_not_fit(run, decided, facts, chosen)
     given = run.hyperparameters.gradient_checkpointing
-    why = AS_GIVEN if given is not None else reason(chosen, available)
+    why = AS_GIVEN if given is not None else reason(chosen, facts, available)
     values = decided.values.model_copy(
         update={"micro_batch_tokens": chosen.budget, "gradient_checkpointing": chosen.checkpointing},
     )
@@ -49,8 +50,10 @@ def fit(run: RunConfig, decided: Decided, facts: TrainingFacts) -> Fit:
     return Fit(replace(decided, values=values, reasons=reasons), memory)
 
 
-def reason(chosen: Choice, available: int | None) -> str:
+def reason(chosen: Choice, facts: TrainingFacts, available: int | None) -> str:
     """Why activations are kept or computed again."""
+    if not can_recompute(facts.config):
+        return "the base model cannot compute activations again"
     if available is None:
         return "not needed as far as is known: nobody says how much memory there is"
     return "the training does not fit without it" if chosen.checkpointing else "the training fits without it"

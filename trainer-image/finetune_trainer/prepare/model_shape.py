@@ -21,6 +21,8 @@ class ModelShape:
     """Numbers of one layer are those of an average one."""
 
     layers: int
+    stored_layers: int
+    """Layers that have weights of their own: ALBERT goes through the same ones again."""
     hidden: int
     heads: int
     query: int
@@ -49,7 +51,9 @@ def model_shape(config: dict[str, Any], weights: Weights) -> ModelShape:
     inner = config.get("text_config")
     said: dict[str, Any] = inner if isinstance(inner, dict) else config
     linear = weights.linear_layers
-    layers = number(said, "num_hidden_layers", "n_layer", "n_layers", "num_layers") or max(1, len({layer_of(name) for name in linear}))
+    named = len({layer_of(name) for name in linear})
+    layers = number(said, "num_hidden_layers", "n_layer", "n_layers", "num_layers") or max(1, named)
+    stored = min(named, layers) or layers
     hidden = number(said, "hidden_size", "n_embd", "d_model", "dim") or max((inputs for _, inputs in linear.values()), default=1)
     heads = number(said, "num_attention_heads", "n_head", "n_heads") or max(1, hidden // 64)
     key_values = number(said, "num_key_value_heads") or heads
@@ -58,17 +62,18 @@ def model_shape(config: dict[str, Any], weights: Weights) -> ModelShape:
     widths = [heads * head if "q_norm" in name else key_values * head if "k_norm" in name else width for name, width in norms]
     return ModelShape(
         layers=layers,
+        stored_layers=stored,
         hidden=hidden,
         heads=heads,
         query=heads * head,
         intermediate=intermediate(said, hidden),
         gated=any(re.search(r"(gate_proj|gate_up_proj|\.w3)$", name) for name in linear),
-        norms=sum(widths) // layers or 2 * hidden,
+        norms=sum(widths) // stored or 2 * hidden,
         rms=not any(name.removesuffix("weight") + "bias" in weights.shapes for name, _ in norms),
         vocabulary=number(said, "vocab_size") or 1,
         largest=max(map(math.prod, weights.shapes.values()), default=0),
-        inputs=sum(inputs for name, (_, inputs) in linear.items() if "experts" not in name) // layers,
-        attention_out=sum(inputs for name, (_, inputs) in linear.items() if _ATTENTION_OUT.search(name)) // layers,
+        inputs=sum(inputs for name, (_, inputs) in linear.items() if "experts" not in name) // stored,
+        attention_out=sum(inputs for name, (_, inputs) in linear.items() if _ATTENTION_OUT.search(name)) // stored,
         hidden_dropout=positive(said, "hidden_dropout_prob", "resid_pdrop", "dropout"),
         attention_dropout=positive(said, "attention_probs_dropout_prob", "attention_dropout", "attn_pdrop"),
     )

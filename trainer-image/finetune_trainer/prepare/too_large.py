@@ -10,6 +10,7 @@ from finetune_api.exit_codes import ExitCode
 from finetune_api.resources.learning import Lora
 from finetune_api.run_config import RunConfig
 from finetune_trainer.failure import StageFailure
+from finetune_trainer.prepare.architectures import can_recompute
 from finetune_trainer.prepare.choice import COMFORT, Choice, TrainingFacts, choose
 from finetune_trainer.prepare.estimate import readable
 from finetune_trainer.prepare.hyperparameters import Decided
@@ -101,8 +102,8 @@ def fits(attempt: Attempt, available: int) -> Choice | None:
 
 
 def recomputed(of: Attempt) -> Attempt | None:
-    """Where the user has forbidden it."""
-    if of.run.hyperparameters.gradient_checkpointing is not False:
+    """Where the user has forbidden it, and the model knows how."""
+    if of.run.hyperparameters.gradient_checkpointing is not False or not can_recompute(of.facts.config):
         return None
     hyper = of.run.hyperparameters.model_copy(update={"gradient_checkpointing": True})
     name = "hyperparameters.gradientCheckpointing"

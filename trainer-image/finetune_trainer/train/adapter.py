@@ -43,6 +43,6 @@ def recompute_activations(model: Any) -> None:
         raise invalid(
             "GradientCheckpointingUnsupported",
             f"hyperparameters.gradientCheckpointing: the base model {type(model).__name__} cannot compute activations again: set it to "
-            "false, and lower batchSize or maxSequenceLength instead",
+            "false, and lower maxSequenceLength where memory is short",
             param="hyperparameters.gradientCheckpointing",
         ) from exc
