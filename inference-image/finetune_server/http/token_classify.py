@@ -65,8 +65,8 @@ def in_words(words: list[str], tokens: list[tuple[Token, Tagged]]) -> dict[str, 
     tags: list[str | None] = [None] * len(words)
     scores: list[float | None] = [None] * len(words)
     for token, tagged in reversed(tokens):
-        assert token.word is not None, "tokens of given words know their word"
-        tags[token.word], scores[token.word] = tagged.tag, tagged.score
+        if token.word is not None:
+            tags[token.word], scores[token.word] = tagged.tag, tagged.score
     tagged_words = [
         Tagged(word, place, place + 1, tag, score)
         for place, (word, tag, score) in enumerate(zip(words, tags, scores, strict=True))
