@@ -51,6 +51,8 @@ WRONG: list[tuple[str, str, Any, str, str]] = [
     ("ftj", "spec.dataset.train.source", "s3://b/" + "a" * 1024, "spec.dataset.train.source", "may not be more than 1024"),
     ("ftj", "spec.dataset.validation", {}, "spec.dataset.validation", "exactly one of split and source"),
     ("ftj", "spec.dataset.validation", {"split": {}, "source": "pvc://a/b"}, "spec.dataset.validation", "exactly one of split and source"),
+    ("ftj", "spec.dataset.validation", {"split": {}, "format": "csv"}, "spec.dataset.validation", "read as train says"),
+    ("ftj", "spec.dataset.validation", {"split": {}, "columns": {"label": "c"}}, "spec.dataset.validation", "read as train says"),
     ("ftj", "spec.dataset.validation", {"source": "pvc://a/../b"}, "spec.dataset.validation.source", "must not contain '..'"),
     ("ftj", "spec.dataset.validation", {"split": {"fraction": 1}}, "spec.dataset.validation.split.fraction", "less than 1"),
     ("ftj", "spec.dataset.validation", {"split": {"fraction": 0}}, "spec.dataset.validation.split.fraction", "greater than 0"),

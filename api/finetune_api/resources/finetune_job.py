@@ -83,6 +83,11 @@ class Validation(Document):
     model_config = Document.model_config | {
         "json_schema_extra": rules(
             rule("has(self.split) != has(self.source)", "exactly one of split and source must be set"),
+            rule(
+                "has(self.source) || !(has(self.format) || has(self.template) || has(self.slice) || "
+                "(has(self.columns) && size(self.columns) > 0))",
+                "format, columns, template and slice are of a validation file of its own; rows that are split off are read as train says",
+            ),
             *OPTIONAL_SOURCE_RULES,
         )
     }

@@ -56,6 +56,12 @@ WRONG = [
     ("train.jsonl\n", "train.jsonl\n  training: {gpuMemory: 80Gx}\n", "line 10: spec.training.gpuMemory: must be a quantity", ""),
     ("train.jsonl\n", "train.jsonl\n  training:\n    nodes: 2\n", "spec.workspace.storage.accessMode: training.nodes > 1 needs", ""),
     ("    source: s3://models/base\n", "    source: s3://m-1/b\n    fineTunedModel: {name: a}\n", "line 5: spec.base: exactly one of", ""),
+    (
+        "train.jsonl\n",
+        "train.jsonl\n    validation: {split: {}, columns: {prompt: q}}\n",
+        "line 10: spec.dataset.validation: format, columns",
+        "",
+    ),
     ("kind: FineTuneJob", "kind: Pod", "holds no FineTuneJob (it holds Pod)", ""),
     ("v1alpha1", "v2", "apiVersion is finetune.dev/v2, expected finetune.dev/v1alpha1", ""),
     ("spec:\n", "spec: [\n", "is not valid YAML", ""),
