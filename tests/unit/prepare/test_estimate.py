@@ -1,5 +1,6 @@
 """Disk space that the later stages need."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ FULL = Sizes(parameters=1000, trained=1000, small_files=10, downloaded=0, data=5
     [
         (LORA, {}, 2000 + 400 + 20, 2000 + 50 + 3 * 1200 + 400),
         (LORA, {"export": {"onnx": {}}}, 2000 + 400 + 4000 + 30, 2000 + 50 + 3 * 1200 + 400),
-        (LORA, {"hyperparameters": {"precision": "fp32"}}, 4000 + 400 + 20, 2000 + 50 + 3 * 1200 + 400),
+        (replace(LORA, precision="fp32"), {}, 4000 + 400 + 20, 2000 + 50 + 3 * 1200 + 400),
         (LORA, {"checkpoints": {"keep": 5}}, 2000 + 400 + 20, 2000 + 50 + 6 * 1200 + 400),
         (FULL, {"method": {"type": "full"}}, 2000 + 10, 50 + 3 * 12000 + 4000),
     ],

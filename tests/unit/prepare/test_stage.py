@@ -110,6 +110,16 @@ def test_the_same_input_gives_the_same_bytes(folder: Path) -> None:
     assert again.model_copy(update={"dataset": again.dataset.model_copy(update={"format": "JSONL, OpenAI chat"})}) == results[0][0]
 
 
+def test_the_model_s_volume_is_sized_for_the_precision_that_was_decided(folder: Path) -> None:
+    """A GPU without bf16 trains and publishes in fp32 without being told to."""
+    sizes = []
+    for product in ("NVIDIA-L4", "Tesla-T4"):
+        found = prepare(run_config(folder, hardware={"gpus": 1, "gpuProduct": product}), 1).prepare
+        assert found is not None
+        sizes.append(found.estimate.model_bytes)
+    assert sizes[1] - sizes[0] == pytest.approx(1.1 * 2 * PARAMETERS, abs=1)
+
+
 def test_rows_have_the_types_of_the_contract(folder: Path) -> None:
     """input_ids list<int32>, loss_mask list<bool>."""
     prepare(run_config(folder), 1)

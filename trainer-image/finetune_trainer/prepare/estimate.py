@@ -1,6 +1,7 @@
 """Disk space for the later stages, and the refusal when there is obviously too little."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.result import Estimate
@@ -10,13 +11,14 @@ from finetune_trainer.failure import StageFailure
 MARGIN = 1.1
 """Reports, and what a file system takes for itself."""
 FP32 = 4
+BYTES = {"bf16": 2, "fp32": FP32}
 OPTIMIZER = 8
 """Bytes a trained parameter: AdamW's two moments in fp32."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What the estimate is made of. Bytes, but for the two counts of parameters."""
+    """What the estimate is made of. Bytes, but for the two counts of parameters and the precision."""
 
     parameters: int
     trained: int
@@ -26,12 +28,13 @@ class Sizes:
     downloaded: int
     """The base model, where it has to come into the workspace."""
     data: int
+    precision: Literal["bf16", "fp32"] = "bf16"
+    """As it was decided: what the model is published in."""
 
 
 def estimate(config: RunConfig, sizes: Sizes) -> Estimate:
     """What publish writes to the model volume, and what the workspace holds at most."""
-    stored = FP32 if config.hyperparameters.precision == "fp32" else 2
-    model = stored * sizes.parameters + sizes.small_files
+    model = BYTES[sizes.precision] * sizes.parameters + sizes.small_files
     if config.method.type == "lora":
         model += FP32 * sizes.trained + sizes.small_files
     if config.export.onnx is not None:

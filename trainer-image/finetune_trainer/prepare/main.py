@@ -65,10 +65,12 @@ def decide(config: RunConfig, examined: Examined, plan: Plan, needs: Estimate) -
 
 def space(config: RunConfig, examined: Examined, plan: Plan, workspace: Workspace) -> Estimate:
     """The later stages' needs; raises StageFailure when the workspace cannot hold what it still has to."""
-    base, lora = examined.base, plan.fitted.decided.lora
+    base, decided = examined.base, plan.fitted.decided
     downloaded = total_bytes(base.files.all) if base.download.folder.local is None else 0
-    trained = base.weights.adapter_parameters(lora) if lora else base.weights.parameters
-    sizes = Sizes(base.weights.parameters, trained, total_bytes(base.files.small), downloaded, examined.examples.bytes)
+    trained = base.weights.adapter_parameters(decided.lora) if decided.lora else base.weights.parameters
+    sizes = Sizes(
+        base.weights.parameters, trained, total_bytes(base.files.small), downloaded, examined.examples.bytes, decided.values.precision
+    )
     needs = estimate(config, sizes)
     present = examined.examples.bytes + downloaded - base.download.missing_bytes
     check_space(needs.workspace_bytes - present, free_bytes(workspace.root), "the base model and the checkpoints need")
