@@ -15,6 +15,9 @@ LINES: list[tuple[str, bytes, str, str]] = [
     ("truncated", row(user(), assistant())[:-4], "not JSON", "the object does not end on this line"),
     ("single quotes", b"{'messages': []}", "not JSON", "JSON takes double quotes"),
     ("trailing comma", b'{"messages": [],}', "not JSON", "is not valid JSON: there may be a comma too many"),
+    ("keys without quotes", b"{messages: []}", "not JSON", "the names of keys stand in double quotes"),
+    ("joined files", b"\xef\xbb\xbf" + good(3), "not JSON", "it starts with a byte order mark, which only the first line of a file may"),
+    ("old line ends", good(3) + b"\r" + good(4), "not JSON", "lines end with a carriage return alone; write line feeds (tr"),
     ("words", b"hello there", "not JSON", "the line starts with 'hello there'"),
     ("two objects", good(3) + b" " + good(4), "not JSON", "there is more after the object's end; one object a line"),
     ("bare tab", row(user("a\tb"), assistant()).replace(b"\\t", b"\t"), "not JSON", r"a tab or line end inside a string is written \t or"),
@@ -53,10 +56,12 @@ LINES: list[tuple[str, bytes, str, str]] = [
     ("role number", row({"role": 1, "content": "a"}, assistant()), "unknown role", "messages[0].role is 1, expected one of"),
     ("no content", row({"role": "user"}, assistant()), "no content", "messages[0] has no content, expected a string"),
     ("content null", row(user(None), assistant()), "content is not text", "messages[0].content is null, expected a string"),
-    ("content number", row(user(7), assistant()), "content is not text", "messages[0].content is a number, expected a string"),
+    ("content number", row(user(7), assistant()), "content is not text", "messages[0].content is the number 7, expected a string"),
     ("content object", row(user({}), assistant()), "content is not text", "messages[0].content is an object, expected a string"),
     ("content empty", row(user(), assistant("")), "empty content", "messages[1].content is empty, expected text"),
     ("content blank", row(user(" \n\t"), assistant()), "empty content", "messages[0].content is only white space"),
+    ("content without width", row(user("\u200b\ufeff "), assistant()), "empty content", "messages[0].content is only characters without w"),
+    ("content true", row(user(True), assistant()), "content is not text", "messages[0].content is true, expected a string"),
     ("content a no-break space", row(user("\u00a0"), assistant()), "empty content", "messages[0].content is only white space"),
     ("no parts", row(user([]), assistant()), "empty content", "messages[0].content is empty, expected text"),
     ("blank part", row(user([{"type": "text", "text": " "}]), assistant()), "empty content", "messages[0].content is only white space"),
@@ -111,7 +116,14 @@ def test_a_dirty_row_is_found_wherever_it_stands(tmp_path: Path, dirty: int) -> 
     assert "1 of 300 rows is invalid" in error.message
 
 
-KEYS_OF_LOGS: list[dict[str, Any]] = [{"refusal": None}, {"annotations": []}, {"function_call": None}, {"audio": None}, {"weight": None}]
+KEYS_OF_LOGS: list[dict[str, Any]] = [
+    {"refusal": None},
+    {"annotations": []},
+    {"function_call": None},
+    {"audio": None},
+    {"weight": None},
+    {"tool_calls": []},
+]
 
 
 @pytest.mark.parametrize("extra", KEYS_OF_LOGS, ids=str)

@@ -34,7 +34,7 @@ LINES: list[tuple[Task, list[bytes], Any, str, str]] = [
     ("completion", PAIRS, {"prompt": "a"}, "no completion", "has no key 'completion': its keys are 'prompt', expected 'prompt' and 'compl"),
     ("completion", PAIRS, {"prompt": " ", "completion": "a"}, "empty prompt", "prompt is only white space, expected text"),
     ("completion", PAIRS, {"prompt": "a", "completion": ""}, "empty completion", "completion is empty, expected text"),
-    ("completion", PAIRS, {"prompt": 1, "completion": "a"}, "prompt is not text", "prompt is a number, expected a string"),
+    ("completion", PAIRS, {"prompt": 1, "completion": "a"}, "prompt is not text", "prompt is the number 1, expected a string"),
     ("completion", PAIRS, {"prompt": "a", "completion": ["a"]}, "completion is not text", "completion is an array, expected a string"),
     ("completion", PAIRS, {"prompt": "a", "completion": " a\n"}, "completion equals prompt", "completion is the same text as prompt"),
     ("completion", PAIRS, {"prompt": "a", "completion": "b\0"}, "NUL byte", "completion has a NUL character at position 2"),

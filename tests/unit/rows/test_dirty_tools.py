@@ -21,7 +21,6 @@ def changed(**function: Any) -> dict[str, Any]:
 
 # (name, the third line of a file, the kind that is counted, the finding's words)
 LINES: list[tuple[str, bytes, str, str]] = [
-    ("tools empty", asked(assistant(), tools=[]), "wrong tools", 'tools is empty, expected an array of {"type": "function", '),
     ("tools object", asked(assistant(), tools={}), "wrong tools", "tools is an object, expected an array of"),
     ("tool text", asked(assistant(), tools=["weather"]), "wrong tools", "tools[0] is a string, expected"),
     ("bare function", asked(assistant(), tools=[FUNCTION]), "wrong tools", "tools[0] has no key 'function', expected"),
@@ -33,14 +32,17 @@ LINES: list[tuple[str, bytes, str, str]] = [
     ("properties", asked(assistant(), tools=[changed(parameters={"properties": []})]), "wrong tools", "properties is an array, expected a"),
     ("required", asked(assistant(), tools=[changed(parameters={"required": "a"})]), "wrong tools", "required is a string, expected an arr"),
     ("strict", asked(assistant(), tools=[changed(strict="yes")]), "wrong tools", "tools[0].function.strict is 'yes', expected true or fal"),
-    ("description", asked(assistant(), tools=[changed(description=1)]), "wrong tools", "description is a number, expected a string"),
+    ("description", asked(assistant(), tools=[changed(description=1)]), "wrong tools", "description is the number 1, expected a string"),
     ("half a surrogate", asked(assistant(), tools=[changed(description="\ud800")]), "not UTF-8", "half of a surrogate pair"),
     ("huge number", asked(assistant(), tools=[changed(parameters={"x": 10**30})]), "huge number", "whole number of more than 64 bits"),
     ("two of a name", asked(assistant(), tools=[WEATHER, WEATHER]), "wrong tools", "tools[1].function.name is 'weather', as another tool"),
     ("parallel text", asked(assistant(), parallel_tool_calls="no"), "wrong tools", "parallel_tool_calls is 'no', expected true or false"),
     ("no tools", row(user(), calling(call())), "unknown tool", "'weather', which is not in tools: the row has no tools: add its definitio"),
     ("unknown tool", asked(calling(call("wether"))), "unknown tool", "'wether', which is not in tools (did you mean 'weather'?): expected"),
-    ("calls empty", asked(calling()), "wrong tool call", "messages[1].tool_calls is empty, expected an array of"),
+    ("calls empty, no content", asked(calling()), "content is not text", "messages[1].content is null, expected a string"),
+    ("empty arguments", asked(calling(call(arguments=""))), "arguments are not JSON", "arguments is empty: expected the JSON text of an"),
+    ("bare key", asked(calling(call(arguments="{city: 1}"))), "arguments are not JSON", "the names of keys stand in double quotes (Expect"),
+    ("broken text", asked(calling(call(arguments="{"))), "arguments are not JSON", "the text starts with '{'): expected the JSON text"),
     ("calls object", asked({"role": "assistant", "tool_calls": {}}), "wrong tool call", "messages[1].tool_calls is an object, expected an"),
     ("call text", asked(calling("weather")), "wrong tool call", "messages[1].tool_calls[0] is a string, expected"),
     ("call without function", asked(calling({"id": "a"})), "wrong tool call", "tool_calls[0].function is null, expected"),

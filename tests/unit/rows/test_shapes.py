@@ -69,6 +69,7 @@ SHAPES: list[tuple[Task, dict[str, Any], Any, str, Any]] = [
     ("chat", {}, {"instruction": "Hi", "input": "", "output": "Hello"}, "JSONL, Alpaca", CHAT),
     ("chat", {}, {"instruction": "Hi", "output": "Hello", "system": "Be kind."}, "JSONL, Alpaca", SYSTEM),
     ("chat", {}, {"prompt": "Hi", "completion": "Hello"}, "JSONL, prompt/completion", CHAT),
+    ("chat", {}, {"messages": [user(), assistant(tool_calls=[])], "tools": []}, "JSONL, OpenAI chat", CHAT),
     ("chat", {"columns": {"prompt": "q", "completion": "a"}}, {"q": "Hi", "a": "Hello", "n": 1}, "JSONL, q/a", CHAT),
     ("chat", {"columns": {"messages": "dialog"}}, {"dialog": [user(), assistant()]}, "JSONL, OpenAI chat", CHAT),
     ("completion", {}, {"instruction": "Add.", "input": "", "output": "3"}, "JSONL, Alpaca", Completion(INSTRUCTION, "3")),
@@ -91,6 +92,20 @@ SHAPES: list[tuple[Task, dict[str, Any], Any, str, Any]] = [
         {},
         {"sentence1": "a", "sentence2": "b", "label": 1},
         "JSONL, sentence1/sentence2/label",
+        TextLabel("a", "1", "b"),
+    ),
+    (
+        "sequence-classification",
+        {},
+        {"question": "a", "sentence": "b", "label": 1, "idx": 0},
+        "JSONL, question/sentence/label",
+        TextLabel("a", "1", "b"),
+    ),
+    (
+        "sequence-classification",
+        {},
+        {"question1": "a", "question2": "b", "label": 1},
+        "JSONL, question1/question2/label",
         TextLabel("a", "1", "b"),
     ),
     (
@@ -137,6 +152,7 @@ def cells(*rows: list[str]) -> bytes:
     return text.getvalue().encode()
 
 
+LEARNT = Conversation([Message("user", "Hi"), Message("assistant", "Hello", 1)])
 TOKENS = TokenTags(["a", "b"], ["B-X", "O"])
 TABLES: list[tuple[Task, bytes, str, Any]] = [
     ("chat", cells(["messages", "id"], [json.dumps([user(), assistant()]), "1"]), "CSV, OpenAI chat", CHAT),
@@ -148,6 +164,8 @@ TABLES: list[tuple[Task, bytes, str, Any]] = [
     ("sequence-classification", cells(["text", "text_pair", "label"], ["a", "", "b"]), "CSV, text/label", TextLabel("a", "b")),
     ("token-classification", cells(["tokens", "tags"], ['["a", "b"]', '["B-X", "O"]']), "CSV, tokens/tags (BIO)", TOKENS),
     ("chat", table({"messages": [[user(), assistant()]], "prompt": ["x"]}), "Parquet, OpenAI chat", CHAT),
+    ("chat", table({"messages": [[user(), assistant(weight=1.0)]], "tools": [[]]}), "Parquet, OpenAI chat", LEARNT),
+    ("chat", table({"messages": [[user(tool_calls=[]), assistant(tool_calls=[])]]}), "Parquet, OpenAI chat", CHAT),
     ("chat", table({"messages": [json.dumps([user(), assistant()])], "tools": [None]}), "Parquet, OpenAI chat", CHAT),
     ("sequence-classification", table({"text": ["a"], "label": [3], "idx": [0]}), "Parquet, text/label", TextLabel("a", "3")),
     (
@@ -301,7 +319,14 @@ FOREIGN: list[tuple[Task, dict[str, Any], Any, Any, str]] = [
         {},
         {"conversations": [HI, HELLO]},
         {"conversations": [HELLO], "system": "x"},
-        "conversations[0].from is 'assistant', expected 'user'",
+        "conversations[0].from is 'gpt', expected 'human': a conversation",
+    ),
+    (
+        "chat",
+        {},
+        {"conversations": [HI, HELLO]},
+        {"conversations": [HI, HELLO, HI | {"from": "User"}]},
+        "conversations[2].from is 'User', expected 'gpt': the last word",
     ),
     (
         "chat",

@@ -85,22 +85,22 @@ def conversation(row: dict[str, Any]) -> Conversation:
     tools = row.get("tools")
     return Conversation(
         [_message(message) for message in row["messages"]],
-        None if tools is None else [_tool(tool["function"]) for tool in tools],
+        [_tool(tool["function"]) for tool in tools] if tools else None,
         row.get("parallel_tool_calls"),
     )
 
 
 def _message(message: dict[str, Any]) -> Message:
-    content, calls = message.get("content"), message.get("tool_calls")
+    content, calls, weight = message.get("content"), message.get("tool_calls"), message.get("weight")
     if isinstance(content, list):
         content = "\n".join(part["text"] for part in content)
     role: Role = "system" if message["role"] == "developer" else message["role"]
     return Message(
         role,
         content or None,
-        message.get("weight"),
+        None if weight is None else 1 if weight else 0,
         message.get("name"),
-        None if calls is None else [_call(call) for call in calls],
+        [_call(call) for call in calls] if calls else None,
         message.get("tool_call_id"),
     )
 

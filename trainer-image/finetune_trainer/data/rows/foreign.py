@@ -20,6 +20,10 @@ _ALIASES: dict[Task, tuple[Mapping[str, str], ...]] = {
     "sequence-classification": (
         {"text": "sentence1", "text_pair": "sentence2", "label": "label"},
         {"text": "premise", "text_pair": "hypothesis", "label": "label"},
+        {"text": "question", "text_pair": "sentence", "label": "label"},
+        {"text": "question", "text_pair": "passage", "label": "label"},
+        {"text": "question1", "text_pair": "question2", "label": "label"},
+        {"text": "text1", "text_pair": "text2", "label": "label"},
         {"text": "sentence", "label": "label"},
         {"text": "text", "label": "labels"},
     ),

@@ -7,7 +7,7 @@ columns of a whole block instead of at its rows, because a step of the interpret
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import chain, pairwise, repeat
 from operator import attrgetter, eq
 from typing import Annotated, Any, cast
 
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from finetune_api.resources.finetune_job import Task
 from finetune_trainer.data.rows.build import Layout
 from finetune_trainer.data.rows.explain.labels import label_text
+from finetune_trainer.data.rows.explain.problem import BLANK
 from finetune_trainer.data.rows.explain.tags import bio_problems
 from finetune_trainer.data.rows.lossless import Bytes, is_whole, quotes_of
 from finetune_trainer.data.rows.types import Completion, Conversation, Row, Summary, TextLabel, TokenTags, identity
@@ -155,7 +156,7 @@ class Plain:
 
 def _say_something(texts: list[str]) -> bool:
     """True when none is empty or blank; also for no texts at all."""
-    return all(texts) and not any(map(str.isspace, texts))
+    return all(map(str.strip, texts, repeat(BLANK)))
 
 
 def _pairs(found: list[Any]) -> list[Any] | None:
@@ -196,7 +197,7 @@ def _sizes_in_order(found: list[Any], role: Callable[[Any], Any]) -> Sizes | Non
     """Messages of each conversation when all of them are in order and say something; `role` tells a message's."""
     lists = list(map(_MESSAGES, found))
     messages = list(chain.from_iterable(lists))
-    if any(map(str.isspace, map(_CONTENT, messages))):
+    if not all(map(str.strip, map(_CONTENT, messages), repeat(BLANK))):
         return None
     roles = np.frombuffer(bytes(map(_CODES.__getitem__, map(role, messages))), np.uint8)
     sizes = np.fromiter(map(len, lists), np.int64, len(lists))

@@ -31,8 +31,15 @@ SHOWN = ("system", "human", "gpt", "function_call", "observation")
 
 def names_of(row: dict[str, Any]) -> Names:
     """What the parts are called in this row."""
-    shift = 1 if isinstance(row.get("system"), str) and row["system"].strip() else 0
-    return Names("conversations", "from", "value", shift)
+    turns = row.get("conversations")
+    given = [turn["from"] for turn in turns if isinstance(turn, dict) and "from" in turn] if isinstance(turns, list) else []
+    words = [word for word in ("human", "gpt", "observation", *given) if isinstance(word, str) and word.lower() != "function_call"]
+    own = {ROLES[word.lower()]: word for word in words if word.lower() in ROLES}
+    return Names("conversations", "from", "value", 1 if _has_system(row) else 0, own)
+
+
+def _has_system(row: dict[str, Any]) -> bool:
+    return isinstance(row.get("system"), str) and bool(row["system"].strip())
 
 
 def openai_row(row: dict[str, Any]) -> dict[str, Any]:
@@ -43,7 +50,7 @@ def openai_row(row: dict[str, Any]) -> dict[str, Any]:
         raise Wrong([Problem("no messages", f'{what}, expected an array of {{"from": ..., "value": ...}}')])
     found: list[Problem] = []
     messages: list[dict[str, Any]] = []
-    if names_of(row).shift:
+    if _has_system(row):
         messages.append({"role": "system", "content": row["system"]})
     for index, turn in enumerate(turns):
         try:
@@ -92,8 +99,7 @@ def _calls(path: str, value: Any) -> list[dict[str, Any]]:
     try:
         calls = parse_text(value) if isinstance(value, str) else value
     except Wrong as exc:
-        says = exc.problems[0].text.replace("the line starts", "the text starts")
-        raise Wrong([Problem("wrong tool call", f"{path} {says}: {expected}")]) from exc
+        raise Wrong([Problem("wrong tool call", f"{path} {exc}: {expected}")]) from exc
     calls = calls if isinstance(calls, list) else [calls]
     if not calls or not all(isinstance(call, dict) and "name" in call and "arguments" in call for call in calls):
         raise Wrong([Problem("wrong tool call", f"{path} names no function and arguments: {expected}")])
@@ -107,7 +113,7 @@ def _tools(tools: Any) -> list[Any] | None:
     try:
         value = parse_text(tools) if isinstance(tools, str) else tools
     except Wrong as exc:
-        raise Wrong([Problem("wrong tools", f"tools {exc.problems[0].text.replace('the line', 'the text')}")]) from exc
+        raise Wrong([Problem("wrong tools", f"tools {exc}")]) from exc
     if not isinstance(value, list):
         raise Wrong([Problem("wrong tools", f"tools is {kind_of(value)}, expected an array of functions, or its JSON text")])
     return [{"type": "function", "function": tool} if isinstance(tool, dict) and "function" not in tool else tool for tool in value] or None

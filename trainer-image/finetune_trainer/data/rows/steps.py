@@ -40,8 +40,7 @@ class Cells:
         try:
             return parse_text(text)
         except Wrong as exc:
-            says = exc.problems[0].text.replace("the line starts", "the text starts")
-            raise Wrong([Problem("not JSON", f"{key} {says}: expected the JSON text of an array")]) from exc
+            raise Wrong([Problem("not JSON", f"{key} {exc}: expected the JSON text of an array")]) from exc
 
 
 @dataclass(frozen=True)

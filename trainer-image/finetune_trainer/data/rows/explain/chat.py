@@ -1,15 +1,17 @@
 """What is wrong with a row of task chat, in OpenAI's words. Tools have a file of their own."""
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from finetune_trainer.data.rows.explain.problem import (
+    BLANK,
     Problem,
     character_problems,
     did_you_mean,
     kind_of,
     listed,
+    nothing,
     shown,
     text_problems,
     unknown_key,
@@ -35,10 +37,16 @@ class Names:
     content: str = "content"
     shift: int = 0
     """Messages that stand before the file's own list, as a system message of a key of its own does."""
+    roles: Mapping[str, str] = field(default_factory=dict)
+    """Roles that the file has other words for."""
 
     def message(self, index: int) -> str:
         """messages[2], conversations[1], system."""
         return f"{self.messages}[{index - self.shift}]" if index >= self.shift else "system"
+
+    def said(self, role: str) -> str:
+        """A role in the file's words, in quotes."""
+        return shown(self.roles.get(role, role))
 
 
 OPENAI = Names()
@@ -105,16 +113,15 @@ def role_problems(path: str, message: dict[str, Any], names: Names) -> Iterator[
 
 def content_problems(path: str, message: dict[str, Any]) -> Iterator[Problem]:
     """What is wrong with a content: only a message that calls tools needs none."""
-    content, calls = message.get("content"), any(message.get(key) is not None for key in ("tool_calls", "function_call"))
+    content, calls = message.get("content"), any(message.get(key) not in (None, []) for key in ("tool_calls", "function_call"))
     if calls and message.get("role") == "assistant" and content in (None, "", []):
         return
     if "content" not in message:
         yield Problem("no content", f"{path.rpartition('.')[0]} has no {path.rpartition('.')[2]}, expected a string")
     elif isinstance(content, list):
         yield from part_problems(path, content)
-    elif isinstance(content, str) and not content.strip() and message.get("role") == "tool":
-        what = "only white space" if content else "empty"
-        yield Problem("empty content", f'{path} is {what}, expected what the tool returned: for nothing write "(no output)"')
+    elif isinstance(content, str) and not content.strip(BLANK) and message.get("role") == "tool":
+        yield Problem("empty content", f'{path} is {nothing(content)}, expected what the tool returned: for nothing write "(no output)"')
     else:
         yield from text_problems(path, content, missing="content is not text")
 
@@ -137,21 +144,21 @@ def part_problems(path: str, parts: list[Any]) -> Iterator[Problem]:
             continue
         wrong = True
         yield Problem(kind, says)
-    if not wrong and not any(part["text"].strip() for part in parts):
-        yield Problem("empty content", f"{path} is {'only white space' if parts else 'empty'}, expected text")
+    if not wrong and not any(part["text"].strip(BLANK) for part in parts):
+        yield Problem("empty content", f"{path} is {nothing(''.join(part['text'] for part in parts))}, expected text")
 
 
 def small_problems(path: str, message: dict[str, Any]) -> Iterator[Problem]:
     """What is wrong with weight, name, and fields that belong to one role alone."""
     role, weight, name = message.get("role"), message.get("weight"), message.get("name")
-    if weight is not None and (type(weight) is not int or weight not in (0, 1)):
+    if weight is not None and (isinstance(weight, bool) or weight not in (0, 1)):
         yield Problem("wrong weight", f"{path}.weight is {shown(weight)}, expected 0 or 1")
     if name is not None and (not isinstance(name, str) or not name.strip()):
         yield Problem("wrong name", f"{path}.name is {shown(name)}, expected a name, or no such key")
     elif isinstance(name, str):
         yield from character_problems(f"{path}.name", name)
     for key, owner in _ONE_ROLE.items():
-        if message.get(key) is not None and role in ROLES and role != owner:
+        if message.get(key) not in (None, []) and role in ROLES and role != owner:
             kind = "wrong weight" if key == "weight" else "wrong role"
             article = "an" if owner == "assistant" else "a"
             yield Problem(kind, f"{path}.{key}: only {article} {owner}'s message has a {key}, this is the {role}'s; remove it")
@@ -166,12 +173,12 @@ def order_problems(messages: list[dict[str, Any]], names: Names) -> Iterator[Pro
             yield Problem("wrong order", says)
     first = 1 if roles[0] == "system" else 0
     if roles[first:] and roles[first] in ("assistant", "tool"):
-        says = f"{names.message(first)}.{names.role} is {roles[first]!r}, expected 'user': a conversation starts with the user"
-        yield Problem("wrong order", says)
+        says = f"{names.message(first)}.{names.role} is {names.said(roles[first])}, expected {names.said('user')}"
+        yield Problem("wrong order", f"{says}: a conversation starts with the user")
     if "assistant" not in roles:
         yield Problem("no assistant message", f"{names.messages} has no message of the assistant, so there is nothing to learn")
     elif roles[-1] != "assistant":
-        last = f"{names.message(len(roles) - 1)}.{names.role} is {roles[-1]!r}"
-        yield Problem("wrong order", f"{last}, expected 'assistant': the last word is the assistant's")
+        last = f"{names.message(len(roles) - 1)}.{names.role} is {names.said(roles[-1])}"
+        yield Problem("wrong order", f"{last}, expected {names.said('assistant')}: the last word is the assistant's")
     elif all(message.get("weight") == 0 for message in messages if message["role"] == "assistant"):
         yield Problem("nothing to learn", "every message of the assistant has weight 0, so there is nothing to learn")

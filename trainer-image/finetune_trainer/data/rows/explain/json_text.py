@@ -1,11 +1,13 @@
 """JSON text to values, and what is wrong with text that is none. Stricter than Python: no NaN, no key twice."""
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from finetune_trainer.data.rows.explain.problem import Problem, shown
 
+_BARE_KEY = re.compile(r"[{,]\s*\w+\s*:")
 MAX_DEPTH = 200
 """Deeper values are no data, and libraries further on would stumble over them."""
 
@@ -27,17 +29,17 @@ def parse(data: bytes) -> Any:
         raise Wrong([Problem("not UTF-8", says)]) from exc
     if "\0" in text:
         raise Wrong([Problem("NUL byte", f"a NUL byte at column {text.index(chr(0)) + 1}: this is not text")])
-    return parse_text(text)
+    return parse_text(text, "line")
 
 
-def parse_text(text: str) -> Any:
-    """The same for text. Raises Wrong."""
+def parse_text(text: str, what: str = "text") -> Any:
+    """The same for text; `what` it is called in words. Raises Wrong."""
     try:
         value = _DECODER.decode(text)
     except RecursionError:
         raise Wrong([_TOO_DEEP]) from None
     except ValueError as exc:
-        raise Wrong([Problem("not JSON", not_json(text, exc))]) from exc
+        raise Wrong([Problem("not JSON", not_json(text, exc, what))]) from exc
     if text.count("[") + text.count("{") > MAX_DEPTH and depth(value) > MAX_DEPTH:
         raise Wrong([_TOO_DEEP])
     return value
@@ -58,25 +60,31 @@ def _inside(value: Any) -> Iterable[Any]:
     return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
-def not_json(text: str, exc: ValueError) -> str:
+def not_json(text: str, exc: ValueError, what: str) -> str:
     """Words for a syntax error, with a guess at its usual causes."""
     where = f" at column {exc.colno}" if isinstance(exc, json.JSONDecodeError) else ""
-    says = exc.msg.removesuffix(" at") if isinstance(exc, json.JSONDecodeError) else str(exc)
+    says = exc.msg.removesuffix(" at") if isinstance(exc, json.JSONDecodeError) else str(exc).partition(";")[0]
     stripped = text.strip()
     if not stripped:
-        return "is empty: there is a comma too many before it"
+        return "is empty: there is a comma too many before it" if what == "line" else "is empty"
     hint = ""
     if stripped in ("{", "}") or (stripped.startswith("{") and not stripped.endswith("}")):
         hint = ": the object does not end on this line, and JSONL has one object a line"
     elif stripped.startswith("{'"):
         hint = ": JSON takes double quotes"
+    elif stripped.startswith("\ufeff"):
+        hint = ": it starts with a byte order mark, which only the first line of a file may have; were files joined? Remove it"
+    elif "\r{" in stripped or "\r[" in stripped:
+        hint = ": lines end with a carriage return alone; write line feeds (tr '\\r' '\\n' < FILE > rows.jsonl)"
+    elif _BARE_KEY.search(stripped) and says.startswith("Expecting property name"):
+        hint = ": the names of keys stand in double quotes"
     elif "Extra data" in says:
         hint = ": there is more after the object's end; one object a line"
     elif stripped.endswith((",}", ",]")) or says.startswith(("Illegal trailing comma", "Expecting property name")):
         hint = ": there may be a comma too many"
     elif "control character" in says:
         hint = ": a tab or line end inside a string is written \\t or \\n"
-    return f"is not valid JSON{hint} ({says}{where}; the line starts with {shown(stripped)})"
+    return f"is not valid JSON{hint} ({says}{where}; the {what} starts with {shown(stripped)})"
 
 
 def _pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:

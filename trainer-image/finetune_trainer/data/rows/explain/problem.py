@@ -4,7 +4,10 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
-_TYPES = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number", type(None): "null"}
+_TYPES: dict[type, str] = {dict: "an object", list: "an array", str: "a string"}
+_INVISIBLE = "\u00ad\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+BLANK = "".join(char for char in map(chr, range(0x3001)) if char.isspace()) + _INVISIBLE
+"""Characters that say nothing by themselves: white space, and what has no width."""
 
 
 class Problem(NamedTuple):
@@ -17,8 +20,10 @@ class Problem(NamedTuple):
 
 
 def kind_of(value: Any) -> str:
-    """A JSON type with its article."""
-    return _TYPES.get(type(value), f"of type {type(value).__name__}")
+    """A JSON type with its article; numbers, true, false and null as they are."""
+    if value is None or isinstance(value, bool):
+        return shown(value)
+    return f"the number {shown(value)}" if isinstance(value, int | float) else _TYPES.get(type(value), f"of type {type(value).__name__}")
 
 
 def shown(value: Any) -> str:
@@ -54,10 +59,15 @@ def text_problems(path: str, value: Any, *, missing: str = "", expected: str = "
     """What is wrong with a text that must say something."""
     if not isinstance(value, str):
         yield Problem(missing or f"{_last(path)} is not text", f"{path} is {kind_of(value)}, {expected}")
-    elif not value.strip():
-        yield Problem(f"empty {_last(path)}", f"{path} is {'only white space' if value else 'empty'}, expected text")
+    elif not value.strip(BLANK):
+        yield Problem(f"empty {_last(path)}", f"{path} is {nothing(value)}, expected text")
     else:
         yield from character_problems(path, value)
+
+
+def nothing(value: str) -> str:
+    """What a text is that says nothing."""
+    return "empty" if not value else "only characters without width" if value.strip() else "only white space"
 
 
 def character_problems(path: str, value: str) -> Iterator[Problem]:

@@ -19,9 +19,8 @@ def tool_list_problems(row: dict[str, Any]) -> Iterator[Problem]:
         yield Problem("wrong tools", f"parallel_tool_calls is {shown(parallel)}, expected true or false")
     if tools is None:
         return
-    if not isinstance(tools, list) or not tools:
-        what = "empty" if isinstance(tools, list) else kind_of(tools)
-        yield Problem("wrong tools", f"tools is {what}, expected an array of {_TOOL}, or no such key")
+    if not isinstance(tools, list):
+        yield Problem("wrong tools", f"tools is {kind_of(tools)}, expected an array of {_TOOL}, or no such key")
         return
     seen: set[str] = set()
     for index, tool in enumerate(tools):
@@ -96,7 +95,7 @@ class Calls:
                 yield from self._answer(path, message)
                 continue
             yield from self._unanswered(path)
-            if message.get("tool_calls") is not None:
+            if message.get("tool_calls") not in (None, []):
                 yield from self._calls(f"{path}.tool_calls", message["tool_calls"])
 
     def _unanswered(self, path: str) -> Iterator[Problem]:
@@ -128,9 +127,8 @@ class Calls:
                 self.open.remove(match)
 
     def _calls(self, path: str, calls: Any) -> Iterator[Problem]:
-        if not isinstance(calls, list) or not calls:
-            what = "empty" if isinstance(calls, list) else kind_of(calls)
-            yield Problem("wrong tool call", f"{path} is {what}, expected an array of {_CALL}, or no such key")
+        if not isinstance(calls, list):
+            yield Problem("wrong tool call", f"{path} is {kind_of(calls)}, expected an array of {_CALL}, or no such key")
             return
         if self.parallel is False and len(calls) > 1:
             says = f"{path} has {len(calls)} calls although the row's parallel_tool_calls is false: expected one call a message"
@@ -182,8 +180,7 @@ class Calls:
             try:
                 arguments = parse_text(arguments)
             except Wrong as exc:
-                says = exc.problems[0].text.replace("the line starts", "the text starts")
-                yield Problem("arguments are not JSON", f"{path}.arguments {says}: expected the JSON text of an object")
+                yield Problem("arguments are not JSON", f"{path}.arguments {exc}: expected the JSON text of an object")
                 return
         if not isinstance(arguments, dict):
             what = "is missing" if "arguments" not in function else f"is {kind_of(arguments)}"
