@@ -43,8 +43,6 @@ def label_counts(survey: Survey, rows: Rows) -> Counter[str]:
     """How many of these rows have each label; none where the rows have no labels at all."""
     if not survey.label_sets:
         return Counter()
-    if not survey.label_sets:
-        return Counter()
     sets = np.bincount(survey.label_ids[rows], minlength=len(survey.label_sets)).tolist()
     counts: Counter[str] = Counter()
     for labels, count in zip(survey.label_sets, sets, strict=True):
@@ -152,6 +150,7 @@ def label_notes(task: Task, counts: Mapping[str, int], multi_label: bool) -> lis
             notes.append(f"{counted(len(once), 'label')} {verb(once, 'occur')} in one row only: {among(once, 5)}; {_TOO_FEW}")
         if not multi_label:
             notes += imbalance(counts)
+        notes += no_label(counts)
         long = [name for name in counts if len(name) > _LONG_LABEL]
         if long:
             notes.append(
@@ -168,6 +167,16 @@ def imbalance(counts: Mapping[str, int]) -> list[str]:
         return []
     ratio = f"{quoted(most)} has {counted(largest, 'row')}, {quoted(least)} {smallest:,} ({largest // smallest:,} to 1)"
     return [f"labels are not balanced: {ratio}; accuracy says little then, a gate on f1 says more"]
+
+
+def no_label(counts: Mapping[str, int]) -> list[str]:
+    """A note on -1 among the numbers of classes."""
+    if counts.get("-1", 0) == 0 or len(counts) < 3 or not all(name.isdecimal() for name in counts if name != "-1"):
+        return []
+    rows = counted(counts["-1"], "row")
+    return [
+        f"{rows} with the label '-1' are taken for a class of their own; where it says that nobody knows the label, as in SNLI, drop them"
+    ]
 
 
 def spelled_alike(counts: Mapping[str, int]) -> Iterable[str]:
