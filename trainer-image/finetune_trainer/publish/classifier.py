@@ -13,7 +13,7 @@ from finetune_trainer.export.classifier_onnx import OnnxClassifier, export_class
 from finetune_trainer.export.classifier_parity import prove_labels
 from finetune_trainer.publish.draft import ONNX_FOLDER, Draft
 from finetune_trainer.publish.inputs import Inputs
-from finetune_trainer.publish.kind import Show
+from finetune_trainer.publish.kind import Show, scored_tokens
 from finetune_trainer.publish.phases import Phases
 from finetune_trainer.publish.tokenizer import copy_tokenizer
 from finetune_trainer.publish.weights import DTYPES
@@ -35,7 +35,8 @@ class ClassifierKind:
 
     def score(self, model: Any, show: Show) -> Scores:
         """Loss, accuracy and F1."""
-        return score_classifier(model, self._rows, self._collator, self._inputs.prepared.hyperparameters.micro_batch_tokens, show)
+        budget = scored_tokens(model, self._inputs.prepared.hyperparameters.micro_batch_tokens)
+        return score_classifier(model, self._rows, self._collator, budget, show)
 
     def save(self, model: Any, folder: Path) -> None:
         """With head and labels."""

@@ -13,6 +13,13 @@ from finetune_trainer.publish.inputs import Inputs
 from finetune_trainer.publish.phases import Phases
 
 Show = Callable[[int, int, float], None]
+SCORED_TOKENS = {"cpu": 1024, "cuda": 8192}
+"""Padded tokens of a forward pass that scores, at most: publish may have no GPU where train had one, and its pod less memory."""
+
+
+def scored_tokens(model: Any, micro_batch_tokens: int) -> int:
+    """The budget of a forward pass that scores this model: what a training step had, within what its device takes."""
+    return min(micro_batch_tokens, SCORED_TOKENS[next(model.parameters()).device.type])
 
 
 class Kind(Protocol):

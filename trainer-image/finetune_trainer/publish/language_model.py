@@ -16,7 +16,7 @@ from finetune_trainer.export.parity import TOKENS, prove_parity
 from finetune_trainer.failure import invalid
 from finetune_trainer.publish.draft import ONNX_FOLDER, Draft
 from finetune_trainer.publish.inputs import Inputs
-from finetune_trainer.publish.kind import Show
+from finetune_trainer.publish.kind import Show, scored_tokens
 from finetune_trainer.publish.phases import Phases
 from finetune_trainer.publish.tokenizer import copy_tokenizer
 from finetune_trainer.publish.weights import load_model, release_memory, save_model
@@ -37,7 +37,7 @@ class LanguageModelKind:
 
     def score(self, model: Any, show: Show) -> Scores:
         """Loss and perplexity."""
-        return score(model, self._rows, self._inputs.prepared.hyperparameters.micro_batch_tokens, show)
+        return score(model, self._rows, scored_tokens(model, self._inputs.prepared.hyperparameters.micro_batch_tokens), show)
 
     def save(self, model: Any, folder: Path) -> None:
         """With the chat template that it was trained with."""
