@@ -161,7 +161,7 @@ def test_a_few_steps_teach_the_encoder(name: str, request: pytest.FixtureRequest
     case = request.getfixturevalue(name)
     base, tuned = case.evaluation.base, case.evaluation.tuned
     assert case.evaluation.gate_passed, case.evaluation.gate
-    assert tuned.accuracy > base.accuracy + 0.3
+    assert tuned.loss < base.loss / 2  # the new head may be right by chance, but never sure
     assert tuned.f1 > base.f1
     assert tuned.perplexity is None
     assert case.evaluation.examples == len(case.held_out())
