@@ -22,7 +22,7 @@ from finetune_trainer.step_plan import Layout, MicroBatch, StepPlan
 Counts = NDArray[np.int64]
 CPU_TOKENS = 1024
 GPU_TOKENS = 8192
-"""Tokens of a micro-batch at most: more of them make a step no faster."""
+"""Tokens of a micro-batch at most: more of them make a step no faster. A GPU whose memory nobody tells gets no more than a CPU."""
 COMFORT = 0.9
 """Share of the memory that a choice may fill; what fits into the rest is taken only where nothing smaller is left."""
 STEPS_LOOKED_AT = 64
@@ -70,7 +70,8 @@ def choose(run: RunConfig, decided: Decided, facts: TrainingFacts) -> Choice:
 def choices(run: RunConfig, decided: Decided, facts: TrainingFacts, ways: tuple[bool, ...]) -> Iterator[Choice]:
     """The fastest first: large micro-batches before small ones, and all of them before activations are computed again."""
     longest = int(facts.lengths.max())
-    around, largest = (GPU, GPU_TOKENS) if run.hardware.gpus else (CPU, CPU_TOKENS)
+    around = GPU if run.hardware.gpus else CPU
+    largest = GPU_TOKENS if run.hardware.gpus and run.hardware.memory is not None else CPU_TOKENS
     budgets = [max(largest >> half, longest) for half in range(6)]
     for checkpointing in ways:
         model = trained_model(run, decided, facts, checkpointing)
