@@ -4,14 +4,17 @@ import sys
 
 from kubectl import get
 
+METRICS = {"loss": ".3f", "perplexity": ".2f", "accuracy": ".3f", "f1": ".3f"}
+
 
 def main(namespace: str, name: str) -> None:
-    """A small table from status.evaluation."""
+    """A small table from status.evaluation, of what the model's task measures."""
     evaluation = get("finetunedmodel", name, namespace)["status"]["evaluation"]
-    print(f"{evaluation['examples']} held-out rows    {'loss':>8} {'perplexity':>12}")
+    measured = [metric for metric in METRICS if metric in evaluation["tuned"]]
+    print(f"{evaluation['examples']:>6} held-out rows   " + "".join(f"{metric:>12}" for metric in measured))
     for side in ("base", "tuned"):
         scores = evaluation[side]
-        print(f"  {side:<18} {scores['loss']:>8.3f} {scores['perplexity']:>12.2f}")
+        print(f"  {side:<20}" + "".join(f"{scores[metric]:>12{METRICS[metric]}}" for metric in measured))
     for condition in evaluation.get("gate", []):
         print(f"  gate: {condition}")
 
