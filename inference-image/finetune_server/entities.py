@@ -1,4 +1,7 @@
-"""From the tags of tokens to entities, as the Hugging Face token-classification pipeline does it. Knows no tokenizer."""
+"""From the tags of tokens to entities, as the Hugging Face token-classification pipeline does it. Knows no tokenizer.
+
+That pipeline knows BIO; here BIOES and BILOU are read, too.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -7,6 +10,9 @@ from itertools import groupby
 from finetune_server.encoder_tokenizer import Token
 
 OUTSIDE = "O"
+BEGINNING = ("B-", "S-", "U-")
+ENDING = ("E-", "L-", "S-", "U-")
+PREFIXES = ("I-", *BEGINNING, *ENDING)
 
 Join = Callable[[Sequence[str]], str]
 """Joins tokens, or words, to a text."""
@@ -46,10 +52,11 @@ def first_of_words(tokens: Iterable[tuple[Token, Tagged]], join: Join) -> list[T
 
 
 def grouped(tagged: Iterable[Tagged], join: Join) -> list[Entity]:
-    """Entities out of tokens or words in their order: a tag goes on with the one before unless it begins with B- or has another name."""
+    """Entities out of tokens or words in their order: a tag goes on with the one before unless its prefix or that one's says no, or
+    it has another name."""
     groups: list[list[Tagged]] = []
     for part in tagged:
-        begins = part.tag.startswith("B-")
+        begins = part.tag.startswith(BEGINNING) or (groups and groups[-1][-1].tag.startswith(ENDING))
         if groups and not begins and name_of(groups[-1][-1].tag) == name_of(part.tag):
             groups[-1].append(part)
         else:
@@ -65,4 +72,4 @@ def entity_of(group: Sequence[Tagged], join: Join) -> Entity:
 
 def name_of(tag: str) -> str:
     """ "B-PER" and "I-PER" -> "PER"; tags of another form are names themselves."""
-    return tag[2:] if tag[:2] in ("B-", "I-") else tag
+    return tag[2:] if tag.startswith(PREFIXES) else tag

@@ -49,6 +49,8 @@ def test_judgement(multi_label: bool, logits: list[float], expected: dict[str, o
         ("B-PER O I-PER", [("PER", 0, 1), ("PER", 2, 3)]),
         ("PER PER O LOC", [("PER", 0, 2), ("LOC", 3, 4)]),
         ("B-a-b I-a-b", [("a-b", 0, 2)]),
+        ("B-PER I-PER E-PER S-PER I-PER", [("PER", 0, 3), ("PER", 3, 4), ("PER", 4, 5)]),
+        ("B-PER L-PER U-LOC U-LOC O", [("PER", 0, 2), ("LOC", 2, 3), ("LOC", 3, 4)]),
     ],
 )
 def test_groups(tags: str, expected: list[tuple[str, int, int]]) -> None:

@@ -22,11 +22,13 @@ pytestmark = pytest.mark.unit
         ("O I-LOC B-LOC I-LOC", [("LOC", 1, 2), ("LOC", 2, 4)]),
         ("B-PER O I-PER", [("PER", 0, 1), ("PER", 2, 3)]),
         ("B-a-b I-a-b", [("a-b", 0, 2)]),
+        ("B-PER I-PER E-PER S-PER I-PER", [("PER", 0, 3), ("PER", 3, 4), ("PER", 4, 5)]),
+        ("B-PER L-PER U-LOC U-LOC O", [("PER", 0, 2), ("LOC", 2, 3), ("LOC", 3, 4)]),
         ("NOUN NOUN VERB", [("NOUN", 0, 2), ("VERB", 2, 3)]),
     ],
 )
 def test_entities(tags: str, expected: list[tuple[str, int, int]]) -> None:
-    """B- begins, I- goes on, and an I- that follows nothing of its name begins, too."""
+    """B- begins, I- goes on, and an I- that follows nothing of its name begins, too; E- and L- are the last, S- and U- the only one."""
     assert entities(tags.split()) == {Entity(*entity) for entity in expected}
 
 
