@@ -42,6 +42,7 @@ LINES: list[tuple[str, bytes, str, str]] = [
     ("calls empty, no content", asked(calling()), "content is not text", "messages[1].content is null, expected a string"),
     ("empty arguments", asked(calling(call(arguments=""))), "arguments are not JSON", "arguments is empty: expected the JSON text of an"),
     ("bare key", asked(calling(call(arguments="{city: 1}"))), "arguments are not JSON", "the names of keys stand in double quotes (Expect"),
+    ("Python's text", asked(calling(call(arguments="{'city': 1}"))), "arguments are not JSON", "JSON takes double quotes (Expecting prop"),
     ("broken text", asked(calling(call(arguments="{"))), "arguments are not JSON", "the text starts with '{'): expected the JSON text"),
     ("calls object", asked({"role": "assistant", "tool_calls": {}}), "wrong tool call", "messages[1].tool_calls is an object, expected an"),
     ("call text", asked(calling("weather")), "wrong tool call", "messages[1].tool_calls[0] is a string, expected"),

@@ -157,6 +157,7 @@ TOKENS = TokenTags(["a", "b"], ["B-X", "O"])
 TABLES: list[tuple[Task, bytes, str, Any]] = [
     ("chat", cells(["messages", "id"], [json.dumps([user(), assistant()]), "1"]), "CSV, OpenAI chat", CHAT),
     ("chat", cells(["messages", "tools"], [json.dumps([user(), assistant()]), ""]), "CSV, OpenAI chat", CHAT),
+    ("chat", cells(["messages"], [json.dumps([user(), assistant()])]), "CSV, OpenAI chat", CHAT),
     ("chat", cells(["instruction", "input", "output"], ["Hi", "", "Hello"]), "CSV, Alpaca", CHAT),
     ("completion", cells(["prompt", "completion", "n"], ["p", "c", "1"]), "CSV, prompt/completion", Completion("p", "c")),
     ("sequence-classification", cells(["text", "label"], ["a", "1"]), "CSV, text/label", TextLabel("a", "1")),

@@ -168,9 +168,7 @@ def test_labels_of_the_validation_file_alone(task: Task, train: dict[str, int], 
         ({"-1": 5, "1": 5}, []),
         (
             {"0": 5, "1": 5, "-1": 2},
-            [
-                "2 rows with the label '-1' are taken for a class of their own; where it says that nobody knows the label, as in SNLI, drop them"
-            ],
+            ["-1 is taken for a class (2 rows); if it says that nobody knows the label, as in SNLI, leave these rows out"],
         ),
         ({"x" * 70: 5, "y": 5}, [f"1 label of more than 64 characters ('{'x' * 37}...'): is this the right column?"]),
     ],

@@ -95,7 +95,7 @@ def test_a_torn_file_is_refused_whatever_may_be_dropped(tmp_path: Path) -> None:
     """Nobody knows how many rows are missing."""
     packed = gzip.compress(b"\n".join(good(number) for number in range(5000)), mtime=0)
     file = opened(tmp_path / "a", packed[: len(packed) * 3 // 4])
-    with pytest.raises(StageFailure, match="the file ends here"):
+    with pytest.raises(StageFailure, match="the gzip data ends too early"):
         file.survey(1, max_invalid_fraction=0.9)
 
 

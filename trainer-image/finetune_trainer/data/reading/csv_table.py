@@ -17,6 +17,7 @@ _NAME = 64
 _DELIMITERS = ",\t;|"
 _SEPARATOR_LINE = re.compile(r"sep=([,;|\t])\r?\n", re.IGNORECASE)
 """What Excel takes as a hint."""
+_ONE_COLUMN = re.compile(r"\"?\w{1,64}\"?\r?\n\"\[")
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,11 @@ def sheet_of(head: bytes) -> Sheet:
 
 
 def looks_like_csv(head: bytes) -> bool:
-    """True when the first line has several cells, short as names are, and another line has as many."""
+    """True when the first line has several cells, short as names are, and another line has as many; or one, above quoted JSON arrays."""
     text = head.removeprefix(UTF8_BOM).decode("utf-8", "replace").lstrip("\r\n")
     if _SEPARATOR_LINE.match(text):
+        return True
+    if _ONE_COLUMN.match(text):
         return True
     delimiter = _delimiter(text)
     rows = [cells for cells in islice(_parse(text, delimiter, _spaced(text, delimiter)), 100) if cells]

@@ -174,9 +174,7 @@ def no_label(counts: Mapping[str, int]) -> list[str]:
     if counts.get("-1", 0) == 0 or len(counts) < 3 or not all(name.isdecimal() for name in counts if name != "-1"):
         return []
     rows = counted(counts["-1"], "row")
-    return [
-        f"{rows} with the label '-1' are taken for a class of their own; where it says that nobody knows the label, as in SNLI, drop them"
-    ]
+    return [f"-1 is taken for a class ({rows}); if it says that nobody knows the label, as in SNLI, leave these rows out"]
 
 
 def spelled_alike(counts: Mapping[str, int]) -> Iterable[str]:

@@ -110,8 +110,10 @@ class RowFile:
         reader = Reader(self.shape, [name for name in (group_by, stratify_by) if name is not None])
         whole, torn = self._tally(reader, seed, on_bytes, processes_for(self.records.bytes_total) if processes is None else processes)
         findings = Findings(self.name, self.param, whole.wrongs)
+        if torn and not whole.records:
+            raise invalid("InvalidDataset", f"{self.name}: {torn}", param=self.param)
         if torn:
-            findings.add("the file ends here", [Problem("not JSON", torn)])
+            findings.add("the file ends here", [Problem("unreadable", torn)])
             raise findings.failure(whole.records + 1)
         if findings.rows > max_invalid_fraction * whole.records:
             raise findings.failure(whole.records, max_invalid_fraction)
@@ -189,4 +191,5 @@ def unfit(records: RecordFile, exc: Unfit) -> StageFailure:
     """A file that cannot be read for the task."""
     source = records.param.removesuffix(".source")
     param = "task" if exc.field == "task" else f"{source}.{exc.field}"
-    return invalid("InvalidDataset", f"{records.name} {exc}" if exc.about_file else f"{records.name}: {source}.{exc}", param=param)
+    says = f"{records.name} {exc}" if exc.about_file else f"{records.name}: {source}.{exc}"
+    return invalid("InvalidDataset", "; ".join([says, *records.notes]), param=param)

@@ -70,7 +70,7 @@ def not_json(text: str, exc: ValueError, what: str) -> str:
     hint = ""
     if stripped in ("{", "}") or (stripped.startswith("{") and not stripped.endswith("}")):
         hint = ": the object does not end on this line, and JSONL has one object a line"
-    elif stripped.startswith("{'"):
+    elif stripped.startswith(("{'", "[{'", "['")):
         hint = ": JSON takes double quotes"
     elif stripped.startswith("\ufeff"):
         hint = ": it starts with a byte order mark, which only the first line of a file may have; were files joined? Remove it"
