@@ -150,6 +150,13 @@ def test_precision_of_the_gpu(product: str, precision: str) -> None:
     assert decide(100, hardware={"gpus": 1, "gpuProduct": product})[0].precision == precision
 
 
+def test_a_precision_that_the_gpu_lacks_is_refused() -> None:
+    """Before the GPU is asked for."""
+    with pytest.raises(StageFailure, match="precision is bf16, and the training may run on a node whose GPU, Tesla-T4, cannot") as caught:
+        decide(100, hardware={"gpus": 1, "gpuProduct": "Tesla-T4"}, hyperparameters={"precision": "bf16"})
+    assert (caught.value.error.code, caught.value.error.param) == ("PrecisionNotSupported", "hyperparameters.precision")
+
+
 def test_every_parameter_has_a_value_and_a_reason() -> None:
     """Nothing in force is hidden from the user."""
     reasons = decide(100)[1]

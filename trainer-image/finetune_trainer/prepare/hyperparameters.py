@@ -19,6 +19,7 @@ from finetune_api.resources.finetune_job import CLASSIFICATION
 from finetune_api.resources.learning import Lora
 from finetune_api.result import ResolvedParameter
 from finetune_api.run_config import RunConfig
+from finetune_trainer.failure import invalid
 from finetune_trainer.prepare.speeds import computes_bf16
 from finetune_trainer.prepare.weights import in_words
 from finetune_trainer.prepared import ResolvedHyperparameters
@@ -163,9 +164,16 @@ def learning_rate(config: RunConfig, facts: Facts, batch: int) -> tuple[float, s
 
 
 def decide_precision(into: Resolution, config: RunConfig) -> Any:
-    """bf16, but on a GPU that is known not to have it."""
+    """bf16, but on a GPU that is known not to have it; raises StageFailure where the spec wants it there."""
     product = config.hardware.gpu_product
     if product and not computes_bf16(product):
+        if config.hyperparameters.precision == "bf16":
+            raise invalid(
+                "PrecisionNotSupported",
+                f"hyperparameters.precision is bf16, and the training may run on a node whose GPU, {product}, cannot compute in it: "
+                "set fp32, leave it out, or choose other nodes with training.pod.nodeSelector",
+                param="hyperparameters.precision",
+            )
         return into.decide("precision", config.hyperparameters.precision, "fp32", f"{product} cannot compute in bf16")
     return into.decide("precision", config.hyperparameters.precision, "bf16", "half the memory of fp32, with its range")
 
