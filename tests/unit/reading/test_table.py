@@ -3,6 +3,7 @@
 import base64
 import datetime
 import decimal
+import json
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,41 @@ def test_a_column_that_json_cannot_say_is_left_out(tmp_path: Path, column: pa.Ar
     assert contents(list(file.records())) == [{"text": "a"}, {"text": "b"}]
     with pytest.raises(StageFailure, match="has no column that can be read"):
         opened(tmp_path, arrow_stream(pa.table({"image": column})))
+
+
+def of_datasets(table: pa.Table, **features: Any) -> pa.Table:
+    """With what the library datasets writes into a schema."""
+    return table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+
+
+TAGS = {"names": ["O", "B-PER"], "_type": "ClassLabel"}
+
+
+@pytest.mark.parametrize("feature", [{"feature": TAGS, "_type": "Sequence"}, {"feature": TAGS, "_type": "List"}, [TAGS]], ids=str)
+@pytest.mark.parametrize("writer", [parquet, arrow_file, arrow_stream])
+def test_numbers_of_classes_are_told_by_their_names(tmp_path: Path, writer: Any, feature: Any) -> None:
+    """As the file has them: nobody knows what class 1 is; -1 is no class there, and a number without a name stays one."""
+    table = pa.table({"tags": [[0, 1], [], None], "label": [1, -1, 7], "n": [0, 1, 2]})
+    file = opened(tmp_path, writer(of_datasets(table, tags=feature, label=TAGS, n={"dtype": "int64", "_type": "Value"})))
+    assert [tuple(row.values()) for row in contents(list(file.records()))] == [(["O", "B-PER"], "B-PER", 0), ([], None, 1), (None, 7, 2)]
+    assert [note.partition("are told")[0] for note in file.notes] == [
+        f"pvc://data/rows: the numbers of column {name!r} " for name in ("tags", "label")
+    ]
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [b"", b"{", b"[]", b"null", b'{"info": null}', b'{"info": {"features": []}}', b"[" * 10_000, b"\xff"]
+    + [
+        json.dumps({"info": {"features": {"a": {"_type": "ClassLabel", "names": names}}}}).encode() for names in (None, [], ["x", "x"], [1])
+    ],
+)
+def test_metadata_of_other_programs_are_passed_over(tmp_path: Path, metadata: bytes) -> None:
+    """They say nothing about the rows."""
+    table = pa.table({"a": [0, 1]}).replace_schema_metadata({b"huggingface": metadata})
+    file = opened(tmp_path, arrow_file(table))
+    assert contents(list(file.records())) == [{"a": 0}, {"a": 1}]
+    assert file.notes == ()
 
 
 def test_a_text_that_is_not_utf8_is_the_fault_of_its_row(tmp_path: Path) -> None:

@@ -8,12 +8,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from finetune_trainer.data.reading.class_names import Names, class_names, named
 from finetune_trainer.data.reading.columns import NOT_UTF8, NoJson, plain
 from finetune_trainer.data.reading.record import Fault, NotRows, Record, Unreadable
 from finetune_trainer.data.reading.slices import Bounds, beyond
 from finetune_trainer.data.reading.table_file import open_table
 
 _LOOKED_AT = 64
+_CLASSES = 5
 _FAULTS = (pa.ArrowException, OSError, ValueError, KeyError, IndexError, OverflowError, MemoryError, RecursionError, TypeError)
 """What pyarrow raises for a damaged file."""
 
@@ -26,7 +28,7 @@ class Shape:
     columns: tuple[str, ...]
     """Those that can be read."""
     notes: tuple[str, ...]
-    """Which columns are left out, and why."""
+    """Which columns are left out, and why; whose numbers are told by name."""
 
 
 def shape_of(path: Path, fmt: str) -> Shape:
@@ -40,7 +42,12 @@ def shape_of(path: Path, fmt: str) -> Shape:
         columns = tuple(name for name in names if name not in left_out)
         if not columns:
             raise NotRows(f"has no column that can be read: {'; '.join(map(' '.join, left_out.items())) or 'it has none at all'}")
-        return Shape(table.rows, columns, tuple(f"column {name!r} is left out: it {why}" for name, why in left_out.items()))
+        notes = [f"column {name!r} is left out: it {why}" for name, why in left_out.items()]
+        for name, classes in class_names(table.schema).items():
+            if name in columns:
+                few = ", ".join(map(repr, classes[:_CLASSES])) + (", ..." if len(classes) > _CLASSES else "")
+                notes.append(f"the numbers of column {name!r} are told by the names that the file has for them: {few}")
+        return Shape(table.rows, columns, tuple(notes))
 
 
 def _no_json(batch: pa.RecordBatch, name: str) -> str:
@@ -55,15 +62,20 @@ def _no_json(batch: pa.RecordBatch, name: str) -> str:
 def table_records(path: Path, fmt: str, columns: tuple[str, ...], bounds: Bounds, on_row: Callable[[int, int], None]) -> Iterator[Record]:
     """The rows of a table, as dicts; `on_row` is told how many of how many are read. Raises Unreadable."""
     with _faults(fmt, Unreadable, "this is"), open_table(path, fmt) as table:
-        total = table.rows
+        total, classes = table.rows, {name: names for name, names in class_names(table.schema).items() if name in columns}
         if bounds.start and bounds.start >= total:
             raise beyond(bounds.start, total)
         row = bounds.start
         for batch in table.batches(bounds.start, total if bounds.stop is None else min(bounds.stop, total)):
             for content, fault in _rows(batch.select(columns)):
                 row += 1
-                yield Record(content, 0, row, fault)
+                yield Record(_told(content, classes) if classes else content, 0, row, fault)
             on_row(row, total)
+
+
+def _told(content: dict[str, Any], classes: Names) -> dict[str, Any]:
+    """With names of classes instead of numbers."""
+    return content | {name: named(content[name], names) for name, names in classes.items() if name in content}
 
 
 def _rows(batch: pa.RecordBatch) -> Iterator[tuple[dict[str, Any], Fault | None]]:
