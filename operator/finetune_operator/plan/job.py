@@ -85,7 +85,10 @@ def is_over(status: FineTuneJobStatus) -> bool:
 
 
 def introduced(observed: ObservedJob, spec: FineTuneJobSpec, now: float) -> FineTuneJobStatus:
-    """The status at first sight: what is pinned for the job's life, and what the columns show."""
+    """The status at first sight: what is pinned for the job's life, and what the columns show.
+
+    The image is pinned with the first attempt: before it there is no run config, which is of this operator's version.
+    """
     status, meta = observed.job.status, observed.job.meta
     base = spec.base.source or f"FineTunedModel/{spec.base.fine_tuned_model.name if spec.base.fine_tuned_model else ''}"
     return status.model_copy(
@@ -93,7 +96,7 @@ def introduced(observed: ObservedJob, spec: FineTuneJobSpec, now: float) -> Fine
             "model": output_name(meta.name, spec),
             "base": base,
             "spec_digest": status.spec_digest or spec_digest(spec),
-            "image": status.image or observed.settings.trainer_image,
+            "image": (status.image if status.attempts else None) or observed.settings.trainer_image,
             "started_at": status.started_at or rfc3339(now),
         }
     )

@@ -763,6 +763,15 @@ def test_the_same_snapshot_gives_the_same_plan_and_then_none() -> None:
     assert plan_job(replace(seen, job=replace(seen.job, status=status_of(plan))), T + 6).status is None
 
 
+def test_a_job_that_waits_for_its_first_attempt_takes_the_operator_s_image() -> None:
+    """Its run config will be of this operator's version, which an earlier image might not read."""
+    plan = plan_job(observed(status()), T)
+    assert isinstance(plan.status, FineTuneJobStatus)
+    assert plan.status.image == "registry/trainer:1"
+    later = plan_job(observed(status(attempt("prepare", 1))), T).status
+    assert isinstance(later, FineTuneJobStatus) and later.image == "pinned"
+
+
 def test_the_image_is_pinned_for_the_job_s_life() -> None:
     """A chart upgrade under a running job changes no pod."""
     plan = plan_job(observed(status(active("prepare", job_uid=None))), T)
