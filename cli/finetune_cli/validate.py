@@ -56,8 +56,7 @@ def run(chosen: argparse.Namespace) -> int:
             print(exc, file=sys.stderr)
             return USAGE_ERROR
         except ValidationError as exc:
-            first = exc.errors()[0]
-            print(f"{first['loc'][-1] if first['loc'] else 'arguments'}: {first['msg']} (it is {first['input']!r})", file=sys.stderr)
+            print(wrong_argument(exc), file=sys.stderr)
             return USAGE_ERROR
         if config is None:
             return ExitCode.OK
@@ -72,6 +71,14 @@ def run(chosen: argparse.Namespace) -> int:
         print(f"{failure.error.code}: {failure.error.message}", *failure.error.details, sep="\n  ", file=sys.stderr)
         return failure.exit_code
     return ExitCode.OK
+
+
+def wrong_argument(exc: ValidationError) -> str:
+    """Which option, what is expected, what it is."""
+    first = exc.errors()[0]
+    option = f"--{str(first['loc'][-1]).replace('_', '-')}" if first["loc"] else "arguments"
+    expected = 'expected A:B, such as "0%:80%" or "100:2000"' if option == "--slice" else first["msg"]
+    return f"{option}: {expected} (it is {first['input']!r})"
 
 
 def run_config(chosen: argparse.Namespace, workspace: str) -> RunConfig | None:

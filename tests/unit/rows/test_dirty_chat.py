@@ -39,6 +39,7 @@ LINES: list[tuple[str, bytes, str, str]] = [
     ("no keys", b"{}", "no messages", "has no key 'messages': its keys are none"),
     ("misspelt messages", b'{"mesages": []}', "no messages", "has no key 'messages': its keys are 'mesages'"),
     ("extra key", row(user(), assistant(), id=7), "unknown key", "id is not a known key: a row has 'messages', 'tools', "),
+    ("way out", row(user(), assistant(), id=7), "unknown key", "rename or remove it; where columns names a row's fields, other"),
     ("misspelt extra key", row(user(), assistant(), tool=7), "unknown key", "tool is not a known key (did you mean 'tools'?)"),
     ("functions", row(user(), assistant(), functions=[{"name": "f"}]), "functions", "functions is OpenAI's older form of tools: use tools"),
     ("function_call", row(user(), assistant(None, function_call={"name": "f"})), "functions", "older form of tool_calls: use tool_calls"),

@@ -52,7 +52,9 @@ def unknown_key(path: str, key: str, known: Iterable[str], whose: str) -> Proble
     """A key that is not known: what it says would otherwise be dropped without a word."""
     names = tuple(known)
     expected = f"{whose} has {listed(names, 12)}"
-    return Problem("unknown key", f"{path} is not a known key{did_you_mean(key, names)}: {expected}; rename or remove it")
+    close = did_you_mean(key, names)
+    way = "; where columns names a row's fields, other keys are left alone" if path == key and not close else ""
+    return Problem("unknown key", f"{path} is not a known key{close}: {expected}; rename or remove it{way}")
 
 
 def text_problems(path: str, value: Any, *, missing: str = "", expected: str = "expected a string") -> Iterator[Problem]:
