@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from finetune_api.dataset_report import DatasetReport
 from finetune_api.exit_codes import ExitCode
 from finetune_api.result import ResolvedParameter
 from finetune_trainer.__main__ import main
@@ -229,10 +230,13 @@ def test_a_classifier_has_padded_rows() -> None:
 
 
 def test_the_stage_ends_with_the_refusal(tmp_path: Path) -> None:
-    """With an exit code of its own, and nothing that a training could start from."""
+    """With an exit code of its own and the report of the data, and nothing that a training could start from."""
     make_base(tmp_path / "base")
     (tmp_path / "train.jsonl").write_bytes(b"\n".join(map(good, range(40))))
     run = run_config(tmp_path, hardware={"memory": GIB // 2, "memoryFrom": CPU_FROM})
     (tmp_path / "run.json").write_text(run.to_json())
     assert main(["prepare", "--run", str(tmp_path / "run.json")]) == ExitCode.DOES_NOT_FIT
-    assert not Workspace(tmp_path / "workspace").prepared.exists()
+    workspace = Workspace(tmp_path / "workspace")
+    assert not workspace.prepared.exists()
+    report = DatasetReport.from_json(workspace.report.read_bytes())
+    assert report.valid and report.train and report.train.examples == 36

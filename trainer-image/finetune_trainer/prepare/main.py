@@ -27,6 +27,7 @@ def prepare(config: RunConfig, attempt: int) -> StageResult:
         write_report(workspace, refusal(config, failure))
         raise
     shutil.rmtree(workspace.downloads, ignore_errors=True)
+    write_report(workspace, report_of(config, examined))  # for a training that does not fit
     plan = plan_training(config, examined)
     needs = space(config, examined, plan, workspace)
     prepared = decide(config, examined, plan, needs)

@@ -13,8 +13,8 @@ def write_report(workspace: Workspace, report: DatasetReport) -> None:
     write_atomic(workspace.report, report.to_json(indent=2))
 
 
-def report_of(config: RunConfig, examined: Examined, plan: Plan) -> DatasetReport:
-    """Of a data set that can be trained on."""
+def report_of(config: RunConfig, examined: Examined, plan: Plan | None = None) -> DatasetReport:
+    """Of a data set that can be trained on; without a plan, perhaps not with this memory."""
     examples = examined.examples
     return DatasetReport(
         task=config.task,
@@ -24,9 +24,9 @@ def report_of(config: RunConfig, examined: Examined, plan: Plan) -> DatasetRepor
         findings=examples.findings,
         finding_kinds=examples.finding_kinds,
         notes=examples.notes,
-        hyperparameters=plan.fitted.decided.reasons,
-        memory=plan.fitted.memory,
-        expected=plan.expected,
+        hyperparameters=plan.fitted.decided.reasons if plan else {},
+        memory=plan.fitted.memory if plan else None,
+        expected=plan.expected if plan else None,
     )
 
 
