@@ -68,6 +68,7 @@ WRONG: list[tuple[str, str, Any, str, str]] = [
     ("ftj", "spec.hyperparameters", {"learningrate": 1}, "spec.hyperparameters.learningrate", "unknown field"),
     ("ftj", "spec.training", {"nodes": 0}, "spec.training.nodes", "greater than or equal to 1"),
     ("ftj", "spec.training", {"nodes": 2}, "spec.workspace.storage.accessMode", "ReadWriteMany"),
+    ("ftj", "spec.training", {"gpuMemory": "80Gi"}, "spec.training.gpuMemory", "gpusPerNode is 0"),
     ("ftj", "spec.training", {"gpuResourceName": "gpu"}, "spec.training.gpuResourceName", "should match"),
     ("ftj", "spec.training", {"resources": {"requests": {"memory": "16GB"}}}, "resources.requests[memory]", "must be a quantity"),
     ("ftj", "spec.training", {"resources": {"limits": {"cpu": -1}}}, "spec.training.resources.limits[cpu]", "zero or more"),

@@ -142,6 +142,15 @@ class Preparation(Document):
 class Training(Document):
     """The train stage: `nodes` pods with `gpusPerNode` processes each, one process where there is no GPU."""
 
+    model_config = Document.model_config | {
+        "json_schema_extra": rules(
+            rule(
+                "!has(self.gpuMemory) || self.gpusPerNode > 0",
+                "gpuMemory is that of GPUs, and gpusPerNode is 0; on a CPU resources.limits.memory counts",
+                fieldPath=".gpuMemory",
+            )
+        )
+    }
     nodes: Annotated[int, Field(ge=1, le=1024)] = 1
     """Pods that train together, one on each node."""
     gpus_per_node: Annotated[int, Field(ge=0, le=64)] = 0
