@@ -174,6 +174,15 @@ def test_a_share_that_groups_do_not_allow_is_told(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "split, why", [({}, "each label keeps rows to train on"), ({"stratifyBy": "label"}, "each value of 'label' keeps rows to train on")]
+)
+def test_a_share_that_labels_do_not_allow_is_told(tmp_path: Path, split: dict[str, Any], why: str) -> None:
+    """What is not trained on cannot be learnt, so it is not measured either."""
+    rows = [labelled(number) | {"label": f"l{number % 3}"} for number in range(12)]
+    assert of_rows(tmp_path, rows, fraction=0.95, **split).notes == [f"75% of the rows are held out instead of 95%: {why}"]
+
+
 def test_near_rows_of_two_files_are_told(tmp_path: Path) -> None:
     """With lines of both; equal ones are taken out of the training file."""
     train = surveyed(write_rows(tmp_path / "train.jsonl", map(labelled, range(40))))

@@ -68,7 +68,7 @@ def split_sides(train: Surveyed, left: Different, split: Split, labels: Codes | 
         kept = "kept, maybe on both sides: some labels have no other rows"
     held = np.zeros(len(once), np.bool_)
     held[once] = drawn
-    notes = near.notes(kept) + share_notes(split, drawn, groups, strata)
+    notes = near.notes(kept) + share_notes(split, drawn, groups, strata, near.count)
     return Sides(once & ~held, held, left.duplicates, 0, near.count, notes)
 
 
@@ -109,11 +109,15 @@ def unusable(name: str, what: str) -> StageFailure:
     return invalid("InvalidSplit", f"{SPLIT}.{name}: {what}, or give a validation file of its own", param=f"{SPLIT}.{name}")
 
 
-def share_notes(split: Split, held: Rows, groups: Codes | None, strata: Codes | None) -> list[str]:
-    """What did not come out as it was asked for."""
+def share_notes(split: Split, held: Rows, groups: Codes | None, strata: Codes | None, near: int) -> list[str]:
+    """What did not come out as it was asked for; `near` is how many rows are nearly equal to others."""
     notes, share = [], float(held.mean())
     if abs(share - split.fraction) > max(0.02, split.fraction / 5) and abs(int(held.sum()) - split.fraction * len(held)) > 1:
-        why = f"rows with the same {split.group_by!r} stay together" if groups is not None else "near duplicates stay together"
+        why = "near duplicates stay together" if near else "each label keeps rows to train on"
+        if groups is not None:
+            why = f"rows with the same {split.group_by!r} stay together"
+        elif not near and split.stratify_by:
+            why = f"each value of {split.stratify_by!r} keeps rows to train on"
         notes.append(f"{share:.0%} of the rows are held out instead of {split.fraction:.0%}: {why}")
     if strata is not None:
         values, sizes = np.unique(strata, return_counts=True)
