@@ -134,5 +134,6 @@ def _agreed(found: RowFormat | None, wanted: RowFormat | None, field: str, head:
         raise NotRows(f"is text, and {field}.format says {wanted}: remove the format or give the right file")
     if not (wanted or found):
         line = head.removeprefix(UTF8_BOM).lstrip().split(b"\n", 1)[0][:60].decode("utf-8", "replace")
-        raise NotRows(f"is text, but neither JSONL nor CSV: it starts with {line!r}")
+        header = "the first line of CSV names as many columns as the others have, and one column alone needs format csv"
+        raise NotRows(f"is text, but neither JSONL nor CSV: it starts with {line.rstrip()!r} ({header})")
     return wanted or found or "jsonl"

@@ -93,7 +93,7 @@ def _pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         return found
     names = [name for name, _ in items]
     twice = next(name for name in found if names.count(name) > 1)
-    says = f"an object has the key {shown(twice)} more than once, and only the last would count: remove one"
+    says = f"has the key {shown(twice)} more than once in one object, and only the last would count: remove one"
     raise Wrong([Problem("key twice", says)])
 
 

@@ -8,6 +8,8 @@ from finetune_trainer.data.rows.explain.problem import Problem, did_you_mean, ki
 
 _FUNCTION_KEYS = ("name", "description", "parameters", "strict")
 _CALL_KEYS = ("id", "type", "function")
+_ELSEWHERE = {"patternProperties", "$ref", "allOf", "anyOf", "oneOf", "if"}
+"""Where a schema may name properties besides `properties`."""
 _TOOL = '{"type": "function", "function": {"name": ..., "parameters": ...}}'
 _CALL = '{"id": ..., "type": "function", "function": {"name": ..., "arguments": ...}}'
 
@@ -196,7 +198,7 @@ def argument_problems(path: str, name: str, arguments: dict[str, Any], schema: d
     for key in schema.get("required", []):
         if key not in arguments:
             yield Problem("wrong arguments", f"{path} has no {key!r}, which function {name!r} requires")
-    if schema.get("additionalProperties", False) is False and "patternProperties" not in schema:
+    if schema.get("additionalProperties", False) is False and not _ELSEWHERE & schema.keys():
         for key in arguments:
             if key not in properties:
                 known = f"it takes {listed(properties)}" if properties else "it takes none"
