@@ -1,4 +1,7 @@
-"""What config.json and tokenizer_config.json beside a classifier's graph say about it."""
+"""What config.json beside a classifier's graph says about it.
+
+A tokenizer's model_max_length is not asked: prepare goes by the positions, and what was trained on can be served.
+"""
 
 import json
 from dataclasses import dataclass
@@ -8,7 +11,6 @@ from finetune_server.engines.interface import EncoderTask
 from finetune_server.model_directory import UnusableModel, VerifiedArtifact
 
 CONFIG_FILE = "config.json"
-TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 GRAPH_FILE = "model.onnx"
 MULTI_LABEL = "multi_label_classification"
 POSITIONS_AFTER_PADDING = frozenset({"camembert", "mpnet", "roberta", "xlm-roberta", "xlm-roberta-xl"})
@@ -45,16 +47,10 @@ def read_encoder_config(artifact: VerifiedArtifact, task: EncoderTask) -> Encode
     problem = config.get("problem_type")
     if problem is not None and (problem == MULTI_LABEL) != manifest.multi_label:
         raise UnusableModel(f"{path}: problem_type is {problem!r}, but the manifest says multiLabel {manifest.multi_label}; publish again")
-    return EncoderConfig(task, labels, manifest.multi_label, min(context_length, tokenizer_limit(artifact)), vocabulary_size, pad_token)
+    return EncoderConfig(task, labels, manifest.multi_label, context_length, vocabulary_size, pad_token)
 
 
 def positions(config: dict[str, Any], pad_token: int) -> int:
     """Tokens that the position embeddings have room for."""
     unused = pad_token + 1 if config.get("model_type") in POSITIONS_AFTER_PADDING else 0
     return int(config["max_position_embeddings"]) - unused
-
-
-def tokenizer_limit(artifact: VerifiedArtifact) -> int:
-    """model_max_length of tokenizer_config.json; tokenizers that know no limit write a huge number."""
-    path = artifact.optional_file(TOKENIZER_CONFIG_FILE)
-    return int(json.loads(path.read_text()).get("model_max_length") or 2**31) if path else 2**31
