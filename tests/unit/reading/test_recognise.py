@@ -63,7 +63,7 @@ REFUSED: list[tuple[str, bytes, str]] = [
     ("bytes", bytes(range(256)) * 20, "is a binary file (it has NUL bytes)"),
     ("Git LFS", b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 1\n", "is a Git LFS pointer, not the file itself"),
     ("words", b"Once upon a time there was a model.\nIt learned.", "is text, but neither JSONL nor CSV: it starts with 'Once upon"),
-    ("YAML", b"messages:\n  - role: user\n    content: hi\n", "is text, but neither JSONL nor CSV: it starts with 'messages:' (the first line of"),
+    ("YAML", b"messages:\n  - role: user\n    content: hi\n", "is text, but neither JSONL nor CSV: it starts with 'messages:' (the"),
     ("JSON string", b'"hello"\n', "is text, but neither JSONL nor CSV"),
     ("pretty-printed objects", b"\n".join(json.dumps(row, indent=2).encode() for row in texts(3)), "go over several lines"),
     ("one pretty-printed row", json.dumps({"messages": [{"role": "user", "content": "a"}]}, indent=2).encode(), "go over several lines"),
