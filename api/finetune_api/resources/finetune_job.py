@@ -304,9 +304,12 @@ class FineTuneJobSpec(Document):
 
 
 def spec_digest(spec: FineTuneJobSpec) -> str:
-    """sha256 of what determines the model: two jobs with the same digest train the same model from the same sources."""
-    decisive = ("task", "base", "dataset", "method", "hyperparameters", "evaluation", "export")
-    chosen = {key: value for key, value in spec.to_dict().items() if key in decisive}
+    """sha256 of what determines the model: two jobs with the same digest train the same model from the same sources.
+
+    What has its default's value is left out, so that a field which a later version adds changes no digest.
+    """
+    decisive = {"task", "base", "dataset", "method", "hyperparameters", "evaluation", "export"}
+    chosen = spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True, include=decisive)
     return hashlib.sha256(json.dumps(chosen, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
