@@ -121,7 +121,8 @@ def test_a_deleted_workspace_is_made_again(kube: Kube, undisturbed: Callable[[],
     kube.delete("persistentvolumeclaim", "emptied-workspace", "--wait=false")
     kube.run("delete", "pod", pod["metadata"]["name"], "--wait=false")  # a claim goes when no pod holds it any more
     found = succeeded(kube, "emptied")
-    assert [a["state"] for a in found["status"]["attempts"] if a["stage"] == "prepare"] == ["Succeeded", "Succeeded"]
+    prepares = [(a["state"], a.get("reason")) for a in found["status"]["attempts"] if a["stage"] == "prepare"]
+    assert prepares == [("Interrupted", "WorkspaceLost"), ("Succeeded", None)]
     assert weights(kube, "emptied") == undisturbed()
 
 
