@@ -11,6 +11,7 @@
     dataset.py          rows: fetched, validated, dealt to the two sides
     encoder.py          what turns the task's rows into token ids: tokenizer, chat template, or what takes its place
     examples.py         rows to token ids, cut
+    control_texts.py    rows that spell special tokens
     refusals.py         rows that the chat template does not take
     statistics.py       histograms and quantiles
     report.py           report.json

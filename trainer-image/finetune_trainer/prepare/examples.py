@@ -19,6 +19,7 @@ from finetune_trainer.data.tokens.language import LanguageEncoder
 from finetune_trainer.failure import invalid
 from finetune_trainer.prepare.base import Base
 from finetune_trainer.prepare.base_files import incomplete
+from finetune_trainer.prepare.control_texts import ControlTexts
 from finetune_trainer.prepare.dataset import Dataset, Rowed
 from finetune_trainer.prepare.encoder import TaskEncoder
 from finetune_trainer.prepare.hyperparameters import AS_GIVEN
@@ -65,6 +66,7 @@ class ExamplesWriter:
         self.workspace = workspace
         self.progress = progress
         self._digest = hashlib.sha256()
+        self._control_texts = ControlTexts(base.config.tokenizer)
 
     def write(self, config: RunConfig) -> Examples:
         """Encodes, cuts and writes; raises StageFailure for rows that the template refuses or a cut that leaves nothing."""
@@ -82,7 +84,7 @@ class ExamplesWriter:
         if isinstance(self.task.encoder, LanguageEncoder):
             write_prompts(workspace.prompts, self._prompts(self.task.encoder, int(limit.value)))
         files = [path for path in (workspace.train_rows, workspace.validation_rows, workspace.prompts) if path.exists()]
-        notes = [*data.notes, *self.task.notes, *template_notes(self.base.subject, self.task)]
+        notes = [*data.notes, *self.task.notes, *template_notes(self.base.subject, self.task), *self._control_texts.notes()]
         if refusals.rows:
             notes.append(f"{refusals.rows:,} rows were left out because the base's chat template refuses them")
         return Examples(
@@ -117,7 +119,9 @@ class ExamplesWriter:
         """Passes rows on, counts them and takes them into the digest."""
         for where, row in rows:
             refusals.saw(file)
-            self._digest.update(side.encode() + b"\t" + canonical(row) + b"\n")
+            text = canonical(row)
+            self._digest.update(side.encode() + b"\t" + text + b"\n")
+            self._control_texts.saw(file.name, where, text)
             yield where, row
 
     def _cut(self, file: RowFile, spill: Path, target: Path, limit: int) -> Kept:
