@@ -23,7 +23,8 @@ import pyarrow as pa
 
 from finetune_api.result import DatasetSummary, Estimate, MemoryEstimate, PrepareSummary, ResolvedParameter
 from finetune_api.run_config import RunConfig
-from finetune_trainer.prepare.fit import TrainingFacts, fit
+from finetune_trainer.prepare.choice import TrainingFacts
+from finetune_trainer.prepare.fit import fit
 from finetune_trainer.prepare.hyperparameters import Facts, resolve
 from finetune_trainer.prepare.weights import Weights, read_weights
 from finetune_trainer.prepared import Prepared

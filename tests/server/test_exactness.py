@@ -11,8 +11,8 @@ import pytest
 from openai import OpenAI
 
 from finetune_server.engines.interface import Event, Failed, Finished, GenerationRequest, Token
-from finetune_server.engines.onnx.batcher import SlotBatcher
 from finetune_server.engines.onnx.engine import open_engine
+from finetune_server.engines.onnx.slot_batcher import SlotBatcher
 from finetune_server.model_directory import open_artifact
 from finetune_server.sampling import SamplingParameters
 from finetune_server.settings import parse_settings

@@ -9,6 +9,8 @@
     download.py         brings it into the workspace, once
     architectures.py    which models serve which task, and what can be exported to ONNX
     dataset.py          rows: fetched, validated, dealt to the two sides
+    row_source.py       one file of them: brought here and surveyed
+    classes.py          what a classifier is to tell apart
     encoder.py          what turns the task's rows into token ids: tokenizer, chat template, or what takes its place
     examples.py         rows to token ids, cut
     control_texts.py    rows that spell special tokens

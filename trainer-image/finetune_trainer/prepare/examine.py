@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from finetune_api.result import Expectation
 from finetune_api.run_config import RunConfig
 from finetune_trainer.prepare.base import Base
+from finetune_trainer.prepare.choice import TrainingFacts
 from finetune_trainer.prepare.dataset import Dataset, open_dataset
 from finetune_trainer.prepare.encoder import TaskEncoder, base_template, task_encoder
 from finetune_trainer.prepare.examples import Examples, ExamplesWriter
 from finetune_trainer.prepare.expectation import expect
-from finetune_trainer.prepare.fit import Fit, TrainingFacts, fit
+from finetune_trainer.prepare.fit import Fit, fit
 from finetune_trainer.prepare.hyperparameters import Facts, resolve
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.workspace import Workspace

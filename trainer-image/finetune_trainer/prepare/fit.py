@@ -14,8 +14,6 @@ from finetune_trainer.prepare.choice import Choice, TrainingFacts, choose
 from finetune_trainer.prepare.hyperparameters import AS_GIVEN, Decided
 from finetune_trainer.prepare.too_large import does_not_fit
 
-__all__ = ["Fit", "TrainingFacts", "fit"]
-
 
 @dataclass(frozen=True)
 class Fit:

@@ -4,8 +4,6 @@ As many requests as may run are served in turn, so that one with thousands of ro
 starts with the longest row left of the request whose turn it is, and rows of about that length join it. It knows no text.
 """
 
-import logging
-import threading
 from collections import deque
 from dataclasses import replace
 from typing import Protocol
@@ -18,13 +16,9 @@ from finetune_server.engines.interface import (
     EncoderListener,
     EncoderRow,
     EncodingRequest,
-    EngineStopped,
-    Load,
-    QueueFull,
 )
+from finetune_server.engines.onnx.batcher import Batcher
 from finetune_server.engines.onnx.encoding import Encoding
-
-log = logging.getLogger(__name__)
 
 BATCH_TOKENS = 2048
 """Rows times the longest row, at most (one row always fits): larger batches are no faster on a CPU, and newcomers wait longer."""
@@ -40,83 +34,41 @@ class Network(Protocol):
         """The logits of each row."""
 
 
-class EncoderBatcher:
-    """An `EncoderEngine` (finetune_server.engines.interface)."""
+class EncoderBatcher(Batcher[Encoding]):
+    """An `EncoderEngine` (finetune_server.engines.interface). The next turn is the first running request's."""
 
     def __init__(self, network: Network, *, context_length: int, vocabulary_size: int, max_running: int, max_queue: int) -> None:
+        super().__init__("encoder-batcher", max_running=max_running, max_queue=max_queue)
         self.context_length = context_length
         self.vocabulary_size = vocabulary_size
-        self.capacity = max_running + max_queue
-        self.failed = False
         self._network = network
         self._max_running = max_running
-        self._waiting: deque[Encoding] = deque()
-        self._running: deque[Encoding] = deque()
-        """The next turn is the first one's."""
-        self._changed = threading.Condition()
-        """Guards everything that is not constant."""
         self._counts = BatchCounts()
-        self._stopped: str | None = None
-        self._thread = threading.Thread(target=self._loop, name="encoder-batcher", daemon=True)
         self._thread.start()
 
     def submit(self, request: EncodingRequest, listener: EncoderListener) -> Encoding:
         """Queues a request. Raises QueueFull or EngineStopped."""
         assert request.rows and all(0 < len(row.ids) <= self.context_length for row in request.rows), "the HTTP side checks the lengths"
-        encoding = Encoding(request, listener)
-        with self._changed:
-            if self._stopped is not None:
-                raise EngineStopped(self._stopped)
-            self._drop_cancelled()
-            if len(self._waiting) + len(self._running) >= self.capacity:
-                raise QueueFull(f"{len(self._running)} requests run and {len(self._waiting)} wait")
-            self._waiting.append(encoding)
-            self._changed.notify()
-        return encoding
-
-    def load(self) -> Load:
-        """The number of requests that run and that wait."""
-        with self._changed:
-            running = sum(not encoding.cancelled for encoding in self._running)
-            return Load(running, sum(not encoding.cancelled for encoding in self._waiting))
+        return self._queue(Encoding(request, listener))
 
     def counts(self) -> BatchCounts:
         """What was computed so far."""
         with self._changed:
             return self._counts
 
-    def close(self) -> None:
-        """Ends the thread after its batch; what is not finished fails."""
-        self._stop("the server is stopping")
-        self._thread.join()
-
-    def _loop(self) -> None:
-        try:
-            while batch := self._next_batch():
-                logits = self._network.run([encoding.request.rows[index] for encoding, index in batch])
-                self._deliver(batch, logits)
-        except Exception:
-            log.exception("the engine broke")
-            self.failed = True
-            self._stop("the engine broke; its log says why")
-
-    def _next_batch(self) -> list[tuple[Encoding, int]]:
-        """Rows to compute together, waiting until there are some; empty at the end."""
+    def _turn(self) -> None:
         with self._changed:
-            self._drop_cancelled()
-            while self._stopped is None and not self._running and not self._waiting:
-                self._changed.wait()
-                self._drop_cancelled()
-            if self._stopped is not None:
-                return []
-            while self._waiting and len(self._running) < self._max_running:
-                self._running.append(self._waiting.popleft())
+            if not self._running:  # all of them were cancelled since the wait was over
+                return
             batch = take_batch(self._running, BATCH_TOKENS)
             self._running.rotate(-1)
-            return batch
+        self._deliver(batch, self._network.run([encoding.request.rows[index] for encoding, index in batch]))
 
-    def _drop_cancelled(self) -> None:
-        self._waiting = deque(encoding for encoding in self._waiting if not encoding.cancelled)
+    def _start_waiting(self) -> None:
+        while self._waiting and len(self._running) < self._max_running:
+            self._running.append(self._waiting.popleft())
+
+    def _drop_running(self) -> None:
         self._running = deque(encoding for encoding in self._running if not encoding.cancelled)
 
     def _deliver(self, batch: list[tuple[Encoding, int]], logits: list[NDArray[np.float32]]) -> None:
@@ -134,14 +86,6 @@ class EncoderBatcher:
             self._running = deque(encoding for encoding in self._running if encoding not in finished)
         for encoding in finished:
             encoding.finish()
-
-    def _stop(self, reason: str) -> None:
-        with self._changed:
-            if self._stopped is None:
-                self._stopped = reason
-                for encoding in (*self._running, *self._waiting):
-                    encoding.fail(reason)
-            self._changed.notify()
 
 
 def take_batch(encodings: deque[Encoding], max_tokens: int) -> list[tuple[Encoding, int]]:

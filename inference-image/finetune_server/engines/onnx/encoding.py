@@ -1,39 +1,30 @@
 """One request on its way through the encoder's batches."""
 
 import bisect
-import threading
 
 import numpy as np
 from numpy.typing import NDArray
 
-from finetune_server.engines.interface import Encoded, EncoderListener, EncodingRequest, Failed
+from finetune_server.engines.interface import Encoded, EncoderListener, EncodingRequest
+from finetune_server.engines.onnx.batcher import Request
 
 
-class Encoding:
-    """A request with the rows that are left and the logits that are there. Only the batcher changes it, but for `cancel`."""
+class Encoding(Request):
+    """A request with the rows that are left and the logits that are there."""
 
     def __init__(self, request: EncodingRequest, listener: EncoderListener) -> None:
+        super().__init__(listener)
         self.request = request
         self._listener = listener
         self._left = sorted((len(row.ids), index) for index, row in enumerate(request.rows))
         """(tokens, index) of the rows that are in no batch yet, shortest first."""
         self._logits: list[NDArray[np.float32] | None] = [None] * len(request.rows)
         self._missing = len(request.rows)
-        self._cancelled = threading.Event()
-
-    @property
-    def cancelled(self) -> bool:
-        """True when nobody waits for the answer."""
-        return self._cancelled.is_set()
 
     @property
     def longest(self) -> int | None:
         """Tokens of the longest row that is left; None when all are taken."""
         return self._left[-1][0] if self._left else None
-
-    def cancel(self) -> None:
-        """Asks the batcher to drop the request; from any thread."""
-        self._cancelled.set()
 
     def take_rows(self, shortest: int, longest: int, count: int) -> list[int]:
         """Takes at most `count` rows of so many tokens, the longest ones first; returns their indexes."""
@@ -52,7 +43,3 @@ class Encoding:
     def finish(self) -> None:
         """Tells the listener."""
         self._listener(Encoded(tuple(row for row in self._logits if row is not None)))
-
-    def fail(self, message: str) -> None:
-        """Tells the listener that there will be none."""
-        self._listener(Failed(message))

@@ -1,17 +1,17 @@
 """One request on its way through the batcher."""
 
-import threading
-
 import numpy as np
 
-from finetune_server.engines.interface import Failed, Finished, FinishReason, GenerationRequest, Listener, Token, TokenLogprobs
+from finetune_server.engines.interface import Finished, FinishReason, GenerationRequest, Listener, Token, TokenLogprobs
+from finetune_server.engines.onnx.batcher import Request
 from finetune_server.sampling import Logits, Sampler, log_softmax
 
 
-class Row:
-    """A request with its slot and position. Only the batcher's thread changes it, but for `cancel`."""
+class Row(Request):
+    """A request with its slot and position."""
 
     def __init__(self, request: GenerationRequest, listener: Listener) -> None:
+        super().__init__(listener)
         self.request = request
         self.slot = -1
         self.prefilled = 0
@@ -21,7 +21,6 @@ class Row:
         self.generated = 0
         self._listener = listener
         self._sampler = Sampler(request.sampling)
-        self._cancelled = threading.Event()
 
     @property
     def decoding(self) -> bool:
@@ -33,15 +32,6 @@ class Row:
         """Tokens that the slot holds after the next step over it: the prompt's so far, the generated ones, at least one."""
         return self.prefilled + (self.generated if self.decoding else 1)
 
-    @property
-    def cancelled(self) -> bool:
-        """True when nobody waits for the answer."""
-        return self._cancelled.is_set()
-
-    def cancel(self) -> None:
-        """Asks the batcher to drop the row; from any thread."""
-        self._cancelled.set()
-
     def take(self, logits: Logits, end_tokens: frozenset[int]) -> bool:
         """Chooses the next token and tells the listener; True when it was the last one."""
         self.last_token = self._sampler.choose(logits)
@@ -50,10 +40,6 @@ class Row:
             return self._finish("stop")
         self._listener(Token(self.last_token, self._logprobs(logits)))
         return self.generated == self.request.max_tokens and self._finish("length")
-
-    def fail(self, message: str) -> None:
-        """Tells the listener that there will be no more."""
-        self._listener(Failed(message))
 
     def _finish(self, reason: FinishReason) -> bool:
         self._listener(Finished(reason, self.generated))

@@ -6,5 +6,6 @@ foreign.py, sharegpt.py, alpaca.py, template.py, steps.py    layouts of other pr
 build.py       a record in its task's layout to a row, if `explain` finds nothing wrong
 explain/       what is wrong with a record, in words: one file a task
 plain.py       many rows at once that are right at first sight
+lossless.py    whether decoding has lost something that the bytes say
 read.py        records to rows: the plain ones at once, the others one by one
 """

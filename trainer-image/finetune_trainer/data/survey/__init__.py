@@ -7,6 +7,7 @@
     duplicates.py, near_duplicates.py, near_rows.py    rows that are there twice, or nearly
     labels.py      which labels there are and whether they can be learnt
     split.py, sides.py    which rows are held out
+    notes.py       words for what was counted
 
 It knows no tokens.
 """
