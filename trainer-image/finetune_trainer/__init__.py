@@ -5,6 +5,6 @@
     publish   measures, merges, exports, writes the model directory
     inspect   verifies a model directory and repeats what its manifest says    (knows no torch)
 
-They share the workspace folder (`workspace.py`), the plan of the optimizer steps (`step_plan.py`) and the frame that turns
-errors into results (`stage.py`), and know nothing of Kubernetes.
+They share the workspace folder (`workspace.py`), the plan of the optimizer steps (`step_plan.py`), what an entity is
+(`entities.py`) and the frame that turns errors into results (`stage.py`), and know nothing of Kubernetes.
 """

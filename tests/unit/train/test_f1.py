@@ -4,7 +4,7 @@ from collections.abc import Hashable
 
 import pytest
 
-from finetune_trainer.evaluation.entities import Entity, entities
+from finetune_trainer.entities import Entity, entities
 from finetune_trainer.evaluation.f1 import accuracy, mean_f1, set_f1
 
 pytestmark = pytest.mark.unit

@@ -12,7 +12,7 @@ from finetune_api.model_directory import Scores
 from finetune_trainer.classification.batch import Collator, PaddedBatch, logits_asked, loss_sum
 from finetune_trainer.classification.labelling import Labelling
 from finetune_trainer.classification.rows import LabelledRows
-from finetune_trainer.evaluation.entities import entities
+from finetune_trainer.entities import entities
 from finetune_trainer.evaluation.f1 import accuracy, mean_f1, set_f1
 from finetune_trainer.step_plan import cut
 

@@ -4,7 +4,7 @@ A tag of token-classification is a label, too; its type is what follows B- or I-
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +13,9 @@ from finetune_api.resources.finetune_job import Task
 from finetune_trainer.data.survey.duplicates import Codes, Rows
 from finetune_trainer.data.survey.notes import among, counted, listed, quoted, verb
 from finetune_trainer.data.survey.survey import Survey
+from finetune_trainer.entities import OUTSIDE, entities, split_tag
 from finetune_trainer.failure import StageFailure, invalid
 
-OUTSIDE = "O"
 IMBALANCE = 10
 """Rows of the most frequent label to one of the rarest from which on it is worth a note."""
 MOST_TAGS = 1000
@@ -62,21 +62,12 @@ def label_strata(survey: Survey, rows: Rows) -> Codes:
 
 def kind_of(tag: str) -> str:
     """What a tag tags: PER of B-PER; a tag without a prefix is its own."""
-    prefix, separator, kind = tag.partition("-")
-    return kind if separator and prefix in ("B", "I", "E", "S", "L", "U") else tag
+    return split_tag(tag)[1]
 
 
-def entity_counts(tags: Iterable[str]) -> Counter[str]:
-    """Entities in one row by type. Without prefixes, equal neighbours are one entity."""
-    counts: Counter[str] = Counter()
-    before = OUTSIDE
-    for tag in tags:
-        kind = kind_of(tag)
-        begins = tag[0] in "BSU" if kind != tag else tag != before
-        if tag != OUTSIDE and (begins or kind_of(before) != kind):
-            counts[kind] += 1
-        before = tag
-    return counts
+def entity_counts(tags: Sequence[str]) -> Counter[str]:
+    """Entities in one row by type, as the evaluation counts them."""
+    return Counter(entity.name for entity in entities(tags))
 
 
 def check_labels(file: LabelledFile, survey: Survey, counts: Mapping[str, int], rows: int) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 
 from finetune_trainer.data.rows.explain.labels import label_text
 from finetune_trainer.data.rows.explain.problem import Problem, character_problems, kind_of, listed, shown, unknown_key
+from finetune_trainer.entities import BEGINNING, ENDING
 
 KEYS = ("tokens", "tags")
-PREFIXES = ("B-", "I-", "E-", "S-", "L-", "U-")
+PREFIXES = tuple(f"{prefix}-" for prefix in ("I", *BEGINNING, *ENDING))
 INSIDE = ("I-", "E-", "L-")
 
 
