@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, get_scheduler
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
 from finetune_api.exit_codes import ExitCode
 from finetune_trainer.classification.labelling import NOT_LABELLED, Labelling
@@ -18,6 +18,7 @@ from finetune_trainer.prepared import Prepared
 from finetune_trainer.step_plan import StepPlan
 from finetune_trainer.train.classifying import Classifying
 from finetune_trainer.train.metrics import read_metrics
+from tests.trainer.train.blackboard import Loss, train_plainly
 from tests.trainer.train.conftest import run_here
 from tests.trainer.train.labelled import LABELS, prepare_labelled, random_rows
 from tests.trainer.train.runs import FULL, LORA, Run
@@ -80,29 +81,12 @@ def blackboard(run: Run, kind: str) -> list[tuple[float, float]]:
     model: Any = objective.load().train()
     lengths, counts = objective._rows.lengths, objective._rows.supervised
     plan = StepPlan(lengths, counts, hyper.batch_size, hyper.micro_batch_tokens, hyper.seed)
-    trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-    bare = ("LayerNorm.weight", "bias")
-    groups = [
-        {"params": [weight for name, weight in trained.items() if not name.endswith(bare)], "weight_decay": hyper.weight_decay},
-        {"params": [weight for name, weight in trained.items() if name.endswith(bare)], "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=hyper.learning_rate)
-    schedule = get_scheduler(hyper.scheduler, optimizer, hyper.warmup_steps, hyper.total_steps)
-    figures = []
-    for number in range(hyper.total_steps):
-        losses = []
-        for row in plan.examples(*divmod(number, plan.steps_per_epoch)):
-            ids, types, labels = rows[int(row)]
-            logits = model(input_ids=torch.tensor([ids]), token_type_ids=torch.tensor([types])).logits
-            losses.append(example_loss(kind, logits, labels))
-        loss = sum(loss for loss, _ in losses) / sum(count for _, count in losses)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(trained.values(), hyper.max_grad_norm)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
-        figures.append((loss.item(), norm.item()))
-    return figures
+
+    def loss_of(row: int) -> Loss:
+        ids, types, labels = rows[row]
+        return example_loss(kind, model(input_ids=torch.tensor([ids]), token_type_ids=torch.tensor([types])).logits, labels)
+
+    return train_plainly(model, plan, hyper, loss_of, undecayed=lambda name: name.endswith(("LayerNorm.weight", "bias")))
 
 
 @pytest.mark.parametrize("method", [LORA, FULL], ids=["lora", "full"])

@@ -8,13 +8,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
-from transformers import MambaConfig, MambaForCausalLM, get_scheduler
+from transformers import MambaConfig, MambaForCausalLM
 
 from finetune_trainer.files import is_complete
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.step_plan import StepPlan
 from finetune_trainer.train.language_model import load_language_model
 from finetune_trainer.train.rows import Rows
+from tests.trainer.train.blackboard import Loss, train_plainly
 from tests.trainer.train.conftest import run_here
 from tests.trainer.train.runs import FULL, LORA, Run
 
@@ -28,28 +29,13 @@ def blackboard(run: Run) -> list[tuple[float, float]]:
     hyper, rows = prepared.hyperparameters, Rows(run.workspace.train_rows)
     plan = StepPlan(rows.lengths, rows.supervised, hyper.batch_size, hyper.micro_batch_tokens, hyper.seed)
     model: Any = load_language_model(prepared).train()
-    trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-    groups = [
-        {"params": [weight for name, weight in trained.items() if "norm" not in name], "weight_decay": hyper.weight_decay},
-        {"params": [weight for name, weight in trained.items() if "norm" in name], "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=hyper.learning_rate)
-    schedule = get_scheduler(hyper.scheduler, optimizer, hyper.warmup_steps, hyper.total_steps)
-    figures = []
-    for number in range(hyper.total_steps):
-        losses = []
-        for row in plan.examples(*divmod(number, plan.steps_per_epoch)):
-            ids, mask = map(torch.from_numpy, rows[int(row)])
-            logits = model(input_ids=ids[None]).logits[0, :-1]
-            losses.append((F.cross_entropy(logits, ids[1:], reduction="none") * mask[1:], int(mask[1:].sum())))
-        loss = sum(loss.sum() for loss, _ in losses) / sum(count for _, count in losses)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(trained.values(), hyper.max_grad_norm)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
-        figures.append((loss.item(), norm.item()))
-    return figures
+
+    def example_loss(row: int) -> Loss:
+        ids, mask = map(torch.from_numpy, rows[row])
+        logits = model(input_ids=ids[None]).logits[0, :-1]
+        return (F.cross_entropy(logits, ids[1:], reduction="none") * mask[1:]).sum(), int(mask[1:].sum())
+
+    return train_plainly(model, plan, hyper, example_loss, undecayed=lambda name: "norm" in name)
 
 
 @pytest.mark.parametrize("kind", ["alone", "alone_full"])
