@@ -1,6 +1,7 @@
 """A FineTuneJob out of a YAML file: YAML 1.2, as kubectl reads it (1e-5 is a number, `no` is a word), and the line of every field."""
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from finetune_api.resources import GROUP, VERSION
 from finetune_api.resources.finetune_job import FineTuneJobSpec
 from finetune_cli.problems import UnusableManifest
-from finetune_cli.rules import broken_rules, words_of_pattern
+from finetune_cli.rules import broken_rules, fields_of, words_of_pattern
 
 KIND = "FineTuneJob"
 API_VERSION = f"{GROUP}/{VERSION}"
@@ -78,7 +79,7 @@ def in_words(path: Path, document: Any, error: Any) -> str:
     where: Where = tuple(error["loc"])
     says = error["msg"]
     if error["type"] == "extra_forbidden":
-        says = "is not a field"
+        says = unknown_field(where)
     elif error["type"] == "missing":
         says = "is required"
     elif error["type"] == "string_pattern_mismatch":
@@ -86,6 +87,17 @@ def in_words(path: Path, document: Any, error: Any) -> str:
     shows_value = error["type"] not in ("extra_forbidden", "missing") and not isinstance(error["input"], dict | list)
     got = f" (it is {error['input']!r})" if shows_value else ""
     return f"{place(path, document, ('spec', *where))}: {shown(where)}: {says}{got}"
+
+
+def unknown_field(where: Where) -> str:
+    """What to write in place of a name that the definition does not have."""
+    *parents, name = where
+    known = fields_of(tuple(parents))
+    folded = {field.lower(): field for field in known}
+    near = get_close_matches(str(name).lower(), folded, n=1, cutoff=0.7)
+    if near:
+        return f"is not a field (did you mean {folded[near[0]]!r}?)"
+    return f"is not a field; the fields are {', '.join(sorted(known))}" if known else "is not a field"
 
 
 def shown(where: Where) -> str:

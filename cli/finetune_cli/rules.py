@@ -5,19 +5,15 @@ Rules that compare with the object before a change (oldSelf) are left out: here 
 
 import datetime
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Any
 
 import cel
 
+from finetune_api.quantity import quantity
 from finetune_api.resources.finetune_job import FineTuneJobSpec
 from finetune_api.schema import Schema, structural
 
 Where = tuple[str | int, ...]
-UNITS: dict[str, Decimal] = {
-    **{unit: Decimal(1024) ** power for power, unit in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), start=1)},
-    **{unit: Decimal(1000) ** power for power, unit in enumerate(("n", "u", "m", "", "k", "M", "G", "T", "P", "E"), start=-3)},
-}
 
 
 def broken_rules(spec: FineTuneJobSpec) -> Iterator[tuple[Where, str]]:
@@ -27,12 +23,22 @@ def broken_rules(spec: FineTuneJobSpec) -> Iterator[tuple[Where, str]]:
 
 def words_of_pattern(where: Where) -> str:
     """What a field's definition says in place of its pattern; empty where it says nothing."""
+    rules = node_of(where).get("x-kubernetes-validations", ())
+    return next((rule["message"] for rule in rules if ".matches(" in rule["rule"]), "")
+
+
+def fields_of(where: Where) -> tuple[str, ...]:
+    """Names of the fields below a place."""
+    return tuple(node_of(where).get("properties", {}))
+
+
+def node_of(where: Where) -> Schema:
+    """The definition of a place; empty where there is none."""
     node = structural(FineTuneJobSpec)
     for part in where:
         field = node.get("properties", {}).get(part) or node.get("additionalProperties")
         node = (node.get("items") if isinstance(part, int) else field) or {}
-    rules = node.get("x-kubernetes-validations", ())
-    return next((rule["message"] for rule in rules if ".matches(" in rule["rule"]), "")
+    return node
 
 
 def check(schema: Schema, value: Any, where: Where) -> Iterator[tuple[Where, str]]:
@@ -57,22 +63,10 @@ def holds(rule: str, value: Any) -> bool:
     context.add_variable("self", value)
     context.add_function("split", lambda text, separator: text.split(separator))
     context.add_function("isQuantity", lambda text: quantity(text) is not None)
-    context.add_function("quantity", lambda text: float(quantity(text) or 0))
+    context.add_function("quantity", lambda text: quantity(text) or 0.0)
     context.add_function("compareTo", lambda one, other: (one > other) - (one < other))
     context.add_function("duration", duration)
     return bool(cel.evaluate(rule, context))
-
-
-def quantity(text: str) -> Decimal | None:
-    """A Kubernetes quantity as a number; None for a text that is none."""
-    number = text.rstrip("KMGTPEimunk")
-    unit = text[len(number) :]
-    if unit not in UNITS:
-        return None
-    try:
-        return Decimal(number) * UNITS[unit]
-    except ArithmeticError:
-        return None
 
 
 def duration(text: str) -> datetime.timedelta:

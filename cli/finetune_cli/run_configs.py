@@ -1,19 +1,30 @@
-"""The run config that a command line, or a manifest on a laptop, comes to: what the operator makes of a FineTuneJob in a cluster."""
+"""The run config that a command line, or a manifest on a laptop, comes to: the operator's builder with files of this machine."""
 
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finetune_api.resources.finetune_job import DatasetLimits, FineTuneJobSpec, Split, Validation
+from finetune_api.resources.finetune_job import Base, Dataset, DatasetLimits, FineTuneJobSpec, Split, Validation
 from finetune_api.resources.learning import Hyperparameters
 from finetune_api.resources.source import DataSource, RowTemplate, parse_address
-from finetune_api.run_config import JobIdentity, RunBase, RunConfig, RunDataset, RunPaths, RunRows, RunSource
+from finetune_api.run_config import JobIdentity, Place, RunBase, RunConfig, RunSource, Source, build_run_config, hardware, spec_sources
 from finetune_cli.problems import Unusable
 
 if TYPE_CHECKING:
     from finetune_cli.manifest import Manifest
 
 IN_CLUSTER = ("pvc", "configmap")
+GIVEN_AS = "configmap://files/{}"
+"""Address of a file that an option names; it is resolved by that option and never read."""
+KEYS_OF_THIS_MACHINE = {
+    "s3": ("AWS_ACCESS_KEY_ID", "AWS_PROFILE"),
+    "gs": ("GOOGLE_APPLICATION_CREDENTIALS_JSON",),
+    "abfs": ("AZURE_STORAGE_CONNECTION_STRING", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_TOKEN"),
+    "hf": ("HF_TOKEN",),
+    "https": ("HTTP_BEARER_TOKEN", "HTTP_USERNAME"),
+    "http": ("HTTP_BEARER_TOKEN", "HTTP_USERNAME"),
+}
+"""Environment variables that take the place of a Secret: its keys, without the prefix that a pod puts before them."""
 
 
 def of_rows(chosen: argparse.Namespace, workspace: str) -> RunConfig:
@@ -22,77 +33,101 @@ def of_rows(chosen: argparse.Namespace, workspace: str) -> RunConfig:
         raise Unusable("--prompt and --completion build a row together: give both")
     reading = {
         "format": chosen.format,
-        "columns": dict(column(text) for text in chosen.columns),
-        "template": RowTemplate(prompt=chosen.prompt, completion=chosen.completion) if chosen.prompt else None,
-        "slice": chosen.slice,
+        "columns": dict(pair for text in chosen.columns for pair in columns(text)),
+        "template": RowTemplate(prompt=chosen.prompt, completion=chosen.completion) if chosen.prompt is not None else None,
     }
-    return RunConfig(
-        job=JobIdentity(name="validate"),
+    validation = Validation(source=GIVEN_AS.format("validation"), **reading) if chosen.validation else Validation(split=Split())
+    spec = FineTuneJobSpec(
         task=chosen.task,
-        base=base(chosen.model),
-        dataset=RunDataset(
-            train=RunRows(**local(chosen.file), **reading),
-            validation=RunRows(**local(chosen.validation), **{**reading, "slice": None}) if chosen.validation else None,
-            split=None if chosen.validation else Split(),
+        base=Base(source="pvc://files/base"),
+        dataset=Dataset(
+            train=DataSource(source=GIVEN_AS.format("train"), slice=chosen.slice, **reading),
+            validation=validation,
             limits=DatasetLimits(max_invalid_fraction=chosen.max_invalid_fraction),
         ),
         hyperparameters=Hyperparameters(max_sequence_length=chosen.max_sequence_length),
-        output_model="validate",
-        paths=RunPaths(workspace=workspace),
     )
+    given = {"train": chosen.file, "validation": chosen.validation}
+    return build_run_config(spec, Laptop(given, chosen.model, {}).place("validate", workspace, spec))
 
 
-def of_manifest(chosen: argparse.Namespace, manifest: "Manifest", workspace: str) -> RunConfig:
-    """A FineTuneJob, its claims and config maps replaced by files of this machine."""
+def of_manifest(chosen: argparse.Namespace, manifest: "Manifest", workspace: str, environment: dict[str, str]) -> RunConfig:
+    """A FineTuneJob, with files of this machine where the options name them."""
     spec = manifest.spec
-    validation = spec.dataset.validation
-    return RunConfig(
-        job=JobIdentity(name=manifest.name or "validate"),
-        task=spec.task,
-        base=base(chosen.model),
-        dataset=RunDataset(
-            train=rows(spec.dataset.train, chosen.data, "--data", "dataset.train.source"),
-            validation=rows(validation, chosen.validation, "--validation", "dataset.validation.source") if validation.source else None,
-            split=validation.split,
-            limits=spec.dataset.limits,
-        ),
-        method=spec.method,
-        hyperparameters=spec.hyperparameters,
-        output_model="validate",
-        paths=RunPaths(workspace=workspace),
-    )
+    laptop = Laptop({"train": chosen.data, "validation": chosen.validation}, chosen.model, environment)
+    return build_run_config(spec, laptop.place(manifest.name or "validate", workspace, spec))
 
 
-def is_reachable(spec: FineTuneJobSpec, chosen: argparse.Namespace) -> bool:
-    """False when a file lies in the cluster and no option says where it is on this machine."""
-    sources = [(spec.dataset.train.source, chosen.data), (spec.dataset.validation.source, chosen.validation)]
-    return all(given or source is None or parse_address(source).scheme not in IN_CLUSTER for source, given in sources)
+def unreachable(spec: FineTuneJobSpec, chosen: argparse.Namespace, environment: dict[str, str]) -> list[str]:
+    """What keeps the rows from being read here, an item each with the next step; empty when all can be."""
+    laptop = Laptop({"train": chosen.data, "validation": chosen.validation}, chosen.model, environment)
+    found = (laptop.obstacle(source) for source in spec_sources(spec) if source.role != "base")
+    return [obstacle for obstacle in found if obstacle]
 
 
-def rows(reading: DataSource | Validation, given: Path | None, option: str, param: str) -> RunRows:
-    """A file of rows of a manifest: `given`, or its own address, read with this machine's credentials."""
-    how = {"format": reading.format, "columns": reading.columns, "template": reading.template, "slice": reading.slice}
-    if given is not None:
-        return RunRows(**local(given), **how)
-    assert reading.source is not None
-    if parse_address(reading.source).scheme in IN_CLUSTER:
-        raise Unusable(f"{param} {reading.source} lies in the cluster: give the file with {option}")
-    return RunRows(uri=reading.source, shown_as=reading.source, **how)
+class Laptop:
+    """Where the sources of a spec are found on this machine."""
+
+    OPTIONS = {"train": "--data", "validation": "--validation"}
+
+    def __init__(self, given: dict[str, Path | None], model: str | None, environment: dict[str, str]) -> None:
+        self.given, self.model, self.environment = given, model, environment
+
+    def place(self, name: str, workspace: str, spec: FineTuneJobSpec) -> Place:
+        """For the builder."""
+        return Place(
+            job=JobIdentity(name=name),
+            resolve=self.resolve,
+            base_model=RunBase(source=self.base()),
+            workspace=workspace,
+            hardware=hardware(spec),
+        )
+
+    def resolve(self, source: Source) -> RunSource:
+        """The file that an option names, or the address itself, read with this machine's credentials."""
+        if source.role == "base":
+            return self.base()
+        if path := self.given.get(source.role):
+            return RunSource(uri=str(path.absolute()), shown_as=str(path))
+        if obstacle := self.obstacle(source):
+            raise Unusable(obstacle)
+        return RunSource(uri=source.address, shown_as=source.address)
+
+    def base(self) -> RunSource:
+        """The base model's folder; without one nothing is tokenised, and the address is never read."""
+        return RunSource(uri=str(Path(self.model).absolute()) if self.model else "/", shown_as=self.model or "")
+
+    def obstacle(self, source: Source) -> str | None:
+        """Why the rows cannot be read here, and what to do."""
+        if self.given.get(source.role):
+            return None
+        scheme, option = parse_address(source.address).scheme, self.OPTIONS[source.role]
+        if scheme in IN_CLUSTER:
+            return f"spec.{source.field}: {source.address} is in the cluster: name a local copy with {option} FILE"
+        keys = KEYS_OF_THIS_MACHINE[scheme]
+        if source.credentials and not any(self.environment.get(key) for key in keys):
+            secret = source.credentials.secret_ref.name
+            return (
+                f"spec.{source.field}: {source.address} needs the credentials of Secret {secret}, which is in the cluster: "
+                f"name a local copy with {option} FILE, or set {' or '.join(keys)} in the environment"
+            )
+        return None
 
 
-def local(path: Path) -> dict[str, str]:
-    """A file of this machine as a source."""
-    return {"uri": str(path.absolute()), "shown_as": str(path)}
-
-
-def base(folder: str | None) -> RunBase:
-    """The base model's folder; without one nothing is tokenised, and the address is never read."""
-    return RunBase(source=RunSource(uri=str(Path(folder).absolute()) if folder else "/", shown_as=folder or ""))
+def columns(text: str) -> list[tuple[str, str]]:
+    """NAME=COLUMN, or several with commas between them. A comma in a column's name is kept: what follows it has no "="."""
+    pairs: list[str] = []
+    for part in text.split(","):
+        if "=" in part or not pairs:
+            pairs.append(part)
+        else:
+            pairs[-1] += f",{part}"
+    return [column(pair) for pair in pairs]
 
 
 def column(text: str) -> tuple[str, str]:
-    """NAME=COLUMN"""
+    """One of them."""
     name, separator, found = text.partition("=")
     if not separator or not name or not found:
         raise Unusable(f"--columns {text}: expected NAME=COLUMN, such as prompt=question")
-    return name, found
+    return name.strip(), found

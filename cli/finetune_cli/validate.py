@@ -1,6 +1,7 @@
 """kubectl finetune validate: the checks of the prepare stage on a data set, or on a FineTuneJob and its data set."""
 
 import argparse
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -14,7 +15,7 @@ from finetune_api.resources.source import RowFormat
 from finetune_api.run_config import RunConfig
 from finetune_cli.problems import Unusable, UnusableManifest
 from finetune_cli.report_text import lines_of
-from finetune_cli.run_configs import is_reachable, of_manifest, of_rows
+from finetune_cli.run_configs import of_manifest, of_rows, unreachable
 
 USAGE_ERROR = 2
 HELP = """validates a data set as the prepare stage does
@@ -35,7 +36,9 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--data", type=Path, metavar="FILE", help="of a manifest: read the training rows from here")
     parser.add_argument("--validation", type=Path, metavar="FILE", help="held-out rows; left out: a tenth of FILE")
     parser.add_argument("--format", choices=get_args(RowFormat), help="left out: judged by the content")
-    parser.add_argument("--columns", action="append", default=[], metavar="NAME=COLUMN", help="what the file calls a field of the task")
+    parser.add_argument(
+        "--columns", action="append", default=[], metavar="NAME=COLUMN[,...]", help="what the file calls a field of the task"
+    )
     parser.add_argument("--prompt", metavar="TEXT", help='template of the prompt: "Translate: {english}"; with --completion')
     parser.add_argument("--completion", metavar="TEXT", help='template of the completion: "{french}"')
     parser.add_argument("--slice", metavar="A:B", help='a part of the file: "0%%:80%%", "100:2000"')
@@ -89,7 +92,9 @@ def run_config(chosen: argparse.Namespace, workspace: str) -> RunConfig | None:
 
     manifest = read_manifest(chosen.file)
     print(f"{chosen.file}: FineTuneJob {manifest.name} is valid", file=sys.stderr)
-    if is_reachable(manifest.spec, chosen):
-        return of_manifest(chosen, manifest, workspace)
-    print("its data lies in the cluster and was not checked: give the file with --data (and --validation)", file=sys.stderr)
-    return None
+    environment = dict(os.environ)
+    obstacles = unreachable(manifest.spec, chosen, environment)
+    if obstacles and not (chosen.data or chosen.validation):
+        print("the data set was not checked:", *obstacles, sep="\n  ", file=sys.stderr)
+        return None
+    return of_manifest(chosen, manifest, workspace, environment)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from finetune_api.progress import PREFIX, Progress, last_progress
 from finetune_api.resources.finetune_job import output_name
+from finetune_api.run_config import GpuType
 from finetune_operator.cache import Cache, Key
 from finetune_operator.configuration import Settings
 from finetune_operator.names import DEPLOYMENT_LABEL, run_config_map
@@ -15,7 +16,6 @@ from finetune_operator.records import (
     Claim,
     FineTunedModel,
     FineTuneJob,
-    GpuNode,
     Meta,
     ModelDeployment,
     Pod,
@@ -125,7 +125,7 @@ class Observer:
     def _model(self, namespace: str, name: str) -> FineTunedModel | None:
         return self._cache.get(FineTunedModel, namespace, name)
 
-    async def _gpu_nodes(self, job: FineTuneJob, applied: frozenset[str]) -> tuple[GpuNode, ...]:
+    async def _gpu_nodes(self, job: FineTuneJob, applied: frozenset[str]) -> tuple[GpuType, ...]:
         """For the run config, which is written once."""
         training = job.spec.training if job.spec else None
         if training is None or not training.gpus_per_node or f"{CONFIG_MAPS.kind}/{run_config_map(job.meta.name)}" in applied:

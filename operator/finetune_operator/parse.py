@@ -12,13 +12,13 @@ from finetune_api.resources.finetune_job import FineTuneJobSpec
 from finetune_api.resources.finetune_job_status import FineTuneJobStatus
 from finetune_api.resources.finetuned_model import FineTunedModelSpec, FineTunedModelStatus
 from finetune_api.resources.model_deployment import ModelDeploymentSpec, ModelDeploymentStatus
+from finetune_api.run_config import GpuType
 from finetune_operator.names import SERVER_CONTAINER, STAGE_CONTAINER
 from finetune_operator.records import (
     BatchJob,
     Claim,
     FineTunedModel,
     FineTuneJob,
-    GpuNode,
     Meta,
     ModelDeployment,
     Pod,
@@ -215,14 +215,14 @@ def warning_event(raw: Raw) -> WarningEvent:
     )  # fmt: skip
 
 
-def gpu_node(raw: Raw, resource: str) -> GpuNode | None:
+def gpu_node(raw: Raw, resource: str) -> GpuType | None:
     """What a Node says of its GPUs of that extended resource, by the labels of NVIDIA's GPU Feature Discovery: <resource>.memory in
     MiB, <resource>.product. None for a node that has none to give, or no such labels."""
     labels, allocatable = raw["metadata"].get("labels") or {}, (raw.get("status") or {}).get("allocatable") or {}
     memory = labels.get(f"{resource}.memory", "")
     if not memory.isdecimal() or int(memory) == 0 or str(allocatable.get(resource, "0")) == "0":
         return None
-    return GpuNode(int(memory) << 20, labels.get(f"{resource}.product", ""))
+    return GpuType(int(memory) << 20, labels.get(f"{resource}.product", ""))
 
 
 def _presence(kind: str, raw: Raw) -> Presence:

@@ -9,12 +9,13 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import TypeVar
 
+from finetune_api.run_config import GpuType
 from finetune_operator.api import Api
 from finetune_operator.cache import Key
 from finetune_operator.errors import ApiError, NotFound
 from finetune_operator.names import SERVER_CONTAINER, STAGE_CONTAINER, STAGE_LABEL
 from finetune_operator.parse import gpu_node, meta, parse, warning_event
-from finetune_operator.records import Claim, GpuNode, Meta, Pod, WarningEvent
+from finetune_operator.records import Claim, Meta, Pod, WarningEvent
 from finetune_operator.resources import CLAIMS, EVENTS, NODES, PODS, Resource
 
 LOG = logging.getLogger(__name__)
@@ -61,14 +62,14 @@ class Reads:
 
         return await self._seldom(EVENT_SECONDS, ("events", namespace, about), read, ())
 
-    async def gpu_nodes(self, resource: str, selector: Mapping[str, str]) -> tuple[GpuNode, ...]:
+    async def gpu_nodes(self, resource: str, selector: Mapping[str, str]) -> tuple[GpuType, ...]:
         """Nodes with labels about their GPUs of that extended resource which a pod's node selector chooses, the first 500 of them.
 
         None where nodes may not be read: an operator with watchNamespaces has a Role in each of them, and nodes are in no namespace.
         """
         labels = ",".join([f"{resource}.memory", *(f"{name}={value}" for name, value in sorted(selector.items()))])
 
-        async def read() -> tuple[GpuNode, ...]:
+        async def read() -> tuple[GpuType, ...]:
             page = await self._api.get(NODES.path(None), {"labelSelector": labels, "limit": "500"})
             return tuple(node for item in page.get("items") or () if (node := gpu_node(item, resource)) is not None)
 

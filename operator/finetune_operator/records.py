@@ -56,15 +56,6 @@ class ModelDeployment:
 
 
 @dataclass(frozen=True, slots=True)
-class GpuNode:
-    """What a node's labels say of its GPUs."""
-
-    memory: int
-    """Bytes of one of them."""
-    product: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class BatchJob:
     """A batch/v1 Job of ours."""
 

@@ -1,54 +1,21 @@
 """Where a stage pod finds the user's data and base model: mounts, credentials, and the paths that the run config names."""
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from finetune_api.resources.common import Credentials
 from finetune_api.resources.finetune_job import FineTuneJobSpec
 from finetune_api.resources.finetune_job_status import StageName
 from finetune_api.resources.finetuned_model import ClaimSource
 from finetune_api.resources.source import parse_address, shown_address
-from finetune_api.run_config import RunSource
+from finetune_api.run_config import RunSource, Source, spec_sources
 from finetune_operator.build.pod import Mount
-
-Role = Literal["train", "validation", "base"]
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One address of the spec and what it is for."""
-
-    role: Role
-    address: str
-    credentials: Credentials | None = None
-
-    @property
-    def folder(self) -> str:
-        """Where its claim or config map is mounted."""
-        return f"/sources/{self.role}"
-
-    @property
-    def env_prefix(self) -> str:
-        """Prefix of its credentials' variables; empty without credentials."""
-        return f"FINETUNE_{self.role.upper()}_" if self.credentials else ""
-
-
-def spec_sources(spec: FineTuneJobSpec) -> tuple[Source, ...]:
-    """The addresses in a spec: train, validation and base, as far as they are given."""
-    sources = [Source("train", spec.dataset.train.source, spec.dataset.train.credentials)]
-    if spec.dataset.validation.source:
-        sources.append(Source("validation", spec.dataset.validation.source, spec.dataset.validation.credentials))
-    if spec.base.source:
-        sources.append(Source("base", spec.base.source, spec.base.credentials))
-    return tuple(sources)
 
 
 def run_source(source: Source) -> RunSource:
     """The source as the stage program sees it: a path for a claim or a config map, the address itself for all others."""
     address = parse_address(source.address)
     if address.scheme in ("pvc", "configmap"):
-        return RunSource(uri=f"{source.folder}/{address.path}".rstrip("/"), shown_as=source.address)
-    return RunSource(uri=source.address, shown_as=shown_address(source.address), env_prefix=source.env_prefix)
+        return RunSource(uri=f"{folder(source)}/{address.path}".rstrip("/"), shown_as=source.address)
+    return RunSource(uri=source.address, shown_as=shown_address(source.address), env_prefix=env_prefix(source))
 
 
 def claim_run_source(claim: ClaimSource, shown_as: str) -> RunSource:
@@ -68,9 +35,9 @@ def _mount(source: Source) -> tuple[Mount, ...]:
     address = parse_address(source.address)
     match address.scheme:
         case "pvc":
-            return (Mount(f"source-{source.role}", source.folder, claim=address.host),)
+            return (Mount(f"source-{source.role}", folder(source), claim=address.host),)
         case "configmap":
-            return (Mount(f"source-{source.role}", source.folder, config_map=address.host, key=address.path),)
+            return (Mount(f"source-{source.role}", folder(source), config_map=address.host, key=address.path),)
         case _:
             return ()
 
@@ -80,7 +47,17 @@ def source_env_from(spec: FineTuneJobSpec, stage: StageName) -> tuple[dict[str, 
     if stage != "prepare":
         return ()
     return tuple(
-        {"prefix": source.env_prefix, "secretRef": {"name": source.credentials.secret_ref.name}}
+        {"prefix": env_prefix(source), "secretRef": {"name": source.credentials.secret_ref.name}}
         for source in spec_sources(spec)
         if source.credentials
     )
+
+
+def folder(source: Source) -> str:
+    """Where its claim or config map is mounted."""
+    return f"/sources/{source.role}"
+
+
+def env_prefix(source: Source) -> str:
+    """Prefix of its credentials' variables; empty without credentials."""
+    return f"FINETUNE_{source.role.upper()}_" if source.credentials else ""

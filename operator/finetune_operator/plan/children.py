@@ -5,7 +5,6 @@ from typing import Any
 from finetune_api.resources.finetune_job_status import StageName
 from finetune_operator.build.claim import model_claim_object, model_volume_size, workspace_claim_object
 from finetune_operator.build.config_map import run_config_map_object
-from finetune_operator.build.hardware import hardware
 from finetune_operator.build.run_config import run_config
 from finetune_operator.build.service import train_service_object
 from finetune_operator.names import model_claim, workspace_claim
@@ -61,8 +60,7 @@ def model_volume(view: View) -> dict[str, Any]:
 
 def _run_config(view: View) -> dict[str, Any]:
     meta, settings = view.observed.job.meta, view.observed.settings
-    there_is = hardware(view.spec, view.observed.gpu_nodes, settings)
-    config = run_config(meta, view.spec, view.status.image or "", base_claim(view), settings.allowed_private, there_is)
+    config = run_config(meta, view.spec, view.status.image or "", base_claim(view), settings, view.observed.gpu_nodes)
     return run_config_map_object(meta, config)
 
 

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from finetune_api.progress import Progress
+from finetune_api.run_config import GpuType
 from finetune_operator.configuration import Settings
 from finetune_operator.records import (
     BatchJob,
     Claim,
     FineTunedModel,
     FineTuneJob,
-    GpuNode,
     ModelDeployment,
     Pod,
     WarningEvent,
@@ -40,7 +40,7 @@ class ObservedJob:
     """Last log lines of a failed or the running rank 0, without progress lines."""
     warnings: tuple[WarningEvent, ...] = ()
     """Newest Warning events about the children that do not come up."""
-    gpu_nodes: tuple[GpuNode, ...] = ()
+    gpu_nodes: tuple[GpuType, ...] = ()
     """Nodes that the training may run on, as far as they say what GPUs they have; read until the run config is written."""
     refusal: WarningEvent | None = None
     """The child that the API server would not take at the last try, and its words: reason Refused (quota, admission policy, RBAC,

@@ -11,10 +11,11 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_the_commands_of_the_page_work(tmp_path: Path, assets: Path) -> None:
-    """kubectl finds the plug-in, and validates a file with its model as well as a manifest with its file."""
+    """kubectl finds the plug-in, and validates a file and a manifest, both with the base model."""
     (commands,) = re.findall(r"```sh\n(.*?)```", (ROOT / "docs/datasets.md").read_text(), re.DOTALL)
-    shutil.copyfile(assets / "support-bot/train.jsonl", tmp_path / "train.jsonl")
-    shutil.copyfile(ROOT / "examples/chat-tools/job.yaml", tmp_path / "job.yaml")
+    for name in ("train.jsonl", "validation.jsonl"):
+        shutil.copyfile(assets / "support-bot" / name, tmp_path / name)
+    shutil.copyfile(ROOT / "examples/support-bot/job.yaml", tmp_path / "job.yaml")
     (tmp_path / "smollm2-135m-instruct").symlink_to(assets / "smollm2-135m-instruct")
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(["bash", "-ec", commands], cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True)

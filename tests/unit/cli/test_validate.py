@@ -23,6 +23,15 @@ spec:
   dataset:
     train: {source: "pvc://data/rows.jsonl", columns: {text: body}}
 """
+STORED = """apiVersion: finetune.dev/v1alpha1
+kind: FineTuneJob
+metadata: {name: bot}
+spec:
+  base: {source: s3://models/base}
+  dataset:
+    train: {source: "s3://rows/train.jsonl", credentials: {secretRef: {name: keys}}}
+    validation: {source: "s3://rows/held-out.jsonl", credentials: {secretRef: {name: keys}}}
+"""
 
 
 @pytest.fixture
@@ -38,6 +47,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("quiz.csv").write_text("question,answer\n" + "".join(f"what is {i}?,the number {i * i}\n" for i in range(20)))
     Path("job.yaml").write_text(JOB)
     Path("wrong.yaml").write_text(JOB.replace("columns", "colums"))
+    Path("other.jsonl").write_text(lines["chat"].replace("question", "other question"))
+    Path("stored.yaml").write_text(STORED)
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
     return tmp_path
 
 
@@ -60,10 +73,15 @@ COMMANDS = [
     ("quiz.csv --task completion --prompt {question} --completion {answer}", 0, "template"),
     ("quiz.csv --task completion --prompt {question}", 2, "--prompt and --completion"),
     ("missing.jsonl", 3, "missing.jsonl: there is no such file"),
-    ("job.yaml", 0, "its data lies in the cluster and was not checked: give the file with --data"),
+    ("quiz.csv --task completion --columns prompt=question,completion=answer", 0, "CSV"),
+    ("job.yaml", 0, "spec.dataset.train.source: pvc://data/rows.jsonl is in the cluster: name a local copy with --data FILE"),
+    ("stored.yaml", 0, "Secret keys, which is in the cluster: name a local copy with --data FILE, or set AWS_ACCESS_KEY_ID or AWS_PROFILE"),
+    ("stored.yaml --data chat.jsonl", 2, "spec.dataset.validation.source: s3://rows/held-out.jsonl needs the credentials of Secret keys"),
+    ("stored.yaml --data chat.jsonl --validation chat.json.gz", 3, "20 more are in the validation file, too"),
+    ("stored.yaml --data chat.jsonl --validation other.jsonl", 0, "train: chat.jsonl (JSONL, OpenAI chat): 20 of 20 rows"),
     ("job.yaml --data body.jsonl", 0, "labels: "),
     ("job.yaml --data labelled.jsonl", 3, "body"),
-    ("wrong.yaml", 3, "wrong.yaml: line 8: spec.dataset.train.colums: is not a field"),
+    ("wrong.yaml", 3, "wrong.yaml: line 8: spec.dataset.train.colums: is not a field (did you mean 'columns'?)"),
 ]
 
 

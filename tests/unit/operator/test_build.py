@@ -1,6 +1,7 @@
 """The manifests, exactly."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -230,7 +231,7 @@ def test_gpus_of_a_stage() -> None:
 
 
 def config(wanted: FineTuneJobSpec, base: ClaimSource | None = None) -> RunConfig:
-    return run_config(META, wanted, "image:1", base)
+    return run_config(META, wanted, "image:1", base, SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -268,7 +269,9 @@ def test_a_signed_address_is_shown_without_its_signature() -> None:
 
 def test_what_the_administrator_allows_reaches_the_pods() -> None:
     """By the run config; a spec has no field for it."""
-    assert run_config(META, spec(), "image:1", None, ("10.0.0.0/8",)).network.allowed_private == ["10.0.0.0/8"]
+    assert run_config(META, spec(), "image:1", None, replace(SETTINGS, allowed_private=("10.0.0.0/8",))).network.allowed_private == [
+        "10.0.0.0/8"
+    ]
     assert config(spec()).network.allowed_private == []
 
 

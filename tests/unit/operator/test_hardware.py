@@ -1,21 +1,18 @@
 """What a training process will have: from the spec, the nodes' labels and the administrator's prices."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from finetune_api.run_config import RunConfig
-from finetune_operator.build.hardware import hardware
-from finetune_operator.build.quantity import quantity
+from finetune_api.quantity import quantity
+from finetune_api.run_config import GpuType, Prices, RunConfig, hardware
 from finetune_operator.plan.children import missing_children
 from finetune_operator.plan.observed import ObservedJob
 from finetune_operator.plan.step import View
-from finetune_operator.records import GpuNode
 from tests.unit.operator.samples import SETTINGS, T, job, spec
 
 GIB = 1 << 30
-A100, T4 = GpuNode(80 * GIB, "NVIDIA-A100-SXM4-80GB"), GpuNode(15 * GIB, "Tesla-T4")
+A100, T4 = GpuType(80 * GIB, "NVIDIA-A100-SXM4-80GB"), GpuType(15 * GIB, "Tesla-T4")
 LIMIT, LABEL = "training.resources.limits.memory", "the nodes' label nvidia.com/gpu.memory"
 
 
@@ -33,16 +30,16 @@ LIMIT, LABEL = "training.resources.limits.memory", "the nodes' label nvidia.com/
         ({"gpusPerNode": 1, "resources": {"limits": {"memory": "8Gi"}}}, (), None, "", ""),
         (
             {"gpusPerNode": 1, "gpuResourceName": "nvidia.com/mig-1g.10gb"},
-            (GpuNode(10 * GIB, "NVIDIA-A100-SXM4-80GB-MIG-1g.10gb"),),
+            (GpuType(10 * GIB, "NVIDIA-A100-SXM4-80GB-MIG-1g.10gb"),),
             10 * GIB,
             "the nodes' label nvidia.com/mig-1g.10gb.memory",
             "NVIDIA-A100-SXM4-80GB-MIG-1g.10gb",
         ),
     ],
 )
-def test_memory(training: dict[str, Any], nodes: tuple[GpuNode, ...], memory: int | None, says: str, product: str) -> None:
+def test_memory(training: dict[str, Any], nodes: tuple[GpuType, ...], memory: int | None, says: str, product: str) -> None:
     """The user's word, then the smallest GPU that a pod may get; on a CPU the pod's limit. And who says so."""
-    found = hardware(spec(training=training), nodes, SETTINGS)
+    found = hardware(spec(training=training), nodes)
     assert (found.memory, found.memory_from, found.gpu_product) == (memory, says, product)
 
 
@@ -52,8 +49,7 @@ def test_memory(training: dict[str, Any], nodes: tuple[GpuNode, ...], memory: in
 )
 def test_price(prices: dict[str, float], price: float | None) -> None:
     """Of the product, else the default one; 0 is unknown, and then there is no currency either."""
-    settings = replace(SETTINGS, prices=prices, currency="EUR")
-    found = hardware(spec(training={"gpusPerNode": 4}), (T4,), settings)
+    found = hardware(spec(training={"gpusPerNode": 4}), (T4,), Prices(prices, "EUR"))
     assert (found.price_per_gpu_hour, found.currency) == (price, "EUR" if price else "")
     assert found.gpus == 4
 
@@ -61,11 +57,11 @@ def test_price(prices: dict[str, float], price: float | None) -> None:
 def test_gpus_of_all_nodes_and_cpus_of_one_pod() -> None:
     """A training without GPUs has no price."""
     wanted = spec(training={"nodes": 3, "gpusPerNode": 8}, workspace={"claimName": "shared"})
-    assert hardware(wanted, (), SETTINGS).gpus == 24
+    assert hardware(wanted).gpus == 24
     resources = {"limits": {"cpu": "1500m"}, "requests": {"cpu": "1"}}
-    found = hardware(spec(training={"resources": resources}), (), replace(SETTINGS, prices={"default": 1.0}))
+    found = hardware(spec(training={"resources": resources}), (), Prices({"default": 1.0}))
     assert (found.cpus, found.gpus, found.price_per_gpu_hour) == (1.5, 0, None)
-    assert hardware(spec(training={"resources": {"requests": {"cpu": 2}}}), (), SETTINGS).cpus == 2
+    assert hardware(spec(training={"resources": {"requests": {"cpu": 2}}})).cpus == 2
 
 
 def test_the_run_config_carries_it() -> None:

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from finetune_api.run_config import GpuType
 from finetune_operator.errors import Forbidden, NotFound, ServerGone
 from finetune_operator.parse import parse
 from finetune_operator.reads import Reads
-from finetune_operator.records import GpuNode, Pod
+from finetune_operator.records import Pod
 from finetune_operator.resources import PODS, SERVICES
 from tests.unit.operator_shell import raw
 
@@ -119,7 +120,7 @@ async def test_nodes_are_read_by_their_labels() -> None:
     items = [node(), node(allocatable="0"), node(memory="lots"), node(memory="0"), node(memory="16384")]
     found, api, clock = reads({"items": items}, {"items": []})
     nodes = await found.gpu_nodes("nvidia.com/gpu", {"zone": "a", "pool": "gpu"})
-    assert nodes == (GpuNode(81559 << 20, "NVIDIA-A100-SXM4-80GB"), GpuNode(16 << 30, "NVIDIA-A100-SXM4-80GB"))
+    assert nodes == (GpuType(81559 << 20, "NVIDIA-A100-SXM4-80GB"), GpuType(16 << 30, "NVIDIA-A100-SXM4-80GB"))
     assert await found.gpu_nodes("nvidia.com/gpu", {"pool": "gpu", "zone": "a"}) == nodes
     assert api.asked == [("/api/v1/nodes", {"labelSelector": "nvidia.com/gpu.memory,pool=gpu,zone=a", "limit": "500"})]
     clock.now += 300

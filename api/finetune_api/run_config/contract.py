@@ -1,4 +1,4 @@
-"""Contract 2: the run config, a JSON file in a ConfigMap that every stage pod of a job mounts.
+"""The run config: a JSON file in a ConfigMap that every stage pod of a job mounts.
 
 It is what a FineTuneJob's spec means inside a pod: claims and config maps have become file paths, Secrets have become
 prefixes of environment variables, defaults are filled in. The same file works on a laptop:

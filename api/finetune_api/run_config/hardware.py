@@ -1,0 +1,68 @@
+"""What a training process will have, as far as the spec, the nodes' labels and the administrator's prices say."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from finetune_api.quantity import quantity
+from finetune_api.resources.finetune_job import FineTuneJobSpec
+from finetune_api.run_config.contract import RunHardware
+
+MEMORY_LIMIT = "training.resources.limits.memory"
+
+
+@dataclass(frozen=True, slots=True)
+class GpuType:
+    """What is known of the GPUs that the training may run on."""
+
+    memory: int
+    """Bytes of one of them."""
+    product: str = ""
+    """As the node label nvidia.com/gpu.product has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Of a GPU hour."""
+
+    per_hour: Mapping[str, float] = field(default_factory=dict)
+    """By product, and "default"; 0 is unknown."""
+    currency: str = ""
+
+    def of(self, product: str) -> float | None:
+        """None where it is unknown."""
+        return self.per_hour.get(product) or self.per_hour.get("default") or None
+
+
+def hardware(spec: FineTuneJobSpec, gpus: Sequence[GpuType] = (), prices: Prices | None = None) -> RunHardware:
+    """`gpus` are those that the training's pods may get, and the smallest counts; empty where nothing is known of them."""
+    training = spec.training
+    if not training.gpus_per_node:
+        memory, cpus = _of(training.resources.limits, "memory"), _cpus(spec)
+        return RunHardware(memory=_whole(memory), memory_from=MEMORY_LIMIT if memory else "", cpus=cpus)
+    gpu = min(gpus, key=lambda gpu: gpu.memory, default=None)
+    given = quantity(training.gpu_memory) if training.gpu_memory is not None else None
+    label = f"the nodes' label {training.gpu_resource_name}.memory" if gpu else ""
+    product = gpu.product if gpu else ""
+    price = prices.of(product) if prices else None
+    return RunHardware(
+        memory=_whole(given) if given else gpu.memory if gpu else None,
+        memory_from="training.gpuMemory" if given else label,
+        gpus=training.nodes * training.gpus_per_node,
+        gpu_product=product,
+        cpus=_cpus(spec),
+        price_per_gpu_hour=price,
+        currency=prices.currency if prices and price else "",
+    )
+
+
+def _cpus(spec: FineTuneJobSpec) -> float | None:
+    resources = spec.training.resources
+    return _of(resources.limits, "cpu") or _of(resources.requests, "cpu")
+
+
+def _of(amounts: dict[str, str | int], name: str) -> float | None:
+    return quantity(amounts[name]) if name in amounts else None
+
+
+def _whole(amount: float | None) -> int | None:
+    return int(amount) if amount else None
