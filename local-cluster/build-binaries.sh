@@ -8,9 +8,14 @@
 #   build-binaries.sh --check-go  exit 0 if there is a Go that is new enough
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib/places.sh"
+source "$HERE/lib/progress.sh"
 
 # The control plane comes first: the tests that need nothing else can start while the rest is built.
 ALL=(etcd kube-apiserver kube-controller-manager kube-scheduler kwok kubelet kube-proxy gpu-fake provisioner coredns)
+# Seconds on two cores, in that order: each stands on what those before it have compiled.
+declare -A ABOUT=(
+  [etcd]=60 [kube-apiserver]=250 [kube-controller-manager]=50 [kube-scheduler]=5 [kwok]=80 [kubelet]=20 [kube-proxy]=15 [coredns]=90
+)
 
 # A Go that is too old would try to fetch another; the version here is found or refused instead.
 export GOTOOLCHAIN=local CGO_ENABLED=0 GOFLAGS="-trimpath -buildvcs=false"
@@ -77,25 +82,15 @@ all_built() {
 }
 
 build() {
-  local name=$1 began=$SECONDS work=$BIN/.building-$1 log=$BIN/.building-$1.log
+  local name=$1 place=$2 work=$BIN/.building-$1 log=$BIN/.building-$1.log
   is_built "$name" && return
-  compile "$name" "$work" >"$log" 2>&1 &
-  local compiler=$!
-  while kill -0 $compiler 2>/dev/null; do
-    [ -t 2 ] && printf '\rbuilding %-24s %4d s' "$name" $((SECONDS - began)) >&2
-    sleep 0.5
-  done
-  if ! wait $compiler; then
-    cat "$log" >&2
-    die "building $name failed"
-  fi
+  run_long "building $name ($place)" "${ABOUT[$name]:-5}" "$log" compile "$name" "$work"
   mv "$work" "$BIN/$name"
   rm -f "$log"
-  printf '\rbuilt    %-24s %4d s\n' "$name" $((SECONDS - began)) >&2
 }
 
 main() {
-  local wanted=("$@") name
+  local wanted=("$@") name place=0
   [ $# -gt 0 ] || wanted=("${ALL[@]}")
   ! all_built "${wanted[@]}" || return 0
   mkdir -p "$BIN"
@@ -104,7 +99,8 @@ main() {
   flock 9
   ! all_built "${wanted[@]}" || return 0
   GO=$(find_go) || die "no Go $GO_MINIMUM or newer: run local-cluster/install-packages.sh --go"
-  for name in "${wanted[@]}"; do build "$name"; done
+  say "building Kubernetes from source, once: about 10 minutes on two cores, kept in $BIN"
+  for name in "${wanted[@]}"; do build "$name" "$((++place)) of ${#wanted[@]}"; done
 }
 
 if [ "${1:-}" = --check-go ]; then

@@ -10,6 +10,7 @@
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$HERE/lib/places.sh"
+source "$HERE/lib/progress.sh"
 
 REGISTRY=${FINETUNE_REGISTRY:-127.0.0.1:5000}
 BASE=docker.io/library/python:3.11-slim-bookworm
@@ -31,9 +32,8 @@ base() {
 is_local() { [[ $REGISTRY == 127.0.0.1:* || $REGISTRY == localhost:* ]]; }
 
 make_base() {
-  say "making $BASE (a minute)"
-  debootstrap --variant=minbase --include=python3,python3-pip,python3-venv,ca-certificates bookworm "$WORK/root" >"$WORK/log" 2>&1 ||
-    { tail -5 "$WORK/log" >&2 && die "debootstrap failed"; }
+  run_long "making $BASE from Debian packages" 60 "$WORK/log" \
+    debootstrap --variant=minbase --include=python3,python3-pip,python3-venv,ca-certificates bookworm "$WORK/root"
   resemble_official_image "$WORK/root"
   tar --numeric-owner --xattrs -C "$WORK/root" -cf "$WORK/root.tar" .
   cat >"$WORK/Dockerfile" <<'DOCKERFILE'

@@ -8,6 +8,7 @@
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$HERE/lib/places.sh"
+source "$HERE/lib/progress.sh"
 
 ROOT=$HERE/..
 export FINETUNE_REGISTRY=${REGISTRY:-127.0.0.1:5000}
@@ -23,19 +24,32 @@ declare -A DOCKERFILES=(
   [finetune-demo-s3]=local-cluster/demo/s3.Dockerfile
 )
 
+# Seconds on two cores: of a first build, and of one that finds its packages in the layer below.
+declare -A ABOUT=([finetune-trainer-base]=240 [finetune-server-onnx]=40 [finetune-operator]=40 [finetune-demo-s3]=60)
+
 reference() {
   cat "$REFERENCES/${1:?NAME}" 2>/dev/null || die "the image $1 was not built yet: run local-cluster/project-images.sh $1"
 }
 
 build() {
-  local name=$1 arguments=() started=$SECONDS
+  local name=$1 place=$2 arguments=()
   [ -n "${DOCKERFILES[$name]:-}" ] || die "there is no image '$name'; there are: ${NAMES[*]}"
   [ "$name" != finetune-trainer ] || arguments=(--build-arg "BASE=$FINETUNE_REGISTRY/finetune-trainer-base:latest")
   mkdir -p "$REFERENCES"
-  "$HERE/images.sh" build "$name" "$ROOT/${DOCKERFILES[$name]}" "$ROOT" "${arguments[@]}" >"$REFERENCES/.$name" 2>"$REFERENCES/$name.log" ||
-    { tail -30 "$REFERENCES/$name.log" >&2 && die "building $name failed; its log: $REFERENCES/$name.log"; }
+  run_long "image $name ($place)" "$(about "$name")" "$REFERENCES/$name.log" \
+    build_into "$REFERENCES/.$name" "$name" "$ROOT/${DOCKERFILES[$name]}" "$ROOT" "${arguments[@]}"
   mv "$REFERENCES/.$name" "$REFERENCES/$name"
-  say "  $name  $((SECONDS - started)) s"
+}
+
+# build_into FILE ...: the reference goes into the file, all else that is printed is the log.
+build_into() {
+  local file=$1
+  shift
+  "$HERE/images.sh" build "$@" >"$file"
+}
+
+about() {
+  if [ -e "$REFERENCES/$1" ]; then echo 10; else echo "${ABOUT[$1]:-10}"; fi
 }
 
 if [ "${1:-}" = reference ]; then
@@ -43,5 +57,6 @@ if [ "${1:-}" = reference ]; then
 else
   [ $# -gt 0 ] || set -- "${NAMES[@]}"
   "$HERE/images.sh" base
-  for name; do build "$name"; done
+  place=0
+  for name; do build "$name" "$((++place)) of $#"; done
 fi

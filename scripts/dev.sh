@@ -28,8 +28,12 @@ python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
 }
 [ -x .venv/bin/python ] || python3 -m venv .venv
 [ -x .venv/bin/uv ] || .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements/dev-constraints.txt uv
-echo "installing the Python packages into .venv (a few minutes the first time)" >&2
-.venv/bin/uv pip install --quiet --python .venv/bin/python --editable '.[dev]' --overrides requirements/dev-overrides.txt \
-  --constraints requirements/dev-constraints.txt
+install_packages() {
+  .venv/bin/uv pip install --python .venv/bin/python --editable '.[dev]' --overrides requirements/dev-overrides.txt \
+    --constraints requirements/dev-constraints.txt
+}
+# shellcheck source=local-cluster/lib/progress.sh
+source local-cluster/lib/progress.sh
+run_long "installing the Python packages into .venv" 120 .venv/install.log install_packages
 .venv/bin/python scripts/cluster_tools.py .venv/bin
 echo "$wanted" >$stamp

@@ -12,14 +12,14 @@ WIDTH = 24
 
 
 def line(job: dict[str, Any]) -> str:
-    """One line: phase, bar, steps, loss, speed, time left."""
+    """One line: phase, bar, percentage and steps, loss, speed, time left."""
     status = job.get("status", {})
     progress = status.get("progress", {})
     step, total = progress.get("step"), progress.get("totalSteps")
     words = [f"{status.get('phase', 'Pending'):<10}"]
     if step is not None and total:
-        full = WIDTH * step // total
-        words += ["[" + "#" * full + "." * (WIDTH - full) + "]", status.get("progressText", "")]
+        full = WIDTH * min(step, total) // total
+        words.append(f"[{'#' * full}{'.' * (WIDTH - full)}] {100 * min(step, total) // total}% ({step}/{total})")
     if status.get("lossText"):
         words.append(f"loss {status['lossText']}")
     if progress.get("tokensPerSecond"):
