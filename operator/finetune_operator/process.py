@@ -1,4 +1,4 @@
-"""The process: stands by for the lease, fills the cache, then watches and works until it is told to go or loses its eyes."""
+"""The process: stands by for the lease, fills the cache, then watches and works until SIGTERM or until a watch fails."""
 
 import asyncio
 import contextlib

@@ -33,7 +33,7 @@ def invalid(code: str, message: str, *, param: str | None = None, details: list[
 
 
 def explain(exc: BaseException) -> StageFailure:
-    """The failure that `exc` is; an error that nobody foresaw becomes InternalError in one line."""
+    """The failure that `exc` is; an unexpected error becomes InternalError in one line."""
     if isinstance(exc, StageFailure):
         return exc
     if isinstance(exc, Stopped):

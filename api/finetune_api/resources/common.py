@@ -132,7 +132,7 @@ class Toleration(Document):
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
     """Left out: every effect."""
     toleration_seconds: int | None = None
-    """How long NoExecute is tolerated; left out: for ever."""
+    """How long NoExecute is tolerated; left out: no limit."""
 
 
 class EnvVar(Document):

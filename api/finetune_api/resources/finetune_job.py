@@ -86,7 +86,7 @@ class Validation(Document):
             rule(
                 "has(self.source) || !(has(self.format) || has(self.template) || has(self.slice) || "
                 "(has(self.columns) && size(self.columns) > 0))",
-                "format, columns, template and slice are of a validation file of its own; rows that are split off are read as train says",
+                "format, columns, template and slice require dataset.validation.source",
             ),
             *OPTIONAL_SOURCE_RULES,
         )
@@ -257,7 +257,7 @@ class FineTuneJobSpec(Document):
             rule(
                 "!has(self.evaluation.gate) || self.evaluation.gate.all("
                 "g, g.metric == 'loss' || (self.task.endsWith('classification') == (g.metric != 'perplexity')))",
-                "gate: perplexity is measured of language models, accuracy and f1 of classifiers",
+                "gate: perplexity is available for language models only, accuracy and f1 for classifiers only",
                 fieldPath=".evaluation.gate",
             ),
             rule(

@@ -98,7 +98,7 @@ def check_answers(messages: Sequence[AnyMessage]) -> None:
     for index, message in enumerate(messages):
         if isinstance(message, ToolMessage):
             if message.tool_call_id not in waiting:
-                says = f"{message.tool_call_id!r} is no call of the assistant's message before that is still without an answer"
+                says = f"{message.tool_call_id!r} matches no unanswered tool call of the preceding assistant message"
                 raise wrong_message(f"messages[{index}].tool_call_id", says)
             waiting.remove(message.tool_call_id)
             continue

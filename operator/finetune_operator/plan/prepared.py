@@ -30,8 +30,8 @@ def dataset_status(rows: DatasetSummary) -> DatasetStatus:
 
 
 def dataset_text(rows: DatasetSummary) -> str:
-    """ "90 examples to learn from, 10 held out, 900 tokens; 3 invalid rows and 2 duplicates were left out"."""
-    counts = f"{rows.train_examples:,} examples to learn from, {rows.validation_examples:,} held out, {rows.train_tokens:,} tokens"
+    """ "90 training examples, 10 validation examples, 900 tokens; 3 invalid rows and 2 duplicates were left out"."""
+    counts = f"{rows.train_examples:,} training examples, {rows.validation_examples:,} validation examples, {rows.train_tokens:,} tokens"
     labels = f", {rows.label_count} labels" if rows.label_count else ""
     left = [
         _count(rows.invalid_rows, "invalid row"),
@@ -56,7 +56,7 @@ def memory_status(memory: MemoryEstimate) -> MemoryStatus:
     }
     made_of = ", ".join(f"{name} {_amount(count)}" for name, count in parts.items())
     known = f"{_amount(memory.total)} of {_amount(memory.available)} ({memory.available_from})" if memory.available is not None else ""
-    unknown = f"{_amount(memory.total)}, of an amount that nobody says (training.gpuMemory, or training.resources.limits.memory on a CPU)"
+    unknown = f"{_amount(memory.total)}, available memory unknown; set training.gpuMemory, or training.resources.limits.memory on a CPU"
     return MemoryStatus(
         text=short(f"{known or unknown}: {made_of}"),
         total_bytes=memory.total,

@@ -22,14 +22,17 @@ MEMORY = MemoryEstimate(
 @pytest.mark.parametrize(
     ("more", "text"),
     [
-        ({}, "9,000 examples to learn from, 1,000 held out, 900,000 tokens"),
-        ({"label_count": 3}, "9,000 examples to learn from, 1,000 held out, 900,000 tokens, 3 labels"),
+        ({}, "9,000 training examples, 1,000 validation examples, 900,000 tokens"),
+        ({"label_count": 3}, "9,000 training examples, 1,000 validation examples, 900,000 tokens, 3 labels"),
         (
             {"invalid_rows": 1, "duplicates": 20, "without_target": 2},
-            "9,000 examples to learn from, 1,000 held out, 900,000 tokens; left out: 1 invalid row and 20 duplicates and 2 examples with "
-            "nothing to learn",
+            "9,000 training examples, 1,000 validation examples, 900,000 tokens; left out: 1 invalid row and 20 duplicates and 2 "
+            "examples with nothing to learn",
         ),
-        ({"truncated_examples": 1}, "9,000 examples to learn from, 1,000 held out, 900,000 tokens; 1 example cut to maxSequenceLength"),
+        (
+            {"truncated_examples": 1},
+            "9,000 training examples, 1,000 validation examples, 900,000 tokens; 1 example cut to maxSequenceLength",
+        ),
     ],
 )
 def test_a_valid_data_set_in_one_line(more: dict[str, Any], text: str) -> None:
@@ -69,7 +72,7 @@ def test_memory_in_one_line() -> None:
     )
     unknown = memory_status(MEMORY.model_copy(update={"available": None}))
     assert unknown.available_bytes is None
-    assert (unknown.text or "").startswith("21.0 GiB, of an amount that nobody says (training.gpuMemory, ")
+    assert (unknown.text or "").startswith("21.0 GiB, available memory unknown; set training.gpuMemory")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +98,7 @@ def test_the_status_after_prepare() -> None:
     assert status.expected is not None
     assert (status.memory.micro_batch_tokens, status.memory.accumulation, status.expected.steps) == (4096, 2, 500)
     (fact,) = result_facts(result)
-    assert (fact.type, fact.holds, fact.message) == ("DatasetValid", True, "90 examples to learn from, 10 held out, 900 tokens")
+    assert (fact.type, fact.holds, fact.message) == ("DatasetValid", True, "90 training examples, 10 validation examples, 900 tokens")
 
 
 def test_scores_of_a_classifier() -> None:

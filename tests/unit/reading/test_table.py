@@ -86,13 +86,13 @@ TAGS = {"names": ["O", "B-PER"], "_type": "ClassLabel"}
 
 @pytest.mark.parametrize("feature", [{"feature": TAGS, "_type": "Sequence"}, {"feature": TAGS, "_type": "List"}, [TAGS]], ids=str)
 @pytest.mark.parametrize("writer", [parquet, arrow_file, arrow_stream])
-def test_numbers_of_classes_are_told_by_their_names(tmp_path: Path, writer: Any, feature: Any) -> None:
+def test_class_ids_are_shown_by_their_names(tmp_path: Path, writer: Any, feature: Any) -> None:
     """As the file has them: nobody knows what class 1 is; -1 is no class there, and a number without a name stays one."""
     table = pa.table({"tags": [[0, 1], [], None], "label": [1, -1, 7], "n": [0, 1, 2]})
     file = opened(tmp_path, writer(of_datasets(table, tags=feature, label=TAGS, n={"dtype": "int64", "_type": "Value"})))
     assert [tuple(row.values()) for row in contents(list(file.records()))] == [(["O", "B-PER"], "B-PER", 0), ([], None, 1), (None, 7, 2)]
-    assert [note.partition("are told")[0] for note in file.notes] == [
-        f"pvc://data/rows: the numbers of column {name!r} " for name in ("tags", "label")
+    assert [note.partition(";")[0] for note in file.notes] == [
+        f"pvc://data/rows: column {name!r} holds class ids" for name in ("tags", "label")
     ]
 
 

@@ -107,7 +107,7 @@ def test_rows_made_from_templates_are_dealt_one_by_one(tmp_path: Path) -> None:
     rows = [{"text": f"{text(number % 2, 60)} {number}", "label": "ab"[number % 4 // 2]} for number in range(80)]
     sides = of_rows(tmp_path, rows)
     assert sides.validation.sum() == 8
-    assert sides.notes[0].endswith("kept, and dealt one by one: most rows are near to others, as if made from templates")
+    assert sides.notes[0].endswith("kept and split row by row: most rows are near-duplicates")
 
 
 def test_a_heap_too_large_to_be_held_out_is_trained_on(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_messages() -> None:
     assert str(lost) == "rank 0 has not met all of the 2 ranks at job-0.job:29400 within 100 s (limits.startDeadline)"
     watchdog.look(MET, 0, 101)
     stalled = watchdog.look(MET, 0, 131)
-    assert str(stalled) == "no rank of this node has got on for 30 s (limits.stallTimeout): rank 0 training, rank 1 training"
+    assert str(stalled) == "no rank on this node made progress for 30 s (limits.stallTimeout): rank 0 training, rank 1 training"
 
 
 @pytest.mark.parametrize(

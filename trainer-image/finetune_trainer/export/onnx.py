@@ -73,6 +73,6 @@ def builder_failure(code: int, log: str, out: Path) -> Exception:
 
 
 def die_with_parent() -> None:
-    """A killed stage must not leave a builder behind that writes below the next attempt's feet."""
+    """A killed stage must not leave a builder behind that keeps writing into the next attempt's directory."""
     pr_set_pdeathsig = 1
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)

@@ -48,7 +48,7 @@ class Watchdog:
             return StageFailure(
                 ExitCode.PREEMPTED,
                 "Preempted",
-                f"stopped by SIGTERM; no rank of this node got on for {TERM_PATIENCE:g} s after it, so they were killed: the next "
+                f"stopped by SIGTERM; no rank on this node made progress for {TERM_PATIENCE:g} s after it, so they were killed: the next "
                 "attempt goes on from the last complete checkpoint",
             )
         if now - self._changed >= self._limits.stall_timeout:
@@ -56,7 +56,7 @@ class Watchdog:
             return StageFailure(
                 ExitCode.STALLED,
                 "Stalled",
-                f"no rank of this node has got on for {self._limits.stall_timeout:g} s (limits.stallTimeout): {phases}",
+                f"no rank on this node made progress for {self._limits.stall_timeout:g} s (limits.stallTimeout): {phases}",
             )
         return None
 

@@ -76,7 +76,7 @@ def _as_text(array: pa.Array) -> pa.Array:
     except pa.ArrowNotImplementedError as exc:
         raise NoJson(f"is of type {array.type}, which JSON does not know") from exc
     except pa.ArrowInvalid as exc:
-        raise NoJson("holds bytes that are not UTF-8 text" if "UTF8" in str(exc) else f"cannot be told as text ({exc})") from exc
+        raise NoJson("holds bytes that are not UTF-8 text" if "UTF8" in str(exc) else f"cannot be converted to text ({exc})") from exc
 
 
 def _structs(array: pa.Array) -> list[Any]:

@@ -46,7 +46,7 @@ def shape_of(path: Path, fmt: str) -> Shape:
         for name, classes in class_names(table.schema).items():
             if name in columns:
                 few = ", ".join(map(repr, classes[:_CLASSES])) + (", ..." if len(classes) > _CLASSES else "")
-                notes.append(f"the numbers of column {name!r} are told by the names that the file has for them: {few}")
+                notes.append(f"column {name!r} holds class ids; using the file's ClassLabel names: {few}")
         return Shape(table.rows, columns, tuple(notes))
 
 

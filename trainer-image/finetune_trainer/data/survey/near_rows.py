@@ -88,7 +88,7 @@ class NearRows:
             units = joined(groups, np.where(codes == ALONE, -1 - np.arange(len(codes)), codes))
             if largest(units) > TEMPLATE * len(codes) >= largest(groups):
                 return groups, "kept, maybe on both sides: they connect most groups, and groups come first"
-        return units, "kept, and dealt one by one: most rows are near to others, as if made from templates" if made else KEPT
+        return units, "kept and split row by row: most rows are near-duplicates" if made else KEPT
 
     def notes(self, kept: str) -> list[str]:
         """On what was compared and found; `kept` says what became of it."""

@@ -99,7 +99,7 @@ def _pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_number(name: str) -> NoReturn:
     """NaN, Infinity, -Infinity."""
-    raise ValueError(f"{name} is no JSON number: write null, or leave the field out")
+    raise ValueError(f"{name} is not a JSON number: write null, or leave the field out")
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_no_number)
