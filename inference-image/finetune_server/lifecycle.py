@@ -19,6 +19,7 @@ class Lifecycle:
         """API requests that are being answered."""
         self._idle = asyncio.Event()
         self._idle.set()
+        self._newest_request = 0.0
 
     @property
     def broken(self) -> bool:
@@ -42,6 +43,7 @@ class Lifecycle:
     def request_started(self) -> None:
         """Counts an API request."""
         self.in_flight += 1
+        self._newest_request = asyncio.get_running_loop().time()
         self._idle.clear()
 
     def request_ended(self) -> None:
@@ -50,13 +52,17 @@ class Lifecycle:
         if self.in_flight == 0:
             self._idle.set()
 
-    async def drain(self, *, delay: float, grace: float) -> bool:
-        """Goes unready, takes requests for `delay` seconds more, then waits for the rest; False when `grace` ran out first."""
+    async def drain(self, *, quiet: float, limit: float, grace: float) -> bool:
+        """Goes unready, but takes requests until none has come for `quiet` seconds, at most for `limit`: the news that this server
+        goes reaches its clients one by one. Then waits for the answers in progress; False when `grace` ran out first."""
+        clock = asyncio.get_running_loop().time
         self.draining = True
-        await asyncio.sleep(min(delay, grace))
+        self._newest_request, end = clock(), clock() + limit
+        while (left := min(self._newest_request + quiet, end) - clock()) > 0:
+            await asyncio.sleep(left)
         self.refusing = True
         try:
-            async with asyncio.timeout(max(grace - delay, 0)):
+            async with asyncio.timeout(grace):
                 await self._idle.wait()
         except TimeoutError:
             return self.in_flight == 0

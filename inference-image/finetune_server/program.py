@@ -77,7 +77,7 @@ async def run(lifecycle: Lifecycle, settings: Settings, stopping: asyncio.Task[N
     log.info("ready", extra={"fields": described(lifecycle.model, settings)})
     await stopping
     log.info("draining", extra={"fields": {"in_flight": lifecycle.in_flight}})
-    if not await lifecycle.drain(delay=settings.drain_delay, grace=settings.grace):
+    if not await lifecycle.drain(quiet=settings.drain_quiet, limit=settings.drain_limit, grace=settings.grace):
         log.warning("grace is over, cutting off answers", extra={"fields": {"in_flight": lifecycle.in_flight}})
     return ExitCode.OK
 

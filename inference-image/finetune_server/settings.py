@@ -27,9 +27,11 @@ class Settings:
     max_context: int | None
     threads: int
     grace: float
-    """How long answers in progress may take after SIGTERM."""
-    drain_delay: float
-    """How long new requests are still taken after SIGTERM, until every client knows that this server goes."""
+    """How long answers in progress may take, once no more requests are taken."""
+    drain_quiet: float
+    """New requests are taken after SIGTERM until none has come for so long: every client knows then that this server goes."""
+    drain_limit: float
+    """New requests are taken for so long after SIGTERM at most."""
     api_key: str | None
 
 
@@ -49,8 +51,11 @@ def parse_settings(arguments: Sequence[str] | None = None, environment: Mapping[
         help=f"prompt and answer together, in tokens (default: the model's own limit, at most {DEFAULT_CONTEXT_LIMIT})",
     )
     parser.add_argument("--threads", type=at_least(1), default=None, help="threads that compute (default: the processors it may use)")
-    parser.add_argument("--grace", type=float, default=25.0, help="seconds for answers in progress after SIGTERM (default: 25)")
-    parser.add_argument("--drain-delay", type=float, default=3.0, help="seconds in which new requests are taken after SIGTERM (default: 3)")
+    parser.add_argument("--grace", type=float, default=60.0, help="seconds for answers in progress when it stops (default: 60)")
+    parser.add_argument(
+        "--drain-quiet", type=float, default=3.0, help="takes requests after SIGTERM until none came for so many seconds (default: 3)"
+    )
+    parser.add_argument("--drain-limit", type=float, default=15.0, help="takes none so many seconds after SIGTERM (default: 15)")
     found = vars(parser.parse_args(arguments))
     found["threads"] = found["threads"] or usable_processors()
     return Settings(**found, api_key=environment.get(API_KEY_VARIABLE) or None)

@@ -199,6 +199,7 @@ def _workload(raw: Raw) -> Workload:
         ready=status.get("readyReplicas", 0),
         available=status.get("availableReplicas", 0),
         spec_replicas=raw["spec"].get("replicas", 1),
+        deadline=raw["spec"].get("progressDeadlineSeconds", 600),
         progressing_reason=progressing.get("reason", ""),
         progressing_message=progressing.get("message", ""),
         failure_message=failure.get("message", "") if failure.get("status") == "True" else "",

@@ -140,6 +140,8 @@ class Workload:
     ready: int = 0
     available: int = 0
     spec_replicas: int = 0
+    deadline: int = 600
+    """spec.progressDeadlineSeconds."""
     progressing_reason: str = ""
     progressing_message: str = ""
     failure_message: str = ""

@@ -10,6 +10,7 @@ from tests.cluster.control_plane import ControlPlane
 from tests.cluster.objects import Object, deployment, job, model
 
 READY = {"type": "Ready", "status": "True", "reason": "Verified", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+NOT_READY = {"type": "Ready", "status": "False", "reason": "ImagePullFailed", "lastTransitionTime": "2026-01-01T00:00:00Z"}
 
 # arguments of kubectl get, object, its status, header, row; the age is left out
 TABLES: list[tuple[str, Object, dict[str, Any], str, str]] = [
@@ -36,10 +37,10 @@ TABLES: list[tuple[str, Object, dict[str, Any], str, str]] = [
     ),
     (
         "mdep",
-        deployment("NS", "bot", "bot-v1"),
-        {"readyText": "1/1", "url": "http://bot.NS:80"},
-        "NAME MODEL ENGINE READY URL AGE",
-        "bot bot-v1 onnx 1/1 http://bot.NS:80",
+        deployment("NS", "bot", "bot-v9"),
+        {"servingText": "bot-v1", "readyText": "1/1", "url": "http://bot.NS:80", "conditions": [NOT_READY]},
+        "NAME MODEL SERVING READY STATUS ENGINE URL AGE",
+        "bot bot-v9 bot-v1 1/1 ImagePullFailed onnx http://bot.NS:80",
     ),
 ]
 AGE = re.compile(r"^\d+s$")

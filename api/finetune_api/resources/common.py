@@ -70,12 +70,21 @@ Name = Annotated[
 """Name of one of our objects: a DNS label that starts with a letter (Services are named after it), of at most 40 characters
 (which leaves room for the names of its pods)."""
 
+_DURATION = Field(min_length=2, max_length=16, pattern=r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$")
+
 Duration = Annotated[
     str,
-    Field(min_length=2, max_length=16, pattern=r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"),
+    _DURATION,
     Readable("must be hours, minutes and seconds as in 1h30m or 90s, and more than 0s", also="duration(self) > duration('0s')"),
 ]
 """Hours, minutes and seconds, as in "1h30m" or "90s"."""
+
+LongDuration = Annotated[
+    str,
+    _DURATION,
+    Readable("must be hours, minutes and seconds as in 1h30m or 90s, and at least 10s", also="duration(self) >= duration('10s')"),
+]
+"""A Duration of ten seconds or more."""
 
 
 def seconds(duration: str) -> int:

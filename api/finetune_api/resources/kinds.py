@@ -91,9 +91,11 @@ MODEL_DEPLOYMENT = Kind(
     ModelDeploymentSpec,
     ModelDeploymentStatus,
     (
-        Column("Model", ".spec.model.name", "The FineTunedModel that it serves."),
-        Column("Engine", ".spec.engine", "What runs the model."),
+        Column("Model", ".spec.model.name", "The FineTunedModel to serve."),
+        Column("Serving", ".status.servingText", "The models that answer requests now."),
         Column("Ready", ".status.readyText", "Ready replicas of wanted ones."),
+        Column("Status", '.status.conditions[?(@.type=="Ready")].reason', "How the rollout stands: Serving, RollingOut, or what is wrong."),
+        Column("Engine", ".spec.engine", "What runs the model."),
         Column("URL", ".status.url", "Address within the cluster; the OpenAI base URL is <url>/v1."),
         _AGE,
     ),

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from finetune_api.document import Document, LenientDocument
-from finetune_api.resources.common import Conditions, ErrorStatus, Pod, Resources, SecretRef, ShortText
+from finetune_api.resources.common import Conditions, Duration, ErrorStatus, LongDuration, Pod, Resources, SecretRef, ShortText
 from finetune_api.resources.finetune_job import ModelRef
 
 
@@ -17,7 +17,8 @@ class Auth(Document):
 
 
 class ModelDeploymentSpec(Document):
-    """What to serve, and how."""
+    """What to serve, and how. Every change but one of replicas, progressDeadline and allowUngated replaces the server pods, each by
+    one that answers before the old one goes."""
 
     model: ModelRef
     """The FineTunedModel to serve; it cannot be deleted meanwhile."""
@@ -37,6 +38,12 @@ class ModelDeploymentSpec(Document):
     """Requests that decode together; more wait in a queue."""
     max_context: Annotated[int, Field(ge=16, le=1048576)] | None = None
     """Prompt and answer together, in tokens; left out: the model's own limit, at most 4096."""
+    progress_deadline: LongDuration = "15m"
+    """How long a rollout may go without progress until the conditions say Stalled=True with the reason; the previous revision goes on
+    serving. At least 10s."""
+    drain_timeout: Duration = "1m"
+    """How long a server that is replaced or scaled down may take to finish the answers that it has begun. One without requests ends
+    in a few seconds."""
     allow_ungated: bool = False
     """Deploy a model that did not pass its evaluation gate."""
 
@@ -72,6 +79,8 @@ class ModelDeploymentStatus(LenientDocument):
     """Server pods that exist."""
     ready_text: Annotated[str, Field(max_length=32)] | None = None
     """"1/1"."""
+    serving_text: Annotated[str, Field(max_length=256)] | None = None
+    """The models that answer requests now: "bot-v1", and "bot-v1, bot-v2" in the middle of a rollout."""
     selector: Annotated[str, Field(max_length=512)] | None = None
     """For the scale sub-resource."""
     serving: Annotated[list[Serving], Field(max_length=16)] = []

@@ -2,22 +2,39 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+from finetune_api.resources.common import seconds
 from finetune_api.resources.finetuned_model import ClaimSource
 from finetune_api.resources.model_deployment import ModelDeploymentSpec, Revision
 from finetune_operator.build.inspect_job import model_folder
 from finetune_operator.build.owner import child_metadata
 from finetune_operator.build.pod import Mount, PodShape, pod_template
 from finetune_operator.configuration import Settings
-from finetune_operator.names import DEPLOYMENT_LABEL, MANAGED_BY, MODEL_LABEL, MODEL_UID_LABEL, REVISION_ANNOTATION
+from finetune_operator.names import (
+    CLAIM_UID_LABEL,
+    DEPLOYMENT_LABEL,
+    MANAGED_BY,
+    MODEL_LABEL,
+    MODEL_UID_LABEL,
+    REVISION_ANNOTATION,
+)
 from finetune_operator.records import Meta
 
 CONTAINER = "server"
 PORT = 8080
-START_SECONDS = 1800
-"""Checksums of a large model take their time."""
+START_SECONDS = 300
+"""Until the server listens; it loads the model after that."""
+SETTLED_SECONDS = 3
+"""A server counts as available when it has been ready for so long."""
+LAST_SECONDS = 20
+"""Of the grace period: the drain before answers in progress are waited for, and the end of the process."""
+LONGEST = 2**31 - 2
+"""Seconds that a Deployment takes as a deadline."""
 API_KEY = "FINETUNE_API_KEY"
+
+Reach = Literal["many-nodes", "one-node", "one-pod"]
+"""How far the pods that mount a claim may be apart: ReadWriteMany, ReadWriteOnce, ReadWriteOncePod."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +45,11 @@ class Rollout:
     spec: ModelDeploymentSpec
     revision: Revision
     revision_digest: str
-    claim: ClaimSource
-    shared: bool
-    """Several nodes may mount the claim at once."""
+    source: ClaimSource
+    claim_uid: str
+    reach: Reach
+    replaces_itself: bool = False
+    """Living pods mount the claim already."""
 
     @property
     def selector(self) -> dict[str, str]:
@@ -48,18 +67,25 @@ def deployment_object(rollout: Rollout, settings: Settings) -> dict[str, Any]:
         "spec": {
             "replicas": rollout.spec.replicas,
             "revisionHistoryLimit": 2,
-            "progressDeadlineSeconds": START_SECONDS + 60,
+            "progressDeadlineSeconds": progress_deadline(rollout.spec),
+            "minReadySeconds": SETTLED_SECONDS,
             "selector": {"matchLabels": rollout.selector},
-            "strategy": _strategy(rollout.shared),
+            "strategy": _strategy(rollout),
             "template": pod_template(_shape(rollout), settings),
         },
     }
 
 
-def scaled_object(workload: Meta, replicas: int) -> dict[str, Any]:
-    """A merge patch of the Deployment's replicas: its pods stay as an earlier version of the operator has made them."""
+def progress_deadline(spec: ModelDeploymentSpec) -> int:
+    """spec.progressDeadline in seconds, as far as a Deployment counts."""
+    return min(seconds(spec.progress_deadline), LONGEST)
+
+
+def scaled_object(workload: Meta, spec: ModelDeploymentSpec) -> dict[str, Any]:
+    """A merge patch of what the pods do not depend on: they stay as an earlier version of the operator has made them."""
     metadata = {"name": workload.name, "namespace": workload.namespace, "uid": workload.uid}
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": {"replicas": replicas}}
+    change = {"replicas": spec.replicas, "progressDeadlineSeconds": progress_deadline(spec)}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": change}
 
 
 def service_object(rollout: Rollout) -> dict[str, Any]:
@@ -75,12 +101,12 @@ def service_object(rollout: Rollout) -> dict[str, Any]:
     }
 
 
-def _strategy(shared: bool) -> dict[str, Any]:
-    """A volume for one node cannot be mounted by the next pod before the last has gone.
+def _strategy(rollout: Rollout) -> dict[str, Any]:
+    """The next pod answers before the last one goes, except where the two cannot mount the claim at the same time.
 
     The null takes away what the API server filled in for an earlier RollingUpdate.
     """
-    if not shared:
+    if rollout.reach == "one-pod" and rollout.replaces_itself:
         return {"type": "Recreate", "rollingUpdate": None}
     return {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
 
@@ -91,6 +117,7 @@ def _shape(rollout: Rollout) -> PodShape:
         **rollout.selector,
         MODEL_LABEL: rollout.revision.model,
         MODEL_UID_LABEL: rollout.revision.model_uid,
+        CLAIM_UID_LABEL: rollout.claim_uid,
     }
     return PodShape(
         container=CONTAINER,
@@ -99,18 +126,25 @@ def _shape(rollout: Rollout) -> PodShape:
         pod=rollout.spec.pod,
         resources=rollout.spec.resources,
         labels=labels,
-        mounts=(Mount("model", "/model", claim=rollout.claim.name),),
+        mounts=(Mount("model", "/model", claim=rollout.source.name),),
         env=_env(rollout.spec),
-        grace_seconds=40,
+        grace_seconds=seconds(rollout.spec.drain_timeout) + LAST_SECONDS,
         more_container={
             "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
-            "startupProbe": {**_probe("/healthz", 5), "failureThreshold": START_SECONDS // 5},
-            "readinessProbe": {**_probe("/readyz", 5), "failureThreshold": 3},
+            "startupProbe": {**_probe("/healthz", 2), "failureThreshold": START_SECONDS // 2},
+            "readinessProbe": {**_probe("/readyz", 2), "failureThreshold": 5},
             "livenessProbe": {**_probe("/healthz", 10), "failureThreshold": 6},
-            # Endpoints lose the pod while it still answers.
-            "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
         },
+        more_spec=_affinity(rollout),
     )
+
+
+def _affinity(rollout: Rollout) -> dict[str, Any]:
+    """A ReadWriteOnce volume is mounted on one node: pods go where others with the same claim are. The first one goes anywhere."""
+    if rollout.reach == "many-nodes":
+        return {}
+    term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {CLAIM_UID_LABEL: rollout.claim_uid}}}
+    return {"affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}}
 
 
 def _probe(path: str, period: int) -> dict[str, Any]:
@@ -120,12 +154,13 @@ def _probe(path: str, period: int) -> dict[str, Any]:
 def _args(rollout: Rollout) -> tuple[str, ...]:
     spec = rollout.spec
     args: Sequence[str] = (
-        "--model-dir", model_folder(rollout.claim),
+        "--model-dir", model_folder(rollout.source),
         "--served-name", rollout.meta.name,
         "--precision", spec.precision,
         "--host", "0.0.0.0",
         "--port", str(PORT),
         "--max-concurrency", str(spec.max_concurrency),
+        "--grace", str(seconds(spec.drain_timeout)),
     )  # fmt: skip
     return (*args, *(("--max-context", str(spec.max_context)) if spec.max_context else ()))
 

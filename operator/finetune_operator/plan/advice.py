@@ -1,7 +1,7 @@
 """What to do next, by the reason of a failure or a hold-up."""
 
 _ADVICE = {
-    "ImagePullFailed": "check the image's name and tag, and the imagePullSecrets of the stage's pod",
+    "ImagePullFailed": "check the image's name and tag, and {field}pod.imagePullSecrets",
     "SecretNotFound": "create the Secret in this namespace",
     "SecretKeyNotFound": "add the key to the Secret",
     "ConfigMapNotFound": "create the ConfigMap in this namespace",
@@ -14,13 +14,21 @@ _ADVICE = {
     "VolumeProvisioningFailed": "check that the storage class exists and can make volumes of this size and access mode",
     "VolumeMountFailed": "check the volume and the node that mounts it",
     "VolumeAttachFailed": "check the volume and the node that it is attached to",
-    "QuotaExceeded": "raise the quota, or ask for less in the stage's resources",
-    "ServiceAccountNotFound": "create the ServiceAccount, or correct the pod's serviceAccountName",
+    "QuotaExceeded": "raise the quota, or ask for less in {field}resources",
+    "ServiceAccountNotFound": "create the ServiceAccount, or correct {field}pod.serviceAccountName",
     "Refused": "change what the message names; it is tried again until then",
-    "Unschedulable": "add nodes that match, or ask for less in the stage's resources and pod",
+    "Unschedulable": "add nodes that match, or ask for less in {field}resources and {field}pod",
+    "NodeOfVolumeFull": (
+        "pods with the same ReadWriteOnce volume share a node, which has no room: make room there, scale to 0 and back, "
+        "or train with output.storage.accessMode ReadWriteMany"
+    ),
+    "VolumeElsewhere": (
+        "a node has room but cannot reach the volume, which was bound where its first pod ran: wait for room there, or in a new job "
+        "set preparation.pod.nodeSelector to the zone of the nodes for training, or workspace.storage.accessMode to ReadWriteMany"
+    ),
     "QueuedByKueue": "check that the LocalQueue in queueName exists and has quota",
-    "OutOfMemory": "in a new job raise {stage}.resources.limits.memory, or lower hyperparameters.maxSequenceLength",
-    "DoesNotFit": "in a new job raise {stage}.resources.limits.memory, or lower hyperparameters.maxSequenceLength",
+    "OutOfMemory": "in a new job raise {field}resources.limits.memory, or lower hyperparameters.maxSequenceLength",
+    "DoesNotFit": "in a new job raise {field}resources.limits.memory, or lower hyperparameters.maxSequenceLength",
     "StorageFull": "in a new job set a larger size in workspace.storage (prepare and train) or output.storage (publish)",
     "Diverged": "lower hyperparameters.learningRate, or set hyperparameters.maxGradNorm",
     "NodeLost": "bring the node back, delete its Node object, or taint it node.kubernetes.io/out-of-service",
@@ -29,9 +37,26 @@ _ADVICE = {
 
 FIELD = {"prepare": "preparation", "train": "training", "publish": "publishing"}
 """The spec field that configures a stage."""
+_OTHERWISE = {
+    "server": {
+        "VolumeElsewhere": "a node has room but cannot reach the model's volume: add nodes where the volume is, or change pod.nodeSelector",
+        "OutOfMemory": "raise resources.limits.memory, or lower maxConcurrency or maxContext",
+        "VolumeInUse": "end the other pod that uses the volume, or train with output.storage.accessMode ReadWriteMany",
+        "VolumeClaimTerminating": "deploy a model on another claim",
+        "VolumeClaimNotFound": "restore the claim, or deploy another model",
+        "ProgressDeadlineExceeded": "see the newest pod's log, and raise progressDeadline if the model only takes long to load",
+    },
+    "inspect": {
+        "ImagePullFailed": "check the chart's images.trainer and imagePullSecrets",
+        "QuotaExceeded": "raise the quota",
+        "Unschedulable": "add nodes that match",
+    },
+}
+"""Where a ModelDeployment or the inspection of a model has another way than a job."""
 
 
 def with_advice(message: str, reason: str, stage: str = "train") -> str:
-    """The message with the next step behind it, where one is known."""
-    step = _ADVICE.get(reason, "").replace("{stage}", FIELD.get(stage, stage))
+    """The message with the next step behind it, where one is known. `stage` is one of a job's, server or inspect."""
+    step = _OTHERWISE.get(stage, {}).get(reason) or _ADVICE.get(reason, "")
+    step = step.replace("{field}", f"{FIELD[stage]}." if stage in FIELD else "")
     return f"{message.rstrip('.')}: {step}" if step and message else step or message

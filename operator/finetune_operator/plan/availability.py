@@ -1,9 +1,12 @@
 """How a ModelDeployment's rollout stands, from its Deployment and pods."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from finetune_api.resources.common import ErrorStatus
+from finetune_api.resources.model_deployment import ModelDeploymentSpec
 from finetune_operator.plan.advice import with_advice
+from finetune_operator.plan.attempts import lost
 from finetune_operator.plan.conditions import short
 from finetune_operator.plan.holdup import Holdup, refusal_holdup, workload_holdup
 from finetune_operator.plan.observed import ObservedDeployment
@@ -23,9 +26,9 @@ class Availability:
     error: ErrorStatus | None = None
 
 
-def availability(observed: ObservedDeployment, wanted: int, applied: bool, now: float) -> Availability:
+def availability(observed: ObservedDeployment, spec: ModelDeploymentSpec, applied: bool, now: float) -> Availability:
     """`applied`: the Deployment is of the revision that is wanted."""
-    workload = observed.workload
+    workload, wanted = observed.workload, spec.replicas
     refused = refusal_holdup(observed.refusal)
     if workload is None or not applied:
         return _held(refused) if refused else Availability(False, "Applying", "the Deployment is being applied")
@@ -35,16 +38,24 @@ def availability(observed: ObservedDeployment, wanted: int, applied: bool, now: 
         if wanted == 0:
             return Availability(True, "ScaledToZero", "replicas is 0")
         return Availability(True, "Serving", f"{workload.available} of {wanted} replicas serve")
-    holdup = refused or workload_holdup(workload.meta.name, observed.pods, observed.warnings, now) or _crash(observed.pods)
-    stalled = workload.progressing_reason == DEADLINE and workload.observed_generation >= workload.meta.generation
+    holdup = refused or _holdup(workload, observed, now)
+    late = workload.progressing_reason == DEADLINE and workload.observed_generation >= workload.meta.generation
     if holdup:
-        return _held(holdup, stalled)
-    if workload.failure_message:
-        return _held(Holdup("Refused", workload.failure_message), stalled)
-    if stalled:
-        return Availability(False, DEADLINE, workload.progressing_message, stalled=True)
+        return _held(holdup, late)
     ready = min(workload.ready, wanted)
-    return Availability(False, "RollingOut", f"{ready} of {wanted} replicas are ready, {workload.updated} are of the newest revision")
+    message = f"{ready} of {wanted} replicas are ready, {workload.updated} are of the newest revision"
+    if late:
+        return _held(Holdup(DEADLINE, f"no progress within progressDeadline ({spec.progress_deadline}): {message}"), late)
+    return Availability(False, "RollingOut", message)
+
+
+def _holdup(workload: Workload, observed: ObservedDeployment, now: float) -> Holdup | None:
+    """Of the newest pod that has some; pods that are to go are out of it, but for one whose node does not let it go."""
+    pods = sorted((pod for pod in observed.pods if not pod.meta.deleting), key=lambda pod: -pod.meta.created)
+    found = workload_holdup(workload.meta.name, pods, observed.warnings, now) or _crash(pods)
+    if (found is None or found.queued) and (gone := [pod for pod in observed.pods if lost(pod, now)]):
+        return Holdup("NodeLost", f"its node {gone[0].node} does not answer", f"Node {gone[0].node}", pod=gone[0].meta.name)
+    return found or (Holdup("Refused", workload.failure_message) if workload.failure_message else None)
 
 
 def _rolled_out(workload: Workload, wanted: int) -> bool:
@@ -60,7 +71,7 @@ def _held(holdup: Holdup, stalled: bool = False) -> Availability:
     return Availability(False, holdup.reason, message, stalled, error)
 
 
-def _crash(pods: tuple[Pod, ...]) -> Holdup | None:
+def _crash(pods: Sequence[Pod]) -> Holdup | None:
     """A server that ends is started again by the kubelet; its last words tell why."""
     for pod in pods:
         if pod.ready or not (pod.exit_code or pod.waiting_reason == "CrashLoopBackOff"):

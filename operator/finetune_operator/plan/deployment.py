@@ -1,18 +1,19 @@
 """plan_deployment: serves a model that may be served, and leaves alone what runs when it may not."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from finetune_api.resources.common import ErrorStatus
 from finetune_api.resources.model_deployment import ModelDeploymentSpec, ModelDeploymentStatus, Revision
-from finetune_operator.build.server import Rollout, deployment_object, scaled_object, service_object
-from finetune_operator.names import DEPLOYMENT_LABEL, REVISION_ANNOTATION
+from finetune_operator.build.server import Rollout, deployment_object, progress_deadline, scaled_object, service_object
+from finetune_operator.names import CLAIM_UID_LABEL, DEPLOYMENT_LABEL, REVISION_ANNOTATION
+from finetune_operator.plan.attempts import living
 from finetune_operator.plan.availability import Availability, availability
 from finetune_operator.plan.conditions import Fact, find, short, with_facts
 from finetune_operator.plan.job_status import stalled_facts
 from finetune_operator.plan.observed import ObservedDeployment
 from finetune_operator.plan.plan import EventNote, Plan
-from finetune_operator.plan.serving import Refusal, Servable, revision_digest, servable, serving, shared, target_revision
+from finetune_operator.plan.serving import Refusal, Servable, answering, reach, revision_digest, servable, serving, target_revision
 
 POLL = 10.0
 
@@ -33,6 +34,7 @@ def plan_deployment(observed: ObservedDeployment, now: float) -> Plan:
     if deployment.meta.deleting:
         return Plan()
     verdict = _verdict(observed, deployment.spec, now) if deployment.spec else _invalid(deployment.spec_error, deployment.status)
+    verdict = replace(verdict, standing=_beside(verdict.standing, answering(observed.pods)))
     status = _status(observed, verdict, now)
     return Plan(
         status=status if status != deployment.status else None,
@@ -46,11 +48,12 @@ def plan_deployment(observed: ObservedDeployment, now: float) -> Plan:
 def _verdict(observed: ObservedDeployment, spec: ModelDeploymentSpec, now: float) -> Verdict:
     found = servable(observed, spec)
     if isinstance(found, Refusal):
-        return Verdict(_refused(found), observed.deployment.status.revision)
+        patch = () if found.param == "replicas" else _scaled(observed, spec)
+        return Verdict(_refused(found), observed.deployment.status.revision, patch=patch)
     revision = target_revision(observed, spec, found.model)
     applied = _applied(observed, revision)
     objects = _objects(observed, spec, found, revision)
-    return Verdict(availability(observed, spec.replicas, applied, now), revision, objects, _scaled(observed, spec) if applied else ())
+    return Verdict(availability(observed, spec, applied, now), revision, objects, _scaled(observed, spec) if applied else ())
 
 
 def _applied(observed: ObservedDeployment, revision: Revision) -> bool:
@@ -60,7 +63,16 @@ def _applied(observed: ObservedDeployment, revision: Revision) -> bool:
 
 def _objects(observed: ObservedDeployment, spec: ModelDeploymentSpec, found: Servable, revision: Revision) -> tuple[dict[str, Any], ...]:
     """The Deployment when it is of another revision, the Service when there is none."""
-    rollout = Rollout(observed.deployment.meta, spec, revision, revision_digest(revision), found.spec.source.claim, shared(found.claim))
+    rollout = Rollout(
+        observed.deployment.meta,
+        spec,
+        revision,
+        revision_digest(revision),
+        found.spec.source.claim,
+        found.claim.meta.uid,
+        reach(found.claim),
+        replaces_itself=any(pod.meta.labels.get(CLAIM_UID_LABEL) == found.claim.meta.uid for pod in living(observed.pods)),
+    )
     workload = () if _applied(observed, revision) else (deployment_object(rollout, observed.settings),)
     return workload if observed.service_exists else (*workload, service_object(rollout))
 
@@ -68,7 +80,17 @@ def _objects(observed: ObservedDeployment, spec: ModelDeploymentSpec, found: Ser
 def _scaled(observed: ObservedDeployment, spec: ModelDeploymentSpec) -> tuple[dict[str, Any], ...]:
     """An apply would build the pod template anew, and after an upgrade of the operator replace every pod."""
     workload = observed.workload
-    return (scaled_object(workload.meta, spec.replicas),) if workload and workload.spec_replicas != spec.replicas else ()
+    if workload is None or (workload.spec_replicas, workload.deadline) == (spec.replicas, progress_deadline(spec)):
+        return ()
+    return (scaled_object(workload.meta, spec),)
+
+
+def _beside(standing: Availability, served: str) -> Availability:
+    """What is wrong with a new revision takes nothing away from the one that serves, and the message says so."""
+    if standing.error is None or not served:
+        return standing
+    message = f"{short(standing.message, 4000)}; meanwhile {served} is served as before"
+    return replace(standing, message=message, error=standing.error.model_copy(update={"message": message}))
 
 
 def _refused(refusal: Refusal) -> Availability:
@@ -95,6 +117,7 @@ def _status(observed: ObservedDeployment, verdict: Verdict, now: float) -> Model
             "ready_text": f"{workload.ready if workload else 0}/{wanted}",
             "selector": f"{DEPLOYMENT_LABEL}={meta.name}",
             "serving": serving(observed, verdict.revision),
+            "serving_text": short(answering(observed.pods), 256) or None,
             "revision": verdict.revision,
             "error": standing.error,
             "message": None if standing.ready else short(standing.message),

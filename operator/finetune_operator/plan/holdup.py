@@ -102,6 +102,10 @@ def _scheduling_holdup(pod: Pod, warnings: Sequence[WarningEvent]) -> Holdup | N
         return Holdup("VolumeLost", message, named, pod=pod.meta.name)
     if "ReadWriteOncePod" in message:
         return Holdup("VolumeInUse", message, named, pod=pod.meta.name)
+    if "didn't match pod affinity rules" in message:
+        return Holdup("NodeOfVolumeFull", message, queued=True, pod=pod.meta.name)
+    if "volume node affinity conflict" in message:
+        return Holdup("VolumeElsewhere", message, queued=True, pod=pod.meta.name)
     if "unbound immediate PersistentVolumeClaims" in message:
         return _claim_holdup(warnings) or Holdup("VolumeNotBound", message, pod=pod.meta.name)
     return _claim_holdup(warnings) or Holdup("Unschedulable", message, queued=True, pod=pod.meta.name)

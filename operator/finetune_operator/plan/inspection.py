@@ -124,7 +124,7 @@ def _followed(observed: ObservedModel, spec: FineTunedModelSpec, now: float) -> 
     holdup = job_holdup(batch, pods, observed.warnings, now)
     if holdup is None:
         return _inspecting(status.model_copy(update={"error": None}))
-    message = with_advice(holdup.message, holdup.reason)
+    message = with_advice(holdup.message, holdup.reason, "inspect")
     error = ErrorStatus(code=holdup.reason, message=short(message, 8192), object=holdup.object or None)
     return Verdict(status.model_copy(update={"error": error}), holdup.reason, message, requeue_after=POLL)
 
@@ -140,7 +140,7 @@ def _created(observed: ObservedModel, spec: FineTunedModelSpec, name: str) -> Ve
     refused = refusal_holdup(observed.refusal)
     if refused is None:
         return _inspecting(status, create=(job,))
-    return Verdict(status, refused.reason, with_advice(refused.message, refused.reason), create=(job,), requeue_after=POLL)
+    return Verdict(status, refused.reason, with_advice(refused.message, refused.reason, "inspect"), create=(job,), requeue_after=POLL)
 
 
 def _ended(observed: ObservedModel, batch: BatchJob, pods: tuple[Pod, ...], now: float) -> Verdict:

@@ -2,18 +2,19 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from finetune_api.resources.finetuned_model import FineTunedModelSpec
 from finetune_api.resources.model_deployment import ModelDeploymentSpec, Revision, Serving
+from finetune_operator.build.server import Reach
 from finetune_operator.names import MODEL_LABEL, MODEL_UID_LABEL
 from finetune_operator.plan.attempts import living
 from finetune_operator.plan.conditions import holds
 from finetune_operator.plan.observed import ObservedDeployment
 from finetune_operator.plan.output import ready_message
-from finetune_operator.records import Claim, FineTunedModel
+from finetune_operator.records import Claim, FineTunedModel, Pod
 
-SHARED_MODES = frozenset({"ReadWriteMany", "ReadOnlyMany"})
 LISTED = 16
 
 
@@ -64,14 +65,23 @@ def servable(observed: ObservedDeployment, spec: ModelDeploymentSpec) -> Servabl
     if claim is None:
         volume = f"PersistentVolumeClaim {model.spec.source.claim.name}"
         return Refusal("ClaimNotFound", f"{volume} of {about} does not exist", volume, stalled=False)
-    if spec.replicas > 1 and not shared(claim):
+    if spec.replicas > 1 and reach(claim) == "one-pod":
         return _not_shared(spec.replicas, claim)
     return Servable(model, model.spec, claim)
 
 
-def shared(claim: Claim) -> bool:
-    """True when several nodes may mount the claim."""
-    return bool(SHARED_MODES & set(claim.access_modes))
+def reach(claim: Claim) -> Reach:
+    """How far the pods that mount the claim may be apart."""
+    modes = set(claim.access_modes)
+    if modes & {"ReadWriteMany", "ReadOnlyMany"}:
+        return "many-nodes"
+    return "one-pod" if modes == {"ReadWriteOncePod"} else "one-node"
+
+
+def answering(pods: Iterable[Pod]) -> str:
+    """The models that requests reach now, as a column shows them; a pod that is to go gets none any more."""
+    reached = (pod.meta.labels for pod in pods if pod.ready and not pod.meta.deleting)
+    return ", ".join(sorted({labels[MODEL_LABEL] for labels in reached if MODEL_LABEL in labels}))
 
 
 def target_revision(observed: ObservedDeployment, spec: ModelDeploymentSpec, model: FineTunedModel) -> Revision:
@@ -85,8 +95,9 @@ def target_revision(observed: ObservedDeployment, spec: ModelDeploymentSpec, mod
 
 
 def template_digest(spec: ModelDeploymentSpec) -> str:
-    """sha256 of what the pods depend on: scaling replaces none of them."""
-    return _sha256({key: value for key, value in spec.to_dict().items() if key != "replicas"})
+    """sha256 of what the pods depend on: scaling replaces none of them, nor does a field with a default that a later version adds."""
+    elsewhere = {"replicas", "progress_deadline", "allow_ungated"}
+    return _sha256(spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True, exclude=elsewhere))
 
 
 def revision_digest(revision: Revision) -> str:
@@ -121,7 +132,7 @@ def _not_shared(replicas: int, claim: Claim) -> Refusal:
     modes, volume = ", ".join(claim.access_modes), f"PersistentVolumeClaim {claim.meta.name}"
     message = (
         f"{replicas} replicas need a volume that several pods can mount, and {volume} is {modes}: set replicas to 1, "
-        "or train with output.storage.accessMode ReadWriteMany"
+        "or train with output.storage.accessMode ReadWriteOnce (several pods on one node) or ReadWriteMany"
     )
     return Refusal("VolumeNotShared", message, volume, "replicas")
 

@@ -16,7 +16,7 @@ by_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
 NAMES = [
     ("FineTuneJob", "finetunejobs", "ftj", ["Phase", "Progress", "ETA", "Loss", "Model", "Age"], ["Base", "Method", "Attempt", "Reason"]),
     ("FineTunedModel", "finetunedmodels", "ftm", ["Base", "Type", "Score", "Used by", "Size", "Ready", "Age"], []),
-    ("ModelDeployment", "modeldeployments", "mdep", ["Model", "Engine", "Ready", "URL", "Age"], []),
+    ("ModelDeployment", "modeldeployments", "mdep", ["Model", "Serving", "Ready", "Status", "Engine", "URL", "Age"], []),
 ]
 
 

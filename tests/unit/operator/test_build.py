@@ -17,7 +17,7 @@ from finetune_operator.build.config_map import run_config_map_object
 from finetune_operator.build.inspect_job import inspect_job_object
 from finetune_operator.build.model import model_object
 from finetune_operator.build.run_config import run_config
-from finetune_operator.build.server import Rollout, deployment_object, service_object
+from finetune_operator.build.server import Reach, Rollout, deployment_object, service_object
 from finetune_operator.build.service import train_service_object
 from finetune_operator.build.stage_job import StageRun, stage_gpus, stage_job_object
 from tests.unit.operator.samples import JOB_UID, SETTINGS, deployment, meta, spec
@@ -385,19 +385,20 @@ def test_the_inspect_job() -> None:
 
 # ---- the server
 
+BESIDE = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"finetune.dev/claim-uid": "uid-c"}}}
 REVISION = Revision(model="bot", model_uid="u1", image="server:1", spec_generation=1, spec_digest="d")
 
 
-def rollout(shared: bool = False, **more: Any) -> Rollout:
+def rollout(reach: Reach = "one-node", replaces_itself: bool = False, **more: Any) -> Rollout:
     wanted = deployment(**more).spec
     assert wanted is not None
-    return Rollout(meta("web"), wanted, REVISION, "0123456789abcdef", ClaimSource(name="bot-model"), shared)
+    return Rollout(meta("web"), wanted, REVISION, "0123456789abcdef", ClaimSource(name="bot-model"), "uid-c", reach, replaces_itself)
 
 
 def test_the_deployment() -> None:
     """Selected by its own label alone; the pods carry the model's name and uid for the guard."""
     owner = {**OWNER, "kind": "ModelDeployment", "name": "web", "uid": "uid-web"}
-    probe = {"periodSeconds": 5, "timeoutSeconds": 5}
+    probe = {"periodSeconds": 2, "timeoutSeconds": 5}
     healthz, readyz = {"path": "/healthz", "port": "http"}, {"path": "/readyz", "port": "http"}
     found = deployment_object(rollout(auth={"secretRef": {"name": "keys"}}, maxContext=512), SETTINGS)
     assert json.loads(json.dumps(found)) == {
@@ -413,9 +414,10 @@ def test_the_deployment() -> None:
         "spec": {
             "replicas": 1,
             "revisionHistoryLimit": 2,
-            "progressDeadlineSeconds": 1860,
+            "progressDeadlineSeconds": 900,
+            "minReadySeconds": 3,
             "selector": {"matchLabels": {"finetune.dev/deployment": "web"}},
-            "strategy": {"type": "Recreate", "rollingUpdate": None},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
             "template": {
                 "metadata": {
                     "labels": {
@@ -423,12 +425,14 @@ def test_the_deployment() -> None:
                         "finetune.dev/deployment": "web",
                         "finetune.dev/model": "bot",
                         "finetune.dev/model-uid": "u1",
+                        "finetune.dev/claim-uid": "uid-c",
                     }
                 },
                 "spec": {
+                    "affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [BESIDE]}},
                     "automountServiceAccountToken": False,
                     "enableServiceLinks": False,
-                    "terminationGracePeriodSeconds": 40,
+                    "terminationGracePeriodSeconds": 80,
                     "securityContext": POD_SECURITY,
                     "volumes": [*SCRATCH_VOLUMES, {"name": "model", "persistentVolumeClaim": {"claimName": "bot-model"}}],
                     "containers": [
@@ -438,7 +442,7 @@ def test_the_deployment() -> None:
                             "imagePullPolicy": "IfNotPresent",
                             "args": [
                                 "--model-dir", "/model", "--served-name", "web", "--precision", "fp32", "--host", "0.0.0.0",
-                                "--port", "8080", "--max-concurrency", "8", "--max-context", "512",
+                                "--port", "8080", "--max-concurrency", "8", "--grace", "60", "--max-context", "512",
                             ],
                             "env": [
                                 *SCRATCH_ENV,
@@ -449,10 +453,9 @@ def test_the_deployment() -> None:
                             "terminationMessagePolicy": "FallbackToLogsOnError",
                             "volumeMounts": [*SCRATCH_MOUNTS, {"name": "model", "mountPath": "/model", "readOnly": True}],
                             "ports": [{"name": "http", "containerPort": 8080, "protocol": "TCP"}],
-                            "startupProbe": {"httpGet": healthz, **probe, "failureThreshold": 360},
-                            "readinessProbe": {"httpGet": readyz, **probe, "failureThreshold": 3},
+                            "startupProbe": {"httpGet": healthz, **probe, "failureThreshold": 150},
+                            "readinessProbe": {"httpGet": readyz, **probe, "failureThreshold": 5},
                             "livenessProbe": {"httpGet": healthz, **probe, "periodSeconds": 10, "failureThreshold": 6},
-                            "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
                         }
                     ],
                 },
@@ -461,11 +464,37 @@ def test_the_deployment() -> None:
     }  # fmt: skip
 
 
-def test_a_shared_volume_rolls_without_a_gap() -> None:
-    """The old pod goes when the new one answers."""
-    found = deployment_object(rollout(shared=True, replicas=3), SETTINGS)["spec"]
-    assert found["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
+@pytest.mark.parametrize(
+    ("reach", "replaces_itself", "strategy", "beside"),
+    [
+        ("many-nodes", True, "RollingUpdate", False),
+        ("one-node", True, "RollingUpdate", True),
+        ("one-node", False, "RollingUpdate", True),
+        ("one-pod", False, "RollingUpdate", True),
+        ("one-pod", True, "Recreate", True),
+    ],
+)
+def test_a_rollout_leaves_no_gap(reach: Reach, replaces_itself: bool, strategy: str, beside: bool) -> None:
+    """The old pod goes when the new one answers, unless a claim takes a single pod; pods of a ReadWriteOnce claim share its node."""
+    found = deployment_object(rollout(reach, replaces_itself, replicas=3), SETTINGS)["spec"]
+    assert (
+        found["strategy"]
+        == {
+            "RollingUpdate": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+            "Recreate": {"type": "Recreate", "rollingUpdate": None},
+        }[strategy]
+    )
+    assert ("affinity" in found["template"]["spec"]) is beside
     assert found["replicas"] == 3
+
+
+def test_limits_of_a_rollout() -> None:
+    """Both come from the spec; a Deployment counts seconds in 32 bits, and a pod has time for the drain before its last answers."""
+    found = deployment_object(rollout(progressDeadline="999999h", drainTimeout="5m"), SETTINGS)["spec"]
+    assert found["progressDeadlineSeconds"] == 2**31 - 2
+    assert found["template"]["spec"]["terminationGracePeriodSeconds"] == 320
+    args = found["template"]["spec"]["containers"][0]["args"]
+    assert args[args.index("--grace") + 1] == "300"
 
 
 def test_the_service() -> None:

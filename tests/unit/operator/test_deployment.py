@@ -7,7 +7,7 @@ import pytest
 
 from finetune_api.resources.finetuned_model import ArtifactStatus
 from finetune_api.resources.model_deployment import ModelDeploymentStatus, Revision
-from finetune_operator.names import DEPLOYMENT_LABEL, MODEL_LABEL, MODEL_UID_LABEL, REVISION_ANNOTATION
+from finetune_operator.names import CLAIM_UID_LABEL, DEPLOYMENT_LABEL, MODEL_LABEL, MODEL_UID_LABEL, REVISION_ANNOTATION
 from finetune_operator.plan.conditions import find
 from finetune_operator.plan.deployment import plan_deployment
 from finetune_operator.plan.observed import ObservedDeployment
@@ -48,13 +48,24 @@ def workload(status: ModelDeploymentStatus, **more: Any) -> Workload:
     """The Deployment of a recorded revision, rolled out."""
     assert status.revision is not None
     annotations = {REVISION_ANNOTATION: revision_digest(status.revision)}
-    shape = {"observed_generation": 1, "replicas": 1, "updated": 1, "ready": 1, "available": 1, "spec_replicas": 1, **more}
+    shape: dict[str, Any] = {
+        "observed_generation": 1,
+        "replicas": 1,
+        "updated": 1,
+        "ready": 1,
+        "available": 1,
+        "spec_replicas": 1,
+        "deadline": 900,
+    }
+    shape |= more
     return Workload(meta("web", annotations=annotations, owners=frozenset({"uid-web"})), **shape)
 
 
-def server_pod(uid: str = "uid-bot", name: str = "bot", **more: Any) -> Pod:
-    labels = {DEPLOYMENT_LABEL: "web", MODEL_LABEL: name, MODEL_UID_LABEL: uid}
-    return Pod(meta(f"web-{uid}", labels=labels), **{"phase": "Running", "node": "n1", "scheduled": True, "ready": True, **more})
+def server_pod(uid: str = "uid-bot", name: str = "bot", about: dict[str, Any] | None = None, **more: Any) -> Pod:
+    labels = {DEPLOYMENT_LABEL: "web", MODEL_LABEL: name, MODEL_UID_LABEL: uid, CLAIM_UID_LABEL: f"uid-{name}-model"}
+    return Pod(
+        meta(f"web-{uid}", labels=labels, **(about or {})), **{"phase": "Running", "node": "n1", "scheduled": True, "ready": True, **more}
+    )
 
 
 def test_the_revision_and_what_is_served_are_written_first() -> None:
@@ -98,14 +109,17 @@ BROKEN = replace(model(), status=model().status.model_copy(update={"conditions":
         ({"model": UNGATED}, {}, "GateFailed", "True", "allowUngated"),
         ({"model": model(uid="made-again")}, {}, "ModelReplaced", "True", "deleted and made again"),
         ({"model_claim": None}, {}, "ClaimNotFound", "False", "PersistentVolumeClaim bot-model"),
-        ({}, {"replicas": 2}, "VolumeNotShared", "True", "PersistentVolumeClaim bot-model is ReadWriteOnce"),
+        (
+            {"model_claim": claim("bot-model", "ReadWriteOncePod")}, {"replicas": 2},
+            "VolumeNotShared", "True", "PersistentVolumeClaim bot-model is ReadWriteOncePod",
+        ),
         ({"foreign": "Service/web"}, {}, "NameTaken", "False", "Service web"),
     ],
-)
+)  # fmt: skip
 def test_what_may_not_be_served_leaves_the_running_deployment_alone(
     change: dict[str, Any], spec: dict[str, Any], expected: str, stalled: str, words: str
 ) -> None:
-    """Ready=False with a reason, no apply; what runs goes on answering and is still guarded."""
+    """Ready=False with a reason, no apply; what runs goes on answering, is still guarded, and is named."""
     state = recorded()
     plan = plan_deployment(observed(state, spec, workload=workload(state), pods=(server_pod(),), **change), T)
     found = status_of(plan)
@@ -115,16 +129,22 @@ def test_what_may_not_be_served_leaves_the_running_deployment_alone(
     )  # fmt: skip
     assert found.message is not None
     assert words in found.message
+    assert found.message.endswith("meanwhile bot is served as before")
+    assert found.serving_text == "bot"
     assert [(s.model, s.uid) for s in found.serving] == [("bot", "uid-bot")]
     assert found.revision == state.revision
 
 
 @pytest.mark.parametrize(
     ("spec", "seen"),
-    [({"allowUngated": True}, {"model": UNGATED}), ({"replicas": 3}, {"model_claim": claim("bot-model", "ReadWriteMany")})],
+    [
+        ({"allowUngated": True}, {"model": UNGATED}),
+        ({"replicas": 3}, {"model_claim": claim("bot-model", "ReadWriteMany")}),
+        ({"replicas": 3}, {"model_claim": claim("bot-model", "ReadWriteOnce")}),
+    ],
 )
 def test_what_may_be_served_is(spec: dict[str, Any], seen: dict[str, Any]) -> None:
-    """An ungated model when that is asked for, several replicas on a shared volume."""
+    """An ungated model when that is asked for, several replicas on a shared volume, or on one node."""
     state = status_of(plan_deployment(observed(spec=spec, **seen), T))
     plan = plan_deployment(observed(state, spec, **seen), T)
     assert [obj["kind"] for obj in plan.apply] == ["Deployment", "Service"]
@@ -137,7 +157,7 @@ def test_an_upgrade_of_the_operator_replaces_no_pod() -> None:
     seen = replace(observed(state, workload=workload(state), service_exists=True), settings=newer)
     assert status_of(plan_deployment(seen, T)).revision == state.revision
     scaled = plan_deployment(replace(seen, deployment=deployment(state, replicas=0)), T)
-    assert (scaled.apply, [obj["spec"] for obj in scaled.patch]) == ((), [{"replicas": 0}])
+    assert (scaled.apply, [obj["spec"] for obj in scaled.patch]) == ((), [{"replicas": 0, "progressDeadlineSeconds": 900}])
     assert scaled.patch[0]["metadata"] == {"name": "web", "namespace": "team", "uid": "uid-web"}
     changed = plan_deployment(replace(seen, deployment=deployment(state, maxConcurrency=2)), T)
     revision = status_of(changed).revision
@@ -161,7 +181,52 @@ def test_only_the_operator_scales_the_deployment() -> None:
     """Replicas that somebody else wrote are put back."""
     state = recorded()
     plan = plan_deployment(observed(state, workload=workload(state, spec_replicas=5, replicas=5), service_exists=True), T)
-    assert (plan.apply, [obj["spec"] for obj in plan.patch]) == ((), [{"replicas": 1}])
+    assert (plan.apply, [obj["spec"] for obj in plan.patch]) == ((), [{"replicas": 1, "progressDeadlineSeconds": 900}])
+
+
+@pytest.mark.parametrize(
+    ("spec", "changed"),
+    [
+        ({"progressDeadline": "2m"}, {"replicas": 1, "progressDeadlineSeconds": 120}),
+        ({"replicas": 3, "progressDeadline": "15m"}, {"replicas": 3, "progressDeadlineSeconds": 900}),
+        ({"allowUngated": True}, None),
+    ],
+)
+def test_what_the_pods_do_not_depend_on_replaces_none(spec: dict[str, Any], changed: dict[str, Any] | None) -> None:
+    """It goes to the Deployment beside its template, and takes up no new image."""
+    state = recorded()
+    newer = replace(SETTINGS, onnx_server_image="registry/server:2")
+    plan = plan_deployment(replace(observed(state, spec, workload=workload(state), service_exists=True), settings=newer), T)
+    assert (plan.apply, [obj["spec"] for obj in plan.patch]) == ((), [changed] if changed else [])
+    assert status_of(plan).revision == state.revision
+
+
+def test_a_server_scales_while_its_next_model_is_not_there_yet() -> None:
+    """An autoscaler does not wait for a training."""
+    state = recorded()
+    spec = {"model": {"name": "next"}, "replicas": 2}
+    plan = plan_deployment(observed(state, spec, model=None, model_claim=None, workload=workload(state), pods=(server_pod(),)), T)
+    assert reason(plan) == "ModelNotFound"
+    assert (plan.apply, [obj["spec"]["replicas"] for obj in plan.patch]) == ((), [2])
+
+
+@pytest.mark.parametrize(
+    ("mode", "other_model", "expected"),
+    [
+        ("ReadWriteOnce", False, "RollingUpdate"),
+        ("ReadWriteOncePod", False, "Recreate"),
+        ("ReadWriteOncePod", True, "RollingUpdate"),
+        ("ReadWriteMany", False, "RollingUpdate"),
+    ],
+)
+def test_only_a_claim_for_one_pod_is_handed_over_with_a_gap(mode: str, other_model: bool, expected: str) -> None:
+    """And only where the next pod mounts the same claim."""
+    state, name = recorded(), "next" if other_model else "bot"
+    spec: dict[str, Any] = {"model": {"name": name}, "maxConcurrency": 2}
+    seen: dict[str, Any] = {"model": model(name), "model_claim": claim(f"{name}-model", mode)}
+    pinned = status_of(plan_deployment(observed(state, spec, **seen), T))
+    plan = plan_deployment(observed(pinned, spec, workload=workload(state), pods=(server_pod(),), service_exists=True, **seen), T)
+    assert [obj["spec"]["strategy"]["type"] for obj in plan.apply] == [expected]
 
 
 def test_scaled_to_zero_is_ready_but_not_available() -> None:
@@ -195,7 +260,70 @@ def test_a_server_that_does_not_come_up_says_why(pod: dict[str, Any], expected: 
     error = status_of(plan).error
     assert error is not None
     assert (reason(plan), error.object) == (expected, object_)
+    assert "stage" not in error.message
     assert conditions(plan)["Reconciling"] == "True"
+
+
+OLD_POD, NEW_POD = {"created": T - 900}, {"created": T - 60}
+BAD_IMAGE: dict[str, Any] = {"phase": "Pending", "waiting_reason": "ImagePullBackOff", "waiting_message": 'image "a:1"', "ready": False}
+CRASHES: dict[str, Any] = {"waiting_reason": "CrashLoopBackOff", "exit_code": 1, "exit_message": "x", "ready": False}
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_bad_revision_leaves_the_good_one_serving(late: bool) -> None:
+    """Both models are guarded, the old one is served, and the deadline says Failed in kstatus' terms with the pod's own reason."""
+    before = recorded()
+    spec, other = {"model": {"name": "next"}}, {"model": model("next"), "model_claim": claim("next-model")}
+    state = status_of(plan_deployment(observed(before, spec, workload=workload(before), pods=(server_pod(),), **other), T))
+    pods = (server_pod(about=OLD_POD), server_pod("uid-next", "next", about=NEW_POD, **BAD_IMAGE))
+    rolling = workload(state, replicas=2, ready=1, available=1, progressing_reason="ProgressDeadlineExceeded" if late else "")
+    plan = plan_deployment(observed(state, spec, workload=rolling, pods=pods, service_exists=True, **other), T)
+    found = status_of(plan)
+    assert (found.ready_text, found.serving_text, [s.model for s in found.serving]) == ("1/1", "bot", ["bot", "next"])
+    assert (reason(plan), plan.apply, plan.patch) == ("ImagePullFailed", (), ())
+    assert conditions(plan) == {
+        "Ready": "False", "Reconciling": str(not late), "Stalled": str(late), "Available": "True", "Progressing": str(not late),
+    }  # fmt: skip
+    assert found.message is not None
+    assert "check the image's name and tag, and pod.imagePullSecrets; meanwhile bot is served as before" in found.message
+
+
+@pytest.mark.parametrize(
+    ("pods", "expected"),
+    [
+        ((server_pod(about=OLD_POD, **CRASHES), server_pod("uid-2", about=NEW_POD, **BAD_IMAGE)), "ImagePullFailed"),
+        ((server_pod(about={**OLD_POD, "deleting": True}, **BAD_IMAGE), server_pod("uid-2", about=NEW_POD, ready=False)), "RollingOut"),
+        ((server_pod(about={**OLD_POD, "deleting": True}, gone_by=T - 90), server_pod("uid-2", about=NEW_POD, ready=False)), "NodeLost"),
+        ((server_pod(about={**OLD_POD, "deleting": True}, gone_by=T + 9), server_pod("uid-2", about=NEW_POD, ready=False)), "RollingOut"),
+    ],
+    ids=["the newest first", "not of one that goes", "but of one that cannot go", "that may still go"],
+)
+def test_which_pod_speaks(pods: tuple[Pod, ...], expected: str) -> None:
+    """The reason is of the newest pod that has one."""
+    state = recorded()
+    assert reason(plan_deployment(observed(state, workload=workload(state, **NEW), pods=pods, service_exists=True), T)) == expected
+
+
+def test_what_is_served_is_what_ready_pods_serve() -> None:
+    """In the middle of a rollout both; nothing while no pod is ready."""
+    state = recorded()
+    pods = (server_pod(), server_pod("uid-next", "next"), server_pod("uid-old", "old", about={"deleting": True}))
+    for those, text in ((pods, "bot, next"), ((), None), ((server_pod(ready=False),), None)):
+        plan = plan_deployment(observed(state, workload=workload(state, **NEW), pods=those, service_exists=True), T)
+        assert status_of(plan).serving_text == text
+
+
+def test_going_back_to_the_model_before_is_a_rollout_like_any_other() -> None:
+    """The same pods' template as at first, so that the pods of then are taken up again."""
+    first = recorded()
+    there = observed(first, workload=workload(first))
+    bad = {"model": model("next"), "model_claim": claim("next-model")}
+    second = status_of(plan_deployment(observed(first, {"model": {"name": "next"}}, workload=workload(first), **bad), T))
+    third = status_of(plan_deployment(replace(there, deployment=deployment(second)), T))
+    at_first, now = (plan_deployment(observed(state), T).apply[0]["spec"]["template"] for state in (first, third))
+    assert at_first == now
+    assert third.revision is not None
+    assert third.revision.model == "bot"
 
 
 def test_a_rollout_that_takes_too_long_is_stalled() -> None:
@@ -204,6 +332,7 @@ def test_a_rollout_that_takes_too_long_is_stalled() -> None:
     late = workload(state, **NEW, progressing_reason="ProgressDeadlineExceeded", progressing_message="has timed out progressing")
     plan = plan_deployment(observed(state, workload=late, service_exists=True), T)
     assert (reason(plan), conditions(plan)["Stalled"]) == ("ProgressDeadlineExceeded", "True")
+    assert "no progress within progressDeadline (15m)" in (status_of(plan).message or "")
     unseen = replace(late, meta=replace(late.meta, generation=2))
     assert conditions(plan_deployment(observed(state, workload=unseen, service_exists=True), T))["Stalled"] == "False"
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from finetune_operator.plan.advice import with_advice
 from finetune_operator.plan.holdup import Holdup, job_holdup, pod_holdup, refusal_holdup, same_but_shorter
 from finetune_operator.records import Pod, WarningEvent
 from tests.unit.operator.samples import T, batch, pod
@@ -79,6 +80,11 @@ def warning(kind: str, name: str, reason: str, message: str, at: float = T) -> W
             "VolumeProvisioningFailed", "PersistentVolumeClaim tune-workspace", False,
         ),
         (unscheduled("0/1 nodes are available: 1 Insufficient nvidia.com/gpu."), [], "Unschedulable", "", True),
+        (
+            unscheduled("0/2 nodes are available: 1 Insufficient cpu, 1 node(s) didn't match pod affinity rules."), [],
+            "NodeOfVolumeFull", "", True,
+        ),
+        (unscheduled("0/2 nodes are available: 1 node(s) had volume node affinity conflict."), [], "VolumeElsewhere", "", True),
     ],
 )  # fmt: skip
 def test_a_pod_that_waits_says_why(found: Pod, warnings: list[WarningEvent], reason: str, object_: str, queued: bool) -> None:
@@ -95,6 +101,25 @@ def test_a_pod_that_waits_says_why(found: Pod, warnings: list[WarningEvent], rea
 def test_a_pod_with_nothing_against_it_has_no_holdup(found: Pod) -> None:
     """Running, being created, not looked at yet, done."""
     assert pod_holdup(found, []) is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "stage", "field"),
+    [
+        ("ImagePullFailed", "server", "and pod.imagePullSecrets"),
+        ("ImagePullFailed", "publish", "and publishing.pod.imagePullSecrets"),
+        ("ImagePullFailed", "inspect", "the chart's images.trainer"),
+        ("OutOfMemory", "server", "raise resources.limits.memory, or lower maxConcurrency"),
+        ("OutOfMemory", "prepare", "raise preparation.resources.limits.memory"),
+        ("QuotaExceeded", "server", "ask for less in resources"),
+        ("ServiceAccountNotFound", "train", "correct training.pod.serviceAccountName"),
+    ],
+)
+def test_advice_names_the_field_of_the_object_it_is_written_to(reason: str, stage: str, field: str) -> None:
+    """A ModelDeployment has no stages, a job has three."""
+    told = with_advice("pulling failed.", reason, stage)
+    assert told.startswith("pulling failed: ")
+    assert field in told
 
 
 def test_old_warnings_say_nothing_about_now() -> None:

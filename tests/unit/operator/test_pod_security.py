@@ -52,7 +52,7 @@ def server() -> dict[str, Any]:
     wanted = deployment().spec
     assert wanted is not None
     revision = Revision(model="bot", model_uid="u", image="i", spec_generation=1)
-    rollout = Rollout(meta("web"), wanted, revision, "digest", ClaimSource(name="c"), shared=False)
+    rollout = Rollout(meta("web"), wanted, revision, "digest", ClaimSource(name="c"), "uid-c", "one-node")
     pod: dict[str, Any] = deployment_object(rollout, SETTINGS)["spec"]["template"]["spec"]
     return pod
 
