@@ -106,8 +106,16 @@ def test_a_right_row_has_one_form(tmp_path: Path, task: Task, line: Any, expecte
 
 
 def test_a_file_of_dirt_is_counted_by_kinds(tmp_path: Path) -> None:
-    """However many rows are wrong: the message counts each kind, and the details hold the first fifty."""
+    """However many rows are wrong: the message counts each kind, and equal findings are one, with the first lines and a count."""
     dirty = lines(*[{"text": "", "label": "a"}] * 60, *[{"text": "a", "label": ""}] * 70)
     error = refusal(tmp_path / "a", b"\n".join([*LABEL, *dirty]), "sequence-classification")
-    assert "130 of 133 rows are invalid (70 x empty label, 60 x empty text). First: line 4: text is empty" in error.message
-    assert len(error.details) == 50
+    assert (
+        "130 of 133 rows are invalid (70 x empty label, 60 x empty text). First: lines 4, 5, 6 and 57 more: text is empty" in error.message
+    )
+    assert [detail.partition(":")[0] for detail in error.details] == ["lines 4, 5, 6 and 57 more", "lines 64, 65, 66 and 67 more"]
+
+
+def test_the_first_fifty_findings_are_told(tmp_path: Path) -> None:
+    """A report has room for so many different ones."""
+    dirty = lines(*({"text": "a", "label": f"a\0{number}"[: number + 2], f"k{number}": 1} for number in range(70)))
+    assert len(refusal(tmp_path / "a", b"\n".join([*LABEL, *dirty]), "sequence-classification").details) == 50

@@ -65,7 +65,6 @@ LINES: list[tuple[str, bytes, str, str]] = [
     ("a second answer", asked(calling(call()), tool(), tool(), assistant()), "answer without call", "messages[3] answers no call: expecte"),
     ("wrong id", asked(calling(call()), tool(call="c9"), assistant()), "answer without call", "tool_call_id is 'c9', expected the id of a"),
     ("no id", asked(calling(call()), tool(call=None), assistant()), "answer without call", "messages[2] has no tool_call_id, expected the"),
-    ("empty answer", asked(calling(call()), tool(""), assistant()), "empty content", 'for nothing write "(no output)"'),
     ("tool last", asked(calling(call()), tool()), "wrong order", "messages[2].role is 'tool', expected 'assistant': the last word"),
     ("user's calls", asked(user(tool_calls=[call()]), assistant()), "wrong role", "messages[1].tool_calls: only an assistant's message ha"),
     ("user's call id", asked(user(tool_call_id="c1"), assistant()), "wrong role", "tool_call_id: only a tool's message has a tool_call_id"),

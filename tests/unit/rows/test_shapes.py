@@ -334,7 +334,7 @@ FOREIGN: list[tuple[Task, dict[str, Any], Any, Any, str]] = [
         {},
         {"conversations": [HI, HELLO]},
         {"conversations": TURNS},
-        "function.name is 'time', which is not in tools: the row has no tools",
+        "conversations[1].value.name is 'time', which is not in tools: the row has no tools",
     ),
     ("chat", {}, {"conversations": [HI, HELLO]}, {"conversations": "x"}, "conversations is a string, expected an array"),
     (

@@ -14,6 +14,7 @@
     encoder.py          what turns the task's rows into token ids: tokenizer, chat template, or what takes its place
     examples.py         rows to token ids, cut
     control_texts.py    rows that spell special tokens
+    message_names.py    names of messages that the chat template does not write
     refusals.py         rows that the chat template does not take
     statistics.py       histograms and quantiles
     report.py           report.json

@@ -13,7 +13,7 @@ from finetune_trainer.data.rows.types import Row
 from finetune_trainer.data.survey.duplicates import Different, Rows, different
 from finetune_trainer.data.survey.labels import entity_notes, label_counts, label_strata
 from finetune_trainer.data.survey.near_rows import Surveyed
-from finetune_trainer.data.survey.notes import invalid_notes
+from finetune_trainer.data.survey.notes import invalid_notes, remark_notes
 from finetune_trainer.data.survey.row_file import RowFile
 from finetune_trainer.data.survey.sides import Sides, own_sides, split_sides
 from finetune_trainer.failure import invalid
@@ -186,6 +186,7 @@ def described(dataset: Dataset) -> Dataset:
     else:
         counts = label_counts(train.survey, dataset.sides.train), label_counts(validation.survey, dataset.sides.validation)
     notes = [note for source in dataset.sources for note in invalid_notes(source.survey, source.file.name)]
+    notes += [note for source in dataset.sources for note in remark_notes(source.survey, source.file.name)]
     notes += [*dataset.classes.notes, *(entity_notes(counts[0]) if tagged else []), *dataset.sides.notes]
     notes += [note for source in dataset.sources for note in source.file.notes]
     ordered = most_frequent_first(counts[0]), most_frequent_first(counts[1])

@@ -23,6 +23,7 @@ from finetune_trainer.prepare.control_texts import ControlTexts
 from finetune_trainer.prepare.dataset import Dataset, Rowed
 from finetune_trainer.prepare.encoder import TaskEncoder
 from finetune_trainer.prepare.hyperparameters import AS_GIVEN
+from finetune_trainer.prepare.message_names import MessageNames
 from finetune_trainer.prepare.refusals import Refusals
 from finetune_trainer.prepare.statistics import first_notes, quantiles, side_with_tokens
 from finetune_trainer.progress import ProgressPrinter
@@ -67,6 +68,7 @@ class ExamplesWriter:
         self.progress = progress
         self._digest = hashlib.sha256()
         self._control_texts = ControlTexts(base.config.tokenizer)
+        self._names = MessageNames(task.chat.template if task.chat else None)
 
     def write(self, config: RunConfig) -> Examples:
         """Encodes, cuts and writes; raises StageFailure for rows that the template refuses or a cut that leaves nothing."""
@@ -85,6 +87,7 @@ class ExamplesWriter:
             write_prompts(workspace.prompts, self._prompts(self.task.encoder, int(limit.value)))
         files = [path for path in (workspace.train_rows, workspace.validation_rows, workspace.prompts) if path.exists()]
         notes = [*data.notes, *self.task.notes, *template_notes(self.base.subject, self.task), *self._control_texts.notes()]
+        notes += self._names.notes()
         if refusals.rows:
             notes.append(f"{refusals.rows:,} rows were left out because the base's chat template refuses them")
         return Examples(
@@ -122,6 +125,7 @@ class ExamplesWriter:
             text = canonical(row)
             self._digest.update(side.encode() + b"\t" + text + b"\n")
             self._control_texts.saw(file.name, where, text)
+            self._names.saw(file.name, where, row)
             yield where, row
 
     def _cut(self, file: RowFile, spill: Path, target: Path, limit: int) -> Kept:

@@ -2,8 +2,12 @@
 
 from typing import Any
 
+from finetune_trainer.data.rows.context import Context
 from finetune_trainer.data.rows.explain import Problem, Wrong
+from finetune_trainer.data.rows.explain.chat import empty
+from finetune_trainer.data.rows.explain.names import Names, Place
 from finetune_trainer.data.rows.explain.problem import kind_of, listed, text_problems
+from finetune_trainer.data.rows.sharegpt import media_problem
 
 WITH_INPUT = (
     "Below is an instruction that describes a task, paired with an input that provides further context. "
@@ -19,7 +23,7 @@ WITHOUT_INPUT = (
 
 def parts(row: dict[str, Any]) -> tuple[str, str, str]:
     """Instruction, input (maybe empty) and output. Raises Wrong."""
-    found: list[Problem] = []
+    found = [problem for key in ("images", "videos", "audios") if (problem := media_problem(key, row.get(key)))]
     for key in ("instruction", "output"):
         if key in row:
             found += text_problems(key, row[key])
@@ -34,25 +38,31 @@ def parts(row: dict[str, Any]) -> tuple[str, str, str]:
     return row["instruction"], given if given and given.strip() else "", row["output"]
 
 
-def completion_row(row: dict[str, Any]) -> dict[str, Any]:
+def completion_row(row: dict[str, Any], _: Context) -> dict[str, Any]:
     """For task completion. Raises Wrong."""
     instruction, given, output = parts(row)
     text = WITH_INPUT if given else WITHOUT_INPUT
     return {"prompt": text.format(instruction=instruction, input=given), "completion": output}
 
 
-def chat_row(row: dict[str, Any]) -> dict[str, Any]:
-    """For task chat. Raises Wrong."""
+def chat_row(row: dict[str, Any], context: Context) -> dict[str, Any]:
+    """For task chat; the context learns what its parts are called. Raises Wrong."""
     instruction, given, output = parts(row)
-    messages = []
-    if isinstance(row.get("system"), str) and row["system"].strip():
-        messages.append({"role": "system", "content": row["system"]})
+    messages, places = [], []
+    system = row.get("system")
+    if not empty(system) and not (isinstance(system, str) and not system.strip()):
+        if found := list(text_problems("system", system)):
+            raise Wrong(found)
+        messages.append({"role": "system", "content": system})
+        places.append(Place("system", "system"))
     history = row.get("history") or []
     if not isinstance(history, list):
         raise Wrong([Problem("wrong history", f"history is {kind_of(history)}, expected an array of pairs of texts: [question, answer]")])
-    for turn in history:
+    for index, turn in enumerate(history):
         if not isinstance(turn, list) or len(turn) != 2 or not all(isinstance(text, str) and text.strip() for text in turn):
             raise Wrong([Problem("wrong history", f"history has {kind_of(turn)}, expected pairs of texts: [question, answer]")])
         messages += [{"role": "user", "content": turn[0]}, {"role": "assistant", "content": turn[1]}]
+        places += [Place(f"history[{index}]", f"history[{index}][{side}]") for side in (0, 1)]
     user = f"{instruction}\n\n{given}" if given else instruction
+    context.names = Names(places=(*places, Place("instruction", "instruction"), Place("output", "output")))
     return {"messages": [*messages, {"role": "user", "content": user}, {"role": "assistant", "content": output}]}

@@ -3,6 +3,7 @@
 A layout is a plain dict: {"messages": ...}, {"prompt": ..., "completion": ...} and so on. What `explain` finds decides.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,12 +11,17 @@ from typing import Any
 import msgspec
 
 from finetune_api.resources.finetune_job import Task
+from finetune_trainer.data.rows.context import Context
 from finetune_trainer.data.rows.explain import Problem, Wrong
-from finetune_trainer.data.rows.explain.chat import OPENAI, Names, chat_problems
+from finetune_trainer.data.rows.explain.chat import chat_problems, is_one_answer
+from finetune_trainer.data.rows.explain.content import says_nothing, text_of
 from finetune_trainer.data.rows.explain.labels import label_problems, label_text
+from finetune_trainer.data.rows.explain.names import OPENAI, Names
 from finetune_trainer.data.rows.explain.problem import kind_of
 from finetune_trainer.data.rows.explain.tags import tag_problems
 from finetune_trainer.data.rows.explain.texts import text_pair_problems
+from finetune_trainer.data.rows.explain.weights import weight_of
+from finetune_trainer.data.rows.nulls import without_nulls
 from finetune_trainer.data.rows.types import (
     Completion,
     Conversation,
@@ -40,6 +46,11 @@ FIELDS: dict[Task, tuple[str, ...]] = {
 }
 """What a row of each task has."""
 OPTIONAL = ("tools", "parallel_tool_calls", "text_pair")
+ONE_ANSWER = "the assistant's text and the tool calls in the message after it are learnt as one message, as the served model gives them"
+TWO_ANSWERS = (
+    "the assistant has two messages in a row: each is learnt as an answer of its own, after which the model stops; "
+    "join them if they are one answer"
+)
 
 
 @dataclass(frozen=True)
@@ -55,11 +66,11 @@ class Layout:
     multi_label: bool | None = None
     bio: bool = False
 
-    def problems(self, row: dict[str, Any]) -> Iterator[Problem]:
-        """All that is wrong with a row in the task's layout."""
+    def problems(self, row: dict[str, Any], names: Names) -> Iterator[Problem]:
+        """All that is wrong with a row in the task's layout; `names` are those of a conversation's parts."""
         match self.task:
             case "chat":
-                return chat_problems(row, self.extra, self.chat_names)
+                return chat_problems(row, self.extra, names)
             case "sequence-classification":
                 return label_problems(row, self.multi_label, self.extra, self.names)
             case "token-classification":
@@ -69,36 +80,56 @@ class Layout:
             case "summarization":
                 return text_pair_problems(row, ("document", "summary"), self.extra, self.names)
 
-    def build(self, row: Any) -> Row:
-        """The row. Raises Wrong."""
+    def build(self, row: Any, context: Context) -> Row:
+        """The row; the context gets what is worth a note. Raises Wrong."""
         if not isinstance(row, dict):
             expected = " and ".join(f"{name!r}" for name in FIELDS[self.task] if name not in OPTIONAL)
             raise Wrong([Problem("not an object", f"is {kind_of(row)}, expected an object with {expected}")])
-        found = list(self.problems(row))
+        if self.task == "chat":
+            row = without_nulls(row, context)
+        found = list(self.problems(row, context.names))
         if found:
             raise Wrong(found)
-        return _BUILDERS[self.task](row)
+        return conversation(row, context) if self.task == "chat" else _BUILDERS[self.task](row)
 
 
-def conversation(row: dict[str, Any]) -> Conversation:
+def conversation(row: dict[str, Any], context: Context) -> Conversation:
     """Of a row that is right."""
     tools = row.get("tools")
     return Conversation(
-        [_message(message) for message in row["messages"]],
+        [_message(message) for message in _joined(row["messages"], context)],
         [_tool(tool["function"]) for tool in tools] if tools else None,
         row.get("parallel_tool_calls"),
     )
 
 
+def _joined(messages: list[dict[str, Any]], context: Context) -> Iterator[dict[str, Any]]:
+    """The messages; an assistant's text and its calls in the message after it are one, as the served model gives them in one answer."""
+    before: dict[str, Any] | None = None
+    for message in messages:
+        if before is None or message["role"] != "assistant" or before["role"] != "assistant":
+            pass
+        elif is_one_answer(before, message):
+            before = {**message, "content": before["content"]}
+            if not context.names.calls_are_turns:
+                context.remark(ONE_ANSWER)
+            continue
+        else:
+            context.remark(TWO_ANSWERS)
+        if before is not None:
+            yield before
+        before = message
+    if before is not None:
+        yield before
+
+
 def _message(message: dict[str, Any]) -> Message:
-    content, calls, weight = message.get("content"), message.get("tool_calls"), message.get("weight")
-    if isinstance(content, list):
-        content = "\n".join(part["text"] for part in content)
+    content, calls = message.get("content"), message.get("tool_calls")
     role: Role = "system" if message["role"] == "developer" else message["role"]
     return Message(
         role,
-        content or None,
-        None if weight is None else 1 if weight else 0,
+        None if role == "assistant" and says_nothing(content) else text_of(content),
+        weight_of(message),
         message.get("name"),
         [_call(call) for call in calls] if calls else None,
         message.get("tool_call_id"),
@@ -108,8 +139,15 @@ def _message(message: dict[str, Any]) -> Message:
 def _call(call: dict[str, Any]) -> ToolCall:
     arguments = call["function"]["arguments"]
     if not isinstance(arguments, str):
-        arguments = msgspec.json.encode(arguments).decode()
+        arguments = _json_text(arguments)
     return ToolCall(FunctionCall(call["function"]["name"], arguments), call.get("id"))
+
+
+def _json_text(value: Any) -> str:
+    try:
+        return msgspec.json.encode(value).decode()
+    except OverflowError:  # a whole number of more than 64 bits
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _tool(function: dict[str, Any]) -> Tool:
@@ -124,7 +162,6 @@ def text_label(row: dict[str, Any]) -> TextLabel:
 
 
 _BUILDERS: dict[Task, Callable[[dict[str, Any]], Row]] = {
-    "chat": conversation,
     "completion": lambda row: Completion(row["prompt"], row["completion"]),
     "summarization": lambda row: Summary(row["document"], row["summary"]),
     "sequence-classification": text_label,

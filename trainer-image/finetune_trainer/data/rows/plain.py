@@ -205,7 +205,8 @@ def _sizes_in_order(found: list[Any], role: Callable[[Any], Any]) -> Sizes | Non
 
 
 def in_order(roles: Bytes, sizes: Sizes) -> bool:
-    """True when every conversation is: maybe a system message, then the user's, the last the assistant's; no tools.
+    """True when every conversation is: maybe a system message, then the user's, the last the assistant's; no tools, no two answers
+    in a row.
 
     `roles` are those of all messages, one conversation after the other; `sizes` says how many each has.
     """
@@ -215,7 +216,8 @@ def in_order(roles: Bytes, sizes: Sizes) -> bool:
     first = roles[ends - sizes]
     then = np.where(first == _SYSTEM, roles[ends - sizes + 1], first)
     alone = np.count_nonzero(roles == _SYSTEM) == np.count_nonzero(first == _SYSTEM)
-    return bool(alone and (then == _USER).all() and (roles[ends - 1] == _ASSISTANT).all())
+    answers = roles == _ASSISTANT  # a conversation begins with none, so two in a row are of the same one
+    return bool(alone and (then == _USER).all() and answers[ends - 1].all() and not (answers[1:] & answers[:-1]).any())
 
 
 def _decoded(decode: Callable[[bytes], list[Any]], data: bytes) -> list[Any] | None:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from finetune_trainer.data.reading.record import Block, Record
+from finetune_trainer.data.rows.context import Context
 from finetune_trainer.data.rows.explain import Problem, Wrong
 from finetune_trainer.data.rows.plain import Plain, Sizes
 from finetune_trainer.data.rows.shape import Shape
@@ -18,7 +19,7 @@ from finetune_trainer.data.rows.types import Row, identity
 PIECE = 1 << 19
 """Bytes that are read at once: what becomes of them stays in a core's cache."""
 _HALF = Problem("not UTF-8", "has half of a surrogate pair (\\ud800 to \\udfff) in its tools, which is no character: remove it")
-_HUGE = Problem("huge number", "has a whole number of more than 64 bits: write it as text")
+_HUGE = Problem("huge number", "has a whole number of more than 64 bits in its tools, or in a field that the split names: write it as text")
 FEW = 32
 """Lines that are tried at once where a piece has something that is not plain."""
 
@@ -39,6 +40,8 @@ class Read:
     """Records that were looked at."""
     wrong: list[tuple[int, str, list[Problem]]] = field(default_factory=list)
     """Number of a record (from 0), where it is, what is wrong."""
+    remarks: list[tuple[str, str]] = field(default_factory=list)
+    """Where a valid row is, and what is worth a note on it."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +111,9 @@ class Reader:
         assert isinstance(read.where, list) and isinstance(read.rows, list)
         for record in records:
             number, read.records = read.records, read.records + 1
+            context = Context()
             try:
-                row, fields = self.shape.read(record)
+                row, fields = self.shape.read(record, context)
                 values = tuple(value_of(fields, row, name) for name in self.fields)
                 same = identity(row)
             except Wrong as exc:
@@ -124,6 +128,7 @@ class Reader:
             read.rows.append(row)
             read.identities.append(same)
             read.where.append(record.where)
+            read.remarks += ((record.where, sentence) for sentence in context.remarks)
             if values:
                 read.values.append(values)
 

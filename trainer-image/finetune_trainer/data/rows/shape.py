@@ -1,6 +1,6 @@
 """What the records of a file look like, judged by the first of them, and how they become rows of the job's task."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,11 +8,12 @@ from finetune_api.resources.finetune_job import Task
 from finetune_trainer.data.reading.record import Record
 from finetune_trainer.data.rows import alpaca, sharegpt
 from finetune_trainer.data.rows.build import FIELDS, OPTIONAL, Layout
+from finetune_trainer.data.rows.context import Context
 from finetune_trainer.data.rows.explain import Problem, Wrong, parse
 from finetune_trainer.data.rows.explain.problem import listed
 from finetune_trainer.data.rows.explain.tags import PREFIXES
 from finetune_trainer.data.rows.foreign import Foreign, Unfit, foreign, unfit
-from finetune_trainer.data.rows.steps import Cells, Fields, Renamed, Templated, Texts, as_chat, as_summary
+from finetune_trainer.data.rows.steps import Cells, Fields, Renamed, Step, Templated, Texts, as_chat, as_summary
 from finetune_trainer.data.rows.template import BadTemplate, TextTemplate
 from finetune_trainer.data.rows.types import Row
 
@@ -35,27 +36,30 @@ class Shape:
     words: str
     """For people: "OpenAI chat"."""
     layout: Layout
-    steps: tuple[Callable[[Fields], Fields], ...] = ()
+    steps: tuple[Step, ...] = ()
     """From the file's layout to the task's."""
     notes: tuple[str, ...] = ()
+    used: frozenset[str] | None = None
+    """Fields that need no note, where others are left alone."""
 
     @property
     def is_own(self) -> bool:
         """True when the file's JSON is the task's own layout, letter for letter."""
         return not self.steps
 
-    def read(self, record: Record) -> tuple[Row, Fields]:
-        """The row, and the record's own fields. Raises Wrong."""
+    def read(self, record: Record, context: Context) -> tuple[Row, Fields]:
+        """The row, and the record's own fields; the context gets what is worth a note. Raises Wrong."""
         if record.fault:
             raise Wrong([Problem(record.fault.kind, record.fault.text)])
         fields = parse(record.content) if isinstance(record.content, bytes) else record.content
-        row, layout = fields, self.layout
+        row, context.names = fields, self.layout.chat_names
         if isinstance(fields, dict):
             for step in self.steps:
-                row = step(row)
-            if sharegpt.openai_row in self.steps:
-                layout = replace(layout, chat_names=sharegpt.names_of(fields))
-        return layout.build(row), fields
+                row = step(row, context)
+            if self.used is not None:
+                for key in fields.keys() - self.used:
+                    context.remark(f"field {key!r} is not used")
+        return self.layout.build(row, context), fields
 
 
 def recognise(
@@ -120,7 +124,7 @@ def _templated(task: Task, keys: tuple[str, ...], columns: Mapping[str, str], te
     return Shape("template", Layout(task, None), (*before, Templated(*found), Texts(names), *_from_pair(task)))
 
 
-def _from_pair(task: Task) -> tuple[Callable[[Fields], Fields], ...]:
+def _from_pair(task: Task) -> tuple[Step, ...]:
     return {"chat": (as_chat,), "summarization": (as_summary,)}.get(task, ())
 
 
@@ -180,7 +184,7 @@ def _with_labels(shape: Shape, first: list[dict[str, Any]]) -> Shape:
     for row in first:
         try:
             for step in shape.steps:
-                row = step(row)
+                row = step(row, Context())
             rows.append(row)
         except Wrong:
             continue
@@ -213,4 +217,4 @@ def _noted(shape: Shape, keys: tuple[str, ...], fields: Collection[str]) -> Shap
             used |= {"instruction", "input", "output"} | ({"system", "history"} if step is alpaca.chat_row else set())
     unused = [key for key in keys if key not in used]
     note = f"fields that are not used: {', '.join(unused[:12])}{' ...' if len(unused) > 12 else ''}"
-    return replace(shape, notes=(*shape.notes, note)) if unused else shape
+    return replace(shape, used=frozenset((*used, *unused)), notes=(*shape.notes, *([note] if unused else [])))

@@ -1,9 +1,13 @@
-"""The steps from a record as it is in a file to its task's own layout. Each takes a dict and gives one, or raises Wrong."""
+"""The steps from a record as it is in a file to its task's own layout. Each takes a dict and gives one, or raises Wrong.
 
-from collections.abc import Mapping
+What there is to say of a record besides goes into its context.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from finetune_trainer.data.rows.context import Context
 from finetune_trainer.data.rows.explain import Problem, Wrong
 from finetune_trainer.data.rows.explain.json_text import parse_text
 from finetune_trainer.data.rows.explain.problem import listed
@@ -11,6 +15,7 @@ from finetune_trainer.data.rows.explain.texts import text_pair_problems
 from finetune_trainer.data.rows.template import TextTemplate
 
 Fields = dict[str, Any]
+Step = Callable[[Fields, Context], Fields]
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class Cells:
     optional: tuple[str, ...] = ()
     """Columns whose empty cells say that there is nothing."""
 
-    def __call__(self, row: Fields) -> Fields:
+    def __call__(self, row: Fields, _: Context) -> Fields:
         """With the texts' values in their place."""
         values = {key: value for key, value in row.items() if not (key in self.optional and value in (None, "", []))}
         for key in self.always:
@@ -53,7 +58,7 @@ class Renamed:
     """What the task knows: taken by their own names where `columns` does not name them."""
     optional: tuple[str, ...] = ()
 
-    def __call__(self, row: Fields) -> Fields:
+    def __call__(self, row: Fields, _: Context) -> Fields:
         """The task's fields alone."""
         missing = [name for field, name in self.columns.items() if name not in row and field not in self.optional]
         if missing:
@@ -69,7 +74,7 @@ class Templated:
     prompt: TextTemplate
     completion: TextTemplate
 
-    def __call__(self, row: Fields) -> Fields:
+    def __call__(self, row: Fields, _: Context) -> Fields:
         """The two texts."""
         return {"prompt": self.prompt.render(row), "completion": self.completion.render(row)}
 
@@ -80,7 +85,7 @@ class Texts:
 
     names: Mapping[str, str]
 
-    def __call__(self, row: Fields) -> Fields:
+    def __call__(self, row: Fields, _: Context) -> Fields:
         """The same row."""
         found = list(text_pair_problems(row, ("prompt", "completion"), None, self.names))
         if found:
@@ -88,11 +93,11 @@ class Texts:
         return row
 
 
-def as_chat(row: Fields) -> Fields:
+def as_chat(row: Fields, _: Context) -> Fields:
     """A question and its answer."""
     return {"messages": [{"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": row["completion"]}]}
 
 
-def as_summary(row: Fields) -> Fields:
+def as_summary(row: Fields, _: Context) -> Fields:
     """The whole request, and what it asks for."""
     return {"document": row["prompt"], "summary": row["completion"]}

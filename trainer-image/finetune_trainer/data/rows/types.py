@@ -51,7 +51,7 @@ class Message(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defa
     role: Role
     """OpenAI's developer is system here."""
     content: str | None = None
-    """None for an assistant's message that only calls tools."""
+    """None for an assistant's message that only calls tools; empty for a tool that returned nothing."""
     weight: Literal[0, 1] | None = None
     """Of an assistant's message: 0 keeps it out of the loss."""
     name: str | None = None

@@ -2,7 +2,7 @@
 
     row_file.py    a file of rows of one task, which is surveyed once and read again and again
     tally.py, processes.py    what a stretch of a file comes to, in one process or several
-    findings.py    what is wrong with a file
+    findings.py, places.py    what is wrong with a file, and where
     survey.py      what the pass has found
     duplicates.py, near_duplicates.py, near_rows.py    rows that are there twice, or nearly
     labels.py      which labels there are and whether they can be learnt

@@ -44,3 +44,8 @@ def invalid_notes(survey: Survey, name: str) -> list[str]:
     what = ", ".join(f"{number:,} x {kind}" for kind, number in kinds.most_common(5))
     rows = f"{count:,} of {counted(survey.rows_read, 'row')} of {name} {'is' if count == 1 else 'are'} invalid and left out"
     return [f"{rows} ({what}), as dataset.limits.maxInvalidFraction allows"]
+
+
+def remark_notes(survey: Survey, name: str) -> list[str]:
+    """Notes on rows that are right, but worth a look."""
+    return [f"{name}, {places}: {sentence}" for sentence, places in survey.remarks.items()]

@@ -1,12 +1,13 @@
 """What one pass over a file has found. Knows neither how files are read nor who asks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from finetune_trainer.data.rows.build import Layout
 from finetune_trainer.data.survey.findings import Findings
+from finetune_trainer.data.survey.places import Places
 from finetune_trainer.data.survey.tally import Tally
 
 Fingerprints = npt.NDArray[np.uint64]
@@ -36,6 +37,8 @@ class Survey:
     """A hash of each row's value of the field `group_by`."""
     strata: npt.NDArray[np.int64] | None = None
     """The same for `stratify_by`."""
+    remarks: dict[str, Places] = field(default_factory=dict)
+    """What is worth a note on valid rows, and where."""
 
 
 def survey_of(whole: Tally, findings: Findings, layout: Layout, group_by: str | None, stratify_by: str | None) -> Survey:
@@ -53,4 +56,5 @@ def survey_of(whole: Tally, findings: Findings, layout: Layout, group_by: str | 
         multi_label=layout.task == "sequence-classification" and bool(layout.multi_label),
         groups=groups,
         strata=next(columns) if stratify_by is not None else None,
+        remarks=whole.remarks,
     )

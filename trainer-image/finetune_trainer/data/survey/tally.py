@@ -17,18 +17,19 @@ from finetune_trainer.data.reading.record import Block, Record
 from finetune_trainer.data.rows.explain import Problem
 from finetune_trainer.data.rows.read import Read, Reader
 from finetune_trainer.data.rows.types import Conversation, TextLabel, TokenTags
+from finetune_trainer.data.survey.places import Places, add_to, join_into
 
 KEPT = 50
-"""Findings that are kept word for word."""
+"""Findings that are kept word for word, and remarks."""
 MOST_TURNS = 65_535
 
 
 @dataclass
 class Wrongs:
-    """What is wrong with rows: how many, of which kinds, and the first in full."""
+    """What is wrong with rows: how many, of which kinds, and the first in full, equal ones together."""
 
     rows: int = 0
-    first: list[str] = field(default_factory=list)
+    texts: dict[str, Places] = field(default_factory=dict)
     kinds: Counter[str] = field(default_factory=Counter)
 
     def add(self, where: str, problems: Sequence[Problem]) -> None:
@@ -36,14 +37,18 @@ class Wrongs:
         self.rows += 1
         for problem in problems:
             self.kinds[problem.kind] += 1
-            if len(self.first) < KEPT:
-                self.first.append(f"{where}: {problem.text}")
+            add_to(self.texts, problem.text, where, KEPT)
 
     def join(self, other: "Wrongs") -> None:
         """Takes in what was found further on."""
         self.rows += other.rows
         self.kinds += other.kinds
-        self.first += other.first[: KEPT - len(self.first)]
+        join_into(self.texts, other.texts, KEPT)
+
+    @property
+    def first(self) -> list[str]:
+        """The first findings: "lines 1, 2, 3 and 11 more: messages[0] has no role"."""
+        return [f"{places}: {text}" for text, places in self.texts.items()]
 
 
 @dataclass
@@ -61,6 +66,8 @@ class Tally:
     invalid: npt.NDArray[np.int64]
     """Numbers of the records that are no rows."""
     wrongs: Wrongs
+    remarks: dict[str, Places] = field(default_factory=dict)
+    """What is worth a note on valid rows, and where."""
 
 
 def tally(reader: Reader, seed: int, work: Block | Sequence[Record]) -> Tally:
@@ -84,9 +91,11 @@ def collector_off() -> Iterator[None]:
 
 def tallied(read: Read, seed: int) -> Tally:
     """The numbers of some rows."""
-    wrongs = Wrongs()
+    wrongs, remarks = Wrongs(), dict[str, Places]()
     for _, where, problems in read.wrong:
         wrongs.add(where, problems)
+    for where, sentence in read.remarks:
+        add_to(remarks, sentence, where, KEPT)
     prints = np.fromiter(map(xxh3_64_intdigest, read.identities, repeat(seed)), np.uint64, len(read.identities))
     hashes = [[xxh3_64_intdigest(value, seed) for value in row] for row in read.values]
     known = [] if read.turns is not None else list(read.rows)
@@ -100,6 +109,7 @@ def tallied(read: Read, seed: int) -> Tally:
         values=np.array(hashes, np.uint64).view(np.int64) if hashes else np.empty((0, 0), np.int64),
         invalid=np.array([number for number, _, _ in read.wrong], np.int64),
         wrongs=wrongs,
+        remarks=remarks,
     )
 
 
@@ -136,12 +146,14 @@ def joined(parts: Sequence[Tally]) -> Tally:
     """Stretches that follow each other as one."""
     numbers: dict[tuple[str, ...], int] = {}
     ids, invalid, records, wrongs = [], [], 0, Wrongs()
+    remarks: dict[str, Places] = {}
     for part in parts:
         places = np.array([numbers.setdefault(labels, len(numbers)) for labels in part.label_sets], np.int32)
         ids.append(places[part.label_ids] if len(places) else part.label_ids)
         invalid.append(records + part.invalid)
         records += part.records
         wrongs.join(part.wrongs)
+        join_into(remarks, part.remarks, KEPT)
     valued = [part.values for part in parts if len(part.values)]
     return Tally(
         records=records,
@@ -152,4 +164,5 @@ def joined(parts: Sequence[Tally]) -> Tally:
         values=np.concatenate(valued) if valued else np.empty((0, 0), np.int64),
         invalid=np.concatenate(invalid) if invalid else np.empty(0, np.int64),
         wrongs=wrongs,
+        remarks=remarks,
     )

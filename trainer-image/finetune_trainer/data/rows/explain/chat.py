@@ -1,55 +1,32 @@
 """What is wrong with a row of task chat, in OpenAI's words. Tools have a file of their own."""
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
+from itertools import pairwise
 from typing import Any
 
-from finetune_trainer.data.rows.explain.problem import (
-    BLANK,
-    Problem,
-    character_problems,
-    did_you_mean,
-    kind_of,
-    listed,
-    nothing,
-    shown,
-    text_problems,
-    unknown_key,
-)
+from finetune_trainer.data.rows.explain.content import content_problems, says_nothing
+from finetune_trainer.data.rows.explain.names import OPENAI, Names
+from finetune_trainer.data.rows.explain.problem import Problem, character_problems, did_you_mean, kind_of, listed, shown, unknown_key
 from finetune_trainer.data.rows.explain.tools import Calls, tool_list_problems
+from finetune_trainer.data.rows.explain.weights import FLAGS, is_learnt, weight_problems
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 OTHER_ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "ai": "assistant", "model": "assistant", "function": "tool"}
 EXPECTED = '{"messages": [{"role": ..., "content": ...}, ...]}'
 KEYS = ("messages", "tools", "parallel_tool_calls")
 MESSAGE_KEYS = ("role", "content", "weight", "name", "tool_calls", "tool_call_id")
-EMPTY_IN_LOGS = ("refusal", "audio", "annotations", "function_call", "functions", "reasoning_content")
-"""Keys that OpenAI's own answers carry although they say nothing: passed over while they are null or empty."""
-_ONE_ROLE = {"weight": "assistant", "tool_calls": "assistant", "tool_call_id": "tool"}
-
-
-@dataclass(frozen=True)
-class Names:
-    """What a file calls the parts of a conversation."""
-
-    messages: str = "messages"
-    role: str = "role"
-    content: str = "content"
-    shift: int = 0
-    """Messages that stand before the file's own list, as a system message of a key of its own does."""
-    roles: Mapping[str, str] = field(default_factory=dict)
-    """Roles that the file has other words for."""
-
-    def message(self, index: int) -> str:
-        """messages[2], conversations[1], system."""
-        return f"{self.messages}[{index - self.shift}]" if index >= self.shift else "system"
-
-    def said(self, role: str) -> str:
-        """A role in the file's words, in quotes."""
-        return shown(self.roles.get(role, role))
-
-
-OPENAI = Names()
+NOT_LEARNT = {
+    "refusal": "the served model refuses in content: move the text there to learn it",
+    "reasoning_content": "it is not learnt apart from content: write it there as the base's chat template does (<think>...</think>)",
+    "reasoning": "it is not learnt apart from content: write it there as the base's chat template does (<think>...</think>)",
+    "thinking": "it is not learnt apart from content: write it there as the base's chat template does (<think>...</think>)",
+    "audio": "training takes text",
+    "images": "training takes text",
+    "annotations": "they are no part of the text that is learnt",
+    "train_detail": "parts of a message cannot be left out of the loss: use weight 0 for the whole message",
+}
+"""Keys of messages that other programs know, and why they cannot be honoured."""
+_ONE_ROLE = {"tool_calls": "assistant", "tool_call_id": "tool"}
 
 
 def chat_problems(row: dict[str, Any], fields: Collection[str] | None = (), names: Names = OPENAI) -> Iterator[Problem]:
@@ -58,7 +35,7 @@ def chat_problems(row: dict[str, Any], fields: Collection[str] | None = (), name
         yield Problem("no messages", f"has no key 'messages': its keys are {listed(row) or 'none'}, expected {EXPECTED}")
         return
     for key, value in row.items():
-        if key not in KEYS and fields is not None and key not in fields and not (key in EMPTY_IN_LOGS and not value):
+        if key not in KEYS and fields is not None and key not in fields and not empty(value):
             yield legacy(key, key) or unknown_key(key, key, KEYS, "a row")
     messages = row["messages"]
     if not isinstance(messages, list):
@@ -70,28 +47,41 @@ def chat_problems(row: dict[str, Any], fields: Collection[str] | None = (), name
 
 
 def _conversation_problems(row: dict[str, Any], messages: list[Any], names: Names) -> Iterator[Problem]:
-    found = [problem for index, message in enumerate(messages) for problem in message_problems(names.message(index), message, names)]
-    tools = list(tool_list_problems(row))
+    found = [problem for index, message in enumerate(messages) for problem in message_problems(index, message, names)]
+    tools = list(tool_list_problems(row, names))
     yield from found
     yield from tools
     if not found:
         yield from order_problems(messages, names)
         if not tools:
-            yield from Calls(row, names.message).problems()
+            yield from Calls(row, names).problems()
 
 
-def message_problems(path: str, message: Any, names: Names = OPENAI) -> Iterator[Problem]:
+def message_problems(index: int, message: Any, names: Names = OPENAI) -> Iterator[Problem]:
     """What is wrong with one message by itself."""
+    path = names.message(index)
     if not isinstance(message, dict):
         says = f"{path} is {kind_of(message)}, expected an object with {names.role} and {names.content}"
         yield Problem("message is not an object", says)
         return
     for key, value in message.items():
-        if key not in MESSAGE_KEYS and not (key in EMPTY_IN_LOGS and not value):
-            yield legacy(f"{path}.{key}", key) or unknown_key(f"{path}.{key}", key, MESSAGE_KEYS, "a message")
+        if key not in MESSAGE_KEYS and key not in FLAGS and not empty(value):
+            yield legacy(f"{path}.{key}", key) or not_learnt(path, key) or unknown_key(f"{path}.{key}", key, MESSAGE_KEYS, "a message")
     yield from role_problems(path, message, names)
-    yield from content_problems(f"{path}.{names.content}", message)
+    yield from content_problems(names.content_of(index), message, path)
+    yield from weight_problems(path, message)
     yield from small_problems(path, message)
+
+
+def empty(value: Any) -> bool:
+    """True for null and for what has nothing in it: OpenAI's own answers, and rows out of Arrow, are full of such keys."""
+    return value is None or value in ("", [], {})
+
+
+def not_learnt(path: str, key: str) -> Problem | None:
+    """Keys that hold something which would be lost."""
+    why = NOT_LEARNT.get(key)
+    return Problem("not learnt", f"{path}.{key} cannot be learnt: {why}; or remove it") if why else None
 
 
 def legacy(path: str, key: str) -> Problem | None:
@@ -111,57 +101,17 @@ def role_problems(path: str, message: dict[str, Any], names: Names) -> Iterator[
         yield Problem("unknown role", f"{path}.{names.role} is {shown(role)}{close}, expected one of {listed(ROLES)}")
 
 
-def content_problems(path: str, message: dict[str, Any]) -> Iterator[Problem]:
-    """What is wrong with a content: only a message that calls tools needs none."""
-    content, calls = message.get("content"), any(message.get(key) not in (None, []) for key in ("tool_calls", "function_call"))
-    if calls and message.get("role") == "assistant" and content in (None, "", []):
-        return
-    if "content" not in message:
-        yield Problem("no content", f"{path.rpartition('.')[0]} has no {path.rpartition('.')[2]}, expected a string")
-    elif isinstance(content, list):
-        yield from part_problems(path, content)
-    elif isinstance(content, str) and not content.strip(BLANK) and message.get("role") == "tool":
-        yield Problem("empty content", f'{path} is {nothing(content)}, expected what the tool returned: for nothing write "(no output)"')
-    else:
-        yield from text_problems(path, content, missing="content is not text")
-
-
-def part_problems(path: str, parts: list[Any]) -> Iterator[Problem]:
-    """What is wrong with a content of parts: they must be texts."""
-    wrong = False
-    for index, part in enumerate(parts):
-        what = part.get("type") if isinstance(part, dict) else None
-        if what != "text":
-            seen = f"of type {shown(what)}" if isinstance(part, dict) else kind_of(part)
-            kind = "content is not text"
-            says = f'{path}[{index}] is {seen}, expected {{"type": "text", "text": ...}}: training takes text, no images, audio or files'
-        elif not isinstance(part.get("text"), str):
-            kind, says = "content is not text", f"{path}[{index}].text is {kind_of(part.get('text'))}, expected a string"
-        elif extra := next((key for key in part if key not in ("type", "text")), None):
-            kind, says = "unknown key", f"{path}[{index}].{extra} is not a known key: a part has 'type' and 'text'; remove it"
-        else:
-            yield from character_problems(f"{path}[{index}].text", part["text"])
-            continue
-        wrong = True
-        yield Problem(kind, says)
-    if not wrong and not any(part["text"].strip(BLANK) for part in parts):
-        yield Problem("empty content", f"{path} is {nothing(''.join(part['text'] for part in parts))}, expected text")
-
-
 def small_problems(path: str, message: dict[str, Any]) -> Iterator[Problem]:
-    """What is wrong with weight, name, and fields that belong to one role alone."""
-    role, weight, name = message.get("role"), message.get("weight"), message.get("name")
-    if weight is not None and (isinstance(weight, bool) or weight not in (0, 1)):
-        yield Problem("wrong weight", f"{path}.weight is {shown(weight)}, expected 0 or 1")
+    """What is wrong with the name, and with fields that belong to one role alone."""
+    role, name = message.get("role"), message.get("name")
     if name is not None and (not isinstance(name, str) or not name.strip()):
         yield Problem("wrong name", f"{path}.name is {shown(name)}, expected a name, or no such key")
     elif isinstance(name, str):
         yield from character_problems(f"{path}.name", name)
     for key, owner in _ONE_ROLE.items():
         if message.get(key) not in (None, []) and role in ROLES and role != owner:
-            kind = "wrong weight" if key == "weight" else "wrong role"
             article = "an" if owner == "assistant" else "a"
-            yield Problem(kind, f"{path}.{key}: only {article} {owner}'s message has a {key}, this is the {role}'s; remove it")
+            yield Problem("wrong role", f"{path}.{key}: only {article} {owner}'s message has a {key}, this is the {role}'s; remove it")
 
 
 def order_problems(messages: list[dict[str, Any]], names: Names) -> Iterator[Problem]:
@@ -180,5 +130,21 @@ def order_problems(messages: list[dict[str, Any]], names: Names) -> Iterator[Pro
     elif roles[-1] != "assistant":
         last = f"{names.message(len(roles) - 1)}.{names.role} is {names.said(roles[-1])}"
         yield Problem("wrong order", f"{last}, expected {names.said('assistant')}: the last word is the assistant's")
-    elif all(message.get("weight") == 0 for message in messages if message["role"] == "assistant"):
+    elif not any(is_learnt(message) for message in messages if message["role"] == "assistant"):
         yield Problem("nothing to learn", "every message of the assistant has weight 0, so there is nothing to learn")
+    for index, (message, after) in enumerate(pairwise(messages)):
+        if is_one_answer(message, after) and is_learnt(message) != is_learnt(after):
+            both = f"{names.message(index)} and {names.message(index + 1)}"
+            says = f"{both} are one answer of the assistant, a text and its tool calls, and only one of them has weight 0"
+            yield Problem("wrong weight", f"{says}: give both the same weight")
+
+
+def is_one_answer(message: dict[str, Any], after: dict[str, Any]) -> bool:
+    """True for an assistant's text, and its tool calls in the message after it: what a model is asked for once."""
+    return (
+        message["role"] == after["role"] == "assistant"
+        and message.get("tool_calls") in (None, [])
+        and after.get("tool_calls") not in (None, [])
+        and says_nothing(after.get("content"))
+        and message.get("name") == after.get("name")
+    )

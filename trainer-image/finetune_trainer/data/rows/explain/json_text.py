@@ -1,6 +1,7 @@
 """JSON text to values, and what is wrong with text that is none. Stricter than Python: no NaN, no key twice."""
 
 import json
+import math
 import re
 from collections.abc import Iterable
 from typing import Any, NoReturn
@@ -102,4 +103,12 @@ def _no_number(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number: write null, or leave the field out")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_no_number)
+def _finite(text: str) -> float:
+    """A fraction, or a number with an exponent: 1e400 would become Infinity."""
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text[:40]} is too large for a number (at most 1.8e308): write it as text")
+    return value
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_no_number, parse_float=_finite)

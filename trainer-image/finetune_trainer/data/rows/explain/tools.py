@@ -1,9 +1,10 @@
 """What is wrong with the tools of a conversation, the calls of them and the answers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from finetune_trainer.data.rows.explain.json_text import Wrong, parse_text
+from finetune_trainer.data.rows.explain.names import OPENAI, Names
 from finetune_trainer.data.rows.explain.problem import Problem, did_you_mean, kind_of, listed, shown, unknown_key
 
 _FUNCTION_KEYS = ("name", "description", "parameters", "strict")
@@ -14,7 +15,7 @@ _TOOL = '{"type": "function", "function": {"name": ..., "parameters": ...}}'
 _CALL = '{"id": ..., "type": "function", "function": {"name": ..., "arguments": ...}}'
 
 
-def tool_list_problems(row: dict[str, Any]) -> Iterator[Problem]:
+def tool_list_problems(row: dict[str, Any], names: Names = OPENAI) -> Iterator[Problem]:
     """What is wrong with a row's `tools` and `parallel_tool_calls`."""
     parallel, tools = row.get("parallel_tool_calls"), row.get("tools")
     if parallel is not None and not isinstance(parallel, bool):
@@ -26,34 +27,34 @@ def tool_list_problems(row: dict[str, Any]) -> Iterator[Problem]:
         return
     seen: set[str] = set()
     for index, tool in enumerate(tools):
-        found = list(tool_problems(f"tools[{index}]", tool))
+        found = list(tool_problems(f"tools[{index}]", names.function(index), tool))
         yield from found
         if not found:
             name = tool["function"]["name"]
             if name in seen:
-                yield Problem("wrong tools", f"tools[{index}].function.name is {name!r}, as another tool before it: names must differ")
+                yield Problem("wrong tools", f"{names.function(index)}.name is {name!r}, as another tool before it: names must differ")
             seen.add(name)
 
 
-def tool_problems(path: str, tool: Any) -> Iterator[Problem]:
+def tool_problems(path: str, function_path: str, tool: Any) -> Iterator[Problem]:
     """What is wrong with one entry of `tools`."""
     if not isinstance(tool, dict):
         yield Problem("wrong tools", f"{path} is {kind_of(tool)}, expected {_TOOL}")
         return
-    if tool.get("type", "function") != "function":
+    if tool.get("type") not in (None, "function"):
         yield Problem("wrong tools", f"{path}.type is {shown(tool['type'])}, expected 'function'")
-    for key in tool:
-        if key not in ("type", "function") and "function" in tool:
+    for key, value in tool.items():
+        if key not in ("type", "function") and "function" in tool and value is not None:
             yield unknown_key(f"{path}.{key}", key, ("type", "function"), "a tool")
     function = tool.get("function")
     if not isinstance(function, dict):
         what = f"{path}.function is {kind_of(function)}" if "function" in tool else f"{path} has no key 'function'"
         yield Problem("wrong tools", f"{what}, expected {_TOOL}")
         return
-    for key in function:
-        if key not in _FUNCTION_KEYS:
-            yield unknown_key(f"{path}.function.{key}", key, _FUNCTION_KEYS, "a function")
-    yield from function_problems(f"{path}.function", function)
+    for key, value in function.items():
+        if key not in _FUNCTION_KEYS and value is not None:
+            yield unknown_key(f"{function_path}.{key}", key, _FUNCTION_KEYS, "a function")
+    yield from function_problems(function_path, function)
 
 
 def function_problems(path: str, function: dict[str, Any]) -> Iterator[Problem]:
@@ -70,19 +71,19 @@ def function_problems(path: str, function: dict[str, Any]) -> Iterator[Problem]:
     if not isinstance(parameters, dict):
         yield Problem("wrong tools", f"{path}.parameters is {kind_of(parameters)}, expected a JSON Schema: an object")
         return
-    if not isinstance(parameters.get("properties", {}), dict):
+    if not isinstance(parameters.get("properties"), dict | None):
         yield Problem("wrong tools", f"{path}.parameters.properties is {kind_of(parameters['properties'])}, expected an object")
-    required = parameters.get("required", [])
-    if not isinstance(required, list) or not all(isinstance(item, str) for item in required):
+    required = parameters.get("required")
+    if required is not None and (not isinstance(required, list) or not all(isinstance(item, str) for item in required)):
         yield Problem("wrong tools", f"{path}.parameters.required is {kind_of(required)}, expected an array of names")
 
 
 class Calls:
     """The calls of one conversation and their answers. Its messages and its tools are each right by themselves."""
 
-    def __init__(self, row: dict[str, Any], path: Callable[[int], str]) -> None:
+    def __init__(self, row: dict[str, Any], names: Names = OPENAI) -> None:
         self.messages: list[dict[str, Any]] = row["messages"]
-        self.path = path
+        self.names = names
         self.parallel = row.get("parallel_tool_calls")
         self.tools: dict[str, Any] = {tool["function"]["name"]: tool["function"] for tool in row.get("tools") or []}
         self.open: list[tuple[str, str | None]] = []
@@ -92,19 +93,19 @@ class Calls:
     def problems(self) -> Iterator[Problem]:
         """All that is wrong."""
         for index, message in enumerate(self.messages):
-            path = self.path(index)
+            path = self.names.message(index)
             if message["role"] == "tool":
                 yield from self._answer(path, message)
                 continue
             yield from self._unanswered(path)
             if message.get("tool_calls") not in (None, []):
-                yield from self._calls(f"{path}.tool_calls", message["tool_calls"])
+                yield from self._calls(index, message["tool_calls"])
 
     def _unanswered(self, path: str) -> Iterator[Problem]:
         """Calls must be answered before anybody else speaks; those of the last message need not be."""
         for call, call_id in self.open:
             named = f" with tool_call_id {shown(call_id)}" if call_id is not None else ""
-            yield Problem("unanswered call", f"{call} is not answered before {path}: expected a message of role 'tool'{named}")
+            yield Problem("unanswered call", f"{call} is not answered before {path}: expected {self.names.expected('tool')}{named}")
         self.open = []
 
     def _answer(self, path: str, message: dict[str, Any]) -> Iterator[Problem]:
@@ -112,7 +113,7 @@ class Calls:
         if given is not None and not isinstance(given, str):
             yield Problem("answer without call", f"{path}.tool_call_id is {shown(given)}, expected the id of a call, a string")
         elif not self.open:
-            says = f"{path} answers no call: expected right after an assistant's message with tool_calls, once for each call"
+            says = f"{path} answers no call: expected right after {self.names.calling}, once for each call"
             yield Problem("answer without call", says)
         elif given is None:
             waiting = self.open.pop(0)
@@ -128,35 +129,36 @@ class Calls:
             else:
                 self.open.remove(match)
 
-    def _calls(self, path: str, calls: Any) -> Iterator[Problem]:
+    def _calls(self, index: int, calls: Any) -> Iterator[Problem]:
+        path = f"{self.names.message(index)}.tool_calls"
         if not isinstance(calls, list):
             yield Problem("wrong tool call", f"{path} is {kind_of(calls)}, expected an array of {_CALL}, or no such key")
             return
         if self.parallel is False and len(calls) > 1:
             says = f"{path} has {len(calls)} calls although the row's parallel_tool_calls is false: expected one call a message"
             yield Problem("wrong tool call", says)
-        for index, call in enumerate(calls):
-            where = f"{path}[{index}]"
-            yield from self._call(where, call)
+        for number, call in enumerate(calls):
+            where = self.names.call(index, number)
+            yield from self._call(where, self.names.function_of(index, number), call)
             call_id = call.get("id") if isinstance(call, dict) else None
             self.open.append((where, call_id if isinstance(call_id, str) else None))
 
-    def _call(self, path: str, call: Any) -> Iterator[Problem]:
+    def _call(self, path: str, function_path: str, call: Any) -> Iterator[Problem]:
         if not isinstance(call, dict) or not isinstance(call.get("function"), dict):
             what = f"{path} is {kind_of(call)}" if not isinstance(call, dict) else f"{path}.function is {kind_of(call.get('function'))}"
             yield Problem("wrong tool call", f"{what}, expected {_CALL}")
             return
-        for key in call:
-            if key not in _CALL_KEYS and not (key == "index" and isinstance(call[key], int)):
+        for key, value in call.items():
+            if key not in _CALL_KEYS and value is not None and not (key == "index" and isinstance(value, int)):
                 yield unknown_key(f"{path}.{key}", key, _CALL_KEYS, "a call")
         yield from self._call_id(path, call)
-        if call.get("type", "function") != "function":
+        if call.get("type") not in (None, "function"):
             yield Problem("wrong tool call", f"{path}.type is {shown(call['type'])}, expected 'function'")
         function = call["function"]
-        for key in function:
-            if key not in ("name", "arguments"):
-                yield unknown_key(f"{path}.function.{key}", key, ("name", "arguments"), "a call's function")
-        yield from self._function(f"{path}.function", function)
+        for key, value in function.items():
+            if key not in ("name", "arguments") and value is not None:
+                yield unknown_key(f"{function_path}.{key}", key, ("name", "arguments"), "a call's function")
+        yield from self._function(function_path, function)
 
     def _call_id(self, path: str, call: dict[str, Any]) -> Iterator[Problem]:
         call_id = call.get("id")
@@ -194,11 +196,11 @@ class Calls:
 
 def argument_problems(path: str, name: str, arguments: dict[str, Any], schema: dict[str, Any]) -> Iterator[Problem]:
     """Arguments that a function requires, and those that it does not know."""
-    properties = schema.get("properties", {})
-    for key in schema.get("required", []):
+    properties = schema.get("properties") or {}
+    for key in schema.get("required") or []:
         if key not in arguments:
             yield Problem("wrong arguments", f"{path} has no {key!r}, which function {name!r} requires")
-    if schema.get("additionalProperties", False) is False and not _ELSEWHERE & schema.keys():
+    if schema.get("additionalProperties") in (None, False) and not _ELSEWHERE & schema.keys():
         for key in arguments:
             if key not in properties:
                 known = f"it takes {listed(properties)}" if properties else "it takes none"
