@@ -22,7 +22,7 @@ LINES: list[tuple[str, bytes, str, str]] = [
     ("two objects", good(3) + b" " + good(4), "not JSON", "there is more after the object's end; one object a line"),
     ("bare tab", row(user("a\tb"), assistant()).replace(b"\\t", b"\t"), "not JSON", r"a tab or line end inside a string is written \t or"),
     ("NaN", b'{"messages": NaN}', "not JSON", "NaN is not a JSON number: write null, or leave the field out"),
-    ("Infinity", row(user(), assistant(weight=1)).replace(b": 1}", b": -Infinity}"), "not JSON", "-Infinity is no JSON number"),
+    ("Infinity", row(user(), assistant(weight=1)).replace(b": 1}", b": -Infinity}"), "not JSON", "-Infinity is not a JSON number"),
     ("pretty-printed object", b"{", "not JSON", "JSONL has one object a line"),
     ("deep nesting", b'{"messages": ' + b"[" * 100_000, "not JSON", "is nested too deeply"),
     ("300 levels", b'{"messages": ' + b"[" * 300 + b"]" * 300 + b"}", "not JSON", "is nested too deeply: more than 200 levels"),
