@@ -15,18 +15,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tokenizers import Tokenizer
 
+from finetune_text.chat_template import ChatTemplate
+from finetune_text.markers import Markers
 from finetune_trainer.data.rows.types import Conversation, Message, Role
 from finetune_trainer.data.tokens.chat import ChatRenderer
 from finetune_trainer.data.tokens.encoded import Encoded
 from finetune_trainer.data.tokens.language import LanguageEncoder
-from finetune_trainer.data.tokens.spans import Markers
-from finetune_trainer.data.tokens.template import ChatTemplate
 
 ASSETS = Path(__file__).parent.parent / "examples" / "assets"
 TEXT = (
@@ -50,7 +49,7 @@ def our_encoder(model: Path) -> LanguageEncoder:
     """As prepare makes it."""
     special = json.loads((model / "tokenizer_config.json").read_text())
     names = {name: special[name] for name in ("bos_token", "eos_token")}
-    template = ChatTemplate((model / "chat_template.jinja").read_text(), names, datetime.now())
+    template = ChatTemplate((model / "chat_template.jinja").read_text(), names)
     renderer = ChatRenderer(template, Markers(("<|im_start|>", "<|im_end|>", "<|endoftext|>")))
     return LanguageEncoder(Tokenizer.from_file(str(model / "tokenizer.json")), renderer, "assistant")
 

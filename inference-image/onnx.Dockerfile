@@ -6,6 +6,7 @@ RUN pip install --no-cache-dir --disable-pip-version-check --root-user-action=ig
 WORKDIR /app
 ENV HOME=/tmp USER=finetune PYTHONPATH=/app PYTHONUNBUFFERED=1 HF_HUB_OFFLINE=1
 COPY api/finetune_api finetune_api
+COPY text/finetune_text finetune_text
 COPY inference-image/finetune_server finetune_server
 RUN python -m compileall -q /app
 USER 65532:65532

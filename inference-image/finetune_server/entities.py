@@ -8,11 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from finetune_server.encoder_tokenizer import Token
-
-OUTSIDE = "O"
-BEGINNING = ("B-", "S-", "U-")
-ENDING = ("E-", "L-", "S-", "U-")
-PREFIXES = ("I-", *BEGINNING, *ENDING)
+from finetune_text import tags
 
 Join = Callable[[Sequence[str]], str]
 """Joins tokens, or words, to a text."""
@@ -52,24 +48,12 @@ def first_of_words(tokens: Iterable[tuple[Token, Tagged]], join: Join) -> list[T
 
 
 def grouped(tagged: Iterable[Tagged], join: Join) -> list[Entity]:
-    """Entities out of tokens or words in their order: a tag goes on with the one before unless its prefix or that one's says no, or
-    it has another name."""
-    groups: list[list[Tagged]] = []
-    for part in tagged:
-        begins = part.tag.startswith(BEGINNING) or (groups and groups[-1][-1].tag.startswith(ENDING))
-        if groups and not begins and name_of(groups[-1][-1].tag) == name_of(part.tag):
-            groups[-1].append(part)
-        else:
-            groups.append([part])
-    return [entity_of(group, join) for group in groups if group[0].tag != OUTSIDE]
+    """Entities out of tokens or words in their order."""
+    parts = list(tagged)
+    return [entity_of(found.name, parts[found.start : found.end], join) for found in tags.entities([part.tag for part in parts])]
 
 
-def entity_of(group: Sequence[Tagged], join: Join) -> Entity:
+def entity_of(name: str, parts: Sequence[Tagged], join: Join) -> Entity:
     """One entity of its parts."""
-    score = sum(part.score for part in group) / len(group)
-    return Entity(name_of(group[0].tag), score, join([part.text for part in group]), group[0].start, group[-1].end)
-
-
-def name_of(tag: str) -> str:
-    """ "B-PER" and "I-PER" -> "PER"; tags of another form are names themselves."""
-    return tag[2:] if tag.startswith(PREFIXES) else tag
+    score = sum(part.score for part in parts) / len(parts)
+    return Entity(name, score, join([part.text for part in parts]), parts[0].start, parts[-1].end)

@@ -23,7 +23,7 @@ TIMEOUT = 120.0
 
 def ask_for_a_token(engine: GenerationEngine, tokenizer: Tokenizer) -> None:
     """Of a language model. Raises UnusableModel when the engine cannot give one."""
-    prompt = tuple(tokenizer.encode("Hello", add_special_tokens=True))
+    prompt = tuple(tokenizer.prompts.text("Hello"))
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     engine.submit(GenerationRequest(prompt, 1, SamplingParameters(temperature=0)), events.put)
     first_of(events)

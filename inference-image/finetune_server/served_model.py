@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from finetune_server.chat_template import ChatTemplate, read_chat_template
+from finetune_server.chat_template import read_chat_template
 from finetune_server.classification import Classes
 from finetune_server.encoder_tokenizer import EncoderTokenizer
 from finetune_server.engines.interface import EncoderEngine, EncoderTask, Engine, GenerationEngine
@@ -12,7 +12,8 @@ from finetune_server.engines.onnx.engine import open_encoder_engine, open_engine
 from finetune_server.model_directory import VerifiedArtifact, open_artifact
 from finetune_server.self_test import ask_for_a_token, ask_for_classes
 from finetune_server.settings import Settings
-from finetune_server.tokenizer import Tokenizer, load_tokenizer, read_tokenizer
+from finetune_server.tokenizer import Tokenizer, load_tokenizer
+from finetune_text.chat_template import ChatTemplate
 
 ENCODER_TASKS: tuple[EncoderTask, ...] = ("sequence-classification", "token-classification")
 
@@ -59,8 +60,7 @@ def load_model(settings: Settings) -> LanguageModel | Classifier:
 
 def load_language_model(artifact: VerifiedArtifact, settings: Settings) -> LanguageModel:
     """Raises UnusableModel."""
-    tokenizer = read_tokenizer(artifact)
-    template = read_chat_template(artifact, tokenizer)
+    tokenizer, template = Tokenizer(load_tokenizer(artifact)), read_chat_template(artifact)
     engine = open_engine(artifact, settings)
     ask_for_a_token(engine, tokenizer)
     return LanguageModel(

@@ -8,9 +8,9 @@ import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
-OPEN, CLOSE = "<tool_call>", "</tool_call>"
+from finetune_text.call_text import CLOSE, OPEN, called
+
 MARKERS = (OPEN, CLOSE)
 
 
@@ -117,24 +117,6 @@ def in_string(text: str) -> bool:
 
 
 def parsed(body: str) -> ToolCall | None:
-    """The call, or None unless it is an object with a name and an object of arguments."""
-    call = json_object(body)
-    name, arguments = (call.get("name"), call.get("arguments")) if call else (None, None)
-    if not isinstance(name, str) or not name or not isinstance(arguments, dict):
-        return None
-    return ToolCall(name, json.dumps(arguments, ensure_ascii=False))
-
-
-def json_object(text: str) -> dict[str, Any] | None:
-    """The object that a JSON text holds; None for every other text."""
-    try:
-        value = json.loads(text, parse_constant=refuse_constant)
-        json.dumps(value, ensure_ascii=False).encode()  # JSON can spell half a surrogate pair, which no text can hold
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def refuse_constant(name: str) -> None:
-    """Python reads NaN and Infinity, which are not JSON."""
-    raise ValueError(name)
+    """The call, or None for what is none."""
+    call = called(body)
+    return None if call is None else ToolCall(call.name, json.dumps(call.arguments, ensure_ascii=False))

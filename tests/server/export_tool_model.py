@@ -10,15 +10,14 @@ ignores tools.
 import json
 import shutil
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from finetune_trainer.data.tokens.template import ChatTemplate
-from finetune_trainer.data.tokens.tools import chatml_with_tools
+from finetune_text.chat_template import ChatTemplate
+from finetune_text.standard_templates import chatml_with_tools
 
 MARKERS = {"<jupyter_start>": ("<tool_call>", " elephant"), "<jupyter_text>": ("</tool_call>", " volcano")}
 """Special tokens that nobody uses, what they become, and the words that they are to the model."""
@@ -34,7 +33,7 @@ def write_tokenizer(source: Path, out: Path) -> None:
         text = text.replace(json.dumps(old), json.dumps(new))
     (out / "tokenizer.json").write_text(text)
     shutil.copyfile(source / "tokenizer_config.json", out / "tokenizer_config.json")
-    plain = ChatTemplate((source / "chat_template.jinja").read_text(), {}, datetime.now())
+    plain = ChatTemplate((source / "chat_template.jinja").read_text(), {})
     (out / "chat_template.jinja").write_text(chatml_with_tools(plain))
 
 

@@ -44,7 +44,7 @@ def cached_tool_model(hf_folder: Path, cache: Path) -> Path:
         if not made.exists():
             with tempfile.TemporaryDirectory(dir=cache) as temporary:
                 new = Path(temporary) / "model"
-                paths = {"PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in (".", "api", "trainer-image"))}
+                paths = {"PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in (".", "api", "text", "trainer-image"))}
                 subprocess.run([sys.executable, program, hf_folder, new], check=True, capture_output=True, env=os.environ | paths)
                 new.rename(made)
     return made

@@ -35,7 +35,7 @@ class RunningServer:
         port = free_port()
         command = [sys.executable, "-m", "finetune_server", "--model-dir", str(model), "--served-name", NAME]
         command += ["--host", "127.0.0.1", "--port", str(port), "--drain-quiet", "0", *arguments]
-        paths = f"{ROOT / 'api'}:{ROOT / 'inference-image'}"
+        paths = f"{ROOT / 'api'}:{ROOT / 'text'}:{ROOT / 'inference-image'}"
         with log_file.open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | {"PYTHONPATH": paths} | environment)
         return cls(process, port, log_file)

@@ -172,5 +172,5 @@ def test_runs_without_torch(model: Path) -> None:
         "print(sorted({'torch', 'transformers', 'onnx', 'onnxruntime_genai', 'kubernetes'} & set(sys.modules)))\n"
     )
     command = [sys.executable, "-c", program, "--model-dir", str(model), "--served-name", "x"]
-    paths = {"PYTHONPATH": f"{ROOT / 'api'}:{ROOT / 'inference-image'}"}
+    paths = {"PYTHONPATH": f"{ROOT / 'api'}:{ROOT / 'text'}:{ROOT / 'inference-image'}"}
     assert subprocess.run(command, env=paths, check=True, capture_output=True, text=True).stdout.strip() == "[]"

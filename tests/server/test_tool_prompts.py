@@ -1,19 +1,17 @@
 """Prompts with tools are what the trainer makes of the same conversations, whatever the template."""
 
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tokenizers import Tokenizer as RustTokenizer
 
-from finetune_server.chat_template import ChatTemplate
 from finetune_server.http.chat_body import ChatBody
 from finetune_server.tokenizer import Tokenizer
 from finetune_server.tool_calls import MARKERS
+from finetune_text.chat_template import ChatTemplate
 from finetune_trainer.data.rows import types
-from finetune_trainer.data.tokens.template import ChatTemplate as TrainersTemplate
-from finetune_trainer.data.tokens.tools import adapt
+from finetune_trainer.data.tokens.template import RowTemplate
 from tests.server.tool_chats import ONE, RESULTS, STRANGE, TOOLS, TWO, again
 
 pytestmark = pytest.mark.server
@@ -44,11 +42,9 @@ NAMES = ["Qwen", "arguments as text", "Llama", "everything as JSON", "ignorant",
 
 @pytest.mark.parametrize("source, calls, as_text, empty", FORMS, ids=NAMES)
 def test_forms(source: str, calls: str, as_text: bool, empty: str | None) -> None:
-    """What a template makes of tools is found out, and agrees with what the trainer finds out."""
-    found, theirs = ChatTemplate(source, {}).tools, TrainersTemplate(source, {}, datetime.now())
+    """What a template makes of tools is found out."""
+    found = ChatTemplate(source, {}).tools
     assert (found.calls, found.arguments_as_text, found.empty_content) == (calls, as_text, empty)
-    assert adapt(theirs) == (calls != "ignored")
-    assert (theirs.arguments_as_text, theirs.empty_content) == (as_text, empty)
 
 
 def their_message(message: dict[str, Any]) -> types.Message:
@@ -83,22 +79,22 @@ def test_the_trainers_prompts(source: str, tool_hf_model: Path) -> None:
     """Both render the same text, character by character: keys, their order, arguments and missing contents."""
     source = source or (tool_hf_model / "chat_template.jinja").read_text()
     special = {"bos_token": "<s>", "eos_token": "</s>"}
-    ours, theirs = ChatTemplate(source, special), TrainersTemplate(source, special, datetime.now())
-    adapt(theirs)
+    ours = ChatTemplate(source, special)
+    theirs = RowTemplate(ours)
     for messages, tools in CONVERSATIONS:
         prompt = messages[:-1] if messages[-1]["role"] == "assistant" else messages
         for chat in (prompt, messages):
             body = ChatBody.model_validate({"model": "m", "messages": chat, "tools": tools})
             rows = [their_message(message) for message in chat]
             functions = [types.Tool(types.Function(**tool["function"])) for tool in tools]
-            rendered = ours.render([message.for_template() for message in body.messages], [tool.for_template() for tool in body.offered])
+            rendered = ours.prompt([message.for_template() for message in body.messages], [tool.for_template() for tool in body.offered])
             assert rendered == theirs.render(rows, functions, add_generation_prompt=True)
 
 
 def test_markers_stay_in_the_text(tool_hf_model: Path) -> None:
     """Special tokens are left out of a text, but for the markers of calls where they are asked for, token by token as at once."""
-    tokenizer = Tokenizer(RustTokenizer.from_file(str(tool_hf_model / "tokenizer.json")), {})
-    ids = tokenizer.encode("für <tool_call>\n{}</tool_call><|im_end|> 😀", add_special_tokens=False)
+    tokenizer = Tokenizer(RustTokenizer.from_file(str(tool_hf_model / "tokenizer.json")))
+    ids = tokenizer.prompts.chat("für <tool_call>\n{}</tool_call><|im_end|> 😀")
     for kept, expected in (((), "für \n{} 😀"), (MARKERS, "für <tool_call>\n{}</tool_call> 😀")):
         detokenizer = tokenizer.detokenizer(kept)
         assert "".join(detokenizer.push(token) for token in ids) + detokenizer.flush() == tokenizer.decode(ids, kept) == expected

@@ -10,7 +10,6 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from finetune_server.chat_answer import ChatAnswer, ChatFinishReason, chat_answer, chat_parts
-from finetune_server.chat_template import ChatTemplate, TemplateRefused
 from finetune_server.engines.interface import GenerationRequest
 from finetune_server.generation import ScoredToken
 from finetune_server.http.answers import EventStream, Generations, unless_client_goes
@@ -21,7 +20,9 @@ from finetune_server.http.limits import check_tokens, room_for_answer
 from finetune_server.http.request_body import body_of
 from finetune_server.served_model import LanguageModel
 from finetune_server.tokenizer import Tokenizer
-from finetune_server.tool_calls import CLOSE, MARKERS, OPEN, ToolCall, ToolCallReader
+from finetune_server.tool_calls import MARKERS, ToolCall, ToolCallReader
+from finetune_text.call_text import CLOSE, OPEN
+from finetune_text.chat_template import ChatTemplate, TemplateRefusal
 
 router = APIRouter()
 
@@ -55,12 +56,19 @@ def prompt_of(body: ChatBody, model: LanguageModel) -> list[int]:
         raise ApiError(400, message, param="messages", code="unsupported_endpoint")
     check_tools(body, model.template)
     try:
-        text = model.template.render([message.for_template() for message in body.messages], [tool.for_template() for tool in body.offered])
-    except TemplateRefused as error:
-        raise ApiError(400, f"Invalid value for 'messages': {error}", param="messages", code="invalid_value") from error
-    tokens = model.tokenizer.encode(text, add_special_tokens=False)
+        text = model.template.prompt([message.for_template() for message in body.messages], [tool.for_template() for tool in body.offered])
+    except TemplateRefusal as error:
+        raise refused(body, error) from error
+    tokens = model.tokenizer.prompts.chat(text)
     check_tokens(tokens, model.engine.vocabulary_size, param="messages")
     return tokens
+
+
+def refused(body: ChatBody, refusal: TemplateRefusal) -> ApiError:
+    """400 with the template's own words and the messages' roles."""
+    roles = ", ".join(message.role for message in body.messages)
+    says = f"Invalid value for 'messages': the model's chat template refuses these messages (roles: {roles}): {refusal}"
+    return ApiError(400, says, param="messages", code="invalid_value")
 
 
 def check_tools(body: ChatBody, template: ChatTemplate) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from fastapi import Request
 from numpy.typing import NDArray
 
-from finetune_server.encoder_tokenizer import EncoderInput, Pair, Words
+from finetune_server.encoder_tokenizer import EncoderInput
 from finetune_server.encoding import logits_of
 from finetune_server.engines.interface import EncodingRequest
 from finetune_server.http.answers import unless_client_goes
@@ -17,6 +17,7 @@ from finetune_server.http.errors import ApiError
 from finetune_server.http.limits import check_tokens
 from finetune_server.metrics import Metrics
 from finetune_server.served_model import Classifier
+from finetune_text.encoder_tokenizer import Input
 
 
 class Classifications:
@@ -27,7 +28,7 @@ class Classifications:
         self._model = model
 
     @classmethod
-    async def of(cls, model: Classifier, inputs: Sequence[str | Pair | Words], *, truncate: bool) -> "Classifications":
+    async def of(cls, model: Classifier, inputs: Sequence[Input], *, truncate: bool) -> "Classifications":
         """Tokenises beside the event loop. Raises ApiError for an input that is too long."""
         encoded = await asyncio.to_thread(model.tokenizer.encode, inputs, truncate=truncate)
         for index, one in enumerate(encoded):

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from finetune_server.tool_calls import json_object
+from finetune_text.call_text import json_object
 
 
 def check_arguments(text: str) -> str:

@@ -10,12 +10,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer
 
+from finetune_text.chat_template import ChatTemplate
+from finetune_text.markers import Markers
 from finetune_trainer.data.rows.types import Conversation, Message
 from finetune_trainer.data.tokens.chat import ChatRenderer
 from finetune_trainer.data.tokens.encoded import Encoded, Refused
 from finetune_trainer.data.tokens.language import LanguageEncoder
-from finetune_trainer.data.tokens.spans import Markers
-from finetune_trainer.data.tokens.template import ChatTemplate
 from tests.unit.tokens import templates
 
 # Template, its end-of-turn marker, whether it strips contents, whether it takes a system message, what precedes an answer
@@ -47,7 +47,7 @@ class Encoders:
     @functools.cache  # noqa: B019 - lives as long as the session
     def get(self, family: str, loss_on: Literal["assistant", "all"] = "assistant") -> LanguageEncoder:
         """The encoder with a family's template."""
-        template = ChatTemplate(FAMILIES[family][0], {"bos_token": "<s>", "eos_token": "</s>"}, datetime(2026, 2, 1))
+        template = ChatTemplate(FAMILIES[family][0], {"bos_token": "<s>", "eos_token": "</s>"}, lambda: datetime(2026, 2, 1))
         return LanguageEncoder(self.tokenizer, ChatRenderer(template, Markers((*MARKERS, "<|im_end|>"))), loss_on)
 
 
@@ -116,7 +116,7 @@ def test_the_end_of_turn_token_is_found(encoders: Encoders, family: str) -> None
     """It ends generation, whatever the model's configuration lists."""
     renderer = encoders.get(family).renderer
     assert isinstance(renderer, ChatRenderer)
-    assert renderer.end_of_turn() == FAMILIES[family][1]
+    assert renderer.markers.end_of_turn(renderer.template.template) == FAMILIES[family][1]
 
 
 def test_a_token_that_holds_the_prompt_too_is_not_supervised(encoders: Encoders) -> None:

@@ -1,17 +1,15 @@
 """Rendering and tokenising as transformers does it."""
 
 import json
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tokenizers import Tokenizer
 
-from finetune_server.chat_template import ChatTemplate as ServerTemplate
+from finetune_text.chat_template import ChatTemplate
 from finetune_trainer.data.rows.types import Function, FunctionCall, Message, Tool, ToolCall
-from finetune_trainer.data.tokens.template import ChatTemplate
-from finetune_trainer.data.tokens.tools import adapt
+from finetune_trainer.data.tokens.template import RowTemplate
 from tests.trainer.prepare.public_templates import public_templates
 from tests.unit.tokens import templates
 
@@ -64,14 +62,15 @@ def test_tools_and_calls_are_rendered_as_by_transformers_and_by_the_server(refer
     tools = [{"type": "function", "function": {"name": "weather", "description": "How it is.", "parameters": PARAMETERS}}]
     checked = 0
     for text in public_templates(assets.parent / "test-packages").values():
-        template = ChatTemplate(text, SPECIAL, datetime.now())
-        if adapt(template) and "strftime_now" not in text:
-            arguments = ARGUMENTS if template.arguments_as_text else json.loads(ARGUMENTS)
+        template = ChatTemplate(text, SPECIAL)
+        form = template.tools
+        if form.calls != "ignored" and "strftime_now" not in text:
+            arguments = ARGUMENTS if form.arguments_as_text else json.loads(ARGUMENTS)
             expected = reference.apply_chat_template(
-                plain_chat(arguments, template.empty_content), tools=tools, chat_template=text, tokenize=False, add_generation_prompt=True
+                plain_chat(arguments, form.empty_content), tools=tools, chat_template=text, tokenize=False, add_generation_prompt=True
             )
-            assert template.render(CHAT, [WEATHER], add_generation_prompt=True) == expected
-            assert ServerTemplate(text, SPECIAL).render(plain_chat(ARGUMENTS, None), tools) == expected
+            assert RowTemplate(template).render(CHAT, [WEATHER], add_generation_prompt=True) == expected
+            assert template.prompt(plain_chat(ARGUMENTS, None), tools) == expected
             checked += 1
     assert checked > 30
 
@@ -81,7 +80,7 @@ def test_tools_and_calls_are_rendered_as_by_transformers_and_by_the_server(refer
 def test_a_template_renders_as_in_transformers(reference: Any, assets: Path, text: str, prompt: bool) -> None:
     """The same text and the same ids, so that a model is trained on what it is later asked."""
     messages = [Message("user", "Who <b>are</b> you?"), Message("assistant", " Ça va, 日本\n"), Message("user", "2")]
-    template = ChatTemplate(text, SPECIAL, datetime.now())
+    template = RowTemplate(ChatTemplate(text, SPECIAL))
     plain = [{"role": message.role, "content": message.content} for message in messages]
     expected = reference.apply_chat_template(plain, chat_template=text, tokenize=False, add_generation_prompt=prompt)
     assert template.render(messages, add_generation_prompt=prompt) == expected

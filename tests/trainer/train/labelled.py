@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from finetune_trainer.classification.labelling import NOT_LABELLED
+from finetune_text.tags import IGNORED
 from finetune_trainer.workspace import Workspace
 from tests.trainer.train.runs import LORA, write_prepared
 
@@ -31,7 +31,7 @@ def random_rows(kind: str, count: int, vocabulary: int) -> list[LabelledRow]:
         types = [int(place >= length // 2) for place in range(length)]
         one = [int(random.integers(classes))]
         many = np.flatnonzero(random.random(classes) < 0.4).tolist()
-        tags = [int(random.integers(classes)) if place % 3 else NOT_LABELLED for place in range(length)]
+        tags = [int(random.integers(classes)) if place % 3 else IGNORED for place in range(length)]
         rows.append((ids, types, {"one": one, "many": many, "tokens": tags}[kind]))
     return rows
 

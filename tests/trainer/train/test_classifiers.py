@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
 from finetune_api.exit_codes import ExitCode
-from finetune_trainer.classification.labelling import NOT_LABELLED, Labelling
+from finetune_text.tags import IGNORED
+from finetune_trainer.classification.labelling import Labelling
 from finetune_trainer.classification.model import load_classifier
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.prepared import Prepared
@@ -70,7 +71,7 @@ def example_loss(kind: str, logits: torch.Tensor, labels: list[int]) -> tuple[to
         return F.binary_cross_entropy_with_logits(logits[0], holds), 1
     if kind == "one":
         return F.cross_entropy(logits, wanted), 1
-    return F.cross_entropy(logits[0], wanted, reduction="sum"), int((wanted != NOT_LABELLED).sum())
+    return F.cross_entropy(logits[0], wanted, reduction="sum"), int((wanted != IGNORED).sum())
 
 
 def blackboard(run: Run, kind: str) -> list[tuple[float, float]]:

@@ -1,11 +1,10 @@
 """Rows whose messages have names that the chat template does not write are told of."""
 
-from datetime import datetime
-
 import pytest
 
+from finetune_text.chat_template import ChatTemplate
 from finetune_trainer.data.rows.types import Conversation, Message
-from finetune_trainer.data.tokens.template import ChatTemplate
+from finetune_trainer.data.tokens.template import RowTemplate
 from finetune_trainer.prepare.message_names import MessageNames
 from tests.unit.tokens.templates import CHATML
 
@@ -27,7 +26,7 @@ TOOL = Conversation([Message("user", "Hi"), Message("tool", "1", name="stock"), 
 )
 def test_names_that_are_not_learnt_are_told_of(template: str | None, rows: list[Conversation], says: str) -> None:
     """How many rows there are, and where the first is; not where the template writes names."""
-    seen = MessageNames(ChatTemplate(template, {}, datetime(2026, 1, 1)) if template else None)
+    seen = MessageNames(RowTemplate(ChatTemplate(template, {})) if template else None)
     for line, row in enumerate(rows, start=1):
         seen.saw("rows.jsonl", f"line {line}", row)
     assert [note.startswith(says) for note in seen.notes()] == ([True] if says else [])

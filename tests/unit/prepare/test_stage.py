@@ -12,9 +12,9 @@ from finetune_api.dataset_report import DatasetReport
 from finetune_api.exit_codes import ExitCode
 from finetune_api.progress import last_progress
 from finetune_api.result import StageResult
+from finetune_text.chat_template import ChatTemplate
+from finetune_text.standard_templates import PLAIN, chatml_with_tools
 from finetune_trainer.__main__ import main
-from finetune_trainer.data.tokens.template import ChatTemplate
-from finetune_trainer.data.tokens.tools import PLAIN, chatml_with_tools
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.prepare.main import prepare
 from finetune_trainer.prepared import Prepared
@@ -275,7 +275,7 @@ def test_tools_that_the_template_does_not_know_are_refused(folder: Path) -> None
 def test_a_model_s_own_template_for_tools_is_taken(folder: Path) -> None:
     """Older models have it beside the other one, under the name tool_use."""
     (folder / "base" / "chat_template.jinja").unlink()
-    own = chatml_with_tools(ChatTemplate(templates.CHATML, {}, datetime(2026, 2, 1))) + "{# its own #}"
+    own = chatml_with_tools(ChatTemplate(templates.CHATML, {}, lambda: datetime(2026, 2, 1))) + "{# its own #}"
     named = [{"name": "default", "template": templates.LLAMA3}, {"name": "tool_use", "template": own}]
     change_json(folder / "base" / "tokenizer_config.json", chat_template=named)
     tools = [{"type": "function", "function": {"name": "find", "parameters": {"type": "object", "properties": {}}}}]

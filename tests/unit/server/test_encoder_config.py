@@ -48,7 +48,7 @@ def test_the_longest_input(tmp_path: Path, config: dict[str, object], tokenizer:
         ({"id2label": {"0": "a", "2": "b"}}, False, "KeyError 1"),
         ({"problem_type": "multi_label_classification"}, False, "but the manifest says multiLabel False"),
         ({"problem_type": "single_label_classification"}, True, "but the manifest says multiLabel True"),
-        ({"max_position_embeddings": None}, False, "TypeError"),
+        ({"max_position_embeddings": None}, False, "KeyError 'max_position_embeddings'"),
     ],
 )
 def test_contradictions(tmp_path: Path, config: dict[str, object], multi_label: bool, text: str) -> None:

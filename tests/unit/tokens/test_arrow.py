@@ -13,8 +13,9 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 
+from finetune_text.tags import IGNORED
 from finetune_trainer.data.tokens.arrow import SCHEMAS, ExampleWriter, Kept, cut, within
-from finetune_trainer.data.tokens.encoded import UNLABELLED, Classified, Encoded, Example, Kind
+from finetune_trainer.data.tokens.encoded import Classified, Encoded, Example, Kind
 
 
 def written(folder: Path, kind: Kind, limit: int, *examples: Example) -> tuple[Kept, list[dict[str, Any]]]:
@@ -60,7 +61,7 @@ def test_a_classifier_s_example_keeps_its_special_tokens(tmp_path: Path) -> None
 
 def test_tags_are_cut_with_their_tokens(tmp_path: Path) -> None:
     """An example whose tagged words are all cut off teaches nothing."""
-    none = UNLABELLED
+    none = IGNORED
     first = classified([-1, 0, 0, 0, -1], [none, 1, none, 2, none])
     second = classified([-1, 0, 0, -1], [none, none, 1, none])
     kept, rows = written(tmp_path, "tokens", 3, first, second)

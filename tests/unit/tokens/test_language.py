@@ -7,13 +7,14 @@ import pytest
 from tokenizers import Tokenizer
 from tokenizers.processors import TemplateProcessing
 
+from finetune_text.chat_template import ChatTemplate
+from finetune_text.markers import Markers
 from finetune_trainer.data.rows.types import Completion, Conversation, Message, Row, Summary
 from finetune_trainer.data.tokens.chat import ChatRenderer
 from finetune_trainer.data.tokens.encoded import Encoded
 from finetune_trainer.data.tokens.language import LanguageEncoder, Renderer
 from finetune_trainer.data.tokens.skeleton import Skeletons
-from finetune_trainer.data.tokens.spans import Markers, by_difference
-from finetune_trainer.data.tokens.template import ChatTemplate
+from finetune_trainer.data.tokens.spans import by_difference
 from finetune_trainer.data.tokens.texts import SummaryRenderer, TextRenderer
 from tests.unit.prepare.base_folder import byte_tokenizer
 from tests.unit.tokens import templates
@@ -31,7 +32,7 @@ def with_bos() -> Tokenizer:
 
 def chat(text: str = templates.CHATML) -> ChatRenderer:
     """A template's renderer."""
-    return ChatRenderer(ChatTemplate(text, {"bos_token": "<s>", "eos_token": "</s>"}, datetime(2026, 2, 1)), MARKERS)
+    return ChatRenderer(ChatTemplate(text, {"bos_token": "<s>", "eos_token": "</s>"}, lambda: datetime(2026, 2, 1)), MARKERS)
 
 
 COMPLETION = Completion("2 + 2 =", " 4")
@@ -117,7 +118,7 @@ def test_a_content_that_a_template_treats_specially_does_not_fit() -> None:
 def test_an_answer_without_an_end_gets_one() -> None:
     """Otherwise the model would never learn to stop."""
     text = "{% for m in messages %}{{ m.role + ': ' + m.content }}{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}"
-    renderer = ChatRenderer(ChatTemplate(text, {}, datetime(2026, 2, 1)), Markers(("<|im_end|>",), end="<|im_end|>"))
+    renderer = ChatRenderer(ChatTemplate(text, {}, lambda: datetime(2026, 2, 1)), Markers(("<|im_end|>",), end="<|im_end|>"))
     (rendered,) = renderer.render(Conversation([Message("user", "a"), Message("assistant", "b")]))
     assert rendered.text == "user: aassistant: b<|im_end|>"
     assert [rendered.text[span.start : span.end] for span in rendered.spans] == ["b<|im_end|>"]
@@ -140,4 +141,4 @@ PHI = "{% for m in messages %}{{ m.role + m.content }}</s>\n{% endfor %}{{ 'assi
 )
 def test_the_marker_that_ends_an_answer(text: str, expected: str) -> None:
     """It ends generation, whatever the model's configuration lists."""
-    assert chat(text).end_of_turn() == expected
+    assert MARKERS.end_of_turn(chat(text).template.template) == expected

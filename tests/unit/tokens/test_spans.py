@@ -4,9 +4,11 @@ from datetime import datetime
 
 import pytest
 
+from finetune_text.chat_template import ChatTemplate, InvalidTemplate, TemplateRefusal
+from finetune_text.markers import Markers
 from finetune_trainer.data.rows.types import Conversation, FunctionCall, Message, ToolCall
-from finetune_trainer.data.tokens.spans import Markers, NotPrefixPreserving, Rendered, WordsLeftOut, by_blocks, by_difference, by_turns
-from finetune_trainer.data.tokens.template import ChatTemplate, TemplateRefusal
+from finetune_trainer.data.tokens.spans import NotPrefixPreserving, Rendered, WordsLeftOut, by_blocks, by_difference, by_turns
+from finetune_trainer.data.tokens.template import RowTemplate
 from tests.unit.tokens import templates
 
 MARKERS = Markers(
@@ -17,9 +19,9 @@ CHAT = [Message("user", "One?"), Message("assistant", "1"), Message("user", "Two
 SINGLE = CHAT[:2]
 
 
-def template(text: str) -> ChatTemplate:
+def template(text: str) -> RowTemplate:
     """A template, at a fixed moment."""
-    return ChatTemplate(text, SPECIAL, datetime(2026, 2, 1))
+    return RowTemplate(ChatTemplate(text, SPECIAL, lambda: datetime(2026, 2, 1)))
 
 
 def said(text: str, messages: list[Message]) -> list[str]:
@@ -198,5 +200,5 @@ def test_strftime_now_is_one_moment() -> None:
 
 def test_a_broken_template_is_refused() -> None:
     """Not every chat_template.jinja is one."""
-    with pytest.raises(TemplateRefusal, match=r"line 1 of the template"):
+    with pytest.raises(InvalidTemplate, match=r"line 1 of the template"):
         template("{% for %}")

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from finetune_trainer.classification.labelling import NOT_LABELLED, Labelling
+from finetune_text.tags import IGNORED
+from finetune_trainer.classification.labelling import Labelling
 from finetune_trainer.classification.rows import LabelledRow
 
 
@@ -69,8 +70,8 @@ class Collator:
 
     def _asked(self, rows: Sequence[LabelledRow], width: int) -> tuple[torch.Tensor, torch.Tensor]:
         if self.labelling.per_token:
-            labels = padded([row.labels for row in rows], width, NOT_LABELLED).flatten()
-            keep = torch.nonzero(labels != NOT_LABELLED).flatten()
+            labels = padded([row.labels for row in rows], width, IGNORED).flatten()
+            keep = torch.nonzero(labels != IGNORED).flatten()
             return keep, labels[keep]
         keep = torch.arange(len(rows))
         if not self.labelling.multi_label:

@@ -8,8 +8,6 @@ from finetune_trainer.failure import invalid
 from finetune_trainer.prepared import Prepared
 
 ClassifierTask = Literal["sequence-classification", "token-classification"]
-NOT_LABELLED = -100
-"""In the labels of tokens: nothing is asked of this one."""
 
 
 @dataclass(frozen=True)

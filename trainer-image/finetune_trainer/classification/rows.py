@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from finetune_trainer.classification.labelling import NOT_LABELLED, Labelling
+from finetune_text.tags import IGNORED
+from finetune_trainer.classification.labelling import Labelling
 from finetune_trainer.prepared_rows import list_lengths, open_rows, values_of
 
 Numbers = NDArray[np.int64]
@@ -47,7 +48,7 @@ def labelled_counts(labels: pa.ChunkedArray) -> Numbers:
     counts: list[Numbers] = [np.empty(0, np.int64)]
     for chunk in labels.chunks:
         offsets = chunk.offsets.to_numpy()
-        asked = chunk.values.to_numpy(zero_copy_only=False) != NOT_LABELLED
+        asked = chunk.values.to_numpy(zero_copy_only=False) != IGNORED
         before = np.concatenate([[0], np.cumsum(asked, dtype=np.int64)])
         counts.append(before[offsets[1:]] - before[offsets[:-1]])
     return np.concatenate(counts)

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from finetune_api.model_directory import Scores
+from finetune_text.tags import entities
 from finetune_trainer.classification.batch import Collator, PaddedBatch, logits_asked, loss_sum
 from finetune_trainer.classification.labelling import Labelling
 from finetune_trainer.classification.rows import LabelledRows
-from finetune_trainer.entities import entities
 from finetune_trainer.evaluation.f1 import accuracy, mean_f1, set_f1
 from finetune_trainer.step_plan import cut
 
@@ -73,7 +73,7 @@ def metrics(answers: Answers, labelling: Labelling) -> dict[str, float]:
         truths = [[labelling.labels[index] for index in row] for row in answers.targets]
         words = [[labelling.labels[index] for index in row] for row in guesses]
         flat = [[tag for row in side for tag in row] for side in (truths, words)]
-        return {"accuracy": accuracy(*flat), "f1": set_f1([entities(row) for row in truths], [entities(row) for row in words])}
+        return {"accuracy": accuracy(*flat), "f1": set_f1([set(entities(row)) for row in truths], [set(entities(row)) for row in words])}
     wanted = [set(np.flatnonzero(row[0])) if labelling.multi_label else {int(row[0])} for row in answers.targets]
     named = [set(np.flatnonzero(row[0])) if labelling.multi_label else {int(row[0])} for row in guesses]
     return {"accuracy": accuracy(wanted, named), "f1": mean_f1(wanted, named)}

@@ -1,6 +1,6 @@
 """What a base model's JSON files say. Reads a local folder; the weights need not be there yet."""
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,12 +8,11 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from finetune_api.resources.finetune_job import Task
+from finetune_text.positions import usable_positions
+from finetune_text.tokenizer_files import TokenizerFiles, UnreadableFile, read_object, read_tokenizer_files
 from finetune_trainer.prepare.architectures import check_architecture
 from finetune_trainer.prepare.base_files import incomplete, unsupported
 from finetune_trainer.sources.subject import Subject
-
-_POSITIONS_AFTER_PADDING = ("camembert", "mpnet", "roberta", "xlm-roberta")
-_SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
 
 @dataclass(frozen=True)
@@ -38,36 +37,32 @@ class BaseConfig:
 
 def read_base_config(folder: Path, subject: Subject, task: Task, *, for_onnx: bool) -> BaseConfig:
     """Reads and checks; raises StageFailure naming what cannot be used for the task, `for_onnx` also what cannot be exported."""
-    config = read_object(folder / "config.json", subject)
-    tokenizer_config = read_object(folder / "tokenizer_config.json", subject)
-    refuse_remote_code(config, tokenizer_config, subject)
+    config, generation, files = read_files(folder, subject)
+    refuse_remote_code(config, files.config, subject)
     tokenizer = read_tokenizer(folder / "tokenizer.json", subject)
-    special = special_tokens(folder, tokenizer_config, subject)
+    special = files.special_tokens
     return BaseConfig(
         architecture=architecture(config, subject, task, for_onnx=for_onnx),
         values=config,
-        max_length=max_length(config),
+        max_length=usable_positions(config),
         vocab_size=positive(config.get("vocab_size")),
-        chat_template=chat_template(folder, tokenizer_config),
-        tool_template=named_templates(tokenizer_config).get("tool_use"),
+        chat_template=files.chat_template,
+        tool_template=files.tool_template,
         special_tokens=special,
-        eos_token_ids=eos_token_ids(read_object(folder / "generation_config.json", subject), config, tokenizer, special),
+        eos_token_ids=eos_token_ids(generation, config, tokenizer, special),
         tokenizer=tokenizer,
     )
 
 
-def read_object(path: Path, subject: Subject) -> dict[str, Any]:
-    """A JSON object; empty when there is no such file."""
+def read_files(folder: Path, subject: Subject) -> tuple[dict[str, Any], dict[str, Any], TokenizerFiles]:
+    """config.json, generation_config.json and what is beside tokenizer.json; raises StageFailure."""
     try:
-        value = json.loads(path.read_bytes()) if path.exists() else {}
-    except ValueError as exc:
-        raise incomplete(subject, f"{path.name} is not valid JSON: {exc}", {}) from exc
-    if not isinstance(value, dict):
-        raise incomplete(subject, f"{path.name} is not a JSON object", {})
-    return value
+        return read_object(folder / "config.json"), read_object(folder / "generation_config.json"), read_tokenizer_files(folder)
+    except UnreadableFile as exc:
+        raise incomplete(subject, str(exc), {}) from exc
 
 
-def refuse_remote_code(config: dict[str, Any], tokenizer_config: dict[str, Any], subject: Subject) -> None:
+def refuse_remote_code(config: dict[str, Any], tokenizer_config: Mapping[str, Any], subject: Subject) -> None:
     """A model whose classes are Python files beside its weights is not loaded."""
     for name, content in (("config.json", config), ("tokenizer_config.json", tokenizer_config)):
         if "auto_map" in content:
@@ -91,43 +86,12 @@ def architecture(config: dict[str, Any], subject: Subject, task: Task, *, for_on
     return name
 
 
-def max_length(config: dict[str, Any]) -> int | None:
-    """How many tokens the model takes. RoBERTa's family counts positions from behind the padding token's id."""
-    positions = positive(config.get("max_position_embeddings", config.get("n_positions")))
-    if positions is not None and config.get("model_type") in _POSITIONS_AFTER_PADDING:
-        return positions - int(config.get("pad_token_id") or 0) - 1
-    return positions
-
-
 def read_tokenizer(path: Path, subject: Subject) -> Tokenizer:
     """The fast tokenizer."""
     try:
         return Tokenizer.from_file(str(path))
     except Exception as exc:  # tokenizers raises plain Exception
         raise incomplete(subject, f"{path.name} cannot be read: {exc}", {}) from exc
-
-
-def chat_template(folder: Path, tokenizer_config: dict[str, Any]) -> str | None:
-    """The template's text, where transformers looks for it: chat_template.jinja, then tokenizer_config.json."""
-    path = folder / "chat_template.jinja"
-    if path.exists():
-        return path.read_text(encoding="utf-8")
-    return named_templates(tokenizer_config).get("default") or None
-
-
-def named_templates(tokenizer_config: dict[str, Any]) -> dict[str, str]:
-    """The templates of tokenizer_config.json: one, the default, or several by name."""
-    template = tokenizer_config.get("chat_template")
-    entries = template if isinstance(template, list) else [{"name": "default", "template": template}]
-    found = {entry.get("name"): entry.get("template") for entry in entries if isinstance(entry, dict)}
-    return {name: text for name, text in found.items() if isinstance(name, str) and isinstance(text, str)}
-
-
-def special_tokens(folder: Path, tokenizer_config: dict[str, Any], subject: Subject) -> dict[str, str]:
-    """Texts of the special tokens that templates name. Older models keep them in special_tokens_map.json."""
-    both = read_object(folder / "special_tokens_map.json", subject) | {k: v for k, v in tokenizer_config.items() if v is not None}
-    texts = {key: token_text(both.get(key)) for key in _SPECIAL_TOKENS}
-    return {key: text for key, text in texts.items() if text}
 
 
 def eos_token_ids(generation: dict[str, Any], config: dict[str, Any], tokenizer: Tokenizer, special: dict[str, str]) -> list[int]:
@@ -138,11 +102,6 @@ def eos_token_ids(generation: dict[str, Any], config: dict[str, Any], tokenizer:
     text = special.get("eos_token")
     from_text = tokenizer.token_to_id(text) if text else None
     return list(dict.fromkeys([*found, *([] if from_text is None else [from_text])]))
-
-
-def token_text(value: Any) -> str:
-    """A token is written as a string or as an object with its content."""
-    return str(value.get("content", "")) if isinstance(value, dict) else value if isinstance(value, str) else ""
 
 
 def positive(value: Any) -> int | None:

@@ -2,19 +2,20 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 
 from finetune_api.run_config import RunConfig
+from finetune_text.chat_template import ChatTemplate, InvalidTemplate
+from finetune_text.markers import markers_of
+from finetune_text.standard_templates import PLAIN, chatml_with_tools, is_chatml
+from finetune_trainer.data.rows.types import Conversation
 from finetune_trainer.data.tokens.chat import ChatRenderer
 from finetune_trainer.data.tokens.classes import ClassEncoder
 from finetune_trainer.data.tokens.encoded import Encoder
 from finetune_trainer.data.tokens.language import LanguageEncoder
-from finetune_trainer.data.tokens.spans import Markers
-from finetune_trainer.data.tokens.template import ChatTemplate, TemplateRefusal
 from finetune_trainer.data.tokens.texts import SummaryRenderer, TextRenderer
-from finetune_trainer.data.tokens.tools import PLAIN, adapt, chatml_with_tools, is_chatml, uses_tools
 from finetune_trainer.failure import invalid
 from finetune_trainer.prepare.base import Base
-from finetune_trainer.prepare.base_config import BaseConfig
 from finetune_trainer.prepare.base_files import unsupported
 from finetune_trainer.prepare.dataset import Dataset
 
@@ -51,9 +52,10 @@ def base_template(config: RunConfig, base: Base) -> ChatTemplate | None:
 
 def compiled(base: Base, text: str) -> ChatTemplate:
     """A template with the base's special tokens; strftime_now tells one moment for the whole run. Raises StageFailure."""
+    now = datetime.now()
     try:
-        return ChatTemplate(text, base.config.special_tokens, datetime.now())
-    except TemplateRefusal as exc:
+        return ChatTemplate(text, base.config.special_tokens, lambda: now)
+    except InvalidTemplate as exc:
         raise unsupported(base.subject, f"has a chat template that is not valid Jinja: {exc}") from exc
 
 
@@ -76,29 +78,19 @@ def conversations(config: RunConfig, base: Base, dataset: Dataset, template: Cha
     notes = []
     if base.config.chat_template is None:
         notes.append(f'{name} has no chat template: a default ("User:", "Assistant:") is used and published with the model')
-    if config.task == "chat" and not adapt(template) and has_tools(dataset):
+    if config.task == "chat" and template.tools.calls == "ignored" and has_tools(dataset):
         template, which = template_with_tools(base, dataset, template)
         notes.append(f"the chat template of {name} does not know tools: {which} replaces it")
-    chat = ChatRenderer(template, markers(base.config))
-    end = tokenizer.token_to_id(chat.end_of_turn()) if chat.end_of_turn() else None
+    chat = ChatRenderer(template, markers_of(tokenizer, base.config.special_tokens.get("eos_token", ""), base.config.eos_token_ids))
+    marker = chat.markers.end_of_turn(template)
+    end = tokenizer.token_to_id(marker) if marker else None
     return TaskEncoder(
         LanguageEncoder(tokenizer, chat if config.task == "chat" else SummaryRenderer(chat, instructed), config.method.loss_on),
         chat,
-        own_template=None if template.text == base.config.chat_template else template.text,
+        own_template=None if template.source == base.config.chat_template else template.source,
         eos_token_ids=list(dict.fromkeys([*base.config.eos_token_ids, *([] if end is None else [end])])),
         notes=notes,
     )
-
-
-def markers(base: BaseConfig) -> Markers:
-    """What may end a turn, by the tokenizer and the model's configuration."""
-    end = base.special_tokens.get("eos_token", "")
-    added = base.tokenizer.get_added_tokens_decoder()
-    special = {token.content for token in added.values() if token.special} | {end}
-    stops = {added[index].content for index in base.eos_token_ids if index in added} | {end}
-    every = {token.content for token in added.values()} | special
-    parts = [tuple(sorted(filter(str.strip, texts))) for texts in (special, stops, every)]
-    return Markers(parts[0], parts[1], parts[2], end)
 
 
 def plain_texts(config: RunConfig, base: Base, instructed: bool) -> TaskEncoder:
@@ -115,15 +107,16 @@ def plain_texts(config: RunConfig, base: Base, instructed: bool) -> TaskEncoder:
 
 
 def has_tools(dataset: Dataset) -> bool:
-    """True when a row of either side has tools."""
-    return uses_tools(dataset.train_rows()) or uses_tools(dataset.validation_rows())
+    """True when a conversation of either side has tools or calls them."""
+    rows = chain(dataset.train_rows(), dataset.validation_rows())
+    return any(isinstance(row, Conversation) and row.uses_tools for _, row in rows)
 
 
 def template_with_tools(base: Base, dataset: Dataset, template: ChatTemplate) -> tuple[ChatTemplate, str]:
     """What stands in for a template that ignores tools, and what it is; raises StageFailure where there is nothing."""
     if base.config.tool_template:
         own = compiled(base, base.config.tool_template)
-        if adapt(own):
+        if own.tools.calls != "ignored":
             return own, "the model's own for tools (tool_use)"
     if not is_chatml(template, base.config.tokenizer.get_vocab()):
         raise invalid(
@@ -132,6 +125,4 @@ def template_with_tools(base: Base, dataset: Dataset, template: ChatTemplate) ->
             "take a base model whose template knows them, or leave tools and tool_calls out of the rows",
             param=base.subject.param,
         )
-    own = compiled(base, chatml_with_tools(template))
-    adapt(own)
-    return own, "one that does (ChatML, calls as <tool_call>)"
+    return compiled(base, chatml_with_tools(template)), "one that does (ChatML, calls as <tool_call>)"

@@ -1,7 +1,8 @@
 """Rows whose messages have a `name`: it goes to the chat template, and most templates do not write it."""
 
+from finetune_text.chat_template import TemplateRefusal
 from finetune_trainer.data.rows.types import Conversation, Message, Row
-from finetune_trainer.data.tokens.template import ChatTemplate, TemplateRefusal
+from finetune_trainer.data.tokens.template import RowTemplate
 
 _PROBE = "Probename"
 
@@ -9,7 +10,7 @@ _PROBE = "Probename"
 class MessageNames:
     """Counts such rows and keeps the first."""
 
-    def __init__(self, template: ChatTemplate | None) -> None:
+    def __init__(self, template: RowTemplate | None) -> None:
         self._ignored = tuple(role for role in ("system", "user", "assistant") if template and not writes_name(template, role))
         self._rows = 0
         self._first = ""
@@ -30,7 +31,7 @@ class MessageNames:
         return [f"{rows} messages with a name (first: {self._first}), which the base's chat template does not write: it is not learnt"]
 
 
-def writes_name(template: ChatTemplate, role: str) -> bool:
+def writes_name(template: RowTemplate, role: str) -> bool:
     """True when the template writes the names of messages of a role; also where it cannot be asked."""
     named, user = {role: _PROBE}, Message("user", "Hi", name=_PROBE if role == "user" else None)
     chat = [user, Message("assistant", "Hello", name=named.get("assistant"))]

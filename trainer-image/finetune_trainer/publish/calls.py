@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from finetune_api.model_directory import Manifest
+from finetune_text.instructions import SUMMARIZE, SUMMARY_CUE
 
-INSTRUCTION = "Summarize the following text.\n\n"
-"""What a summarization model with a chat template was asked; a document follows."""
 LOADERS = {
     "sequence-classification": "AutoModelForSequenceClassification",
     "token-classification": "AutoModelForTokenClassification",
@@ -47,9 +46,9 @@ def prompt_of(task: str, prompting: Prompting) -> tuple[str, str]:
     if prompting.template is not None:
         return prompting.template, "The prompt must have the form of dataset.train.template, with its fields filled in:"
     if task == "summarization" and prompting.chat:
-        return f"{INSTRUCTION}<the text>", "The document follows the words that the model was trained with:"
+        return f"{SUMMARIZE}<the text>", "The document follows the words that the model was trained with:"
     if task == "summarization":
-        return "<the text>\n\nSummary:", "The document is followed by the word that the model was trained with:"
+        return f"<the text>{SUMMARY_CUE}", "The document is followed by the word that the model was trained with:"
     if task == "completion":
         return "<the prompt>", "The prompt goes to the model as it is; there is no chat template:"
     return "Hello!", "As any chat model:"

@@ -11,6 +11,7 @@ from pathlib import Path
 from finetune_api.model_directory import MANIFEST_FILE, EvaluationReport, Manifest
 from finetune_api.result import PublishSummary, StageResult
 from finetune_api.run_config import RunConfig
+from finetune_text.tokenizer_files import TEMPLATE_FILE
 from finetune_trainer.files import sha256_of, write_atomic
 from finetune_trainer.publish.calls import Prompting
 from finetune_trainer.publish.card import model_card
@@ -19,7 +20,6 @@ from finetune_trainer.publish.inputs import Inputs, read_inputs
 from finetune_trainer.publish.manifest import add_other_file, make_manifest
 from finetune_trainer.publish.phases import Phases
 from finetune_trainer.publish.space import check_space, storage_full_names
-from finetune_trainer.publish.tokenizer import TEMPLATE
 
 
 def publish(config: RunConfig, attempt: int) -> StageResult:
@@ -68,7 +68,7 @@ def describe_and_commit(inputs: Inputs, draft: Draft, report: EvaluationReport) 
 def prompting(inputs: Inputs, draft: Draft) -> Prompting:
     """How the rows spoke to the model."""
     template = inputs.config.dataset.train.template
-    return Prompting(chat=(draft.files / "model" / TEMPLATE).exists(), template=template.prompt if template else None)
+    return Prompting(chat=(draft.files / "model" / TEMPLATE_FILE).exists(), template=template.prompt if template else None)
 
 
 def result(config: RunConfig, attempt: int, root: Path, manifest: Manifest) -> StageResult:

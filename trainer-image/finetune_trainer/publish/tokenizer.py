@@ -4,11 +4,12 @@ import json
 import shutil
 from pathlib import Path
 
+from finetune_text.tokenizer_files import CONFIG_FILE, TEMPLATE_FILE, read_tokenizer_files
+
 FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "vocab.txt",
     "tokenizer.model", "sentencepiece.bpe.model", "spiece.model",
 )  # fmt: skip
-TEMPLATE = "chat_template.jinja"
 
 
 def copy_tokenizer(source: Path, folder: Path, template: str | None = None) -> None:
@@ -21,21 +22,10 @@ def copy_tokenizer(source: Path, folder: Path, template: str | None = None) -> N
         if (source / name).exists():
             shutil.copyfile(source / name, folder / name)
     if template is not None:
-        remove_inline_template(folder / "tokenizer_config.json")
-        (folder / TEMPLATE).write_text(template)
-    elif (source / TEMPLATE).exists():
-        shutil.copyfile(source / TEMPLATE, folder / TEMPLATE)
-    elif inline := inline_chat_template(source):
-        (folder / TEMPLATE).write_text(inline)
-
-
-def inline_chat_template(source: Path) -> str | None:
-    """The chat template inside tokenizer_config.json: a text, or a list with one named default."""
-    path = source / "tokenizer_config.json"
-    template = json.loads(path.read_bytes()).get("chat_template") if path.exists() else None
-    if isinstance(template, list):
-        template = {entry["name"]: entry["template"] for entry in template}.get("default")
-    return template
+        remove_inline_template(folder / CONFIG_FILE)
+        (folder / TEMPLATE_FILE).write_text(template, encoding="utf-8")
+    elif own := read_tokenizer_files(source).chat_template:
+        (folder / TEMPLATE_FILE).write_text(own, encoding="utf-8")
 
 
 def remove_inline_template(path: Path) -> None:

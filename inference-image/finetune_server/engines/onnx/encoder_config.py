@@ -1,7 +1,4 @@
-"""What config.json beside a classifier's graph says about it.
-
-A tokenizer's model_max_length is not asked: prepare goes by the positions, and what was trained on can be served.
-"""
+"""What config.json beside a classifier's graph says about it."""
 
 import json
 from dataclasses import dataclass
@@ -9,12 +6,11 @@ from typing import Any
 
 from finetune_server.engines.interface import EncoderTask
 from finetune_server.model_directory import UnusableModel, VerifiedArtifact
+from finetune_text.positions import usable_positions
 
 CONFIG_FILE = "config.json"
 GRAPH_FILE = "model.onnx"
 MULTI_LABEL = "multi_label_classification"
-POSITIONS_AFTER_PADDING = frozenset({"camembert", "mpnet", "roberta", "xlm-roberta", "xlm-roberta-xl"})
-"""Model types whose positions are counted from pad_token_id + 1 on, so that as many of max_position_embeddings are never used."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +33,7 @@ def read_encoder_config(artifact: VerifiedArtifact, task: EncoderTask) -> Encode
         names = {int(index): str(name) for index, name in config["id2label"].items()}
         labels = tuple(names[index] for index in range(len(names)))
         pad_token = config.get("pad_token_id") or 0
-        context_length = positions(config, pad_token)
+        context_length = positions(config)
         vocabulary_size = int(config["vocab_size"])
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise UnusableModel(f"{path}: {type(error).__name__} {error}; publish the model again") from error
@@ -50,7 +46,9 @@ def read_encoder_config(artifact: VerifiedArtifact, task: EncoderTask) -> Encode
     return EncoderConfig(task, labels, manifest.multi_label, context_length, vocabulary_size, pad_token)
 
 
-def positions(config: dict[str, Any], pad_token: int) -> int:
-    """Tokens that the position embeddings have room for."""
-    unused = pad_token + 1 if config.get("model_type") in POSITIONS_AFTER_PADDING else 0
-    return int(config["max_position_embeddings"]) - unused
+def positions(config: dict[str, Any]) -> int:
+    """Tokens that the position embeddings have room for. Raises KeyError."""
+    found = usable_positions(config)
+    if found is None:
+        raise KeyError("max_position_embeddings")
+    return found

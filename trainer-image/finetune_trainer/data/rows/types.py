@@ -73,6 +73,11 @@ class Conversation(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit
     tools: list[Tool] | None = None
     parallel_tool_calls: bool | None = None
 
+    @property
+    def uses_tools(self) -> bool:
+        """True when tools are offered, called or answering."""
+        return bool(self.tools) or any(message.tool_calls or message.role == "tool" for message in self.messages)
+
 
 class Completion(msgspec.Struct, forbid_unknown_fields=True, frozen=True, gc=False):
     """A row of task completion."""

@@ -1,8 +1,7 @@
 """Rows to token ids: chat templates, masks, encoders, the Arrow files that training reads.
 
 encoded.py    what an encoder makes of a row: the interface
-template.py   a chat template, rendered as transformers does it
-tools.py      what a template makes of tools; templates that take another's place
+template.py   rows through a chat template (finetune_text renders it)
 spans.py      which characters of a conversation the assistant said
 skeleton.py   the same in one rendering, for conversations of a known form
 chat.py       conversations to text

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from finetune_trainer.data.tokens.encoded import UNLABELLED, Example, Kind
+from finetune_text.tags import IGNORED
+from finetune_trainer.data.tokens.encoded import Example, Kind
 
 ROWS_PER_BATCH = 1024
 _IDS = ("input_ids", pa.list_(pa.int32()))
@@ -174,7 +175,7 @@ def target_counts(batch: pa.RecordBatch, kind: Kind) -> Ints:
         return np.ones(batch.num_rows, np.int64)
     column = batch["loss_mask" if kind == "language" else "labels"]
     values = column.flatten().to_numpy(zero_copy_only=False)
-    before = np.concatenate([[0], np.cumsum(values if kind == "language" else values != UNLABELLED, dtype=np.int64)])
+    before = np.concatenate([[0], np.cumsum(values if kind == "language" else values != IGNORED, dtype=np.int64)])
     ends = np.cumsum(list_lengths(column))
     counts: Ints = before[ends] - before[ends - list_lengths(column)]
     return counts

@@ -1,18 +1,20 @@
 """Conversations to text by a chat template, and what of the text the assistant said."""
 
-from finetune_trainer.data.rows.types import Conversation, Message, Row
+from finetune_text.chat_template import ChatTemplate, Span
+from finetune_text.markers import Markers
+from finetune_trainer.data.rows.types import Conversation, Row
 from finetune_trainer.data.tokens.skeleton import Skeletons
-from finetune_trainer.data.tokens.spans import Markers, NotPrefixPreserving, Rendered, by_blocks, by_difference, by_turns
-from finetune_trainer.data.tokens.template import ChatTemplate, Span, TemplateRefusal
+from finetune_trainer.data.tokens.spans import NotPrefixPreserving, Rendered, by_blocks, by_difference, by_turns
+from finetune_trainer.data.tokens.template import RowTemplate
 
 
 class ChatRenderer:
     """Renders rows of task chat."""
 
     def __init__(self, template: ChatTemplate, markers: Markers) -> None:
-        self.template = template
+        self.template = RowTemplate(template)
         self.markers = markers
-        self.skeletons = Skeletons(template, markers)
+        self.skeletons = Skeletons(self.template, markers)
         self.by_blocks = 0
         """Rows whose answers only the template's generation blocks could tell."""
         self.by_turns = 0
@@ -66,11 +68,3 @@ class ChatRenderer:
         assert isinstance(row, Conversation)
         text = self.template.render(row.messages, row.tools)
         return text if text.rstrip().endswith(self.markers.all) else text + self.markers.end
-
-    def end_of_turn(self) -> str:
-        """The marker that the template ends an answer with; empty where it ends it with ordinary text."""
-        try:
-            text = self.markers.trim(self.template.render([Message("user", "Hi"), Message("assistant", "Hello")]))
-        except TemplateRefusal:
-            return ""
-        return max((marker for marker in self.markers.all if text.endswith(marker)), key=len, default="")

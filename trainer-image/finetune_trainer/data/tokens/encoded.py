@@ -12,9 +12,6 @@ from finetune_trainer.data.rows.types import Row
 Kind = Literal["language", "sequence", "tokens"]
 """A language model, a classifier of whole texts, a classifier of tokens."""
 
-UNLABELLED = -100
-"""The label of a token that has none; torch's cross entropy passes over it."""
-
 
 @dataclass(frozen=True)
 class Encoded:
@@ -32,7 +29,7 @@ class Classified:
     input_ids: npt.NDArray[np.int32]
     token_type_ids: npt.NDArray[np.int8]
     labels: npt.NDArray[np.int32]
-    """Class indices that hold; of a classifier of tokens the class of each token, or UNLABELLED."""
+    """Class indices that hold; of a classifier of tokens the class of each token, or IGNORED (finetune_text.tags)."""
     segments: npt.NDArray[np.int8]
     """Which text each token comes from: 0, 1 for a text pair's second, -1 for special tokens."""
 

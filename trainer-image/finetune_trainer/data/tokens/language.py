@@ -3,18 +3,17 @@
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import islice, takewhile
+from itertools import islice
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from tokenizers import Tokenizer
-from tokenizers.processors import Sequence as Nothing
 
+from finetune_text.chat_template import Span, TemplateRefusal
+from finetune_text.prompt_tokenizer import PromptTokenizer
 from finetune_trainer.data.rows.types import Row
 from finetune_trainer.data.tokens.encoded import Encoded, Example, Kind, Refused
 from finetune_trainer.data.tokens.spans import NotPrefixPreserving, Rendered, WordsLeftOut
-from finetune_trainer.data.tokens.template import Span, TemplateRefusal
 
 BATCH = 512
 """Rows that are tokenised at once, over all cores."""
@@ -35,16 +34,6 @@ class Renderer(Protocol):
         """The row's text, for lossOn all. Raises TemplateRefusal."""
 
 
-@dataclass(frozen=True)
-class Frame:
-    """Ids around a text that no chat template writes."""
-
-    first: list[int]
-    """The tokenizer's BOS, if it adds one."""
-    end: int
-    """The end-of-text token."""
-
-
 class LanguageEncoder:
     """A tokenizer and a task's texts together. With `end` a text stands between the tokenizer's first token and this one; a chat
     template writes both itself."""
@@ -52,11 +41,9 @@ class LanguageEncoder:
     kind: Kind = "language"
 
     def __init__(self, tokenizer: Tokenizer, renderer: Renderer, loss_on: LossOn, end: int | None = None) -> None:
-        self.frame = None if end is None else Frame(first_ids(tokenizer), end)
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        tokenizer.post_processor = Nothing([])  # it would trim spaces off the offsets that the mask is made of
+        self.prompts = PromptTokenizer(tokenizer)
         self.tokenizer = tokenizer
+        self.end = end
         self.renderer = renderer
         self.loss_on = loss_on
 
@@ -107,9 +94,9 @@ class LanguageEncoder:
         mask = np.zeros(len(ids), np.bool_)
         for span in spans:
             mask[token_from(encoding, span.start) : token_from(encoding, span.end)] = True
-        if self.frame is not None:
-            ids = np.concatenate([self.frame.first, ids, [self.frame.end]]).astype(np.int32)
-            mask = np.concatenate([np.zeros(len(self.frame.first), np.bool_), mask, [True]])
+        if self.end is not None:
+            ids = np.concatenate([self.prompts.first, ids, [self.end]]).astype(np.int32)
+            mask = np.concatenate([np.zeros(len(self.prompts.first), np.bool_), mask, [True]])
         mask[:1] = False
         return Encoded(ids, mask)
 
@@ -119,8 +106,7 @@ class LanguageEncoder:
             text = self.renderer.prompt(row)
         except TemplateRefusal:
             return None
-        first = [] if self.frame is None else self.frame.first
-        return [*first, *self.tokenizer.encode(text, add_special_tokens=False).ids]
+        return self.prompts.chat(text) if self.end is None else self.prompts.text(text)
 
 
 def token_from(encoding: Any, position: int) -> int:
@@ -131,10 +117,3 @@ def token_from(encoding: Any, position: int) -> int:
     while token < count and encoding.token_to_chars(token)[0] < position:
         token += 1
     return int(token)
-
-
-def first_ids(tokenizer: Tokenizer) -> list[int]:
-    """What the tokenizer puts before a text: BOS, or nothing."""
-    encoding = tokenizer.encode("a")
-    lead = takewhile(lambda pair: pair[1], zip(encoding.ids, encoding.special_tokens_mask, strict=True))
-    return [token for token, _ in lead]

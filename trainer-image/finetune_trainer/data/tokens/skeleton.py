@@ -7,9 +7,11 @@ content, the skeleton does not fit and the slower way of spans.py is taken.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from finetune_text.chat_template import Span, TemplateRefusal
+from finetune_text.markers import Markers
 from finetune_trainer.data.rows.types import Conversation, Message
-from finetune_trainer.data.tokens.spans import Markers, NotPrefixPreserving, Rendered, WordsLeftOut, by_difference
-from finetune_trainer.data.tokens.template import ChatTemplate, Span, TemplateRefusal
+from finetune_trainer.data.tokens.spans import NotPrefixPreserving, Rendered, WordsLeftOut, by_difference
+from finetune_trainer.data.tokens.template import RowTemplate
 
 _KEPT = 4096
 """Skeletons that are remembered; data sets have a few dozen."""
@@ -51,7 +53,7 @@ class Skeleton:
 class Skeletons:
     """The skeletons of one template."""
 
-    def __init__(self, template: ChatTemplate, markers: Markers) -> None:
+    def __init__(self, template: RowTemplate, markers: Markers) -> None:
         self.template = template
         self.markers = markers
         self._known: dict[tuple[str, ...], Skeleton | None] = {}

@@ -6,11 +6,12 @@ begins with the one before, which is checked for every message. Where it does no
 say it; without those each answer becomes an example of its own, whose text ends with it.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from finetune_text.chat_template import Span, TemplateRefusal
+from finetune_text.markers import Markers
 from finetune_trainer.data.rows.types import Conversation, Message
-from finetune_trainer.data.tokens.template import ChatTemplate, Span, TemplateRefusal
+from finetune_trainer.data.tokens.template import RowTemplate
 
 
 class Rendered(NamedTuple):
@@ -28,40 +29,7 @@ class WordsLeftOut(Exception):
     """The template does not write what the assistant said; the text says what is missing and what to do."""
 
 
-@dataclass(frozen=True)
-class Markers:
-    """Texts of special tokens."""
-
-    all: tuple[str, ...]
-    """What a turn may end with: every special token."""
-    stops: tuple[str, ...] = ()
-    """Those that the model's configuration says end an answer."""
-    added: tuple[str, ...] = ()
-    """Every token that the tokenizer finds before it splits a text, special or not."""
-    end: str = ""
-    """What ends an answer where the template writes no end: the end-of-text token."""
-
-    def trim(self, said: str) -> str:
-        """Cuts what follows an end-of-turn marker and white space: ChatML's line end, Phi 3's end of the whole text.
-
-        A model never has to say it. Without a marker the white space itself ends the turn and stays.
-        """
-        stripped = said.rstrip()
-        if not stripped.endswith(self.all):
-            return said
-        while True:
-            last = max((marker for marker in self.all if stripped.endswith(marker)), key=len)
-            before = stripped[: -len(last)]
-            if before == before.rstrip() or not before.rstrip().endswith(self.all):
-                return stripped
-            stripped = before.rstrip()
-
-    def stop_at(self, text: str, position: int) -> str:
-        """The stop token that stands at a position: some templates end an answer with the token that begins the next turn."""
-        return next((stop for stop in self.stops if text.startswith(stop, position)), "")
-
-
-def by_difference(template: ChatTemplate, row: Conversation, markers: Markers) -> Rendered:
+def by_difference(template: RowTemplate, row: Conversation, markers: Markers) -> Rendered:
     """The conversation's text and what of it the assistant said, each with its end-of-turn marker.
 
     Raises NotPrefixPreserving, WordsLeftOut and TemplateRefusal.
@@ -70,7 +38,7 @@ def by_difference(template: ChatTemplate, row: Conversation, markers: Markers) -
     return Rendered(whole, [answer(template, row, index, whole, markers) for index in supervised(row)])
 
 
-def answer(template: ChatTemplate, row: Conversation, index: int, whole: str, markers: Markers) -> Span:
+def answer(template: RowTemplate, row: Conversation, index: int, whole: str, markers: Markers) -> Span:
     """What message `index` is in the conversation's text."""
     last = index == len(row.messages) - 1
     try:
@@ -86,7 +54,7 @@ def answer(template: ChatTemplate, row: Conversation, index: int, whole: str, ma
     return Span(len(before), end if said.endswith(markers.all) else end + len(markers.stop_at(whole, end)))
 
 
-def by_blocks(template: ChatTemplate, row: Conversation, markers: Markers) -> Rendered | None:
+def by_blocks(template: RowTemplate, row: Conversation, markers: Markers) -> Rendered | None:
     """The same by the template's generation blocks; None where there is not one for each of the assistant's messages.
 
     Raises WordsLeftOut.
@@ -98,7 +66,7 @@ def by_blocks(template: ChatTemplate, row: Conversation, markers: Markers) -> Re
     return Rendered(whole, [of_block(template, row, index, whole, blocks[answers.index(index)], markers) for index in supervised(row)])
 
 
-def of_block(template: ChatTemplate, row: Conversation, index: int, whole: str, block: Span, markers: Markers) -> Span:
+def of_block(template: RowTemplate, row: Conversation, index: int, whole: str, block: Span, markers: Markers) -> Span:
     """A generation block without the part of it that the prompt has already, and with its end-of-turn marker."""
     try:
         before = template.render(row.messages[:index], row.tools, add_generation_prompt=True)
@@ -120,7 +88,7 @@ def shared(prompt: str, block: str, added: tuple[str, ...]) -> int:
     return len(common) if common == prompt else max((common.rfind(token) + len(token) for token in added if token in common), default=0)
 
 
-def by_turns(template: ChatTemplate, row: Conversation, markers: Markers) -> list[Rendered]:
+def by_turns(template: RowTemplate, row: Conversation, markers: Markers) -> list[Rendered]:
     """An example for each answer, which ends with it. Raises NotPrefixPreserving."""
     found = []
     for index in supervised(row):

@@ -1,12 +1,10 @@
 """The tasks completion and summarization as texts: what the model is given, and what it shall say."""
 
+from finetune_text.chat_template import Span
+from finetune_text.instructions import SUMMARIZE, SUMMARY_CUE
 from finetune_trainer.data.rows.types import Completion, Conversation, Message, Row, Summary
 from finetune_trainer.data.tokens.chat import ChatRenderer
 from finetune_trainer.data.tokens.spans import Rendered
-from finetune_trainer.data.tokens.template import Span
-
-INSTRUCTION = "Summarize the following text.\n\n"
-"""Before a document, for a chat model."""
 
 
 class TextRenderer:
@@ -34,7 +32,7 @@ class TextRenderer:
     def pair(self, row: Row) -> tuple[str, str]:
         """What the model is given, and what it shall say."""
         if isinstance(row, Summary):
-            return (row.document, row.summary) if self.instructed else (f"{row.document}\n\nSummary:", f" {row.summary}")
+            return (row.document, row.summary) if self.instructed else (row.document + SUMMARY_CUE, f" {row.summary}")
         assert isinstance(row, Completion)
         return row.prompt, row.completion
 
@@ -47,7 +45,7 @@ class SummaryRenderer:
 
     def __init__(self, chat: ChatRenderer, instructed: bool = False) -> None:
         self.chat = chat
-        self.instruction = "" if instructed else INSTRUCTION
+        self.instruction = "" if instructed else SUMMARIZE
 
     def render(self, row: Row) -> list[Rendered]:
         """One conversation."""

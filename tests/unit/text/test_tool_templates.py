@@ -4,10 +4,12 @@ from datetime import datetime
 
 import pytest
 
-from finetune_trainer.data.rows.types import Completion, Conversation, Function, FunctionCall, Message, Row, Tool, ToolCall
-from finetune_trainer.data.tokens.spans import Markers, by_difference
-from finetune_trainer.data.tokens.template import ChatTemplate, TemplateRefusal
-from finetune_trainer.data.tokens.tools import PLAIN, adapt, chatml_with_tools, is_chatml, uses_tools
+from finetune_text.chat_template import ChatTemplate, TemplateRefusal
+from finetune_text.markers import Markers
+from finetune_text.standard_templates import PLAIN, chatml_with_tools, is_chatml
+from finetune_trainer.data.rows.types import Conversation, Function, FunctionCall, Message, Tool, ToolCall
+from finetune_trainer.data.tokens.spans import by_difference
+from finetune_trainer.data.tokens.template import RowTemplate
 from tests.unit.tokens import templates
 
 TOOL = Tool(Function("find", "Finds.", {"type": "object", "properties": {"text": {"type": "string"}}}))
@@ -32,16 +34,15 @@ FORMS = {
 
 def compiled(text: str) -> ChatTemplate:
     """A template at a fixed moment."""
-    return ChatTemplate(text, {"bos_token": "<s>", "eos_token": "</s>"}, datetime(2026, 2, 1))
+    return ChatTemplate(text, {"bos_token": "<s>", "eos_token": "</s>"}, lambda: datetime(2026, 2, 1))
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_template_gets_calls_in_the_form_that_it_takes(form: str) -> None:
     """Arguments are objects where a template takes them, as transformers and vLLM pass them, and JSON text where it does not."""
     text, as_text, empty = FORMS[form]
-    template = compiled(text)
-    assert adapt(template)
-    assert (template.arguments_as_text, template.empty_content) == (as_text, empty)
+    found = compiled(text).tools
+    assert (found.calls, found.arguments_as_text, found.empty_content) == ("other", as_text, empty)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +50,7 @@ def test_a_template_gets_calls_in_the_form_that_it_takes(form: str) -> None:
 )
 def test_a_template_that_ignores_tools_is_known(text: str) -> None:
     """A model that never sees its tools cannot learn to call them."""
-    assert not adapt(compiled(text))
+    assert compiled(text).tools.calls == "ignored"
 
 
 @pytest.mark.parametrize(
@@ -59,12 +60,11 @@ def test_a_template_that_ignores_tools_is_known(text: str) -> None:
         (Conversation(CHAT), True),
         (Conversation(CHAT[:1] + CHAT[-1:], [TOOL]), True),
         (Conversation(CHAT[:1] + CHAT[-1:]), False),
-        (Completion("a", "b"), False),
     ],
 )
-def test_rows_with_tools_are_known(row: Row, expected: bool) -> None:
+def test_rows_with_tools_are_known(row: Conversation, expected: bool) -> None:
     """Tools, calls or results."""
-    assert uses_tools([("line 1", row)]) == expected
+    assert row.uses_tools == expected
 
 
 @pytest.mark.parametrize(
@@ -83,8 +83,9 @@ def test_chatml_is_known_by_its_text_and_the_vocabulary(text: str, tokens: list[
 
 def test_the_replacement_tells_tools_calls_and_results() -> None:
     """In the form of Hermes and Qwen2.5: tools in the system message, calls and results between tags."""
-    template = compiled(chatml_with_tools(compiled(templates.CHATML)))
-    assert adapt(template)
+    own = compiled(chatml_with_tools(compiled(templates.CHATML)))
+    assert own.tools.calls == "hermes"
+    template = RowTemplate(own)
     text = template.render([Message("system", "Be kind."), *CHAT], [TOOL])
     assert text.startswith("<|im_start|>system\nBe kind.\n\n# Tools\n")
     assert '<tools>\n{"type": "function", "function": {"name": "find", "description": "Finds."' in text
@@ -103,16 +104,16 @@ def test_the_replacement_tells_tools_calls_and_results() -> None:
 def test_without_tools_the_replacement_writes_what_the_template_wrote(text: str) -> None:
     """With the same system message where the row has none."""
     base = compiled(text)
-    own = compiled(chatml_with_tools(base))
+    own = RowTemplate(compiled(chatml_with_tools(base)))
     plain = [Message("user", "Hi"), Message("assistant", "Hello")]
     for messages in (plain, [Message("system", 'Say "yes"\\n.'), *plain]):
         for prompt in (True, False):
-            assert own.render(messages, add_generation_prompt=prompt) == base.render(messages, add_generation_prompt=prompt)
+            assert own.render(messages, add_generation_prompt=prompt) == RowTemplate(base).render(messages, add_generation_prompt=prompt)
 
 
 def test_the_default_template() -> None:
     """For a base without one: a line that says who speaks, and the end-of-text token after an answer."""
-    template = compiled(PLAIN)
+    template = RowTemplate(compiled(PLAIN))
     chat = [Message("system", "Be kind."), Message("user", "Hi"), Message("assistant", "Hello")]
     assert template.render(chat) == "<s>Be kind.\n\nUser:\nHi\n\nAssistant:\nHello</s>\n\n"
     assert template.render(chat[:2], add_generation_prompt=True) == "<s>Be kind.\n\nUser:\nHi\n\nAssistant:\n"

@@ -1,4 +1,4 @@
-"""Entities in a row of BIO tags (BIOES, BILOU), as CoNLL's conlleval and seqeval count them."""
+"""Tags of words and the entities that they make: BIO, BIOES and BILOU, as CoNLL's conlleval and seqeval count them. Knows no tokens."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,29 +6,31 @@ from typing import NamedTuple
 OUTSIDE = "O"
 BEGINNING = ("B", "S", "U")
 ENDING = ("E", "L", "S", "U")
+IGNORED = -100
+"""The label of a token that has none; torch's cross entropy passes over it."""
 
 
 class Entity(NamedTuple):
-    """A run of tokens with one name."""
+    """A run of tags with one name."""
 
     name: str
     start: int
     end: int
-    """One after its last token."""
+    """One after its last tag."""
 
 
-def entities(tags: Sequence[str]) -> set[Entity]:
-    """All entities of a sentence.
+def entities(tags: Sequence[str]) -> list[Entity]:
+    """All entities of a sentence, in their order.
 
-    An I- that follows no token of its own name begins an entity, as models write such tags. E- and L- are its last
-    token, S- and U- its only one. A tag without a prefix goes on for as long as it is repeated.
+    An I- that follows no tag of its own name begins an entity, as models write such tags. E- and L- are its last
+    tag, S- and U- its only one. A tag without a prefix goes on for as long as it is repeated.
     """
-    found: set[Entity] = set()
+    found: list[Entity] = []
     name, start, closed = OUTSIDE, 0, False
     for place, tag in enumerate([*tags, OUTSIDE]):
         prefix, current = split_tag(tag)
         if name != OUTSIDE and (closed or prefix in BEGINNING or current != name):
-            found.add(Entity(name, start, place))
+            found.append(Entity(name, start, place))
             name = OUTSIDE
         if current != name:
             name, start = current, place

@@ -1,59 +1,17 @@
-"""What a chat template makes of tools, and what stands in for one that ignores them.
-
-Templates differ: some take a call's arguments as an object and some as JSON text, some want a content of "" where a message has
-none, many do not know tools at all. What they do is found out by rendering a conversation with a tool in it.
-"""
+"""Chat templates for models that have none, and for ChatML models whose own one ignores tools. Knows no tokens."""
 
 import json
 from collections.abc import Iterable
 
-from finetune_trainer.data.rows.types import Conversation, Function, FunctionCall, Message, Row, Tool, ToolCall
-from finetune_trainer.data.tokens.template import ChatTemplate, TemplateRefusal
+from finetune_text.chat_template import ChatTemplate, TemplateRefusal
 
-_TOOL = Tool(Function("probe_weather", "Probed.", {"type": "object", "properties": {"town": {"type": "string"}}, "required": ["town"]}))
-_CALL = ToolCall(FunctionCall("probe_weather", '{"town": "Probetown"}'), id="call00001")
-_CHAT = [
-    Message("user", "How is the weather?"),
-    Message("assistant", None, tool_calls=[_CALL]),
-    Message("tool", '{"degrees": 17171}', tool_call_id="call00001", name="probe_weather"),
-    Message("assistant", "It is warm."),
-]
-_SHOWN = ("probe_weather", "Probetown", "17171", "It is warm.")
-
-
-def uses_tools(rows: Iterable[tuple[str, Row]]) -> bool:
-    """True when a conversation has tools or calls them."""
-    return any(
-        isinstance(row, Conversation) and (row.tools or any(message.tool_calls or message.role == "tool" for message in row.messages))
-        for _, row in rows
-    )
-
-
-def adapt(template: ChatTemplate) -> bool:
-    """Finds the form of calls that the template takes, and sets it; False when it does not tell the model of tools at all."""
-    for template.arguments_as_text, template.empty_content in ((False, None), (False, ""), (True, None), (True, "")):
-        if shows_calls(template):
-            return True
-    template.arguments_as_text, template.empty_content = False, None
-    return False
-
-
-def shows_calls(template: ChatTemplate) -> bool:
-    """True when tools, calls and results are all in the text, and no Python value is."""
-    try:
-        text = template.render(_CHAT, [_TOOL])
-        tools = template.render(_CHAT[:1], [_TOOL])
-        without = template.render(_CHAT[:1])
-    except TemplateRefusal:
-        return False
-    readable = "{'" not in text and "None" not in text and '\\"town\\"' not in text
-    return readable and tools != without and "probe_weather" in tools and all(word in text for word in _SHOWN)
+_PROBE = [{"role": "user", "content": "Probed."}]
 
 
 def is_chatml(template: ChatTemplate, tokens: Iterable[str]) -> bool:
     """True for a template that writes turns between <|im_start|> and <|im_end|>, which the vocabulary must have."""
     try:
-        text = template.render([Message("user", "Probed.")], add_generation_prompt=True)
+        text = template.prompt(_PROBE)
     except TemplateRefusal:
         return False
     return "<|im_start|>user\nProbed.<|im_end|>" in text and {"<|im_start|>", "<|im_end|>"} <= set(tokens)
@@ -61,7 +19,7 @@ def is_chatml(template: ChatTemplate, tokens: Iterable[str]) -> bool:
 
 def chatml_with_tools(template: ChatTemplate) -> str:
     """A ChatML template with tools in the form of Hermes and Qwen2.5, which keeps the system message that `template` writes by itself."""
-    lead = template.render([Message("user", "Probed.")]).partition("<|im_start|>user\n")[0]
+    lead = template.render(_PROBE).partition("<|im_start|>user\n")[0]
     start, _, system = lead.partition("<|im_start|>system\n")
     usual = system.partition("<|im_end|>")[0]
     return _CHATML.replace("@START@", literal(start)).replace("@SYSTEM@", literal(usual))

@@ -1,4 +1,4 @@
-"""What a chat template makes of tools: found out by rendering a conversation with a tool in it, as the trainer does.
+"""What a chat template makes of tools: found out by rendering a conversation with a tool in it. Knows no tokens.
 
 Templates differ: some take a call's arguments as an object and some as JSON text, some want a content of "" where a message
 has none, many do not know tools at all.
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from finetune_server.tool_calls import CLOSE, OPEN, parsed
+from finetune_text.call_text import CLOSE, OPEN, called
 
 Message = Mapping[str, Any]
 Render = Callable[[Sequence[Message], Sequence[Message] | None], str | None]
@@ -39,7 +39,7 @@ class ToolForm:
     """How this template wants tools."""
 
     calls: Literal["ignored", "other", "hermes"]
-    """How it writes calls: not at all, in a form that this server cannot read, or as `finetune_server.tool_calls` reads them."""
+    """How it writes calls: not at all, in a form that the server cannot read, or as `call_text` reads them."""
     arguments_as_text: bool = False
     empty_content: str | None = None
     """The content of a message that has none."""
@@ -82,5 +82,5 @@ def shown(render: Render, form: ToolForm) -> str | None:
 
 def holds_the_call(text: str) -> bool:
     """True when the probed call can be read back."""
-    calls = [parsed(body) for body in re.findall(f"{OPEN}(.*?){CLOSE}", text, re.DOTALL)]
-    return any(call is not None and (call.name, json.loads(call.arguments)) == ("probe_weather", {"town": "Probetown"}) for call in calls)
+    bodies = re.findall(f"{OPEN}(.*?){CLOSE}", text, re.DOTALL)
+    return any((found := called(body)) and (found.name, found.arguments) == ("probe_weather", {"town": "Probetown"}) for body in bodies)

@@ -1,0 +1,14 @@
+"""What training and serving must do alike, so that a model is asked what it was trained on. Knows no weights, no HTTP, no files of rows.
+
+chat_template.py       a model's chat template, rendered as transformers does it
+tool_form.py           what a template makes of tools and calls
+call_text.py           a tool call as an answer's text
+standard_templates.py  templates for models that have none, or one that ignores tools
+instructions.py        what a model is told besides the user's own text
+markers.py             which special tokens end an answer
+tokenizer_files.py     what the files beside a tokenizer.json say
+prompt_tokenizer.py    prompts to token ids
+encoder_tokenizer.py   texts, pairs and words to a classifier's inputs
+positions.py           how long a classifier's input may be
+tags.py                BIO tags and entities
+"""
