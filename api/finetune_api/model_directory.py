@@ -51,6 +51,22 @@ class Artifact(LenientDocument):
     files: list[File] = []
 
 
+class MissingArtifact(LenientDocument):
+    """An artifact that `export` asks for and that could not be made. The model is whole without it."""
+
+    format: ArtifactFormat
+    precision: str
+    reason: str
+    """CamelCase, stable: ParityFailed, ExportUnsupported, OutOfMemory, StorageFull, ..."""
+    message: str
+    """What went wrong, and what to do next."""
+
+    @property
+    def text(self) -> str:
+        """ "onnx fp32: ParityFailed: onnx/fp32 does not answer as ...", for people."""
+        return f"{self.format} {self.precision}: {self.reason}: {self.message}"
+
+
 class Scores(LenientDocument):
     """Measured on the held-out rows: language models have a perplexity, classifiers accuracy and f1."""
 
@@ -136,6 +152,7 @@ class Manifest(LenientDocument):
     multi_label: bool = False
     """Of a classifier: each label is judged by itself (sigmoid), several or none may hold."""
     artifacts: list[Artifact]
+    missing_artifacts: list[MissingArtifact] = []
     other_files: list[File] = []
     evaluation: EvaluationReport | None = None
     lineage: Lineage | None = None

@@ -9,7 +9,7 @@ from typing import Literal, Self
 
 from finetune_api import CONTRACT_VERSION
 from finetune_api.document import LenientDocument
-from finetune_api.model_directory import Artifact, EvaluationReport
+from finetune_api.model_directory import Artifact, EvaluationReport, MissingArtifact
 
 Stage = Literal["prepare", "train", "publish", "inspect"]
 TERMINATION_MESSAGE_LIMIT = 3072
@@ -27,6 +27,15 @@ class StageError(LenientDocument):
     """The spec field to change, as a path: dataset.train.source."""
     details: list[str] = []
     """First findings, one line each: "line 17: messages[2].role is 'assitant', expected ..."."""
+
+
+class StageWarning(LenientDocument):
+    """What a stage that succeeded has to say against its own result."""
+
+    code: str
+    """CamelCase, stable: LossIncreased."""
+    message: str
+    """With the figures, and what to do next."""
 
 
 class ResolvedParameter(LenientDocument):
@@ -146,6 +155,7 @@ class TrainSummary(LenientDocument):
     tokens: int
     seconds: float
     """Wall time of the last attempt."""
+    warnings: list[StageWarning] = []
 
 
 class PublishSummary(LenientDocument):
@@ -154,6 +164,7 @@ class PublishSummary(LenientDocument):
     evaluation: EvaluationReport
     size_bytes: int
     manifest_sha256: str
+    missing_artifacts: list[MissingArtifact] = []
 
 
 class InspectSummary(LenientDocument):
@@ -164,6 +175,7 @@ class InspectSummary(LenientDocument):
     base: str
     artifacts: list[Artifact]
     """Without their file lists."""
+    missing_artifacts: list[MissingArtifact] = []
     size_bytes: int
     evaluation: EvaluationReport | None = None
     job: str = ""
@@ -190,7 +202,8 @@ class StageResult(LenientDocument):
         """The result as JSON of at most TERMINATION_MESSAGE_LIMIT bytes.
 
         What a person can do without goes first: an error's details, then its message's end; of a success the rarer labels and the
-        later notes, then the reasons of hyper-parameters, then the single results of parity and gate.
+        later notes, then the reasons of hyper-parameters, then the single results of parity and gate, then the ends of what is said of
+        missing artifacts.
         """
         texts = (smaller.to_json() for smaller in self._ever_smaller())
         return next(text for text in texts if len(text.encode()) <= TERMINATION_MESSAGE_LIMIT)
@@ -203,10 +216,8 @@ class StageResult(LenientDocument):
             yield from (self.model_copy(update={"prepare": summary}) for summary in _smaller_summaries(self.prepare))
         for part in ("publish", "inspect"):
             summary = getattr(self, part)
-            if summary and summary.evaluation:
-                for without in (["parity"], ["parity", "gate"]):
-                    report = summary.evaluation.model_copy(update={name: [] for name in without})
-                    yield self.model_copy(update={part: summary.model_copy(update={"evaluation": report})})
+            if summary:
+                yield from (self.model_copy(update={part: smaller}) for smaller in _smaller_models(summary))
         raise ValueError(f"the result of {self.stage} cannot be told in {TERMINATION_MESSAGE_LIMIT} bytes: {self.to_json()[:200]}...")
 
 
@@ -217,6 +228,20 @@ def _smaller_errors(error: StageError) -> Iterator[StageError]:
     while message:
         message = message[: len(message) * 3 // 4]
         yield error.model_copy(update={"details": [], "message": f"{message}..."})
+
+
+def _smaller_models(summary: PublishSummary | InspectSummary) -> Iterator[PublishSummary | InspectSummary]:
+    report = summary.evaluation
+    for without in (["parity"], ["parity", "gate"]):
+        smaller = report.model_copy(update={name: [] for name in without}) if report else None
+        yield (summary := summary.model_copy(update={"evaluation": smaller}))
+    for length in (800, 400, 100):
+        cut = [missing.model_copy(update={"message": _cut(missing.message, length)}) for missing in summary.missing_artifacts]
+        yield summary.model_copy(update={"missing_artifacts": cut})
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[:length]}..."
 
 
 def _smaller_summaries(summary: PrepareSummary) -> Iterator[PrepareSummary]:

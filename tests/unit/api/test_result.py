@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finetune_api.exit_codes import ExitCode
-from finetune_api.model_directory import EvaluationReport, GateResult, Parity, Scores
+from finetune_api.model_directory import EvaluationReport, GateResult, MissingArtifact, Parity, Scores
 from finetune_api.result import (
     TERMINATION_MESSAGE_LIMIT,
     DatasetSummary,
@@ -77,6 +77,20 @@ def test_a_success_loses_only_its_explanations() -> None:
     told = StageResult.from_json(published("x" * 500).termination_message())
     assert told.publish is not None
     assert told.publish.evaluation.gate_passed
+
+
+def test_missing_artifacts_are_always_named() -> None:
+    """The reason stays; the end of a long message goes, after the proofs and the gate's words."""
+    result = published("x" * 500)
+    assert result.publish is not None
+    missing = [MissingArtifact(format="onnx", precision=f"int{n}", reason="ParityFailed", message="y" * 2000) for n in range(8)]
+    told = StageResult.from_json(
+        result.model_copy(update={"publish": result.publish.model_copy(update={"missing_artifacts": missing})}).termination_message()
+    )
+    assert told.publish is not None
+    assert [(m.precision, m.reason, m.message.endswith("...")) for m in told.publish.missing_artifacts] == [
+        (f"int{n}", "ParityFailed", True) for n in range(8)
+    ]
 
 
 def test_what_can_never_fit_is_an_error_here() -> None:

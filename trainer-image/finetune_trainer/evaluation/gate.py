@@ -1,10 +1,8 @@
 """Whether a tuned model is good enough to be deployed. Pure: scores in, verdicts with reasons out."""
 
+from finetune_api.comparison import HIGHER_IS_BETTER
 from finetune_api.model_directory import GateResult, Scores
 from finetune_api.resources.evaluation import GateCondition
-
-HIGHER_IS_BETTER = ("accuracy", "f1")
-
 
 def judge(conditions: list[GateCondition], base: Scores, tuned: Scores) -> list[GateResult]:
     """One verdict for each condition, in their order."""

@@ -14,10 +14,10 @@ SOFTMAX_ROWS = 512
 """Positions whose logits are held in fp32 at once."""
 
 
-def score(model: Any, rows: list[Row], budget: int, show: Callable[[int, int, float], None]) -> Scores:
+def score(model: Any, rows: list[Row], budget: int, show: Callable[[int, int], None]) -> Scores:
     """Mean negative log-likelihood in nats per supervised token, and its exponential.
 
-    `budget` is the padded tokens of a forward pass; `show(done, total, loss)` is told the supervised tokens scored so far.
+    `budget` is the padded tokens of a forward pass; `show(done, total)` is told the supervised tokens scored so far.
     The logits are computed in the model's own precision, at the positions that count only; the log-softmax in fp32.
     """
     total = sum(row.targets for row in rows)
@@ -25,7 +25,7 @@ def score(model: Any, rows: list[Row], budget: int, show: Callable[[int, int, fl
     for batch in token_batches(rows, budget):
         loss += loss_sum(model, batch)
         done += len(batch.targets)
-        show(done, total, loss / done)
+        show(done, total)
     mean = loss / done if done else math.nan
     return Scores(loss=mean, perplexity=math.exp(min(mean, 700.0)))
 

@@ -30,13 +30,13 @@ class Answers:
     """Mean over all that is labelled."""
 
 
-def score_classifier(model: Any, rows: LabelledRows, collator: Collator, budget: int, show: Callable[[int, int, float], None]) -> Scores:
-    """`budget` is the padded tokens of a forward pass; `show(done, total, loss)` is told what has been scored so far."""
+def score_classifier(model: Any, rows: LabelledRows, collator: Collator, budget: int, show: Callable[[int, int], None]) -> Scores:
+    """`budget` is the padded tokens of a forward pass; `show(done, total)` is told what has been scored so far."""
     answers = answer(model, rows, collator, budget, show)
     return Scores(loss=answers.loss, **metrics(answers, collator.labelling))
 
 
-def answer(model: Any, rows: LabelledRows, collator: Collator, budget: int, show: Callable[[int, int, float], None]) -> Answers:
+def answer(model: Any, rows: LabelledRows, collator: Collator, budget: int, show: Callable[[int, int], None]) -> Answers:
     """Runs the model over all rows, those of similar length together."""
     device = next(model.parameters()).device
     logits: list[Any] = [None] * len(rows)
@@ -49,7 +49,7 @@ def answer(model: Any, rows: LabelledRows, collator: Collator, budget: int, show
             logits[place], targets[place] = part, wanted
         loss += summed
         done += int(rows.supervised[places].sum())
-        show(done, total, loss / max(done, 1))
+        show(done, total)
     return Answers(logits, targets, loss / done if done else math.nan)
 
 

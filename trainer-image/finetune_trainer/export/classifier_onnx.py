@@ -50,8 +50,7 @@ def export_classifier(model: Any, collator: Collator, path: Path) -> None:
     except (torch.onnx.errors.OnnxExporterError, RuntimeError, ValueError) as exc:
         raise invalid(
             "ExportUnsupported",
-            f"this model ({type(model).__name__}) cannot be exported to ONNX: {str(exc).strip().splitlines()[0]} Leave export.onnx out and "
-            "serve it with PyTorch",
+            f"this model ({type(model).__name__}) cannot be exported to ONNX: {str(exc).strip().splitlines()[0]}",
             param="export.onnx",
         ) from exc
 

@@ -66,7 +66,7 @@ def builder_failure(code: int, log: str, out: Path) -> Exception:
     if "NotImplementedError" in words[-1]:
         return invalid(
             "ExportUnsupported",
-            f"this model cannot be exported to ONNX: {words[-1].partition(': ')[2]} Leave export.onnx out and serve it with PyTorch",
+            f"this model cannot be exported to ONNX: {words[-1].partition(': ')[2]}",
             param="export.onnx",
         )
     return StageFailure(ExitCode.INTERNAL_ERROR, "ExportFailed", f"the ONNX builder failed: {words[-1]}", param="export.onnx")

@@ -41,6 +41,7 @@ def verified_summary(root: Path) -> InspectSummary:
         type=manifest.type,
         base=lineage.base if lineage else "",
         artifacts=[artifact.model_copy(update={"files": []}) for artifact in manifest.artifacts],
+        missing_artifacts=manifest.missing_artifacts,
         size_bytes=sum(file.size_bytes for file in listed_files(manifest)),
         evaluation=manifest.evaluation,
         job=lineage.job if lineage else "",

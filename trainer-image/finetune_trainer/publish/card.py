@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 
+from finetune_api.comparison import compared
 from finetune_api.model_directory import EvaluationReport, Lineage, Manifest, Parity, Scores
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.publish.calls import Prompting, calling, loading
@@ -70,6 +71,8 @@ def evaluation(manifest: Manifest, report: EvaluationReport) -> Iterable[str]:
     """Scores of both models, the gate's verdicts and the exports' parity."""
     yield measured(manifest, report)
     yield scores(report)
+    if (comparison := compared(report)).verdict != "better":
+        yield f"**The tuned model is not better than its base**: {comparison.text}."
     if report.gate:
         yield table(("gate", "held"), [(gate.text, "yes" if gate.passed else "no") for gate in report.gate])
     for parity in report.parity:
@@ -148,7 +151,8 @@ def artifacts(manifest: Manifest) -> str:
     rows = [(f"`{a.path}/`", a.format, a.precision, f"{a.size_bytes / 1e6:.1f} MB") for a in manifest.artifacts]
     others = {file.path for file in manifest.other_files}
     report = "report.json is what was found in the data set. " if "report.json" in others else ""
-    return table(("folder", "format", "precision", "size"), rows) + f"\n\n{report}MANIFEST.json holds the sha256 of every file."
+    without = "".join(f"\n\nNot written: {missing.text}." for missing in manifest.missing_artifacts)
+    return table(("folder", "format", "precision", "size"), rows) + f"{without}\n\n{report}MANIFEST.json holds the sha256 of every file."
 
 
 def table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:

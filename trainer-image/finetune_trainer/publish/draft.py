@@ -3,6 +3,7 @@ into place by renames when it is done. MANIFEST.json comes last, so a killed pub
 
 import contextlib
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +43,7 @@ class Draft:
         """What will be moved to `root`."""
         self.scratch = self.folder / "scratch"
         self.owner = self.folder / "owner"
+        self.killed = self.folder / "killed-exports"
 
     def finished(self) -> Manifest | None:
         """The manifest that an earlier attempt of the same model wrote, or None; refuses to touch another model."""
@@ -70,6 +72,26 @@ class Draft:
         write_atomic(self.owner, self.identity.line())
         self.files.mkdir()
         self.scratch.mkdir()
+
+    @property
+    def killed_exports(self) -> int:
+        """How many attempts died while they exported: for their memory, mostly, which leaves nobody to say so."""
+        return int(self.killed.read_text()) if self.killed.exists() else 0
+
+    @contextlib.contextmanager
+    def exporting(self) -> Iterator[None]:
+        """Counts this attempt as killed until the export has ended, well or badly."""
+        before = self.killed_exports
+        write_atomic(self.killed, str(before + 1))
+        try:
+            yield
+        finally:
+            write_atomic(self.killed, str(before))
+
+    def drop_onnx(self) -> None:
+        """Takes what there is of an export out again, and what its tools have left."""
+        for path in (self.files / "onnx", self.scratch):
+            shutil.rmtree(path, ignore_errors=True)
 
     def commit(self, manifest: Manifest) -> None:
         """Moves the files into place and writes the manifest, in this order also on disk."""

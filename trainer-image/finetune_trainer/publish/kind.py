@@ -12,7 +12,7 @@ from finetune_trainer.publish.draft import Draft
 from finetune_trainer.publish.inputs import Inputs
 from finetune_trainer.publish.phases import Phases
 
-Show = Callable[[int, int, float], None]
+Show = Callable[[int, int], None]
 SCORED_TOKENS = {"cpu": 1024, "cuda": 8192}
 """Padded tokens of a forward pass that scores, at most: publish may have no GPU where train had one, and its pod less memory."""
 
@@ -37,7 +37,7 @@ class Kind(Protocol):
         """The model of a Hugging Face folder, in eval mode."""
 
     def score(self, model: Any, show: Show) -> Scores:
-        """Measures a model on the held-out rows; `show(done, total, loss)` is told how far it is."""
+        """Measures a model on the held-out rows; `show(done, total)` is told how far it is."""
 
     def save(self, model: Any, folder: Path) -> None:
         """Writes a Hugging Face folder, the tokenizer's files included."""

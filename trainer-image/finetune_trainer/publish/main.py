@@ -8,7 +8,7 @@ import os
 import shutil
 from pathlib import Path
 
-from finetune_api.model_directory import MANIFEST_FILE, EvaluationReport, Manifest
+from finetune_api.model_directory import MANIFEST_FILE, EvaluationReport, Manifest, MissingArtifact, Parity
 from finetune_api.result import PublishSummary, StageResult
 from finetune_api.run_config import RunConfig
 from finetune_text.tokenizer_files import TEMPLATE_FILE
@@ -41,24 +41,25 @@ def make_model(inputs: Inputs, draft: Draft) -> Manifest:
     draft.root.mkdir(parents=True, exist_ok=True)
     draft.begin()
     check_space(inputs, draft.root)
+    from finetune_trainer.publish.exports import export_onnx
     from finetune_trainer.publish.kind import kind_of
     from finetune_trainer.publish.measure import measure_and_write  # torch: after everything that fails quickly
 
     phases, kind = Phases(), kind_of(inputs)
     report = measure_and_write(inputs, kind, draft.files, phases)
-    if inputs.config.export.onnx is not None:
-        parity = kind.export(draft, inputs.config.export.onnx.parity_prompts, phases)
-        report = report.model_copy(update={"parity": [parity]})
+    exported = export_onnx(inputs, kind, draft, phases)
+    if isinstance(exported, Parity):
+        report = report.model_copy(update={"parity": [exported]})
     with phases.phase("writing the manifest"):
-        return describe_and_commit(inputs, draft, report)
+        return describe_and_commit(inputs, draft, report, [exported] if isinstance(exported, MissingArtifact) else [])
 
 
-def describe_and_commit(inputs: Inputs, draft: Draft, report: EvaluationReport) -> Manifest:
+def describe_and_commit(inputs: Inputs, draft: Draft, report: EvaluationReport, missing: list[MissingArtifact]) -> Manifest:
     """Adds curve, data report and card, then the manifest of all."""
     for source in (inputs.workspace.metrics, inputs.workspace.report):
         if source.exists():
             shutil.copyfile(source, draft.files / source.name)
-    manifest = make_manifest(inputs, draft.files, report)
+    manifest = make_manifest(inputs, draft.files, report, missing)
     write_atomic(draft.files / "README.md", model_card(manifest, inputs.prepared, prompting(inputs, draft)))
     manifest = add_other_file(manifest, draft.files, "README.md")
     draft.commit(manifest)
@@ -79,5 +80,6 @@ def result(config: RunConfig, attempt: int, root: Path, manifest: Manifest) -> S
         evaluation=manifest.evaluation,
         size_bytes=sum(file.size_bytes for file in files),
         manifest_sha256=sha256_of(root / MANIFEST_FILE),
+        missing_artifacts=manifest.missing_artifacts,
     )
     return StageResult(stage="publish", spec_digest=config.job.spec_digest, attempt=attempt, publish=summary)

@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from finetune_api.model_directory import Artifact, ArtifactFormat, EvaluationReport, File, Lineage, Manifest, files_digest
+from finetune_api.model_directory import Artifact, ArtifactFormat, EvaluationReport, File, Lineage, Manifest, MissingArtifact, files_digest
 from finetune_trainer.files import sha256_of, walk
 from finetune_trainer.publish.inputs import Inputs
 
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors", "onnx", "onnxruntime", "onnxruntime-genai")
 
 
-def make_manifest(inputs: Inputs, files: Path, evaluation: EvaluationReport) -> Manifest:
+def make_manifest(inputs: Inputs, files: Path, evaluation: EvaluationReport, missing: list[MissingArtifact]) -> Manifest:
     """The manifest of everything below `files`; reads every byte once."""
     artifacts = [artifact(files, fmt, precision, folder) for fmt, precision, folder in artifact_folders(files)]
     others = [path for path in walk(files) if path.parent == files]
@@ -26,6 +26,7 @@ def make_manifest(inputs: Inputs, files: Path, evaluation: EvaluationReport) -> 
         labels=inputs.prepared.labels,
         multi_label=inputs.prepared.multi_label,
         artifacts=artifacts,
+        missing_artifacts=missing,
         other_files=describe(files, others),
         evaluation=evaluation,
         lineage=make_lineage(inputs),

@@ -27,10 +27,10 @@ class Phases:
         """Says that the phase is still running."""
         self._printer.show(self._activity)
 
-    def scored(self, done: int, total: int, loss: float) -> None:
+    def scored(self, done: int, total: int) -> None:
         """Says how much has been scored (tokens or examples), and when the rest will be."""
         rate = done / max(time.monotonic() - self._started, 1e-9)
-        self._printer.show(self._activity, step=done, total_steps=total, loss=loss, eta_seconds=(total - done) / rate)
+        self._printer.show(self._activity, step=done, total_steps=total, eta_seconds=(total - done) / rate)
 
     def prompts(self, total: int) -> Callable[[int], None]:
         """A function that says how many prompts (or rows) are done, and when the rest will be."""

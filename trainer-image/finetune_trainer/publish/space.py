@@ -12,11 +12,19 @@ from finetune_trainer.publish.inputs import Inputs
 
 def check_space(inputs: Inputs, root: Path) -> None:
     """Refuses at once what would fill the volume after an hour's work."""
-    parameters = inputs.prepared.summary.base_parameters
-    bytes_each = {"bf16": 2, "fp32": 4}[inputs.prepared.hyperparameters.precision] + (4 if inputs.config.export.onnx else 0)
-    needed, free = parameters * bytes_each, free_bytes(root)
+    check_free(root, inputs, {"bf16": 2, "fp32": 4}[inputs.prepared.hyperparameters.precision], "the model needs")
+
+
+def check_onnx_space(inputs: Inputs, root: Path) -> None:
+    """Refuses an export in fp32 that would fill the volume."""
+    check_free(root, inputs, 4, "the ONNX model needs")
+
+
+def check_free(root: Path, inputs: Inputs, bytes_each: int, what: str) -> None:
+    """Room for every parameter."""
+    needed, free = inputs.prepared.summary.base_parameters * bytes_each, free_bytes(root)
     if free < needed:
-        raise storage_full(root, f"{free / 1e6:.0f} MB are free, the model needs about {needed / 1e6:.0f} MB")
+        raise storage_full(root, f"{free / 1e6:.0f} MB are free, {what} about {needed / 1e6:.0f} MB")
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
     main.py         the stage: repeat a finished result, or launch          (no torch)
     launcher.py     starts this node's ranks and watches over them          (no torch)
     watchdog.py     when there is no hope left                              (pure)
+    trend.py        whether the loss went down                              (pure)
     outcome.py      what a node's exits come to, as one exit code           (pure)
     heartbeat.py    how a rank shows that it lives
     worker.py       one rank as a process: dies with its launcher, hears SIGTERM

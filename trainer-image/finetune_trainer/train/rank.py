@@ -25,9 +25,10 @@ from finetune_trainer.train.errors import explain_rank
 from finetune_trainer.train.exchange import Assignment, Exchange
 from finetune_trainer.train.heartbeat import Heartbeat
 from finetune_trainer.train.loop import CheckpointPlace, Course, StepTrainer, writing
-from finetune_trainer.train.metrics import MetricsFile
+from finetune_trainer.train.metrics import MetricsFile, read_metrics
 from finetune_trainer.train.objective import Objective, objective_of
 from finetune_trainer.train.run_log import RunLog
+from finetune_trainer.train.trend import loss_warning
 from finetune_trainer.train.world import World, join
 from finetune_trainer.workspace import Workspace
 
@@ -146,11 +147,13 @@ class Rank:
         except BaseException:
             shutil.rmtree(trained, ignore_errors=True)
             raise
+        warning = loss_warning(read_metrics(self.workspace.metrics))
         summary = TrainSummary(
             steps=self.hyper.total_steps,
             loss=loss,
             tokens=course.plan.tokens_before(self.hyper.total_steps),
             seconds=round(time.monotonic() - self.began, 3),
+            warnings=[warning] if warning else [],
         )
         result = StageResult(stage="train", spec_digest=self.config.job.spec_digest, attempt=self.attempt, train=summary)
         write_atomic(self.workspace.result("train"), result.to_json(indent=2))

@@ -1,0 +1,40 @@
+"""Whether a tuned model is better than its base, by the figure that its task is judged by. Pure: scores in, a verdict out."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from finetune_api.model_directory import EvaluationReport, Scores
+
+HIGHER_IS_BETTER = ("accuracy", "f1")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Base against tuned on the same held-out rows."""
+
+    verdict: Literal["better", "equal", "worse"]
+    metric: str
+    base: float
+    tuned: float
+
+    @property
+    def text(self) -> str:
+        """ "loss 2.5000 is better than the base's 4.0300"."""
+        words = {"better": "is better than", "equal": "is equal to", "worse": "is worse than"}[self.verdict]
+        return f"{self.metric} {self.tuned:.4f} {words} the base's {self.base:.4f}"
+
+
+def compared(report: EvaluationReport) -> Comparison:
+    """By the loss of a language model, by the accuracy of a classifier; equal accuracies are told apart by their loss."""
+    base, tuned = report.base, report.tuned
+    if tuned.accuracy is not None and base.accuracy is not None and tuned.accuracy != base.accuracy:
+        return _by("accuracy", base, tuned)
+    return _by("loss", base, tuned)
+
+
+def _by(metric: str, base: Scores, tuned: Scores) -> Comparison:
+    reference, value = getattr(base, metric), getattr(tuned, metric)
+    if value == reference:
+        return Comparison("equal", metric, reference, value)
+    better = value > reference if metric in HIGHER_IS_BETTER else value < reference
+    return Comparison("better" if better else "worse", metric, reference, value)
