@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from finetune_api.model_directory import EvaluationReport, Scores
+from finetune_api.model_directory import Scores
+from finetune_api.resources.finetune_job_status import ScoresStatus
 
+Figures = Scores | ScoresStatus
 HIGHER_IS_BETTER = ("accuracy", "f1")
 
 
@@ -24,15 +26,14 @@ class Comparison:
         return f"{self.metric} {self.tuned:.4f} {words} the base's {self.base:.4f}"
 
 
-def compared(report: EvaluationReport) -> Comparison:
+def compared(base: Figures, tuned: Figures) -> Comparison:
     """By the loss of a language model, by the accuracy of a classifier; equal accuracies are told apart by their loss."""
-    base, tuned = report.base, report.tuned
     if tuned.accuracy is not None and base.accuracy is not None and tuned.accuracy != base.accuracy:
         return _by("accuracy", base, tuned)
     return _by("loss", base, tuned)
 
 
-def _by(metric: str, base: Scores, tuned: Scores) -> Comparison:
+def _by(metric: str, base: Figures, tuned: Figures) -> Comparison:
     reference, value = getattr(base, metric), getattr(tuned, metric)
     if value == reference:
         return Comparison("equal", metric, reference, value)

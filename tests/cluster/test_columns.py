@@ -18,22 +18,42 @@ TABLES: list[tuple[str, Object, dict[str, Any], str, str]] = [
         "ftj",
         job("NS", "bot"),
         {"phase": "Training", "progressText": "62% (310/500)", "eta": "1h12m", "lossText": "2.31", "model": "bot"},
-        "NAME PHASE PROGRESS ETA LOSS MODEL AGE",
+        "NAME PHASE PROGRESS ETA LOSS GATE MODEL AGE",
         "bot Training 62% (310/500) 1h12m 2.31 bot",
     ),
     (
         "ftj -o wide",
         job("NS", "bot"),
-        {"phase": "Failed", "model": "bot", "base": "s3://models/smollm2", "attemptText": "train 2", "reason": "OutOfMemory"},
-        "NAME PHASE PROGRESS ETA LOSS MODEL AGE BASE METHOD ATTEMPT REASON",
-        "bot Failed bot s3://models/smollm2 lora train 2 OutOfMemory",
+        {
+            "phase": "Failed", "progressText": "out of memory", "model": "bot", "base": "s3://models/smollm2", "attemptText": "train 2",
+            "reason": "OutOfMemory",
+        },
+        "NAME PHASE PROGRESS ETA LOSS GATE MODEL AGE BASE METHOD ATTEMPT REASON",
+        "bot Failed out of memory bot s3://models/smollm2 lora train 2 OutOfMemory",
     ),
     (
         "ftm",
         model("NS", "bot"),
-        {"baseText": "smollm2", "scoreText": "loss 2.50 (base 4.03)", "usedByText": "a, b", "sizeText": "543 MiB", "conditions": [READY]},
-        "NAME BASE TYPE SCORE USED BY SIZE READY AGE",
-        "bot smollm2 adapter loss 2.50 (base 4.03) a, b 543 MiB True",
+        {
+            "baseText": "smollm2", "scoreText": "loss 22.00 (base 4.03), worse than base", "gateText": "failed", "usedByText": "a, b",
+            "sizeText": "543 MiB", "conditions": [READY],
+        },
+        "NAME BASE TYPE SCORE GATE USED BY SIZE READY AGE",
+        "bot smollm2 adapter loss 22.00 (base 4.03), worse than base failed a, b 543 MiB True",
+    ),
+    (
+        "ftj",
+        job("NS", "bot"),
+        {"phase": "Succeeded", "progressText": "100% (500/500)", "lossText": "2.500", "gateText": "passed", "model": "bot"},
+        "NAME PHASE PROGRESS ETA LOSS GATE MODEL AGE",
+        "bot Succeeded 100% (500/500) 2.500 passed bot",
+    ),
+    (
+        "ftj",
+        job("NS", "bot"),
+        {"phase": "Queued", "progressText": "no node has room", "model": "bot"},
+        "NAME PHASE PROGRESS ETA LOSS GATE MODEL AGE",
+        "bot Queued no node has room bot",
     ),
     (
         "mdep",
@@ -42,7 +62,7 @@ TABLES: list[tuple[str, Object, dict[str, Any], str, str]] = [
         "NAME MODEL SERVING READY STATUS ENGINE URL AGE",
         "bot bot-v9 bot-v1 1/1 ImagePullFailed onnx http://bot.NS:80",
     ),
-]
+]  # fmt: skip
 AGE = re.compile(r"^\d+s$")
 
 

@@ -161,11 +161,13 @@ class FineTuneJobStatus(LenientDocument):
     """Where the job stands, for people; derived from the conditions."""
     conditions: Conditions = []
     progress_text: ShortText | None = None
-    """"62% (310/500)"."""
+    """"62% (310/500)" of a running stage; of a job that waits or has failed the reason in a few words."""
     eta: Annotated[str, Field(max_length=32)] | None = None
     """"1h12m"."""
     loss_text: Annotated[str, Field(max_length=32)] | None = None
-    """Newest training loss."""
+    """Newest training loss; of a finished job the tuned model's loss on the held-out rows."""
+    gate_text: Annotated[str, Field(max_length=32)] | None = None
+    """passed, failed, or none where evaluation.gate asks for nothing."""
     reason: Annotated[str, Field(max_length=128)] | None = None
     """Why the job is in this phase: the reason of the condition that decides it."""
     attempt_text: Annotated[str, Field(max_length=64)] | None = None

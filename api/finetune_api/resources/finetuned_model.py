@@ -71,6 +71,17 @@ class ArtifactStatus(LenientDocument):
     sha256: Annotated[str, Field(max_length=80)]
 
 
+class MissingArtifactStatus(LenientDocument):
+    """An artifact that export asked for and that could not be made; the model is whole without it."""
+
+    format: Annotated[str, Field(max_length=32)]
+    precision: Annotated[str, Field(max_length=32)]
+    reason: Annotated[str, Field(max_length=128)]
+    """CamelCase and stable: ParityFailed, ExportUnsupported, ..."""
+    message: ShortText
+    """What went wrong, and what to do next."""
+
+
 class LineageStatus(LenientDocument):
     """Where the model comes from."""
 
@@ -87,6 +98,8 @@ class FineTunedModelStatus(LenientDocument):
     conditions: Conditions = []
     artifacts: Annotated[list[ArtifactStatus], Field(max_length=16)] = []
     """What can be loaded, from MANIFEST.json."""
+    missing_artifacts: Annotated[list[MissingArtifactStatus], Field(max_length=16)] = []
+    """What export asked for and could not be made, from MANIFEST.json."""
     size_bytes: int | None = None
     """All files together."""
     size_text: Annotated[str, Field(max_length=32)] | None = None
@@ -94,7 +107,7 @@ class FineTunedModelStatus(LenientDocument):
     base_text: Annotated[str, Field(max_length=1024)] | None = None
     """The base, for the column."""
     score_text: Annotated[str, Field(max_length=64)] | None = None
-    """"loss 2.50 (base 4.03)"."""
+    """"loss 2.50 (base 4.03)"; "worse than base" behind it where it is so."""
     used_by: Annotated[list[Annotated[str, Field(max_length=128)]], Field(max_length=64)] = []
     """"ModelDeployment/support-bot"; the guard does not rely on it."""
     used_by_text: ShortText | None = None
@@ -102,6 +115,8 @@ class FineTunedModelStatus(LenientDocument):
     evaluation: EvaluationStatus | None = None
     gate_passed: bool | None = None
     """Whether it met its evaluation gate."""
+    gate_text: Annotated[str, Field(max_length=32)] | None = None
+    """passed, failed, or none where the job asked for nothing."""
     lineage: LineageStatus | None = None
     inspect_attempt: int = 0
     """Number of the newest inspect Job, <model>-inspect-<number>."""

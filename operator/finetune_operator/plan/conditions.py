@@ -10,6 +10,7 @@ from finetune_operator.plan.clock import rfc3339
 MESSAGE_LIMIT = 4096
 TRUE: Literal["True"] = "True"
 FALSE: Literal["False"] = "False"
+UNKNOWN: Literal["Unknown"] = "Unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,8 @@ class Fact:
     """What a condition is to say."""
 
     type: str
-    holds: bool
+    holds: bool | None
+    """None: nobody can tell."""
     reason: str
     message: str = ""
 
@@ -47,7 +49,7 @@ def without(conditions: Sequence[Condition], type_: str) -> list[Condition]:
 
 
 def _condition(old: Condition | None, fact: Fact, generation: int, now: float) -> Condition:
-    status = TRUE if fact.holds else FALSE
+    status = UNKNOWN if fact.holds is None else TRUE if fact.holds else FALSE
     since = old.last_transition_time if old and old.status == status else rfc3339(now)
     return Condition(
         type=fact.type,

@@ -92,7 +92,7 @@ def _running(
     if attempt.running_at is None and len(pods) >= wanted and all(pod.phase == "Running" or ended(pod) for pod in pods):
         since = max((pod.started or now for pod in pods), default=now)
         change = {"state": "Running", "running_at": rfc3339(since)}
-        return replaced(status, attempt.model_copy(update=change)).model_copy(update={"error": None})
+        return replaced(status, attempt.model_copy(update=change)).model_copy(update={"error": None, "progress_text": None})
     if attempt.running_at is not None and batch.suspended and not living(pods):
         back = attempt.model_copy(update={"state": "Pending", "running_at": None, "started_at": rfc3339(now)})
         return _used(spec, replaced(status, back), attempt, now)

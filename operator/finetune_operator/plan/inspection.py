@@ -6,7 +6,13 @@ from typing import Any
 from finetune_api.exit_codes import ExitCode
 from finetune_api.resources.common import ErrorStatus
 from finetune_api.resources.common import Pod as Placement
-from finetune_api.resources.finetuned_model import ArtifactStatus, FineTunedModelSpec, FineTunedModelStatus, LineageStatus
+from finetune_api.resources.finetuned_model import (
+    ArtifactStatus,
+    FineTunedModelSpec,
+    FineTunedModelStatus,
+    LineageStatus,
+    MissingArtifactStatus,
+)
 from finetune_api.result import InspectSummary
 from finetune_operator.build.inspect_job import inspect_job_object
 from finetune_operator.build.stage_job import beside_publish
@@ -20,7 +26,7 @@ from finetune_operator.plan.launch import FIRST_BACKOFF, LONGEST_BACKOFF
 from finetune_operator.plan.observed import ObservedModel
 from finetune_operator.plan.outcome import Outcome, outcome_of, stage_result
 from finetune_operator.plan.plan import ObjectRef
-from finetune_operator.plan.results import evaluation_status, score_text
+from finetune_operator.plan.results import evaluation_status, gate_text, score_text
 from finetune_operator.plan.stop import job_ref
 from finetune_operator.records import BatchJob, Pod
 
@@ -78,9 +84,16 @@ def with_summary(status: FineTunedModelStatus, summary: InspectSummary) -> FineT
                 ArtifactStatus(format=a.format, precision=a.precision, path=a.path, size_bytes=a.size_bytes, sha256=a.sha256)
                 for a in summary.artifacts[:16]
             ],
+            "missing_artifacts": [
+                MissingArtifactStatus(
+                    format=missing.format, precision=missing.precision, reason=short(missing.reason, 128), message=short(missing.message)
+                )
+                for missing in summary.missing_artifacts[:16]
+            ],
             "size_bytes": summary.size_bytes,
             "size_text": size_text(summary.size_bytes),
-            "score_text": score_text(report) if report else None,
+            "score_text": short(score_text(report), 64) if report else None,
+            "gate_text": gate_text(report) if report else None,
             "evaluation": evaluation_status(report) if report else None,
             "gate_passed": report.gate_passed if report else None,
             "lineage": LineageStatus(

@@ -1,15 +1,20 @@
 """Renders a decision about a FineTuneJob into its status: conditions after kstatus, phase, columns, events."""
 
 from finetune_api.resources.finetune_job_status import FineTuneJobStatus
-from finetune_operator.plan.attempts import ACTIVE, active
+from finetune_operator.plan.attempts import ACTIVE, active, current_stage
 from finetune_operator.plan.clock import rfc3339
 from finetune_operator.plan.conditions import Fact, short, with_facts
 from finetune_operator.plan.plan import EventNote
+from finetune_operator.plan.running import REASON, steps_text
+from finetune_operator.plan.shortcomings import shortcoming_events
 from finetune_operator.plan.step import Step
 from finetune_operator.plan.time_limits import active_seconds
+from finetune_operator.plan.words import told_briefly
 from finetune_operator.records import FineTuneJob
 
 FINAL = ("Complete", "Failed")
+AT_WORK = frozenset({*REASON.values(), "Complete"})
+"""Reasons for which the progress is that of the work."""
 
 
 def job_status(job: FineTuneJob, step: Step, facts: tuple[Fact, ...], now: float) -> FineTuneJobStatus:
@@ -27,6 +32,7 @@ def job_status(job: FineTuneJob, step: Step, facts: tuple[Fact, ...], now: float
             "phase": step.phase,
             "reason": short(step.reason, 128),
             "conditions": with_facts(status.conditions, said, generation, now),
+            "progress_text": _progress(status, step),
             "attempt_text": f"{running.stage} {running.number}" if running else status.attempt_text,
             "eta": status.eta if running and running.running_at else None,
             "active_seconds": spent,
@@ -53,6 +59,7 @@ def invalid_status(job: FineTuneJob, now: float) -> FineTuneJobStatus:
             "observed_generation": job.meta.generation,
             "phase": job.status.phase or "Pending",
             "reason": "InvalidSpec",
+            "progress_text": told_briefly("InvalidSpec", None),
             "conditions": with_facts(job.status.conditions, facts, job.meta.generation, now),
         }
     )
@@ -68,8 +75,8 @@ def stalled_facts(reason: str, message: str) -> tuple[Fact, ...]:
 
 
 def job_events(old: FineTuneJobStatus, new: FineTuneJobStatus, step: Step) -> tuple[EventNote, ...]:
-    """One when the phase or the reason changes, and one for each attempt that ended badly."""
-    notes = []
+    """One when the phase or the reason changes, one for each attempt that ended badly, and for what the model has against it."""
+    notes = list(shortcoming_events(old.conditions, new.conditions))
     before = {(a.stage, a.number) for a in old.attempts if a.state not in ACTIVE}
     for attempt in new.attempts:
         if attempt.state in ("Failed", "Interrupted") and (attempt.stage, attempt.number) not in before:
@@ -79,6 +86,14 @@ def job_events(old: FineTuneJobStatus, new: FineTuneJobStatus, step: Step) -> tu
     if (old.phase, old.reason) != (new.phase, new.reason):
         notes.append(EventNote("Warning" if step.warning else "Normal", step.reason, short(step.message)))
     return tuple(notes)
+
+
+def _progress(status: FineTuneJobStatus, step: Step) -> str | None:
+    """How far the work is; of a job that waits or has failed the reason in a few words."""
+    if step.reason in AT_WORK:
+        return status.progress_text
+    done = status.progress if step.phase == "Paused" and current_stage(status) == "train" else None
+    return (done and steps_text(done.step, done.total_steps)) or short(told_briefly(step.reason, status.error))
 
 
 def _verdict(step: Step, paused: bool) -> tuple[Fact, ...]:

@@ -6,6 +6,7 @@ from finetune_operator.plan.inspection import Verdict, inspect
 from finetune_operator.plan.job_status import stalled_facts
 from finetune_operator.plan.observed import ObservedModel
 from finetune_operator.plan.plan import EventNote, Plan
+from finetune_operator.plan.shortcomings import better_fact, exported_fact, shortcoming_events
 from finetune_operator.plan.usage import used_by, used_by_text
 
 
@@ -16,7 +17,7 @@ def plan_model(observed: ObservedModel, now: float) -> Plan:
         return Plan()
     verdict = _verdict(observed, now)
     users = used_by(observed)
-    facts = (*_ready_facts(verdict), _in_use(users), _guarded(observed.settings.guard_installed))
+    facts = (*_ready_facts(verdict), *_quality(verdict.status), _in_use(users), _guarded(observed.settings.guard_installed))
     status = verdict.status.model_copy(
         update={
             "observed_generation": model.meta.generation,
@@ -52,6 +53,14 @@ def _ready_facts(verdict: Verdict) -> tuple[Fact, ...]:
     )
 
 
+def _quality(status: FineTunedModelStatus) -> tuple[Fact, ...]:
+    """Known once the directory was read."""
+    if status.size_bytes is None:
+        return ()
+    scores = status.evaluation
+    return (exported_fact(status.missing_artifacts), better_fact(scores.base, scores.tuned) if scores else better_fact(None, None))
+
+
 def _in_use(users: list[str]) -> Fact:
     if not users:
         return Fact("InUse", False, "NotUsed", "nothing uses this model")
@@ -72,9 +81,9 @@ def _base_text(spec: FineTunedModelSpec | None) -> str | None:
 
 
 def _events(old: FineTunedModelStatus, new: FineTunedModelStatus, verdict: Verdict) -> tuple[EventNote, ...]:
-    """When the model becomes ready, and when it will never be."""
+    """When the model becomes ready and what it has against it, and when it will never be."""
     if holds(new.conditions, "Ready") and not holds(old.conditions, "Ready"):
-        return (EventNote("Normal", verdict.reason, short(verdict.message)),)
+        return (EventNote("Normal", verdict.reason, short(verdict.message)), *shortcoming_events(old.conditions, new.conditions))
     if verdict.stalled and not holds(old.conditions, "Stalled"):
         return (EventNote("Warning", verdict.reason, short(verdict.message)),)
     return ()

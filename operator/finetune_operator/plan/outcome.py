@@ -95,7 +95,8 @@ def _pod_outcome(stage: Stage, pod: Pod) -> Outcome | None:
     error = result.error if result and result.stage == stage else None
     if pod.exit_reason == "OOMKilled":
         message = f"pod {name} was killed for its memory: the container reached its memory limit or the node had none left"
-        return Outcome(OUT_OF_MEMORY, with_advice(message, OUT_OF_MEMORY, stage), False, False, pod.exit_code, pod=name)
+        again = stage == "publish"  # killed during an export, it goes without that export at last
+        return Outcome(OUT_OF_MEMORY, with_advice(message, OUT_OF_MEMORY, stage), again, again, pod.exit_code, pod=name)
     if error is not None and pod.exit_code:
         return _from_exit_code(stage, pod.exit_code, error.message, error, name)
     if pod.disruption:

@@ -1,5 +1,6 @@
 """What a stage's result adds to the job's status."""
 
+from finetune_api.comparison import compared
 from finetune_api.model_directory import EvaluationReport, Scores
 from finetune_api.resources.finetune_job_status import (
     EvaluationStatus,
@@ -8,9 +9,10 @@ from finetune_api.resources.finetune_job_status import (
     ResolvedStatus,
     ScoresStatus,
 )
-from finetune_api.result import PrepareSummary, StageResult
+from finetune_api.result import PrepareSummary, StageResult, TrainSummary
 from finetune_operator.plan.conditions import Fact, short
 from finetune_operator.plan.prepared import dataset_status, dataset_text, expected_status, memory_status
+from finetune_operator.plan.shortcomings import better_fact, exported_fact
 
 
 def with_result(status: FineTuneJobStatus, result: StageResult) -> FineTuneJobStatus:
@@ -22,7 +24,9 @@ def with_result(status: FineTuneJobStatus, result: StageResult) -> FineTuneJobSt
         progress = (status.progress or ProgressStatus()).model_copy(update={"step": steps, "total_steps": steps})
         return status.model_copy(update={"progress": progress, "progress_text": f"100% ({steps}/{steps})", "loss_text": loss})
     if result.publish:
-        return status.model_copy(update={"evaluation": evaluation_status(result.publish.evaluation)})
+        report = result.publish.evaluation
+        scores = {"evaluation": evaluation_status(report), "loss_text": f"{report.tuned.loss:.3f}", "gate_text": gate_text(report)}
+        return status.model_copy(update=scores)
     return status
 
 
@@ -35,14 +39,22 @@ def finished_progress(status: FineTuneJobStatus) -> FineTuneJobStatus:
 
 
 def result_facts(result: StageResult) -> tuple[Fact, ...]:
-    """The conditions that a finished stage settles: DatasetValid, Trained, GatePassed."""
+    """The conditions that a finished stage settles: DatasetValid, Trained, GatePassed, Exported, BetterThanBase."""
     if result.prepare:
         return (Fact("DatasetValid", True, "Validated", dataset_text(result.prepare.dataset)),)
     if result.train:
-        return (Fact("Trained", True, "Finished", f"{result.train.steps} steps, training loss {result.train.loss:.3f}"),)
+        return (_trained(result.train),)
     if result.publish:
-        return (gate_fact(result.publish.evaluation),)
+        report = result.publish.evaluation
+        return (gate_fact(report), exported_fact(result.publish.missing_artifacts), better_fact(report.base, report.tuned))
     return ()
+
+
+def _trained(summary: TrainSummary) -> Fact:
+    text = f"{summary.steps} steps, training loss {summary.loss:.3f}"
+    if not summary.warnings:
+        return Fact("Trained", True, "Finished", text)
+    return Fact("Trained", True, short(summary.warnings[0].code, 128), "; ".join([text, *(found.message for found in summary.warnings)]))
 
 
 def gate_fact(report: EvaluationReport) -> Fact:
@@ -51,6 +63,13 @@ def gate_fact(report: EvaluationReport) -> Fact:
     if not report.gate:
         return Fact("GatePassed", True, "NoGate", f"{score_text(report)}; evaluation.gate asks for nothing")
     return Fact("GatePassed", report.gate_passed, "GatePassed" if report.gate_passed else "GateFailed", text)
+
+
+def gate_text(report: EvaluationReport) -> str:
+    """For the column."""
+    if not report.gate:
+        return "none"
+    return "passed" if report.gate_passed else "failed"
 
 
 def evaluation_status(report: EvaluationReport) -> EvaluationStatus:
@@ -64,11 +83,12 @@ def evaluation_status(report: EvaluationReport) -> EvaluationStatus:
 
 
 def score_text(report: EvaluationReport) -> str:
-    """ "loss 2.50 (base 4.03)"; of a classifier "accuracy 0.93 (base 0.51)"."""
+    """ "loss 2.50 (base 4.03)"; of a classifier "accuracy 0.93 (base 0.51)"; and whether that is no gain."""
     base, tuned = report.base, report.tuned
+    no_gain = {"better": "", "equal": ", equal to base", "worse": ", worse than base"}[compared(base, tuned).verdict]
     if tuned.accuracy is not None:
-        return f"accuracy {tuned.accuracy:.2f}" + (f" (base {base.accuracy:.2f})" if base.accuracy is not None else "")
-    return f"loss {tuned.loss:.2f} (base {base.loss:.2f})"
+        return f"accuracy {tuned.accuracy:.2f}" + (f" (base {base.accuracy:.2f}){no_gain}" if base.accuracy is not None else "")
+    return f"loss {tuned.loss:.2f} (base {base.loss:.2f}){no_gain}"
 
 
 def _scores(scores: Scores) -> ScoresStatus:

@@ -38,7 +38,7 @@ def with_progress(status: FineTuneJobStatus, progress: Progress | None, stage: s
     shown = {
         "progress_text": progress_text(progress),
         "eta": length(progress.eta_seconds) if progress.eta_seconds is not None else None,
-        "loss_text": loss_text(progress.loss) if progress.loss is not None else status.loss_text,
+        "loss_text": loss_text(progress.loss) if progress.loss is not None and stage == "train" else status.loss_text,
     }
     last = epoch(status.progress.updated_at) if status.progress else None
     same = shown == {"progress_text": status.progress_text, "eta": status.eta, "loss_text": status.loss_text}
@@ -49,9 +49,12 @@ def with_progress(status: FineTuneJobStatus, progress: Progress | None, stage: s
 
 def progress_text(progress: Progress) -> str:
     """ "62% (310/500)"; what is being done, where there are no steps."""
-    if progress.step is None or not progress.total_steps:
-        return short(progress.activity)
-    return f"{min(100, 100 * progress.step // progress.total_steps)}% ({progress.step}/{progress.total_steps})"
+    return steps_text(progress.step, progress.total_steps) or short(progress.activity)
+
+
+def steps_text(step: int | None, total: int | None) -> str | None:
+    """ "62% (310/500)", None where there are no steps."""
+    return f"{min(100, 100 * step // total)}% ({step}/{total})" if step is not None and total else None
 
 
 def loss_text(loss: float) -> str:

@@ -118,14 +118,23 @@ def _unsuitable(model: FineTunedModel, spec: ModelDeploymentSpec) -> Refusal | N
     name, status = model.meta.name, model.status
     about = f"FineTunedModel {name}"
     if not any(a.format == spec.engine and a.precision == spec.precision for a in status.artifacts):
-        have = ", ".join(f"{a.format} {a.precision}" for a in status.artifacts) or "nothing"
-        message = f"{about} has no {spec.engine} artifact of precision {spec.precision} (it has {have}): train with export.onnx"
-        return Refusal("ArtifactMissing", message, about, "engine")
+        return Refusal("ArtifactMissing", _artifact_missing(model, spec), about, "engine")
     if status.gate_passed is False and not spec.allow_ungated:
         gate = "; ".join(status.evaluation.gate) if status.evaluation else ""
         message = f"{about} did not pass its evaluation gate ({gate}): train a better one, or set allowUngated"
         return Refusal("GateFailed", message, about, "allowUngated")
     return None
+
+
+def _artifact_missing(model: FineTunedModel, spec: ModelDeploymentSpec) -> str:
+    """Why the engine has nothing to load, and the next step."""
+    status = model.status
+    have = ", ".join(f"{a.format} {a.precision}" for a in status.artifacts) or "nothing"
+    text = f"FineTunedModel {model.meta.name} has no {spec.engine} artifact of precision {spec.precision} (it has {have})"
+    failed = next((m for m in status.missing_artifacts if (m.format, m.precision) == (spec.engine, spec.precision)), None)
+    if failed:
+        return f"{text}, because its export failed: {failed.reason}: {failed.message}"
+    return f"{text}: train with export.onnx"
 
 
 def _not_shared(replicas: int, claim: Claim) -> Refusal:

@@ -3,7 +3,7 @@
 import pytest
 
 from finetune_api.comparison import compared
-from finetune_api.model_directory import EvaluationReport, Scores
+from finetune_api.model_directory import Scores
 
 pytestmark = pytest.mark.unit
 
@@ -21,5 +21,5 @@ pytestmark = pytest.mark.unit
 )
 def test_one_figure_decides(base: Scores, tuned: Scores, verdict: str, text: str) -> None:
     """The loss of a language model, the accuracy of a classifier; equal accuracies are told apart by their loss."""
-    found = compared(EvaluationReport(examples=1, tokens=1, base=base, tuned=tuned))
+    found = compared(base, tuned)
     assert (found.verdict, found.text) == (verdict, text)

@@ -14,8 +14,14 @@ ROOT = Path(__file__).parents[3]
 by_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
 
 NAMES = [
-    ("FineTuneJob", "finetunejobs", "ftj", ["Phase", "Progress", "ETA", "Loss", "Model", "Age"], ["Base", "Method", "Attempt", "Reason"]),
-    ("FineTunedModel", "finetunedmodels", "ftm", ["Base", "Type", "Score", "Used by", "Size", "Ready", "Age"], []),
+    (
+        "FineTuneJob",
+        "finetunejobs",
+        "ftj",
+        ["Phase", "Progress", "ETA", "Loss", "Gate", "Model", "Age"],
+        ["Base", "Method", "Attempt", "Reason"],
+    ),
+    ("FineTunedModel", "finetunedmodels", "ftm", ["Base", "Type", "Score", "Gate", "Used by", "Size", "Ready", "Age"], []),
     ("ModelDeployment", "modeldeployments", "mdep", ["Model", "Serving", "Ready", "Status", "Engine", "URL", "Age"], []),
 ]
 

@@ -97,6 +97,13 @@ def test_out_of_memory_says_which_limit_to_raise(stage: str, field: str) -> None
     assert f"in a new job raise {field}.resources.limits.memory" in outcome.message
 
 
+@pytest.mark.parametrize(("stage", "again"), [("prepare", False), ("train", False), ("publish", True)])
+def test_out_of_memory_is_the_end_of_a_stage_but_of_publish(stage: str, again: bool) -> None:
+    """The same limit kills the next attempt, too; publish, killed in an export, goes without that export in the end."""
+    outcome = outcome_of(stage, failed(), pods({"code": 137, "exit_reason": "OOMKilled"}))  # type: ignore[arg-type]
+    assert (outcome.retryable, outcome.counts) == (again, again)
+
+
 def test_a_full_volume_says_that_its_size_is_that_of_a_new_job() -> None:
     """The field is immutable."""
     assert "in a new job set a larger size" in outcome_of("train", failed(), pods({"code": 28})).message

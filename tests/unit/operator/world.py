@@ -13,7 +13,7 @@ from finetune_api.result import Stage
 from finetune_operator.plan.job import plan_job
 from finetune_operator.plan.model import plan_model
 from finetune_operator.plan.observed import ObservedJob, ObservedModel
-from finetune_operator.plan.plan import ObjectRef, Plan
+from finetune_operator.plan.plan import EventNote, ObjectRef, Plan
 from finetune_operator.records import BatchJob, Claim, FineTunedModel, FineTuneJob, Meta, Pod
 from tests.unit.operator.samples import SETTINGS, T, job, result
 
@@ -36,6 +36,7 @@ class World:
     applied: set[str] = field(default_factory=set)
     model: FineTunedModel | None = None
     created: list[str] = field(default_factory=list)
+    events: list[EventNote] = field(default_factory=list)
     uids: int = 0
     kill_after: int | None = None
     """Operations of a plan after which the operator is killed."""
@@ -84,6 +85,7 @@ class World:
     # ---- what the API server does
 
     def _carry_out(self, plan: Plan, put_status: Any) -> None:
+        self.events += plan.events
         operations: list[tuple[Any, Any]] = [(put_status, plan.status)] if plan.status is not None else []
         operations += [(self._apply, obj) for obj in plan.apply]
         operations += [(self._create, obj) for obj in plan.create]
@@ -231,6 +233,15 @@ class World:
     def running_job(self) -> BatchJob | None:
         """The Job of a stage that is not over."""
         return next((b for b in self.jobs.values() if not b.terminated and "-inspect-" not in b.meta.name), None)
+
+    def do(self, message: str = "") -> None:
+        """The next stage runs and succeeds, with this result where one is given."""
+        self.reconcile()
+        self.run_pods()
+        self.reconcile()
+        self.end_pods(message=message)
+        self.tick()
+        self.reconcile()
 
     def calm(self, limit: int = 200) -> None:
         """Nothing bad happens any more: pods start and succeed, until the job is over."""

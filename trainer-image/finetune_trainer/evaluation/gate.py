@@ -4,6 +4,7 @@ from finetune_api.comparison import HIGHER_IS_BETTER
 from finetune_api.model_directory import GateResult, Scores
 from finetune_api.resources.evaluation import GateCondition
 
+
 def judge(conditions: list[GateCondition], base: Scores, tuned: Scores) -> list[GateResult]:
     """One verdict for each condition, in their order."""
     return [judge_one(condition, base, tuned) for condition in conditions]

@@ -71,7 +71,7 @@ def evaluation(manifest: Manifest, report: EvaluationReport) -> Iterable[str]:
     """Scores of both models, the gate's verdicts and the exports' parity."""
     yield measured(manifest, report)
     yield scores(report)
-    if (comparison := compared(report)).verdict != "better":
+    if (comparison := compared(report.base, report.tuned)).verdict != "better":
         yield f"**The tuned model is not better than its base**: {comparison.text}."
     if report.gate:
         yield table(("gate", "held"), [(gate.text, "yes" if gate.passed else "no") for gate in report.gate])

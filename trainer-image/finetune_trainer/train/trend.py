@@ -6,7 +6,7 @@ from finetune_api.result import StageWarning
 from finetune_trainer.train.metrics import StepMetrics
 
 SHARE, LONGEST = 10, 50
-"""The first and the last tenth of the steps are compared, at most so many: a single step's loss says as much of its rows as of the model."""
+"""The first and the last tenth of the steps are compared, at most so many: one step's loss tells as much of its rows as of the model."""
 
 
 def loss_warning(steps: Sequence[StepMetrics]) -> StageWarning | None:
@@ -20,6 +20,6 @@ def loss_warning(steps: Sequence[StepMetrics]) -> StageWarning | None:
     over = "step" if count == 1 else f"{count} steps"
     return StageWarning(
         code="LossIncreased",
-        message=f"the training loss rose from {start:.3f} (first {over}) to {end:.3f} (last {over}): lower hyperparameters.learningRate, or "
-        "look at the data",
+        message=f"the training loss rose from {start:.3f} (first {over}) to {end:.3f} (last {over}): lower hyperparameters.learningRate, "
+        "or look at the data",
     )

@@ -1,0 +1,45 @@
+"""What a model that was made has against it: an artifact that is missing, scores that are not better than its base's.
+
+None of it is a failure: the conditions and Events say it, and a gate decides what follows.
+"""
+
+from collections.abc import Sequence
+
+from finetune_api.comparison import Figures, compared
+from finetune_api.model_directory import MissingArtifact
+from finetune_api.resources.common import Condition
+from finetune_api.resources.finetuned_model import MissingArtifactStatus
+from finetune_operator.plan.conditions import Fact, find, short
+from finetune_operator.plan.plan import EventNote
+
+LOSS_INCREASED = "LossIncreased"
+WORRYING = (("Exported", "False"), ("BetterThanBase", "False"))
+"""Conditions, and the status of each that is worth a Warning."""
+
+
+def exported_fact(missing: Sequence[MissingArtifact | MissingArtifactStatus]) -> Fact:
+    """Whether all that export asked for was written."""
+    if not missing:
+        return Fact("Exported", True, "Exported", "every artifact that export asks for was written")
+    text = "; ".join(f"no {found.format} artifact of precision {found.precision}: {found.message}" for found in missing)
+    return Fact("Exported", False, short(missing[0].reason, 128), text)
+
+
+def better_fact(base: Figures | None, tuned: Figures | None) -> Fact:
+    """Whether the model is better than its base, with the figures."""
+    if base is None or tuned is None:
+        return Fact("BetterThanBase", None, "NotEvaluated", "MANIFEST.json holds no scores of the model and its base")
+    found = compared(base, tuned)
+    reason = {"better": "Better", "equal": "NotBetter", "worse": "WorseThanBase"}[found.verdict]
+    return Fact("BetterThanBase", found.verdict == "better", reason, found.text)
+
+
+def shortcoming_events(old: Sequence[Condition], new: Sequence[Condition]) -> tuple[EventNote, ...]:
+    """A Warning for each shortcoming that has just become known."""
+    notes = []
+    for condition in new:
+        before = find(old, condition.type)
+        bad = (condition.type, condition.status) in WORRYING or condition.reason == LOSS_INCREASED
+        if bad and (before is None or (before.status, before.reason) != (condition.status, condition.reason)):
+            notes.append(EventNote("Warning", condition.reason, short(condition.message)))
+    return tuple(notes)

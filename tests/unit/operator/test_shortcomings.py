@@ -1,0 +1,111 @@
+"""What is said of a model that was made and has something against it."""
+
+from typing import Any
+
+import pytest
+
+from finetune_api.model_directory import EvaluationReport, MissingArtifact, Scores
+from finetune_api.resources.common import Condition
+from finetune_api.resources.finetuned_model import FineTunedModelStatus
+from finetune_api.result import PublishSummary, StageWarning, TrainSummary
+from finetune_operator.plan.conditions import find
+from finetune_operator.plan.inspection import with_summary
+from finetune_operator.plan.observed import ObservedDeployment
+from finetune_operator.plan.serving import Refusal, servable
+from tests.unit.operator.samples import INSPECTED, REPORT, SETTINGS, claim, condition, deployment, model, result
+from tests.unit.operator.world import World
+
+pytestmark = pytest.mark.unit
+
+PARITY = "onnx/fp32 does not answer as the PyTorch model: prompt 1 of 4: ...; the weights in model/ are complete"
+MISSING = [MissingArtifact(format="onnx", precision="fp32", reason="ParityFailed", message=PARITY)]
+WORSE = REPORT.model_copy(update={"base": Scores(loss=22.0), "tuned": Scores(loss=377.0), "gate": []})
+EQUAL = WORSE.model_copy(update={"tuned": Scores(loss=22.0)})
+ROSE = StageWarning(code="LossIncreased", message="the training loss rose from 22.000 (first step) to 377.000 (last step): lower ...")
+
+
+def finished(report: EvaluationReport = REPORT, missing: list[MissingArtifact] | None = None, warnings: Any = ()) -> World:
+    """A job that is complete, with these results of its stages and of the inspection."""
+    world = World()
+    world.do()
+    world.do(result("train", train=TrainSummary(steps=3, loss=377.0, tokens=9, seconds=1, warnings=list(warnings))))
+    found = {"evaluation": report, "missing_artifacts": missing or []}
+    world.do(result("publish", publish=PublishSummary(size_bytes=9, manifest_sha256="e" * 64, **found)))
+    artifacts = [] if missing else INSPECTED.artifacts
+    world.do(result("inspect", inspect=INSPECTED.model_copy(update={**found, "artifacts": artifacts})))
+    assert world.job.status.phase == "Succeeded"
+    assert world.model is not None
+    return world
+
+
+def told(conditions: list[Condition], type_: str) -> tuple[str, str, str]:
+    """Status, reason and message."""
+    found = find(conditions, type_)
+    assert found is not None
+    return found.status, found.reason, found.message
+
+
+@pytest.mark.parametrize(
+    ("report", "status", "reason", "figures", "score"),
+    [
+        (REPORT, "True", "Better", "loss 2.5000 is better than the base's 4.0300", "loss 2.50 (base 4.03)"),
+        (WORSE, "False", "WorseThanBase", "loss 377.0000 is worse than the base's 22.0000", "loss 377.00 (base 22.00), worse than base"),
+        (EQUAL, "False", "NotBetter", "loss 22.0000 is equal to the base's 22.0000", "loss 22.00 (base 22.00), equal to base"),
+    ],
+)
+def test_every_model_is_compared_with_its_base(report: EvaluationReport, status: str, reason: str, figures: str, score: str) -> None:
+    """Condition and figures on job and model, the column, and a Warning of both where it is no gain. It is no failure."""
+    world = finished(report)
+    assert world.model is not None
+    assert told(world.job.status.conditions, "BetterThanBase") == (status, reason, figures)
+    assert told(world.model.status.conditions, "BetterThanBase") == (status, reason, figures)
+    assert world.model.status.score_text == score
+    assert [(n.type, n.message) for n in world.events if n.reason == reason] == ([("Warning", figures)] * 2 if status == "False" else [])
+
+
+def test_a_model_without_scores_cannot_be_compared() -> None:
+    """An import whose manifest holds no evaluation: Unknown, and no Warning."""
+    world = World()
+    for message in ("", "", "", result("inspect", inspect=INSPECTED.model_copy(update={"evaluation": None}))):
+        world.do(message)
+    assert world.model is not None
+    assert told(world.model.status.conditions, "BetterThanBase")[:2] == ("Unknown", "NotEvaluated")
+    assert not [note for note in world.events if note.type == "Warning"]
+
+
+@pytest.mark.parametrize("missing", [[], MISSING])
+def test_an_artifact_that_could_not_be_made_is_named(missing: list[MissingArtifact]) -> None:
+    """The job succeeds, the model is ready; both say what is missing and why, each with one Warning."""
+    world = finished(missing=missing)
+    assert world.model is not None
+    for conditions in (world.job.status.conditions, world.model.status.conditions):
+        status, reason, message = told(conditions, "Exported")
+        assert (status, reason) == (("False", "ParityFailed") if missing else ("True", "Exported"))
+        assert (f"no onnx artifact of precision fp32: {PARITY}" in message) == bool(missing)
+    assert len([note for note in world.events if note.reason == "ParityFailed"]) == 2 * len(missing)
+    assert [m.reason for m in world.model.status.missing_artifacts] == [m.reason for m in missing]
+    assert told(world.model.status.conditions, "Ready")[0] == "True"
+
+
+def test_a_deployment_that_needs_it_is_refused_by_name() -> None:
+    """With the reason and the next step; nothing is rolled out."""
+    inspected = INSPECTED.model_copy(update={"artifacts": [], "missing_artifacts": MISSING})
+    status = with_summary(FineTunedModelStatus(conditions=[condition("Ready", "True")]), inspected)
+    web = deployment()
+    assert web.spec is not None
+    refused = servable(ObservedDeployment(web, SETTINGS, model(status=status), claim("bot-model")), web.spec)
+    assert isinstance(refused, Refusal)
+    assert refused.reason == "ArtifactMissing"
+    assert refused.message.endswith(
+        f"no onnx artifact of precision fp32 (it has nothing), because its export failed: ParityFailed: {PARITY}"
+    )
+
+
+@pytest.mark.parametrize("warnings", [(), (ROSE,)])
+def test_a_loss_that_rose_is_said_when_training_ends(warnings: tuple[StageWarning, ...]) -> None:
+    """Trained stays True; its reason, its message and a Warning say what happened."""
+    world = finished(warnings=warnings)
+    status, reason, message = told(world.job.status.conditions, "Trained")
+    assert (status, reason) == ("True", "LossIncreased" if warnings else "Finished")
+    assert message == "3 steps, training loss 377.000" + (f"; {ROSE.message}" if warnings else "")
+    assert len([note for note in world.events if note.reason == "LossIncreased"]) == len(warnings)
