@@ -68,6 +68,9 @@ LINES: list[tuple[Task, list[bytes], Any, str, str]] = [
     ("token-classification", TAGS, tags("PER"), "not a BIO tag", "tags[0] is 'PER', expected 'O', or 'B-' or 'I-' and the entity as in 'B"),
     ("token-classification", TAGS, tags("B-"), "not a BIO tag", "tags[0] is 'B-', expected 'O'"),
     ("token-classification", TAGS, tags("o"), "not a BIO tag", "tags[0] is 'o', expected 'O'"),
+    ("token-classification", TAGS, tags("[PAD]"), "not a BIO tag", "as in 'B-PER'; -100 for a token of which nothing is learnt"),
+    ("token-classification", TAGS, tags(-100, "-100"), "nothing to learn", "every entry of tags is -100, which is ignored"),
+    ("token-classification", TAGS, tags("B-PER", -100, "O", "I-PER"), "tag does not fit BIO", "tags[3] is 'I-PER' after 'O'"),
     ("token-classification", TAGS, tags(""), "empty tag", "tags[0] is empty, expected a tag: 'O' for a word of no entity"),
     ("token-classification", TAGS, tags(None), "wrong tag", "tags[0] is null, expected a tag"),
     ("token-classification", WORDS, {"tokens": ["a"], "tags": []}, "number of tags", "tags has 0 entries, and tokens has 1"),
@@ -96,6 +99,8 @@ RIGHT: list[tuple[Task, Any, Row]] = [
     ("token-classification", tags("B-X", "I-X", "E-X", "S-Y"), TokenTags(["w0", "w1", "w2", "w3"], ["B-X", "I-X", "E-X", "S-Y"])),
     ("token-classification", tags(3, 0), TokenTags(["w0", "w1"], ["3", "0"])),
     ("token-classification", tags("NOUN"), TokenTags(["w0"], ["NOUN"])),
+    ("token-classification", tags(1, -100), TokenTags(["w0", "w1"], ["1", None])),
+    ("token-classification", tags("B-PER", "-100", "I-PER"), TokenTags(["w0", "w1", "w2"], ["B-PER", None, "I-PER"])),
 ]  # fmt: skip
 
 
@@ -119,3 +124,24 @@ def test_the_first_fifty_findings_are_told(tmp_path: Path) -> None:
     """A report has room for so many different ones."""
     dirty = lines(*({"text": "a", "label": f"a\0{number}"[: number + 2], f"k{number}": 1} for number in range(70)))
     assert len(refusal(tmp_path / "a", b"\n".join([*LABEL, *dirty]), "sequence-classification").details) == 50
+
+
+@pytest.mark.parametrize(
+    "labels", [[[0, 1], [1, 0]], [[0, 0, 1], [1, 0, 1]], [[1.0, 0.0], [0.0, 0.0]], [[True, False]], [["0", "1"]]], ids=str
+)
+def test_vectors_are_no_lists_of_labels(tmp_path: Path, labels: list[Any]) -> None:
+    """The places of a one-hot vector are classes without names."""
+    content = b"\n".join(lines(*({"text": f"a{n}", "label": label} for n, label in enumerate(labels * 6))))
+    error = refusal(tmp_path / "a", content, "sequence-classification")
+    assert "has vectors of 0 and 1 as 'label' ([" in error.message
+    assert "Write the names of the classes that hold" in error.message
+    assert error.param == "dataset.train.source"
+
+
+@pytest.mark.parametrize("labels", [[[0], [1]], [[0, 1], [2, 0]], [["a", "b"], ["b"]], [[0, 1], [1]]], ids=str)
+def test_lists_of_labels_are_no_vectors(tmp_path: Path, labels: list[Any]) -> None:
+    """Numbers of classes may be 0 and 1."""
+    content = b"\n".join(lines(*({"text": f"a{n}", "label": label} for n, label in enumerate(labels))))
+    assert [row.label for row in rows_of(tmp_path / "a", content, "sequence-classification") if isinstance(row, TextLabel)] == [
+        sorted(map(str, label)) for label in labels
+    ]

@@ -47,6 +47,11 @@ def labelled(task: Task = "sequence-classification", name: str = TRAIN, side: st
     return LabelledFile(name, f"dataset.{side}.source", task, "label")
 
 
+def every(survey: Survey) -> Any:
+    """All rows."""
+    return np.ones(len(survey.prints), np.bool_)
+
+
 def said(check: Callable[..., None], *arguments: Any) -> tuple[str | None, str]:
     """The field and the words of a refusal, both empty where there is none."""
     try:
@@ -95,14 +100,24 @@ TEXTS = {f"Where is parcel {number}? I ordered it three weeks ago": 1 for number
 def test_labels_that_cannot_be_learnt(counts: dict[str, int], words: str) -> None:
     """One alone, none, or as many as rows."""
     survey = surveyed(*[(name,) for name, count in counts.items() for _ in range(count)])
-    assert said(check_labels, labelled(), survey, counts, len(survey.prints)) == ("dataset.train.source" if words else "", words)
+    assert said(check_labels, labelled(), survey, counts, every(survey)) == ("dataset.train.source" if words else "", words)
 
 
-def test_one_label_that_not_all_rows_have_can_be_learnt() -> None:
-    """With several labels a row, none is an answer, too."""
-    check_labels(labelled(), surveyed(("a",), (), multi_label=True), {"a": 1}, 2)
-    with pytest.raises(StageFailure, match="all 2 rows have the label 'a'"):
-        check_labels(labelled(), surveyed(("a",), ("a",), multi_label=True), {"a": 2}, 2)
+@pytest.mark.parametrize(
+    "rows, words",
+    [
+        ([("a",), ()], ""),
+        ([("a", "b"), ("a",)], ""),
+        ([("a",), ("a",)], "all 2 rows have the label 'a', and a classifier needs at least two different ones"),
+        ([("a", "b"), ("a", "b")], "all 2 rows have the labels 'a', 'b', and a classifier needs"),
+    ],
+)
+def test_lists_of_labels_that_are_all_the_same_cannot_be_learnt(rows: list[tuple[str, ...]], words: str) -> None:
+    """As single labels; with several labels a row, none is an answer, too."""
+    survey = surveyed(*rows, multi_label=True)
+    _, message = said(check_labels, labelled(), survey, label_counts(survey, every(survey)), every(survey))
+    assert words in message
+    assert bool(words) == bool(message)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +130,7 @@ def test_one_label_that_not_all_rows_have_can_be_learnt() -> None:
 )
 def test_tags_that_cannot_be_learnt(counts: dict[str, int], words: str) -> None:
     """No entity at all, or words in place of tags."""
-    _, message = said(check_labels, labelled("token-classification"), surveyed(), counts, 0)
+    _, message = said(check_labels, labelled("token-classification"), surveyed(), counts, every(surveyed()))
     assert words in message
     assert bool(words) == bool(message)
 

@@ -72,10 +72,17 @@ def test_a_text_has_the_tokenizer_s_special_tokens(row: TextLabel, pieces: str, 
 )
 def test_the_first_sub_token_of_a_word_has_its_tag(tokens: list[str], pieces: str, labels: str) -> None:
     """Special tokens and the rest of a word have none; a word that gives no token is passed over."""
-    tags = ["N" if index % 2 == 0 else "O" for index in range(len(tokens))]
+    tags: list[str | None] = ["N" if index % 2 == 0 else "O" for index in range(len(tokens))]
     example = encode(TokenTags(tokens, tags), "NO", "tokens")
     assert [PIECES[token] for token in example.input_ids] == pieces.split()
     assert [".NO"[label + 1 if label >= 0 else 0] for label in example.labels] == labels.split()
+
+
+def test_nothing_is_learnt_of_a_word_with_no_tag() -> None:
+    """Neither at its first token nor at another."""
+    example = encode(TokenTags(["a", "bb", "b"], ["N", None, "O"]), "NO", "tokens")
+    assert [PIECES[token] for token in example.input_ids] == ["[CLS]", "a", "b", "##b", "b", "[SEP]"]
+    assert example.labels.tolist() == [-100, 0, -100, -100, 1, -100]
 
 
 def test_a_token_that_begins_with_a_space_is_of_the_word_after_it() -> None:

@@ -17,6 +17,7 @@ from finetune_trainer.data.survey.labels import (
     label_notes,
 )
 from finetune_trainer.data.survey.near_rows import Surveyed
+from finetune_trainer.data.survey.notes import counted
 
 Counts = dict[str, int]
 
@@ -40,7 +41,7 @@ def find_classes(task: Task, train: Surveyed, held: Surveyed, sources: tuple[Run
         return Classes()
     file = labelled(task, train, sources[0])
     counts = label_counts(train.survey, left.train)
-    check_labels(file, train.survey, counts, int(left.train.sum()))
+    check_labels(file, train.survey, counts, left.train)
     multi_label, names = train.survey.multi_label, set(counts)
     if held is not train:
         held_counts = label_counts(held.survey, left.validation)
@@ -54,13 +55,38 @@ def labelled(task: Task, source: Surveyed, rows: RunRows) -> LabelledFile:
     return LabelledFile(source.file.name, source.file.param, task, rows.columns.get("label", "label"))
 
 
-def count_entities(rows: Iterable[tuple[str, Row]]) -> Counter[str]:
-    """Entities of each type."""
-    counts: Counter[str] = Counter()
-    for _, row in rows:
-        if isinstance(row, TokenTags):
-            counts.update(entity_counts(row.tags))
-    return counts
+@dataclass
+class Tagged:
+    """What is counted of tagged rows."""
+
+    entities: Counter[str] = field(default_factory=Counter)
+    """Of each type."""
+    ignored: int = 0
+    """Tokens of which nothing is learnt."""
+    rows: int = 0
+    """Rows that have some."""
+
+    @classmethod
+    def count(cls, rows: Iterable[tuple[str, Row]]) -> "Tagged":
+        """Of these rows."""
+        found = cls()
+        for _, row in rows:
+            if isinstance(row, TokenTags):
+                tags = [tag for tag in row.tags if tag is not None]
+                found.entities.update(entity_counts(tags))
+                found.ignored += len(row.tags) - len(tags)
+                found.rows += len(tags) < len(row.tags)
+        return found
+
+
+def ignored_note(sides: Iterable[Tagged]) -> list[str]:
+    """A note on tokens that are tagged -100."""
+    tokens, rows = (sum(counts) for counts in zip(*((side.ignored, side.rows) for side in sides), strict=True))
+    if not tokens:
+        return []
+    return [
+        f"{counted(tokens, 'token')} in {counted(rows, 'row')} {'has' if tokens == 1 else 'have'} the tag -100: nothing is learnt there"
+    ]
 
 
 def most_frequent_first(counts: Mapping[str, int]) -> Counts:

@@ -17,7 +17,7 @@ from finetune_trainer.data.survey.notes import invalid_notes, remark_notes
 from finetune_trainer.data.survey.row_file import RowFile
 from finetune_trainer.data.survey.sides import Sides, own_sides, split_sides
 from finetune_trainer.failure import invalid
-from finetune_trainer.prepare.classes import Classes, count_entities, find_classes, most_frequent_first
+from finetune_trainer.prepare.classes import Classes, Tagged, find_classes, ignored_note, most_frequent_first
 from finetune_trainer.prepare.row_source import RowSource
 from finetune_trainer.prepare.statistics import histogram, quantiles
 from finetune_trainer.progress import ProgressPrinter
@@ -181,13 +181,15 @@ def described(dataset: Dataset) -> Dataset:
     """With the labels of each side counted, and all notes."""
     train, validation = dataset.files
     tagged = dataset.task == "token-classification"
+    ignored: list[str] = []
     if tagged:
-        counts = count_entities(dataset.train_rows()), count_entities(dataset.validation_rows())
+        tags = Tagged.count(dataset.train_rows()), Tagged.count(dataset.validation_rows())
+        counts, ignored = (tags[0].entities, tags[1].entities), ignored_note(tags)
     else:
         counts = label_counts(train.survey, dataset.sides.train), label_counts(validation.survey, dataset.sides.validation)
     notes = [note for source in dataset.sources for note in invalid_notes(source.survey, source.file.name)]
     notes += [note for source in dataset.sources for note in remark_notes(source.survey, source.file.name)]
-    notes += [*dataset.classes.notes, *(entity_notes(counts[0]) if tagged else []), *dataset.sides.notes]
+    notes += [*dataset.classes.notes, *(entity_notes(counts[0]) if tagged else []), *ignored, *dataset.sides.notes]
     notes += [note for source in dataset.sources for note in source.file.notes]
     ordered = most_frequent_first(counts[0]), most_frequent_first(counts[1])
     return replace(dataset, labels_of=ordered, notes=list(dict.fromkeys(notes)))

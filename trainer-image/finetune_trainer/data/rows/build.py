@@ -18,7 +18,7 @@ from finetune_trainer.data.rows.explain.content import says_nothing, text_of
 from finetune_trainer.data.rows.explain.labels import label_problems, label_text
 from finetune_trainer.data.rows.explain.names import OPENAI, Names
 from finetune_trainer.data.rows.explain.problem import kind_of
-from finetune_trainer.data.rows.explain.tags import tag_problems
+from finetune_trainer.data.rows.explain.tags import tag_problems, tag_texts
 from finetune_trainer.data.rows.explain.texts import text_pair_problems
 from finetune_trainer.data.rows.explain.weights import weight_of
 from finetune_trainer.data.rows.nulls import without_nulls
@@ -165,5 +165,5 @@ _BUILDERS: dict[Task, Callable[[dict[str, Any]], Row]] = {
     "completion": lambda row: Completion(row["prompt"], row["completion"]),
     "summarization": lambda row: Summary(row["document"], row["summary"]),
     "sequence-classification": text_label,
-    "token-classification": lambda row: TokenTags(list(row["tokens"]), [label_text(tag) for tag in row["tags"]]),
+    "token-classification": lambda row: TokenTags(list(row["tokens"]), tag_texts(row["tags"])),
 }

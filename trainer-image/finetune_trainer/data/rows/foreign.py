@@ -43,7 +43,7 @@ _SIGNS: tuple[tuple[frozenset[str], str, str], ...] = (
 
 
 class Unfit(Exception):
-    """A file cannot be read for this task; says why. `field` is the part of the source's spec to change: task, columns, template."""
+    """A file cannot be read for this task; says why. `field` is what to change: task, columns, template, or the source itself."""
 
     def __init__(self, text: str, field: str) -> None:
         super().__init__(text)

@@ -19,7 +19,7 @@ from finetune_api.resources.finetune_job import Task
 from finetune_trainer.data.rows.build import Layout
 from finetune_trainer.data.rows.explain.labels import label_text
 from finetune_trainer.data.rows.explain.problem import BLANK
-from finetune_trainer.data.rows.explain.tags import bio_problems
+from finetune_trainer.data.rows.explain.tags import bio_problems, tag_texts
 from finetune_trainer.data.rows.lossless import Bytes, is_whole, quotes_of
 from finetune_trainer.data.rows.types import Completion, Conversation, Row, Summary, TextLabel, TokenTags, identity
 
@@ -142,11 +142,14 @@ class Plain:
         return rows if _say_something(list(chain.from_iterable(labels) if multi[0] else cast(list[str], labels))) else None
 
     def _tagged(self, found: list[_Tagged]) -> list[TokenTags] | None:
-        rows = [TokenTags(row.tokens, [label_text(tag) for tag in row.tags]) for row in found]
+        tags_of_rows = [tag_texts(row.tags) for row in found]
+        if any(not any(tags) for tags in tags_of_rows):
+            return None
+        rows = [TokenTags(row.tokens, tags) for row, tags in zip(found, tags_of_rows, strict=True)]
         if any(not row.tokens or len(row.tokens) != len(row.tags) for row in rows):
             return None
         if not _say_something([token for row in rows for token in row.tokens]) or not _say_something(
-            [tag for row in rows for tag in row.tags]
+            [tag for row in rows for tag in row.tags if tag is not None]
         ):
             return None
         if self.layout.bio and any(next(bio_problems("", row.tags), None) for row in rows):

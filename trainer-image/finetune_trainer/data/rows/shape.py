@@ -1,5 +1,6 @@
 """What the records of a file look like, judged by the first of them, and how they become rows of the job's task."""
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -191,6 +192,13 @@ def _with_labels(shape: Shape, first: list[dict[str, Any]]) -> Shape:
     if shape.layout.task == "sequence-classification":
         labels = [row["label"] for row in rows if row.get("label") is not None]
         multi = isinstance(labels[0], list) if labels else None
+        if labels and is_one_hot(labels):
+            name = shape.layout.names.get("label", "label")
+            says = f"has vectors of 0 and 1 as {name!r} ({json.dumps(labels[0][:8])} in the first row): each place stands for a class"
+            raise Unfit(
+                f'{says} that the file does not name. Write the names of the classes that hold instead: "spam", or a list of names',
+                "source",
+            )
         return replace(shape, words=shape.words + (", multi-label" if multi else ""), layout=replace(shape.layout, multi_label=multi))
     if shape.layout.task == "token-classification":
         tags = [tag for row in rows if isinstance(row.get("tags"), list) for tag in row["tags"] if isinstance(tag, str)]
@@ -199,6 +207,13 @@ def _with_labels(shape: Shape, first: list[dict[str, Any]]) -> Shape:
         words = shape.words + (" (BIO)" if bio else "")
         return replace(shape, words=words, layout=replace(shape.layout, bio=bio), notes=(*shape.notes, *([note] if note and rows else [])))
     return shape
+
+
+def is_one_hot(labels: list[Any]) -> bool:
+    """True for vectors, which a list of a row's labels cannot be: it would have the same two labels in every row."""
+    lists = [label for label in labels if isinstance(label, list)]
+    same = len({len(label) for label in lists}) == 1 and len(lists) == len(labels) and len(lists[0]) > 1
+    return same and all(isinstance(item, str | bool | int | float) and item in (0, 1, "0", "1") for label in lists for item in label)
 
 
 def _noted(shape: Shape, keys: tuple[str, ...], fields: Collection[str]) -> Shape:

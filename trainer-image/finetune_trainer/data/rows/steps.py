@@ -45,7 +45,7 @@ class Cells:
         try:
             return parse_text(text)
         except Wrong as exc:
-            raise Wrong([Problem("not JSON", f"{key} {exc}: expected the JSON text of an array")]) from exc
+            raise Wrong([Problem("not JSON", f'{key} {exc}: expected a JSON array, as in ["a", "b"]')]) from exc
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,8 @@ class TokenTags(msgspec.Struct, forbid_unknown_fields=True, frozen=True, gc=Fals
     """A row of task token-classification: a tag for each token."""
 
     tokens: list[str]
-    tags: list[str]
+    tags: list[str | None]
+    """None: nothing is learnt at this token, as -100 says in files that were made for a trainer."""
 
 
 Row = Conversation | Completion | Summary | TextLabel | TokenTags

@@ -70,8 +70,9 @@ def entity_counts(tags: Sequence[str]) -> Counter[str]:
     return Counter(entity.name for entity in entities(tags))
 
 
-def check_labels(file: LabelledFile, survey: Survey, counts: Mapping[str, int], rows: int) -> None:
-    """Raises StageFailure where nothing can be learnt from the labels of these many different rows."""
+def check_labels(file: LabelledFile, survey: Survey, counts: Mapping[str, int], wanted: Rows) -> None:
+    """Raises StageFailure where nothing can be learnt from the labels of the wanted rows."""
+    rows = int(wanted.sum())
     if file.task == "token-classification":
         check_tags(file, counts)
         return
@@ -79,9 +80,11 @@ def check_labels(file: LabelledFile, survey: Survey, counts: Mapping[str, int], 
         raise file.refused(f"no row has a label: {file.column!r} is an empty list everywhere")
     if len(counts) > max(rows // 2, 2) and rows >= _MANY_ROWS:
         raise file.refused(too_many(file, counts, rows))
-    name, count = next(iter(counts.items()))
-    if len(counts) == 1 and (count == rows or not survey.multi_label):
-        raise file.refused(f"all {rows:,} rows have the label {quoted(name)}, and a classifier needs at least two different ones")
+    combinations = np.unique(survey.label_ids[wanted])
+    if len(combinations) == 1:
+        labels = survey.label_sets[combinations[0]]
+        have = f"the label {quoted(labels[0])}" if len(labels) == 1 else f"the labels {among(labels, 5)}"
+        raise file.refused(f"all {rows:,} rows have {have}, and a classifier needs at least two different ones")
 
 
 def too_many(file: LabelledFile, counts: Mapping[str, int], rows: int) -> str:

@@ -138,7 +138,7 @@ def label_numbers(rows: Sequence[Any]) -> tuple[npt.NDArray[np.int32], list[tupl
 def labels_of(row: TextLabel | TokenTags) -> tuple[str, ...]:
     """A row's labels or tags, sorted."""
     if isinstance(row, TokenTags):
-        return tuple(sorted(set(row.tags)))
+        return tuple(sorted({tag for tag in row.tags if tag is not None}))
     return (row.label,) if isinstance(row.label, str) else tuple(row.label)
 
 

@@ -53,7 +53,7 @@ class ClassEncoder:
         """
         labels = [IGNORED] * len(encoding.ids)
         for token, tag in zip(first_tokens(encoding.offsets, row.tokens), row.tags, strict=True):
-            if token is not None:
+            if token is not None and tag is not None:
                 labels[token] = self.indices[tag]
         return labels
 

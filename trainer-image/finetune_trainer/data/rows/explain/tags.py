@@ -5,7 +5,8 @@ BILOU also E-X and L-X, which are taken as they are) goes on with an entity, so 
 have no order.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from finetune_text.tags import BEGINNING, ENDING
@@ -15,6 +16,10 @@ from finetune_trainer.data.rows.explain.problem import Problem, character_proble
 KEYS = ("tokens", "tags")
 PREFIXES = tuple(f"{prefix}-" for prefix in ("I", *BEGINNING, *ENDING))
 INSIDE = ("I-", "E-", "L-")
+IGNORED = (-100, "-100")
+"""What PyTorch's losses ignore: a token of which nothing is learnt, not a class."""
+_IGNORE = re.compile(r"\W*(ignored?|ign|pad|none|null|x|-?\d+)\W*", re.IGNORECASE)
+"""Tags that may be meant so."""
 
 
 def tag_problems(
@@ -49,8 +54,10 @@ def together_problems(called: dict[str, str], row: dict[str, Any], bio: bool) ->
     if len(tokens) != len(tags):
         says = f"{called['tags']} has {len(tags)} entries, and {called['tokens']} has {len(tokens)}: expected one tag for each token"
         yield Problem("number of tags", says)
+    elif all(tag in IGNORED for tag in tags):
+        yield Problem("nothing to learn", f"every entry of {called['tags']} is -100, which is ignored, so there is nothing to learn")
     elif bio:
-        yield from bio_problems(called["tags"], [label_text(tag) for tag in tags])
+        yield from bio_problems(called["tags"], tag_texts(tags))
 
 
 def token_problems(path: str, token: Any) -> Iterator[Problem]:
@@ -74,15 +81,31 @@ def one_tag_problems(path: str, tag: Any) -> Iterator[Problem]:
         yield Problem("wrong tag", f"{path} is {shown(tag)}, expected a tag: a string, or the number of one")
 
 
-def bio_problems(path: str, tags: list[str]) -> Iterator[Problem]:
-    """Tags that are not of the form, and those that go on with an entity that did not begin."""
-    before = "O"
+def tag_texts(tags: list[Any]) -> list[str | None]:
+    """Tags as text, None for ignored ones."""
+    return [None if tag in IGNORED else label_text(tag) for tag in tags]
+
+
+def bio_problems(path: str, tags: Sequence[str | None]) -> Iterator[Problem]:
+    """Tags that are not of the form, and those that go on with an entity that did not begin, as far as one can see."""
+    before: str | None = "O"
     for index, tag in enumerate(tags):
+        if tag is None or before is None:
+            before = tag
+            continue
         if tag != "O" and (tag[:2] not in PREFIXES or not tag[2:].strip()):
-            yield Problem("not a BIO tag", f"{path}[{index}] is {shown(tag)}, expected 'O', or 'B-' or 'I-' and the entity as in 'B-PER'")
+            yield Problem(
+                "not a BIO tag",
+                f"{path}[{index}] is {shown(tag)}, expected 'O', or 'B-' or 'I-' and the entity as in 'B-PER'{hint_for(tag)}",
+            )
         elif tag[:2] in INSIDE and (before[:2] not in ("B-", "I-") or before[2:] != tag[2:]):
             after = f"after {before!r}" if index else "at the beginning"
             hint = " (files in the older form IOB1 begin entities with I-: change their first tag to B-)" if tag[0] == "I" else ""
             says = f"{path}[{index}] is {tag!r} {after}, expected 'B-{tag[2:]}', which begins an entity{hint}"
             yield Problem("tag does not fit BIO", says)
         before = tag
+
+
+def hint_for(tag: str) -> str:
+    """A way for tags that are meant to be ignored."""
+    return "; -100 for a token of which nothing is learnt" if _IGNORE.fullmatch(tag) else ""
