@@ -71,7 +71,9 @@ class Api:
             if not token:
                 return
 
-    async def watch(self, path: str, params: Mapping[str, str], since: int, metadata_only: bool = False) -> AsyncIterator[Object]:
+    async def watch(
+        self, path: str, params: Mapping[str, str], since: int, metadata_only: bool = False, opened: Callable[[], None] = lambda: None
+    ) -> AsyncIterator[Object]:
         """Events {"type", "object"} after a resourceVersion, bookmarks among them, until the server closes the stream."""
         query = {
             **params, "watch": "true", "allowWatchBookmarks": "true", "resourceVersion": str(since),
@@ -79,8 +81,9 @@ class Api:
         }  # fmt: skip
         accept = _METADATA.format("") if metadata_only else ""
         async with self._open("GET", path, query, accept=accept, timeout=_WATCH_TIMEOUT) as response:
+            opened()
             async for line in _lines(response):
-                event: Object = orjson.loads(line)
+                event = _event(f"watch {path}", line)
                 if event["type"] == "ERROR":
                     raise error_of(f"watch {path}", event["object"].get("code") or 500, event["object"])
                 yield event
@@ -202,6 +205,17 @@ def _delay(error: ServerGone, number: int) -> float:
 def _object(data: bytes) -> Object:
     value: Object = orjson.loads(data)
     return value
+
+
+def _event(what: str, line: bytes) -> Object:
+    """A watch that was cut off ends in the middle of an event, and what stands between may write into it."""
+    try:
+        event = _object(line)
+        if event["type"] != "ERROR":
+            event["object"]["metadata"]["resourceVersion"]
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise ServerGone(what, 0, {"message": f"the stream holds what is no event: {line[:200]!r}"}) from error
+    return event
 
 
 async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

@@ -1,154 +1,129 @@
-"""kopf's whole part: it watches our three kinds and tells us what it saw.
+"""What kopf sees of our three kinds, kept alive.
 
-It runs in a thread with an event loop of its own, because it takes over the signals of its loop and cancels every task
-that it finds there when it ends. It handles nothing, stores nothing and posts nothing: it would cost a write per change.
+kopf ends at every error of a watch that it does not know, it never begins a watch of a kind that it did not find, and it does not
+say what was deleted while a watch was away. So it is started again when it has ended, its connections are looked at from outside,
+and our kinds are listed once more whenever something may have been missed.
 """
 
 import asyncio
+import contextlib
 import logging
-import threading
-from collections.abc import Callable, Collection, Iterator
-from functools import partial
+import random
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
-import kopf
-from kopf._core.engines.peering import Identity
-
 from finetune_operator.connection import Connection
+from finetune_operator.kopf_thread import KopfThread
 from finetune_operator.resources import OURS, Resource
+from finetune_operator.watches import Watches
 
 LOG = logging.getLogger(__name__)
 
-LONGEST_BACKOFF = 15.0
+BLIND_SECONDS = 60.0
+"""A watch that kopf has not brought back in this time does not come back by itself."""
+LOOK_SECONDS = 5.0
+LONGEST_PAUSE = 15.0
+STEADY_SECONDS = 60.0
+"""A run of kopf that lasted longer says nothing against the next one."""
 
 Seen = Callable[[Resource, dict[str, Any], bool], None]
 """Takes the resource, the raw object, and whether it was deleted."""
 
 
 class Edge:
-    """`ended` is done when kopf has ended, with its error if it failed."""
+    """`serve` a namespace or all of them, and `run` for ever.
 
-    def __init__(self, connection: Connection, namespaces: Collection[str], seen: Seen) -> None:
+    `seen` gets every object and every change, `relist` is called whenever one may have been missed.
+    """
+
+    def __init__(self, connection: Connection, seen: Seen, relist: Callable[[], Awaitable[None]], watches: Watches) -> None:
         self._connection = connection
-        self._namespaces = namespaces
         self._seen = seen
-        self._stop = threading.Event()
+        self._relist = relist
+        self._watches = watches
+        self._scopes: set[str | None] = set()
+        self._widened = asyncio.Event()
 
-        self._loop = asyncio.get_running_loop()
-        self.ended: asyncio.Future[None] = self._loop.create_future()
+    def serve(self, namespace: str | None) -> None:
+        """Watches there, too. What may not be read is not to be served: kopf would ask for it for ever."""
+        self._scopes.add(namespace)
+        self._widened.set()
 
-    def start(self) -> None:
-        """Begins to watch. `seen` is called in the loop in which this object was made."""
-        threading.Thread(target=self._run, name="kopf", daemon=True).start()
-
-    def stop(self) -> None:
-        """Ends the watches. Nothing is delivered from now on; kopf itself takes its time, and nobody needs to wait for it."""
-        self._stop.set()
-
-    def _run(self) -> None:
-        error: BaseException | None = None
-        try:
-            asyncio.run(
-                kopf.operator(
-                    registry=_registry(self._connection, self._deliver),
-                    settings=_settings(),
-                    clusterwide=not self._namespaces,
-                    namespaces=self._namespaces,
-                    standalone=True,
-                    identity=Identity("finetune-operator"),  # its own guess asks for the user's name, and a pod's user has none
-                    stop_flag=self._stop,
-                )
-            )
-        except BaseException as failure:  # whatever it is, the process must not go on without its eyes
-            error = failure
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._end, error)
-
-    def _end(self, error: BaseException | None) -> None:
-        if self.ended.done():
-            return
-        if self._stop.is_set():
-            self.ended.set_result(None)
-        else:
-            self.ended.set_exception(RuntimeError(f"the watch of our kinds has ended: {error or 'without an error'}"))
-
-    def _deliver(self, resource: Resource, raw: dict[str, Any], deleted: bool) -> None:
-        if not self._stop.is_set():
-            self._loop.call_soon_threadsafe(self._seen, resource, raw, deleted)
-
-
-def _registry(connection: Connection, deliver: Seen) -> kopf.OperatorRegistry:
-    registry = kopf.OperatorRegistry()
-
-    async def started(**_: Any) -> None:
-        LOG.debug("kopf watches")
-
-    async def ended(**_: Any) -> None:
-        LOG.debug("kopf has ended")
-
-    async def login(**_: Any) -> kopf.ConnectionInfo:
-        return await _login(connection)
-
-    kopf.on.startup(registry=registry)(started)
-    kopf.on.cleanup(registry=registry)(ended)
-    kopf.on.login(registry=registry)(login)
-    for ours in OURS:
-        group, _, version = ours.api_version.partition("/")
-        kopf.on.event(group, version, ours.plural, registry=registry)(_handler(partial(deliver, ours)))
-    return registry
-
-
-def _handler(deliver: Callable[[dict[str, Any], bool], None]) -> Callable[..., Any]:
-    async def seen(event: dict[str, Any], **_: Any) -> None:
-        deliver(event["object"], event["type"] == "DELETED")
-
-    return seen
-
-
-async def _login(connection: Connection) -> kopf.ConnectionInfo:
-    configuration = connection.configuration
-    scheme, _, token = (await connection.authorization() or "").rpartition(" ")
-    return kopf.ConnectionInfo(
-        server=connection.server,
-        ca_path=configuration.ssl_ca_cert,
-        insecure=not configuration.verify_ssl,
-        certificate_path=configuration.cert_file,
-        private_key_path=configuration.key_file,
-        scheme=scheme or None,
-        token=token or None,
-    )
-
-
-def _settings() -> kopf.OperatorSettings:
-    settings = kopf.OperatorSettings()
-    settings.posting.enabled = False
-    settings.scanning.disabled = True
-    settings.watching.chunk_size = 500
-    settings.queueing.idle_timeout = 1.0  # a task for each object that was seen lives for so long
-    settings.networking.error_backoffs = Backoffs()
-    settings.persistence.diffbase_storage = NoDiff()
-    return settings
-
-
-class Backoffs:
-    """Seconds between tries, without an end: a watch outlives any outage of the API server."""
-
-    def __iter__(self) -> Iterator[float]:
-        seconds = 0.25
+    async def run(self) -> None:
+        """Raises RuntimeError when a watch cannot be brought back: the process is to be started again."""
+        clock, failures = asyncio.get_running_loop().time, 0
+        await self._widened.wait()
         while True:
-            yield seconds
-            seconds = min(LONGEST_BACKOFF, seconds * 2)
+            self._widened.clear()
+            begun = clock()
+            why = await self._one_life()
+            if why is not None:
+                failures = 1 if clock() - begun > STEADY_SECONDS else failures + 1
+                pause = random.uniform(0.5, 1.0) * min(LONGEST_PAUSE, 0.25 * 2.0**failures)
+                LOG.warning("kopf has ended and is started again in %.1f s: %s", pause, why)
+                await asyncio.sleep(pause)
+            await self._relist()  # succeeds when all of our kinds are there: kopf would not wait for one
+
+    async def _one_life(self) -> str | None:
+        """Returns why kopf has ended; None when it must be started again for another namespace."""
+        life = _Life(self._scopes, self._seen, self._watches)
+        thread = KopfThread(self._connection, {scope for scope in self._scopes if scope}, life)
+        thread.start()
+        try:
+            while not (life.over.is_set() or self._widened.is_set()):
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(life.news.wait(), LOOK_SECONDS)
+                if dead := [name for name in self._watches.dead(BLIND_SECONDS) if name in life.names.values()]:
+                    raise RuntimeError(f"kopf does not watch {', '.join(dead)}")
+                if life.lost_its_place():
+                    await self._relist()
+            return life.why if life.over.is_set() else None
+        finally:
+            thread.stop()
+            life.close()
 
 
-class NoDiff(kopf.DiffBaseStorage):
-    """No record of what was handled last: building one copies every object at every event."""
+class _Life:
+    """What is heard of one run of kopf. `news` is set when there is something to do about it."""
 
-    def build(self, **_: Any) -> Any:
-        """Nothing."""
-        return {}
+    def __init__(self, scopes: Collection[str | None], seen: Seen, watches: Watches) -> None:
+        self.names = {ours.path(scope): f"{ours.title} in {scope or 'all namespaces'}, by kopf" for ours in OURS for scope in scopes}
+        """Of its watches, by path."""
+        self.news, self.over = asyncio.Event(), asyncio.Event()
+        self.why = ""
+        self.seen = seen
+        self._watches = watches
+        self._listed: set[str] = set()
+        self._again = False
+        self.close()
 
-    def fetch(self, **_: Any) -> None:
-        """Nothing."""
+    def close(self) -> None:
+        """All its watches are down: before they begin, and at the end."""
+        for name in self.names.values():
+            self._watches.down(name)
 
-    def store(self, **_: Any) -> None:
-        """Nowhere."""
+    def lost_its_place(self) -> bool:
+        """True when a watch has begun anew with the list since the last call."""
+        self.news.clear()
+        again, self._again = self._again, False
+        return again
+
+    def up(self, path: str) -> None:
+        if path in self.names:
+            self._watches.up(self.names[path])
+
+    def down(self, path: str) -> None:
+        if path in self.names:
+            self._watches.down(self.names[path])
+
+    def listed(self, path: str) -> None:
+        if path in self._listed:
+            self._again = True
+            self.news.set()
+        if path in self.names:
+            self._listed.add(path)
+
+    def ended(self, why: str) -> None:
+        self.why = why
+        self.over.set()
+        self.news.set()

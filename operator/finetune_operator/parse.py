@@ -1,5 +1,6 @@
 """Turns what the API server says into records. The server's answers are trusted to be objects, a status is not trusted to be complete."""
 
+import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
@@ -39,6 +40,8 @@ from finetune_operator.resources import (
     Resource,
 )
 
+LOG = logging.getLogger(__name__)
+
 Raw = Mapping[str, Any]
 Record = FineTuneJob | FineTunedModel | ModelDeployment | BatchJob | Pod | Claim | Workload | Presence
 Document = TypeVar("Document", bound=BaseModel)
@@ -47,6 +50,15 @@ Document = TypeVar("Document", bound=BaseModel)
 def parse(resource: Resource, raw: Raw) -> Record:
     """The record of an object of that resource."""
     return _PARSERS[resource.kind](raw)
+
+
+def readable(resource: Resource, raw: Raw) -> Record | None:
+    """As `parse`. None for an object that no parser foresaw: it is one object less, and no reason to see none."""
+    try:
+        return parse(resource, raw)
+    except Exception:
+        LOG.exception("%s %s cannot be read", resource.kind, (raw.get("metadata") or {}).get("name"))
+        return None
 
 
 def timestamp(text: str | None) -> float:

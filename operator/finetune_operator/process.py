@@ -1,10 +1,10 @@
-"""The process: stands by for the lease, fills the cache, then watches and works until SIGTERM or until a watch fails."""
+"""The process: stands by for the lease, fills the cache, then watches and works until SIGTERM or until a watch stays down."""
 
 import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from finetune_operator.api import Api, Object
@@ -16,7 +16,7 @@ from finetune_operator.guard import guard_installed, watch_guard
 from finetune_operator.lease import Lease
 from finetune_operator.metrics import REGISTRY, Snapshot
 from finetune_operator.observe import Observer, Refusals
-from finetune_operator.parse import parse
+from finetune_operator.parse import readable
 from finetune_operator.probes import serve
 from finetune_operator.queue import Queue
 from finetune_operator.reads import Reads
@@ -25,6 +25,7 @@ from finetune_operator.records import FineTuneJob
 from finetune_operator.resources import FINETUNE_JOBS, FINETUNED_MODELS, MODEL_DEPLOYMENTS, OURS, Resource
 from finetune_operator.scope import Scope
 from finetune_operator.settings import OperatorSettings
+from finetune_operator.watches import Watches
 
 LOG = logging.getLogger(__name__)
 
@@ -37,7 +38,6 @@ class Operator:
 
     def __init__(self, api: Api, connection: Connection, settings: OperatorSettings, plans: Plans) -> None:
         self._api = api
-        self._connection = connection
         self._settings = settings
         self._cache = Cache()
         self._queue: Queue[Key] = Queue()
@@ -50,25 +50,26 @@ class Operator:
             MODEL_DEPLOYMENTS.kind: Controller(observer.deployment, plans[MODEL_DEPLOYMENTS.kind], lambda seen: seen.deployment),
         }
         self._reconciler = Reconciler(controllers, executor, self._queue, refusals)
-        self._scopes = [Scope(api, scope, self._cache, self._wake) for scope in settings.scopes]
+        self._watches = Watches()
+        self._scopes = [Scope(api, scope, self._cache, self._wake, self._watches) for scope in settings.scopes]
+        self._edge = Edge(connection, self._seen, self._relist, self._watches)
         self._unserved = set(settings.namespaces)
         """Namespaces in which not everything has been listed: nothing is decided there."""
-        self.primed = False
+        self._primed = False
         """True when everything has been listed, in one namespace at least."""
+
+    @property
+    def ready(self) -> bool:
+        """True when everything has been listed, and every watch is alive: what this operator sees is what there is."""
+        return self._primed and not self._watches.dead()
 
     async def run(self, renewing: Coroutine[Any, Any, None]) -> None:
         """Works until it is cancelled. Ends with an error when a part of it does, so that the process is started again."""
-        edge = Edge(self._connection, self._settings.namespaces, self._seen)
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(renewing, name="lease")
-                await self._prime()
-                for task in self._tasks():
-                    group.create_task(task)
-                edge.start()
-                group.create_task(_until(edge.ended), name="edge")
-        finally:
-            edge.stop()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(renewing, name="lease")
+            await self._prime()
+            for task in self._tasks():
+                group.create_task(task)
 
     async def _prime(self) -> None:
         """Lists everything before anything is decided; an operator that sees half of the children would make them again."""
@@ -81,14 +82,16 @@ class Operator:
     def _serve(self, namespace: str | None) -> None:
         """Begins to decide in a namespace, or in all."""
         self._unserved.discard(namespace or "")
+        self._edge.serve(namespace)
         self._wake({key for ours in OURS for key in self._cache.keys(ours.kind) if namespace in (None, key.namespace)})
-        self.primed = True
+        self._primed = True
         LOG.info("watching %s", namespace or "all namespaces")
 
     def _tasks(self) -> list[Coroutine[Any, Any, None]]:
         return [
             *(self._reconciler.work() for _ in range(self._settings.workers)),
             *(scope.run(self._serve) for scope in self._scopes),
+            self._edge.run(),
             watch_guard(self._api, self._guard_found, self._settings.plan.guard_installed),
         ]
 
@@ -97,13 +100,18 @@ class Operator:
             if key.namespace not in self._unserved:
                 self._queue.add(key)
 
+    async def _relist(self) -> None:
+        """Our own kinds, in all namespaces that are served: drops what was deleted while nobody looked."""
+        for scope in self._scopes:
+            await scope.relist()
+
     def _seen(self, resource: Resource, raw: Object, deleted: bool) -> None:
         """What the edge delivers."""
         key, uid, version = identity(resource, raw)
         if deleted:
             self._wake(self._cache.remove(key, uid, version))
-        elif not self._cache.knows(key, version):
-            self._wake(self._cache.put(parse(resource, raw)))
+        elif not self._cache.knows(key, version) and (record := readable(resource, raw)):
+            self._wake(self._cache.put(record))
 
     def _guard_found(self, installed: bool) -> None:
         self._settings = self._settings.with_guard(installed)
@@ -127,7 +135,7 @@ async def run(settings: OperatorSettings, plans: Plans) -> None:
             life = asyncio.create_task(_lead(lease, operator))
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, life.cancel)
-            probes = await serve(settings.http_port, lambda: operator.primed or (lease.reachable and not lease.held))
+            probes = await serve(settings.http_port, lambda: operator.ready or (lease.reachable and not lease.held))
             try:
                 with contextlib.suppress(asyncio.CancelledError):
                     await life
@@ -140,7 +148,3 @@ async def run(settings: OperatorSettings, plans: Plans) -> None:
 async def _lead(lease: Lease, operator: Operator) -> None:
     await lease.acquire()
     await operator.run(lease.hold())
-
-
-async def _until(future: Awaitable[None]) -> None:
-    await future

@@ -9,34 +9,44 @@ import random
 import time
 from collections.abc import Callable
 
-from finetune_operator.api import Api
-from finetune_operator.cache import Cache, Keys, identity, key_of
-from finetune_operator.errors import ApiError, Expired
+from finetune_operator.api import Api, Object
+from finetune_operator.cache import Cache, Keys, identity
+from finetune_operator.errors import ApiError, Expired, NotFound
 from finetune_operator.metrics import LISTS
 from finetune_operator.names import MANAGED_BY_SELECTOR
-from finetune_operator.parse import parse
+from finetune_operator.parse import readable
 from finetune_operator.resources import CONFIG_MAPS, OURS, SERVICES, Resource
+from finetune_operator.watches import Watches
 
 LOG = logging.getLogger(__name__)
 
 RELIST_SECONDS = 900.0
-LONGEST_PAUSE = 30.0
+LONGEST_PAUSE = 15.0
+STEADY_SECONDS = 30.0
+"""A watch that lived for longer says nothing against the next one."""
+SHORT_SECONDS = 1.0
+"""A watch that the server ends sooner is not begun again at once."""
+FAILURES = 3
+"""After so many in a row the place of the watch is given up, and found again by a list."""
 
 
 class Reflector:
     """`list` once, then `watch` or `relist` for ever. Whoever is concerned by a change is passed to `wake`."""
 
-    def __init__(self, api: Api, resource: Resource, namespace: str | None, cache: Cache, wake: Callable[[Keys], None]) -> None:
+    def __init__(
+        self, api: Api, resource: Resource, namespace: str | None, cache: Cache, wake: Callable[[Keys], None], watches: Watches
+    ) -> None:
         self._api = api
         self._resource = resource
         self._namespace = namespace
         self._cache = cache
         self._wake = wake
+        self._watches = watches
         self._path = resource.path(namespace)
         self._params = {} if resource in OURS else {"labelSelector": MANAGED_BY_SELECTOR}
         # Of what only has to exist, only the metadata is asked for.
         self._metadata_only = resource in (SERVICES, CONFIG_MAPS)
-        self._listed_at = 0.0
+        self._listed_at = -RELIST_SECONDS
         self._version = 0
 
     async def list(self) -> None:
@@ -44,9 +54,8 @@ class Reflector:
         listed: Keys = set()
         async for items, version in self._api.pages(self._path, self._params, self._metadata_only):
             for item in items:
-                record = parse(self._resource, item)
-                listed.add(key_of(record))
-                self._wake(self._cache.put(record))
+                listed.add(identity(self._resource, item)[0])
+                self._take(item)
             self._version = version
         self._wake(self._cache.prune(self._resource.kind, self._namespace, listed, self._version))
         self._listed_at = time.monotonic()
@@ -57,24 +66,36 @@ class Reflector:
         pause = _Pause()
         while True:
             try:
-                return await self.list()
+                await self.list()
             except unless:
                 raise
             except ApiError as error:
+                self._watches.down(self._where)
                 await pause.after(error, f"list {self._where}")
+            else:
+                self._watches.up(self._where)
+                return
 
     async def watch(self) -> None:
-        """Follows the changes for ever. Call after `list`."""
+        """Follows the changes for ever. Call after `list`. Every error is waited out, and a place that is lost is found by a list."""
         pause = _Pause()
         while True:
+            begun = time.monotonic()
             try:
-                if time.monotonic() - self._listed_at > RELIST_SECONDS:
+                if begun - self._listed_at > RELIST_SECONDS or pause.failures >= FAILURES:
                     await self.list()
                 await self._follow()
+                error: ApiError | None = None
+            except Expired as expired:
+                self._listed_at, error = -RELIST_SECONDS, expired
+            except ApiError as failure:
+                self._watches.down(self._where)
+                if isinstance(failure, NotFound):  # the kind is not defined now, and all of its objects have gone with it
+                    self._listed_at = -RELIST_SECONDS
+                error = failure
+            if time.monotonic() - begun > STEADY_SECONDS:
                 pause.reset()
-            except Expired:
-                self._listed_at = -RELIST_SECONDS
-            except ApiError as error:
+            elif error or time.monotonic() - begun < SHORT_SECONDS:
                 await pause.after(error, f"watch {self._where}")
 
     async def relist(self) -> None:
@@ -84,7 +105,7 @@ class Reflector:
             await self.list_until_done()
 
     async def _follow(self) -> None:
-        async for event in self._api.watch(self._path, self._params, self._version, self._metadata_only):
+        async for event in self._api.watch(self._path, self._params, self._version, self._metadata_only, self._opened):
             obj = event["object"]
             if event["type"] == "BOOKMARK":
                 self._version = int(obj["metadata"]["resourceVersion"])
@@ -93,7 +114,14 @@ class Reflector:
             if event["type"] == "DELETED":
                 self._wake(self._cache.remove(key, uid, self._version))
             elif not self._cache.knows(key, self._version):
-                self._wake(self._cache.put(parse(self._resource, obj)))
+                self._take(obj)
+
+    def _opened(self) -> None:
+        self._watches.up(self._where)
+
+    def _take(self, obj: Object) -> None:
+        if record := readable(self._resource, obj):
+            self._wake(self._cache.put(record))
 
     @property
     def _where(self) -> str:
@@ -104,13 +132,13 @@ class _Pause:
     """Longer after each failure, up to LONGEST_PAUSE seconds, never the same."""
 
     def __init__(self) -> None:
-        self._failures = 0
+        self.failures = 0
 
     def reset(self) -> None:
-        self._failures = 0
+        self.failures = 0
 
-    async def after(self, error: ApiError, what: str) -> None:
-        self._failures += 1
-        seconds = random.uniform(0.5, 1.0) * min(LONGEST_PAUSE, 0.25 * 2**self._failures)
-        LOG.warning("cannot %s, next try in %.1f s: %s", what, seconds, error)
+    async def after(self, error: ApiError | None, what: str) -> None:
+        self.failures += 1
+        seconds = random.uniform(0.5, 1.0) * min(LONGEST_PAUSE, 0.25 * 2.0 ** min(self.failures, 10))
+        LOG.warning("cannot %s, next try in %.1f s: %s", what, seconds, error or "the server ends it at once")
         await asyncio.sleep(seconds)

@@ -9,6 +9,7 @@ from finetune_operator.cache import Cache, Keys
 from finetune_operator.errors import Forbidden, NotFound
 from finetune_operator.reflector import Reflector
 from finetune_operator.resources import CHILDREN, OURS
+from finetune_operator.watches import Watches
 
 LOG = logging.getLogger(__name__)
 
@@ -18,12 +19,12 @@ RETRY_SECONDS = 30.0
 class Scope:
     """`prime` before anything in it is decided, then `run` for ever."""
 
-    def __init__(self, api: Api, namespace: str | None, cache: Cache, wake: Callable[[Keys], None]) -> None:
+    def __init__(self, api: Api, namespace: str | None, cache: Cache, wake: Callable[[Keys], None], watches: Watches) -> None:
         self.namespace = namespace
         self.primed = False
         """True when everything in it has been listed."""
         self._ours, self._children = (
-            [Reflector(api, resource, namespace, cache, wake) for resource in resources] for resources in (OURS, CHILDREN)
+            [Reflector(api, resource, namespace, cache, wake, watches) for resource in resources] for resources in (OURS, CHILDREN)
         )
 
     async def prime(self) -> bool:
@@ -37,6 +38,12 @@ class Scope:
             return False
         self.primed = True
         return True
+
+    async def relist(self) -> None:
+        """Lists our own kinds once more, as often as it takes. A namespace that is not served has nothing to list."""
+        if self.primed:
+            for reflector in self._ours:
+                await reflector.list_until_done()
 
     async def run(self, served: Callable[[str | None], None]) -> None:
         """Watches for ever; a scope that could not be primed is tried until it can, and `served` is told of it then."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.control_plane import rendered
 from tests.cluster.operator.conftest import Start
 from tests.cluster.operator.simulation import Space, seen_jobs, simulated_job, twice
 
@@ -83,3 +84,17 @@ def test_a_stopped_leader_is_replaced(space: Space, start: Start, tmp_path: Path
     assert leader.writes() == written
     assert {name for name, _ in jobs()} >= {f"{name}-{stage}-1" for name in ("tune", "late") for stage in STAGES}
     assert not [name for name, _ in jobs() if name.endswith("-2")]
+
+
+def test_a_definition_is_deleted_and_made_again(space: Space, start: Start) -> None:
+    """While a kind is not there the operator is not ready; what is made of it afterwards is served, by the same process."""
+    operator = start()
+    space.wait("it leads", operator.leads)
+    space.kubectl("delete", "crd", "finetunejobs.finetune.dev")
+    space.wait("it is not ready", lambda: (ready := operator.get("/readyz")) and ready.status_code == 503, 60)
+    space.plane.apply(rendered("crds"))
+    space.kubectl("wait", "--for=condition=Established", "crd", "finetunejobs.finetune.dev", "--timeout=30s")
+    space.wait("it is ready", operator.leads, 60)
+    space.apply(simulated_job(space.name, "after"))
+    space.wait("the job has come to its model", lambda: registered(space, 1), 60)
+    assert operator.process.poll() is None

@@ -12,6 +12,7 @@ from finetune_operator.errors import AlreadyExists, Conflict, Forbidden, Invalid
 from finetune_operator.records import FineTuneJob, Presence
 from finetune_operator.reflector import Reflector
 from finetune_operator.resources import CONFIG_MAPS, FINETUNE_JOBS
+from finetune_operator.watches import Watches
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.objects import job
 from tests.cluster.operator.simulation import Object, Space
@@ -32,7 +33,7 @@ async def test_a_list_drops_what_has_vanished(space: Space, requests: Api) -> No
     """Objects deleted between two lists are gone from the cache, and their owners are woken."""
     woken: Keys = set()
     cache = Cache()
-    reflector = Reflector(requests, FINETUNE_JOBS, space.name, cache, woken.update)
+    reflector = Reflector(requests, FINETUNE_JOBS, space.name, cache, woken.update, Watches())
     space.apply(job(space.name, "one"), job(space.name, "two"))
     await reflector.list()
     space.kubectl("delete", "finetunejob", "one")
@@ -46,7 +47,7 @@ async def test_a_watch_follows_and_finds_its_place_again(space: Space, requests:
     """New and deleted objects arrive without their content; the API server's restart in between does no harm."""
     cache = Cache()
     changed = asyncio.Event()
-    reflector = Reflector(requests, CONFIG_MAPS, space.name, cache, lambda keys: changed.set() if keys else None)
+    reflector = Reflector(requests, CONFIG_MAPS, space.name, cache, lambda keys: changed.set() if keys else None, Watches())
     await reflector.list()
     watch = asyncio.create_task(reflector.watch())
 

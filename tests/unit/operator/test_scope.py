@@ -16,6 +16,7 @@ from finetune_operator.process import Operator
 from finetune_operator.resources import FINETUNE_JOBS
 from finetune_operator.scope import Scope
 from finetune_operator.settings import from_environment
+from finetune_operator.watches import Watches
 from tests.unit.operator.samples import SPEC
 
 pytestmark = pytest.mark.unit
@@ -51,7 +52,7 @@ async def test_a_namespace_that_cannot_be_listed_stays_unprimed(
 ) -> None:
     """With a warning that names it, instead of a wait for ever."""
     async with Api(connection) as api:
-        scope = Scope(api, namespace, Cache(), lambda keys: None)
+        scope = Scope(api, namespace, Cache(), lambda keys: None, Watches())
         with caplog.at_level(logging.WARNING):
             assert (await scope.prime(), scope.primed) == (primed, primed)
     assert (f"namespace {namespace} is not served" in caplog.text) is not primed
@@ -67,7 +68,7 @@ async def test_a_namespace_that_cannot_be_listed_does_not_hold_up_the_others(con
     async with Api(connection) as api:
         operator = Operator(api, connection, from_environment(environ), plans)
         await operator._prime()
-        assert (operator.primed, len(operator._queue)) == (True, 1)
+        assert (operator._primed, len(operator._queue)) == (True, 1)
         seen = {**JOB, "metadata": {**JOB["metadata"], "namespace": "forbidden", "uid": "v"}}
         operator._seen(FINETUNE_JOBS, seen, False)
         assert len(operator._queue) == 1
