@@ -168,7 +168,7 @@ async def test_pages(server: Server, api: Api) -> None:
 
 async def test_a_watch(server: Server, api: Api) -> None:
     """Lines of any length, torn anywhere; an ERROR event ends it with the error's type."""
-    long = b'{"type":"ADDED","object":{"x":"' + b"y" * 300_000 + b'"}}\n'
+    long = b'{"type":"ADDED","object":{"metadata":{"resourceVersion":"8"},"x":"' + b"y" * 300_000 + b'"}}\n'
 
     async def stream(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
