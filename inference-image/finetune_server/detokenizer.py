@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 REPLACEMENT = "\ufffd"
 """What a decode function writes where bytes are no whole UTF-8 character."""
+MAX_PENDING = 64
+"""Tokens without a whole character, after which none is waited for any more: the window must not grow with the answer."""
 
 
 class Detokenizer:
@@ -23,7 +25,11 @@ class Detokenizer:
         """The text that the token completes; empty while a character is incomplete."""
         self._window.append(token)
         text, before = self._texts()
-        if text.endswith(REPLACEMENT) or len(text) <= len(before):
+        grown = len(text) > len(before)
+        if (text.endswith(REPLACEMENT) or not grown) and len(self._window) - self._known < MAX_PENDING:
+            return ""
+        if not grown:  # tokens that are not shown
+            del self._window[self._known :]
             return ""
         del self._window[: self._known]
         self._known = len(self._window)

@@ -14,7 +14,9 @@ import uvicorn
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.result import TERMINATION_LOG
+from finetune_server.http.admission import Admission
 from finetune_server.http.app import create_app
+from finetune_server.http.connection import Connections
 from finetune_server.lifecycle import Lifecycle
 from finetune_server.model_directory import UnusableModel
 from finetune_server.served_model import Classifier, LanguageModel, load_model
@@ -86,7 +88,8 @@ def http_server(lifecycle: Lifecycle, settings: Settings) -> SignalFreeServer:
     """The HTTP server, not yet started."""
     return SignalFreeServer(
         uvicorn.Config(
-            create_app(lifecycle, settings.api_key),
+            create_app(lifecycle, Admission(max_body=settings.max_body, client_timeout=settings.client_timeout), settings.api_key),
+            http=Connections(settings.client_timeout).protocol(),
             log_config=None,
             access_log=False,
             lifespan="off",

@@ -9,6 +9,9 @@ from pathlib import Path
 from finetune_server.processors import usable_processors
 
 API_KEY_VARIABLE = "FINETUNE_API_KEY"
+MIN_BODY = 1024 * 1024
+BYTES_PER_TOKEN = 64
+"""Of JSON, generously: a larger body than that for each token of the context holds more than the model can read."""
 DEFAULT_CONTEXT_LIMIT = 4096
 """Tokens, when --max-context is left out and the model could take more."""
 
@@ -26,6 +29,10 @@ class Settings:
     max_queue: int
     max_context: int | None
     threads: int
+    max_body: int | None
+    """Bytes of a request's body; None: what the context suggests."""
+    client_timeout: float
+    """How long a client may take to send a request, or to read what was sent to it."""
     grace: float
     """How long answers in progress may take, once no more requests are taken."""
     drain_quiet: float
@@ -49,6 +56,17 @@ def parse_settings(arguments: Sequence[str] | None = None, environment: Mapping[
         "--max-context",
         type=at_least(16),
         help=f"prompt and answer together, in tokens (default: the model's own limit, at most {DEFAULT_CONTEXT_LIMIT})",
+    )
+    parser.add_argument(
+        "--max-body",
+        type=at_least(1024),
+        help=f"bytes of a request's body (default: {BYTES_PER_TOKEN} for each token of the context, at least {MIN_BODY})",
+    )
+    parser.add_argument(
+        "--client-timeout",
+        type=float,
+        default=30.0,
+        help="seconds a client may take to send a request, or to read a part of the answer (default: 30)",
     )
     parser.add_argument("--threads", type=at_least(1), default=None, help="threads that compute (default: the processors it may use)")
     parser.add_argument("--grace", type=float, default=60.0, help="seconds for answers in progress when it stops (default: 60)")

@@ -21,6 +21,8 @@ class Tokenizer:
         self._tokenizer = tokenizer
         self.vocabulary_size = tokenizer.get_vocab_size()
         """Added tokens included."""
+        self.longest_token = max(map(len, tokenizer.get_vocab()), default=1)
+        """Characters, at least as many as a token of a text can stand for."""
         self._special = {number: token.content for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
         self._bytes_of_character = byte_level_alphabet() if is_byte_level(tokenizer) else None
 

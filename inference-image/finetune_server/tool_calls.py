@@ -6,12 +6,13 @@ The text arrives in pieces. Knows no tokens and no HTTP.
 import json
 import re
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from finetune_text.call_text import CLOSE, OPEN, called
 
 MARKERS = (OPEN, CLOSE)
+TURNS = re.compile(rf'\\(?!{CLOSE}).|"|{CLOSE}', re.DOTALL)
+"""What decides where a call ends: what a backslash escapes is skipped, quotes begin and end strings."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,10 @@ class ToolCallReader:
         self._gap = ""
         """White space before the call that is being read."""
         self._inside = False
+        self._scanned = 0
+        """Of a call's text: what no later piece changes the meaning of."""
+        self._in_string = False
+        """Whether JSON is inside a string there: an end marker in it is one of the argument's words."""
         self._after_call = False
         """Nothing but white space came after the last call."""
 
@@ -75,6 +80,7 @@ class ToolCallReader:
         if marker:
             said = before.rstrip()
             self._gap, self._text, self._inside = before[len(said) :], rest, True
+            self._scanned, self._in_string = 0, False
             return self._said(said)
         safe = self._text[: possible_start(self._text)].rstrip()
         self._text = self._text[len(safe) :]
@@ -87,11 +93,24 @@ class ToolCallReader:
         return said
 
     def _read_call(self) -> str | ToolCall | None:
-        for end in ends(self._text):
-            body, rest = self._text[:end], self._text[end + len(CLOSE) :]
-            if not in_string(body):
-                self._text, self._inside = rest, False
-                return self._call(body) or self._gap + OPEN + body + CLOSE
+        end = self._end_of_call()
+        if end is None:
+            return None
+        body, self._text, self._inside = self._text[:end], self._text[end + len(CLOSE) :], False
+        return self._call(body) or self._gap + OPEN + body + CLOSE
+
+    def _end_of_call(self) -> int | None:
+        """Where the end marker is. Goes on where it stopped: an answer may hold a thousand markers in a string that never ends."""
+        settled = len(self._text) - len(CLOSE) - 1
+        for found in TURNS.finditer(self._text, self._scanned):
+            if found[0] == CLOSE and not self._in_string:
+                return found.start()
+            if found[0] != CLOSE and found.start() > settled:  # a backslash may still turn out to stand before an end marker
+                settled = found.start()
+                break
+            self._in_string ^= found[0] == '"'
+            self._scanned = found.end()
+        self._scanned = max(self._scanned, settled)
         return None
 
     def _call(self, body: str) -> ToolCall | None:
@@ -104,16 +123,6 @@ class ToolCallReader:
 def possible_start(text: str) -> int:
     """The first position from which the text may go on to become a call's marker."""
     return next((i for i in range(max(0, len(text) - len(OPEN) + 1), len(text)) if OPEN.startswith(text[i:])), len(text))
-
-
-def ends(text: str) -> Iterator[int]:
-    """Where end markers are."""
-    return (found.start() for found in re.finditer(re.escape(CLOSE), text))
-
-
-def in_string(text: str) -> bool:
-    """True when JSON text ends inside a string: an end marker there is one of the argument's words."""
-    return re.sub(r"\\.", "", text, flags=re.DOTALL).count('"') % 2 == 1
 
 
 def parsed(body: str) -> ToolCall | None:

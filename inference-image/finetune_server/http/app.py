@@ -3,20 +3,22 @@
 from fastapi import FastAPI
 
 from finetune_server.http import chat, classify, completions, models, probes, token_classify
+from finetune_server.http.admission import Admission
 from finetune_server.http.errors import install_error_handlers
 from finetune_server.http.gate import Gate
 from finetune_server.lifecycle import Lifecycle
 from finetune_server.metrics import Metrics
 
 
-def create_app(lifecycle: Lifecycle, api_key: str | None) -> FastAPI:
+def create_app(lifecycle: Lifecycle, admission: Admission, api_key: str | None) -> FastAPI:
     """An app that answers probes at once and API requests when `lifecycle.model` is set."""
     metrics = Metrics(lifecycle)
     app = FastAPI(title="finetune-server", openapi_url=None)
     app.state.lifecycle = lifecycle
+    app.state.admission = admission
     app.state.metrics = metrics
     for module in (chat, completions, classify, token_classify, models, probes):
         app.include_router(module.router)
     install_error_handlers(app)
-    app.add_middleware(Gate, lifecycle=lifecycle, metrics=metrics, api_key=api_key)
+    app.add_middleware(Gate, lifecycle=lifecycle, admission=admission, metrics=metrics, api_key=api_key)
     return app

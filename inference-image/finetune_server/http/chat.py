@@ -1,6 +1,5 @@
 """POST /v1/chat/completions."""
 
-import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -14,9 +13,9 @@ from finetune_server.engines.interface import GenerationRequest
 from finetune_server.generation import ScoredToken
 from finetune_server.http.answers import EventStream, Generations, unless_client_goes
 from finetune_server.http.chat_body import ChatBody
-from finetune_server.http.dependencies import LanguageModelDependency, MetricsDependency, check_model_name
+from finetune_server.http.dependencies import LanguageModelDependency, MetricsDependency, admission_of, check_model_name
 from finetune_server.http.errors import ApiError, json_response
-from finetune_server.http.limits import check_tokens, room_for_answer
+from finetune_server.http.limits import check_text, check_tokens, room_for_answer
 from finetune_server.http.request_body import body_of
 from finetune_server.served_model import LanguageModel
 from finetune_server.tokenizer import Tokenizer
@@ -33,11 +32,12 @@ async def create_chat_completion(
 ) -> Response:
     """The model's next message, at once or streamed."""
     check_model_name(body.model, model)
-    prompt = await asyncio.to_thread(prompt_of, body, model)
+    prompt = await admission_of(request).in_pool(lambda: prompt_of(body, model))
     max_tokens = room_for_answer(model.engine.context_length, len(prompt), body.token_limit, param="messages")
     generation = GenerationRequest(tuple(prompt), max_tokens, body.sampling, body.scored)
     reader = ToolCallReader(one_call=body.parallel_tool_calls is False) if body.offered else None
     generations = Generations(model, [generation], body.stop or [], metrics, kept=MARKERS if reader else ())
+    request.state.entry.leave()
     shape = ChatShape(model, body)
     if body.stream:
         return EventStream(shape.events(generations, reader), generations)
@@ -59,6 +59,7 @@ def prompt_of(body: ChatBody, model: LanguageModel) -> list[int]:
         text = model.template.prompt([message.for_template() for message in body.messages], [tool.for_template() for tool in body.offered])
     except TemplateRefusal as error:
         raise refused(body, error) from error
+    check_text(text, model, param="messages")
     tokens = model.tokenizer.prompts.chat(text)
     check_tokens(tokens, model.engine.vocabulary_size, param="messages")
     return tokens

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from finetune_server.http.errors import ApiError, not_supported
 from finetune_server.http.generation_body import GenerationBody
-from finetune_server.http.message_body import AnyMessage, AssistantMessage, ToolMessage, check_answers
+from finetune_server.http.message_body import MAX_MESSAGES, AnyMessage, AssistantMessage, ToolMessage, check_answers
 from finetune_server.http.tool_body import Tool
 
 MAX_TOP_LOGPROBS = 20
@@ -17,7 +17,7 @@ MAX_TOOLS = 128
 class ChatBody(GenerationBody):
     """The parameters of chat completions."""
 
-    messages: Annotated[list[AnyMessage], Field(min_length=1)]
+    messages: Annotated[list[AnyMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS)] | None = None

@@ -1,6 +1,5 @@
 """What both classification endpoints do: tokenise, check lengths, wait for the logits, and count."""
 
-import asyncio
 import time
 import uuid
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from finetune_server.encoder_tokenizer import EncoderInput
 from finetune_server.encoding import logits_of
 from finetune_server.engines.interface import EncodingRequest
 from finetune_server.http.answers import unless_client_goes
+from finetune_server.http.dependencies import admission_of
 from finetune_server.http.errors import ApiError
 from finetune_server.http.limits import check_tokens
 from finetune_server.metrics import Metrics
@@ -28,9 +28,9 @@ class Classifications:
         self._model = model
 
     @classmethod
-    async def of(cls, model: Classifier, inputs: Sequence[Input], *, truncate: bool) -> "Classifications":
+    async def of(cls, request: Request, model: Classifier, inputs: Sequence[Input], *, truncate: bool) -> "Classifications":
         """Tokenises beside the event loop. Raises ApiError for an input that is too long."""
-        encoded = await asyncio.to_thread(model.tokenizer.encode, inputs, truncate=truncate)
+        encoded = await admission_of(request).in_pool(lambda: model.tokenizer.encode(inputs, truncate=truncate))
         for index, one in enumerate(encoded):
             check_length(one.length, model.engine.context_length, index)
             check_tokens(one.encoding.ids, model.engine.vocabulary_size, param="input")
@@ -39,6 +39,7 @@ class Classifications:
     async def logits(self, request: Request, metrics: Metrics) -> Sequence[NDArray[np.float32]]:
         """Of each input. Raises QueueFull, EngineStopped or ClientGone."""
         rows = tuple(one.row for one in self.inputs)
+        request.state.entry.leave()
         found = await unless_client_goes(request, logits_of(self._model.engine, EncodingRequest(rows)))
         request.state.usage = self.usage
         metrics.prompt_tokens.inc(self.usage["prompt_tokens"])

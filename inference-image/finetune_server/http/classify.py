@@ -24,6 +24,6 @@ async def classify(
     """The classes of each text or pair of texts."""
     check_model_name(body.model, model)
     inputs = [one if isinstance(one, str) else (one[0], one[1]) for one in body.input]
-    classifications = await Classifications.of(model, inputs, truncate=body.truncate)
+    classifications = await Classifications.of(request, model, inputs, truncate=body.truncate)
     logits = await classifications.logits(request, metrics)
     return json_response(classifications.response("classify", [model.classes.judge(row) for row in logits]))

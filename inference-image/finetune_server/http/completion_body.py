@@ -8,6 +8,7 @@ from finetune_server.http.generation_body import GenerationBody
 
 DEFAULT_MAX_TOKENS = 16
 MAX_LOGPROBS = 5
+MAX_PROMPTS = 2048
 
 Prompt = str | list[int]
 
@@ -16,6 +17,8 @@ def as_prompts(value: object) -> object:
     """One prompt, a text or token ids, may stand for a list of one."""
     if isinstance(value, str) or (value and is_token_ids(value)):
         return [value]
+    if isinstance(value, list) and len(value) > MAX_PROMPTS:
+        raise ValueError(f"expected at most {MAX_PROMPTS} prompts, not {len(value)}")
     if isinstance(value, list) and all(isinstance(item, str) or is_token_ids(item) for item in value):
         return value
     raise ValueError("expected a text, a list of texts, a list of token ids or a list of these lists")

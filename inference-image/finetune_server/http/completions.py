@@ -1,6 +1,5 @@
 """POST /v1/completions."""
 
-import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -9,13 +8,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from finetune_server.engines.interface import FinishReason, GenerationRequest
+from finetune_server.engines.interface import FinishReason, GenerationEngine, GenerationRequest, QueueFull
 from finetune_server.generation import ScoredToken
 from finetune_server.http.answers import EventStream, Generations, unless_client_goes
 from finetune_server.http.completion_body import CompletionBody, Prompt
-from finetune_server.http.dependencies import LanguageModelDependency, MetricsDependency, check_model_name
-from finetune_server.http.errors import ApiError, json_response
-from finetune_server.http.limits import check_tokens, room_for_answer
+from finetune_server.http.dependencies import LanguageModelDependency, MetricsDependency, admission_of, check_model_name
+from finetune_server.http.errors import ApiError, json_response, overloaded
+from finetune_server.http.limits import check_text, check_tokens, room_for_answer
 from finetune_server.http.request_body import body_of
 from finetune_server.served_model import LanguageModel
 
@@ -31,9 +30,10 @@ async def create_completion(
 ) -> Response:
     """The continuation of each prompt, at once or streamed. The prompts decode together."""
     check_model_name(body.model, model)
-    check_count(len(body.prompt), model.engine.capacity)
-    requests = await asyncio.to_thread(requests_of, body, model)
+    check_count(len(body.prompt), model.engine)
+    requests = await admission_of(request).in_pool(lambda: requests_of(body, model))
     generations = Generations(model, requests, body.stop or [], metrics)
+    request.state.entry.leave()
     shape = CompletionShape(model, body)
     if body.stream:
         return EventStream(shape.events(generations), generations)
@@ -46,10 +46,16 @@ async def create_completion(
         generations.close()
 
 
-def check_count(count: int, capacity: int) -> None:
-    """Raises ApiError for more prompts than the server could ever hold at once."""
-    if count > capacity:
-        raise ApiError(400, f"'prompt' has {count} entries; this server takes at most {capacity}.", param="prompt", code="invalid_value")
+def check_count(count: int, engine: GenerationEngine) -> None:
+    """Each prompt takes a place, and one request at most half of those that are free. Raises ApiError."""
+    most = max(engine.capacity // 2, 1)
+    if count > most:
+        message = f"'prompt' has {count} entries; this server takes at most {most} in one request. Send several requests."
+        raise ApiError(400, message, param="prompt", code="invalid_value")
+    load = engine.load()
+    free = engine.capacity - load.running - load.waiting
+    if count > max((free + 1) // 2, 1):
+        raise overloaded(QueueFull(f"'prompt' has {count} entries, {free} places are free, and one request may take half of them"))
 
 
 def requests_of(body: CompletionBody, model: LanguageModel) -> list[GenerationRequest]:
@@ -64,6 +70,8 @@ def requests_of(body: CompletionBody, model: LanguageModel) -> list[GenerationRe
 
 def tokens_of(prompt: Prompt, model: LanguageModel) -> list[int]:
     """A prompt's token ids. Raises ApiError for an empty prompt and for an id that the model has not."""
+    if isinstance(prompt, str):
+        check_text(prompt, model, param="prompt")
     tokens = model.tokenizer.prompts.text(prompt) if isinstance(prompt, str) else prompt
     if not tokens:
         raise ApiError(400, "'prompt' is empty; it must hold at least one token.", param="prompt", code="invalid_value")

@@ -1,10 +1,11 @@
-"""What the routes take from the app."""
+"""What the routes take from the app. All of it is at hand, so nothing here needs a thread."""
 
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from finetune_server.engines.interface import EncoderTask
+from finetune_server.http.admission import Admission
 from finetune_server.http.errors import ApiError, unavailable
 from finetune_server.lifecycle import Lifecycle
 from finetune_server.metrics import Metrics
@@ -14,39 +15,45 @@ GENERATION_ENDPOINTS = ("POST /v1/chat/completions", "POST /v1/completions")
 ENDPOINTS = {"sequence-classification": ("POST /v1/classify",), "token-classification": ("POST /v1/token-classify",)}
 
 
-def lifecycle_of(request: Request) -> Lifecycle:
+async def lifecycle_of(request: Request) -> Lifecycle:
     """The server's state."""
     lifecycle: Lifecycle = request.app.state.lifecycle
     return lifecycle
 
 
-def metrics_of(request: Request) -> Metrics:
+async def metrics_of(request: Request) -> Metrics:
     """The server's metrics."""
     metrics: Metrics = request.app.state.metrics
     return metrics
 
 
-def model_of(request: Request) -> LanguageModel | Classifier:
+def admission_of(request: Request) -> Admission:
+    """What prepares requests."""
+    admission: Admission = request.app.state.admission
+    return admission
+
+
+async def model_of(lifecycle: Annotated[Lifecycle, Depends(lifecycle_of)]) -> LanguageModel | Classifier:
     """The model; 503 while it is loaded."""
-    model = lifecycle_of(request).model
+    model = lifecycle.model
     if model is None:
         raise unavailable("The model is still being loaded. Please retry.")
     return model
 
 
-def language_model_of(model: Annotated[LanguageModel | Classifier, Depends(model_of)]) -> LanguageModel:
+async def language_model_of(model: Annotated[LanguageModel | Classifier, Depends(model_of)]) -> LanguageModel:
     """The model; 400 for a classifier."""
     if isinstance(model, Classifier):
         raise wrong_endpoint(model)
     return model
 
 
-def sequence_classifier_of(model: Annotated[LanguageModel | Classifier, Depends(model_of)]) -> Classifier:
+async def sequence_classifier_of(model: Annotated[LanguageModel | Classifier, Depends(model_of)]) -> Classifier:
     """The model; 400 for one that does not classify whole inputs."""
     return classifier_of(model, "sequence-classification")
 
 
-def token_classifier_of(model: Annotated[LanguageModel | Classifier, Depends(model_of)]) -> Classifier:
+async def token_classifier_of(model: Annotated[LanguageModel | Classifier, Depends(model_of)]) -> Classifier:
     """The model; 400 for one that does not classify tokens."""
     return classifier_of(model, "token-classification")
 

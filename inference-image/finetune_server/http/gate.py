@@ -1,4 +1,4 @@
-"""What every API request passes first and last: the key, the drain, the size limit, the metrics and the log line."""
+"""What every API request passes first and last: the key, the drain, the admission, the metrics and the log line."""
 
 import hashlib
 import hmac
@@ -8,8 +8,12 @@ import uuid
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from finetune_server.engines.interface import Engine
+from finetune_server.http.admission import Admission, Entry, too_large
 from finetune_server.http.errors import CLIENT_CLOSED_REQUEST, RETRY_AFTER, ApiError
 from finetune_server.lifecycle import Lifecycle
 from finetune_server.metrics import Metrics
@@ -25,7 +29,7 @@ ENDPOINTS = {
     "/v1/token-classify": "token_classify",
 }
 """Paths and what metrics call them; any other one is "other"."""
-MAX_BODY = 8 * 1024 * 1024
+BODY_ENDPOINTS = ENDPOINTS.keys() - {"/v1/models"}
 SHOWN_PATH = 100
 
 
@@ -43,9 +47,10 @@ class Exchange:
 class Gate:
     """ASGI middleware around the API; probes and metrics pass by it."""
 
-    def __init__(self, app: ASGIApp, lifecycle: Lifecycle, metrics: Metrics, api_key: str | None) -> None:
+    def __init__(self, app: ASGIApp, lifecycle: Lifecycle, admission: Admission, metrics: Metrics, api_key: str | None) -> None:
         self._app = app
         self._lifecycle = lifecycle
+        self._admission = admission
         self._metrics = metrics
         self._key_digest = digest(api_key) if api_key else None
 
@@ -63,22 +68,35 @@ class Gate:
             self._account(scope, exchange)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = self._refusal(Headers(scope=scope))
-        if refusal is not None:
+        scope.setdefault("state", {})
+        try:
+            self._check(Headers(scope=scope))
+            if scope["method"] == "POST" and scope["path"] in BODY_ENDPOINTS and self._lifecycle.model is not None:
+                await self._enter(self._lifecycle.model.engine, scope, receive, send)
+            else:
+                await self._app(scope, receive, send)
+        except ApiError as refusal:
             await refusal.response()(scope, receive, send)
-        else:
-            scope.setdefault("state", {})
-            await self._app(scope, limited(receive), send)
+        except ClientDisconnect:
+            await Response(status_code=CLIENT_CLOSED_REQUEST)(scope, receive, send)
 
-    def _refusal(self, headers: Headers) -> ApiError | None:
+    async def _enter(self, engine: Engine, scope: Scope, receive: Receive, send: Send) -> None:
+        """Reads the body, if there is room for the request, and hands both on. The entry ends when the engine has the request."""
+        if int(Headers(scope=scope).get("content-length", "0") or 0) > (limit := self._admission.body_limit(engine)):
+            raise too_large(limit)
+        entry = scope["state"]["entry"] = Entry(self._admission, engine)
+        try:
+            await self._app(scope, replayed([await entry.body(receive)], receive), send)
+        finally:
+            entry.leave()
+
+    def _check(self, headers: Headers) -> None:
+        """Raises ApiError for a wrong key, and when the server stops."""
         if self._key_digest is not None and not hmac.compare_digest(digest(bearer_key(headers)), self._key_digest):
             message = "Incorrect or missing API key. Send it as the header 'Authorization: Bearer <key>'."
-            return ApiError(401, message, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
+            raise ApiError(401, message, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
         if self._lifecycle.refusing:
-            return ApiError(503, "This server is stopping. Please retry.", code="service_unavailable", headers=RETRY_AFTER)
-        if int(headers.get("content-length", "0") or 0) > MAX_BODY:
-            return too_large()
-        return None
+            raise ApiError(503, "This server is stopping. Please retry.", code="service_unavailable", headers=RETRY_AFTER)
 
     def _watched(self, exchange: Exchange, send: Send) -> Send:
         async def watched(message: Message) -> None:
@@ -123,21 +141,10 @@ def digest(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
-def limited(receive: Receive) -> Receive:
-    """Ends a body that comes without a length and grows over the limit."""
-    received = 0
+def replayed(body: list[bytes], receive: Receive) -> Receive:
+    """Gives out the body once, keeps it no longer, and goes on with what the client does next."""
 
-    async def counted() -> Message:
-        nonlocal received
-        message = await receive()
-        received += len(message.get("body", b""))
-        if received > MAX_BODY:
-            raise too_large()
-        return message
+    async def replaying() -> Message:
+        return {"type": "http.request", "body": body.pop(), "more_body": False} if body else await receive()
 
-    return counted
-
-
-def too_large() -> ApiError:
-    """413."""
-    return ApiError(413, f"The request's body is larger than {MAX_BODY} bytes.", code="request_too_large")
+    return replaying

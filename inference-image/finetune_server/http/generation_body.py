@@ -38,6 +38,8 @@ NEUTRAL_VALUES: dict[str, tuple[object, ...]] = {
 """OpenAI's parameters that this server does not do, each with the values that ask for nothing."""
 
 MAX_STOPS = 4
+MAX_STOP_LENGTH = 1024
+"""Characters: while the answer is written, it is searched for the beginning of each."""
 
 
 def as_list(value: object) -> object:
@@ -64,7 +66,12 @@ class GenerationBody(RequestBody):
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
-    stop: Annotated[list[Annotated[str, Field(min_length=1)]], Field(max_length=MAX_STOPS), BeforeValidator(as_list)] | None = None
+    stop: (
+        Annotated[
+            list[Annotated[str, Field(min_length=1, max_length=MAX_STOP_LENGTH)]], Field(max_length=MAX_STOPS), BeforeValidator(as_list)
+        ]
+        | None
+    ) = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
 

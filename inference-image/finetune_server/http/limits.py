@@ -3,6 +3,14 @@
 from collections.abc import Sequence
 
 from finetune_server.http.errors import ApiError
+from finetune_server.served_model import LanguageModel
+
+
+def check_text(text: str, model: LanguageModel, *, param: str) -> None:
+    """Raises ApiError for a text that has more tokens than the context whatever they are, before all of them are made."""
+    context_length = model.engine.context_length
+    if len(text) > context_length * model.tokenizer.longest_token:
+        raise context_exceeded(context_length, f"your {param} resulted in more than {context_length} tokens", param, param)
 
 
 def check_tokens(tokens: Sequence[int], vocabulary_size: int, *, param: str) -> None:
@@ -22,12 +30,13 @@ def room_for_answer(context_length: int, prompt_tokens: int, max_tokens: int | N
     wanted = 1 if max_tokens is None else max_tokens
     if wanted <= room:
         return room if max_tokens is None else max_tokens
-    limit = f"This model's maximum context length is {context_length} tokens."
     if max_tokens is None:
-        message = f"{limit} However, your {param} resulted in {prompt_tokens} tokens. Please reduce the length of the {param}."
-    else:
-        message = (
-            f"{limit} However, you requested {prompt_tokens + max_tokens} tokens ({prompt_tokens} in the {param}, "
-            f"{max_tokens} in the completion). Please reduce the length of the {param} or completion."
-        )
-    raise ApiError(400, message, param=param, code="context_length_exceeded")
+        raise context_exceeded(context_length, f"your {param} resulted in {prompt_tokens} tokens", param, param)
+    found = f"you requested {prompt_tokens + max_tokens} tokens ({prompt_tokens} in the {param}, {max_tokens} in the completion)"
+    raise context_exceeded(context_length, found, f"{param} or completion", param)
+
+
+def context_exceeded(context_length: int, found: str, reduce: str, param: str) -> ApiError:
+    """400."""
+    message = f"This model's maximum context length is {context_length} tokens. However, {found}. Please reduce the length of the {reduce}."
+    return ApiError(400, message, param=param, code="context_length_exceeded")

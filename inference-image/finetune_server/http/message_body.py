@@ -1,5 +1,6 @@
 """The messages of a chat completion's body."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -11,12 +12,18 @@ from finetune_server.http.tool_body import Call, Part
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 NOTHING: tuple[object, ...] = (None, [])
 """Clients send an earlier answer back with its empty fields: {"refusal": null, "tool_calls": null, ...}."""
+MAX_MESSAGES = 2048
+MAX_PARTS = 1024
+MAX_CALLS = 128
+MAX_FIELDS = 64
 
 
 def text_of(content: object) -> object:
     """A list of text parts becomes one text, a line each; other values are left to the next check."""
     if not isinstance(content, list):
         return content
+    if len(content) > MAX_PARTS:
+        raise ValueError(f"a message has at most {MAX_PARTS} parts, not {len(content)}")
     texts = []
     for number, part in enumerate(content):
         if not isinstance(part, dict) or part.get("type") != "text" or not isinstance(part.get("text"), str):
@@ -42,7 +49,11 @@ class Message(Part):
     @model_validator(mode="before")
     @classmethod
     def _drop_empty_fields(cls, value: Any) -> Any:
-        return {key: item for key, item in value.items() if item not in NOTHING or key == "content"} if isinstance(value, dict) else value
+        if not isinstance(value, dict):
+            return value
+        if len(value) > MAX_FIELDS:
+            raise ValueError(f"a message has at most {MAX_FIELDS} fields, not {len(value)}")
+        return {key: item for key, item in value.items() if item not in NOTHING or key == "content"}
 
 
 class TextMessage(Message):
@@ -69,7 +80,7 @@ class ToolMessage(TextMessage):
 class AssistantMessage(Message):
     """An earlier answer."""
 
-    tool_calls: list[Call] | None = None
+    tool_calls: Annotated[list[Call], Field(max_length=MAX_CALLS)] | None = None
     content: Annotated[str | None, BeforeValidator(text_of), AfterValidator(unless_it_calls), Field(validate_default=True)] = None
 
     def for_template(self) -> dict[str, Any]:
@@ -94,24 +105,26 @@ AnyMessage = Annotated[
 
 def check_answers(messages: Sequence[AnyMessage]) -> None:
     """Raises ApiError unless each call is answered by one of the messages right behind it, and each answer has its call."""
-    waiting: list[str] = []
+    waiting: Counter[str] = Counter()
     for index, message in enumerate(messages):
         if isinstance(message, ToolMessage):
             if message.tool_call_id not in waiting:
                 says = f"{message.tool_call_id!r} matches no unanswered tool call of the preceding assistant message"
                 raise wrong_message(f"messages[{index}].tool_call_id", says)
-            waiting.remove(message.tool_call_id)
+            waiting[message.tool_call_id] -= 1
+            if not waiting[message.tool_call_id]:
+                del waiting[message.tool_call_id]
             continue
         check_no_call_waits(waiting, index - 1)
         if isinstance(message, AssistantMessage):
-            waiting = [call.id for call in message.tool_calls or []]
+            waiting = Counter(call.id for call in message.tool_calls or [])
     check_no_call_waits(waiting, len(messages) - 1)
 
 
-def check_no_call_waits(waiting: Sequence[str], index: int) -> None:
+def check_no_call_waits(waiting: Counter[str], index: int) -> None:
     """Raises ApiError."""
     if waiting:
-        says = f"call {waiting[0]!r} has no answer: after its message, one with the role 'tool' must follow for each call"
+        says = f"call {next(iter(waiting))!r} has no answer: after its message, one with the role 'tool' must follow for each call"
         raise wrong_message(f"messages[{index}]", says)
 
 

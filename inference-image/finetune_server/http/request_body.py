@@ -6,17 +6,20 @@ from typing import TypeVar
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from finetune_server.http.errors import invalid_body
+from finetune_server.http.dependencies import admission_of
+from finetune_server.http.errors import ApiError, invalid_body
 
 
 class RequestBody(BaseModel):
     """The parameters of an endpoint."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
     model: str
 
     def refuse(self) -> None:
-        """Raises ApiError for what is asked and cannot be done."""
+        """Raises ApiError for what is asked and cannot be done. One unknown parameter is enough: pydantic would list them all."""
+        for name in self.model_extra or {}:
+            raise ApiError(400, f"Unrecognized request argument supplied: {name}", param=name, code="unknown_parameter")
 
 
 Body = TypeVar("Body", bound=RequestBody)
@@ -26,11 +29,19 @@ def body_of(kind: type[Body]) -> Callable[[Request], Awaitable[Body]]:
     """A dependency that reads, checks and returns the request's body, whatever its content type says."""
 
     async def parse(request: Request) -> Body:
-        try:
-            body = kind.model_validate_json(await request.body())
-        except ValidationError as error:
-            raise invalid_body(error) from error
-        body.refuse()
-        return body
+        chunks = [chunk async for chunk in request.stream()]  # request.body() would keep the bytes as long as the request
+        return await admission_of(request).in_pool(lambda: parsed(kind, chunks))
 
     return parse
+
+
+def parsed(kind: type[Body], chunks: list[bytes]) -> Body:
+    """The body that these bytes hold, which are not needed any more. Raises ApiError."""
+    text = b"".join(chunks)
+    chunks.clear()
+    try:
+        body = kind.model_validate_json(text)
+    except ValidationError as error:
+        raise invalid_body(error) from error
+    body.refuse()
+    return body

@@ -1,16 +1,21 @@
 """Tools, and calls of them, in the body of a chat completion."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from finetune_text.call_text import json_object
 
+MAX_DEPTH = 32
+
 
 def check_arguments(text: str) -> str:
     """OpenAI has a call's arguments as JSON text; a template needs what it says."""
-    if json_object(text) is None:
+    arguments = json_object(text)
+    if arguments is None:
         raise ValueError('a call\'s arguments are the JSON text of an object, as in "{\\"town\\": \\"Rome\\"}"')
+    check_depth(arguments)
     return text
 
 
@@ -20,12 +25,29 @@ class Part(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
+def check_depth(value: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Templates indent what is nested, which makes a long list at the bottom many times longer."""
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        level = [child for parent in level for child in children(parent)]
+        if not level:
+            return value
+    raise ValueError(f"parameters and arguments are nested at most {MAX_DEPTH} deep")
+
+
+def children(value: object) -> Iterable[object]:
+    """What an object or a list holds."""
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
 class Function(Part):
     """A function that the model may call; what is None is left out of the prompt."""
 
     name: Annotated[str, Field(min_length=1)]
     description: str | None = None
-    parameters: dict[str, Any] | None = None
+    parameters: Annotated[dict[str, Any] | None, AfterValidator(check_depth)] = None
     """JSON Schema."""
     strict: bool | None = None
 

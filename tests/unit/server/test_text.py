@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finetune_server.detokenizer import REPLACEMENT, Detokenizer
+from finetune_server.detokenizer import MAX_PENDING, REPLACEMENT, Detokenizer
 from finetune_server.stop import StopMatcher
 
 pytestmark = pytest.mark.unit
@@ -56,6 +56,22 @@ def test_never_half_a_character(text: str) -> None:
     assert "".join(pieces) + detokenizer.flush() == text
     if REPLACEMENT not in text:
         assert not any(REPLACEMENT in piece for piece in pieces)
+
+
+@pytest.mark.parametrize("token", [0xFF, 0xE4], ids=["no character", "half a character"])
+def test_an_answer_without_a_character(token: int) -> None:
+    """Tokens that never become a character, or are not shown, are not decoded again with each one that follows."""
+    longest = 0
+
+    def decode(tokens: list[int]) -> str:
+        nonlocal longest
+        longest = max(longest, len(tokens))
+        return decode_bytes([value for value in tokens if value])
+
+    detokenizer = Detokenizer(decode)
+    pieces = [detokenizer.push(value) for value in [token] * 1000 + [0] * 1000 + list(b"end")]
+    assert "".join(pieces) + detokenizer.flush() == REPLACEMENT * 1000 + "end"
+    assert longest <= 2 * MAX_PENDING
 
 
 @given(st.binary(max_size=40))

@@ -1,12 +1,14 @@
 """Calls of tools are told from text, whatever the pieces are."""
 
 import json
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finetune_server.tool_calls import ToolCall, ToolCallReader
+from finetune_server.tool_calls import ToolCall, ToolCallReader, parsed
+from finetune_text.call_text import CLOSE, OPEN
 
 pytestmark = pytest.mark.unit
 
@@ -96,3 +98,51 @@ def test_ids_differ() -> None:
     first, second = ToolCallReader().push(MAIL + MAIL)
     assert isinstance(first, ToolCall) and isinstance(second, ToolCall)
     assert first.id.startswith("call_") and first.id != second.id
+
+
+def slowly(text: str) -> Found:
+    """The rule, read as it is written: a call ends at the first end marker that is in no string of its JSON."""
+    before, marker, rest = text.partition(OPEN)
+    if not marker:
+        return [text] if text else []
+    ends = [
+        found.start()
+        for found in re.finditer(CLOSE, rest)
+        if re.sub(r"\\.", "", rest[: found.start()], flags=re.DOTALL).count('"') % 2 == 0
+    ]
+    body, after = (rest[: ends[0]], rest[ends[0] + len(CLOSE) :]) if ends else (rest, "")
+    call = parsed(body)
+    if call is None:
+        return joined([before + OPEN + body + (CLOSE if ends else ""), *slowly(after)])
+    following = slowly(after.lstrip())
+    return joined([*([before.rstrip()] if before.rstrip() else []), (call.name, call.arguments), *following])
+
+
+def joined(parts: Found) -> Found:
+    """Neighbouring texts as one."""
+    found: Found = []
+    for part in parts:
+        if isinstance(part, str) and found and isinstance(found[-1], str):
+            found[-1] += part
+        else:
+            found.append(part)
+    return found
+
+
+WORDS = st.sampled_from([OPEN, CLOSE, '"', "\\", "{", "}", "x", " ", "<", "</tool", MAIL, '{"name":"m","arguments":{"a":"', '"}}'])
+
+
+@given(st.lists(WORDS, max_size=14), st.lists(st.integers(0, 200), max_size=8))
+def test_whatever_a_model_writes(words: list[str], places: list[int]) -> None:
+    """Every text is read as the rule says, in any pieces."""
+    text = "".join(words)
+    cuts = sorted(min(place, len(text)) for place in places)
+    assert read([text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]) == slowly(text)
+
+
+def test_an_answer_of_end_markers() -> None:
+    """Markers in a string that never ends are looked at once each, not again with every token."""
+    reader = ToolCallReader()
+    pieces = [OPEN, '{"name": "m", "arguments": {"a": "', *[CLOSE] * 20_000]
+    assert [part for piece in pieces for part in reader.push(piece)] == []
+    assert reader.flush() == ["".join(pieces)]

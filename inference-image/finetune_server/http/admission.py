@@ -1,0 +1,109 @@
+"""Which requests may come in, decided before their bodies are read, and again before these are parsed.
+
+What a request costs before the engine has it (bytes received, JSON parsed, text tokenised) is bounded here. Touched on the
+event loop only.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import TypeVar
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive
+
+from finetune_server.engines.interface import Engine, QueueFull
+from finetune_server.http.errors import ApiError, overloaded
+from finetune_server.settings import BYTES_PER_TOKEN, MIN_BODY
+
+HELD_BODIES = 16
+"""So many of the largest bodies may be in memory at once, waiting to be parsed."""
+PREPARING = 2
+"""Threads that parse and tokenise. More would gain little, parsing holds the interpreter's lock, and each may need much memory."""
+
+Result = TypeVar("Result")
+
+
+class Admission:
+    """Counts what is on its way to the engine."""
+
+    def __init__(self, *, max_body: int | None, client_timeout: float) -> None:
+        """`max_body` in bytes, None for what the model's context suggests; `client_timeout` in seconds."""
+        self.client_timeout = client_timeout
+        self.entering = 0
+        """Requests whose body is there and that the engine does not have yet."""
+        self.held = 0
+        """Bytes of bodies that were received and are not parsed."""
+        self._max_body = max_body
+        self._pool: Executor = ThreadPoolExecutor(PREPARING, "prepare")
+
+    def body_limit(self, engine: Engine) -> int:
+        """Bytes."""
+        return self._max_body or max(MIN_BODY, BYTES_PER_TOKEN * engine.context_length)
+
+    def check_room(self, engine: Engine) -> None:
+        """Raises ApiError, 429, when as many requests run, wait or come in as may."""
+        load = engine.load()
+        if load.running + load.waiting + self.entering >= engine.capacity:
+            raise overloaded(QueueFull(f"{load.running} requests run and {load.waiting + self.entering} wait"))
+
+    async def in_pool(self, work: Callable[[], Result]) -> Result:
+        """The work's result, computed beside the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+
+class Entry:
+    """One request from its first byte until the engine has it."""
+
+    def __init__(self, admission: Admission, engine: Engine) -> None:
+        """Raises ApiError when there is no room."""
+        admission.check_room(engine)
+        self._admission, self._engine = admission, engine
+        self._held = 0
+        self._entering = False
+
+    async def body(self, receive: Receive) -> bytes:
+        """The whole body. Raises ApiError when it is too large or too slow, or when there is no room any more."""
+        chunks: list[bytes] = []
+        try:
+            async with asyncio.timeout(self._admission.client_timeout):
+                while (message := await receive()).get("more_body", False):
+                    chunks.append(self._taken(message))
+                chunks.append(self._taken(message))
+        except TimeoutError:
+            raise too_slow(self._admission.client_timeout) from None
+        self._admission.check_room(self._engine)
+        self._entering = True
+        self._admission.entering += 1
+        return b"".join(chunks)
+
+    def _taken(self, message: Message) -> bytes:
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk: bytes = message.get("body", b"")
+        self._held += len(chunk)
+        self._admission.held += len(chunk)
+        limit = self._admission.body_limit(self._engine)
+        if self._held > limit:
+            raise too_large(limit)
+        if self._admission.held > HELD_BODIES * limit:
+            raise overloaded(QueueFull("the bodies of other requests fill the memory that is set aside for them"))
+        return chunk
+
+    def leave(self) -> None:
+        """The engine has it, or it was refused. May be called again."""
+        self._admission.held -= self._held
+        self._admission.entering -= self._entering
+        self._held, self._entering = 0, False
+
+
+def too_large(limit: int) -> ApiError:
+    """413."""
+    message = f"The request's body is larger than {limit} bytes, the limit of this server. Send less, or start it with a larger --max-body."
+    return ApiError(413, message, code="request_too_large")
+
+
+def too_slow(seconds: float) -> ApiError:
+    """408; the connection cannot be used again."""
+    message = f"The request's body did not arrive within {seconds:g} seconds."
+    return ApiError(408, message, code="request_timeout", headers={"Connection": "close"})
