@@ -15,7 +15,8 @@ is_running() {
 }
 
 # launch NAME COMMAND...: starts it unless it runs. The child itself writes the pid, so that an interruption
-# of this script leaves no process without a pid file.
+# of this script leaves no process without a pid file. It keeps none of this script's open files: a lock that the caller holds
+# would be held for as long as the daemon runs.
 launch() {
   local name=$1
   shift
@@ -24,8 +25,8 @@ launch() {
   rm -f "$DIR/run/$name.pid"
   printf '%s\0' "$@" >"$DIR/run/$name.command"
   # shellcheck disable=SC2016  # expanded by the child
-  setsid nohup bash -c 'echo $$ >"$0"; exec "$@"' "$DIR/run/$name.pid" "$@" \
-    >>"$DIR/log/$name.log" 2>&1 </dev/null 9>&- &
+  setsid nohup bash -c 'echo $$ >"$0"; for f in /proc/$$/fd/*; do f=${f##*/}; [ "$f" -le 2 ] || eval "exec $f>&-"; done; exec "$@"' \
+    "$DIR/run/$name.pid" "$@" >>"$DIR/log/$name.log" 2>&1 </dev/null &
   local tries
   for tries in {1..100}; do
     is_running "$name" && return
