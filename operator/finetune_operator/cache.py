@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
-from finetune_api.resources.finetune_job import output_name
+from finetune_api.resources.finetune_job import FineTuneJobSpec, output_name
 from finetune_operator.names import DEPLOYMENT_LABEL, JOB_LABEL, MODEL_LABEL
 from finetune_operator.parse import Record
 from finetune_operator.records import (
@@ -205,5 +205,10 @@ def _model_names(record: Record) -> set[str]:
     if isinstance(record, FineTunedModel | FineTuneJob) and record.spec:
         base = record.spec.base.fine_tuned_model
         names = {base.name} if base else set()
-        return names | ({output_name(record.meta.name, record.spec)} if isinstance(record, FineTuneJob) else set())
+        return names | (_outputs(record, record.spec) if isinstance(record, FineTuneJob) else set())
     return set()
+
+
+def _outputs(job: FineTuneJob, spec: FineTuneJobSpec) -> set[str]:
+    """The model that was asked for, and the one that is made where that name was taken."""
+    return {output_name(job.meta.name, spec), *({job.status.model} if job.status.model else ())}

@@ -26,6 +26,8 @@ JOB_UID_ANNOTATION = "finetune.dev/job-uid"
 REVISION_ANNOTATION = "finetune.dev/revision"
 """On a server's Deployment: digest of the status.revision that it was applied for."""
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+NAME_LIMIT = 40
+"""Characters of a name of our objects."""
 STAGE_CONTAINER = "trainer"
 SERVER_CONTAINER = "server"
 """The one container of our pods; a mesh or a webhook may add others."""
@@ -54,6 +56,12 @@ def train_service(job: str) -> str:
 def model_claim(model: str) -> str:
     """Name of the model volume's claim."""
     return f"{model}-model"
+
+
+def kept_names(output: str, job: str, uid: str) -> tuple[str, ...]:
+    """Names for a job's model, the best first: the one asked for, and those that it is kept under when others have taken that."""
+    told = f"{output}-from-{job}"
+    return (output, *((told,) if job != output and len(told) <= NAME_LIMIT else ()), f"{output[: NAME_LIMIT - 9].rstrip('-')}-{uid[:8]}")
 
 
 def inspect_job(model: str, number: int) -> str:

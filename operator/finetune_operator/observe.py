@@ -53,7 +53,7 @@ class Observer:
         if job is None or job.meta.deleting:
             return None
         base = job.spec.base.fine_tuned_model if job.spec else None
-        output = self._model(key.namespace, output_name(key.name, job.spec) if job.spec else "")
+        output = _makes(job)
         jobs = self._cache.children(key, BatchJob)
         claims = self._cache.children(key, Claim)
         present = [found for found in self._cache.children(key, Presence) if job.meta.uid in found.meta.owners]
@@ -68,7 +68,8 @@ class Observer:
             pods=pods,
             applied=applied,
             claims={claim.meta.name: claim for claim in claims},
-            output_model=output,
+            output_model=self._model(key.namespace, output),
+            rivals=tuple(other for other in self._cache.users(key.namespace, output, FineTuneJob) if _rivals(other, job)),
             base_model=self._model(key.namespace, base.name if base else ""),
             progress=progress,
             log_tail=tail,
@@ -187,6 +188,16 @@ def _speaker(pods: Iterable[Pod]) -> Pod | None:
     running = [pod for pod in newest if pod.phase == "Running" and pod.meta.labels.get(INDEX_LABEL, "0") == "0"]
     failed = [pod for pod in newest if pod.phase == "Failed"]
     return next(iter(running or failed), None)
+
+
+def _makes(job: FineTuneJob) -> str:
+    """Name of the model that a job makes."""
+    return job.status.model or (output_name(job.meta.name, job.spec) if job.spec else "")
+
+
+def _rivals(other: FineTuneJob, job: FineTuneJob) -> bool:
+    at_work = other.spec is not None and other.status.phase not in FINISHED and not other.meta.deleting
+    return at_work and other.meta.uid != job.meta.uid and _makes(other) == _makes(job)
 
 
 def _tunes(job: FineTuneJob, model: str) -> bool:

@@ -1,10 +1,11 @@
 """The two claims of a job: the workspace, which ends with the job, and the model volume, which ends with the model."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from finetune_api.resources.common import Quantity, VolumeClaim
 from finetune_operator.build.owner import Kind, child_metadata
-from finetune_operator.names import JOB_LABEL, MODEL_LABEL, model_claim, workspace_claim
+from finetune_operator.names import JOB_LABEL, workspace_claim
 from finetune_operator.records import Meta
 
 GIB = 1024**3
@@ -16,10 +17,11 @@ def workspace_claim_object(meta: Meta, storage: VolumeClaim, default_size: str) 
     return _claim(metadata, storage, storage.size or default_size)
 
 
-def model_claim_object(kind: Kind, owner: Meta, job: str, model: str, storage: VolumeClaim, size: Quantity) -> dict[str, Any]:
+def model_claim_object(
+    kind: Kind, owner: Meta, name: str, labels: Mapping[str, str], storage: VolumeClaim, size: Quantity
+) -> dict[str, Any]:
     """The volume of the model: owned by the job while it publishes, by the FineTunedModel from then on."""
-    metadata = child_metadata(kind, owner, model_claim(model), {JOB_LABEL: job, MODEL_LABEL: model})
-    return _claim(metadata, storage, size)
+    return _claim(child_metadata(kind, owner, name, labels), storage, size)
 
 
 def model_volume_size(storage: VolumeClaim, model_bytes: int | None) -> Quantity:

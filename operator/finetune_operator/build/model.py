@@ -2,21 +2,20 @@
 
 from typing import Any
 
-from finetune_api.resources.finetune_job import FineTuneJobSpec, output_name, spec_digest
+from finetune_api.resources.finetune_job import FineTuneJobSpec, spec_digest
 from finetune_api.resources.finetuned_model import ClaimSource, FineTunedModelSpec, ModelBase, ModelSource
 from finetune_operator.build.owner import API_VERSION
-from finetune_operator.names import JOB_UID_ANNOTATION, MANAGED_BY, SPEC_DIGEST_ANNOTATION, model_claim
+from finetune_operator.names import JOB_UID_ANNOTATION, MANAGED_BY, SPEC_DIGEST_ANNOTATION
 from finetune_operator.records import Meta
 
 
-def model_object(meta: Meta, spec: FineTuneJobSpec) -> dict[str, Any]:
-    """Not owned by the job: a model outlives the job that made it. The annotations tell whose it is."""
-    name = output_name(meta.name, spec)
+def model_object(meta: Meta, spec: FineTuneJobSpec, name: str, claim: str) -> dict[str, Any]:
+    """Not owned by the job: a model outlives the job that made it. The annotations tell whose it is; `claim` holds its files."""
     content = FineTunedModelSpec(
         task=spec.task,
         type="adapter" if spec.method.type == "lora" else "full",
         base=ModelBase(source=spec.base.source, fine_tuned_model=spec.base.fine_tuned_model),
-        source=ModelSource(claim=ClaimSource(name=model_claim(name))),
+        source=ModelSource(claim=ClaimSource(name=claim)),
     )
     return {
         "apiVersion": API_VERSION,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from finetune_api.resources.common import Pod, Resources
-from finetune_api.resources.finetune_job import FineTuneJobSpec, output_name
+from finetune_api.resources.finetune_job import FineTuneJobSpec
 from finetune_api.resources.finetune_job_status import StageName
 from finetune_api.resources.finetuned_model import ClaimSource
 from finetune_api.run_config import RUN_CONFIG_FILE
@@ -21,7 +21,6 @@ from finetune_operator.names import (
     MANAGED_BY,
     QUEUE_LABEL,
     STAGE_LABEL,
-    model_claim,
     run_config_map,
     stage_job,
     train_service,
@@ -46,6 +45,8 @@ class StageRun:
     """The image that the job is pinned to; the stage's own pod.image goes before it."""
     base: ClaimSource | None = None
     """The claim of spec.base.fineTunedModel."""
+    model_volume: str = ""
+    """Name of the claim that publish writes the model to."""
 
     @property
     def name(self) -> str:
@@ -130,6 +131,5 @@ def _mounts(run: StageRun) -> tuple[Mount, ...]:
         *source_mounts(run.spec, run.stage, run.base),
     ]
     if run.stage == "publish":
-        model = output_name(run.meta.name, run.spec)
-        mounts.append(Mount("model", "/model", claim=model_claim(model), read_only=False))
+        mounts.append(Mount("model", "/model", claim=run.model_volume, read_only=False))
     return tuple(mounts)

@@ -7,10 +7,10 @@ from finetune_operator.build.claim import model_claim_object, model_volume_size,
 from finetune_operator.build.config_map import run_config_map_object
 from finetune_operator.build.run_config import run_config
 from finetune_operator.build.service import train_service_object
-from finetune_operator.names import model_claim, workspace_claim
+from finetune_operator.names import JOB_LABEL, MODEL_LABEL, workspace_claim
 from finetune_operator.plan.base import base_claim
 from finetune_operator.plan.holdup import Holdup
-from finetune_operator.plan.output import model_name
+from finetune_operator.plan.output import model_name, model_volume_name
 from finetune_operator.plan.step import View
 
 CLAIM_TERMINATING = "VolumeClaimTerminating"
@@ -24,7 +24,7 @@ def claim_exists(view: View, name: str) -> bool:
 def claim_obstacle(view: View, stage: StageName) -> Holdup | None:
     """A claim in the way: one of an earlier job of the same name, or our own that somebody deletes."""
     names = [] if view.spec.workspace.claim_name else [workspace_claim(view.observed.job.meta.name)]
-    names += [model_claim(model_name(view))] if stage == "publish" else []
+    names += [model_volume_name(view)] if stage == "publish" else []
     for name in names:
         claim = view.observed.claims.get(name)
         if claim and view.observed.job.meta.uid not in claim.meta.owners:
@@ -53,9 +53,10 @@ def model_volume(view: View) -> dict[str, Any]:
     job, model = view.observed.job.meta, view.observed.output_model
     storage = view.spec.output.storage
     size = model_volume_size(storage, view.status.model_bytes)
+    labels = {JOB_LABEL: job.name, MODEL_LABEL: model_name(view)}
     if model is None:
-        return model_claim_object("FineTuneJob", job, job.name, model_name(view), storage, size)
-    return model_claim_object("FineTunedModel", model.meta, job.name, model_name(view), storage, size)
+        return model_claim_object("FineTuneJob", job, model_volume_name(view), labels, storage, size)
+    return model_claim_object("FineTunedModel", model.meta, model_volume_name(view), labels, storage, size)
 
 
 def _run_config(view: View) -> dict[str, Any]:

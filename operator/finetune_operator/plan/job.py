@@ -10,7 +10,7 @@ from finetune_operator.plan.follow import follow
 from finetune_operator.plan.job_status import finished_status, invalid_status, job_events, job_status
 from finetune_operator.plan.launch import create_job, next_attempt
 from finetune_operator.plan.observed import ObservedJob
-from finetune_operator.plan.output import output_taken
+from finetune_operator.plan.output import output_contested, output_renamed, output_taken
 from finetune_operator.plan.plan import ObjectRef, Plan
 from finetune_operator.plan.register import register
 from finetune_operator.plan.release import released
@@ -63,6 +63,8 @@ POLICIES: tuple[Policy, ...] = (
     failed,
     stopped,
     output_taken,
+    output_contested,
+    output_renamed,
     base_missing,
     workspace_lost,
     create_job,
@@ -93,7 +95,7 @@ def introduced(observed: ObservedJob, spec: FineTuneJobSpec, now: float) -> Fine
     base = spec.base.source or f"FineTunedModel/{spec.base.fine_tuned_model.name if spec.base.fine_tuned_model else ''}"
     return status.model_copy(
         update={
-            "model": output_name(meta.name, spec),
+            "model": (status.model if status.attempts else None) or output_name(meta.name, spec),
             "base": base,
             "spec_digest": status.spec_digest or spec_digest(spec),
             "image": (status.image if status.attempts else None) or observed.settings.trainer_image,

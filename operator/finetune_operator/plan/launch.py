@@ -15,6 +15,7 @@ from finetune_operator.plan.children import CLAIM_TERMINATING, claim_obstacle, m
 from finetune_operator.plan.clock import epoch, length
 from finetune_operator.plan.giving_up import given_up, start_left
 from finetune_operator.plan.holdup import Holdup, refusal_holdup
+from finetune_operator.plan.output import model_volume_name
 from finetune_operator.plan.plan import ObjectRef
 from finetune_operator.plan.step import Step, View, resting_phase, waiting
 from finetune_operator.plan.stop import job_ref
@@ -38,7 +39,8 @@ def create_job(view: View) -> Step | None:
     step = _held_up(view, attempt, holdup, left) if holdup else _creating(view.status, attempt.stage, attempt.number)
     if obstacle:
         return replace(step, delete=_holders(view)) if obstacle.reason == CLAIM_TERMINATING else step
-    run = StageRun(view.observed.job.meta, view.spec, attempt.stage, attempt.number, view.status.image or "", base_claim(view))
+    volume, image = model_volume_name(view), view.status.image or ""
+    run = StageRun(view.observed.job.meta, view.spec, attempt.stage, attempt.number, image, base_claim(view), volume)
     job = stage_job_object(run, view.observed.settings)
     return replace(step, apply=missing_children(view, attempt.stage), create=(job,))
 

@@ -34,6 +34,8 @@ class ObservedJob:
     """Claims with the label of this FineTuneJob by name: workspace and model volume; an earlier one's may be among them."""
     output_model: FineTunedModel | None = None
     base_model: FineTunedModel | None = None
+    rivals: tuple[FineTuneJob, ...] = ()
+    """Other jobs that are not over and make a model of the same name."""
     progress: Progress | None = None
     """The running stage's newest progress line."""
     log_tail: tuple[str, ...] = ()

@@ -1,20 +1,24 @@
-"""The name of the model to make must be free: bytes are never overwritten, and what exists already is not trained again."""
+"""The name of the model to make: it must be free before the first Job, and costs nothing but the name when it is taken later.
+
+Bytes are never overwritten, and what exists already is not trained again.
+"""
 
 from dataclasses import replace
 
 from finetune_api.resources.finetune_job import output_name
-from finetune_operator.names import JOB_UID_ANNOTATION, SPEC_DIGEST_ANNOTATION
-from finetune_operator.plan.attempts import active, replaced
+from finetune_api.resources.finetune_job_status import FineTuneJobStatus
+from finetune_operator.names import JOB_UID_ANNOTATION, MODEL_LABEL, SPEC_DIGEST_ANNOTATION, kept_names, model_claim
+from finetune_operator.plan.attempts import active, current_stage, replaced
 from finetune_operator.plan.clock import rfc3339
 from finetune_operator.plan.conditions import find, holds
-from finetune_operator.plan.step import Step, View, failure, waiting
-from finetune_operator.records import FineTunedModel
+from finetune_operator.plan.step import Step, View, failure, resting_phase, waiting
+from finetune_operator.records import FineTunedModel, FineTuneJob
 
 
 def output_taken(view: View) -> Step | None:
     """Before an attempt has a Job: a model of that name that another job made, or that was imported."""
     model, attempt = view.observed.output_model, active(view.status)
-    if model is None or (attempt and attempt.job_uid) or made_by(model, view.observed.job.meta.uid):
+    if model is None or _begun(view.status) or made_by(model, view.observed.job.meta.uid):
         return None
     if attempt:
         message = f"FineTunedModel {model.meta.name} appeared before the attempt had a Job"
@@ -34,6 +38,40 @@ def output_taken(view: View) -> Step | None:
     return waiting(view, "OutputNotReady", f"FineTunedModel {name} was trained from the same spec and is being verified")
 
 
+def output_contested(view: View) -> Step | None:
+    """Before the first attempt: another job that makes a model of that name and was there first."""
+    if view.status.attempts:
+        return None
+    job = view.observed.job
+    first = next((rival for rival in view.observed.rivals if rival.status.attempts or _age(rival) < _age(job)), None)
+    if first is None:
+        return None
+    message = (
+        f"FineTuneJob {first.meta.name} makes FineTunedModel {model_name(view)}, too, and was there first: choose another name in "
+        "output.model, or delete that job"
+    )
+    return failure(view, "OutputContested", message, param="output.model", object=f"FineTuneJob {first.meta.name}")
+
+
+def output_renamed(view: View) -> Step | None:
+    """A name that is found taken after the work has begun: the result is kept under one that says so."""
+    stage, attempt = current_stage(view.status), active(view.status)
+    before_publish = stage == "publish" and (attempt is None or attempt.job_uid is None)
+    if not _begun(view.status) or not (before_publish or stage is None):
+        return None
+    obstacle = _taken(view)
+    if not obstacle:
+        return None
+    names = kept_names(output_name(view.observed.job.meta.name, view.spec), view.observed.job.meta.name, view.observed.job.meta.uid)
+    name = model_name(view)
+    following = names[names.index(name) + 1 :] if name in names else ()
+    if not following:
+        return failure(view, "OutputExists", f"{obstacle}, and so are the names to fall back to", param="output.model")
+    message = f"{obstacle}: the result of this job is kept as FineTunedModel {following[0]}"
+    status = view.status.model_copy(update={"model": following[0]})
+    return Step(status, resting_phase(view.status), "OutputRenamed", message, warning=True, requeue_after=1.0)
+
+
 def made_by(model: FineTunedModel, job_uid: str) -> bool:
     """True when the job of that uid has registered the model."""
     return model.meta.annotations.get(JOB_UID_ANNOTATION) == job_uid
@@ -51,10 +89,39 @@ def ready_message(model: FineTunedModel) -> str:
     return f"{ready.reason}: {ready.message}" if ready else "it has not been looked at yet"
 
 
+def model_name(view: View) -> str:
+    """Name of the model that the job makes."""
+    return view.status.model or output_name(view.observed.job.meta.name, view.spec)
+
+
+def model_volume_name(view: View) -> str:
+    """Name of the model's claim: the one that the job has made, perhaps under an earlier name of the model."""
+    model, uid = view.observed.output_model, view.observed.job.meta.uid
+    uids = {uid, *({model.meta.uid} if model and made_by(model, uid) else ())}
+    mine = (name for name, claim in view.observed.claims.items() if MODEL_LABEL in claim.meta.labels and uids & claim.meta.owners)
+    return min(mine, default=model_claim(model_name(view)))
+
+
 def _exists(name: str) -> str:
     return f"FineTunedModel {name} exists already and comes from another spec: choose another name in output.model, or delete that model"
 
 
-def model_name(view: View) -> str:
-    """Name of the model that the job makes."""
-    return output_name(view.observed.job.meta.name, view.spec)
+def _begun(status: FineTuneJobStatus) -> bool:
+    return any(attempt.job_uid for attempt in status.attempts)
+
+
+def _age(job: FineTuneJob) -> tuple[float, str]:
+    """The smaller the older; jobs of one second are told apart by their names."""
+    return job.meta.created, job.meta.name
+
+
+def _taken(view: View) -> str:
+    """Who has the name of the model or of its volume; empty when it is free, or ours."""
+    model, refusal, uid = view.observed.output_model, view.observed.refusal, view.observed.job.meta.uid
+    if model and not made_by(model, uid):
+        return f"FineTunedModel {model.meta.name} was made by somebody else meanwhile"
+    volume = model_volume_name(view)
+    claim = view.observed.claims.get(volume)
+    foreign = claim is not None and not claim.meta.deleting and uid not in claim.meta.owners and model is None
+    refused = refusal is not None and refusal.reason == "NotOurs" and (refusal.kind, refusal.name) == ("PersistentVolumeClaim", volume)
+    return f"PersistentVolumeClaim {volume} belongs to another object" if foreign or refused else ""

@@ -1,12 +1,12 @@
 """After publish: the FineTunedModel is created, takes over its volume, and is verified; then the job is complete."""
 
+from finetune_api.resources.finetune_job import output_name
 from finetune_operator.build.model import model_object
-from finetune_operator.names import model_claim
 from finetune_operator.plan.attempts import current_stage
 from finetune_operator.plan.children import claim_exists, model_volume
 from finetune_operator.plan.conditions import holds
 from finetune_operator.plan.holdup import refusal_holdup
-from finetune_operator.plan.output import model_name, ready_message
+from finetune_operator.plan.output import model_name, model_volume_name, ready_message
 from finetune_operator.plan.results import finished_progress
 from finetune_operator.plan.step import Step, View, failure
 
@@ -18,7 +18,7 @@ def register(view: View) -> Step | None:
     if current_stage(view.status) is not None:
         return None
     name, model = model_name(view), view.observed.output_model
-    claim = model_claim(name)
+    claim = model_volume_name(view)
     if not claim_exists(view, claim):
         message = f"PersistentVolumeClaim {claim} has gone, and the model {name} with it: create the job again under a new name"
         return failure(view, "ModelVolumeLost", message, object=f"PersistentVolumeClaim {claim}")
@@ -35,7 +35,7 @@ def register(view: View) -> Step | None:
         message = f"handing the volume over to FineTunedModel {name}"
         return Step(view.status, "Evaluating", REGISTERING, message, apply=(model_volume(view),), requeue_after=5.0)
     if holds(model.status.conditions, "Ready"):
-        return Step(finished_progress(view.status), "Succeeded", "Complete", f"FineTunedModel {name} is ready", end="Complete")
+        return Step(finished_progress(view.status), "Succeeded", "Complete", _ready(view, name), end="Complete")
     if holds(model.status.conditions, "Stalled"):
         message = f"FineTunedModel {name} did not pass its inspection: {ready_message(model)}"
         return failure(view, "ModelInvalid", message, object=f"FineTunedModel {name}")
@@ -43,4 +43,9 @@ def register(view: View) -> Step | None:
 
 
 def _model(view: View) -> dict[str, object]:
-    return model_object(view.observed.job.meta, view.spec)
+    return model_object(view.observed.job.meta, view.spec, model_name(view), model_volume_name(view))
+
+
+def _ready(view: View, name: str) -> str:
+    asked = output_name(view.observed.job.meta.name, view.spec)
+    return f"FineTunedModel {name} is ready" + (f"; the name {asked} was taken meanwhile" if name != asked else "")

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from tests.cluster.objects import Object, model
 from tests.cluster.operator.conftest import Start
 from tests.cluster.operator.simulation import Space, simulated_job
 
@@ -96,3 +97,25 @@ def test_what_is_somebody_elses_stays_so(space: Space, start: Start) -> None:
     space.wait("the status says so", lambda: "tune-run" in json.dumps((space.get("finetunejob", "tune") or {}).get("status")))
     space.kubectl("delete", "configmap", "tune-run")
     space.wait("it goes on", lambda: space.get("job", "tune-prepare-1"))
+
+
+def test_two_jobs_that_make_one_model(space: Space, start: Start) -> None:
+    """The second is refused by name before it has begun; a model made by hand meanwhile takes the first one's name and nothing else."""
+    start()
+    space.apply(simulated_job(space.name, "first", output={"model": "bot"}, train={"kwok.finetune.dev/run-for": "6s"}))
+    space.wait("train runs", lambda: space.get("job", "first-train-1"))
+    space.apply(simulated_job(space.name, "second", output={"model": "bot"}))
+    space.wait("the second is refused", lambda: space.phases()["Failed"] == 1)
+    assert "FineTuneJob first makes FineTunedModel bot, too" in json.dumps(space.get("finetunejob", "second"))
+    assert space.list("jobs", "finetune.dev/job=second") == []
+    space.apply(model(space.name, "bot"))
+    kept = space.wait("the first one's model is registered", lambda: space.get("finetunedmodel", "bot-from-first"))
+    claim = kept["spec"]["source"]["claim"]["name"]
+    found = space.wait("it owns its volume", lambda: _owned(space.get("pvc", claim), kept["metadata"]["uid"]))
+    assert found["metadata"]["labels"]["finetune.dev/model"] == "bot-from-first"
+    assert space.kubectl("get", "events", "--field-selector", "reason=OutputRenamed", "-o", "name")
+
+
+def _owned(claim: Object | None, uid: str) -> Object | None:
+    owners = claim["metadata"].get("ownerReferences", []) if claim else []
+    return claim if [owner["uid"] for owner in owners] == [uid] else None

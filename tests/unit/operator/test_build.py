@@ -62,7 +62,7 @@ SCRATCH_MOUNTS = [
 
 
 def stage(name: StageName, wanted: FineTuneJobSpec | None = None, base: ClaimSource | None = None) -> dict[str, Any]:
-    return stage_job_object(StageRun(META, wanted or spec(), name, 2, "image:1", base), SETTINGS)
+    return stage_job_object(StageRun(META, wanted or spec(), name, 2, "image:1", base, "tune-model"), SETTINGS)
 
 
 def pod(name: StageName, wanted: FineTuneJobSpec | None = None, base: ClaimSource | None = None) -> dict[str, Any]:
@@ -326,7 +326,8 @@ def test_the_workspace_claim() -> None:
 
 def test_the_model_claim_of_a_registered_model() -> None:
     """Owned by the model alone, and marked for the guard."""
-    found = model_claim_object("FineTunedModel", meta("bot"), "tune", "bot", VolumeClaim(), "2Gi")
+    labels = {"finetune.dev/job": "tune", "finetune.dev/model": "bot"}
+    found = model_claim_object("FineTunedModel", meta("bot"), "bot-model", labels, VolumeClaim(), "2Gi")
     assert found["metadata"] == {
         "name": "bot-model",
         "namespace": "team",
@@ -357,7 +358,7 @@ def test_the_train_service() -> None:
 
 def test_the_model() -> None:
     """Belongs to nobody; the annotations tell who made it from what."""
-    found = model_object(META, spec(output={"model": "bot"}))
+    found = model_object(META, spec(output={"model": "bot"}), "bot", "bot-model")
     digest = found["metadata"]["annotations"].pop("finetune.dev/spec-digest")
     assert len(digest) == 64
     assert found == {

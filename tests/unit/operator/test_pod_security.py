@@ -38,7 +38,7 @@ def violations(pod: dict[str, Any]) -> list[str]:
 
 
 def stage(name: StageName) -> dict[str, Any]:
-    run = StageRun(meta("tune", JOB_UID), spec(), name, 1, "image")
+    run = StageRun(meta("tune", JOB_UID), spec(), name, 1, "image", model_volume="tune-model")
     pod: dict[str, Any] = stage_job_object(run, SETTINGS)["spec"]["template"]["spec"]
     return pod
 

@@ -14,7 +14,7 @@ from finetune_operator.plan.job import plan_job
 from finetune_operator.plan.model import plan_model
 from finetune_operator.plan.observed import ObservedJob, ObservedModel
 from finetune_operator.plan.plan import EventNote, ObjectRef, Plan
-from finetune_operator.records import BatchJob, Claim, FineTunedModel, FineTuneJob, Meta, Pod
+from finetune_operator.records import BatchJob, Claim, FineTunedModel, FineTuneJob, Meta, Pod, WarningEvent
 from tests.unit.operator.samples import SETTINGS, T, job, result
 
 ROUNDS = 12
@@ -35,6 +35,10 @@ class World:
     claims: dict[str, Claim] = field(default_factory=dict)
     applied: set[str] = field(default_factory=set)
     model: FineTunedModel | None = None
+    foreign: FineTunedModel | None = None
+    """A model that somebody else has made."""
+    rivals: tuple[FineTuneJob, ...] = ()
+    refusal: WarningEvent | None = None
     created: list[str] = field(default_factory=list)
     events: list[EventNote] = field(default_factory=list)
     uids: int = 0
@@ -74,7 +78,10 @@ class World:
         """What the operator sees of the job."""
         pods = tuple(pod for pod in self.pods.values() if "-inspect-" not in pod.meta.name)
         jobs = {name: batch for name, batch in self.jobs.items() if "-inspect-" not in name}
-        return ObservedJob(self.job, SETTINGS, jobs, pods, frozenset(self.applied), dict(self.claims), output_model=self.model)
+        name = self.job.status.model or self.job.meta.name
+        model = next((found for found in (self.model, self.foreign) if found and found.meta.name == name), None)
+        more: dict[str, Any] = {"output_model": model, "rivals": self.rivals, "refusal": self.refusal}
+        return ObservedJob(self.job, SETTINGS, jobs, pods, frozenset(self.applied), dict(self.claims), **more)
 
     def observed_model(self, model: FineTunedModel) -> ObservedModel:
         """What the operator sees of the model."""
