@@ -59,3 +59,25 @@ def test_dataset_to_verified_model(assets: Path, tmp_path: Path, method: dict[st
     kinds = ["safetensors", "adapter", "onnx"] if method["type"] == "lora" else ["safetensors", "onnx"]
     assert [artifact.format for artifact in summary.artifacts] == kinds
     assert len((model / "metrics.csv").read_text().splitlines()) == 5, "a header and a line for each step"
+
+
+def test_plain_text_goes_all_the_way(assets: Path, tmp_path: Path) -> None:
+    """Rows of only a text are learnt from their first token on, and the export is proven on their beginnings."""
+    config = run_config(assets, tmp_path, {"type": "lora", "lora": {"rank": 4, "alpha": 8}})
+    texts = [f"The {colour} {thing} stood in the {place}, and nobody knew whose it was." for colour in ("red", "grey", "old")
+             for thing in ("kettle", "lamp", "piano") for place in ("attic", "cellar", "barn")]  # fmt: skip
+    train, held = tmp_path / "train.jsonl", tmp_path / "held.jsonl"
+    train.write_text("".join(json.dumps({"text": text, "url": "u"}) + "\n" for text in texts[:20]))
+    held.write_text("".join(json.dumps({"text": text, "url": "u"}) + "\n" for text in texts[20:]))
+    config |= {"task": "completion", "dataset": {"train": {"uri": str(train)}, "validation": {"uri": str(held)}}}
+    run = tmp_path / "run.json"
+    run.write_text(json.dumps(config))
+    for stage in ("prepare", "train", "publish"):
+        run_stage(stage, run)
+    summary = StageResult.from_json((tmp_path / "workspace" / "results" / "prepare.json").read_bytes()).prepare
+    assert summary is not None
+    assert summary.dataset.supervised_tokens >= summary.dataset.train_tokens - 20  # nothing precedes the first token of a row
+    assert any("plain text, of which every token is learnt" in note for note in summary.dataset.notes)
+    manifest = Manifest.from_json((tmp_path / "model" / "MANIFEST.json").read_bytes())
+    assert manifest.evaluation is not None
+    assert [parity.equal for parity in manifest.evaluation.parity] == [2]

@@ -52,8 +52,8 @@ RowSlice = Annotated[
 class RowTemplate(Document):
     """Texts with the fields of a row in braces, as in Olive's text_template; {{ and }} are braces themselves."""
 
-    prompt: Annotated[str, Field(min_length=1, max_length=8192)]
-    """What the model is given: "Translate to French: {english}"."""
+    prompt: Annotated[str, Field(max_length=8192)]
+    """What the model is given: "Translate to French: {english}"; empty for plain text (task completion), of which every token is learnt."""
     completion: Annotated[str, Field(min_length=1, max_length=8192)]
     """What it shall say: "{french}"."""
 

@@ -58,7 +58,15 @@ DIRTY: list[tuple[str, Task, bytes, tuple[str, ...]]] = [
         jsonl({"prompt": "a", "chosen": "b", "rejected": "c"}),
         ("has no rows of task chat", "'prompt', 'chosen', 'rejected'"),
     ),
-    ("texts.jsonl", "completion", jsonl({"text": "a"}), ("has no rows of task completion, which have 'prompt' and 'completion'",)),
+    ("texts.jsonl", "chat", jsonl({"text": "a"}), ("has no rows of task chat, which have 'messages'", "task: completion")),
+    ("empty-text.jsonl", "completion", jsonl({"text": "a"}, {"text": " "}), ("line 2: text is only white space, expected text",)),
+    ("no-text.jsonl", "completion", jsonl({"text": "a"}, {"txt": "b"}), ("line 2: has no field 'text': its fields are 'txt'",)),
+    (
+        "some-prompts.jsonl",
+        "completion",
+        jsonl({"prompt": "a", "completion": "b"}, {"prompt": "", "completion": "b"}),
+        ("line 2: prompt is empty, expected text",),
+    ),
     ("chat-for-completion.jsonl", "completion", b"\n".join(GOOD), ("which is data for task chat, and the job's task is completion",)),
     ("sharegpt-empty.jsonl", "chat", jsonl(SHAREGPT, {"conversations": []}), ("line 2: conversations is empty",)),
     (

@@ -74,6 +74,16 @@ SHAPES: list[tuple[Task, dict[str, Any], Any, str, Any]] = [
     ("chat", {"columns": {"messages": "dialog"}}, {"dialog": [user(), assistant()]}, "JSONL, OpenAI chat", CHAT),
     ("completion", {}, {"instruction": "Add.", "input": "", "output": "3"}, "JSONL, Alpaca", Completion(INSTRUCTION, "3")),
     ("completion", {}, {"instruction": "Add {x}.", "input": "1 {instruction}", "output": "3"}, "JSONL, Alpaca", Completion(INPUT, "3")),
+    ("completion", {}, {"text": "c", "url": "u"}, "JSONL, plain text", Completion("", "c")),
+    ("completion", {"columns": {"text": "body"}}, {"body": "c", "label": "u"}, "JSONL, plain text", Completion("", "c")),
+    ("completion", {}, {"prompt": "", "completion": "c"}, "JSONL, prompt/completion, plain text", Completion("", "c")),
+    (
+        "completion",
+        {"template": RowTemplate(prompt="", completion="{fr}")},
+        {"en": "yes", "fr": "oui"},
+        "JSONL, template, plain text",
+        Completion("", "oui"),
+    ),
     ("completion", {"columns": {"completion": "a"}}, {"prompt": "p", "a": "c"}, "JSONL, prompt/a", Completion("p", "c")),
     ("completion", {"template": TRANSLATE}, {"en": "yes", "fr": "oui"}, "JSONL, template", Completion("To French {now}: yes", "oui")),
     (
@@ -249,6 +259,20 @@ UNFIT: list[tuple[Task, dict[str, Any], Any, str, str]] = [
         {"en": "a", "fr": "b"},
         "dataset.train.template.completion takes 'fra', and the rows have no such field: their fields are 'en', 'fr'",
         "dataset.train.template.completion",
+    ),
+    (
+        "chat",
+        {"template": RowTemplate(prompt="", completion="{fr}")},
+        {"en": "a", "fr": "b"},
+        "template.prompt is empty, and a row of task chat has one: plain text is learnt with task completion",
+        "dataset.train.template.prompt",
+    ),
+    (
+        "completion",
+        {"columns": {"text": "body"}},
+        {"text": "a", "b": "c"},
+        "dataset.train.columns: the rows have no field 'body'; their fields are 'text', 'b'",
+        "dataset.train.columns",
     ),
     (
         "completion",

@@ -65,6 +65,8 @@ class Layout:
     chat_names: Names = OPENAI
     multi_label: bool | None = None
     bio: bool = False
+    plain_text: bool = False
+    """True for task completion where the first rows have no prompts: rows may have an empty one."""
 
     def problems(self, row: dict[str, Any], names: Names) -> Iterator[Problem]:
         """All that is wrong with a row in the task's layout; `names` are those of a conversation's parts."""
@@ -76,7 +78,7 @@ class Layout:
             case "token-classification":
                 return tag_problems(row, self.bio, self.extra, self.names)
             case "completion":
-                return text_pair_problems(row, ("prompt", "completion"), self.extra, self.names)
+                return text_pair_problems(row, ("prompt", "completion"), self.extra, self.names, may_be_empty=self.plain_text)
             case "summarization":
                 return text_pair_problems(row, ("document", "summary"), self.extra, self.names)
 

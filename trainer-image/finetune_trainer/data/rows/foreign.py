@@ -73,6 +73,8 @@ def foreign(task: Task, keys: tuple[str, ...], first: list[dict[str, Any]]) -> F
         return Foreign("ShareGPT")
     if task in ("chat", "completion") and {"instruction", "output"} <= set(keys):
         return Foreign("Alpaca")
+    if task == "completion" and "text" in keys and not any(signs <= set(keys) for signs, *_ in _SIGNS):
+        return Foreign("plain text")
     for columns in _ALIASES[task]:
         if set(columns.values()) <= set(keys):
             return Foreign("", columns)
@@ -93,4 +95,5 @@ def unfit(task: Task, keys: tuple[str, ...]) -> Unfit:
     hint = "; or build the texts with template" if task in ("chat", "completion", "summarization") else ""
     if task == "chat":
         example, hint = "prompt: ..., completion: ...", " for rows of a question and an answer; or build the texts with template"
+        hint += "; plain text is learnt with task: completion" if "text" in keys else ""
     return Unfit(f"has no rows of task {task}, which have {expected}; {fields}: name them with columns: {{{example}}}{hint}", "columns")

@@ -103,7 +103,7 @@ class Plain:
         self._decode = msgspec.json.Decoder(_TYPES[layout.task]).decode_lines
         judges: dict[Task, Callable[[list[Any]], Sequence[Row] | None]] = {
             "chat": _conversations,
-            "completion": _pairs,
+            "completion": _texts if layout.plain_text else _pairs,
             "summarization": _pairs,
             "sequence-classification": self._labelled,
             "token-classification": self._tagged,
@@ -168,6 +168,11 @@ def _pairs(found: list[Any]) -> list[Any] | None:
     if not _say_something(given) or not _say_something(said):
         return None
     return None if any(map(eq, map(str.strip, given), map(str.strip, said))) else found
+
+
+def _texts(found: list[Any]) -> list[Any] | None:
+    """Rows of plain text, none of which has a prompt."""
+    return None if any(row.prompt for row in found) or not _say_something([row.completion for row in found]) else found
 
 
 def _chats(data: bytes) -> Found | None:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from finetune_api.resources.finetune_job import Task
+from finetune_api.resources.finetune_job import CLASSIFICATION, Task
 from finetune_trainer.data.reading.record import Record
 from finetune_trainer.data.rows import alpaca, sharegpt
 from finetune_trainer.data.rows.build import FIELDS, OPTIONAL, Layout
@@ -14,12 +14,13 @@ from finetune_trainer.data.rows.explain import Problem, Wrong, parse
 from finetune_trainer.data.rows.explain.problem import listed
 from finetune_trainer.data.rows.explain.tags import PREFIXES
 from finetune_trainer.data.rows.foreign import Foreign, Unfit, foreign, unfit
-from finetune_trainer.data.rows.steps import Cells, Fields, Renamed, Step, Templated, Texts, as_chat, as_summary
+from finetune_trainer.data.rows.steps import Cells, Fields, Renamed, Step, Templated, Texts, as_chat, as_summary, as_text
 from finetune_trainer.data.rows.template import BadTemplate, TextTemplate
 from finetune_trainer.data.rows.types import Row
 
 FIRST = 50
 """Records that a file is judged by."""
+PLAIN_TEXT = "rows have no prompt: they are plain text, of which every token is learnt"
 OWN_WORDS: dict[Task, str] = {
     "chat": "OpenAI chat",
     "completion": "prompt/completion",
@@ -90,7 +91,7 @@ def recognise(
         shape = _foreign(task, keys, foreign(task, keys, first))
     if table:
         shape = replace(shape, steps=(_cells(shape), *shape.steps))
-    return _noted(_with_labels(shape, first), keys, fields)
+    return _noted(_with_labels(_prompted(shape, first), first), keys, fields)
 
 
 def _values(records: Sequence[Record]) -> list[dict[str, Any]]:
@@ -110,6 +111,10 @@ def _templated(task: Task, keys: tuple[str, ...], columns: Mapping[str, str], te
     """Prompt and completion by a template."""
     if task in ("sequence-classification", "token-classification"):
         raise Unfit(f"template builds a prompt and a completion, which task {task} does not have: use columns", "template")
+    if not texts[0].strip() and task != "completion":
+        raise Unfit(
+            f"template.prompt is empty, and a row of task {task} has one: plain text is learnt with task completion", "template.prompt"
+        )
     found = []
     for name, text in zip(("prompt", "completion"), texts, strict=True):
         try:
@@ -122,6 +127,8 @@ def _templated(task: Task, keys: tuple[str, ...], columns: Mapping[str, str], te
             raise Unfit(says, f"template.{name}")
     names = {"prompt": "the template's prompt", "completion": "the template's completion"}
     before: tuple[Any, ...] = (Renamed(columns, keys),) if columns else ()
+    if task == "completion":
+        return Shape("template", Layout(task, None, names), (*before, Templated(*found)))
     return Shape("template", Layout(task, None), (*before, Templated(*found), Texts(names), *_from_pair(task)))
 
 
@@ -131,17 +138,51 @@ def _from_pair(task: Task) -> tuple[Step, ...]:
 
 def _renamed(task: Task, keys: tuple[str, ...], columns: dict[str, str]) -> Shape:
     """Fields by the names that the spec gives them."""
+    if task == "completion" and "text" in columns and not {"prompt", "completion"} & columns.keys():
+        if keys and columns["text"] not in keys:
+            raise Unfit(f"columns: the rows have no field {columns['text']!r}; their fields are {listed(keys, 20)}", "columns")
+        return plain_text(columns["text"])
     pair = task == "chat" and "messages" not in columns and bool({"prompt", "completion"} & columns.keys())
     fields: tuple[str, ...] = ("prompt", "completion") if pair else FIELDS[task]
     wrong = [field for field in columns if field not in fields]
     if wrong:
-        known = listed(FIELDS[task]) + (", or 'prompt' and 'completion'" if task == "chat" else "")
+        known = listed(FIELDS[task]) + {"chat": ", or 'prompt' and 'completion'", "completion": ", or 'text' alone"}.get(task, "")
         raise Unfit(f"columns names {listed(wrong)}, which a row of task {task} does not have: its fields are {known}", "columns")
     wanted = columns | {field: field for field in fields if field not in columns and field not in OPTIONAL}
     missing = [name for field, name in wanted.items() if name not in keys]
     if keys and missing:
         raise Unfit(f"columns: the rows have no field {listed(missing)}; their fields are {listed(keys, 20)}", "columns")
     return by_columns(task, columns, fields, pair)
+
+
+def plain_text(column: str) -> Shape:
+    """The shape of a file of texts without prompts."""
+    names = {"completion": column}
+    return Shape("plain text", Layout("completion", None, names, plain_text=True), (Renamed(names, ("completion",)), as_text))
+
+
+def _prompted(shape: Shape, first: list[dict[str, Any]]) -> Shape:
+    """With what the first rows tell about prompts: none of them has one, or all of them must."""
+    if shape.layout.task != "completion":
+        return shape
+    prompts = [row.get("prompt") for row in _through(shape, first)]
+    if not prompts or any(prompt != "" for prompt in prompts):
+        return shape
+    words = shape.words if shape.words == "plain text" else f"{shape.words}, plain text"
+    return replace(shape, words=words, layout=replace(shape.layout, plain_text=True), notes=(*shape.notes, PLAIN_TEXT))
+
+
+def _through(shape: Shape, first: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first rows in the task's layout, without those that are wrong."""
+    rows: list[Any] = []
+    for row in first:
+        try:
+            for step in shape.steps:
+                row = step(row, Context())
+            rows.append(row)
+        except Wrong:
+            continue
+    return rows
 
 
 def by_columns(task: Task, columns: dict[str, str], fields: tuple[str, ...], pair: bool = False) -> Shape:
@@ -162,6 +203,8 @@ def _foreign(task: Task, keys: tuple[str, ...], found: Foreign | None) -> Shape:
     """One of the layouts that people know."""
     if found is None:
         raise unfit(task, keys)
+    if found.words == "plain text":
+        return plain_text("text")
     if found.columns is not None:
         pair = task == "chat" and "messages" not in found.columns
         return by_columns(task, dict(found.columns), ("prompt", "completion") if pair else FIELDS[task], pair)
@@ -181,14 +224,7 @@ def _cells(shape: Shape) -> Cells:
 
 def _with_labels(shape: Shape, first: list[dict[str, Any]]) -> Shape:
     """With what the first rows tell about labels and tags."""
-    rows: list[Any] = []
-    for row in first:
-        try:
-            for step in shape.steps:
-                row = step(row, Context())
-            rows.append(row)
-        except Wrong:
-            continue
+    rows = _through(shape, first) if shape.layout.task in CLASSIFICATION else []
     if shape.layout.task == "sequence-classification":
         labels = [row["label"] for row in rows if row.get("label") is not None]
         multi = isinstance(labels[0], list) if labels else None

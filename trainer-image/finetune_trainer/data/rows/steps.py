@@ -93,6 +93,11 @@ class Texts:
         return row
 
 
+def as_text(row: Fields, _: Context) -> Fields:
+    """A text that is learnt from its first token on."""
+    return {**row, "prompt": ""}
+
+
 def as_chat(row: Fields, _: Context) -> Fields:
     """A question and its answer."""
     return {"messages": [{"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": row["completion"]}]}

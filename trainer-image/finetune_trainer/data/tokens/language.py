@@ -18,6 +18,9 @@ from finetune_trainer.data.tokens.spans import NotPrefixPreserving, Rendered, Wo
 BATCH = 512
 """Rows that are tokenised at once, over all cores."""
 
+OPENING = 32
+"""Tokens of a plain text that a model is given to go on with, at most."""
+
 LossOn = Literal["assistant", "all"]
 
 
@@ -101,11 +104,17 @@ class LanguageEncoder:
         return Encoded(ids, mask)
 
     def prompt(self, row: Row) -> list[int] | None:
-        """Ids of what precedes the last answer, ending where the model goes on; None where the template refuses it."""
+        """Ids of what precedes the last answer, ending where the model goes on; None where the template refuses it.
+
+        Of a text without a prompt, its beginning.
+        """
         try:
             text = self.renderer.prompt(row)
         except TemplateRefusal:
             return None
+        if not text:
+            ids = self.prompts.text(self.renderer.whole(row))
+            return ids[: max(1, min(OPENING, len(ids) // 2))]
         return self.prompts.chat(text) if self.end is None else self.prompts.text(text)
 
 

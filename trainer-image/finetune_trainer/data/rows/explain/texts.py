@@ -7,15 +7,25 @@ from finetune_trainer.data.rows.explain.problem import Problem, listed, text_pro
 
 
 def text_pair_problems(
-    row: dict[str, Any], fields: tuple[str, str], extra: Collection[str] | None = (), names: Mapping[str, str] | None = None
+    row: dict[str, Any],
+    fields: tuple[str, str],
+    extra: Collection[str] | None = (),
+    names: Mapping[str, str] | None = None,
+    *,
+    may_be_empty: bool = False,
 ) -> Iterator[Problem]:
-    """All that is wrong; `extra` are further keys that the row may have (None: any), `names` what the file calls the two fields."""
+    """All that is wrong; `extra` are further keys that the row may have (None: any), `names` what the file calls the two fields.
+
+    `may_be_empty`: the first of the two may be "", as in a file of plain text.
+    """
     given, said = ((names or {}).get(field, field) for field in fields)
     for key in row:
         if extra is not None and key not in fields and key not in extra:
             yield unknown_key(key, key, fields, "a row")
     found: list[Problem] = []
     for field, name in zip(fields, (given, said), strict=True):
+        if may_be_empty and field == fields[0] and row.get(field) == "":
+            continue
         if field in row:
             found += text_problems(name, row[field])
         else:
