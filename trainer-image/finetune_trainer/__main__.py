@@ -1,14 +1,43 @@
 """Command line: python -m finetune_trainer prepare|train|publish --run run.json, and inspect --model-dir DIR."""
 
 import argparse
-import signal
 import sys
 
-from finetune_trainer.failure import StageFailure, Stopped, explain
+from finetune_trainer.interruption import Stopped, listening
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one stage and returns its exit code."""
+    try:
+        with listening():
+            return run_explained(argv)
+    except Stopped:
+        return interrupted()
+
+
+def run_explained(argv: list[str] | None) -> int:
+    """Tells what goes wrong before a stage can tell it itself."""
+    arguments = parser().parse_args(argv)
+    from finetune_trainer.failure import StageFailure
+
+    try:
+        return run(arguments)
+    except StageFailure as failure:
+        print(f"{arguments.stage}: {failure}", file=sys.stderr)
+        return failure.exit_code
+
+
+def interrupted() -> int:
+    """SIGTERM outside of a stage's own frame: there is nothing to write."""
+    from finetune_trainer.failure import explain
+
+    failure = explain(Stopped())
+    print(failure, file=sys.stderr)
+    return failure.exit_code
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of all stages."""
     parser = argparse.ArgumentParser(prog="python -m finetune_trainer", description=__doc__)
     stages = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
     for name in ("prepare", "train", "publish"):
@@ -20,22 +49,7 @@ def main(argv: list[str] | None = None) -> int:
             stage.add_argument("--master", default="127.0.0.1:29400", metavar="HOST:PORT", help="where rank 0 listens")
     inspect = stages.add_parser("inspect")
     inspect.add_argument("--model-dir", required=True, metavar="DIR", help="the model directory to verify")
-    arguments = parser.parse_args(argv)
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        return run(arguments)
-    except (StageFailure, Stopped) as exc:
-        failure = explain(exc)
-        print(f"{arguments.stage}: {failure}", file=sys.stderr)
-        return failure.exit_code
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def stop(*_: object) -> None:
-    """SIGTERM, once. Without a handler the kernel would keep it from us: a container's first process has no default for it."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Stopped
+    return parser
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ import os
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.result import StageError
+from finetune_trainer.interruption import Stopped
 
 
 class StageFailure(Exception):
@@ -21,10 +22,6 @@ class StageFailure(Exception):
         self.error = StageError(code=code, message=message, param=param, details=details or [])
         self.kinds: dict[str, int] = {}
         """Of a refused data set: how many findings there are of each kind."""
-
-
-class Stopped(BaseException):
-    """SIGTERM. Not an Exception, so that no library takes it for one of its own."""
 
 
 def invalid(code: str, message: str, *, param: str | None = None, details: list[str] | None = None) -> StageFailure:

@@ -4,6 +4,7 @@ import sys
 import time
 
 from finetune_api.progress import Progress
+from finetune_trainer import interruption
 
 
 class ProgressPrinter:
@@ -15,7 +16,11 @@ class ProgressPrinter:
         self._last = float("-inf")
 
     def show(self, activity: str, *, force: bool = False, **fields: float | int | None) -> None:
-        """Prints the line when `interval` seconds have passed since the last, or when forced."""
+        """Prints the line when `interval` seconds have passed since the last, or when forced.
+
+        Where there is something to tell there is a place to stop: raises Stopped after SIGTERM.
+        """
+        interruption.check()
         now = time.monotonic()
         if force or now - self._last >= self.interval:
             self._last = now

@@ -12,8 +12,10 @@ from pydantic import ValidationError
 from finetune_api.exit_codes import ExitCode
 from finetune_api.result import TERMINATION_LOG, Stage, StageResult
 from finetune_api.run_config import RunConfig
+from finetune_trainer import interruption
 from finetune_trainer.failure import explain, invalid
 from finetune_trainer.files import write_atomic
+from finetune_trainer.interruption import Stopped
 from finetune_trainer.workspace import Workspace
 
 
@@ -33,7 +35,7 @@ def run_stage(stage: Stage, config: RunConfig, attempt: int, body: Callable[[], 
     """Runs `body` unless this stage has already succeeded for the same spec; returns the exit code.
 
     The result is written to the workspace first and to the termination log second. Failures are written, too, but a
-    later attempt runs again.
+    later attempt runs again; a success that is there already (rank 0 writes that of a training) is not undone by them.
     """
     path = Workspace(config.paths.workspace).result(stage)
     done = finished_result(path, config)
@@ -43,7 +45,9 @@ def run_stage(stage: Stage, config: RunConfig, attempt: int, body: Callable[[], 
     try:
         result = body()
     except BaseException as exc:
-        result = failed_result(stage, config, attempt, exc)
+        interruption.close()
+        result = finished_result(path, config) or failed_result(stage, config, attempt, exc)
+    interruption.close()
     try:
         write_atomic(path, result.to_json(indent=2))
     except OSError as exc:  # a full or missing workspace must not hide the stage's own failure
@@ -63,10 +67,14 @@ def finished_result(path: Path, config: RunConfig) -> StageResult | None:
 
 
 def failed_result(stage: Stage, config: RunConfig, attempt: int, exc: BaseException) -> StageResult:
-    """The result that `exc` comes to; the traceback of an unforeseen error goes to the log, not to the user."""
+    """The result that `exc` comes to; the traceback of an unforeseen error goes to the log, not to the user.
+
+    After SIGTERM such an error is a consequence: of an exception that a library turned into another one.
+    """
     failure = explain(exc)
     if failure.exit_code == ExitCode.INTERNAL_ERROR and failure is not exc:
         traceback.print_exception(exc)
+        failure = explain(Stopped()) if interruption.asked() else failure
     return StageResult(stage=stage, spec_digest=config.job.spec_digest, attempt=attempt, exit_code=failure.exit_code, error=failure.error)
 
 

@@ -5,7 +5,8 @@ import errno
 import pytest
 
 from finetune_api.exit_codes import ExitCode
-from finetune_trainer.failure import Stopped, explain, invalid
+from finetune_trainer.failure import explain, invalid
+from finetune_trainer.interruption import Stopped
 
 
 class OutOfMemoryError(RuntimeError):

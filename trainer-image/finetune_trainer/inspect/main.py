@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from finetune_api import CONTRACT_VERSION
 from finetune_api.model_directory import MANIFEST_FILE, File, Manifest, files_digest
 from finetune_api.result import InspectSummary, StageResult
+from finetune_trainer import interruption
 from finetune_trainer.failure import StageFailure, explain, invalid
 from finetune_trainer.files import sha256_of, walk
 from finetune_trainer.stage import report
@@ -21,7 +22,9 @@ def inspect_model(model_dir: str) -> int:
     """Reads every byte of the directory; prints the result as JSON and returns the exit code."""
     try:
         result = StageResult(stage="inspect", inspect=verified_summary(Path(model_dir)))
-    except Exception as exc:
+        interruption.last_check()
+    except BaseException as exc:
+        interruption.close()
         failure = explain(exc)
         result = StageResult(stage="inspect", exit_code=failure.exit_code, error=failure.error)
     print(result.to_json(indent=2), flush=True)
@@ -127,6 +130,7 @@ def is_inside(path: str) -> bool:
 
 def check_file(root: Path, file: File) -> StageFailure | None:
     """Existence, size and checksum of one file."""
+    interruption.check()
     path = root / file.path
     if not path.is_file():
         return invalid("FileMissing", f"{file.path} is listed in {MANIFEST_FILE} but does not exist: {RESTORE}")

@@ -4,6 +4,7 @@ import shutil
 
 from finetune_api.result import Estimate, PrepareSummary, StageResult
 from finetune_api.run_config import RunConfig
+from finetune_trainer import interruption
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.files import free_bytes, write_atomic
 from finetune_trainer.prepare.base import open_base
@@ -32,6 +33,7 @@ def prepare(config: RunConfig, attempt: int) -> StageResult:
     needs = space(config, examined, plan, workspace)
     prepared = decide(config, examined, plan, needs)
     write_report(workspace, report_of(config, examined, plan))
+    interruption.last_check()
     write_atomic(workspace.prepared, prepared.to_json(indent=2))
     progress.show("prepared", force=True)
     return StageResult(stage="prepare", spec_digest=config.job.spec_digest, attempt=attempt, prepare=prepared.summary)

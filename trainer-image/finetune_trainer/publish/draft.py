@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from finetune_api.dataset_report import REPORT_FILE
 from finetune_api.model_directory import MANIFEST_FILE, Manifest
+from finetune_trainer import interruption
 from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.files import sync_directory, sync_tree, write_atomic
 
@@ -94,10 +95,11 @@ class Draft:
             shutil.rmtree(path, ignore_errors=True)
 
     def commit(self, manifest: Manifest) -> None:
-        """Moves the files into place and writes the manifest, in this order also on disk."""
+        """Moves the files into place and writes the manifest, in this order also on disk. From the first move on SIGTERM is too late."""
         for path in self.files.rglob("*"):  # safetensors makes files for their owner's eyes; servers run as other users
             path.chmod(path.stat().st_mode | (0o755 if path.is_dir() else 0o644))
         sync_tree(self.files)
+        interruption.last_check()
         for path in sorted(self.files.iterdir()):
             path.rename(self.root / path.name)
         sync_directory(self.root)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from finetune_api.model_directory import Artifact, ArtifactFormat, EvaluationReport, File, Lineage, Manifest, MissingArtifact, files_digest
+from finetune_trainer import interruption
 from finetune_trainer.files import sha256_of, walk
 from finetune_trainer.publish.inputs import Inputs
 
@@ -70,7 +71,13 @@ def artifact(files: Path, fmt: ArtifactFormat, precision: str, folder: Path) -> 
 
 def describe(files: Path, paths: Iterable[Path]) -> list[File]:
     """Size and sha256 of files, their paths relative to `files`."""
-    return [File(path=path.relative_to(files).as_posix(), size_bytes=path.stat().st_size, sha256=sha256_of(path)) for path in paths]
+    return [describe_file(files, path) for path in paths]
+
+
+def describe_file(files: Path, path: Path) -> File:
+    """One of them: each takes as long as reading it does."""
+    interruption.check()
+    return File(path=path.relative_to(files).as_posix(), size_bytes=path.stat().st_size, sha256=sha256_of(path))
 
 
 def make_lineage(inputs: Inputs) -> Lineage:

@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 
+from finetune_trainer import interruption
 from finetune_trainer.progress import ProgressPrinter
 
 
@@ -21,6 +22,7 @@ class Phases:
         self._activity, self._started = activity, time.monotonic()
         self._printer.show(activity, force=True)
         yield
+        interruption.check()
         print(f"{activity}: {time.monotonic() - self._started:.1f} s", flush=True)
 
     def tick(self) -> None:

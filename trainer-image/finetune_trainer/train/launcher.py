@@ -17,6 +17,7 @@ from pathlib import Path
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.run_config import RunConfig
+from finetune_trainer import interruption
 from finetune_trainer.cores import threads_per_process
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.train.exchange import Assignment, Exchange
@@ -45,7 +46,7 @@ class Launcher:
         self._endpoint = (host, port) if config.world.nodes > 1 else ("127.0.0.1", free_port())
         self._ranks: dict[int, subprocess.Popen[bytes]] = {}
         self._exits: list[Exit] = []
-        self._term_asked = False
+        self._term_asked = interruption.asked()
         self._term_sent = False
 
     def run(self) -> None:

@@ -34,12 +34,7 @@ def train(config: RunConfig, attempt: int, node_rank: int, master: str) -> int:
 
 def lead(config: RunConfig, attempt: int, master: str) -> StageResult:
     """The node of rank 0. The result that rank 0 wrote is the truth: a rank that breaks down after it changes nothing."""
-    try:
-        launch(config, attempt, 0, master)
-    except StageFailure:
-        if (result := earlier_result(config)) is None:
-            raise
-        return result
+    launch(config, attempt, 0, master)
     if (result := earlier_result(config)) is None:
         raise StageFailure(ExitCode.INTERNAL_ERROR, "ResultMissing", "all ranks ended well, but rank 0 left no result")
     return result
@@ -49,7 +44,7 @@ def follow(config: RunConfig, attempt: int, node_rank: int, master: str) -> None
     """Any other node: its ranks' success is enough, as a shared volume may show rank 0's result late."""
     try:
         launch(config, attempt, node_rank, master)
-    except StageFailure:
+    except BaseException:
         if earlier_result(config) is None:
             raise
 
