@@ -18,6 +18,7 @@ class ExitCode(IntEnum):
     STALLED = 43  # no rank made progress within limits.stallTimeout
     DIVERGED = 44  # the loss is not finite
     PEER_LOST = 45  # another rank went away
+    WORKSPACE_DAMAGED = 46  # what an earlier stage left is missing or damaged: that stage has to run again
     SOURCE_UNAVAILABLE = 47  # a data or model source did not answer
 
     @property
@@ -31,4 +32,13 @@ class ExitCode(IntEnum):
         return self is not ExitCode.PREEMPTED
 
 
-_RETRYABLE = frozenset({ExitCode.INTERNAL_ERROR, ExitCode.PREEMPTED, ExitCode.STALLED, ExitCode.PEER_LOST, ExitCode.SOURCE_UNAVAILABLE})
+_RETRYABLE = frozenset(
+    {
+        ExitCode.INTERNAL_ERROR,
+        ExitCode.PREEMPTED,
+        ExitCode.STALLED,
+        ExitCode.PEER_LOST,
+        ExitCode.WORKSPACE_DAMAGED,
+        ExitCode.SOURCE_UNAVAILABLE,
+    }
+)

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from functools import partial
 
 from finetune_trainer.interruption import Stopped, listening
 
@@ -59,12 +60,15 @@ def run(arguments: argparse.Namespace) -> int:
 
         return inspect_model(arguments.model_dir)
     from finetune_trainer.stage import load_run_config, run_stage
+    from finetune_trainer.workspace import Workspace
 
     config = load_run_config(arguments.run)
     if arguments.stage == "prepare":
+        from finetune_trainer.handover import prepared_damage
         from finetune_trainer.prepare.main import prepare
 
-        return run_stage("prepare", config, arguments.attempt, lambda: prepare(config, arguments.attempt))
+        lost = partial(prepared_damage, config, Workspace(config.paths.workspace))
+        return run_stage("prepare", config, arguments.attempt, lambda: prepare(config, arguments.attempt), lost)
     if arguments.stage == "train":
         from finetune_trainer.train.main import train
 

@@ -27,6 +27,14 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     sync_directory(path.parent)
 
 
+def put_in_place(partial: Path, target: Path) -> None:
+    """Gives a finished file its name, durably."""
+    with open(partial, "rb") as file:
+        os.fsync(file.fileno())
+    partial.replace(target)
+    sync_directory(target.parent)
+
+
 def sync_directory(path: Path) -> None:
     """Makes renames and new names in a directory durable."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -6,6 +6,7 @@ from finetune_api import CONTRACT_VERSION
 from finetune_api.document import Document
 from finetune_api.resources.learning import Lora
 from finetune_api.result import PrepareSummary
+from finetune_trainer.checksums import FileSum
 
 
 class ResolvedHyperparameters(Document):
@@ -33,7 +34,7 @@ class ResolvedHyperparameters(Document):
 
 
 class Prepared(Document):
-    """The content of prepared.json."""
+    """The content of prepared.json, which is written when all that it speaks of is on disk."""
 
     contract_version: int = CONTRACT_VERSION
     spec_digest: str
@@ -51,3 +52,10 @@ class Prepared(Document):
     multi_label: bool = False
     """Of a classifier: several labels may hold for one example."""
     summary: PrepareSummary
+    files: dict[str, FileSum] = {}
+    """The rows as they were written, by their path below the workspace."""
+
+    @property
+    def identity(self) -> str:
+        """What is learned from what: checkpoints of one identity can be gone on with."""
+        return f"{self.spec_digest} {self.summary.base_digest} {self.summary.dataset.digest}"

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from finetune_trainer.failure import invalid
+from finetune_trainer.handover import damaged
 
 
 def open_rows(path: Path) -> pa.Table:
@@ -14,7 +14,7 @@ def open_rows(path: Path) -> pa.Table:
     try:
         return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
     except (OSError, pa.ArrowInvalid) as exc:
-        raise invalid("PreparedDataUnreadable", f"cannot read the prepared rows {path}: {exc}; run prepare again") from exc
+        raise damaged(f"cannot read the prepared rows {path} ({exc})", "prepare") from exc
 
 
 def list_lengths(lists: pa.ChunkedArray) -> NDArray[np.int64]:

@@ -31,8 +31,17 @@ def load_run_config(path: str) -> RunConfig:
         raise invalid("InvalidRunConfig", f"{path}: {field}: {first['msg']} (got {first['input']!r})", param=field) from exc
 
 
-def run_stage(stage: Stage, config: RunConfig, attempt: int, body: Callable[[], StageResult]) -> int:
+def nothing_lost() -> str:
+    """For a stage whose work others look after."""
+    return ""
+
+
+def run_stage(
+    stage: Stage, config: RunConfig, attempt: int, body: Callable[[], StageResult], lost: Callable[[], str] = nothing_lost
+) -> int:
     """Runs `body` unless this stage has already succeeded for the same spec; returns the exit code.
+
+    A success counts only while what it left is there: `lost` says what of it is not, empty for nothing.
 
     The result is written to the workspace first and to the termination log second. Failures are written, too, but a
     later attempt runs again; a success that is there already (rank 0 writes that of a training) is not undone by them.
@@ -40,8 +49,11 @@ def run_stage(stage: Stage, config: RunConfig, attempt: int, body: Callable[[], 
     path = Workspace(config.paths.workspace).result(stage)
     done = finished_result(path, config)
     if done is not None:
-        print(f"{stage} has already succeeded; repeating its result", flush=True)
-        return report(done)
+        if not (gone := lost()):
+            print(f"{stage} has already succeeded; repeating its result", flush=True)
+            return report(done)
+        print(f"{stage} has already succeeded, but {gone}", flush=True)
+        path.unlink()
     try:
         result = body()
     except BaseException as exc:

@@ -24,6 +24,7 @@ REASONS = {
     ExitCode.STALLED: "Stalled",
     ExitCode.DIVERGED: "Diverged",
     ExitCode.PEER_LOST: "PeerLost",
+    ExitCode.WORKSPACE_DAMAGED: "WorkspaceDamaged",
     ExitCode.SOURCE_UNAVAILABLE: "SourceUnavailable",
 }
 DISRUPTIONS = {

@@ -16,8 +16,10 @@ from finetune_api.resources.export import Export, OnnxExport
 from finetune_api.resources.learning import Lora, Method
 from finetune_api.result import DatasetSummary, Estimate, PrepareSummary
 from finetune_api.run_config import JobIdentity, RunBase, RunConfig, RunDataset, RunPaths, RunRows, RunSource
-from finetune_trainer.files import mark_complete, write_atomic
+from finetune_trainer.checksums import FileSum, sums_of
+from finetune_trainer.files import COMPLETE, walk, write_atomic
 from finetune_trainer.prepared import Prepared, ResolvedHyperparameters
+from finetune_trainer.sealed import Seal
 from finetune_trainer.workspace import Workspace
 
 TALKS = [
@@ -61,7 +63,6 @@ def trained(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
     model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
     model.load_state_dict(whole)
     model.save_pretrained(folder / "model")
-    mark_complete(folder)
     yield folder
     shutil.rmtree(folder)
 
@@ -70,7 +71,13 @@ MakeConfig = Callable[..., RunConfig]
 
 
 @pytest.fixture(scope="session")
-def make_config(tiny: Path, trained: Path, rows: list[tuple[list[int], list[bool]]]) -> MakeConfig:
+def trained_sums(trained: Path) -> dict[str, FileSum]:
+    """What a seal of the trained weights lists."""
+    return sums_of(trained, walk(trained))
+
+
+@pytest.fixture(scope="session")
+def make_config(tiny: Path, trained: Path, trained_sums: dict[str, FileSum], rows: list[tuple[list[int], list[bool]]]) -> MakeConfig:
     """A function that lays out a fresh workspace below a folder and returns the run config for it."""
 
     def make(
@@ -87,7 +94,7 @@ def make_config(tiny: Path, trained: Path, rows: list[tuple[list[int], list[bool
             paths=RunPaths(workspace=str(folder / "workspace"), model=str(folder / "model")),
         )
         lay_out(Workspace(config.paths.workspace), config, tiny, rows, precision, parameters)
-        Path(config.paths.workspace, "trained").symlink_to(trained)
+        lay_out_trained(Workspace(config.paths.workspace), trained, trained_sums)
         return config
 
     return make
@@ -145,6 +152,15 @@ def lay_out(
     write_rows(workspace.validation_rows, {"input_ids": [row[0] for row in rows], "loss_mask": [row[1] for row in rows]})
     write_rows(workspace.prompts, {"input_ids": [ids[: mask.index(True)] for ids, mask in rows]})
     workspace.metrics.write_text("step,loss\n1,2.5\n")
+
+
+def lay_out_trained(workspace: Workspace, trained: Path, sums: dict[str, FileSum]) -> None:
+    """Links the trained weights and seals them for this workspace's run."""
+    workspace.trained.mkdir()
+    for path in trained.iterdir():
+        (workspace.trained / path.name).symlink_to(path)
+    owner = Prepared.from_json(workspace.prepared.read_bytes()).identity
+    write_atomic(workspace.trained / COMPLETE, Seal(owner=owner, files=sums).to_json())
 
 
 def write_rows(path: Path, columns: dict[str, list[Any]]) -> None:

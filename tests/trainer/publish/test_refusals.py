@@ -33,14 +33,17 @@ def with_text(name: str, old: str, new: str) -> Callable[[Path], object]:
 @pytest.mark.parametrize(
     ("change", "code", "words"),
     [
-        (without("prepared.json"), "StageMissing", "run the prepare stage first"),
-        (without("data/validation.arrow"), "StageMissing", "validation.arrow is missing: run the prepare stage first"),
-        (without("data/prompts.arrow"), "StageMissing", "prompts.arrow is missing: run the prepare stage first"),
-        (without("trained"), "StageMissing", "holds no finished training"),
+        (without("prepared.json"), "WorkspaceDamaged", "the prepare stage has to run again"),
+        (without("data/validation.arrow"), "WorkspaceDamaged", "validation.arrow is missing: the prepare stage has to run again"),
+        (without("data/prompts.arrow"), "WorkspaceDamaged", "prompts.arrow is missing: the prepare stage has to run again"),
+        (without("trained/.complete"), "WorkspaceDamaged", "trained is not complete: the train stage has to run again"),
+        (without("trained/adapter"), "WorkspaceDamaged", "trained is not complete: the train stage has to run again"),
+        (with_text("trained/.complete", '"owner":"d1', '"owner":"d0'), "WorkspaceDamaged", "trained is of another run"),
+        (with_text("trained/.complete", '"xxh3":"', '"xxh3":"0'), "WorkspaceDamaged", "does not have the checksum"),
         (with_text("prepared.json", '"specDigest":"d1"', '"specDigest":"d0"'), "WorkspaceOfAnotherJob", "job bot has d1"),
         (with_text("prepared.json", '"contractVersion":1', '"contractVersion":9'), "WorkspaceInvalid", "contract version 9"),
-        (with_text("prepared.json", '"basePath":"', '"basePath":"/gone'), "StageMissing", "the base model is no longer at /gone"),
-        (with_text("prepared.json", '"seed":1', '"seed":"x"'), "WorkspaceInvalid", "is not what this version writes"),
+        (with_text("prepared.json", '"basePath":"', '"basePath":"/gone'), "BaseModelNotFound", "there is no base model in /gone"),
+        (with_text("prepared.json", '"seed":1', '"seed":"x"'), "WorkspaceDamaged", "hyperparameters.seed: Input should be a valid integer"),
     ],
 )
 def test_incomplete_workspace(make_config: MakeConfig, folder: Path, change: Callable[[Path], None], code: str, words: str) -> None:
@@ -49,7 +52,8 @@ def test_incomplete_workspace(make_config: MakeConfig, folder: Path, change: Cal
     change(Path(config.paths.workspace))
     with pytest.raises(StageFailure, match=words) as caught:
         publish(config, 1)
-    assert (caught.value.error.code, caught.value.exit_code) == (code, ExitCode.INVALID_INPUT)
+    again = code == "WorkspaceDamaged"
+    assert (caught.value.error.code, caught.value.exit_code) == (code, ExitCode.WORKSPACE_DAMAGED if again else ExitCode.INVALID_INPUT)
     assert not Path(config.paths.model).exists()
 
 

@@ -18,6 +18,7 @@ from finetune_api.progress import Progress, last_progress
 from finetune_api.resources.learning import Lora
 from finetune_api.result import DatasetSummary, Estimate, PrepareSummary, StageResult
 from finetune_api.run_config import RunConfig
+from finetune_trainer.checksums import sums_of
 from finetune_trainer.prepared import Prepared, ResolvedHyperparameters
 from finetune_trainer.train.metrics import StepMetrics, read_metrics
 from finetune_trainer.train.network import free_port
@@ -25,6 +26,8 @@ from finetune_trainer.workspace import Workspace
 
 T = TypeVar("T")
 DIGEST = "spec-1"
+OWNER = f"{DIGEST} b d"
+"""What checkpoints of these runs are sealed for: spec, base, data."""
 ROWS = 22
 HYPER: dict[str, Any] = {
     "total_steps": 6,
@@ -80,7 +83,14 @@ def write_prepared(workspace: Workspace, base: Path, method: dict[str, Any], row
     )
     lora = Lora.model_validate(method["lora"]) if "lora" in method else None
     prepared = Prepared(
-        spec_digest=DIGEST, base_path=str(base), hyperparameters=values, lora=lora, eos_token_ids=[2], summary=summary, **more
+        spec_digest=DIGEST,
+        base_path=str(base),
+        hyperparameters=values,
+        lora=lora,
+        eos_token_ids=[2],
+        summary=summary,
+        files=sums_of(workspace.root, [workspace.train_rows]),
+        **more,
     )
     workspace.root.mkdir(parents=True, exist_ok=True)
     workspace.prepared.write_text(prepared.to_json())

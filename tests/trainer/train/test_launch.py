@@ -16,7 +16,7 @@ import pytest
 from finetune_api.exit_codes import ExitCode
 from finetune_trainer.train.checkpoints import complete_checkpoints
 from tests.trainer.train.conftest import LONG
-from tests.trainer.train.runs import DIGEST, FULL, Launched, Run, prepare_workspace
+from tests.trainer.train.runs import FULL, OWNER, Launched, Run, prepare_workspace
 
 pytestmark = [pytest.mark.trainer, pytest.mark.timeout(600)]
 CLOSE = 1e-4
@@ -39,7 +39,7 @@ class Story:
         nodes = [self.run.start(attempt, node) for node in range(self.run.nodes)]
         act(nodes)
         self.codes[chapter] = [node.wait() for node in nodes]
-        self.checkpoints[chapter] = [checkpoint.step for checkpoint in complete_checkpoints(self.run.workspace.checkpoints, DIGEST)]
+        self.checkpoints[chapter] = [checkpoint.step for checkpoint in complete_checkpoints(self.run.workspace.checkpoints, OWNER)]
         self.logs[chapter] = nodes[0].log()
 
 
@@ -147,7 +147,7 @@ def test_progress(two_ranks: Story) -> None:
     log = two_ranks.logs["finished"]
     activities = [json.loads(line)["finetuneProgress"]["activity"] for line in log.splitlines() if line.startswith('{"finetune')]
     assert activities[0] == "waiting for all 2 ranks"
-    assert activities[1] == "loading the model"
+    assert activities[1:3] == ["looking for a checkpoint", "loading the model"]
     assert {"writing a checkpoint", "training", "writing the trained weights"} <= set(activities)
 
 
@@ -209,21 +209,32 @@ def test_ranks_die_with_their_launcher(tmp_path: Path, tiny: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("break_it", "code"),
+    ("break_it", "exit_code", "code"),
     [
-        (lambda run: run.workspace.prepared.unlink(), "NotPrepared"),
-        (lambda run: run.workspace.prepared.write_text("{}"), "InvalidPrepared"),
-        (lambda run: edit(run.workspace.prepared, '"specDigest":"spec-1"', '"specDigest":"spec-0"'), "PreparedForAnotherSpec"),
-        (lambda run: edit(run.workspace.prepared, '"basePath":"', '"basePath":"/nowhere'), "BaseModelNotFound"),
-        (lambda run: setattr(run, "method", FULL), "InvalidPrepared"),
+        (lambda run: run.workspace.prepared.unlink(), ExitCode.WORKSPACE_DAMAGED, "WorkspaceDamaged"),
+        (lambda run: run.workspace.prepared.write_text("{}"), ExitCode.WORKSPACE_DAMAGED, "WorkspaceDamaged"),
+        (lambda run: run.workspace.train_rows.write_bytes(b"\0" * 10), ExitCode.WORKSPACE_DAMAGED, "WorkspaceDamaged"),
+        (lambda run: setattr(run, "method", FULL), ExitCode.WORKSPACE_DAMAGED, "WorkspaceDamaged"),
+        (
+            lambda run: edit(run.workspace.prepared, '"specDigest":"spec-1"', '"specDigest":"spec-0"'),
+            ExitCode.INVALID_INPUT,
+            "WorkspaceOfAnotherJob",
+        ),
+        (
+            lambda run: edit(run.workspace.prepared, '"basePath":"', '"basePath":"/nowhere'),
+            ExitCode.INVALID_INPUT,
+            "BaseModelNotFound",
+        ),
     ],
-    ids=["absent", "not ours", "another spec", "no base", "another method"],
+    ids=["absent", "not ours", "rows of zeroes", "another method", "another spec", "no base"],
 )
-def test_nothing_starts_on_a_wrong_workspace(break_it: Callable[[Run], None], code: str, tmp_path: Path, tiny: Path) -> None:
+def test_nothing_starts_on_a_wrong_workspace(
+    break_it: Callable[[Run], None], exit_code: ExitCode, code: str, tmp_path: Path, tiny: Path
+) -> None:
     """The launcher itself refuses what prepare did not leave, with a result and without a rank."""
     run = Run(prepare_workspace(tmp_path / "workspace", tiny))
     break_it(run)
-    assert run.attempt() == ExitCode.INVALID_INPUT
+    assert run.attempt() == exit_code
     error = run.result().error
     assert error is not None
     assert error.code == code

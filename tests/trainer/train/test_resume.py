@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file
+import torch
+from safetensors.torch import load_file, save_file
 
 from finetune_api.exit_codes import ExitCode
 from finetune_trainer.failure import StageFailure, explain
@@ -16,7 +17,7 @@ from finetune_trainer.train.checkpoints import complete_checkpoints
 from finetune_trainer.train.errors import explain_rank
 from finetune_trainer.train.metrics import read_metrics
 from tests.trainer.train.conftest import LONG, run_here
-from tests.trainer.train.runs import DIGEST, FULL, Run, prepare_workspace
+from tests.trainer.train.runs import FULL, OWNER, Run, prepare_workspace
 
 pytestmark = [pytest.mark.trainer, pytest.mark.filterwarnings("ignore")]
 DROPOUT = {"type": "lora", "lora": {"rank": 4, "alpha": 8, "dropout": 0.1, "targetModules": ["q_proj", "v_proj"]}}
@@ -44,7 +45,7 @@ def test_sigterm_writes_a_checkpoint_and_the_next_attempt_goes_on_exactly(
     with pytest.raises(StageFailure) as stopped:
         run_here(run, 1, stop_at(run, step))
     assert stopped.value.exit_code == ExitCode.PREEMPTED
-    assert complete_checkpoints(run.workspace.checkpoints, DIGEST)[0].step == step
+    assert complete_checkpoints(run.workspace.checkpoints, OWNER)[0].step == step
     run_here(run, 2)
     assert [metrics.step for metrics in run.metrics()] == list(range(1, 13))
     assert run.losses() == with_dropout.losses()
@@ -74,18 +75,71 @@ def test_the_newest_complete_checkpoints_of_all_attempts_are_kept(with_dropout: 
     assert with_dropout.checkpoints() == ["attempt-1/checkpoint-10", "attempt-1/checkpoint-8"]
 
 
-def test_damaged_checkpoints_are_passed_over(tmp_path: Path, tiny: Path, with_dropout: Run) -> None:
-    """An attempt starts from the newest checkpoint that is whole, and removes those that are not."""
-    workspace = tmp_path / "workspace"
-    shutil.copytree(with_dropout.workspace.root, workspace)
-    run = Run(prepare_workspace(workspace, tiny, method=DROPOUT, **LONG), method=DROPOUT, keep=2)
+def zeroed(path: Path) -> None:
+    """What a power cut leaves of a file: its size."""
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def zeroed_tensors(path: Path) -> None:
+    """A file that loads without complaint."""
+    save_file({name: torch.zeros_like(tensor) for name, tensor in load_file(path).items()}, path, {"format": "pt"})
+
+
+def cut(path: Path) -> None:
+    """Half of a file."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+DAMAGE: list[tuple[str, Callable[[Path], object]]] = [
+    ("optimizer.pt", zeroed),
+    ("adapter_model.safetensors", zeroed_tensors),
+    ("scheduler.pt", zeroed),
+    ("trainer_state.json", cut),
+    ("rng_state.pth", Path.unlink),
+]
+
+
+def copied(with_dropout: Run, folder: Path, tiny: Path) -> Run:
+    """Another run that is where this one was at its end."""
+    shutil.copytree(with_dropout.workspace.root, folder)
+    (folder / "results" / "train.json").unlink()
+    return Run(prepare_workspace(folder, tiny, method=DROPOUT, **LONG), method=DROPOUT, keep=2)
+
+
+@pytest.mark.parametrize(("file", "harm"), DAMAGE, ids=[f"{file} {harm.__name__}" for file, harm in DAMAGE])
+def test_damaged_checkpoints_are_passed_over(
+    file: str, harm: Callable[[Path], object], tmp_path: Path, tiny: Path, with_dropout: Run
+) -> None:
+    """An attempt starts from the newest checkpoint that is whole, with its losses, and says so; the damaged one and what is half
+    written are gone in the end."""
+    run = copied(with_dropout, tmp_path / "workspace", tiny)
     checkpoints = run.workspace.checkpoints
-    (checkpoints / "attempt-1" / "checkpoint-10" / "optimizer.pt").write_bytes(b"cut")
+    harm(checkpoints / "attempt-1" / "checkpoint-10" / file)
     (checkpoints / "attempt-2" / "checkpoint-11").mkdir(parents=True)
     (checkpoints / "attempt-2" / "checkpoint-11" / "adapter_model.safetensors").write_bytes(b"half")
     run_here(run, 3)
     assert run.losses() == with_dropout.losses()
     assert run.checkpoints() == ["attempt-1/checkpoint-8", "attempt-3/checkpoint-10"]
+    summary = run.result().train
+    assert summary is not None
+    told = [f"{checkpoints}/attempt-1/checkpoint-10/{file}", "training goes on from attempt-1/checkpoint-8"]
+    cut_short = harm in (cut, Path.unlink)  # such a mark does not count from the beginning
+    assert [all(part in found.message for part in told) for found in summary.warnings] == ([] if cut_short else [True])
+
+
+def test_a_run_without_a_whole_checkpoint_starts_again(
+    tmp_path: Path, tiny: Path, with_dropout: Run, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """With the same losses, and it says why."""
+    run = copied(with_dropout, tmp_path / "workspace", tiny)
+    for checkpoint in complete_checkpoints(run.workspace.checkpoints, OWNER):
+        zeroed(checkpoint.path / "optimizer.pt")
+    run_here(run, 2)
+    assert run.losses() == with_dropout.losses()
+    assert "no checkpoint is left, so training starts again from the base" in capfd.readouterr().out
+    summary = run.result().train
+    assert summary is not None
+    assert [found.code for found in summary.warnings] == ["CheckpointDamaged"] * 2
 
 
 def test_a_run_whose_last_steps_are_done_only_leaves_its_weights(new_run: Callable[..., Run], with_dropout: Run) -> None:
@@ -100,7 +154,7 @@ def test_a_run_whose_last_steps_are_done_only_leaves_its_weights(new_run: Callab
     summary = run.result().train
     assert summary is not None
     assert summary.loss == with_dropout.metrics()[10].loss
-    saved = complete_checkpoints(run.workspace.checkpoints, DIGEST)[0].path / "adapter_model.safetensors"
+    saved = complete_checkpoints(run.workspace.checkpoints, OWNER)[0].path / "adapter_model.safetensors"
     written = load_file(run.workspace.trained / "adapter" / "adapter_model.safetensors")
     assert {name: tensor.tolist() for name, tensor in written.items()} == {name: t.tolist() for name, t in load_file(saved).items()}
     assert complete_checkpoints(run.workspace.checkpoints, "spec-0") == []
@@ -140,7 +194,7 @@ def test_a_full_volume(small_volume: Path, tiny: Path) -> None:
     failure = explain(full.value)
     assert failure.exit_code == ExitCode.STORAGE_FULL
     assert "workspace.storage.size" in str(failure)
-    kept = complete_checkpoints(run.workspace.checkpoints, DIGEST)
+    kept = complete_checkpoints(run.workspace.checkpoints, OWNER)
     assert kept
     assert len(run.checkpoints()) == len(kept)
     subprocess.run(["mount", "-o", "remount,size=200m", small_volume], check=True)

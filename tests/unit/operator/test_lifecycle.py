@@ -60,6 +60,40 @@ def test_a_finished_job_does_nothing_ever_again() -> None:
     assert [c for c in world.job.status.conditions if c.type == "Complete"] == [c for c in before.conditions if c.type == "Complete"]
 
 
+@pytest.mark.parametrize("after", ["prepare", "train"])
+def test_what_was_left_damaged_is_made_again(after: str) -> None:
+    """A stage that finds it so fails once; the stages before it run again and so does it, and the job ends as if nothing had been."""
+    world, order = World(), ["prepare", "train", "publish"]
+    done = order[: order.index(after) + 1]
+    for stage in done:
+        world.reconcile()
+        world.run_pods()
+        world.end_pods()
+        world.tick()
+        assert f"tune-{stage}-1" in world.created
+    world.damaged = True
+    world.calm()
+    found = order[len(done)]
+    again = [f"tune-{stage}-2" for stage in (*done, found)]
+    rest = [f"tune-{stage}-1" for stage in order[len(done) + 1 :]]
+    assert [name for name in world.created if "inspect" not in name] == [f"tune-{stage}-1" for stage in (*done, found)] + again + rest
+    assert (world.job.status.phase, world.job.status.restarts) == ("Succeeded", 1)
+
+
+def test_a_volume_that_damages_everything_ends_the_job() -> None:
+    """Stages run again as often as limits.maxRestarts lets them, and then the job fails with what was found."""
+    world = World(job(limits={"maxRestarts": 2}))
+    for _ in range(40):
+        world.reconcile()
+        world.run_pods()
+        world.reconcile()
+        world.damaged = not any("prepare" in pod.meta.name for pod in world.pods.values() if pod.phase == "Running")
+        world.end_pods()
+        world.tick()
+    assert (world.job.status.phase, condition_of(world, "Failed")) == ("Failed", ("True", "WorkspaceDamaged"))
+    assert [name for name in world.created if "prepare" in name] == ["tune-prepare-1", "tune-prepare-2", "tune-prepare-3"]
+
+
 def _kill_operator(world: World, number: int) -> None:
     world.kill_after = number % 3
 
@@ -100,6 +134,10 @@ def _lose_workspace(world: World, number: int) -> None:
         world.claims.pop("tune-workspace", None)
 
 
+def _damage_workspace(world: World, number: int) -> None:
+    world.damaged = True
+
+
 def _pause(world: World, number: int) -> None:
     world.set_spec(suspend=True)
 
@@ -125,8 +163,8 @@ def _reconcile(world: World, number: int) -> None:
 
 
 EVENTS: list[Callable[[World, int], None]] = [
-    _kill_operator, _fail, _evict, _preempt, _delete_job, _lose_finished_pods, _lose_workspace, _pause, _resume, _succeed, _start,
-    _wait, _reconcile, _reconcile, _start, _succeed, _wait,
+    _kill_operator, _fail, _evict, _preempt, _delete_job, _lose_finished_pods, _lose_workspace, _damage_workspace, _pause, _resume,
+    _succeed, _start, _wait, _reconcile, _reconcile, _start, _succeed, _wait,
 ]  # fmt: skip
 HISTORY = st.lists(st.tuples(st.sampled_from(EVENTS), st.integers(0, 20)), max_size=60)
 

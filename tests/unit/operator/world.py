@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from finetune_api.exit_codes import ExitCode
 from finetune_api.resources.finetune_job_status import FineTuneJobStatus
 from finetune_api.resources.finetuned_model import FineTunedModelSpec, FineTunedModelStatus
 from finetune_api.result import Stage
@@ -46,6 +47,8 @@ class World:
     """Operations of a plan after which the operator is killed."""
     prepared: str = ""
     """uid of the workspace that prepare has filled."""
+    damaged: bool = False
+    """What prepare has left there is not as it left it."""
 
     def reconcile(self) -> None:
         """Both kinds until nothing more is to be done; a kill is followed by a new operator later on."""
@@ -219,17 +222,20 @@ class World:
         for pod in list(self.pods.values()):
             if pod.phase == "Running" and not pod.meta.deleting:
                 stage: Stage = re.findall(r"-(prepare|train|publish|inspect)-", pod.meta.name)[0]
+                ends = code
                 if code == 0 and stage != "inspect":
-                    self._work_in_workspace(stage)
-                said = message or (result(stage) if code == 0 else "")
-                over = replace(pod, phase="Failed" if code else "Succeeded", exit_code=code, exit_message=said, finished=self.now)
+                    ends = self._work_in_workspace(stage)
+                said = message or (result(stage) if ends == 0 else "")
+                over = replace(pod, phase="Failed" if ends else "Succeeded", exit_code=ends, exit_message=said, finished=self.now)
                 self.pods[pod.meta.name] = replace(over, **more)
 
-    def _work_in_workspace(self, stage: Stage) -> None:
-        """A stage needs the workspace that prepare has filled."""
+    def _work_in_workspace(self, stage: Stage) -> int:
+        """A stage needs the workspace that prepare has filled, as it has filled it. Returns its exit code."""
         uid = self.claims["tune-workspace"].meta.uid
         self.prepared = uid if stage == "prepare" else self.prepared
+        self.damaged = self.damaged and stage != "prepare"
         assert uid == self.prepared, f"{stage} ran on an empty workspace"
+        return ExitCode.WORKSPACE_DAMAGED if self.damaged else 0
 
     def set_spec(self, **more: Any) -> None:
         """The user changes the spec."""

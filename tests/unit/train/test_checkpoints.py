@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from finetune_trainer.files import COMPLETE
-from finetune_trainer.train.checkpoints import checkpoint_at, complete_checkpoints, newest_checkpoint, rotate, seal, sweep
+from finetune_trainer.sealed import damage_of, seal
+from finetune_trainer.train.checkpoints import (
+    DAMAGED,
+    checkpoint_at,
+    complete_checkpoints,
+    mark_damaged,
+    rotate,
+    sweep,
+)
 
 pytestmark = pytest.mark.unit
 OURS = "spec-1"
@@ -38,7 +46,7 @@ def test_newest_of_all_attempts(tmp_path: Path) -> None:
 
 def test_none(tmp_path: Path) -> None:
     """A run without checkpoints starts from the base."""
-    assert newest_checkpoint(tmp_path / "absent", OURS) is None
+    assert complete_checkpoints(tmp_path / "absent", OURS) == []
 
 
 @pytest.mark.parametrize("damage", ["no mark", "empty mark", "torn mark", "odd mark", "old mark", "cut file", "missing file", "no folder"])
@@ -98,3 +106,34 @@ def test_another_runs_checkpoints_are_not_ours(tmp_path: Path) -> None:
     assert names(tmp_path) == ["attempt-2/checkpoint-4"]
     left = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("*/*"))
     assert left == ["attempt-1/checkpoint-8", "attempt-2/checkpoint-4", "attempt-2/checkpoint-9"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("model.safetensors", b"x" * 100, ""),
+        ("model.safetensors", b"x" * 99 + b"z", "model.safetensors does not have the checksum that it was written with"),
+        ("deep/optimizer.pt", bytes(50), "deep/optimizer.pt does not have the checksum that it was written with"),
+        ("deep/optimizer.pt", b"y", "is not complete"),
+    ],
+)
+def test_every_byte_is_looked_at(tmp_path: Path, name: str, content: bytes, words: str) -> None:
+    """A file of the right size may still be another one."""
+    path = write(tmp_path, 1, 2)
+    (path / name).write_bytes(content)
+    assert damage_of(path, OURS).endswith(words)
+    assert bool(damage_of(path, OURS)) == bool(words)
+    assert damage_of(path, "spec-0").endswith("is of another run") == (words != "is not complete")
+
+
+def test_a_damaged_checkpoint_goes_with_the_next_one(tmp_path: Path) -> None:
+    """Until then its files stay to be looked at, and nobody resumes from it."""
+    for step in (2, 4):
+        write(tmp_path, 1, step)
+    mark_damaged(checkpoint_at(tmp_path, 1, 4))
+    assert names(tmp_path) == ["attempt-1/checkpoint-2"]
+    assert (tmp_path / "attempt-1" / "checkpoint-4" / DAMAGED).exists()
+    write(tmp_path, 2, 4)
+    rotate(tmp_path, OURS, 2)
+    assert names(tmp_path) == ["attempt-2/checkpoint-4", "attempt-1/checkpoint-2"]
+    assert not (tmp_path / "attempt-1" / "checkpoint-4").exists()

@@ -5,9 +5,10 @@ import shutil
 from finetune_api.result import Estimate, PrepareSummary, StageResult
 from finetune_api.run_config import RunConfig
 from finetune_trainer import interruption
+from finetune_trainer.checksums import FileSum, sizes_of, sums_of
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.files import free_bytes, write_atomic
-from finetune_trainer.prepare.base import open_base
+from finetune_trainer.prepare.base import Base, open_base
 from finetune_trainer.prepare.base_files import total_bytes
 from finetune_trainer.prepare.estimate import Sizes, check_space, estimate
 from finetune_trainer.prepare.examine import Examined, Plan, examine, plan_training
@@ -31,7 +32,7 @@ def prepare(config: RunConfig, attempt: int) -> StageResult:
     write_report(workspace, report_of(config, examined))  # for a training that does not fit
     plan = plan_training(config, examined)
     needs = space(config, examined, plan, workspace)
-    prepared = decide(config, examined, plan, needs)
+    prepared = decide(config, examined, plan, needs, workspace, progress)
     write_report(workspace, report_of(config, examined, plan))
     interruption.last_check()
     write_atomic(workspace.prepared, prepared.to_json(indent=2))
@@ -39,7 +40,7 @@ def prepare(config: RunConfig, attempt: int) -> StageResult:
     return StageResult(stage="prepare", spec_digest=config.job.spec_digest, attempt=attempt, prepare=prepared.summary)
 
 
-def decide(config: RunConfig, examined: Examined, plan: Plan, needs: Estimate) -> Prepared:
+def decide(config: RunConfig, examined: Examined, plan: Plan, needs: Estimate, workspace: Workspace, progress: ProgressPrinter) -> Prepared:
     """Brings the base model's weights, and writes down what was decided."""
     base, dataset, decided = examined.base, examined.dataset, plan.fitted.decided
     base_path = base.download.weights()
@@ -63,7 +64,17 @@ def decide(config: RunConfig, examined: Examined, plan: Plan, needs: Estimate) -
         labels=list(dataset.labels),
         multi_label=dataset.multi_label,
         summary=summary,
+        files=written(workspace, base, progress),
     )
+
+
+def written(workspace: Workspace, base: Base, progress: ProgressPrinter) -> dict[str, FileSum]:
+    """What the later stages look at before they start: rows by their checksum, a base in the workspace by its files' sizes."""
+    rows = [path for path in (workspace.train_rows, workspace.validation_rows, workspace.prompts) if path.exists()]
+    sums = sums_of(workspace.root, rows, lambda: progress.show("computing checksums"))
+    if base.download.path != workspace.base:
+        return sums
+    return sums | sizes_of(workspace.root, (workspace.base / name for name in base.files.all))
 
 
 def space(config: RunConfig, examined: Examined, plan: Plan, workspace: Workspace) -> Estimate:

@@ -1,11 +1,10 @@
 """The part of a download that has arrived: a file beside its target, and how it can be gone on with."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from finetune_trainer.files import sync_directory
+from finetune_trainer.files import put_in_place
 
 STEP = 16 << 20
 """Where nobody knows how much there is to come, room is asked for in steps of so many bytes."""
@@ -50,8 +49,5 @@ class Partial:
 
     def finish(self) -> Path:
         """The target, complete and durable."""
-        with open(self.path, "rb") as file:
-            os.fsync(file.fileno())
-        self.path.replace(self.target)
-        sync_directory(self.target.parent)
+        put_in_place(self.path, self.target)
         return self.target

@@ -5,7 +5,6 @@ Knows no scheme: a subclass connects, and says in the user's words what its own 
 
 import contextlib
 import errno
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.files import sync_directory
+from finetune_trainer.files import put_in_place
 from finetune_trainer.sources.folder import Stored
 from finetune_trainer.sources.subject import Subject
 
@@ -92,10 +91,7 @@ class Store(ABC):
         partial = target.with_name(f".{target.name}.part")
         with self.failures():
             self.copy(self.path(key), partial, on_bytes)
-        with open(partial, "rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(target)
-        sync_directory(target.parent)
+        put_in_place(partial, target)
 
     def copy(self, path: str, partial: Path, on_bytes: Callable[[int], None]) -> None:
         """The bytes themselves; a source that breaks off raises."""

@@ -1,19 +1,21 @@
 """Checkpoints: complete or absent, the newest of all attempts first. Knows directories, not what is in them.
 
-A checkpoint is complete when its mark is there and every file that the mark lists has its size. The mark is written after
-everything else is on disk, and goes first when the checkpoint is removed. It names the run by its spec's digest: on a volume
-that several runs have used, a run sees its own checkpoints alone.
+A checkpoint is complete when its seal is there and every file that it lists has its size; `resume.py` also reads the files. The
+seal is written after everything else is on disk, and goes first when the checkpoint is removed. It names the run by what it
+learns from what: on a volume that several runs have used, a run sees its own checkpoints alone.
 """
 
-import json
 import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from finetune_trainer.files import COMPLETE, mark_complete, walk
+from finetune_trainer.files import COMPLETE
+from finetune_trainer.sealed import seal_of
 
 NAME = re.compile(r"attempt-(\d+)/checkpoint-(\d+)")
+DAMAGED = ".damaged"
+"""What the mark of a checkpoint is called whose files have changed since."""
 
 
 @dataclass(frozen=True, order=True)
@@ -25,15 +27,15 @@ class Checkpoint:
     attempt: int
     path: Path
 
+    @property
+    def name(self) -> str:
+        """attempt-1/checkpoint-10."""
+        return f"{self.path.parent.name}/{self.path.name}"
 
-def complete_checkpoints(root: Path, digest: str) -> list[Checkpoint]:
-    """The checkpoints below `root` that the run of this spec digest can be resumed from, the newest first."""
-    return sorted((checkpoint for checkpoint in all_checkpoints(root) if sealed_for(checkpoint.path) == digest), reverse=True)
 
-
-def newest_checkpoint(root: Path, digest: str) -> Checkpoint | None:
-    """Where a new attempt goes on from."""
-    return next(iter(complete_checkpoints(root, digest)), None)
+def complete_checkpoints(root: Path, owner: str) -> list[Checkpoint]:
+    """The checkpoints below `root` that `owner` can be resumed from, the newest first."""
+    return sorted((checkpoint for checkpoint in all_checkpoints(root) if owner_of(checkpoint) == owner), reverse=True)
 
 
 def checkpoint_at(root: Path, attempt: int, step: int) -> Checkpoint:
@@ -47,36 +49,32 @@ def all_checkpoints(root: Path) -> list[Checkpoint]:
     return [Checkpoint(int(name[2]), int(name[1]), path) for name, path in found if name is not None]
 
 
-def seal(directory: Path, digest: str) -> None:
-    """Makes a written checkpoint durable and complete."""
-    sizes = {path.relative_to(directory).as_posix(): path.stat().st_size for path in walk(directory)}
-    mark_complete(directory, json.dumps({"specDigest": digest, "sizes": sizes}))
+def owner_of(checkpoint: Checkpoint) -> str | None:
+    """The run that wrote it; None when it is not complete."""
+    mark = seal_of(checkpoint.path)
+    return mark.owner if mark else None
 
 
-def sealed_for(directory: Path) -> str | None:
-    """The spec digest of the run that wrote this checkpoint; None when the mark or a listed file is missing or cut."""
-    try:
-        mark = json.loads((directory / COMPLETE).read_text())
-        whole = all((directory / name).stat().st_size == size for name, size in mark["sizes"].items())
-        return str(mark["specDigest"]) if whole else None
-    except (OSError, ValueError, AttributeError, KeyError, TypeError):
-        return None
+def mark_damaged(checkpoint: Checkpoint) -> None:
+    """Takes a checkpoint out of the complete ones. Its files stay until there is a new one."""
+    (checkpoint.path / COMPLETE).rename(checkpoint.path / DAMAGED)
 
 
-def sweep(root: Path, digest: str, attempt: int) -> None:
+def sweep(root: Path, owner: str, attempt: int) -> None:
     """Removes what dead attempts left half-written. For the start of an attempt, when nobody else writes.
 
     Another run's checkpoints stay, but for those whose names this attempt is going to use.
     """
     for checkpoint in all_checkpoints(root):
-        owner = sealed_for(checkpoint.path)
-        if owner is None or (owner != digest and checkpoint.attempt == attempt):
+        theirs = owner_of(checkpoint)
+        if theirs is None or (theirs != owner and checkpoint.attempt == attempt):
             remove(checkpoint.path)
 
 
-def rotate(root: Path, digest: str, keep: int) -> None:
-    """Removes all complete checkpoints of this run but the `keep` newest ones of all attempts."""
-    for checkpoint in complete_checkpoints(root, digest)[keep:]:
+def rotate(root: Path, owner: str, keep: int) -> None:
+    """Removes all complete checkpoints of this run but the `keep` newest ones of all attempts, and those found damaged."""
+    damaged = [checkpoint for checkpoint in all_checkpoints(root) if (checkpoint.path / DAMAGED).exists()]
+    for checkpoint in [*complete_checkpoints(root, owner)[keep:], *damaged]:
         remove(checkpoint.path)
 
 

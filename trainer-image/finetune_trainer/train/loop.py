@@ -22,8 +22,9 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerContr
 from finetune_api.exit_codes import ExitCode
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.files import is_complete
+from finetune_trainer.sealed import seal
 from finetune_trainer.step_plan import StepPlan
-from finetune_trainer.train.checkpoints import checkpoint_at, remove, rotate, seal
+from finetune_trainer.train.checkpoints import checkpoint_at, remove, rotate
 from finetune_trainer.train.errors import explain_saving
 from finetune_trainer.train.heartbeat import Heartbeat
 from finetune_trainer.train.objective import ModelBatch, Objective
@@ -37,8 +38,8 @@ class CheckpointPlace:
     """Where this attempt's checkpoints go, and how many of all attempts are kept."""
 
     root: Path
-    digest: str
-    """The run's spec digest."""
+    owner: str
+    """The run: Prepared.identity."""
     attempt: int
     every: int
     keep: int
@@ -175,8 +176,8 @@ class StepTrainer(Trainer):
     def _complete(self, directory: Path) -> None:
         if self.course.world.is_first:
             place = self.course.checkpoints
-            seal(directory, place.digest)
-            rotate(place.root, place.digest, place.keep)
+            seal(directory, place.owner, lambda: self.course.heartbeat.beat("saving"))
+            rotate(place.root, place.owner, place.keep)
         if self.course.log is not None:
             self.course.log.checkpoint_ends(self.state.global_step)
 

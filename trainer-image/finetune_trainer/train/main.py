@@ -3,15 +3,11 @@
 The node of rank 0 writes the stage's result; the others end with the same exit code and leave no result.
 """
 
-from pathlib import Path
-
-from pydantic import ValidationError
-
 from finetune_api.exit_codes import ExitCode
 from finetune_api.result import StageResult
 from finetune_api.run_config import RunConfig
 from finetune_trainer.failure import StageFailure, invalid
-from finetune_trainer.prepared import Prepared
+from finetune_trainer.handover import damaged, read_prepared, trained_damage
 from finetune_trainer.stage import failed_result, finished_result, report, run_stage
 from finetune_trainer.train.launcher import Launcher
 from finetune_trainer.train.network import split_endpoint
@@ -20,9 +16,10 @@ from finetune_trainer.workspace import Workspace
 
 def train(config: RunConfig, attempt: int, node_rank: int, master: str) -> int:
     """Runs this node's part of the stage; `master` is HOST:PORT of rank 0's node. Returns the exit code."""
+    workspace = Workspace(config.paths.workspace)
     if node_rank == 0:
-        return run_stage("train", config, attempt, lambda: lead(config, attempt, master))
-    if earlier_result(config) is not None:
+        return run_stage("train", config, attempt, lambda: lead(config, attempt, master), lambda: trained_damage(config, workspace))
+    if earlier_result(config) is not None and not trained_damage(config, workspace):
         print("train has already succeeded; nothing to do on this node", flush=True)
         return ExitCode.OK
     try:
@@ -68,24 +65,7 @@ def launch(config: RunConfig, attempt: int, node_rank: int, master: str) -> None
 
 def check_prepared(config: RunConfig, workspace: Workspace) -> None:
     """Refuses to start on what prepare did not leave, or left for another spec."""
-    try:
-        prepared = Prepared.from_json(workspace.prepared.read_bytes())
-    except OSError as exc:
-        raise invalid("NotPrepared", f"cannot read {workspace.prepared}: {exc.strerror}; run the prepare stage first") from exc
-    except ValidationError as exc:
-        first = exc.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise invalid("InvalidPrepared", f"{workspace.prepared}: {where}: {first['msg']}; run the prepare stage again") from exc
-    if prepared.spec_digest != config.job.spec_digest:
-        raise invalid(
-            "PreparedForAnotherSpec",
-            f"{workspace.prepared} belongs to spec {prepared.spec_digest!r}, this run is {config.job.spec_digest!r}: "
-            "use an empty workspace or run the prepare stage again",
-        )
+    prepared = read_prepared(config, workspace)
     if (prepared.lora is None) != (config.method.type == "full"):
         said = "rank and alpha of an adapter" if prepared.lora else "no adapter"
-        raise invalid(
-            "InvalidPrepared", f"{workspace.prepared} says {said}, method.type is {config.method.type}: run the prepare stage again"
-        )
-    if not (Path(prepared.base_path) / "config.json").exists():
-        raise invalid("BaseModelNotFound", f"there is no base model in {prepared.base_path} (config.json)", param="base.source")
+        raise damaged(f"{workspace.prepared} says {said}, method.type is {config.method.type}", "prepare")

@@ -6,6 +6,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ import transformers
 from torch import nn
 
 from finetune_api.exit_codes import ExitCode
-from finetune_api.result import StageResult, TrainSummary
+from finetune_api.result import StageResult, StageWarning, TrainSummary
 from finetune_trainer.failure import StageFailure, invalid
-from finetune_trainer.files import mark_complete, write_atomic
+from finetune_trainer.files import write_atomic
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.progress import ProgressPrinter
+from finetune_trainer.sealed import seal
 from finetune_trainer.train.arguments import training_arguments
-from finetune_trainer.train.checkpoints import Checkpoint, checkpoint_at, newest_checkpoint, sweep
+from finetune_trainer.train.checkpoints import Checkpoint
 from finetune_trainer.train.device import device_name
 from finetune_trainer.train.errors import explain_rank
 from finetune_trainer.train.exchange import Assignment, Exchange
@@ -27,10 +29,14 @@ from finetune_trainer.train.heartbeat import Heartbeat
 from finetune_trainer.train.loop import CheckpointPlace, Course, StepTrainer, writing
 from finetune_trainer.train.metrics import MetricsFile, read_metrics
 from finetune_trainer.train.objective import Objective, objective_of
+from finetune_trainer.train.resume import choose_checkpoint
 from finetune_trainer.train.run_log import RunLog
 from finetune_trainer.train.trend import loss_warning
 from finetune_trainer.train.world import World, join
 from finetune_trainer.workspace import Workspace
+
+WARNINGS = 3
+"""Checkpoints that were passed over, in the result."""
 
 
 def run_rank(folder: str, asked_to_stop: Callable[[], bool]) -> int:
@@ -79,8 +85,9 @@ class Rank:
         self.heartbeat.beat("loading")
         if world.is_first:
             print(f"train: on {device_name(world.device)}", flush=True)
+        resume = self.resume(world)
+        if world.is_first:
             self.printer.show("loading the model", force=True, total_steps=self.hyper.total_steps)
-        resume = self.choose_checkpoint(world)
         objective = objective_of(self.config, self.prepared, self.workspace)
         model = objective.load().to(world.device)
         self.heartbeat.beat("loading")
@@ -96,14 +103,18 @@ class Rank:
         world.together(lambda: self.finish(model, trainer.course) if world.is_first else None)
         world.leave()
 
-    def choose_checkpoint(self, world: World) -> Checkpoint | None:
-        """This run's newest complete checkpoint, chosen by rank 0 for all; what dead attempts left half-written is removed."""
-        root, digest = self.workspace.checkpoints, self.config.job.spec_digest
+    def resume(self, world: World) -> Checkpoint | None:
+        """This run's newest checkpoint that is whole; says which ones were not."""
         if world.is_first:
-            sweep(root, digest, self.attempt)
-        found = newest_checkpoint(root, digest) if world.is_first else None
-        attempt, step = world.from_first(found.attempt if found else 0, found.step if found else 0)
-        return checkpoint_at(root, attempt, step) if attempt else None
+            self.printer.show("looking for a checkpoint", force=True, total_steps=self.hyper.total_steps)
+        tick = partial(self.heartbeat.beat, "loading")
+        found = choose_checkpoint(self.workspace.checkpoints, self.prepared.identity, self.attempt, world, tick)
+        self.warnings = [StageWarning(code="CheckpointDamaged", message=note[:500]) for note in found.notes]
+        for note in found.notes:
+            print(f"train: {note}", flush=True)
+        if world.is_first and found.notes:
+            self.printer.show(found.notes[-1], force=True, total_steps=self.hyper.total_steps)
+        return found.checkpoint
 
     def trainer(self, world: World, objective: Objective, model: nn.Module, resume: Checkpoint | None) -> StepTrainer:
         """The loop, ready to start."""
@@ -117,7 +128,7 @@ class Rank:
             objective=objective,
             checkpoints=CheckpointPlace(
                 self.workspace.checkpoints,
-                self.config.job.spec_digest,
+                self.prepared.identity,
                 self.attempt,
                 self.hyper.checkpoint_every,
                 self.config.checkpoints.keep,
@@ -153,7 +164,7 @@ class Rank:
             loss=loss,
             tokens=course.plan.tokens_before(self.hyper.total_steps),
             seconds=round(time.monotonic() - self.began, 3),
-            warnings=[warning] if warning else [],
+            warnings=[*([warning] if warning else []), *self.warnings[:WARNINGS]],
         )
         result = StageResult(stage="train", spec_digest=self.config.job.spec_digest, attempt=self.attempt, train=summary)
         write_atomic(self.workspace.result("train"), result.to_json(indent=2))
@@ -173,4 +184,4 @@ class Rank:
         """adapter/ for LoRA, model/ for full fine-tuning."""
         self.printer.show("writing the trained weights", force=True, step=self.hyper.total_steps, total_steps=self.hyper.total_steps)
         model.save_pretrained(trained / ("adapter" if self.config.method.type == "lora" else "model"))
-        mark_complete(trained)
+        seal(trained, self.prepared.identity, partial(self.heartbeat.beat, "finishing"))

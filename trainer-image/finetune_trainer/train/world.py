@@ -26,11 +26,17 @@ class World:
     rank: int
     size: int
     device: torch.device
+    local_rank: int = 0
 
     @property
     def is_first(self) -> bool:
         """True on the rank that writes what is common and speaks for all."""
         return self.rank == 0
+
+    @property
+    def is_first_of_node(self) -> bool:
+        """True on one rank of each node: what a node sees of a volume, all of its ranks see."""
+        return self.local_rank == 0
 
     def any(self, *flags: bool) -> list[bool]:
         """Each flag: is it true on any rank? Every rank must call it at the same place."""
@@ -86,4 +92,4 @@ def join(start_deadline: float, operation_timeout: float) -> World:
             os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
         dist.init_process_group(backend, timeout=timedelta(seconds=max(start_deadline, operation_timeout)))
-    return World(rank=int(os.environ.get("RANK", "0")), size=size, device=device)
+    return World(rank=int(os.environ.get("RANK", "0")), size=size, device=device, local_rank=local_rank)

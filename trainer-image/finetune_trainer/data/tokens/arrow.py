@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from finetune_text.tags import IGNORED
 from finetune_trainer.data.tokens.encoded import Example, Kind
+from finetune_trainer.files import put_in_place
 
 ROWS_PER_BATCH = 1024
 _IDS = ("input_ids", pa.list_(pa.int32()))
@@ -124,7 +125,7 @@ def cut(source: Path, target: Path, kind: Kind, limit: int) -> Kept:
             dropped += int((~keep).sum())
             if batch.num_rows:
                 out.write_batch(batch)
-    partial.replace(target)
+    put_in_place(partial, target)
     kept = np.array(lengths, np.int64)
     lost = np.array(before, np.int64) - kept
     return Kept(kept, np.array(supervised, np.int64), int((lost > 0).sum()), int(lost.sum()), dropped)
@@ -200,4 +201,4 @@ def write_prompts(path: Path, prompts: Iterable[list[int]]) -> None:
         rows = list(prompts)
         if rows:
             out.write_batch(pa.record_batch([pa.array(rows, pa.list_(pa.int32()))], PROMPTS))
-    partial.replace(path)
+    put_in_place(partial, path)
