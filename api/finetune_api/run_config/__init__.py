@@ -8,6 +8,7 @@ build.py       from a FineTuneJob's spec to its run config, in a cluster as on a
 
 from finetune_api.run_config.build import Place, build_run_config
 from finetune_api.run_config.contract import (
+    CPUS_VARIABLE,
     RUN_CONFIG_FILE,
     JobIdentity,
     RunBase,
@@ -21,10 +22,11 @@ from finetune_api.run_config.contract import (
     RunSource,
     RunWorld,
 )
-from finetune_api.run_config.hardware import GpuType, Prices, hardware
+from finetune_api.run_config.hardware import GpuType, Prices, cpus, hardware
 from finetune_api.run_config.sources import Source, spec_sources
 
 __all__ = [
+    "CPUS_VARIABLE",
     "RUN_CONFIG_FILE",
     "GpuType",
     "JobIdentity",
@@ -42,6 +44,7 @@ __all__ = [
     "RunWorld",
     "Source",
     "build_run_config",
+    "cpus",
     "hardware",
     "spec_sources",
 ]

@@ -16,6 +16,8 @@ from finetune_api.resources.learning import Checkpoints, Hyperparameters, Method
 from finetune_api.resources.source import Columns, RowFormat, RowSlice, RowTemplate, shown_address
 
 RUN_CONFIG_FILE = "run.json"
+CPUS_VARIABLE = "FINETUNE_CPUS"
+"""Environment variable of a stage's pod: the cores that its resources ask for; absent where they say nothing."""
 
 
 class JobIdentity(Document):

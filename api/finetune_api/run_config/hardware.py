@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from finetune_api.quantity import quantity
+from finetune_api.resources.common import Resources
 from finetune_api.resources.finetune_job import FineTuneJobSpec
 from finetune_api.run_config.contract import RunHardware
 
@@ -36,9 +37,10 @@ class Prices:
 def hardware(spec: FineTuneJobSpec, gpus: Sequence[GpuType] = (), prices: Prices | None = None) -> RunHardware:
     """`gpus` are those that the training's pods may get, and the smallest counts; empty where nothing is known of them."""
     training = spec.training
+    cores = cpus(training.resources)
     if not training.gpus_per_node:
-        memory, cpus = _of(training.resources.limits, "memory"), _cpus(spec)
-        return RunHardware(memory=_whole(memory), memory_from=MEMORY_LIMIT if memory else "", cpus=cpus)
+        memory = _of(training.resources.limits, "memory")
+        return RunHardware(memory=_whole(memory), memory_from=MEMORY_LIMIT if memory else "", cpus=cores)
     gpu = min(gpus, key=lambda gpu: gpu.memory, default=None)
     given = quantity(training.gpu_memory) if training.gpu_memory is not None else None
     label = f"the nodes' label {training.gpu_resource_name}.memory" if gpu else ""
@@ -49,14 +51,14 @@ def hardware(spec: FineTuneJobSpec, gpus: Sequence[GpuType] = (), prices: Prices
         memory_from="training.gpuMemory" if given else label,
         gpus=training.nodes * training.gpus_per_node,
         gpu_product=product,
-        cpus=_cpus(spec),
+        cpus=cores,
         price_per_gpu_hour=price,
         currency=prices.currency if prices and price else "",
     )
 
 
-def _cpus(spec: FineTuneJobSpec) -> float | None:
-    resources = spec.training.resources
+def cpus(resources: Resources) -> float | None:
+    """Cores that a container with these resources may count on; None where they say nothing."""
     return _of(resources.limits, "cpu") or _of(resources.requests, "cpu")
 
 

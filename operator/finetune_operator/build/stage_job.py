@@ -8,7 +8,7 @@ from finetune_api.resources.common import Pod, Resources
 from finetune_api.resources.finetune_job import FineTuneJobSpec
 from finetune_api.resources.finetune_job_status import StageName
 from finetune_api.resources.finetuned_model import ClaimSource
-from finetune_api.run_config import RUN_CONFIG_FILE
+from finetune_api.run_config import CPUS_VARIABLE, RUN_CONFIG_FILE, cpus
 from finetune_operator.build.batch_job import CONTAINER, batch_job
 from finetune_operator.build.owner import child_metadata
 from finetune_operator.build.pod import Mount, PodShape
@@ -72,6 +72,7 @@ def stage_job_object(run: StageRun, settings: Settings) -> dict[str, Any]:
         labels=run.labels,
         mounts=_mounts(run),
         gpus=gpus,
+        env=_env(resources),
         env_from=source_env_from(run.spec, run.stage),
         grace_seconds=GRACE_SECONDS[run.stage],
         more_spec={"restartPolicy": "Never", **({"subdomain": train_service(run.meta.name)} if train else {})},
@@ -98,6 +99,12 @@ def _args(run: StageRun) -> tuple[str, ...]:
         return args
     master = f"{run.name}-0.{train_service(run.meta.name)}:{MASTER_PORT}"
     return (*args, "--node-rank", "$(JOB_COMPLETION_INDEX)", "--master", master)
+
+
+def _env(resources: Resources) -> tuple[dict[str, Any], ...]:
+    """What the pod asks for: without a limit the container itself cannot tell."""
+    cores = cpus(resources)
+    return ({"name": CPUS_VARIABLE, "value": f"{cores:g}"},) if cores else ()
 
 
 def _wishes(run: StageRun) -> tuple[Pod, Resources, dict[str, int]]:

@@ -143,6 +143,22 @@ def test_the_train_job() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("resources", "cores"),
+    [
+        ({}, None),
+        ({"requests": {"memory": "1Gi"}}, None),
+        ({"requests": {"cpu": "1500m"}}, "1.5"),
+        ({"requests": {"cpu": 2}, "limits": {"cpu": "4"}}, "4"),
+    ],
+)
+@pytest.mark.parametrize(("name", "field"), [("prepare", "preparation"), ("train", "training"), ("publish", "publishing")])
+def test_a_stage_hears_what_cores_it_asks_for(name: StageName, field: str, resources: dict[str, Any], cores: str | None) -> None:
+    """Its limit, or its request where it has none: libraries would count the node's cores."""
+    env = {variable["name"]: variable["value"] for variable in container(name, spec(**{field: {"resources": resources}}))["env"]}
+    assert env.get("FINETUNE_CPUS") == cores
+
+
 def test_prepare_gets_the_credentials_and_the_rows() -> None:
     """Under a prefix for each source; no other stage sees them."""
     assert container("prepare")["envFrom"] == [{"prefix": "FINETUNE_TRAIN_", "secretRef": {"name": "s3"}}]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from finetune_trainer.cores import available_cores, quota, threads_per_process
+from finetune_api.run_config import CPUS_VARIABLE
+from finetune_trainer.cores import available_cores, quota, thread_settings, threads_per_process
 from finetune_trainer.train.heartbeat import Heartbeat, phase_of, read_beat
 from finetune_trainer.train.network import free_port, interface_towards, split_endpoint, wait_for_name
 
@@ -36,6 +37,25 @@ def test_threads() -> None:
     """The cores are shared out, and nobody gets less than one."""
     assert threads_per_process(1) == available_cores() >= 1
     assert threads_per_process(10 * available_cores()) == 1
+
+
+@pytest.mark.parametrize(("asked", "cores"), [("1", 1), ("0.5", 1), ("1.9", 1), ("1000", None), ("", None), ("all", None)])
+def test_cores_that_the_pod_asks_for(monkeypatch: pytest.MonkeyPatch, asked: str, cores: int | None) -> None:
+    """A pod without a limit takes no more than it has asked for; what is no number says nothing."""
+    free = available_cores()
+    monkeypatch.setenv(CPUS_VARIABLE, asked)
+    assert available_cores() == (cores or free)
+
+
+def test_thread_settings() -> None:
+    """What the user sets in the pod's environment goes first."""
+    threads = str(available_cores())
+    assert thread_settings({}) == {"OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+    assert thread_settings({"OMP_NUM_THREADS": "3", "OMP_WAIT_POLICY": "ACTIVE"}, 100) == {
+        "OMP_NUM_THREADS": "3",
+        "OMP_WAIT_POLICY": "ACTIVE",
+        "KMP_BLOCKTIME": "0",
+    }
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 import torch
 from torch import nn
 
 from finetune_trainer.classification.batch import Collator, PaddedBatch
 from finetune_trainer.classification.rows import LabelledRow
+from finetune_trainer.export.session import open_session
 from finetune_trainer.failure import invalid
 
 ONE_FILE = 1_800_000_000
@@ -73,9 +73,7 @@ class OnnxClassifier:
     """An exported classifier."""
 
     def __init__(self, path: Path) -> None:
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._session = open_session(path)
 
     def logits(self, batch: PaddedBatch) -> npt.NDArray[np.float32]:
         """(N, labels): the logits that count."""

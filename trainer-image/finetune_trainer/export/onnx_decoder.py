@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from finetune_trainer.export.greedy import Decoder, Logits
+from finetune_trainer.export.session import open_session
 
 
 class OnnxModel:
@@ -15,9 +15,7 @@ class OnnxModel:
 
     def __init__(self, folder: Path) -> None:
         decoder = json.loads((folder / "genai_config.json").read_bytes())["model"]["decoder"]
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        self.session = onnxruntime.InferenceSession(folder / decoder["filename"], options, providers=["CPUExecutionProvider"])
+        self.session = open_session(folder / decoder["filename"])
         self.input_names = {value.name for value in self.session.get_inputs()}
         layers = range(decoder["num_hidden_layers"])
         kinds = ("key", "value")

@@ -18,7 +18,7 @@ from pathlib import Path
 from finetune_api.exit_codes import ExitCode
 from finetune_api.run_config import RunConfig
 from finetune_trainer import interruption
-from finetune_trainer.cores import threads_per_process
+from finetune_trainer.cores import thread_settings
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.train.exchange import Assignment, Exchange
 from finetune_trainer.train.heartbeat import phase_of, read_beat
@@ -69,10 +69,9 @@ class Launcher:
 
     def _environment(self, rank: int, local_rank: int) -> dict[str, str]:
         size = self._config.world.nodes * self._count
-        threads = os.environ.get("OMP_NUM_THREADS") or str(threads_per_process(self._count))
         common = {
+            **thread_settings(os.environ, self._count),
             LAUNCHER_PID: str(os.getpid()),
-            "OMP_NUM_THREADS": threads,
             "HF_HUB_OFFLINE": "1",
             "TOKENIZERS_PARALLELISM": "false",
         }
