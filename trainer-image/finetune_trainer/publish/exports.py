@@ -5,6 +5,7 @@ import traceback
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.model_directory import MissingArtifact, Parity
+from finetune_trainer import interruption
 from finetune_trainer.failure import StageFailure, explain
 from finetune_trainer.publish.draft import Draft
 from finetune_trainer.publish.inputs import Inputs
@@ -29,6 +30,7 @@ def export_onnx(inputs: Inputs, kind: Kind, draft: Draft, phases: Phases) -> Par
             with draft.exporting():
                 return kind.export(draft, wanted.parity_prompts, phases)
     except Exception as exc:
+        interruption.check()  # a library may have made another exception of it
         draft.drop_onnx()
         return missing(exc)
 
