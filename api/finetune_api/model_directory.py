@@ -13,7 +13,8 @@ Every file but MANIFEST.json is listed in it with its size and sha256. Paths are
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from pathlib import PurePosixPath
 from typing import Literal
 
 from finetune_api import CONTRACT_VERSION
@@ -36,6 +37,20 @@ def files_digest(files: Iterable[File]) -> str:
     """sha256 over the lines "<sha256>  <path>\\n" of `files`, sorted by path."""
     lines = (f"{file.sha256}  {file.path}\n" for file in sorted(files, key=lambda file: file.path))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def is_inside(path: str, folder: str = "") -> bool:
+    """True for a relative path that stays below `folder`."""
+    pure = PurePosixPath(path)
+    return bool(pure.parts) and not pure.is_absolute() and ".." not in pure.parts and pure.is_relative_to(folder)
+
+
+def unlisted(found: Iterable[str], listed: Collection[str]) -> list[str]:
+    """Of the paths found in an artifact's folder, those that a loader might take although the manifest has no checksum of them.
+
+    Hidden files and folders (.nfs0001, .snapshot/) are the file system's own business: no loader looks for them.
+    """
+    return [path for path in found if path not in listed and not any(part.startswith(".") for part in PurePosixPath(path).parts)]
 
 
 class Artifact(LenientDocument):

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from pydantic import ValidationError
 
 from finetune_api import CONTRACT_VERSION
-from finetune_api.model_directory import MANIFEST_FILE, Artifact, File, Manifest
+from finetune_api.model_directory import MANIFEST_FILE, Artifact, File, Manifest, is_inside, unlisted
 
 
 class UnusableModel(Exception):
@@ -22,11 +22,12 @@ class VerifiedArtifact:
     folder: Path
     manifest: Manifest
     sha256: str
+    files: frozenset[str]
+    """Paths that were verified, relative to `folder`."""
 
     def optional_file(self, name: str) -> Path | None:
-        """A file of the artifact, or None when it has none of that name."""
-        path = self.folder / name
-        return path if path.is_file() else None
+        """A verified file of the artifact, or None when it has none of that name."""
+        return self.folder / name if name in self.files else None
 
 
 def open_artifact(directory: Path, precision: str) -> VerifiedArtifact:
@@ -42,7 +43,8 @@ def open_artifact(directory: Path, precision: str) -> VerifiedArtifact:
     for file in artifact.files:
         verify_file(directory, artifact, file)
     refuse_unlisted_files(directory, artifact)
-    return VerifiedArtifact(directory / artifact.path, manifest, artifact.sha256)
+    files = frozenset(PurePosixPath(file.path).relative_to(artifact.path).as_posix() for file in artifact.files)
+    return VerifiedArtifact(directory / artifact.path, manifest, artifact.sha256, files)
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -74,8 +76,7 @@ def read_manifest(directory: Path) -> Manifest:
 
 def verify_file(directory: Path, artifact: Artifact, file: File) -> None:
     """Raises UnusableModel unless the file lies in the artifact's folder and is the one that was published."""
-    inside = PurePosixPath(file.path)
-    if inside.is_absolute() or ".." in inside.parts or not inside.is_relative_to(artifact.path):
+    if not is_inside(file.path, artifact.path):
         raise UnusableModel(f"{directory / MANIFEST_FILE}: file {file.path!r} is not below {artifact.path!r}; run the publish stage again")
     path = directory / file.path
     advice = "the model's files were damaged or replaced: restore them, or publish the model again"
@@ -92,7 +93,6 @@ def verify_file(directory: Path, artifact: Artifact, file: File) -> None:
 
 def refuse_unlisted_files(directory: Path, artifact: Artifact) -> None:
     """Raises UnusableModel for a file that was added to the artifact's folder: it could be loaded without a checksum."""
-    listed = {file.path for file in artifact.files}
-    for path in sorted((directory / artifact.path).rglob("*")):
-        if path.is_file() and path.relative_to(directory).as_posix() not in listed:
-            raise UnusableModel(f"{path}: {MANIFEST_FILE} does not list it; remove it, or publish the model again")
+    found = (path.relative_to(directory).as_posix() for path in sorted((directory / artifact.path).rglob("*")) if path.is_file())
+    for path in unlisted(found, {file.path for file in artifact.files}):
+        raise UnusableModel(f"{directory / path}: {MANIFEST_FILE} does not list it; remove it, or publish the model again")

@@ -9,11 +9,17 @@ from pathlib import Path
 from finetune_server.processors import usable_processors
 
 API_KEY_VARIABLE = "FINETUNE_API_KEY"
+API_KEY_SECRET_VARIABLE = "FINETUNE_API_KEY_SECRET"
+"""Name of the Secret that the key comes from, where it does: then there must be one."""
 MIN_BODY = 1024 * 1024
 BYTES_PER_TOKEN = 64
 """Of JSON, generously: a larger body than that for each token of the context holds more than the model can read."""
 DEFAULT_CONTEXT_LIMIT = 4096
 """Tokens, when --max-context is left out and the model could take more."""
+
+
+class UnusableKey(Exception):
+    """Requests must have an API key, and there is none that they could have. The message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ class Settings:
 
 
 def parse_settings(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
-    """Settings from the command line. Ends the program with a usage message when they are wrong."""
+    """Settings from the command line. Ends the program with a usage message when they are wrong. Raises UnusableKey."""
     parser = argparse.ArgumentParser("finetune_server", description="Serves a fine-tuned model behind an OpenAI-compatible API.")
     parser.add_argument("--model-dir", type=Path, required=True, help="model directory, with MANIFEST.json")
     parser.add_argument("--served-name", required=True, help="the model's name in the API")
@@ -76,7 +82,22 @@ def parse_settings(arguments: Sequence[str] | None = None, environment: Mapping[
     parser.add_argument("--drain-limit", type=float, default=15.0, help="takes none so many seconds after SIGTERM (default: 15)")
     found = vars(parser.parse_args(arguments))
     found["threads"] = found["threads"] or usable_processors()
-    return Settings(**found, api_key=environment.get(API_KEY_VARIABLE) or None)
+    return Settings(**found, api_key=read_api_key(environment))
+
+
+def read_api_key(environment: Mapping[str, str]) -> str | None:
+    """The key without white space around it; None when nobody asked for one. Raises UnusableKey."""
+    secret, given = environment.get(API_KEY_SECRET_VARIABLE), environment.get(API_KEY_VARIABLE)
+    if given is None and secret is None:
+        return None
+    key = (given or "").strip()
+    source = f"the key api-key of Secret {secret} (auth.secretRef of the ModelDeployment)" if secret else f"the variable {API_KEY_VARIABLE}"
+    if not key:
+        advice = f"write the API key into it{' and delete the pods' if secret else ''}, or remove it to serve without a key"
+        raise UnusableKey(f"{source} is empty: {advice}")
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        raise UnusableKey(f"{source} holds characters that no Authorization header can: use visible ASCII characters without spaces")
+    return key
 
 
 def at_least(minimum: int) -> Callable[[str], int]:

@@ -1,5 +1,6 @@
 """From start to end: checks before loading, the key, readiness, drain and exit codes. Each test has its own process."""
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -43,6 +44,20 @@ def escape(directory: Path) -> None:
     edit_manifest(directory, artifacts=manifest["artifacts"])
 
 
+def another_graph(directory: Path) -> None:
+    """A listed config that names a graph which nobody has verified."""
+    path = directory / ONNX_FOLDER / "genai_config.json"
+    config = json.loads(path.read_text())
+    config["model"]["decoder"]["filename"] = "../../outside.onnx"
+    path.unlink()
+    path.write_text(json.dumps(config))
+    (directory / "outside.onnx").hardlink_to(directory / ONNX_FOLDER / "model.onnx")
+    manifest = json.loads((directory / "MANIFEST.json").read_text())
+    (listed,) = (file for file in manifest["artifacts"][0]["files"] if file["path"] == f"{ONNX_FOLDER}/genai_config.json")
+    listed |= {"sizeBytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    edit_manifest(directory, artifacts=manifest["artifacts"])
+
+
 DAMAGES: list[tuple[Callable[[Path], object], str, str]] = [
     (lambda d: (d / "MANIFEST.json").unlink(), "MANIFEST.json", "No such file or directory; publish writes it last"),
     (lambda d: (d / "MANIFEST.json").write_text("{"), "MANIFEST.json", "not a manifest"),
@@ -54,13 +69,14 @@ DAMAGES: list[tuple[Callable[[Path], object], str, str]] = [
     (lambda d: (d / ONNX_FOLDER / "tokenizer.json").unlink(), "tokenizer.json", "No such file or directory, but MANIFEST.json lists it"),
     (lambda d: (d / ONNX_FOLDER / "extra.jinja").write_text("x"), "extra.jinja", "MANIFEST.json does not list it"),
     (escape, "MANIFEST.json", "'../../etc/passwd' is not below 'onnx/fp32'"),
+    (another_graph, "genai_config.json", "model.decoder.filename is '../../outside.onnx', which is not a file of this artifact"),
 ]
 
 
 @pytest.mark.parametrize(
     "damage, file, text",
     DAMAGES,
-    ids=["absent", "no JSON", "version", "field", "no ONNX", "changed", "size", "missing", "added", "outside"],
+    ids=["absent", "no JSON", "version", "field", "no ONNX", "changed", "size", "missing", "added", "outside", "another graph"],
 )
 def test_a_damaged_model(damaged: Path, tmp_path: Path, damage: Callable[[Path], object], file: str, text: str) -> None:
     """A model directory that is not exactly what publish wrote ends with exit code 3 and a message naming the file."""
@@ -71,6 +87,22 @@ def test_a_damaged_model(damaged: Path, tmp_path: Path, damage: Callable[[Path],
     assert line["level"] == "error"
     assert file in str(line["message"])
     assert text in str(line["message"])
+
+
+def test_hidden_files(damaged: Path, tmp_path: Path) -> None:
+    """Hidden files are the file system's own: an NFS server leaves .nfs0001 where a file was deleted that is still open."""
+    (damaged / ONNX_FOLDER / ".nfs0001").write_text("x")
+    (damaged / ONNX_FOLDER / ".snapshot").mkdir()
+    (damaged / ONNX_FOLDER / ".snapshot" / "model.onnx").write_text("x")
+    with RunningServer.start(damaged, tmp_path / "log") as server:
+        assert server.get("/readyz")[0] == 200
+
+
+def test_an_empty_key(model: Path, tmp_path: Path) -> None:
+    """A server whose key is empty does not start, instead of answering everybody."""
+    server = RunningServer.start(model, tmp_path / "log", FINETUNE_API_KEY="\n", FINETUNE_API_KEY_SECRET="bot-key")
+    assert server.process.wait(timeout=60) == 3
+    assert "the key api-key of Secret bot-key" in str(server.log_lines()[-1]["message"])
 
 
 def test_a_context_the_model_has_not(model: Path, tmp_path: Path) -> None:
@@ -102,7 +134,7 @@ def test_ready_only_when_the_model_answers(model: Path, tmp_path: Path) -> None:
 
 def test_the_key(model: Path, tmp_path: Path) -> None:
     """With a key in the environment the API wants it and the probes do not; a wrong one is OpenAI's 401."""
-    with RunningServer.start(model, tmp_path / "log", FINETUNE_API_KEY="s3cret") as server:
+    with RunningServer.start(model, tmp_path / "log", FINETUNE_API_KEY="s3cret\n") as server:
         with server.client("s3cret") as client:
             assert client.models.list().data[0].id == "support-bot"
         with server.client("wrong") as client, pytest.raises(AuthenticationError) as refused:

@@ -32,6 +32,8 @@ LAST_SECONDS = 20
 LONGEST = 2**31 - 2
 """Seconds that a Deployment takes as a deadline."""
 API_KEY = "FINETUNE_API_KEY"
+API_KEY_SECRET = "FINETUNE_API_KEY_SECRET"
+"""What the server calls the Secret when its key is empty."""
 
 Reach = Literal["many-nodes", "one-node", "one-pod"]
 """How far the pods that mount a claim may be apart: ReadWriteMany, ReadWriteOnce, ReadWriteOncePod."""
@@ -168,4 +170,8 @@ def _args(rollout: Rollout) -> tuple[str, ...]:
 def _env(spec: ModelDeploymentSpec) -> tuple[dict[str, Any], ...]:
     if spec.auth is None:
         return ()
-    return ({"name": API_KEY, "valueFrom": {"secretKeyRef": {"name": spec.auth.secret_ref.name, "key": "api-key"}}},)
+    secret = spec.auth.secret_ref.name
+    return (
+        {"name": API_KEY, "valueFrom": {"secretKeyRef": {"name": secret, "key": "api-key"}}},
+        {"name": API_KEY_SECRET, "value": secret},
+    )

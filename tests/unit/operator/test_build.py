@@ -464,6 +464,7 @@ def test_the_deployment() -> None:
                             "env": [
                                 *SCRATCH_ENV,
                                 {"name": "FINETUNE_API_KEY", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "api-key"}}},
+                                {"name": "FINETUNE_API_KEY_SECRET", "value": "keys"},
                             ],
                             "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}},
                             "securityContext": CONTAINER_SECURITY,

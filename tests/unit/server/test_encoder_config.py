@@ -20,7 +20,7 @@ def artifact(folder: Path, config: dict[str, object], *, multi_label: bool = Fal
     manifest = Manifest(
         model="m", created_at="", task="sequence-classification", type="full", labels=["a", "b"], multi_label=multi_label, artifacts=[]
     )
-    return VerifiedArtifact(folder, manifest, "")
+    return VerifiedArtifact(folder, manifest, "", frozenset(path.name for path in folder.iterdir()))
 
 
 @pytest.mark.parametrize(

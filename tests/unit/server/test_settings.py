@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from finetune_server.processors import usable_processors
-from finetune_server.settings import parse_settings
+from finetune_server.settings import UnusableKey, parse_settings
 
 pytestmark = pytest.mark.unit
 
@@ -15,11 +15,39 @@ ALL = len(os.sched_getaffinity(0))
 
 
 def test_defaults() -> None:
-    """Only the model and its name must be given; the key comes from the environment, and an empty one is none."""
+    """Only the model and its name must be given; the key comes from the environment."""
     settings = parse_settings(NEEDED, {"FINETUNE_API_KEY": "k"})
     assert (settings.port, settings.max_concurrency, settings.max_context, settings.precision) == (8080, 8, None, "fp32")
     assert settings.api_key == "k"
-    assert parse_settings(NEEDED, {"FINETUNE_API_KEY": ""}).api_key is None
+    assert parse_settings(NEEDED, {}).api_key is None
+
+
+@pytest.mark.parametrize("given", ["k3y", "k3y\n", "  k3y\r\n"])
+def test_white_space_around_a_key(given: str) -> None:
+    """What an editor or `echo` leaves at the end of a Secret belongs to no key."""
+    assert parse_settings(NEEDED, {"FINETUNE_API_KEY": given}).api_key == "k3y"
+
+
+@pytest.mark.parametrize(
+    "environment, says",
+    [
+        (
+            {"FINETUNE_API_KEY": ""},
+            "the variable FINETUNE_API_KEY is empty: write the API key into it, or remove it to serve",
+        ),
+        (
+            {"FINETUNE_API_KEY": " \n", "FINETUNE_API_KEY_SECRET": "bot"},
+            "the key api-key of Secret bot .* and delete the pods",
+        ),
+        ({"FINETUNE_API_KEY_SECRET": "bot"}, "the key api-key of Secret bot .* is empty"),
+        ({"FINETUNE_API_KEY": "two words"}, "holds characters that no Authorization header can"),
+        ({"FINETUNE_API_KEY": "schl\u00fcssel"}, "holds characters that no Authorization header can"),
+    ],
+)
+def test_a_key_that_cannot_be(environment: dict[str, str], says: str) -> None:
+    """A server that shall have a key never starts without one."""
+    with pytest.raises(UnusableKey, match=says):
+        parse_settings(NEEDED, environment)
 
 
 @pytest.mark.parametrize(

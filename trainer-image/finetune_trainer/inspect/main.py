@@ -1,13 +1,12 @@
 """Verifies a model directory against its manifest and says what is in it."""
 
 import json
-import os
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pydantic import ValidationError
 
 from finetune_api import CONTRACT_VERSION
-from finetune_api.model_directory import MANIFEST_FILE, File, Manifest, files_digest
+from finetune_api.model_directory import MANIFEST_FILE, File, Manifest, files_digest, is_inside, unlisted
 from finetune_api.result import InspectSummary, StageResult
 from finetune_trainer import interruption
 from finetune_trainer.failure import StageFailure, explain, invalid
@@ -87,7 +86,7 @@ def check_files(root: Path, manifest: Manifest) -> list[StageFailure]:
             findings.append(
                 invalid("ChecksumMismatch", f"the sha256 of {artifact.path} in {MANIFEST_FILE} is not that of the files listed for it")
             )
-        findings += unlisted(root, artifact.path, {file.path for file in artifact.files})
+        findings += unlisted_files(root, artifact.path, {file.path for file in artifact.files})
     return findings or check_labels(root, manifest)
 
 
@@ -122,12 +121,6 @@ def listed_files(manifest: Manifest) -> list[File]:
     return [*manifest.other_files, *(file for artifact in manifest.artifacts for file in artifact.files)]
 
 
-def is_inside(path: str) -> bool:
-    """True for a relative path that does not climb out."""
-    parts = PurePosixPath(path).parts
-    return bool(parts) and not path.startswith("/") and ".." not in parts
-
-
 def check_file(root: Path, file: File) -> StageFailure | None:
     """Existence, size and checksum of one file."""
     interruption.check()
@@ -148,14 +141,10 @@ def check_file(root: Path, file: File) -> StageFailure | None:
 RESTORE = "restore the file or train the model again"
 
 
-def unlisted(root: Path, folder: str, listed: set[str]) -> list[StageFailure]:
-    """Files that a loader would find although nobody vouches for them. Hidden files are the file system's own business."""
+def unlisted_files(root: Path, folder: str, listed: set[str]) -> list[StageFailure]:
+    """Files that a loader would find although the manifest does not list them."""
     found = (path.relative_to(root).as_posix() for path in walk(root / folder))
-    return [
-        invalid("UnlistedFile", f"{path} is not listed in {MANIFEST_FILE}: remove it")
-        for path in found
-        if path not in listed and not os.path.basename(path).startswith(".")
-    ]
+    return [invalid("UnlistedFile", f"{path} is not listed in {MANIFEST_FILE}: remove it") for path in unlisted(found, listed)]
 
 
 def several(findings: list[StageFailure]) -> StageFailure:

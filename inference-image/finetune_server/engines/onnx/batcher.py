@@ -15,6 +15,9 @@ from finetune_server.engines.interface import EngineStopped, Failed, Load, Queue
 log = logging.getLogger(__name__)
 
 
+NOT_FINITE = "the model computed logits that are not finite for this request; others are answered"
+
+
 class Request:
     """A request on its way through a batcher, whose thread alone changes it, but for `cancel`."""
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finetune_server.engines.interface import Encoded, EncoderListener, EncodingRequest
-from finetune_server.engines.onnx.batcher import Request
+from finetune_server.engines.onnx.batcher import NOT_FINITE, Request
 
 
 class Encoding(Request):
@@ -42,4 +42,8 @@ class Encoding(Request):
 
     def finish(self) -> None:
         """Tells the listener."""
-        self._listener(Encoded(tuple(row for row in self._logits if row is not None)))
+        logits = tuple(row for row in self._logits if row is not None)
+        if all(np.isfinite(row).all() for row in logits):
+            self._listener(Encoded(logits))
+        else:
+            self.fail(NOT_FINITE)

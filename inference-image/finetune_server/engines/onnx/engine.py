@@ -12,7 +12,7 @@ from finetune_server.settings import DEFAULT_CONTEXT_LIMIT, Settings
 
 def open_engine(artifact: VerifiedArtifact, settings: Settings) -> SlotBatcher:
     """Loads a decoder's graph and starts the batcher's thread. Raises UnusableModel."""
-    config = read_genai_config(artifact.folder)
+    config = read_genai_config(artifact)
     context_length = context_of(artifact, settings, config.context_length)
     slots = settings.max_concurrency
     decoder = OnnxDecoder(artifact.folder, config, slots=slots, context_length=context_length, threads=settings.threads)

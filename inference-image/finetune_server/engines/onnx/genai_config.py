@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from finetune_server.model_directory import UnusableModel
+from finetune_api.model_directory import MANIFEST_FILE
+from finetune_server.model_directory import UnusableModel, VerifiedArtifact
 
 GENAI_CONFIG_FILE = "genai_config.json"
 
@@ -22,15 +23,26 @@ class GenaiConfig:
     head_size: int
 
 
-def read_genai_config(folder: Path) -> GenaiConfig:
-    """Reads the file; raises UnusableModel when a key is missing or the graph is not a plain decoder."""
-    path = folder / GENAI_CONFIG_FILE
+def read_genai_config(artifact: VerifiedArtifact) -> GenaiConfig:
+    """Reads the file; raises UnusableModel when a key is missing, or the graph that it names is no verified file."""
+    path = artifact.folder / GENAI_CONFIG_FILE
+    config = parsed(path)
+    if artifact.optional_file(config.model_file) is None:
+        raise UnusableModel(
+            f"{path}: model.decoder.filename is {config.model_file!r}, which is not a file of this artifact that {MANIFEST_FILE} lists; "
+            "export the model again with format onnx"
+        )
+    return config
+
+
+def parsed(path: Path) -> GenaiConfig:
+    """Raises UnusableModel."""
     try:
         model: dict[str, Any] = json.loads(path.read_text())["model"]
         decoder = model["decoder"]
         end = model["eos_token_id"]
         return GenaiConfig(
-            model_file=decoder["filename"],
+            model_file=str(decoder["filename"]),
             context_length=int(model["context_length"]),
             end_tokens=frozenset(end if isinstance(end, list) else [end]),
             layers=int(decoder["num_hidden_layers"]),

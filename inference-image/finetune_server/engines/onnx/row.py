@@ -3,7 +3,7 @@
 import numpy as np
 
 from finetune_server.engines.interface import Finished, FinishReason, GenerationRequest, Listener, Token, TokenLogprobs
-from finetune_server.engines.onnx.batcher import Request
+from finetune_server.engines.onnx.batcher import NOT_FINITE, Request
 from finetune_server.sampling import Logits, Sampler, log_softmax
 
 
@@ -33,7 +33,13 @@ class Row(Request):
         return self.prefilled + (self.generated if self.decoding else 1)
 
     def take(self, logits: Logits, end_tokens: frozenset[int]) -> bool:
-        """Chooses the next token and tells the listener; True when it was the last one."""
+        """Chooses the next token and tells the listener; True when it was the last one.
+
+        Logits that are no numbers end this row alone: the others of the batch do not depend on them.
+        """
+        if not np.isfinite(logits.max()):
+            self.fail(NOT_FINITE)
+            return True
         self.last_token = self._sampler.choose(logits)
         self.generated += 1
         if self.last_token in end_tokens:
