@@ -29,6 +29,15 @@ def tar(data: bytes) -> bytes:
 
 REFUSED: list[tuple[str, bytes, str]] = [
     ("nothing", b"", "is empty"),
+    ("pandas' default", b'{"text":{"0":"a","1":"b"},"label":{"0":1,"1":0}}', "pandas writes it by default, one object for all rows"),
+    ("pandas by index", b'{"0":{"text":"a"},"1":{"text":"b"}}', 'orient="records", lines=True'),
+    ("pandas split", b'{"columns":["text","label"],"index":[0,1],"data":[["a",1],["b",0]]}', 'orient="records", lines=True'),
+    ("pandas, long", b'{"te\\"xt":{"0":"' + b"a" * 100_000, 'orient="records", lines=True'),
+    ("encoded twice", b"\n".join([json.dumps(ROW.decode()).encode()] * 2), "holds rows that were encoded twice: each line is"),
+    ("one row encoded twice", json.dumps(ROW.decode()).encode() + b",\n", "(jq -c fromjson FILE > rows.jsonl)"),
+    ("bare messages", b'[{"role": "user", "content": "Hi"}]\n' * 3, "holds a bare list of messages a line: each row is an o"),
+    ("CoNLL", b"-DOCSTART- -X- -X- O\n\nMaria NNP B-NP B-PER\nsleeps VBZ O O\n\n. . O O\n", "is CoNLL text, a word and its tag a line"),
+    ("CoNLL of two columns", b"Maria\tB-PER\nsleeps\tO\n\nOslo\tB-LOC\n", '{"tokens": ["Maria", "sleeps"], "tags": ["B-PER", "O"]}'),
     ("white space", b" \n\n\t", "has only white space"),
     ("only a byte order mark", b"\xef\xbb\xbf", "has only white space"),
     ("NUL bytes", b"\0" * 10_000, "has only NUL bytes"),

@@ -45,7 +45,7 @@ LINES: list[tuple[str, bytes, str, str]] = [
     ("function_call", row(user(), assistant(None, function_call={"name": "f"})), "functions", "older form of tool_calls: use tool_calls"),
     ("messages null", b'{"messages": null}', "no messages", "messages is null, expected an array of messages"),
     ("messages object", b'{"messages": {}}', "no messages", "messages is an object, expected an array of messages"),
-    ("messages text", b'{"messages": "[]"}', "no messages", "messages is a string, expected an array of messages"),
+    ("messages text", b'{"messages": "[]"}', "no messages", "messages is a string that holds the text of an array (jq"),
     ("messages empty", row(), "no messages", "messages is empty, expected at least a user's and an assistant's message"),
     ("message string", row("hi", assistant()), "message is not an object", "messages[0] is a string, expected an object with role and con"),
     ("no role", row({"content": "a"}, assistant()), "no role", "messages[0] has no role, expected one of 'system', 'developer', 'user', "),

@@ -56,7 +56,7 @@ DIRTY: list[tuple[str, Task, bytes, tuple[str, ...]]] = [
         "preference.jsonl",
         "chat",
         jsonl({"prompt": "a", "chosen": "b", "rejected": "c"}),
-        ("has no rows of task chat", "'prompt', 'chosen', 'rejected'"),
+        ("holds pairs of a better and a worse answer", "to learn 'chosen' alone, set columns: {prompt: prompt, completion: chosen}"),
     ),
     ("texts.jsonl", "chat", jsonl({"text": "a"}), ("has no rows of task chat, which have 'messages'", "task: completion")),
     ("empty-text.jsonl", "completion", jsonl({"text": "a"}, {"text": " "}), ("line 2: text is only white space, expected text",)),

@@ -236,7 +236,7 @@ UNFIT: list[tuple[Task, dict[str, Any], Any, str, str]] = [
         "sequence-classification",
         {},
         {"sentence_a": "a", "sentence_b": "b", "y": 1},
-        "name them with columns: {text: ..., label: ...}",
+        "name them with columns: {text: ..., label: y}",
         "dataset.train.columns",
     ),
     (

@@ -7,6 +7,7 @@ from typing import Any
 from finetune_api.resources.source import RowFormat
 from finetune_trainer.data.reading.csv_table import looks_like_csv
 from finetune_trainer.data.reading.lines import UTF8_BOM
+from finetune_trainer.data.reading.near_misses import refuse_near_miss
 from finetune_trainer.data.reading.record import NotRows
 from finetune_trainer.data.reading.stream import GZIP_MAGIC, ZSTD_MAGIC
 
@@ -67,6 +68,7 @@ def recognise(head: bytes) -> RowFormat | None:
     _refuse_nul(head, text)
     if _PAGE.match(text):
         raise NotRows("is an HTML or XML page, probably an error or a log-in page that was saved as data: look at it, fetch it again")
+    refuse_near_miss(text.decode("utf-8", "replace"))
     if text.startswith(b"["):
         return "json"
     if text.startswith(b"{"):

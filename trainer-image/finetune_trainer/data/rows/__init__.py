@@ -2,7 +2,8 @@
 
 types.py       what a row is, once it is right
 shape.py       what the records of a file look like, judged by the first of them
-foreign.py, sharegpt.py, alpaca.py, template.py, steps.py    layouts of other programs, and the steps to ours
+foreign.py, sharegpt.py, alpaca.py, message_lists.py, template.py, steps.py    layouts of other programs, and the steps to ours
+forms.py       forms that are not read, by name and with the next step
 context.py     what is known of a record on the way: what its parts are called, what is worth a note
 nulls.py       nulls that stand for keys which are not there
 build.py       a record in its task's layout to a row, if `explain` finds nothing wrong

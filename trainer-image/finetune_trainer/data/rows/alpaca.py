@@ -1,5 +1,6 @@
-"""Alpaca's layout: {"instruction": ..., "input": ..., "output": ...}, with `system` and `history` as others have added."""
+"""Alpaca's layout: {"instruction": ..., "input": ..., "output": ...}, with `system` and `history` as others have added; and Dolly's."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from finetune_trainer.data.rows.context import Context
@@ -21,34 +22,53 @@ WITHOUT_INPUT = (
 """The texts that Alpaca was published with, for task completion; in a chat the instruction is the user's own message."""
 
 
-def parts(row: dict[str, Any]) -> tuple[str, str, str]:
-    """Instruction, input (maybe empty) and output. Raises Wrong."""
-    found = [problem for key in ("images", "videos", "audios") if (problem := media_problem(key, row.get(key)))]
-    for key in ("instruction", "output"):
-        if key in row:
-            found += text_problems(key, row[key])
-        else:
-            says = f"has no key {key!r}: its keys are {listed(row) or 'none'}, expected 'instruction', 'input' and 'output'"
-            found.append(Problem(f"no {key}", says))
-    given = row.get("input")
-    if given is not None and not isinstance(given, str):
-        found.append(Problem("input is not text", f"input is {kind_of(given)}, expected a string"))
-    if found:
-        raise Wrong(found)
-    return row["instruction"], given if given and given.strip() else "", row["output"]
+@dataclass(frozen=True)
+class Instructions:
+    """Rows of an instruction, maybe an input to it, and an output."""
+
+    as_chat: bool
+    """For task chat; otherwise for task completion."""
+    instruction: str = "instruction"
+    given: str = "input"
+    output: str = "output"
+
+    @property
+    def fields(self) -> set[str]:
+        """Those that are read."""
+        return {self.instruction, self.given, self.output} | ({"system", "history"} if self.as_chat else set())
+
+    def __call__(self, row: dict[str, Any], context: Context) -> dict[str, Any]:
+        """The task's own layout; the context learns what a conversation's parts are called. Raises Wrong."""
+        instruction, given, output = self.parts(row)
+        if not self.as_chat:
+            text = WITH_INPUT if given else WITHOUT_INPUT
+            return {"prompt": text.format(instruction=instruction, input=given), "completion": output}
+        messages, places = before(row)
+        user = f"{instruction}\n\n{given}" if given else instruction
+        context.names = Names(places=(*places, Place(self.instruction, self.instruction), Place(self.output, self.output)))
+        return {"messages": [*messages, {"role": "user", "content": user}, {"role": "assistant", "content": output}]}
+
+    def parts(self, row: dict[str, Any]) -> tuple[str, str, str]:
+        """Instruction, input (maybe empty) and output. Raises Wrong."""
+        found = [problem for key in ("images", "videos", "audios") if (problem := media_problem(key, row.get(key)))]
+        for key in (self.instruction, self.output):
+            if key in row:
+                found += text_problems(key, row[key])
+            else:
+                expected = f"expected {self.instruction!r}, {self.given!r} and {self.output!r}"
+                found.append(Problem(f"no {key}", f"has no key {key!r}: its keys are {listed(row) or 'none'}, {expected}"))
+        given = row.get(self.given)
+        if given is not None and not isinstance(given, str):
+            found.append(Problem(f"{self.given} is not text", f"{self.given} is {kind_of(given)}, expected a string"))
+        if found:
+            raise Wrong(found)
+        return row[self.instruction], given if given and given.strip() else "", row[self.output]
 
 
-def completion_row(row: dict[str, Any], _: Context) -> dict[str, Any]:
-    """For task completion. Raises Wrong."""
-    instruction, given, output = parts(row)
-    text = WITH_INPUT if given else WITHOUT_INPUT
-    return {"prompt": text.format(instruction=instruction, input=given), "completion": output}
-
-
-def chat_row(row: dict[str, Any], context: Context) -> dict[str, Any]:
-    """For task chat; the context learns what its parts are called. Raises Wrong."""
-    instruction, given, output = parts(row)
-    messages, places = [], []
+def before(row: dict[str, Any]) -> tuple[list[dict[str, Any]], list[Place]]:
+    """The messages of a row's `system` and `history`, and where they are. Raises Wrong."""
+    messages: list[dict[str, Any]] = []
+    places: list[Place] = []
     system = row.get("system")
     if not empty(system) and not (isinstance(system, str) and not system.strip()):
         if found := list(text_problems("system", system)):
@@ -63,6 +83,4 @@ def chat_row(row: dict[str, Any], context: Context) -> dict[str, Any]:
             raise Wrong([Problem("wrong history", f"history has {kind_of(turn)}, expected pairs of texts: [question, answer]")])
         messages += [{"role": "user", "content": turn[0]}, {"role": "assistant", "content": turn[1]}]
         places += [Place(f"history[{index}]", f"history[{index}][{side}]") for side in (0, 1)]
-    user = f"{instruction}\n\n{given}" if given else instruction
-    context.names = Names(places=(*places, Place("instruction", "instruction"), Place("output", "output")))
-    return {"messages": [*messages, {"role": "user", "content": user}, {"role": "assistant", "content": output}]}
+    return messages, places

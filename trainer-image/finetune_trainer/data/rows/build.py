@@ -86,13 +86,22 @@ class Layout:
         """The row; the context gets what is worth a note. Raises Wrong."""
         if not isinstance(row, dict):
             expected = " and ".join(f"{name!r}" for name in FIELDS[self.task] if name not in OPTIONAL)
-            raise Wrong([Problem("not an object", f"is {kind_of(row)}, expected an object with {expected}")])
+            raise Wrong([Problem("not an object", f"is {kind_of(row)}{what_else(row)}, expected an object with {expected}")])
         if self.task == "chat":
             row = without_nulls(row, context)
         found = list(self.problems(row, context.names))
         if found:
             raise Wrong(found)
         return conversation(row, context) if self.task == "chat" else _BUILDERS[self.task](row)
+
+
+def what_else(row: Any) -> str:
+    """What a row may be that is no object."""
+    if isinstance(row, list) and row and all(isinstance(item, dict) and "role" in item for item in row):
+        return ' of messages without {"messages": ...} around it'
+    if isinstance(row, str) and row.lstrip().startswith("{"):
+        return " that holds the text of an object: the row was encoded twice"
+    return ""
 
 
 def conversation(row: dict[str, Any], context: Context) -> Conversation:

@@ -7,6 +7,7 @@ from typing import Any
 from finetune_api.resources.finetune_job import Task
 from finetune_trainer.data.rows.build import FIELDS, OPTIONAL
 from finetune_trainer.data.rows.explain.problem import listed
+from finetune_trainer.data.rows.forms import is_messages, is_turns, known_form, never_read, proposal
 
 _ALIASES: dict[Task, tuple[Mapping[str, str], ...]] = {
     "chat": ({"prompt": "prompt", "completion": "completion"},),
@@ -42,6 +43,9 @@ _SIGNS: tuple[tuple[frozenset[str], str, str], ...] = (
 )
 
 
+PAIR = ("prompt", "completion")
+
+
 class Unfit(Exception):
     """A file cannot be read for this task; says why. `field` is what to change: task, columns, template, or the source itself."""
 
@@ -73,6 +77,10 @@ def foreign(task: Task, keys: tuple[str, ...], first: list[dict[str, Any]]) -> F
         return Foreign("ShareGPT")
     if task in ("chat", "completion") and {"instruction", "output"} <= set(keys):
         return Foreign("Alpaca")
+    if task in ("chat", "completion") and {"instruction", "response"} <= set(keys):
+        return Foreign("Dolly")
+    if task == "chat" and {"prompt", "completion"} <= set(keys) and any(is_messages(row.get(key)) for row in first for key in PAIR):
+        return Foreign("prompt and completion as messages")
     if task == "completion" and "text" in keys and not any(signs <= set(keys) for signs, *_ in _SIGNS):
         return Foreign("plain text")
     for columns in _ALIASES[task]:
@@ -81,7 +89,13 @@ def foreign(task: Task, keys: tuple[str, ...], first: list[dict[str, Any]]) -> F
     return None
 
 
-def unfit(task: Task, keys: tuple[str, ...]) -> Unfit:
+def refuse_forms(task: Task, keys: tuple[str, ...], first: list[dict[str, Any]]) -> None:
+    """Raises Unfit for rows that share fields with others and must not be read as those."""
+    if form := never_read(task, keys, first):
+        raise Unfit(form.text, form.field)
+
+
+def unfit(task: Task, keys: tuple[str, ...], first: list[dict[str, Any]]) -> Unfit:
     """Why a file with these fields is of no use to the task, and what to do."""
     expected = " and ".join(f"{field!r}" for field in FIELDS[task] if field not in OPTIONAL)
     fields = f"their fields are {listed(keys, 20)}"
@@ -89,11 +103,28 @@ def unfit(task: Task, keys: tuple[str, ...]) -> Unfit:
         if signs <= set(keys) and task not in other:
             says = f"holds {what}, which is data for task {other}, and the job's task is {task}: set task: {other.partition(' ')[0]}"
             return Unfit(f"{says}, or use a file whose rows have {expected}", "task")
-    missing = [field for field in FIELDS[task] if field not in keys and field not in OPTIONAL]
+    if form := known_form(keys, first):
+        return Unfit(f"{form.text}; {fields}", form.field)
+    return Unfit(f"has no rows of task {task}, which have {expected}; {fields}: {advice(task, keys, first)}", "columns")
+
+
+def advice(task: Task, keys: tuple[str, ...], first: list[dict[str, Any]]) -> str:
+    """What to do about fields with other names: columns for those that hold what the task needs."""
+    turns = next((key for key in keys if any(is_turns(row.get(key)) for row in first)), None)
+    if task == "chat" and turns:
+        return f"rename {turns!r} to 'conversations', which ShareGPT's turns (from, value) are read from"
+    wanted = [field for field in FIELDS[task] if field not in OPTIONAL]
+    missing = [field for field in wanted if field not in keys]
     left = [key for key in keys if key not in FIELDS[task]]
-    example = ", ".join(f"{field}: {left[index] if len(left) == len(missing) else '...'}" for index, field in enumerate(missing))
-    hint = "; or build the texts with template" if task in ("chat", "completion", "summarization") else ""
-    if task == "chat":
-        example, hint = "prompt: ..., completion: ...", " for rows of a question and an answer; or build the texts with template"
-        hint += "; plain text is learnt with task: completion" if "text" in keys else ""
-    return Unfit(f"has no rows of task {task}, which have {expected}; {fields}: name them with columns: {{{example}}}{hint}", "columns")
+    named = proposal(missing, left, first)
+    if task == "chat" and named is None:
+        missing = [field for field in PAIR if field not in keys]
+        named = proposal(missing, left, first)
+    plain = "; plain text is learnt with task: completion" if task == "chat" and "text" in keys else ""
+    template = "; or build the texts with template" if task in ("chat", "completion", "summarization") else ""
+    if named is None:
+        kinds = {"tokens": "a list of words", "tags": "a list of tags", "label": "a label", "messages": "a list of messages"}
+        what = " and ".join(kinds.get(field, "a text") for field in (wanted if task != "chat" else ["messages"]))
+        return f"none of them holds {what}{template}{plain}"
+    names = ", ".join(f"{field}: {name}" for field, name in named.items())
+    return f"name them with columns: {{{names}}}{template}{plain}"

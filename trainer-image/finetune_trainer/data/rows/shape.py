@@ -7,13 +7,16 @@ from typing import Any
 
 from finetune_api.resources.finetune_job import CLASSIFICATION, Task
 from finetune_trainer.data.reading.record import Record
-from finetune_trainer.data.rows import alpaca, sharegpt
+from finetune_trainer.data.rows import sharegpt
+from finetune_trainer.data.rows.alpaca import Instructions
 from finetune_trainer.data.rows.build import FIELDS, OPTIONAL, Layout
 from finetune_trainer.data.rows.context import Context
 from finetune_trainer.data.rows.explain import Problem, Wrong, parse
 from finetune_trainer.data.rows.explain.problem import listed
 from finetune_trainer.data.rows.explain.tags import PREFIXES
-from finetune_trainer.data.rows.foreign import Foreign, Unfit, foreign, unfit
+from finetune_trainer.data.rows.foreign import Foreign, Unfit, foreign, refuse_forms, unfit
+from finetune_trainer.data.rows.forms import headerless, looks_like_data
+from finetune_trainer.data.rows.message_lists import SCHEMA_VERSION, prompt_and_completion, system_first
 from finetune_trainer.data.rows.steps import Cells, Fields, Renamed, Step, Templated, Texts, as_chat, as_summary, as_text
 from finetune_trainer.data.rows.template import BadTemplate, TextTemplate
 from finetune_trainer.data.rows.types import Row
@@ -69,26 +72,34 @@ def recognise(
     task: Task,
     *,
     table: bool,
+    header: bool = False,
     columns: Mapping[str, str],
     template: tuple[str, str] | None,
     fields: Collection[str],
 ) -> Shape:
     """The shape of a file that begins with `records`.
 
-    `table`: CSV, Parquet or Arrow, where further columns are no mistake. `template`: the texts of prompt and completion. Raises Unfit.
+    `table`: CSV, Parquet or Arrow, where further columns are no mistake; `header`: CSV, whose first line may be a row. `template`:
+    the texts of prompt and completion. Raises Unfit.
     """
     first = list(_values(records))
     keys = tuple(dict.fromkeys(key for row in first for key in row))
+    if template is None and not columns:
+        refuse_forms(task, keys, first)
     if template is not None:
         shape = _templated(task, keys, columns, template)
     elif columns:
         shape = _renamed(task, keys, dict(columns))
     elif not keys or all(field in keys for field in FIELDS[task] if field not in OPTIONAL):
-        shape = Shape(OWN_WORDS[task], Layout(task, frozenset(fields)))
-        if table:
-            shape = replace(shape, layout=Layout(task, None), steps=(Renamed({}, FIELDS[task]),))
+        shape = _own(task, keys, fields, table)
     else:
-        shape = _foreign(task, keys, foreign(task, keys, first))
+        found = foreign(task, keys, first)
+        if found is None and header and looks_like_data(keys, first):
+            form = headerless(keys, ",".join(field for field in FIELDS[task] if field not in OPTIONAL))
+            raise Unfit(form.text, form.field)
+        if found is None:
+            raise unfit(task, keys, first)
+        shape = _foreign(task, found, None if table else frozenset(fields))
     if table:
         shape = replace(shape, steps=(_cells(shape), *shape.steps))
     return _noted(_with_labels(_prompted(shape, first), first), keys, fields)
@@ -199,10 +210,18 @@ def by_columns(task: Task, columns: dict[str, str], fields: tuple[str, ...], pai
     return Shape(words, layout, (renamed,))
 
 
-def _foreign(task: Task, keys: tuple[str, ...], found: Foreign | None) -> Shape:
-    """One of the layouts that people know."""
-    if found is None:
-        raise unfit(task, keys)
+def _own(task: Task, keys: tuple[str, ...], fields: Collection[str], table: bool) -> Shape:
+    """The task's own layout; a system message may stand apart from the other messages."""
+    apart = task == "chat" and any(key in keys and key not in fields for key in ("system", SCHEMA_VERSION))
+    words = OWN_WORDS[task] + (", system apart" if apart else "")
+    steps: tuple[Step, ...] = (system_first,) if apart else ()
+    if not table:
+        return Shape(words, Layout(task, frozenset(fields)), steps)
+    return Shape(words, Layout(task, None), (Renamed({}, (*FIELDS[task], "system") if apart else FIELDS[task]), *steps))
+
+
+def _foreign(task: Task, found: Foreign, extra: frozenset[str] | None) -> Shape:
+    """One of the layouts that people know; `extra` are further keys that a row of it may have where unknown ones are findings."""
     if found.words == "plain text":
         return plain_text("text")
     if found.columns is not None:
@@ -210,7 +229,10 @@ def _foreign(task: Task, keys: tuple[str, ...], found: Foreign | None) -> Shape:
         return by_columns(task, dict(found.columns), ("prompt", "completion") if pair else FIELDS[task], pair)
     if found.words == "ShareGPT":
         return Shape(found.words, Layout(task, None), (sharegpt.openai_row,))
-    step = alpaca.chat_row if task == "chat" else alpaca.completion_row
+    if found.words == "prompt and completion as messages":
+        return Shape(found.words, Layout(task, extra), (prompt_and_completion,))
+    dolly = found.words == "Dolly"
+    step = Instructions(task == "chat", given="context", output="response") if dolly else Instructions(task == "chat")
     return Shape(found.words, Layout(task, None), (step,))
 
 
@@ -264,8 +286,10 @@ def _noted(shape: Shape, keys: tuple[str, ...], fields: Collection[str]) -> Shap
             used |= {*step.prompt.fields, *step.completion.fields}
         elif step is sharegpt.openai_row:
             used |= {"conversations", "system", "tools"}
-        elif step in (alpaca.chat_row, alpaca.completion_row):
-            used |= {"instruction", "input", "output"} | ({"system", "history"} if step is alpaca.chat_row else set())
+        elif step is prompt_and_completion:
+            used |= {"prompt", "completion", *FIELDS["chat"]}
+        elif isinstance(step, Instructions):
+            used |= step.fields
     unused = [key for key in keys if key not in used]
     note = f"fields that are not used: {', '.join(unused[:12])}{' ...' if len(unused) > 12 else ''}"
     return replace(shape, used=frozenset((*used, *unused)), notes=(*shape.notes, *([note] if unused else [])))

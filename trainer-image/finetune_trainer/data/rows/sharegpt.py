@@ -81,7 +81,15 @@ def _names(turns: list[Any], places: tuple[Place, ...], functions: tuple[str, ..
     own = {ROLES[word.lower()]: word for word in words}
     calling = next((turn["from"] for turn in turns if turn["from"].lower() in CALLING), "function_call")
     return Names(
-        "conversations", "from", "value", own, places, functions, "a turn from", f"a turn from {shown(calling)}", calls_are_turns=True
+        "conversations",
+        "from",
+        "value",
+        roles=own,
+        places=places,
+        functions=functions,
+        turn="a turn from",
+        calling=f"a turn from {shown(calling)}",
+        calls_are_turns=True,
     )
 
 

@@ -86,7 +86,13 @@ class RowFile:
         texts = None if template is None else (template.prompt, template.completion)
         try:
             shape = recognise(
-                first_records(records), task, table=records.format in TABLES, columns=columns or {}, template=texts, fields=fields
+                first_records(records),
+                task,
+                table=records.format in TABLES,
+                header=records.format == "csv",
+                columns=columns or {},
+                template=texts,
+                fields=fields,
             )
         except Unfit as exc:
             raise unfit(records, exc) from exc

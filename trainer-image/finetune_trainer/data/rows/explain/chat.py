@@ -39,7 +39,9 @@ def chat_problems(row: dict[str, Any], fields: Collection[str] | None = (), name
             yield legacy(key, key) or unknown_key(key, key, KEYS, "a row")
     messages = row["messages"]
     if not isinstance(messages, list):
-        yield Problem("no messages", f"{names.messages} is {kind_of(messages)}, expected an array of messages")
+        yield Problem(
+            "no messages", f"{names.messages} is {kind_of(messages)}{as_text(names.messages, messages)}, expected an array of messages"
+        )
     elif not messages:
         yield Problem("no messages", f"{names.messages} is empty, expected at least a user's and an assistant's message")
     else:
@@ -71,6 +73,13 @@ def message_problems(index: int, message: Any, names: Names = OPENAI) -> Iterato
     yield from content_problems(names.content_of(index), message, path)
     yield from weight_problems(path, message)
     yield from small_problems(path, message)
+
+
+def as_text(key: str, value: Any) -> str:
+    """What a string may be that stands in place of an array."""
+    if not isinstance(value, str) or not value.lstrip().startswith("["):
+        return ""
+    return f" that holds the text of an array (jq -c '.{key} |= fromjson' FILE > rows.jsonl)"
 
 
 def empty(value: Any) -> bool:

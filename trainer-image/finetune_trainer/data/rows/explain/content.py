@@ -49,6 +49,8 @@ def part_problems(path: str, parts: list[Any]) -> Iterator[Problem]:
     """What is wrong with a content of parts: they must be texts."""
     for index, part in enumerate(parts):
         what = part.get("type") if isinstance(part, dict) else None
+        if what is None and isinstance(part, dict) and isinstance(part.get("text"), str):
+            what = "text"  # as Bedrock and Gemini write parts
         if what not in TEXT_PARTS:
             seen = f"of type {shown(what)}" if isinstance(part, dict) else kind_of(part)
             says = f"{path}[{index}] is {seen}, expected {_PART}: training takes text, no images, audio or files"

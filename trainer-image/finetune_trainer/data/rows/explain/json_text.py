@@ -69,7 +69,11 @@ def not_json(text: str, exc: ValueError, what: str) -> str:
     if not stripped:
         return "is empty: there is a comma too many before it" if what == "line" else "is empty"
     hint = ""
-    if stripped in ("{", "}") or (stripped.startswith("{") and not stripped.endswith("}")):
+    if "Extra data" in says and text.rstrip().endswith(","):
+        hint = (
+            ": a comma follows the object, and JSONL has none between its lines: remove them (sed 's/,[[:space:]]*$//' FILE > rows.jsonl)"
+        )
+    elif stripped in ("{", "}") or (stripped.startswith("{") and not stripped.endswith("}")):
         hint = ": the object does not end on this line, and JSONL has one object a line"
     elif stripped.startswith(("{'", "[{'", "['")):
         hint = ": JSON takes double quotes"

@@ -29,8 +29,12 @@ class Names:
     """Roles that the file has other words for."""
     places: tuple[Place, ...] = ()
     """Of each message, where the file's list is not one message an entry."""
+    shift: int = 0
+    """1 where a key `system` of the row is the first message."""
     functions: tuple[str, ...] = ()
     """Of each tool, where its function is described, if not in tools[0].function."""
+    function: str = ""
+    """What comes after a call's path where its function has a level of its own, for a file with `places`."""
     turn: str = "a message of role"
     """How one says that a message of some role is expected."""
     calling: str = "an assistant's message with tool_calls"
@@ -40,21 +44,25 @@ class Names:
 
     def message(self, index: int) -> str:
         """messages[2], conversations[1], system."""
-        return self.places[index].path if self.places else f"{self.messages}[{index}]"
+        if index < self.shift:
+            return "system"
+        return self.places[index].path if self.places else f"{self.messages}[{index - self.shift}]"
 
     def content_of(self, index: int) -> str:
         """messages[2].content, conversations[1].value."""
-        return self.places[index].content if self.places else f"{self.messages}[{index}].{self.content}"
+        if index < self.shift:
+            return "system"
+        return self.places[index].content if self.places else f"{self.message(index)}.{self.content}"
 
     def call(self, index: int, number: int) -> str:
         """messages[2].tool_calls[0], conversations[2].value."""
-        return self.places[index].calls[number] if self.places else f"{self.messages}[{index}].tool_calls[{number}]"
+        return self.places[index].calls[number] if self.places else f"{self.message(index)}.tool_calls[{number}]"
 
     def function_of(self, index: int, number: int) -> str:
         """messages[2].tool_calls[0].function; the call itself where the file has no such level."""
-        return self.call(index, number) + ("" if self.places else ".function")
+        return self.call(index, number) + (self.function if self.places else ".function")
 
-    def function(self, index: int) -> str:
+    def tool_function(self, index: int) -> str:
         """tools[0].function, tools[0]."""
         return self.functions[index] if self.functions else f"tools[{index}].function"
 

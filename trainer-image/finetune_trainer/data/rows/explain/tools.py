@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from finetune_trainer.data.rows.explain.content import text_of
 from finetune_trainer.data.rows.explain.json_text import Wrong, parse_text
 from finetune_trainer.data.rows.explain.names import OPENAI, Names
 from finetune_trainer.data.rows.explain.problem import Problem, did_you_mean, kind_of, listed, shown, unknown_key
@@ -23,16 +24,18 @@ def tool_list_problems(row: dict[str, Any], names: Names = OPENAI) -> Iterator[P
     if tools is None:
         return
     if not isinstance(tools, list):
-        yield Problem("wrong tools", f"tools is {kind_of(tools)}, expected an array of {_TOOL}, or no such key")
+        text = isinstance(tools, str) and tools.lstrip().startswith("[")
+        hint = " that holds the text of an array (jq -c '.tools |= fromjson' FILE > rows.jsonl)" if text else ""
+        yield Problem("wrong tools", f"tools is {kind_of(tools)}{hint}, expected an array of {_TOOL}, or no such key")
         return
     seen: set[str] = set()
     for index, tool in enumerate(tools):
-        found = list(tool_problems(f"tools[{index}]", names.function(index), tool))
+        found = list(tool_problems(f"tools[{index}]", names.tool_function(index), tool))
         yield from found
         if not found:
             name = tool["function"]["name"]
             if name in seen:
-                yield Problem("wrong tools", f"{names.function(index)}.name is {name!r}, as another tool before it: names must differ")
+                yield Problem("wrong tools", f"{names.tool_function(index)}.name is {name!r}, as another tool before it: names must differ")
             seen.add(name)
 
 
@@ -89,11 +92,15 @@ class Calls:
         self.open: list[tuple[str, str | None]] = []
         """Calls that wait for an answer: where, and their id."""
         self.ids: set[str] = set()
+        self.text_calls = ""
+        """The assistant's message, if it has calls as text."""
 
     def problems(self) -> Iterator[Problem]:
         """All that is wrong."""
         for index, message in enumerate(self.messages):
             path = self.names.message(index)
+            if message["role"] == "assistant":
+                self.text_calls = path if "<tool_call>" in text_of(message.get("content")) else ""
             if message["role"] == "tool":
                 yield from self._answer(path, message)
                 continue
@@ -112,6 +119,10 @@ class Calls:
         given = message.get("tool_call_id")
         if given is not None and not isinstance(given, str):
             yield Problem("answer without call", f"{path}.tool_call_id is {shown(given)}, expected the id of a call, a string")
+        elif not self.open and self.text_calls:
+            says = f"{path} answers a call that is written as text in {self.text_calls} (<tool_call>)"
+            way = f"write it as {self.names.calling}, and describe its function in tools"
+            yield Problem("call as text", f"{says}, which the base's chat template does not know as a call: {way}")
         elif not self.open:
             says = f"{path} answers no call: expected right after {self.names.calling}, once for each call"
             yield Problem("answer without call", says)
