@@ -136,7 +136,8 @@ class Preparation(Document):
     resources: Resources = Resources()
     """CPU and memory of the stage's container."""
     pod: Pod = Pod()
-    """Of the stage's pod."""
+    """Of the stage's pod, which takes no nodeSelector and tolerations from training, but its zone or node where a ReadWriteOnce workspace
+    has to lie there."""
 
 
 class Training(Document):

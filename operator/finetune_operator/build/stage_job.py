@@ -11,6 +11,7 @@ from finetune_api.resources.finetuned_model import ClaimSource
 from finetune_api.run_config import CPUS_VARIABLE, RUN_CONFIG_FILE, cpus
 from finetune_operator.build.batch_job import CONTAINER, batch_job
 from finetune_operator.build.owner import child_metadata
+from finetune_operator.build.placement import beside_training, within_reach_of_training
 from finetune_operator.build.pod import Mount, PodShape
 from finetune_operator.build.service import MASTER_PORT
 from finetune_operator.build.sources import source_env_from, source_mounts
@@ -47,6 +48,8 @@ class StageRun:
     """The claim of spec.base.fineTunedModel."""
     model_volume: str = ""
     """Name of the claim that publish writes the model to."""
+    beside_training: bool = False
+    """prepare runs where the training will, as a volume that it bound elsewhere was out of the training's reach."""
 
     @property
     def name(self) -> str:
@@ -87,12 +90,6 @@ def stage_gpus(spec: FineTuneJobSpec, stage: StageName) -> int:
     return {"prepare": 0, "train": spec.training.nodes * spec.training.gpus_per_node, "publish": spec.publishing.gpus}[stage]
 
 
-def beside_publish(spec: FineTuneJobSpec) -> Pod:
-    """The placement of the publish pod, for a pod that mounts what it has written: the volume may be bound to that node or zone."""
-    pod = _beside_training(spec.publishing.pod, spec)
-    return pod.model_copy(update={"image": None, "labels": {}, "annotations": {}, "env": [], "env_from": []})
-
-
 def _args(run: StageRun) -> tuple[str, ...]:
     args = (run.stage, "--run", f"{RUN_CONFIG_FOLDER}/{RUN_CONFIG_FILE}", "--attempt", str(run.number))
     if run.stage != "train":
@@ -112,22 +109,12 @@ def _wishes(run: StageRun) -> tuple[Pod, Resources, dict[str, int]]:
     name = spec.training.gpu_resource_name
     match run.stage:
         case "prepare":
-            return _beside_training(spec.preparation.pod, spec), spec.preparation.resources, {}
+            place = beside_training if run.beside_training else within_reach_of_training
+            return place(spec.preparation.pod, spec), spec.preparation.resources, {}
         case "train":
             return spec.training.pod, spec.training.resources, {name: spec.training.gpus_per_node}
         case "publish":
-            return _beside_training(spec.publishing.pod, spec), spec.publishing.resources, {name: spec.publishing.gpus}
-
-
-def _beside_training(pod: Pod, spec: FineTuneJobSpec) -> Pod:
-    """A ReadWriteOnce volume stays where its first pod was put, so that pod goes where training will have to go."""
-    if spec.workspace.claim_name or spec.workspace.storage.access_mode == "ReadWriteMany":
-        return pod
-    train = spec.training.pod
-    missing = [toleration for toleration in train.tolerations if toleration not in pod.tolerations]
-    return pod.model_copy(
-        update={"node_selector": {**train.node_selector, **pod.node_selector}, "tolerations": [*pod.tolerations, *missing]}
-    )
+            return beside_training(spec.publishing.pod, spec), spec.publishing.resources, {name: spec.publishing.gpus}
 
 
 def _mounts(run: StageRun) -> tuple[Mount, ...]:

@@ -12,6 +12,8 @@ STAGES: tuple[StageName, ...] = ("prepare", "train", "publish")
 ACTIVE = ("Pending", "Running")
 UNSCHEDULABLE = "Unschedulable"
 """Reason of an attempt that ended because no node took one of its pods."""
+WORKSPACE_MISPLACED = "WorkspaceMisplaced"
+"""Reason of a train attempt that no node could take because of where the workspace's volume was bound."""
 KEPT = 64
 """Attempts that the status keeps; the numbers go on."""
 POD_JOB_LABEL = "batch.kubernetes.io/job-name"
@@ -38,6 +40,11 @@ def succeeded(status: FineTuneJobStatus, stage: StageName) -> bool:
 def current_stage(status: FineTuneJobStatus) -> StageName | None:
     """The first stage that is not done; None after the last."""
     return next((stage for stage in STAGES if not succeeded(status, stage)), None)
+
+
+def was_misplaced(status: FineTuneJobStatus) -> bool:
+    """True once the workspace's volume was out of the training's reach."""
+    return any(attempt.reason == WORKSPACE_MISPLACED for attempt in status.attempts)
 
 
 def replaced(status: FineTuneJobStatus, attempt: Attempt) -> FineTuneJobStatus:

@@ -25,6 +25,8 @@ VOLUME_REASONS = {
     "FailedBinding": "VolumeProvisioningFailed",
     "FailedCreatePodSandBox": "SandboxFailed",
 }
+VOLUME_ELSEWHERE = "VolumeElsewhere"
+"""A node has room for the pod, and cannot mount its volume, which is bound to another zone or node."""
 RECENT = 300.0
 """Seconds for which a Warning event speaks of the present: the kubelet repeats what lasts every two minutes."""
 
@@ -105,7 +107,7 @@ def _scheduling_holdup(pod: Pod, warnings: Sequence[WarningEvent]) -> Holdup | N
     if "didn't match pod affinity rules" in message:
         return Holdup("NodeOfVolumeFull", message, queued=True, pod=pod.meta.name)
     if "volume node affinity conflict" in message:
-        return Holdup("VolumeElsewhere", message, queued=True, pod=pod.meta.name)
+        return Holdup(VOLUME_ELSEWHERE, message, queued=True, pod=pod.meta.name)
     if "unbound immediate PersistentVolumeClaims" in message:
         return _claim_holdup(warnings) or Holdup("VolumeNotBound", message, pod=pod.meta.name)
     return _claim_holdup(warnings) or Holdup("Unschedulable", message, queued=True, pod=pod.meta.name)

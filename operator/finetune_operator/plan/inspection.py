@@ -15,7 +15,7 @@ from finetune_api.resources.finetuned_model import (
 )
 from finetune_api.result import InspectSummary
 from finetune_operator.build.inspect_job import inspect_job_object
-from finetune_operator.build.stage_job import beside_publish
+from finetune_operator.build.placement import beside_publish
 from finetune_operator.names import inspect_job
 from finetune_operator.plan.advice import with_advice
 from finetune_operator.plan.attempts import living, pods_named

@@ -19,7 +19,7 @@ from finetune_operator.plan.startup import ending, starting
 from finetune_operator.plan.step import Policy, Step, View, failure
 from finetune_operator.plan.stop import job_ref, stopped
 from finetune_operator.plan.time_limits import deadline_left
-from finetune_operator.plan.workspace import workspace_damaged, workspace_lost
+from finetune_operator.plan.workspace import workspace_damaged, workspace_lost, workspace_misplaced
 from finetune_operator.records import BatchJob
 
 
@@ -68,6 +68,7 @@ POLICIES: tuple[Policy, ...] = (
     base_missing,
     workspace_lost,
     workspace_damaged,
+    workspace_misplaced,
     create_job,
     ending,
     starting,

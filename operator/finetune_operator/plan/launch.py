@@ -9,16 +9,26 @@ from dataclasses import replace
 from finetune_api.resources.finetune_job_status import Attempt, FineTuneJobStatus, StageName
 from finetune_operator.build.stage_job import StageRun, stage_job_object
 from finetune_operator.plan.advice import with_advice
-from finetune_operator.plan.attempts import UNSCHEDULABLE, active, appended, current_stage, job_name, job_of, latest, living, lost, owned
+from finetune_operator.plan.attempts import (
+    UNSCHEDULABLE,
+    active,
+    appended,
+    current_stage,
+    job_name,
+    job_of,
+    latest,
+    living,
+    lost,
+    was_misplaced,
+)
 from finetune_operator.plan.base import base_claim
 from finetune_operator.plan.children import CLAIM_TERMINATING, claim_obstacle, missing_children
 from finetune_operator.plan.clock import epoch, length
 from finetune_operator.plan.giving_up import given_up, start_left
 from finetune_operator.plan.holdup import Holdup, refusal_holdup
 from finetune_operator.plan.output import model_volume_name
-from finetune_operator.plan.plan import ObjectRef
 from finetune_operator.plan.step import Step, View, resting_phase, waiting
-from finetune_operator.plan.stop import job_ref
+from finetune_operator.plan.stop import claim_holders
 
 FIRST_BACKOFF, LONGEST_BACKOFF = 10.0, 300.0
 QUICK = 60.0
@@ -38,9 +48,10 @@ def create_job(view: View) -> Step | None:
         return given_up(view, attempt, holdup.reason, message, holdup.object or None)
     step = _held_up(view, attempt, holdup, left) if holdup else _creating(view.status, attempt.stage, attempt.number)
     if obstacle:
-        return replace(step, delete=_holders(view)) if obstacle.reason == CLAIM_TERMINATING else step
+        return replace(step, delete=claim_holders(view)) if obstacle.reason == CLAIM_TERMINATING else step
     volume, image = model_volume_name(view), view.status.image or ""
-    run = StageRun(view.observed.job.meta, view.spec, attempt.stage, attempt.number, image, base_claim(view), volume)
+    beside = was_misplaced(view.status)
+    run = StageRun(view.observed.job.meta, view.spec, attempt.stage, attempt.number, image, base_claim(view), volume, beside)
     job = stage_job_object(run, view.observed.settings)
     return replace(step, apply=missing_children(view, attempt.stage), create=(job,))
 
@@ -60,12 +71,6 @@ def _name_taken(view: View, attempt: Attempt) -> Holdup | None:
     if name not in view.observed.jobs:
         return None
     return Holdup("NameTaken", f"Job {name} belongs to another object", f"Job {name}")
-
-
-def _holders(view: View) -> tuple[ObjectRef, ...]:
-    """Our Jobs, all over by now: their ended pods would hold the deleted claim for ever."""
-    mine = (batch for batch in view.observed.jobs.values() if owned(view.observed, batch))
-    return tuple(job_ref(batch) for batch in mine if not batch.meta.deleting)
 
 
 def next_attempt(view: View) -> Step | None:

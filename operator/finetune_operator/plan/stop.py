@@ -35,6 +35,12 @@ def live_jobs(view: View) -> tuple[BatchJob, ...]:
     return tuple(batch for batch in jobs if not (batch.complete or batch.terminated))
 
 
+def claim_holders(view: View) -> tuple[ObjectRef, ...]:
+    """Our Jobs, none of which runs: their ended pods would hold a deleted claim for ever."""
+    mine = (batch for batch in view.observed.jobs.values() if owned(view.observed, batch))
+    return tuple(job_ref(batch) for batch in mine if not batch.meta.deleting)
+
+
 def _ending(view: View, reason: str) -> Step | None:
     """While Jobs or pods are still there. A pause waits for a lost node too: its pod may still write."""
     jobs = live_jobs(view)

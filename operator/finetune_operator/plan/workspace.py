@@ -1,14 +1,33 @@
-"""Finished stages that have to be done again: their workspace has gone, or a later stage found what they left damaged."""
+"""Finished stages that have to be done again: their workspace has gone, a later stage found what they left damaged, or no node
+that takes the training can mount it."""
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.resources.finetune_job_status import Attempt
+from finetune_operator.build.placement import can_move
 from finetune_operator.names import workspace_claim
-from finetune_operator.plan.attempts import ACTIVE, STAGES, active, current_stage, job_of, latest
+from finetune_operator.plan.attempts import (
+    ACTIVE,
+    STAGES,
+    WORKSPACE_MISPLACED,
+    active,
+    current_stage,
+    job_of,
+    latest,
+    pods_of,
+    replaced,
+    was_misplaced,
+)
 from finetune_operator.plan.children import claim_exists
 from finetune_operator.plan.clock import epoch, rfc3339
+from finetune_operator.plan.conditions import short
+from finetune_operator.plan.holdup import VOLUME_ELSEWHERE, job_holdup
+from finetune_operator.plan.plan import ObjectRef
 from finetune_operator.plan.step import Step, View
+from finetune_operator.plan.stop import claim_holders, job_ref
 
 WORKSPACE_LOST, WORKSPACE_DAMAGED = "WorkspaceLost", "WorkspaceDamaged"
+PATIENCE = 60.0
+"""Seconds for which no node that can mount the workspace may come free before it is made again elsewhere."""
 
 
 def workspace_lost(view: View) -> Step | None:
@@ -40,6 +59,39 @@ def workspace_damaged(view: View) -> Step | None:
         return None
     message = f"{stage} {newest.number} found what was left for it damaged: {newest.message}; starting again from {earlier[0]}"
     return Step(view.status.model_copy(update={"attempts": void}), "Starting", WORKSPACE_DAMAGED, message, warning=True, requeue_after=1.0)
+
+
+def workspace_misplaced(view: View) -> Step | None:
+    """A node would take the training, but cannot mount the volume, which was bound where prepare ran. As long as nothing was trained the
+    volume is made again, once, by a prepare beside the training."""
+    attempt = active(view.status)
+    if attempt is None:
+        return _given_back(view)
+    batch, pods = job_of(view.observed, attempt), pods_of(view.observed, attempt)
+    trained = any(a.stage == "train" and a.running_at for a in view.status.attempts)
+    if attempt.stage != "train" or batch is None or trained or was_misplaced(view.status) or not can_move(view.spec):
+        return None
+    holdup = job_holdup(batch, pods, view.observed.warnings, view.now)
+    if holdup is None or holdup.reason != VOLUME_ELSEWHERE or view.now - max(pod.meta.created for pod in pods) < PATIENCE:
+        return None
+    message = f"no node that takes the training can mount the workspace, so prepare runs again, beside the training: {holdup.message}"
+    change = {"state": "Interrupted", "reason": WORKSPACE_MISPLACED, "message": short(message), "finished_at": rfc3339(view.now)}
+    status = replaced(view.status, attempt.model_copy(update=change)).model_copy(update={"error": None})
+    return Step(status, "Starting", WORKSPACE_MISPLACED, message, warning=True, delete=(job_ref(batch),), requeue_after=1.0)
+
+
+def _given_back(view: View) -> Step | None:
+    """The volume that was out of reach goes, with the ended pods that hold it; `workspace_lost` takes it from there."""
+    prepare, train = latest(view.status, "prepare"), latest(view.status, "train")
+    if train is None or prepare is None or train.reason != WORKSPACE_MISPLACED or not _older(prepare, train):
+        return None
+    claim = view.observed.claims.get(workspace_claim(view.observed.job.meta.name))
+    if claim is None or view.observed.job.meta.uid not in claim.meta.owners:
+        return None
+    message = f"PersistentVolumeClaim {claim.meta.name} is made again where the training can mount it"
+    gone = () if claim.meta.deleting else (ObjectRef("v1", "PersistentVolumeClaim", claim.meta.namespace, claim.meta.name, claim.meta.uid),)
+    delete = (*claim_holders(view), *gone)
+    return Step(view.status, "Starting", WORKSPACE_MISPLACED, message, warning=True, delete=delete, requeue_after=2.0)
 
 
 def _voided(attempt: Attempt) -> Attempt:

@@ -215,12 +215,40 @@ def test_every_pod_field_is_honoured_and_none_takes_over_ours() -> None:
     assert (env["HF_HOME"], env["NCCL_DEBUG"], env["TMPDIR"]) == ("/tmp/hf", "INFO", "/tmp")
 
 
-def test_a_pod_beside_training_goes_where_its_volume_has_to_be() -> None:
-    """A ReadWriteOnce volume stays where the first pod was put; a shared one does not care."""
-    gpu = {"pod": {"nodeSelector": {"pool": "gpu"}, "tolerations": [{"key": "gpu", "operator": "Exists"}]}}
-    once = pod("prepare", spec(training=gpu, preparation={"pod": {"nodeSelector": {"disk": "ssd"}}}))
-    assert (once["nodeSelector"], once["tolerations"]) == ({"pool": "gpu", "disk": "ssd"}, [{"key": "gpu", "operator": "Exists"}])
-    assert "nodeSelector" not in pod("prepare", spec(training=gpu, workspace={"storage": {"accessMode": "ReadWriteMany"}}))
+GPU_POOL = {"nodeSelector": {"pool": "gpu"}, "tolerations": [{"key": "gpu", "operator": "Exists"}]}
+TOLERATED = [{"key": "gpu", "operator": "Exists"}]
+ZONE, NODE = {"topology.kubernetes.io/zone": "a"}, {"kubernetes.io/hostname": "n1"}
+
+
+def and_selects(labels: dict[str, str]) -> dict[str, Any]:
+    return {**GPU_POOL, "nodeSelector": {"pool": "gpu", **labels}}
+
+
+@pytest.mark.parametrize(
+    ("stage_name", "training", "own", "storage", "selector", "tolerations"),
+    [
+        ("prepare", GPU_POOL, {"disk": "ssd"}, "ReadWriteOnce", {"disk": "ssd"}, None),
+        ("prepare", and_selects(ZONE), {"disk": "ssd"}, "ReadWriteOnce", {"disk": "ssd", **ZONE}, None),
+        ("prepare", and_selects(ZONE), {"topology.kubernetes.io/zone": "b"}, "ReadWriteOnce", {"topology.kubernetes.io/zone": "b"}, None),
+        ("prepare", and_selects(NODE), {}, "ReadWriteOnce", {"pool": "gpu", **NODE}, TOLERATED),
+        ("prepare", and_selects(ZONE), {}, "ReadWriteMany", None, None),
+        ("publish", GPU_POOL, {"disk": "ssd"}, "ReadWriteOnce", {"pool": "gpu", "disk": "ssd"}, TOLERATED),
+        ("publish", GPU_POOL, {}, "ReadWriteMany", None, None),
+    ],
+)
+def test_where_a_stage_runs(
+    stage_name: StageName,
+    training: dict[str, Any],
+    own: dict[str, str],
+    storage: str,
+    selector: dict[str, str] | None,
+    tolerations: list[dict[str, str]] | None,
+) -> None:
+    """prepare needs no node of the training, only its zone where it names one; publish goes where the volume of the training is."""
+    field = {"prepare": "preparation", "publish": "publishing"}[stage_name]
+    wanted = spec(training={"pod": training}, workspace={"storage": {"accessMode": storage}}, **{field: {"pod": {"nodeSelector": own}}})
+    found = pod(stage_name, wanted)
+    assert (found.get("nodeSelector"), found.get("tolerations")) == (selector, tolerations)
 
 
 @pytest.mark.parametrize(
