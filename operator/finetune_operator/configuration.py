@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+OVERRIDES = ("image", "env", "envFrom", "serviceAccountName")
+"""Fields of `pod` that the administrator may forbid."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -19,4 +22,6 @@ class Settings:
     prices: Mapping[str, float] = field(default_factory=dict)
     """Of a GPU hour, by product as the node label nvidia.com/gpu.product has it, and "default"; 0 is unknown."""
     currency: str = ""
+    overrides: frozenset[str] = frozenset(OVERRIDES)
+    """Those that jobs and deployments may set."""
     guard_installed: bool = True

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
-from finetune_operator.configuration import Settings
+from finetune_operator.configuration import OVERRIDES, Settings
 
 HOST_NAME = re.compile(r"([a-z0-9]([-a-z0-9]*[a-z0-9])?\.)*[a-z]([-a-z0-9]*[a-z0-9])?", re.IGNORECASE)
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -61,6 +61,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> OperatorSetting
             allowed_private=_networks(environ, "FINETUNE_ALLOWED_PRIVATE"),
             prices=_prices(environ, "FINETUNE_PRICES"),
             currency=environ.get("FINETUNE_CURRENCY", "").strip(),
+            overrides=_overrides(environ, "FINETUNE_OVERRIDES"),
         ),
         namespaces=_names(environ, "FINETUNE_WATCH_NAMESPACES"),
         lease_name=environ.get("FINETUNE_LEASE_NAME") or "finetune-operator",
@@ -95,6 +96,14 @@ def _networks(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
                 raise SettingsError(
                     f"environment variable {name} holds {entry!r}: expected a network as 10.0.0.0/8 or a host name"
                 ) from exc
+    return found
+
+
+def _overrides(environ: Mapping[str, str], name: str) -> frozenset[str]:
+    """Left out, all of them; an empty value is none of them."""
+    found = frozenset(_names(environ, name) if name in environ else OVERRIDES)
+    if not found <= set(OVERRIDES):
+        raise SettingsError(f"environment variable {name} is {environ[name]!r}: expected some of {', '.join(OVERRIDES)}, or nothing")
     return found
 
 

@@ -45,10 +45,11 @@ class ControlPlane:
         assert done.returncode == 0, done.stderr
 
 
-def rendered(*templates: str) -> str:
+def rendered(*templates: str, values: tuple[str, ...] = ()) -> str:
     """These templates of the chart as `helm template` prints them."""
     shown = [argument for template in templates for argument in ("--show-only", f"templates/{template}.yaml")]
-    done = subprocess.run(["helm", "template", "release", CHART, *shown], capture_output=True, text=True, env=WITH_TOOLS)
+    changed = [argument for value in values for argument in ("--set", value)]
+    done = subprocess.run(["helm", "template", "release", CHART, *shown, *changed], capture_output=True, text=True, env=WITH_TOOLS)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

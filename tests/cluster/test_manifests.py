@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from tests.cluster.api import Api, Refused
+from tests.cluster.control_plane import ControlPlane, rendered
 from tests.cluster.objects import Object, deployment, job, model
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").rglob("*.yaml"))
@@ -156,3 +157,11 @@ def test_defaults_are_filled_in(api: Api) -> None:
     assert spec["suspend"] is False
     assert "hyperparameters" not in spec
     assert "export" not in spec
+
+
+def test_network_policies(control_plane: ControlPlane, namespace: str) -> None:
+    """Those of the chart are what the API server takes."""
+    values = ("networkPolicies.enabled=true", f"networkPolicies.namespaces={{{namespace}}}")
+    done = control_plane.kubectl("apply", "--dry-run=server", "-f", "-", stdin=rendered("network-policies", values=values))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("networkpolicy.networking.k8s.io") == 5

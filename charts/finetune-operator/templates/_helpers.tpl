@@ -29,6 +29,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- end }}
 
+{{- /* An egress rule: names may be asked for. */ -}}
+{{- define "finetune-operator.dns" -}}
+- to: {{- toYaml .dns | nindent 2 }}
+  ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]
+{{- end }}
+
 {{- /* What the operator may do with the objects of one namespace (or of all). */ -}}
 {{- define "finetune-operator.rules" -}}
 - apiGroups: [finetune.dev]

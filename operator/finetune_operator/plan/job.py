@@ -11,6 +11,7 @@ from finetune_operator.plan.job_status import finished_status, invalid_status, j
 from finetune_operator.plan.launch import create_job, next_attempt
 from finetune_operator.plan.observed import ObservedJob
 from finetune_operator.plan.output import output_contested, output_renamed, output_taken
+from finetune_operator.plan.overrides import override_forbidden
 from finetune_operator.plan.plan import ObjectRef, Plan
 from finetune_operator.plan.register import register
 from finetune_operator.plan.release import released
@@ -62,6 +63,7 @@ def failed(view: View) -> Step | None:
 POLICIES: tuple[Policy, ...] = (
     failed,
     stopped,
+    override_forbidden,
     output_taken,
     output_contested,
     output_renamed,

@@ -13,6 +13,7 @@ from finetune_operator.plan.attempts import living
 from finetune_operator.plan.conditions import holds
 from finetune_operator.plan.observed import ObservedDeployment
 from finetune_operator.plan.output import ready_message
+from finetune_operator.plan.overrides import REASON, forbidden_field, told
 from finetune_operator.records import Claim, FineTunedModel, Pod
 
 LISTED = 16
@@ -46,6 +47,10 @@ def servable(observed: ObservedDeployment, spec: ModelDeploymentSpec) -> Servabl
         message = f"{kind} {name} is not ours: delete it, or give the ModelDeployment another name"
         # Often that of a deleted namesake, which the garbage collector takes in a moment.
         return Refusal("NameTaken", message, f"{kind} {name}", stalled=False)
+    field = forbidden_field({"pod": spec.pod}, observed.settings)
+    if field:
+        mine = f"ModelDeployment {observed.deployment.meta.name}"
+        return Refusal(REASON, f"{mine} sets {told(field)}", mine, field)
     name, model, claim = spec.model.name, observed.model, observed.model_claim
     about = f"FineTunedModel {name}"
     if model is None:

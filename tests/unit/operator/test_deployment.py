@@ -21,7 +21,7 @@ pytestmark = pytest.mark.unit
 
 def observed(status: ModelDeploymentStatus | None = None, spec: dict[str, Any] | None = None, **more: Any) -> ObservedDeployment:
     there = {"model": model(), "model_claim": claim("bot-model")}
-    return ObservedDeployment(deployment(status, **(spec or {})), SETTINGS, **{**there, **more})
+    return ObservedDeployment(deployment(status, **(spec or {})), **{"settings": SETTINGS, **there, **more})
 
 
 def status_of(plan: Plan) -> ModelDeploymentStatus:
@@ -98,6 +98,9 @@ BROKEN_CONDITIONS = [condition("Ready", "False", "Damaged"), condition("Stalled"
 BROKEN = replace(model(), status=model().status.model_copy(update={"conditions": BROKEN_CONDITIONS}))
 
 
+NO_OVERRIDES = replace(SETTINGS, overrides=frozenset())
+
+
 @pytest.mark.parametrize(
     ("change", "spec", "expected", "stalled", "words"),
     [
@@ -114,6 +117,10 @@ BROKEN = replace(model(), status=model().status.model_copy(update={"conditions":
             "VolumeNotShared", "True", "PersistentVolumeClaim bot-model is ReadWriteOncePod",
         ),
         ({"foreign": "Service/web"}, {}, "NameTaken", "False", "Service web"),
+        (
+            {"settings": NO_OVERRIDES}, {"pod": {"image": "other:1"}},
+            "OverrideForbidden", "True", "web sets pod.image, which the administrator forbids (chart value overrides.image is false)",
+        ),
     ],
 )  # fmt: skip
 def test_what_may_not_be_served_leaves_the_running_deployment_alone(

@@ -28,6 +28,16 @@ def test_defaults() -> None:
     assert settings.plan.guard_installed
 
 
+@pytest.mark.parametrize(
+    ("value", "allowed"),
+    [(None, {"image", "env", "envFrom", "serviceAccountName"}), ("", set()), ("env,image", {"image", "env"})],
+)
+def test_overrides(value: str | None, allowed: set[str]) -> None:
+    """All fields of `pod` may be set unless the chart lists those that may; an empty list forbids them all."""
+    given = {} if value is None else {"FINETUNE_OVERRIDES": value}
+    assert from_environment({**COMPLETE, **given}).plan.overrides == allowed
+
+
 @pytest.mark.parametrize("name", sorted(COMPLETE.keys() - {"POD_NAME"}))
 def test_what_is_missing_is_named(name: str) -> None:
     """A variable without which nothing can be built is an error that names it."""
@@ -43,6 +53,7 @@ def test_what_is_missing_is_named(name: str) -> None:
         ("FINETUNE_HTTP_PORT", "http"),
         ("FINETUNE_HTTP_PORT", "70000"),
         ("FINETUNE_WORKERS", "0"),
+        ("FINETUNE_OVERRIDES", "image,labels"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_value(name: str, value: str) -> None:
