@@ -15,7 +15,7 @@ class ExitCode(IntEnum):
     DOES_NOT_FIT = 4  # needs more memory than there is
     STORAGE_FULL = 28  # ENOSPC on the workspace or the model volume
     PREEMPTED = 42  # SIGTERM (training has written a checkpoint): go on with the next attempt
-    STALLED = 43  # no rank made progress within limits.stallTimeout
+    STALLED = 43  # no progress within limits.stallTimeout (training: on no rank)
     DIVERGED = 44  # the loss is not finite
     PEER_LOST = 45  # another rank went away
     WORKSPACE_DAMAGED = 46  # what an earlier stage left is missing or damaged: that stage has to run again

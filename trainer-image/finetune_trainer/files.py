@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 COMPLETE = ".complete"
@@ -70,12 +70,13 @@ def walk(directory: Path) -> Iterator[Path]:
     return iter(sorted(path for path in directory.rglob("*") if path.is_file()))
 
 
-def sha256_of(path: Path) -> str:
-    """Hex sha256 of a file, read in blocks of 1 MiB."""
+def sha256_of(path: Path, tick: Callable[[], None] = lambda: None) -> str:
+    """Hex sha256 of a file, read in blocks of 1 MiB; `tick` is called with each."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
+            tick()
     return digest.hexdigest()
 
 

@@ -35,14 +35,15 @@ _listener = _Listener()
 
 @contextmanager
 def listening() -> Iterator[None]:
-    """Hears SIGTERM from now on."""
+    """Hears SIGTERM; what one program heard or closed is nothing to the next one in the same process."""
     global _listener
-    _listener = _Listener()
+    outer, _listener = _listener, _Listener()
     before = signal.signal(signal.SIGTERM, _listener.hear)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+        _listener = outer
 
 
 def asked() -> bool:

@@ -2,9 +2,25 @@
 
 import sys
 import time
+from dataclasses import dataclass
 
 from finetune_api.progress import Progress
 from finetune_trainer import interruption
+
+
+@dataclass
+class Pulse:
+    """This process's signs of life: how many there were, and what it was doing at the last."""
+
+    count: int = 0
+    activity: str = ""
+
+    def beat(self, activity: str) -> None:
+        """One more."""
+        self.count, self.activity = self.count + 1, activity
+
+
+pulse = Pulse()
 
 
 class ProgressPrinter:
@@ -20,6 +36,11 @@ class ProgressPrinter:
 
         Where there is something to tell there is a place to stop: raises Stopped after SIGTERM.
         """
+        pulse.beat(activity)
+        self.repeat(activity, force=force, **fields)
+
+    def repeat(self, activity: str, *, force: bool = False, **fields: float | int | None) -> None:
+        """The same for one who waits and cannot tell whether it gets on."""
         interruption.check()
         now = time.monotonic()
         if force or now - self._last >= self.interval:

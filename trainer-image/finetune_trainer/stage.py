@@ -3,6 +3,8 @@
 import contextlib
 import os
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +15,16 @@ from finetune_api.exit_codes import ExitCode
 from finetune_api.result import TERMINATION_LOG, Stage, StageResult
 from finetune_api.run_config import RunConfig
 from finetune_trainer import interruption
-from finetune_trainer.failure import explain, invalid
+from finetune_trainer.doings import doings
+from finetune_trainer.failure import StageFailure, explain, invalid
 from finetune_trainer.files import write_atomic
 from finetune_trainer.interruption import Stopped
+from finetune_trainer.progress import pulse
+from finetune_trainer.stall import watched
 from finetune_trainer.workspace import Workspace
+
+LAST_WORDS = 10.0
+"""Seconds for the result of a stage that hangs: its volume may be what it hangs on."""
 
 
 def load_run_config(path: str) -> RunConfig:
@@ -55,7 +63,8 @@ def run_stage(
         print(f"{stage} has already succeeded, but {gone}", flush=True)
         path.unlink()
     try:
-        result = body()
+        with watched(config.limits.stall_timeout, SIGNS[stage], lambda: end_stalled(stage, config, attempt)):
+            result = body()
     except BaseException as exc:
         interruption.close()
         result = finished_result(path, config) or failed_result(stage, config, attempt, exc)
@@ -66,6 +75,31 @@ def run_stage(
         if result.exit_code == ExitCode.OK:
             result = failed_result(stage, config, attempt, exc)
     return report(result)
+
+
+def signs_of_libraries() -> object:
+    """Of a stage whose work is done in libraries that are silent for long."""
+    return pulse.count, doings(os.getpid())
+
+
+SIGNS: dict[Stage, Callable[[], object]] = {
+    "prepare": lambda: pulse.count,  # its loops are our own, and one that turns for ever computes, too
+    "train": time.monotonic,  # the launcher watches its ranks
+    "publish": signs_of_libraries,
+}
+"""What changes while a stage gets on."""
+
+
+def end_stalled(stage: Stage, config: RunConfig, attempt: int) -> None:
+    """The end of a stage that hangs, from another thread: with its result, unless that would hang as well."""
+    said = f"{stage} has not got on for {config.limits.stall_timeout:g} s (limits.stallTimeout); it was at: {pulse.activity or 'its start'}"
+    result = failed_result(stage, config, attempt, StageFailure(ExitCode.STALLED, "Stalled", said))
+    path = Workspace(config.paths.workspace).result(stage)
+    writer = threading.Thread(target=lambda: write_atomic(path, result.to_json(indent=2)), daemon=True)
+    writer.start()
+    report(result)
+    writer.join(LAST_WORDS)
+    os._exit(result.exit_code)
 
 
 def finished_result(path: Path, config: RunConfig) -> StageResult | None:

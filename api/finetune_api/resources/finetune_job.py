@@ -218,7 +218,7 @@ class Limits(Document):
     deadline: Duration | None = None
     """For the whole job, pauses not counted."""
     stall_timeout: Duration = "30m"
-    """For a training that runs but makes no progress. Fixed when the job begins: a later change does not reach its pods."""
+    """For a stage that runs but makes no progress. Fixed when the job begins: a later change does not reach its pods."""
     max_restarts: Annotated[int, Field(ge=0, le=100)] = 3
     """New attempts after failures of a pod or a process. Preemption, eviction and pause do not count."""
 

@@ -116,7 +116,7 @@ class RunLimits(Document):
     start_deadline: float = 900
     """A train process that has not met all its peers by then gives up with PEER_LOST."""
     stall_timeout: float = 1800
-    """No progress on any rank for this long ends the attempt with STALLED."""
+    """A stage without progress for this long (a training: on any rank) ends with STALLED."""
 
 
 class RunConfig(Document):

@@ -94,6 +94,7 @@ def test_another_listener_starts_anew() -> None:
     """What one program heard is nothing to the next one in this process."""
     with pytest.raises(Stopped), listening():
         sigterm()
+    interruption.check()
     with listening():
         interruption.check()
 

@@ -20,6 +20,8 @@ MET = {0: "training 5", 1: "training 5"}
         ([(100, {0: "training 1", 1: "joining 2"}, 0)], ExitCode.PEER_LOST),
         ([(90, {0: "joining 2"}, 0), (99, {0: "loading 3"}, 0), (128, {0: "loading 3"}, 0)], None),
         ([(99, {0: "loading 3"}, 0), (129, {0: "loading 3"}, 0)], ExitCode.STALLED),
+        ([(99, {0: "loading 3"}, 0), (128, {0: "loading 3"}, 1), (157, {0: "loading 3"}, 1)], None),
+        ([(99, {0: "loading 3"}, 0), (128, {0: "loading 3"}, 1), (158, {0: "loading 3"}, 1)], ExitCode.STALLED),
         ([(10, MET, 0), (39, MET, 0)], None),
         ([(10, MET, 0), (40, MET, 0)], ExitCode.STALLED),
         ([(10, MET, 0), (39, MET | {1: "training 6"}, 0), (68, MET | {1: "training 6"}, 0)], None),
@@ -30,7 +32,7 @@ MET = {0: "training 5", 1: "training 5"}
     ],
 )
 def test_deadlines(looks: list[tuple[float, dict[int, str], int]], expected: ExitCode | None) -> None:
-    """The start deadline holds until all have met, the stall timeout from then on; a checkpoint that grows is progress."""
+    """The start deadline holds until all have met, the stall timeout from then on; a growing checkpoint and a rank that loads get on."""
     watchdog = Watchdog(LIMITS, "all of the 2 ranks at job-0.job:29400", now=0)
     *before, last = [watchdog.look(beats, written, now) for now, beats, written in looks]
     assert not any(before)

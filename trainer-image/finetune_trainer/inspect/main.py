@@ -123,14 +123,13 @@ def listed_files(manifest: Manifest) -> list[File]:
 
 def check_file(root: Path, file: File) -> StageFailure | None:
     """Existence, size and checksum of one file."""
-    interruption.check()
     path = root / file.path
     if not path.is_file():
         return invalid("FileMissing", f"{file.path} is listed in {MANIFEST_FILE} but does not exist: {RESTORE}")
     size = path.stat().st_size
     if size != file.size_bytes:
         return invalid("ChecksumMismatch", f"{file.path} has {size} bytes, {MANIFEST_FILE} says {file.size_bytes}: {RESTORE}")
-    digest = sha256_of(path)
+    digest = sha256_of(path, interruption.check)
     if digest != file.sha256:
         return invalid(
             "ChecksumMismatch", f"{file.path} has sha256 {digest[:12]}..., {MANIFEST_FILE} says {file.sha256[:12]}...: {RESTORE}"

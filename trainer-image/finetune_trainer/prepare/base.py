@@ -36,7 +36,7 @@ def open_base(config: RunConfig, workspace: Workspace, progress: ProgressPrinter
     weights = read_weights(folder, files.weights, subject)
     if config.method.type == "lora":
         weights.adapted(config.method.lora or Lora())  # refuses a target module that the model does not have
-    download = BaseDownload(folder, files, workspace.base, progress)
+    download = BaseDownload(folder, files, workspace.base, progress, subject.name)
     base_config = read_base_config(download.small_files(), subject, config.task, for_onnx=config.export.onnx is not None)
     check_checkpointing(base_config.values, subject, wanted=config.hyperparameters.gradient_checkpointing is True)
     return Base(subject, files, download, base_config, weights)

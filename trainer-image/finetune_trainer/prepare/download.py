@@ -3,10 +3,12 @@
 import hashlib
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
-from finetune_trainer.files import COMPLETE, is_complete, mark_complete, sha256_of, write_atomic
+from finetune_trainer.files import COMPLETE, free_bytes, is_complete, mark_complete, sha256_of, write_atomic
 from finetune_trainer.prepare.base_files import BaseFiles, total_bytes
+from finetune_trainer.prepare.estimate import check_space
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.sources.folder import Folder, Stored
 
@@ -17,17 +19,22 @@ LISTING = ".source.json"
 class BaseDownload:
     """The base model's files on this machine: in place, or in the workspace's base folder."""
 
-    def __init__(self, folder: Folder, files: BaseFiles, target: Path, progress: ProgressPrinter) -> None:
+    def __init__(self, folder: Folder, files: BaseFiles, target: Path, progress: ProgressPrinter, name: str = "the base model") -> None:
         self.folder = folder
         self.files = files
         self.path = folder.local or target
         self.progress = progress
+        self.name = name
         self._done = 0
         if folder.local is None:
             self._begin()
 
     def small_files(self) -> Path:
-        """The folder, with configuration, tokenizer and template in it."""
+        """The folder, with configuration, tokenizer and template in it. Raises StageFailure where they do not fit: only their names
+        say that they are small."""
+        missing = self._missing_of(self.files.small)
+        if missing:
+            check_space(missing, free_bytes(self.path), f"the configuration and tokenizer of {self.name} need")
         self._bring(self.files.small)
         return self.path
 
@@ -41,15 +48,18 @@ class BaseDownload:
     @property
     def missing_bytes(self) -> int:
         """Bytes that are still to be downloaded."""
-        return total_bytes({name: stored for name, stored in self.files.all.items() if not self._have(name, stored)})
+        return self._missing_of(self.files.all)
 
     def digest(self) -> str:
         """sha256 over the lines "<sha256>  <name>" of the files, sorted by name."""
         lines = []
         for number, name in enumerate(self.files.all, start=1):
-            self.progress.show(f"computing the base model's digest: file {number} of {len(self.files.all)}")
-            lines.append(f"{sha256_of(self.path / name)}  {name}\n")
+            tick = partial(self.progress.show, f"computing the base model's digest: file {number} of {len(self.files.all)}")
+            lines.append(f"{sha256_of(self.path / name, tick)}  {name}\n")
         return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def _missing_of(self, files: dict[str, Stored]) -> int:
+        return total_bytes({name: stored for name, stored in files.items() if not self._have(name, stored)})
 
     def _begin(self) -> None:
         listing = json.dumps({name: [stored.size, stored.version] for name, stored in self.files.all.items()}, indent=1)

@@ -76,8 +76,7 @@ def describe(files: Path, paths: Iterable[Path]) -> list[File]:
 
 def describe_file(files: Path, path: Path) -> File:
     """One of them: each takes as long as reading it does."""
-    interruption.check()
-    return File(path=path.relative_to(files).as_posix(), size_bytes=path.stat().st_size, sha256=sha256_of(path))
+    return File(path=path.relative_to(files).as_posix(), size_bytes=path.stat().st_size, sha256=sha256_of(path, interruption.check))
 
 
 def make_lineage(inputs: Inputs) -> Lineage:

@@ -27,7 +27,7 @@ class Phases:
 
     def tick(self) -> None:
         """Says that the phase is still running."""
-        self._printer.show(self._activity)
+        self._printer.repeat(self._activity)
 
     def scored(self, done: int, total: int) -> None:
         """Says how much has been scored (tokens or examples), and when the rest will be."""

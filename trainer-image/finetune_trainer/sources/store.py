@@ -21,6 +21,9 @@ READ_SECONDS = 20
 ATTEMPTS = 3
 """Of each request, with growing waits between them: a source that is away ends the attempt in about two minutes."""
 
+LONGEST_NAME = 200
+"""Bytes; file systems take 255, of which a partial file's name needs a few."""
+
 Entry = dict[str, Any]
 """fsspec's info of an object or a folder: name, size, type, and what the scheme adds."""
 
@@ -145,6 +148,11 @@ class Store(ABC):
         return self.subject.unavailable(f"{self.where}: {str(why) or type(why).__name__}")
 
 
+def is_file_name(name: str) -> bool:
+    """True for what names a file directly in a folder, on this machine as in the store."""
+    return name not in ("", ".", "..") and len(name.encode(errors="replace")) <= LONGEST_NAME and not any(bad in name for bad in "/\0")
+
+
 @dataclass(frozen=True)
 class StoreFolder:
     """A prefix of a store, seen as a folder."""
@@ -157,11 +165,17 @@ class StoreFolder:
         entries = self.store.list(self.store.key)
         if not entries:
             raise self.store.not_found("there is no such folder", self.store.key.rpartition("/")[0])
-        return {
-            name: Stored(int(entry["size"]), self.store.version(entry))
-            for name, entry in sorted(entries.items())
-            if entry["type"] == "file"
-        }
+        files = {name: entry for name, entry in sorted(entries.items()) if entry["type"] == "file"}
+        return {name: Stored(self.size(name, entry), self.store.version(entry)) for name, entry in files.items()}
+
+    def size(self, name: str, entry: Entry) -> int:
+        """Bytes of a file of the listing. What the server says becomes a path on this machine, so a name that is no name is refused."""
+        size = entry.get("size")
+        if not is_file_name(name):
+            raise self.store.subject.unusable(f"{self.store.where} lists {name!r}, which is not the name of a file in a folder")
+        if not isinstance(size, int) or size < 0:
+            raise self.store.subject.unusable(f"{self.store.where} lists {name!r} with {size!r} bytes")
+        return size
 
     def read(self, name: str, offset: int, length: int) -> bytes:
         """See Folder."""

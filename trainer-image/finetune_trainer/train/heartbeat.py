@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-Phase = Literal["starting", "joining", "loading", "training", "saving", "finishing"]
+Phase = Literal["starting", "joining", "loading", "planning", "training", "saving", "finishing"]
 WIDTH = 32
 
 

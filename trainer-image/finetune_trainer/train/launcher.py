@@ -19,6 +19,7 @@ from finetune_api.exit_codes import ExitCode
 from finetune_api.run_config import RunConfig
 from finetune_trainer import interruption
 from finetune_trainer.cores import thread_settings
+from finetune_trainer.doings import doings
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.train.exchange import Assignment, Exchange
 from finetune_trainer.train.heartbeat import phase_of, read_beat
@@ -102,7 +103,7 @@ class Launcher:
             if self._term_asked and not self._term_sent:
                 self._pass_on_sigterm(beats)
                 watchdog.term_sent(now)
-            if beats and (failure := watchdog.look(beats, self._written(beats), now)) is not None:
+            if beats and (failure := watchdog.look(beats, self._moved(beats), now)) is not None:
                 raise failure
 
     def _running(self) -> list[int]:
@@ -125,6 +126,11 @@ class Launcher:
             raise StageFailure(ExitCode.PREEMPTED, "Preempted", "stopped by SIGTERM before all ranks had met")
         for rank in self._running():
             self._ranks[rank].send_signal(signal.SIGTERM)
+
+    def _moved(self, beats: dict[int, str]) -> object:
+        """What changes while a library works that gives no beat: what is written, and what a rank does that loads the base."""
+        loading = {rank: doings(self._ranks[rank].pid) for rank, beat in beats.items() if phase_of(beat) == "loading"}
+        return self._written(beats), loading
 
     def _written(self, beats: dict[int, str]) -> int:
         """Bytes of a checkpoint or of the trained weights while they are written: what grows gets on."""

@@ -90,7 +90,7 @@ class Rank:
             self.printer.show("loading the model", force=True, total_steps=self.hyper.total_steps)
         objective = objective_of(self.config, self.prepared, self.workspace)
         model = objective.load().to(world.device)
-        self.heartbeat.beat("loading")
+        self.heartbeat.beat("planning")
         trainer = self.trainer(world, objective, model, resume)
         self.stop_here(trainer, world.any(self.asked_to_stop())[0], "before its first step")
         if resume is None or resume.step < self.hyper.total_steps:

@@ -30,14 +30,14 @@ class Watchdog:
         """The ranks were sent SIGTERM: from now on there is less patience."""
         self._term_sent = now
 
-    def look(self, beats: Mapping[int, str], written: int, now: float) -> StageFailure | None:
+    def look(self, beats: Mapping[int, str], moved: object, now: float) -> StageFailure | None:
         """The failure that it comes to, None while there is hope.
 
-        `beats` are the last ones of the ranks that run; `written` are bytes of what they are writing, if they are.
+        `beats` are the last ones of the ranks that run; `moved` is what else changes while they get on.
         """
         waiting = rank_before_meeting(beats)
-        if waiting is not None or (beats, written) != self._seen:
-            self._seen, self._changed = (dict(beats), written), now
+        if waiting is not None or (beats, moved) != self._seen:
+            self._seen, self._changed = (dict(beats), moved), now
         if waiting is not None and now - self._started >= self._limits.start_deadline:
             return StageFailure(
                 ExitCode.PEER_LOST,
