@@ -18,6 +18,7 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from finetune_api import CONTRACT_VERSION
+from finetune_api.bounded import Count, Real
 from finetune_api.document import LenientDocument
 
 MANIFEST_FILE = "MANIFEST.json"
@@ -29,7 +30,7 @@ class File(LenientDocument):
     """One file of an artifact."""
 
     path: str
-    size_bytes: int
+    size_bytes: Count
     sha256: str
 
 
@@ -60,7 +61,7 @@ class Artifact(LenientDocument):
     precision: str
     """fp32, bf16, ..."""
     path: str
-    size_bytes: int
+    size_bytes: Count
     sha256: str
     """`files_digest` of its files."""
     files: list[File] = []
@@ -85,12 +86,12 @@ class MissingArtifact(LenientDocument):
 class Scores(LenientDocument):
     """Measured on the held-out rows: language models have a perplexity, classifiers accuracy and f1."""
 
-    loss: float
+    loss: Real
     """Mean over supervised tokens (examples for sequence-classification), in nats."""
-    perplexity: float | None = None
-    accuracy: float | None = None
+    perplexity: Real | None = None
+    accuracy: Real | None = None
     """Share of examples (token-classification: of tagged tokens) that are right; multi-label: of examples with all labels right."""
-    f1: float | None = None
+    f1: Real | None = None
     """Sequence-classification: mean of the labels' F1. Token-classification: F1 of whole entities, as CoNLL counts."""
 
 
@@ -108,13 +109,13 @@ class Parity(LenientDocument):
 
     artifact: str
     """The artifact's path."""
-    prompts: int
+    prompts: Count
     """Held-out prompts; rows of a classifier."""
-    equal: int
+    equal: Count
     """Those whose greedy continuation is token-equal; of a classifier, whose labels are equal."""
-    tokens: int
+    tokens: Count
     """Longest continuation compared; 0 for a classifier."""
-    max_difference: float | None = None
+    max_difference: Real | None = None
     """Of a classifier: the largest difference of a logit."""
 
 
@@ -124,8 +125,8 @@ class EvaluationReport(LenientDocument):
     The base of a classifier is the base model with a new head, as training starts from it.
     """
 
-    examples: int
-    tokens: int
+    examples: Count
+    tokens: Count
     base: Scores
     tuned: Scores
     gate: list[GateResult] = []

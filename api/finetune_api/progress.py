@@ -7,25 +7,26 @@ import json
 
 from pydantic import ValidationError
 
+from finetune_api.bounded import ShownCount, ShownReal
 from finetune_api.document import LenientDocument
 
 PREFIX = '{"finetuneProgress":'
 
 
 class Progress(LenientDocument):
-    """Where a stage stands. Times are seconds, losses nats per supervised token."""
+    """Where a stage stands. Times are seconds, losses nats per supervised token. A figure that no status can hold is left out."""
 
     stage: str
     activity: str
     """What is being done now, for people: "training", "evaluating the base model", "exporting to ONNX"."""
-    step: int | None = None
-    total_steps: int | None = None
-    epoch: float | None = None
-    loss: float | None = None
-    learning_rate: float | None = None
-    tokens_per_second: float | None = None
-    eta_seconds: float | None = None
-    checkpoint_step: int | None = None
+    step: ShownCount = None
+    total_steps: ShownCount = None
+    epoch: ShownReal = None
+    loss: ShownReal = None
+    learning_rate: ShownReal = None
+    tokens_per_second: ShownReal = None
+    eta_seconds: ShownReal = None
+    checkpoint_step: ShownCount = None
     """The newest complete checkpoint's step."""
 
     def line(self) -> str:
@@ -33,12 +34,17 @@ class Progress(LenientDocument):
         return json.dumps({"finetuneProgress": self.to_dict()}, separators=(",", ":"))
 
 
+class _Line(LenientDocument):
+    finetune_progress: Progress
+
+
 def last_progress(log_tail: str) -> Progress | None:
-    """The newest well-formed progress line in a log's tail, or None. A torn or foreign line is passed over."""
+    """The newest well-formed progress line in a log's tail, or None. A torn or foreign line is passed over, whatever it holds."""
     for line in reversed(log_tail.splitlines()):
         if line.startswith(PREFIX):
             try:
-                return Progress.model_validate(json.loads(line)["finetuneProgress"])
-            except (ValueError, ValidationError):
+                # pydantic's own parser: its depth is limited, and it takes no half characters.
+                return _Line.from_json(line).finetune_progress
+            except ValidationError:
                 continue
     return None

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Literal, Self
 
 from finetune_api import CONTRACT_VERSION
+from finetune_api.bounded import Count, Real
 from finetune_api.document import LenientDocument
 from finetune_api.model_directory import Artifact, EvaluationReport, MissingArtifact
 
@@ -41,38 +42,38 @@ class StageWarning(LenientDocument):
 class ResolvedParameter(LenientDocument):
     """A hyper-parameter that prepare decided, and why."""
 
-    value: float | int | str | bool
+    value: Real | Count | str | bool
     reason: str
 
 
 class Quantiles(LenientDocument):
     """Of a number that every example has."""
 
-    p50: int
-    p95: int
-    max: int
+    p50: Count
+    p95: Count
+    max: Count
 
 
 class DatasetSummary(LenientDocument):
     """Counts of rows and tokens after validation and splitting; `finetune_api.dataset_report` has the rest."""
 
-    train_examples: int
-    validation_examples: int
-    train_tokens: int
-    supervised_tokens: int
+    train_examples: Count
+    validation_examples: Count
+    train_tokens: Count
+    supervised_tokens: Count
     """Tokens in the training rows that the loss is computed on."""
-    truncated_examples: int = 0
-    truncated_tokens: int = 0
+    truncated_examples: Count = 0
+    truncated_tokens: Count = 0
     """Tokens that the cuts removed."""
-    invalid_rows: int = 0
+    invalid_rows: Count = 0
     """Rows that were dropped because they are invalid, within dataset.limits.maxInvalidFraction."""
-    duplicates: int = 0
+    duplicates: Count = 0
     """Exact duplicates that were dropped."""
-    near_duplicates: int = 0
+    near_duplicates: Count = 0
     """Rows that are nearly equal to an earlier one; kept, and on its side of a split."""
-    in_both: int = 0
+    in_both: Count = 0
     """Training rows that were dropped because the validation file holds them, too."""
-    without_target: int = 0
+    without_target: Count = 0
     """Examples that were dropped because nothing to learn was left within maxSequenceLength."""
     digest: str
     """sha256 of the canonical rows of both sides."""
@@ -82,9 +83,9 @@ class DatasetSummary(LenientDocument):
     """Tokens of the training examples before the cut."""
     turns: Quantiles | None = None
     """Messages of a conversation, for chat."""
-    labels: dict[str, int] = {}
+    labels: dict[str, Count] = {}
     """Training examples of each label (token-classification: entities), the most frequent first, at most 20."""
-    label_count: int = 0
+    label_count: Count = 0
     notes: list[str] = []
     """What is worth a look, a sentence each: a label seen once, an imbalance, a default that was taken. At most 10."""
 
@@ -92,27 +93,27 @@ class DatasetSummary(LenientDocument):
 class Estimate(LenientDocument):
     """What the following stages will need, in bytes."""
 
-    model_bytes: int
-    workspace_bytes: int
+    model_bytes: Count
+    workspace_bytes: Count
 
 
 class MemoryEstimate(LenientDocument):
     """Peak memory of one training process, in bytes: on a GPU, or of the pod where there is none."""
 
-    weights: int
-    gradients: int
-    optimizer: int
-    activations: int
-    logits: int
-    runtime: int
+    weights: Count
+    gradients: Count
+    optimizer: Count
+    activations: Count
+    logits: Count
+    runtime: Count
     """Libraries, CUDA context, fragmentation."""
-    total: int
-    available: int | None = None
+    total: Count
+    available: Count | None = None
     """What there is, None where nobody says."""
     available_from: str = ""
     """Who says so: "training.gpuMemory", "the nodes' label nvidia.com/gpu.memory", "training.resources.limits.memory"."""
-    micro_batch_tokens: int
-    accumulation: int
+    micro_batch_tokens: Count
+    accumulation: Count
     """Micro-batches of an optimizer step on one process."""
     gradient_checkpointing: bool = False
 
@@ -120,11 +121,11 @@ class MemoryEstimate(LenientDocument):
 class Expectation(LenientDocument):
     """What the training will come to, before it starts."""
 
-    tokens: int
+    tokens: Count
     """To be trained on, all epochs together."""
-    hours: float | None = None
+    hours: Real | None = None
     """Rough: computed from the model's size and the peak speed of the device; None for a device that is not known."""
-    cost: float | None = None
+    cost: Real | None = None
     """hours x GPUs x the price of a GPU hour in the chart's values."""
     currency: str = ""
     """Of the cost."""
@@ -137,11 +138,11 @@ class PrepareSummary(LenientDocument):
 
     dataset: DatasetSummary
     hyperparameters: dict[str, ResolvedParameter]
-    total_steps: int
+    total_steps: Count
     estimate: Estimate
     base_digest: str
     """sha256 over the base model's files."""
-    base_parameters: int
+    base_parameters: Count
     memory: MemoryEstimate | None = None
     expected: Expectation | None = None
 
@@ -149,11 +150,11 @@ class PrepareSummary(LenientDocument):
 class TrainSummary(LenientDocument):
     """What training came to."""
 
-    steps: int
-    loss: float
+    steps: Count
+    loss: Real
     """Training loss of the last step, nats per supervised token."""
-    tokens: int
-    seconds: float
+    tokens: Count
+    seconds: Real
     """Wall time of the last attempt."""
     warnings: list[StageWarning] = []
 
@@ -162,7 +163,7 @@ class PublishSummary(LenientDocument):
     """What was measured and written."""
 
     evaluation: EvaluationReport
-    size_bytes: int
+    size_bytes: Count
     manifest_sha256: str
     missing_artifacts: list[MissingArtifact] = []
 
@@ -176,7 +177,7 @@ class InspectSummary(LenientDocument):
     artifacts: list[Artifact]
     """Without their file lists."""
     missing_artifacts: list[MissingArtifact] = []
-    size_bytes: int
+    size_bytes: Count
     evaluation: EvaluationReport | None = None
     job: str = ""
     spec_digest: str = ""
@@ -190,8 +191,8 @@ class StageResult(LenientDocument):
     contract_version: int = CONTRACT_VERSION
     stage: Stage
     spec_digest: str = ""
-    attempt: int = 1
-    exit_code: int = 0
+    attempt: Count = 1
+    exit_code: Count = 0
     error: StageError | None = None
     prepare: PrepareSummary | None = None
     train: TrainSummary | None = None
