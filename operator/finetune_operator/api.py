@@ -55,9 +55,10 @@ class Api:
         """An object, or one page of a list."""
         return _object(await self._retried("GET", path, params))
 
-    async def text(self, path: str, params: Mapping[str, str]) -> str:
-        """A log."""
-        return (await self._retried("GET", path, params, tries=1)).decode(errors="replace")
+    async def text(self, path: str, params: Mapping[str, str], seconds: float) -> str:
+        """A log. It comes from a kubelet, which may not answer: one try, and so many seconds at most."""
+        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=seconds)
+        return (await self._retried("GET", path, params, tries=1, timeout=timeout)).decode(errors="replace")
 
     async def pages(self, path: str, params: Mapping[str, str], metadata_only: bool = False) -> AsyncIterator[tuple[list[Object], int]]:
         """The items of a list page by page, each with the list's resourceVersion. Raises Expired when a page comes too late."""
@@ -128,10 +129,11 @@ class Api:
         content_type: str = "application/json",
         accept: str = "",
         tries: int = TRIES,
+        timeout: aiohttp.ClientTimeout = _TIMEOUT,
     ) -> bytes:
         for number in range(1, tries + 1):
             try:
-                async with self._open(method, path, params, body, content_type, accept) as response:
+                async with self._open(method, path, params, body, content_type, accept, timeout) as response:
                     return await response.read()
             except ServerGone as error:
                 if number == tries or not (method == "GET" or _had_no_effect(error)):

@@ -143,6 +143,11 @@ class Cache:
         record = self._records.get(key)
         return record.meta if record else None
 
+    def owners(self, key: Key) -> Keys:
+        """Those of our objects whose child it is."""
+        record = self._records.get(key)
+        return _owners(record) if record else set()
+
     def all(self, type_: type[R]) -> Iterator[R]:
         """Every record of a type."""
         return (record for record in self._records.values() if isinstance(record, type_))

@@ -4,55 +4,62 @@ What was written is put into the cache at once, so that the next look sees it. N
 an object counts as ours when an owner's uid, or the annotation with the job's uid, says so.
 """
 
+import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from finetune_operator.announce import Subject
 from finetune_operator.api import Api, Object
 from finetune_operator.cache import Cache, Key, Keys, key_of
 from finetune_operator.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound, NotOurs
 from finetune_operator.merge_patch import merge_patch
-from finetune_operator.names import FIELD_MANAGER, JOB_UID_ANNOTATION
+from finetune_operator.names import JOB_UID_ANNOTATION
 from finetune_operator.observe import Refusals
 from finetune_operator.parse import parse
 from finetune_operator.plan.plan import EventNote, ObjectRef, Plan
-from finetune_operator.records import FineTunedModel, FineTuneJob, Meta, ModelDeployment, WarningEvent
-from finetune_operator.resources import BY_KIND, EVENTS, OURS, Resource, resource_of
+from finetune_operator.records import Meta, WarningEvent
+from finetune_operator.resources import BY_KIND, OURS, Resource, resource_of
 
 LOG = logging.getLogger(__name__)
 
-Subject = FineTuneJob | FineTunedModel | ModelDeployment
+Announce = Callable[[EventNote, Subject], None]
 _OURS = {resource.kind: resource for resource in OURS}
 
 
 class Executor:
     """`carry_out` a plan for one of our objects. Raises ApiError or NotOurs; what was done until then stays done."""
 
-    def __init__(self, api: Api, cache: Cache, refusals: Refusals, wake: Callable[[Keys], None], instance: str) -> None:
+    def __init__(self, api: Api, cache: Cache, refusals: Refusals, wake: Callable[[Keys], None], announce: Announce) -> None:
         self._api = api
         self._cache = cache
         self._refusals = refusals
         self._wake = wake
-        self._instance = instance
+        self._announce = announce
 
     async def carry_out(self, plan: Plan, subject: Subject) -> None:
         """Conflict means that the subject has changed meanwhile: its newest state is in the cache then."""
         await self._write_status(plan, subject)
         try:
-            for obj in plan.apply:
-                await self._accepted(subject, obj, self._apply)
-            for obj in plan.patch:
-                await self._accepted(subject, obj, self._patch)
-            for obj in plan.create:
-                await self._accepted(subject, obj, self._create)
+            await self._all(plan.apply, subject, self._apply)
+            await self._all(plan.patch, subject, self._patch)
+            await self._all(plan.create[:-1], subject, self._create)
+            await self._all(plan.create[-1:], subject, self._create)
             if plan.apply or plan.patch or plan.create:
                 self._refusals.pop(key_of(subject), None)
             for ref in plan.delete:
                 await self._delete(ref, subject)
         finally:
             for note in plan.events:
-                await self._write_event(note, subject)
+                self._announce(note, subject)
+
+    async def _all(self, objects: Sequence[Object], subject: Subject, send: Callable[[Object, Subject], Coroutine[Any, Any, None]]) -> None:
+        """At once, and all of them to their end; the first error is raised then."""
+        results = await asyncio.gather(*(self._accepted(subject, obj, send) for obj in objects), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
 
     async def _write_status(self, plan: Plan, subject: Subject) -> None:
         """Merge patch against exactly the state that was planned from: another uid or resourceVersion is a Conflict."""
@@ -78,7 +85,7 @@ class Executor:
         except NotFound:
             self._wake(self._cache.remove(key_of(subject), meta.uid))
 
-    async def _accepted(self, subject: Subject, obj: Object, send: Callable[[Object, Subject], Any]) -> None:
+    async def _accepted(self, subject: Subject, obj: Object, send: Callable[[Object, Subject], Coroutine[Any, Any, None]]) -> None:
         """Remembers what the API server will not take, for the next plan to show."""
         try:
             await send(obj, subject)
@@ -138,13 +145,6 @@ class Executor:
         else:
             self._wake_others(self._cache.remove(key, ref.uid), subject)
 
-    async def _write_event(self, note: EventNote, subject: Subject) -> None:
-        """Best effort: a note to people is no reason to fail."""
-        try:
-            await self._api.create(_event(note, subject, self._instance))
-        except ApiError as error:
-            LOG.warning("event %s could not be written: %s", note.reason, error)
-
     def _put(self, resource: Resource, raw: Object, subject: Subject) -> None:
         self._wake_others(self._cache.put(parse(resource, raw)), subject)
 
@@ -169,19 +169,3 @@ def _assert_ours(existing: Meta, wanted: Object, subject: Subject) -> None:
     if not (existing.owners & owners or (job and existing.annotations.get(JOB_UID_ANNOTATION) == job)):
         owner = "another object" if existing.owners else "nobody that this operator knows"
         raise NotOurs(wanted["kind"], existing.namespace, existing.name, owner)
-
-
-def _event(note: EventNote, subject: Subject, instance: str) -> Object:
-    key, meta, now = key_of(subject), subject.meta, time.time()
-    written = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
-    return {
-        "apiVersion": EVENTS.api_version, "kind": EVENTS.kind,
-        "metadata": {"name": f"{meta.name}.{int(now * 1e6):x}", "namespace": meta.namespace},
-        "involvedObject": {
-            "apiVersion": _OURS[key.kind].api_version, "kind": key.kind, "namespace": meta.namespace, "name": meta.name,
-            "uid": meta.uid, "resourceVersion": str(meta.resource_version),
-        },
-        "type": note.type, "reason": note.reason, "message": note.message[:1024], "count": 1,
-        "firstTimestamp": written, "lastTimestamp": written,
-        "source": {"component": FIELD_MANAGER}, "reportingComponent": FIELD_MANAGER, "reportingInstance": instance,
-    }  # fmt: skip

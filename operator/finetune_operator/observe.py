@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from finetune_api.progress import PREFIX, Progress, last_progress
 from finetune_api.resources.finetune_job import output_name
 from finetune_api.run_config import GpuType
-from finetune_operator.cache import Cache, Key
+from finetune_operator.cache import Cache, Key, Keys
 from finetune_operator.configuration import Settings
 from finetune_operator.names import DEPLOYMENT_LABEL, run_config_map
 from finetune_operator.plan.observed import ObservedDeployment, ObservedJob, ObservedModel
@@ -24,12 +23,11 @@ from finetune_operator.records import (
     Workload,
 )
 from finetune_operator.resources import CLAIMS, CONFIG_MAPS, DEPLOYMENTS, JOBS, PODS, SERVICES, Resource
+from finetune_operator.stage_logs import Said, StageLogs
+from finetune_operator.warning_events import WarningEvents
 
 PATIENCE_SECONDS = 10.0
 """A child that has not come up for so long has something to tell."""
-ASKED_ABOUT = 3
-"""Children whose events are read at a time; the others suffer from the same."""
-LOG_LINES = 20
 FINISHED = frozenset({"Succeeded", "Failed", "Cancelled"})
 INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
@@ -38,17 +36,33 @@ Refusals = dict[Key, WarningEvent]
 """Objects of ours for which a child was refused by the API server, and what it said."""
 
 
+class NotYet(Exception):
+    """What a decision needs is being read. The object is woken when it is there."""
+
+
 class Observer:
     """One method for each of our kinds; None when the object is gone or going, so that nothing is to be done for it."""
 
-    def __init__(self, cache: Cache, reads: Reads, refusals: Refusals, settings: Callable[[], Settings]) -> None:
+    def __init__(
+        self,
+        cache: Cache,
+        reads: Reads,
+        logs: StageLogs,
+        events: WarningEvents,
+        refusals: Refusals,
+        settings: Callable[[], Settings],
+        wake: Callable[[Keys], None],
+    ) -> None:
         self._cache = cache
         self._reads = reads
+        self._logs = logs
+        self._events = events
+        self._wake = wake
         self._refusals = refusals
         self._settings = settings
 
     async def job(self, key: Key, now: float) -> ObservedJob | None:
-        """A FineTuneJob, its stage Jobs, their pods and logs, its volumes and models."""
+        """A FineTuneJob, its stage Jobs, their pods and logs, its volumes and models. Raises NotYet."""
         job = self._cache.get(FineTuneJob, key.namespace, key.name)
         if job is None or job.meta.deleting:
             return None
@@ -60,7 +74,7 @@ class Observer:
         pods = tuple(self._cache.children(key, Pod))
         applied = frozenset(f"{found.kind}/{found.meta.name}" for found in present)
         at_work = job.status.phase not in FINISHED
-        progress, tail = await self._said(pods) if at_work else (None, ())
+        said = self._said(key, pods, now) if at_work else Said()
         return ObservedJob(
             job,
             self._settings(),
@@ -71,9 +85,9 @@ class Observer:
             output_model=self._model(key.namespace, output),
             rivals=tuple(other for other in self._cache.users(key.namespace, output, FineTuneJob) if _rivals(other, job)),
             base_model=self._model(key.namespace, base.name if base else ""),
-            progress=progress,
-            log_tail=tail,
-            warnings=await self._warnings(_stuck(now, jobs, pods, claims)) if at_work else (),
+            progress=said.progress,
+            log_tail=said.lines,
+            warnings=self._warnings(_stuck(now, jobs, pods, claims)) if at_work else (),
             gpu_nodes=await self._gpu_nodes(job, applied) if at_work else (),
             refusal=self._refusals.get(key),
         )
@@ -96,7 +110,7 @@ class Observer:
             derived=tuple(other for other in self._cache.users(key.namespace, key.name, FineTunedModel) if other.meta.name != key.name),
             maker=next((job for job in named_by if made_by(model, job.meta.uid)), None),
             claim_absent=await self._claim_absent(model),
-            warnings=await self._warnings(_stuck(now, jobs, pods, ())),
+            warnings=self._warnings(_stuck(now, jobs, pods, ())),
             refusal=self._refusals.get(key),
         )
 
@@ -119,7 +133,7 @@ class Observer:
             service_exists=service,
             pods=pods,
             foreign=await self._foreign(deployment.meta, [] if workload else [DEPLOYMENTS], [] if service else [SERVICES]),
-            warnings=await self._warnings(_stuck(now, (), pods, ())) + await self._replica_warnings(workload, now),
+            warnings=self._warnings(_stuck(now, (), pods, ())) + self._replica_warnings(workload, now),
             refusal=self._refusals.get(key),
         )
 
@@ -152,25 +166,22 @@ class Observer:
                 return f"{resource.kind}/{owner.name}"
         return ""
 
-    async def _said(self, pods: Iterable[Pod]) -> tuple[Progress | None, tuple[str, ...]]:
+    def _said(self, key: Key, pods: Iterable[Pod], now: float) -> Said:
         """What the running rank 0 says, or what a failed one said last."""
         pod = _speaker(pods)
-        log = await self._reads.log(pod) if pod else ""
-        lines = [line[:1024] for line in log.splitlines() if line.strip() and not line.startswith(PREFIX)]
-        return last_progress(log), tuple(lines[-LOG_LINES:])
+        said = self._logs.said(pod, now, lambda: self._wake({key})) if pod else Said()
+        if said is None:
+            raise NotYet
+        return said
 
-    async def _warnings(self, stuck: Sequence[tuple[str, Meta]]) -> tuple[WarningEvent, ...]:
-        found: list[WarningEvent] = []
-        for kind, about in stuck[:ASKED_ABOUT]:
-            found += await self._reads.warnings(about.namespace, f"involvedObject.kind={kind},involvedObject.uid={about.uid}")
-        return tuple(found)
+    def _warnings(self, stuck: Iterable[tuple[str, Meta]]) -> tuple[WarningEvent, ...]:
+        return tuple(event for kind, about in stuck for event in self._events.about(kind, about.namespace, about.name))
 
-    async def _replica_warnings(self, workload: Workload | None, now: float) -> tuple[WarningEvent, ...]:
-        """A Deployment's pods that are refused are seen in the events of its ReplicaSet, which is named after it."""
+    def _replica_warnings(self, workload: Workload | None, now: float) -> tuple[WarningEvent, ...]:
+        """A Deployment's pods that are refused are seen in the events of its ReplicaSet."""
         if workload is None or workload.replicas >= workload.spec_replicas or now - workload.meta.created < PATIENCE_SECONDS:
             return ()
-        events = await self._reads.warnings(workload.meta.namespace, "involvedObject.kind=ReplicaSet")
-        return tuple(event for event in events if event.name.rpartition("-")[0] == workload.meta.name)
+        return self._events.about_replicas(workload.meta.namespace, workload.meta.name)
 
 
 def _stuck(now: float, jobs: Iterable[BatchJob], pods: Sequence[Pod], claims: Iterable[Claim]) -> list[tuple[str, Meta]]:

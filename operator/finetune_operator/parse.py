@@ -62,8 +62,11 @@ def readable(resource: Resource, raw: Raw) -> Record | None:
 
 
 def timestamp(text: str | None) -> float:
-    """Seconds since the epoch of a Kubernetes time; 0 for none."""
-    return datetime.fromisoformat(text).timestamp() if text else 0.0
+    """Seconds since the epoch of a Kubernetes time; 0 for none, and for one that is none: the API server takes the year 0."""
+    try:
+        return max(0.0, datetime.fromisoformat(text).timestamp()) if text else 0.0
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _moment(text: str | None) -> float | None:
@@ -218,12 +221,13 @@ def _workload(raw: Raw) -> Workload:
     )
 
 
-def warning_event(raw: Raw) -> WarningEvent:
+def warning_event(raw: Raw, message_length: int = 1024) -> WarningEvent:
     """A v1 Event."""
     about = raw["involvedObject"]
     seen = raw.get("lastTimestamp") or (raw.get("series") or {}).get("lastObservedTime") or raw.get("eventTime")
+    message = (raw.get("message") or "").strip()[:message_length]
     return WarningEvent(
-        about.get("kind", ""), about.get("name", ""), raw.get("reason") or "", (raw.get("message") or "").strip(),
+        about.get("kind") or "", about.get("name") or "", raw.get("reason") or "", message,
         timestamp(seen or raw["metadata"].get("creationTimestamp")),
     )  # fmt: skip
 

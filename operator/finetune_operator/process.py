@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+from finetune_operator.announce import Announcer
 from finetune_operator.api import Api, Object
 from finetune_operator.cache import Cache, Key, Keys, identity
 from finetune_operator.connection import Connection, connect
@@ -25,6 +26,8 @@ from finetune_operator.records import FineTuneJob
 from finetune_operator.resources import FINETUNE_JOBS, FINETUNED_MODELS, MODEL_DEPLOYMENTS, OURS, Resource
 from finetune_operator.scope import Scope
 from finetune_operator.settings import OperatorSettings
+from finetune_operator.stage_logs import StageLogs
+from finetune_operator.warning_events import WarningEvents
 from finetune_operator.watches import Watches
 
 LOG = logging.getLogger(__name__)
@@ -42,8 +45,10 @@ class Operator:
         self._cache = Cache()
         self._queue: Queue[Key] = Queue()
         refusals: Refusals = {}
-        observer = Observer(self._cache, Reads(api), refusals, lambda: self._settings.plan)
-        executor = Executor(api, self._cache, refusals, self._wake, settings.pod)
+        self._events = WarningEvents(api, self._cache, self._wake)
+        observer = Observer(self._cache, Reads(api), StageLogs(api), self._events, refusals, lambda: self._settings.plan, self._wake)
+        self._announcer = Announcer(api, settings.pod)
+        executor = Executor(api, self._cache, refusals, self._wake, self._announcer.say)
         controllers = {
             FINETUNE_JOBS.kind: Controller(observer.job, plans[FINETUNE_JOBS.kind], lambda seen: seen.job),
             FINETUNED_MODELS.kind: Controller(observer.model, plans[FINETUNED_MODELS.kind], lambda seen: seen.model),
@@ -91,6 +96,8 @@ class Operator:
         return [
             *(self._reconciler.work() for _ in range(self._settings.workers)),
             *(scope.run(self._serve) for scope in self._scopes),
+            *(self._events.watch(scope) for scope in self._settings.scopes),
+            self._announcer.run(),
             self._edge.run(),
             watch_guard(self._api, self._guard_found, self._settings.plan.guard_installed),
         ]

@@ -1,4 +1,4 @@
-"""What is not watched but read when a plan may want it: logs, Warning events, claims that a user brought. Never often.
+"""What is not watched but read when a plan may want it: nodes, claims that a user brought, what has a child's name. Never often.
 
 Nothing here fails: what cannot be read now is empty, and read again later.
 """
@@ -13,23 +13,16 @@ from finetune_api.run_config import GpuType
 from finetune_operator.api import Api
 from finetune_operator.cache import Key
 from finetune_operator.errors import ApiError, NotFound
-from finetune_operator.names import SERVER_CONTAINER, STAGE_CONTAINER, STAGE_LABEL
-from finetune_operator.parse import gpu_node, meta, parse, warning_event
-from finetune_operator.records import Claim, Meta, Pod, WarningEvent
-from finetune_operator.resources import CLAIMS, EVENTS, NODES, PODS, Resource
+from finetune_operator.parse import gpu_node, meta, parse
+from finetune_operator.records import Claim, Meta
+from finetune_operator.resources import CLAIMS, NODES, Resource
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
-LOG_SECONDS = 5.0
-EVENT_SECONDS = 10.0
 OBJECT_SECONDS = 5.0
 NODE_SECONDS = 300.0
-FINISHED_SECONDS = 3600.0
 REMEMBERED = 2048
-
-# The kubelet takes the tail first and then cuts its *end* at limitBytes; 40 lines of 16 KiB at most stay below it.
-TAIL = {"tailLines": "40", "limitBytes": str(1 << 20)}
 
 
 class Reads:
@@ -39,28 +32,6 @@ class Reads:
         self._api = api
         self._clock = clock
         self._known: OrderedDict[Hashable, tuple[float, object]] = OrderedDict()
-
-    async def log(self, pod: Pod) -> str:
-        """The tail of the log of our container; read once when the container has ended."""
-        container = STAGE_CONTAINER if STAGE_LABEL in pod.meta.labels else SERVER_CONTAINER
-        path = PODS.path(pod.meta.namespace, pod.meta.name, "log")
-        ended = pod.phase in ("Succeeded", "Failed")
-        return await self._seldom(
-            FINISHED_SECONDS if ended else LOG_SECONDS,
-            ("log", pod.meta.uid, ended),
-            lambda: self._api.text(path, {**TAIL, "container": container}),
-            "",
-        )
-
-    async def warnings(self, namespace: str, about: str) -> tuple[WarningEvent, ...]:
-        """Warning events about the objects that a field selector chooses, the newest first."""
-
-        async def read() -> tuple[WarningEvent, ...]:
-            page = await self._api.get(EVENTS.path(namespace), {"fieldSelector": f"{about},type=Warning", "limit": "100"})
-            events = [warning_event(item) for item in page.get("items") or ()]
-            return tuple(sorted(events, key=lambda event: -event.last_seen))
-
-        return await self._seldom(EVENT_SECONDS, ("events", namespace, about), read, ())
 
     async def gpu_nodes(self, resource: str, selector: Mapping[str, str]) -> tuple[GpuType, ...]:
         """Nodes with labels about their GPUs of that extended resource which a pod's node selector chooses, the first 500 of them.
@@ -111,6 +82,9 @@ class Reads:
             value = nothing
         except ApiError as error:
             LOG.debug("not readable now: %s", error)
+            value = nothing
+        except Exception:
+            LOG.exception("what was read of %s cannot be understood", key)
             value = nothing
         self._known[key] = (self._clock(), value)
         self._known.move_to_end(key)

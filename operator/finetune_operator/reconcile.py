@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from finetune_operator import logs
+from finetune_operator.announce import Subject
 from finetune_operator.cache import Key
 from finetune_operator.errors import ApiError, Conflict, NotOurs
-from finetune_operator.execute import Executor, Subject
+from finetune_operator.execute import Executor
 from finetune_operator.metrics import RECONCILE_SECONDS, RECONCILES
-from finetune_operator.observe import Refusals
+from finetune_operator.observe import NotYet, Refusals
 from finetune_operator.plan.plan import Plan
 from finetune_operator.queue import Queue
 
@@ -19,6 +20,8 @@ LOG = logging.getLogger(__name__)
 
 NAME_TAKEN_RETRY = 3.0
 """Seconds. Mostly it is a child of a deleted object of the same name that the garbage collector takes in a moment."""
+NOT_YET_SECONDS = 5.0
+"""What is being read wakes the object; this is for a reading that never ends."""
 ROUNDS = 12
 """A plan that still finds something to do after so many rounds does not see what it does."""
 
@@ -59,6 +62,8 @@ class Reconciler:
         """One reconcile; a failure of whatever kind concerns this object only, and is tried again."""
         try:
             wait = await self._reconcile(key)
+        except NotYet:
+            wait = NOT_YET_SECONDS
         except NotOurs as error:
             LOG.warning("next try in %.1f s: %s", NAME_TAKEN_RETRY, error)
             self._queue.done(key)

@@ -27,6 +27,8 @@ VOLUME_REASONS = {
 }
 VOLUME_ELSEWHERE = "VolumeElsewhere"
 """A node has room for the pod, and cannot mount its volume, which is bound to another zone or node."""
+TELLING_REASONS = frozenset({*VOLUME_REASONS, "FailedCreate"})
+"""Of the Warning events that are read below."""
 RECENT = 300.0
 """Seconds for which a Warning event speaks of the present: the kubelet repeats what lasts every two minutes."""
 

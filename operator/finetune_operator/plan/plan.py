@@ -32,9 +32,10 @@ class Plan:
     """The decision. Empty: nothing to do until something changes.
 
     status   the whole new status, or None when it is as it should be
-    apply    objects for server-side apply (claims, config maps, services, Deployments)
+    apply    objects for server-side apply, which may change again (model claims, services of servers, Deployments)
     patch    objects to merge into what is there, of the uid in their metadata: only the fields that they name change
-    create   objects to POST once (Jobs, FineTunedModels); AlreadyExists is adopted when we own it by uid
+    create   objects to POST once, the last one after the others (a Job after what its pods mount); AlreadyExists is adopted when
+             we own it by uid
     delete   children to delete, in the background, gracefully
     requeue_after  seconds after which time alone may change the decision
     """

@@ -111,7 +111,9 @@ def with_value(text: str, path: tuple[Any, ...], value: str) -> str:
 
 STAGES: tuple[Stage, ...] = ("prepare", "train", "publish")
 BROKEN = [(stage, path) for stage in STAGES for path in leaves(json.loads(result(stage)))]
-FAILED = result("train", error={"code": "InvalidDataset", "message": "line 7", "param": "dataset.train", "details": ["line 7"]}, exit_code=3)
+FAILED = result(
+    "train", error={"code": "InvalidDataset", "message": "line 7", "param": "dataset.train", "details": ["line 7"]}, exit_code=3
+)
 
 
 @given(st.sampled_from(BROKEN), st.sampled_from(NASTY[:-1]))

@@ -7,10 +7,8 @@ import pytest
 
 from finetune_api.run_config import GpuType
 from finetune_operator.errors import Forbidden, NotFound, ServerGone
-from finetune_operator.parse import parse
 from finetune_operator.reads import Reads
-from finetune_operator.records import Pod
-from finetune_operator.resources import PODS, SERVICES
+from finetune_operator.resources import SERVICES
 from tests.unit.operator_shell import raw
 
 pytestmark = pytest.mark.unit
@@ -32,8 +30,6 @@ class Answers:
             raise found
         return found
 
-    text = get
-
 
 class Clock:
     """Seconds that pass when told to."""
@@ -47,33 +43,6 @@ class Clock:
 def reads(*answers: Any) -> tuple[Reads, Answers, Clock]:
     api, clock = Answers(*answers), Clock()
     return Reads(api, clock), api, clock  # type: ignore[arg-type]
-
-
-def pod(phase: str = "Running") -> Pod:
-    record = parse(PODS, raw.pod("p", labels={"finetune.dev/stage": "train"}, status={"phase": phase}))
-    assert isinstance(record, Pod)
-    return record
-
-
-async def test_a_log_is_read_at_most_every_five_seconds() -> None:
-    """In between the last answer counts; the end of the container makes a new reading at once, and the last one."""
-    found, api, clock = reads("one", "two", "three")
-    assert [await found.log(pod()), await found.log(pod())] == ["one", "one"]
-    clock.now += 5
-    assert await found.log(pod()) == "two"
-    assert await found.log(pod("Failed")) == "three"
-    clock.now += 600
-    assert await found.log(pod("Failed")) == "three"
-    assert api.paths == ["/api/v1/namespaces/a/pods/p/log"] * 3
-
-
-@pytest.mark.parametrize("error", [NotFound("GET /x", 404), ServerGone("GET /x", 0)])
-async def test_an_unreadable_log_is_empty(error: Exception) -> None:
-    """The kubelet may not answer, the container may not have started: no reason to fail, nor to ask at once again."""
-    found, _, clock = reads(error, "later")
-    assert [await found.log(pod()), await found.log(pod())] == ["", ""]
-    clock.now += 5
-    assert await found.log(pod()) == "later"
 
 
 async def test_a_claim_is_absent_only_when_the_server_says_so() -> None:
@@ -97,16 +66,6 @@ async def test_whose_an_object_is() -> None:
     assert there.owners == {"somebody"}
     clock.now += 5
     assert await found.existing(SERVICES, "a", "s") is None
-
-
-async def test_warnings_come_newest_first() -> None:
-    """As a plan wants to show them."""
-    events = [
-        {"metadata": {}, "involvedObject": {"kind": "Pod", "name": "p"}, "reason": reason, "lastTimestamp": f"2026-01-01T00:00:0{second}Z"}
-        for reason, second in (("Old", 1), ("New", 5))
-    ]
-    found, _, _ = reads({"items": events})
-    assert [event.reason for event in await found.warnings("a", "involvedObject.uid=u")] == ["New", "Old"]
 
 
 def node(memory: str = "81559", allocatable: str = "8", **labels: str) -> dict[str, Any]:

@@ -1,0 +1,106 @@
+"""Warning events about our children, by one watch in a namespace or in all: reading them for each child would scan all of them.
+
+They only say why something does not come up. So nothing here fails, nothing waits for it, and only what a plan can use is kept.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+from finetune_operator.api import Api
+from finetune_operator.cache import Cache, Key, Keys
+from finetune_operator.errors import ApiError, Expired
+from finetune_operator.parse import warning_event
+from finetune_operator.plan.holdup import TELLING_REASONS
+from finetune_operator.records import WarningEvent, Workload
+from finetune_operator.resources import CLAIMS, EVENTS, JOBS, PODS
+
+LOG = logging.getLogger(__name__)
+
+KEPT_SECONDS = 600.0
+REMEMBERED = 4096
+"""Objects about which something is remembered."""
+REASONS_KEPT = 8
+MESSAGE_LENGTH = 2048
+LONGEST_PAUSE = 60.0
+CHILDREN = frozenset({PODS.kind, JOBS.kind, CLAIMS.kind})
+# A pod's own condition says the same as FailedScheduling, and BackOff comes again and again.
+SELECTOR = {"fieldSelector": "type=Warning,reason!=FailedScheduling,reason!=BackOff,reason!=Unhealthy"}
+
+
+class WarningEvents:
+    """`watch` each scope; `about` and `about_replicas` of what is known."""
+
+    def __init__(self, api: Api, cache: Cache, wake: Callable[[Keys], None], clock: Callable[[], float] = time.time) -> None:
+        self._api = api
+        self._cache = cache
+        self._wake = wake
+        self._clock = clock
+        self._known: OrderedDict[Key, dict[str, WarningEvent]] = OrderedDict()
+        """By the object that they are about, the newest of each reason."""
+
+    def about(self, kind: str, namespace: str, name: str) -> tuple[WarningEvent, ...]:
+        """The newest first, of the last minutes."""
+        since = self._clock() - KEPT_SECONDS
+        found = [event for event in self._known.get(Key(kind, namespace, name), {}).values() if event.last_seen >= since]
+        return tuple(sorted(found, key=lambda event: -event.last_seen))
+
+    def about_replicas(self, namespace: str, workload: str) -> tuple[WarningEvent, ...]:
+        """About the ReplicaSets of a Deployment: they are named after it."""
+        return self.about("ReplicaSet", namespace, workload)
+
+    async def watch(self, namespace: str | None) -> None:
+        """For ever. Call it when the children have been listed: events about others are not kept."""
+        path, version, failures = EVENTS.path(namespace), 0, 0
+        while True:
+            try:
+                version = version or await self._list(path)
+                async for event in self._api.watch(path, SELECTOR, version):
+                    version, failures = int(event["object"]["metadata"]["resourceVersion"]), 0
+                    if event["type"] in ("ADDED", "MODIFIED"):
+                        self.take(event["object"])
+                await asyncio.sleep(1)
+            except ApiError as error:
+                version, failures = 0, 0 if isinstance(error, Expired) else failures + 1
+                LOG.info("Warning events in %s are not watched now: %s", namespace or "all namespaces", error)
+                await asyncio.sleep(random.uniform(0.5, 1.0) * min(LONGEST_PAUSE, 2.0 ** min(failures, 10)))
+
+    async def _list(self, path: str) -> int:
+        newest = 0
+        async for items, version in self._api.pages(path, SELECTOR):
+            newest = version
+            for item in items:
+                self.take(item)
+        return newest
+
+    def take(self, raw: dict[str, Any]) -> None:
+        """Keeps an event about a child, and wakes those whose child it is."""
+        try:
+            event, namespace = warning_event(raw, MESSAGE_LENGTH), raw["metadata"].get("namespace", "")
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            LOG.debug("an event cannot be understood: %r", error)
+            return
+        key = self._child(Key(event.kind, namespace, event.name))
+        if event.reason not in TELLING_REASONS or key is None:
+            return
+        known = self._known.setdefault(key, {})
+        known[event.reason] = event
+        if len(known) > REASONS_KEPT:
+            del known[min(known, key=lambda reason: known[reason].last_seen)]
+        self._known.move_to_end(key)
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+        self._wake(self._cache.owners(self._workload_of(key)))
+
+    def _child(self, about: Key) -> Key | None:
+        if about.kind == "ReplicaSet":
+            about = Key(about.kind, about.namespace, about.name.rpartition("-")[0])
+            return about if self._cache.get(Workload, about.namespace, about.name) else None
+        return about if about.kind in CHILDREN and self._cache.meta(about) else None
+
+    def _workload_of(self, key: Key) -> Key:
+        return Key("Deployment", key.namespace, key.name) if key.kind == "ReplicaSet" else key
