@@ -37,6 +37,8 @@ from finetune_operator.resources import (
 R = TypeVar("R", bound=Record)
 
 TOMBSTONES = 4096
+FINISHED = frozenset({"Succeeded", "Failed", "Cancelled"})
+"""Phases of a FineTuneJob that is over."""
 
 
 class Key(NamedTuple):
@@ -101,7 +103,9 @@ class Cache:
         wake = self._unlink(old) if old else set()
         self._records[key] = record
         wake |= self._link(record)
-        return set() if old and _same(old, record) else wake
+        if old is None:
+            return wake
+        return set() if _same(old, record) else {key} if _of_no_concern_to_models(old, record) else wake
 
     def remove(self, key: Key, uid: str, resource_version: int = 0) -> Keys:
         """The object of that uid was deleted; the version is that of its deletion, where known."""
@@ -190,6 +194,14 @@ class Cache:
 def _same(old: Record, new: Record) -> bool:
     version = new.meta.resource_version
     return replace(old, meta=replace(old.meta, resource_version=version)) == new
+
+
+def _of_no_concern_to_models(old: Record, new: Record) -> bool:
+    """A job at work writes its status often; the models that it names read of it what it wants, and whether it is over."""
+    if not (isinstance(old, FineTuneJob) and isinstance(new, FineTuneJob)):
+        return False
+    same = replace(old.meta, resource_version=0, generation=0) == replace(new.meta, resource_version=0, generation=0)
+    return same and (old.status.phase in FINISHED) == (new.status.phase in FINISHED) and old.spec == new.spec
 
 
 def _owners(record: Record) -> Keys:

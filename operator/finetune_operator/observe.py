@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from finetune_api.resources.finetune_job import output_name
 from finetune_api.run_config import GpuType
-from finetune_operator.cache import Cache, Key, Keys
+from finetune_operator.cache import FINISHED, Cache, Key, Keys
 from finetune_operator.configuration import Settings
 from finetune_operator.names import DEPLOYMENT_LABEL, run_config_map
 from finetune_operator.plan.observed import ObservedDeployment, ObservedJob, ObservedModel
@@ -28,7 +28,6 @@ from finetune_operator.warning_events import WarningEvents
 
 PATIENCE_SECONDS = 10.0
 """A child that has not come up for so long has something to tell."""
-FINISHED = frozenset({"Succeeded", "Failed", "Cancelled"})
 INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
 

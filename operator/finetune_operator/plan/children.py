@@ -36,16 +36,20 @@ def claim_obstacle(view: View, stage: StageName) -> Holdup | None:
 
 
 def missing_children(view: View, stage: StageName) -> tuple[dict[str, Any], ...]:
-    """Those that are not there yet. None is applied twice: their content stays for the job's life."""
+    """Those that are not there yet, to be created: their content stays for the job's life."""
     objects = [_run_config(view)]
     if not view.spec.workspace.claim_name:
         size = view.observed.settings.workspace_size
         objects.append(workspace_claim_object(view.observed.job.meta, view.spec.workspace.storage, size))
     if stage == "train":
         objects.append(train_service_object(view.observed.job.meta))
-    if stage == "publish":
-        objects.append(model_volume(view))
     return tuple(thing for thing in objects if not _is_there(view, thing))
+
+
+def missing_model_volume(view: View, stage: StageName) -> tuple[dict[str, Any], ...]:
+    """To be applied, not created: a field that was created stays when an apply no longer names it, and the job would own it for ever."""
+    volume = model_volume(view)
+    return (volume,) if stage == "publish" and not _is_there(view, volume) else ()
 
 
 def model_volume(view: View) -> dict[str, Any]:

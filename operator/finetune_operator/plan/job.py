@@ -16,6 +16,7 @@ from finetune_operator.plan.plan import ObjectRef, Plan
 from finetune_operator.plan.register import register
 from finetune_operator.plan.release import released
 from finetune_operator.plan.running import running
+from finetune_operator.plan.settling import nothing_new
 from finetune_operator.plan.startup import ending, starting
 from finetune_operator.plan.step import Policy, Step, View, failure
 from finetune_operator.plan.stop import job_ref, stopped
@@ -39,7 +40,7 @@ def plan_job(observed: ObservedJob, now: float) -> Plan:
     status = job_status(job, step, followed.facts, now)
     left = None if step.end or job.spec.suspend else deadline_left(job.spec, status, now)
     return Plan(
-        status=status if status != job.status else None,
+        status=None if nothing_new(job.status, status, now) else status,
         apply=step.apply,
         create=step.create,
         delete=_union(step.delete, strays(observed, status)),

@@ -75,7 +75,7 @@ def stalled_facts(reason: str, message: str) -> tuple[Fact, ...]:
 
 
 def job_events(old: FineTuneJobStatus, new: FineTuneJobStatus, step: Step) -> tuple[EventNote, ...]:
-    """One when the phase or the reason changes, one for each attempt that ended badly, and for what the model has against it."""
+    """When the phase changes or there is a reason to look, for each attempt that ended badly, and for what the model has against it."""
     notes = list(shortcoming_events(old.conditions, new.conditions))
     before = {(a.stage, a.number) for a in old.attempts if a.state not in ACTIVE}
     for attempt in new.attempts:
@@ -83,7 +83,7 @@ def job_events(old: FineTuneJobStatus, new: FineTuneJobStatus, step: Step) -> tu
             kind = "Warning" if attempt.state == "Failed" else "Normal"
             text = f"{attempt.stage} {attempt.number}: {attempt.message or attempt.reason}"
             notes.append(EventNote(kind, attempt.reason or attempt.state, short(text)))
-    if (old.phase, old.reason) != (new.phase, new.reason):
+    if old.phase != new.phase or (step.warning and old.reason != new.reason):
         notes.append(EventNote("Warning" if step.warning else "Normal", step.reason, short(step.message)))
     return tuple(notes)
 

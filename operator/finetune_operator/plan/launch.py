@@ -22,12 +22,13 @@ from finetune_operator.plan.attempts import (
     was_misplaced,
 )
 from finetune_operator.plan.base import base_claim
-from finetune_operator.plan.children import CLAIM_TERMINATING, claim_obstacle, missing_children
+from finetune_operator.plan.children import CLAIM_TERMINATING, claim_obstacle, missing_children, missing_model_volume
 from finetune_operator.plan.clock import epoch, length
 from finetune_operator.plan.giving_up import given_up, start_left
 from finetune_operator.plan.holdup import Holdup, refusal_holdup
 from finetune_operator.plan.output import model_volume_name
-from finetune_operator.plan.step import Step, View, resting_phase, waiting
+from finetune_operator.plan.settling import creating
+from finetune_operator.plan.step import Step, View, waiting
 from finetune_operator.plan.stop import claim_holders
 
 FIRST_BACKOFF, LONGEST_BACKOFF = 10.0, 300.0
@@ -40,24 +41,22 @@ def create_job(view: View) -> Step | None:
     attempt = active(view.status)
     if attempt is None or attempt.job_uid is not None or job_of(view.observed, attempt):
         return None
+    if ending := _pods_ending(view):  # of a Job that somebody deleted before its uid was written down
+        return ending
     obstacle = _name_taken(view, attempt) or claim_obstacle(view, attempt.stage)
     holdup = obstacle or refusal_holdup(view.observed.refusal)
     left = start_left(view, attempt)
     if holdup and left <= 0:
         message = with_advice(holdup.message, holdup.reason, attempt.stage)
         return given_up(view, attempt, holdup.reason, message, holdup.object or None)
-    step = _held_up(view, attempt, holdup, left) if holdup else _creating(view.status, attempt.stage, attempt.number)
+    step = _held_up(view, attempt, holdup, left) if holdup else creating(view, attempt)
     if obstacle:
         return replace(step, delete=claim_holders(view)) if obstacle.reason == CLAIM_TERMINATING else step
     volume, image = model_volume_name(view), view.status.image or ""
     beside = was_misplaced(view.status)
     run = StageRun(view.observed.job.meta, view.spec, attempt.stage, attempt.number, image, base_claim(view), volume, beside)
     job = stage_job_object(run, view.observed.settings)
-    return replace(step, apply=missing_children(view, attempt.stage), create=(job,))
-
-
-def _creating(status: FineTuneJobStatus, stage: StageName, number: int) -> Step:
-    return Step(status, resting_phase(status), "CreatingPods", f"creating the pods of {stage} {number}", requeue_after=10.0)
+    return replace(step, apply=missing_model_volume(view, attempt.stage), create=(*missing_children(view, attempt.stage), job))
 
 
 def _held_up(view: View, attempt: Attempt, holdup: Holdup, left: float) -> Step:
@@ -88,7 +87,7 @@ def next_attempt(view: View) -> Step | None:
         message = f"{stage} {newest.number} ended: {newest.message or newest.reason}; {stage} {newest.number + 1} follows {delay} later"
         return Step(view.status, "Starting", newest.reason or "BackOff", message, warning=True, requeue_after=wait)
     status = appended(view.status, stage, view.now)
-    return _creating(status, stage, newest.number + 1 if newest else 1)
+    return creating(replace(view, status=status), status.attempts[-1])
 
 
 def backoff(status: FineTuneJobStatus, stage: StageName) -> float:

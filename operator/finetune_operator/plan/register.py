@@ -24,7 +24,7 @@ def register(view: View) -> Step | None:
         return failure(view, "ModelVolumeLost", message, object=f"PersistentVolumeClaim {claim}")
     if model is None:
         refused = refusal_holdup(view.observed.refusal)
-        reason, message = (refused.reason, refused.message) if refused else (REGISTERING, f"creating FineTunedModel {name}")
+        reason, message = (refused.reason, refused.message) if refused else (REGISTERING, _at_work(name))
         warning = refused is not None
         return Step(view.status, "Evaluating", reason, message, warning=warning, create=(_model(view),), requeue_after=5.0)
     if model.meta.deleting:
@@ -32,14 +32,19 @@ def register(view: View) -> Step | None:
     record = view.observed.claims.get(claim)
     owners = record.meta.owners if record else frozenset()
     if model.meta.uid not in owners or view.observed.job.meta.uid in owners:  # others may own it, too
-        message = f"handing the volume over to FineTunedModel {name}"
-        return Step(view.status, "Evaluating", REGISTERING, message, apply=(model_volume(view),), requeue_after=5.0)
+        return Step(view.status, "Evaluating", REGISTERING, _at_work(name), apply=(model_volume(view),), requeue_after=5.0)
     if holds(model.status.conditions, "Ready"):
         return Step(finished_progress(view.status), "Succeeded", "Complete", _ready(view, name), end="Complete")
     if holds(model.status.conditions, "Stalled"):
         message = f"FineTunedModel {name} did not pass its inspection: {ready_message(model)}"
         return failure(view, "ModelInvalid", message, object=f"FineTunedModel {name}")
-    return Step(view.status, "Evaluating", "VerifyingModel", f"FineTunedModel {name}: {ready_message(model)}", requeue_after=15.0)
+    message = f"FineTunedModel {name}: {ready_message(model)}" if model.status.error else _at_work(name)
+    return Step(view.status, "Evaluating", REGISTERING, message, requeue_after=15.0)
+
+
+def _at_work(name: str) -> str:
+    """The same from its creation to the end of its inspection: every other word would be a write."""
+    return f"registering FineTunedModel {name} and verifying its files"
 
 
 def _model(view: View) -> dict[str, object]:

@@ -9,6 +9,7 @@ from finetune_operator.plan.conditions import short
 from finetune_operator.plan.giving_up import given_up
 from finetune_operator.plan.holdup import Holdup, job_holdup, same_but_shorter
 from finetune_operator.plan.launch import queued_since
+from finetune_operator.plan.settling import creating, settling_left
 from finetune_operator.plan.step import RUNNING_PHASE, Step, View
 from finetune_operator.records import BatchJob, Pod
 
@@ -42,10 +43,11 @@ def starting(view: View) -> Step | None:
     left = _time_left(view, attempt, batch, pods, holdup)
     if left <= 0:
         return _given_up(view, attempt, holdup)
+    if settling_left(attempt, view.now) > 0 and not batch.suspended:
+        return creating(view, attempt)
     if holdup is None:
-        running = sum(pod.phase == "Running" for pod in pods)
         status = view.status.model_copy(update={"error": None})
-        message = f"{running} of {len(pods)} pods of {attempt.stage} {attempt.number} run" if pods else "the pods are being created"
+        message = f"the pods of {attempt.stage} {attempt.number} are starting" if pods else "the pods are being created"
         return Step(status, "Starting", "PodsStarting", message, requeue_after=soonest(left, POLL))
     error, message = _shown(view, attempt, holdup)
     status = view.status.model_copy(update={"error": error})

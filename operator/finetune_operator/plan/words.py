@@ -10,7 +10,6 @@ _WORDS = {
     "PodsEnding": "pods are ending",
     "QueuedByKueue": "queued by Kueue",
     "Unschedulable": "no node has room",
-    "VerifyingModel": "verifying the model",
     "Registering": "registering the model",
     "OutputExists": "output.model exists",
 }

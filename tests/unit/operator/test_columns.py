@@ -34,6 +34,9 @@ def test_the_columns_of_a_job_from_begin_to_end() -> None:
     """PROGRESS is the running stage's own, or why nothing runs; LOSS is the training's, at the end the model's on held-out rows."""
     world = World()
     world.reconcile()
+    assert row(world) == ("Pending", "creating pods", None, None)
+    world.tick()
+    world.reconcile()
     assert row(world) == ("Starting", "pods are starting", None, None)
     world.run_pods()
     world.reconcile()
@@ -43,7 +46,7 @@ def test_the_columns_of_a_job_from_begin_to_end() -> None:
     world.end_pods()
     world.tick()
     world.reconcile()
-    assert row(world) == ("Starting", "pods are starting", None, None)
+    assert row(world) == ("Starting", "creating pods", None, None)
     world.run_pods()
     world.reconcile()
     says(world, stage="train", activity="training", step=310, total_steps=500, loss=2.314)
@@ -60,7 +63,7 @@ def test_the_columns_of_a_job_from_begin_to_end() -> None:
     world.end_pods(message=result("publish", publish=PublishSummary(evaluation=report, size_bytes=1, manifest_sha256="e" * 64)))
     world.tick()
     world.reconcile()
-    assert row(world) == ("Evaluating", "verifying the model", "2.500", "failed")
+    assert row(world) == ("Evaluating", "registering the model", "2.500", "failed")
     world.do()
     assert row(world) == ("Succeeded", "100% (500/500)", "2.500", "failed")
 
@@ -101,10 +104,13 @@ def test_a_failed_job_shows_why(code: int, message: str, progress: str) -> None:
     ],
 )
 def test_a_job_that_waits_shows_what_for(pod: dict[str, Any], shown: tuple[str, str]) -> None:
-    """In a few words, with the name of the object to create or to mend."""
+    """In a few words, with the name of the object to create or to mend, once it has lasted longer than pods need to start."""
     world = World()
     world.reconcile()
     world.pods = {name: replace(found, **pod) for name, found in world.pods.items()}
+    world.reconcile()
+    assert row(world)[:2] == ("Pending", "creating pods")
+    world.tick()
     world.reconcile()
     assert row(world)[:2] == shown
 

@@ -65,7 +65,7 @@ def status_of(plan: Plan) -> FineTuneJobStatus:
 
 
 def created(plan: Plan) -> list[str]:
-    return [obj["metadata"]["name"] for obj in plan.create]
+    return [obj["metadata"]["name"] for obj in plan.create if obj["kind"] == "Job"]
 
 
 def ready_message(plan: Plan) -> str:
@@ -95,7 +95,7 @@ def test_first_sight_writes_conditions_and_records_the_attempt_only() -> None:
 def test_a_recorded_attempt_is_created_with_its_children() -> None:
     """The Job and what its pods mount."""
     plan = plan_job(observed(status(active("prepare", job_uid=None)), claims={}), T)
-    assert [obj["kind"] for obj in plan.apply] == ["ConfigMap", "PersistentVolumeClaim"]
+    assert [obj["kind"] for obj in plan.create] == ["ConfigMap", "PersistentVolumeClaim", "Job"]
     assert created(plan) == ["tune-prepare-1"]
 
 
@@ -103,7 +103,7 @@ def test_what_the_administrator_allows_is_in_the_run_config() -> None:
     """It comes from the operator's settings when the job begins."""
     settings = replace(SETTINGS, allowed_private=("10.0.0.0/8", "data.internal"))
     plan = plan_job(replace(observed(status(active("prepare", job_uid=None)), claims={}), settings=settings), T)
-    (written,) = (thing for thing in plan.apply if thing["kind"] == "ConfigMap")
+    (written,) = (thing for thing in plan.create if thing["kind"] == "ConfigMap")
     assert RunConfig.from_json(written["data"]["run.json"]).network.allowed_private == ["10.0.0.0/8", "data.internal"]
 
 
@@ -449,9 +449,9 @@ def test_all_pods_must_run() -> None:
     jobs = {"tune-train-1": batch("tune-train-1")}
     two = {"training": {"nodes": 2}, "workspace": {"storage": {"accessMode": "ReadWriteMany"}}}
     first, second = pod("tune-train-1-0-x", "tune-train-1"), pod("tune-train-1-1-x", "tune-train-1")
-    half = plan_job(observed(state, two, jobs=jobs, pods=(first, replace(second, phase="Pending"))), T + 5)
+    half = plan_job(observed(state, two, jobs=jobs, pods=(first, replace(second, phase="Pending"))), T + 15)
     assert shown(half) == ("Starting", "PodsStarting")
-    full = plan_job(observed(state, two, jobs=jobs, pods=(first, second)), T + 5)
+    full = plan_job(observed(state, two, jobs=jobs, pods=(first, second)), T + 15)
     assert shown(full) == ("Training", "Training")
     assert status_of(full).attempts[-1].state == "Running"
 
@@ -638,7 +638,7 @@ def test_a_base_model_must_be_there_and_verified(base: FineTunedModel | None, re
 def test_a_base_model_that_is_ready_is_mounted() -> None:
     """In each stage."""
     plan = plan_job(observed(status(active("prepare", job_uid=None)), BASE, base_model=model()), T)
-    volumes = plan.create[0]["spec"]["template"]["spec"]["volumes"]
+    volumes = plan.create[-1]["spec"]["template"]["spec"]["volumes"]
     assert {"name": "source-base", "persistentVolumeClaim": {"claimName": "bot-model"}} in volumes
 
 
@@ -676,7 +676,7 @@ HANDED_OVER = {"tune-model": claim("tune-model", owners=frozenset({"uid-tune"}))
     ("conditions", "phase", "reason"),
     [
         ([condition("Ready", "True", "Verified")], "Succeeded", "Complete"),
-        ([condition("Ready", "False", "Inspecting")], "Evaluating", "VerifyingModel"),
+        ([condition("Ready", "False", "Inspecting")], "Evaluating", "Registering"),
         ([condition("Ready", "False", "Bad"), condition("Stalled", "True", "Bad")], "Failed", "ModelInvalid"),
     ],
 )
@@ -775,7 +775,7 @@ def test_a_job_that_waits_for_its_first_attempt_takes_the_operator_s_image() -> 
 def test_the_image_is_pinned_for_the_job_s_life() -> None:
     """A chart upgrade under a running job changes no pod."""
     plan = plan_job(observed(status(active("prepare", job_uid=None))), T)
-    assert plan.create[0]["spec"]["template"]["spec"]["containers"][0]["image"] == "pinned"
+    assert plan.create[-1]["spec"]["template"]["spec"]["containers"][0]["image"] == "pinned"
 
 
 def test_a_status_that_others_have_written_does_not_break_the_plan() -> None:

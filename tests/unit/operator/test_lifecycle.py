@@ -38,6 +38,18 @@ def test_an_undisturbed_job_runs_three_stages_and_registers_its_model() -> None:
     }
 
 
+def test_an_undisturbed_job_costs_eight_writes_of_its_status() -> None:
+    """The record of each attempt, which comes with the end of the one before, that it runs, and twice for the model."""
+    world = World()
+    for _ in range(20):
+        world.reconcile()
+        world.run_pods()
+        world.reconcile()
+        world.end_pods()
+        world.tick(1.0)
+    assert (world.job.status.phase, world.writes) == ("Succeeded", 8)
+
+
 def test_a_complete_job_lets_go_of_the_model_s_volume() -> None:
     """Its publish Job goes, whose pod would hold the volume of a deleted model; the others stay for their logs."""
     world = World()

@@ -38,7 +38,7 @@ def test_the_second_job_is_refused_before_its_first_attempt(other: FineTuneJob, 
     """One that has begun is first, else the older one, else the one whose name comes first; the refusal names it."""
     world = World(job=job(**OUTPUT), rivals=(other,))
     world.reconcile()
-    assert world.job.status.phase == ("Failed" if refused else "Starting")
+    assert world.job.status.phase == ("Failed" if refused else "Pending")
     if refused:
         error = world.job.status.error
         assert error is not None

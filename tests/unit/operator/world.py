@@ -41,6 +41,8 @@ class World:
     rivals: tuple[FineTuneJob, ...] = ()
     refusal: WarningEvent | None = None
     created: list[str] = field(default_factory=list)
+    writes: int = 0
+    """Of the job's status."""
     events: list[EventNote] = field(default_factory=list)
     uids: int = 0
     kill_after: int | None = None
@@ -107,6 +109,7 @@ class World:
 
     def _put_job_status(self, status: FineTuneJobStatus) -> None:
         """Through JSON, whose limits are those of the CRD's schema."""
+        self.writes += 1
         self.job = replace(self.job, status=FineTuneJobStatus.from_json(status.to_json()))
 
     def _put_model_status(self, status: FineTunedModelStatus) -> None:
@@ -124,6 +127,10 @@ class World:
 
     def _create(self, obj: dict[str, Any]) -> None:
         name = obj["metadata"]["name"]
+        if obj["kind"] in ("ConfigMap", "Service", "PersistentVolumeClaim"):
+            if name not in self.claims:  # AlreadyExists: adopted
+                self._apply(obj)
+            return
         if obj["kind"] == "FineTunedModel":
             self.model = self.model or FineTunedModel(
                 self._meta(obj), FineTunedModelSpec.model_validate(obj["spec"]), FineTunedModelStatus()
@@ -132,7 +139,10 @@ class World:
         if name in self.jobs:
             return  # AlreadyExists: adopted
         if "-inspect-" not in name:
-            assert name not in self.created, f"{name} was created before"
+            seen = [
+                a for a in self.job.status.attempts if f"{self.job.meta.name}-{a.stage}-{a.number}" == name and (a.job_uid or a.finished_at)
+            ]
+            assert not seen, f"{name} was created before"
             alive = [pod.meta.name for pod in self.observed().pods if pod.phase in ("Pending", "Running")]
             assert not alive, f"{name} is created while {alive} live"
             others = [other.meta.name for other in self.jobs.values() if not other.terminated and "-inspect-" not in other.meta.name]

@@ -87,6 +87,22 @@ def test_a_model_wakes_its_users() -> None:
     assert [found.meta.name for found in cache.users("a", "m", FineTunedModel)] == ["child"]
 
 
+@pytest.mark.parametrize(
+    ("change", "woken"),
+    [
+        ({"status": {"phase": "Training", "progressText": "3%"}}, {TUNE}),
+        ({"status": {"phase": "Succeeded"}}, {TUNE, MODEL, MODEL._replace(name="tune")}),
+        ({"base": "other"}, {TUNE, MODEL, MODEL._replace(name="other"), MODEL._replace(name="tune")}),
+        ({"deletionTimestamp": "2026-01-01T00:00:00Z"}, {TUNE, MODEL, MODEL._replace(name="tune")}),
+    ],
+)
+def test_a_job_at_work_wakes_itself_alone(change: raw.Raw, woken: set[Key]) -> None:
+    """Its models when it is over, or names others."""
+    cache = Cache()
+    cache.put(job(1, base="m", status={"phase": "Training"}))
+    assert cache.put(job(2, **{"base": "m", "status": {"phase": "Training"}, **change})) == woken
+
+
 def test_a_change_that_no_plan_reads_wakes_nobody() -> None:
     """A new resourceVersion alone is taken, so that the next write is made against it."""
     cache = Cache()
