@@ -25,7 +25,7 @@ LOG = logging.getLogger(__name__)
 
 LONGEST_BACKOFF = 15.0
 PAGE = 50
-LAST_SECONDS = 2.0
+LAST_TRIES, LAST_SECONDS = 20, 0.5
 
 
 class Listener(Protocol):
@@ -108,12 +108,13 @@ class KopfThread:
         )
 
     def _let_go(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Some of kopf's tasks wait for a login that will not come: what does not end in time is left behind."""
+        """Some of kopf's tasks take a first cancellation as a reason to tidy up, or wait for a login that will not come."""
         loop.set_exception_handler(lambda _, context: LOG.debug("kopf at its end: %s", context.get("message")))
-        tasks = asyncio.all_tasks(loop)
-        for task in tasks:
-            task.cancel()
-        if tasks:
+        for _ in range(LAST_TRIES):
+            for task in (tasks := asyncio.all_tasks(loop)):
+                task.cancel()
+            if not tasks:
+                break
             loop.run_until_complete(asyncio.wait(tasks, timeout=LAST_SECONDS))
         for session in self._sessions:
             loop.run_until_complete(session.close())
