@@ -64,7 +64,7 @@ def test_prepare_runs_again_beside_the_training() -> None:
 @pytest.mark.parametrize(
     ("spec", "seconds", "phase", "reason"),
     [
-        ({"training": GPU_POOL}, 0, "Queued", "VolumeElsewhere"),
+        ({"training": GPU_POOL}, 15, "Queued", "VolumeElsewhere"),
         ({"training": GPU_POOL}, 60, "Starting", "WorkspaceMisplaced"),
         ({}, 600, "Queued", "VolumeElsewhere"),
         ({"training": GPU_POOL, "workspace": {"claimName": "mine"}}, 600, "Queued", "VolumeElsewhere"),
