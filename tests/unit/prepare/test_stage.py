@@ -151,7 +151,10 @@ def test_long_examples_are_cut_and_those_without_an_answer_left_are_dropped(fold
     summary = prepare(run_config(folder, **settings), 1).prepare
     assert summary is not None
     data = summary.dataset
-    assert (data.train_examples, data.truncated_examples, data.without_target) == (41, 1, 1)
+    assert (data.train_examples, data.truncated_examples, data.without_target) == (41, 2, 1)
+    (note,) = [note for note in data.notes if "nothing is left to learn" in note]
+    assert "train.jsonl, line 42: the answer begins beyond 100 tokens, where rows are cut" in note
+    assert "shorten the rows: the base model takes 512 tokens" in note
     last = read(Workspace(folder / "workspace").train_rows)[-1]
     assert len(last["input_ids"]) == len(last["loss_mask"]) == 100
     whole = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n" + "a" * 500

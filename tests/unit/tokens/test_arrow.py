@@ -31,22 +31,30 @@ def written(folder: Path, kind: Kind, limit: int, *examples: Example) -> tuple[K
 
 def said(length: int, first: int) -> Encoded:
     """An example that is supervised from `first` on."""
-    return Encoded(np.arange(length, dtype=np.int32), np.arange(length) >= first)
+    return Encoded(np.arange(length, dtype=np.int32), np.arange(length) >= first, f"line {length}{first}")
 
 
 def classified(segments: list[int], labels: list[int]) -> Classified:
     """An example of a classifier."""
     ids = np.arange(len(segments), dtype=np.int32)
-    return Classified(ids, np.maximum(segments, 0).astype(np.int8), np.array(labels, np.int32), np.array(segments, np.int8))
+    return Classified(ids, np.maximum(segments, 0).astype(np.int8), np.array(labels, np.int32), np.array(segments, np.int8), "line 1")
 
 
 def test_a_language_model_s_example_loses_its_end(tmp_path: Path) -> None:
-    """What has nothing to learn left is dropped; both are counted."""
+    """What has nothing to learn left is dropped; both are counted, and where the dropped ones are and what they need is known."""
     kept, rows = written(tmp_path, "language", 4, said(3, 1), said(6, 2), said(6, 5))
     assert [row["input_ids"] for row in rows] == [[0, 1, 2], [0, 1, 2, 3]]
     assert [row["loss_mask"] for row in rows] == [[False, True, True], [False, False, True, True]]
     assert (kept.lengths.tolist(), kept.supervised.tolist()) == ([3, 4], [2, 2])
-    assert (kept.examples, kept.truncated, kept.truncated_tokens, kept.without_target) == (2, 1, 2, 1)
+    assert (kept.examples, kept.truncated, kept.truncated_tokens, kept.without_target) == (2, 2, 4, 1)
+    assert (str(kept.cut_off.places), kept.cut_off.needed, kept.nothing.places.count) == ("line 65", 6, 0)
+
+
+def test_what_cannot_be_learnt_at_any_length_is_no_matter_of_the_cut(tmp_path: Path) -> None:
+    """It is dropped, and told apart."""
+    kept, rows = written(tmp_path, "language", 4, said(3, 1), said(6, 9), said(2, 7))
+    assert len(rows) == 1
+    assert (str(kept.nothing.places), kept.cut_off.places.count, kept.without_target) == ("lines 69 and 27", 0, 2)
 
 
 def test_a_classifier_s_example_keeps_its_special_tokens(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from finetune_api.run_config import RunConfig
 from finetune_trainer.data.rows.types import canonical
 from finetune_trainer.data.survey.row_file import RowFile
 from finetune_trainer.data.tokens.arrow import ExampleWriter, Kept, cut, write_prompts
-from finetune_trainer.data.tokens.encoded import Refused
+from finetune_trainer.data.tokens.encoded import Kind, Refused
 from finetune_trainer.data.tokens.language import LanguageEncoder
 from finetune_trainer.failure import invalid
 from finetune_trainer.prepare.base import Base
@@ -33,6 +33,8 @@ from finetune_trainer.workspace import Workspace
 MAX_PROMPTS = 64
 ANSWER_ROOM = 64
 """Positions that a prompt leaves for its answer: beyond its last position a model cannot go on."""
+LONG_ROW = 1_000_000
+"""Bytes of a row that takes its time, and is told of."""
 LENGTH_STEP = 64
 """The automatic maxSequenceLength is a multiple of it."""
 _LENGTH_PARAM = "hyperparameters.maxSequenceLength"
@@ -88,6 +90,8 @@ class ExamplesWriter:
         files = [path for path in (workspace.train_rows, workspace.validation_rows, workspace.prompts) if path.exists()]
         notes = [*data.notes, *self.task.notes, *template_notes(self.base.subject, self.task), *self._control_texts.notes()]
         notes += self._names.notes()
+        for file, kept in ((data.train, train), (data.validation, validation)):
+            notes += lost_notes(file.name, kept, int(limit.value), self.kind, self.base.config.max_length)
         if refusals.rows:
             notes.append(f"{refusals.rows:,} rows were left out because the base's chat template refuses them")
         return Examples(
@@ -123,6 +127,8 @@ class ExamplesWriter:
         for where, row in rows:
             refusals.saw(file)
             text = canonical(row)
+            if len(text) >= LONG_ROW:
+                self.progress.show(f"tokenising {file.name}, {where}: a row of {len(text) / 1e6:.1f} MB", force=True)
             self._digest.update(side.encode() + b"\t" + text + b"\n")
             self._control_texts.saw(file.name, where, text)
             self._names.saw(file.name, where, row)
@@ -133,8 +139,8 @@ class ExamplesWriter:
         kept = cut(spill, target, self.kind, limit)
         spill.unlink()
         if kept.examples == 0:
-            text = f"{file.name}: cut after {limit} tokens, no example has anything left to learn: raise {_LENGTH_PARAM}"
-            raise invalid("InvalidDataset", text, param=_LENGTH_PARAM)
+            text = "; ".join(lost_notes(file.name, kept, limit, self.kind, self.base.config.max_length))
+            raise invalid("InvalidDataset", text, param=_LENGTH_PARAM if kept.cut_off.places.count else file.param)
         return kept
 
     def _prompts(self, encoder: LanguageEncoder, limit: int) -> Iterator[list[int]]:
@@ -164,6 +170,22 @@ class ExamplesWriter:
                 "notes": first_notes(notes),
             }
         )
+
+
+def lost_notes(name: str, kept: Kept, limit: int, kind: Kind, model: int | None) -> list[str]:
+    """On examples that are left out: which, why, and what would keep them."""
+    notes = []
+    what = "the answer begins" if kind == "language" else "the first tagged word comes"
+    if kept.cut_off.places.count:
+        needed = kept.cut_off.needed
+        can = model is None or needed <= model
+        way = f"raise {_LENGTH_PARAM} to at least {needed:,}" if can else f"shorten the rows: the base model takes {model:,} tokens"
+        says = f"{what} beyond {limit:,} tokens, where rows are cut, so nothing is left to learn and they are left out"
+        notes.append(f"{name}, {kept.cut_off.places}: {says}; {way}")
+    if kept.nothing.places.count:
+        what = "the answer has no token of its own" if kind == "language" else "no word with a tag has a token"
+        notes.append(f"{name}, {kept.nothing.places}: {what}, so there is nothing to learn and the rows are left out")
+    return notes
 
 
 def check_length(given: int | None, model: int | None) -> None:

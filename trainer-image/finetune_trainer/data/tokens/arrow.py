@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from finetune_text.tags import IGNORED
+from finetune_trainer.data.survey.places import Places
 from finetune_trainer.data.tokens.encoded import Example, Kind
 from finetune_trainer.files import put_in_place
 
@@ -26,8 +27,24 @@ SCHEMAS: dict[Kind, pa.Schema] = {
 }
 PROMPTS = pa.schema([_IDS])
 _SEGMENTS = pa.field("segments", pa.list_(pa.int8()))
+_WHERE = pa.field("where", pa.string())
 
 Ints = npt.NDArray[np.int64]
+
+
+@dataclass
+class Lost:
+    """Examples that are left out."""
+
+    places: Places = field(default_factory=Places)
+    """Of their rows."""
+    needed: int = 0
+    """Tokens up to the first that could be learnt, of the example that has most."""
+
+    def add(self, where: str, needed: int) -> None:
+        """Takes one in."""
+        self.places.add(where)
+        self.needed = max(self.needed, needed)
 
 
 @dataclass(frozen=True)
@@ -39,11 +56,18 @@ class Kept:
     supervised: Ints
     """Of each example: tokens that the loss is computed on; 1 where a whole text is classified."""
     truncated: int
-    """Examples that were cut."""
+    """Examples that were cut, also those that are left out."""
     truncated_tokens: int
     """What the cuts took."""
-    without_target: int
+    cut_off: Lost
     """Examples left out because the cut left nothing to learn."""
+    nothing: Lost
+    """Examples left out because nothing of them could be learnt, whatever the cut: no token is of an answer, or of a word with a tag."""
+
+    @property
+    def without_target(self) -> int:
+        """Examples left out."""
+        return self.cut_off.places.count + self.nothing.places.count
 
     @property
     def examples(self) -> int:
@@ -52,8 +76,8 @@ class Kept:
 
 
 def full_schema(kind: Kind) -> pa.Schema:
-    """Of examples that are not cut yet: a classifier's know which text each token is of."""
-    return SCHEMAS[kind] if kind == "language" else SCHEMAS[kind].append(_SEGMENTS)
+    """Of examples that are not cut yet: they know their row, and a classifier's which text each token is of."""
+    return (SCHEMAS[kind] if kind == "language" else SCHEMAS[kind].append(_SEGMENTS)).append(_WHERE)
 
 
 class ExampleWriter:
@@ -91,8 +115,9 @@ class ExampleWriter:
 
     def _flush(self) -> None:
         if self._rows:
-            columns = [lists([getattr(row, field.name) for row in self._rows]) for field in self._schema]
+            columns: list[pa.Array] = [lists([getattr(row, name) for row in self._rows]) for name in self._schema.names[:-1]]
             self.largest_id = max(self.largest_id, pc.max(columns[0].values).as_py() or 0)
+            columns.append(pa.array([row.where for row in self._rows], pa.string()))
             self._file.write_batch(pa.record_batch(columns, self._schema))
             self._rows = []
 
@@ -109,26 +134,35 @@ def cut(source: Path, target: Path, kind: Kind, limit: int) -> Kept:
     A language model's example loses its end. A classifier's keeps its special tokens and loses the end of its text; of two
     texts the longer one, as tokenizers' own LongestFirst.
     """
-    lengths, supervised, before = array("q"), array("q"), array("q")
-    dropped = 0
+    lengths, supervised = array("q"), array("q")
+    truncated, lost, cut_off, nothing = 0, 0, Lost(), Lost()
     partial = target.with_name(f".{target.name}.part")
     with pa.memory_map(str(source)) as mapped, pa.ipc.open_file(mapped) as file, pa.ipc.new_file(str(partial), SCHEMAS[kind]) as out:
         for number in range(file.num_record_batches):
-            batch = file.get_batch(number)
-            whole = list_lengths(batch["input_ids"])
+            full = file.get_batch(number)
+            batch = full.drop_columns("where")
             batch = cut_end(batch, limit) if kind == "language" else cut_texts(batch, kind, limit)
+            missing = list_lengths(full["input_ids"]) - list_lengths(batch["input_ids"])
+            truncated, lost = truncated + int((missing > 0).sum()), lost + int(missing.sum())
             targets = target_counts(batch, kind)
             keep = targets > 0
             batch = batch.filter(pa.array(keep)) if not keep.all() else batch
-            for into, values in ((lengths, list_lengths(batch["input_ids"])), (supervised, targets[keep]), (before, whole[keep])):
+            for into, values in ((lengths, list_lengths(batch["input_ids"])), (supervised, targets[keep])):
                 into.frombytes(np.ascontiguousarray(values, np.int64).tobytes())
-            dropped += int((~keep).sum())
+            for index in np.flatnonzero(~keep).tolist():
+                needed = first_target(full, kind, index)
+                (cut_off if needed else nothing).add(full["where"][index].as_py(), needed)
             if batch.num_rows:
                 out.write_batch(batch)
     put_in_place(partial, target)
-    kept = np.array(lengths, np.int64)
-    lost = np.array(before, np.int64) - kept
-    return Kept(kept, np.array(supervised, np.int64), int((lost > 0).sum()), int(lost.sum()), dropped)
+    return Kept(np.array(lengths, np.int64), np.array(supervised, np.int64), truncated, lost, cut_off, nothing)
+
+
+def first_target(batch: pa.RecordBatch, kind: Kind, index: int) -> int:
+    """Tokens of an example up to the first that could be learnt, with it; 0 where there is none."""
+    values = list_values(batch["loss_mask" if kind == "language" else "labels"][index])
+    found = np.flatnonzero(values if kind == "language" else values != IGNORED)
+    return int(found[0]) + 1 if len(found) else 0
 
 
 def cut_end(batch: pa.RecordBatch, limit: int) -> pa.RecordBatch:

@@ -30,12 +30,12 @@ class ClassEncoder:
     def encode(self, rows: Iterable[tuple[str, Row]]) -> Iterator[Example | Refused]:
         """Each row's example, in order."""
         rows = iter(rows)
-        while batch := [row for _, row in islice(rows, BATCH)]:
-            encodings = self.tokenizer.encode_batch([input_of(row) for row in batch])
-            for row, encoding in zip(batch, encodings, strict=True):
-                yield self.example(row, encoding)
+        while batch := list(islice(rows, BATCH)):
+            encodings = self.tokenizer.encode_batch([input_of(row) for _, row in batch])
+            for (where, row), encoding in zip(batch, encodings, strict=True):
+                yield self.example(where, row, encoding)
 
-    def example(self, row: Row, encoding: Any) -> Classified:
+    def example(self, where: str, row: Row, encoding: Any) -> Classified:
         """One row's ids with its labels."""
         segments = np.array([-1 if number is None else number for number in encoding.sequence_ids], np.int8)
         if isinstance(row, TextLabel):
@@ -44,7 +44,7 @@ class ClassEncoder:
             assert isinstance(row, TokenTags)
             labels = self.tag_labels(row, encoding)
         ids, types = np.array(encoding.ids, np.int32), np.array(encoding.type_ids, np.int8)
-        return Classified(ids, types, np.array(labels, np.int32), segments)
+        return Classified(ids, types, np.array(labels, np.int32), segments, where)
 
     def tag_labels(self, row: TokenTags, encoding: Any) -> list[int]:
         """For each token the class of the word that it begins, else IGNORED.

@@ -20,6 +20,8 @@ class Encoded:
     input_ids: npt.NDArray[np.int32]
     loss_mask: npt.NDArray[np.bool_]
     """True where a token is to be learnt. Never at index 0, which nothing predicts."""
+    where: str = ""
+    """Of which row: "line 17"."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Classified:
     """Class indices that hold; of a classifier of tokens the class of each token, or IGNORED (finetune_text.tags)."""
     segments: npt.NDArray[np.int8]
     """Which text each token comes from: 0, 1 for a text pair's second, -1 for special tokens."""
+    where: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from itertools import islice
 from typing import Any, Literal, Protocol
 
@@ -54,24 +55,24 @@ class LanguageEncoder:
         """Each row's examples, in order; a batch is rendered while the one before it is tokenised."""
         rows = iter(rows)
         with ThreadPoolExecutor(1) as pool:
-            before: tuple[list[list[Rendered] | Refused], Future[Any]] | None = None
+            before: tuple[list[str], list[list[Rendered] | Refused], Future[Any]] | None = None
             while batch := list(islice(rows, BATCH)):
                 rendered = [self.render(where, row) for where, row in batch]
                 texts = [part.text for item in rendered if not isinstance(item, Refused) for part in item]
                 encodings = pool.submit(self.tokenizer.encode_batch, texts, add_special_tokens=False)  # the template wrote them
                 if before:
                     yield from self._examples(*before)
-                before = rendered, encodings
+                before = [where for where, _ in batch], rendered, encodings
             if before:
                 yield from self._examples(*before)
 
-    def _examples(self, rendered: list[list[Rendered] | Refused], encodings: Future[Any]) -> Iterator[Example | Refused]:
+    def _examples(self, places: list[str], rendered: list[list[Rendered] | Refused], encodings: Future[Any]) -> Iterator[Example | Refused]:
         each = iter(encodings.result())
-        for item in rendered:
+        for where, item in zip(places, rendered, strict=True):
             if isinstance(item, Refused):
                 yield item
             else:
-                yield from [self.example(next(each), part.spans) for part in item]
+                yield from [replace(self.example(next(each), part.spans), where=where) for part in item]
 
     def render(self, where: str, row: Row) -> list[Rendered] | Refused:
         """Texts and supervised spans of one row."""
