@@ -21,6 +21,8 @@ class OnnxModel:
         kinds = ("key", "value")
         self.past = [decoder["inputs"][f"past_{kind}_names"] % layer for layer in layers for kind in kinds]
         self.present = [decoder["outputs"][f"present_{kind}_names"] % layer for layer in layers for kind in kinds]
+        self.other_inputs = sorted(self.input_names - {"input_ids", "attention_mask", *self.past})
+        """What the server does not give: it knows tokens, a mask, and a key and a value for each layer."""
         self.no_past = np.zeros((1, decoder["num_key_value_heads"], 0, decoder["head_size"]), np.float32)
 
 

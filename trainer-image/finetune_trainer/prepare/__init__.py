@@ -11,6 +11,7 @@
     dataset.py          rows: fetched, validated, dealt to the two sides
     row_source.py       one file of them: brought here and surveyed
     classes.py          what a classifier is to tell apart
+    rehearsal.py        the ONNX export of a small copy, in a process of its own
     encoder.py          what turns the task's rows into token ids: tokenizer, chat template, or what takes its place
     examples.py         rows to token ids, cut
     control_texts.py    rows that spell special tokens

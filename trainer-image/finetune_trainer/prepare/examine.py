@@ -3,7 +3,7 @@
 The prepare stage and `kubectl finetune validate` ask the same questions here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from finetune_api.result import Expectation
 from finetune_api.run_config import RunConfig
@@ -15,6 +15,7 @@ from finetune_trainer.prepare.examples import Examples, ExamplesWriter
 from finetune_trainer.prepare.expectation import expect
 from finetune_trainer.prepare.fit import Fit, fit
 from finetune_trainer.prepare.hyperparameters import Facts, resolve
+from finetune_trainer.prepare.rehearsal import rehearse_export
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.workspace import Workspace
 
@@ -42,6 +43,7 @@ def examine(config: RunConfig, base: Base, workspace: Workspace, progress: Progr
     template = base_template(config, base)
     dataset = open_dataset(config, workspace, progress)
     task = task_encoder(config, base, dataset, template)
+    task = replace(task, notes=[*task.notes, *rehearse_export(config, base, workspace, progress)])
     return Examined(base, dataset, task, ExamplesWriter(dataset, task, base, workspace, progress).write(config))
 
 

@@ -1,0 +1,62 @@
+"""The ONNX export is rehearsed before a GPU is asked for: a small copy of this very model is exported and compared, on the CPU.
+
+In a process of its own (`finetune_trainer.export.rehearse`), since this room has no torch. Only what the rehearsal has seen to fail is
+refused; one that cannot be held is a note.
+"""
+
+import json
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+from finetune_api.run_config import RunConfig
+from finetune_trainer.apart import Ended, run_apart
+from finetune_trainer.failure import invalid
+from finetune_trainer.prepare.base import Base
+from finetune_trainer.progress import ProgressPrinter
+from finetune_trainer.room import free_memory
+from finetune_trainer.workspace import Workspace
+
+PROGRAM = "finetune_trainer.export.rehearse"
+NEEDS = ("torch", "transformers", "onnxruntime", "onnxruntime_genai")
+MEMORY = 1 << 30
+"""Bytes that it takes: libraries above all, about 700 MB of them."""
+LIMIT = 600.0
+"""Seconds; some fifteen are usual."""
+NOT_HELD = "the ONNX export was not rehearsed, so publish may find that it does not work"
+
+
+def rehearse_export(run: RunConfig, base: Base, workspace: Workspace, progress: ProgressPrinter) -> list[str]:
+    """Notes; raises StageFailure (ExportUnsupported) for a model whose export does not work."""
+    if run.export.onnx is None:
+        return []
+    if any(find_spec(name) is None for name in NEEDS):
+        return [f"{NOT_HELD}: it needs the packages of the trainer image ({', '.join(NEEDS)})"]
+    free = free_memory()
+    if free is not None and free < MEMORY:
+        return [f"{NOT_HELD}: it takes {MEMORY >> 20} MiB, and {free >> 20} MiB are free; raise preparation.resources.limits.memory"]
+    progress.show("rehearsing the ONNX export", force=True)
+    with tempfile.TemporaryDirectory(prefix="rehearsal-", dir=workspace.root) as scratch:
+        arguments = [str(base.download.small_files()), run.task, str(Path(scratch, "work"))]
+        ended = run_apart(PROGRAM, arguments, Path(scratch), lambda: progress.show("rehearsing the ONNX export"), limit=LIMIT)
+    return judge(ended, base)
+
+
+def judge(ended: Ended, base: Base) -> list[str]:
+    """What the rehearsal said: nothing, a note, or a refusal."""
+    if not ended.in_time:
+        return [f"{NOT_HELD}: it took longer than {LIMIT:g} s"]
+    lines = ended.output.strip().splitlines() or [f"exit code {ended.code}"]
+    if ended.code != 0:
+        print(ended.output, flush=True)
+        return [f"{NOT_HELD}: {lines[-1][:300]}"]
+    found = json.loads(lines[-1])
+    if found["reason"]:
+        detail = f" ({found['detail']})" if found["detail"] else ""
+        raise invalid(
+            "ExportUnsupported",
+            f"{base.subject.name} is a {base.config.architecture}, and with its config.json it cannot be exported to ONNX: "
+            f"{found['reason']}{detail}. Leave export.onnx out, or use another base model",
+            param="export.onnx",
+        )
+    return []
