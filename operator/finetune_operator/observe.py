@@ -80,6 +80,7 @@ class Observer:
             jobs={found.meta.name: found for found in jobs},
             pods=pods,
             applied=applied,
+            service=next((found.meta for found in present if found.kind == SERVICES.kind), None),
             claims={claim.meta.name: claim for claim in claims},
             output_model=self._model(key.namespace, output),
             rivals=tuple(other for other in self._cache.users(key.namespace, output, FineTuneJob) if _rivals(other, job)),

@@ -1,9 +1,10 @@
 """Types that several kinds share: names, quantities, pods, volumes, conditions."""
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, GetJsonSchemaHandler, WithJsonSchema
+from pydantic import AfterValidator, Field, GetJsonSchemaHandler, WithJsonSchema
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -59,6 +60,35 @@ class Readable:
         expression = f"self.matches(r'{schema.pop('pattern')}')"
         return schema | rules(rule(f"{expression} && {self.also}" if self.also else expression, self.message))
 
+
+def _label_keys(labels: dict[str, str]) -> dict[str, str]:
+    """Refuses what the API server would refuse on an object, and our own labels."""
+    for key in labels:
+        prefix, _, name = key.rpartition("/")
+        if not re.fullmatch(r"([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]", name) or not _is_prefix(prefix, "/" in key):
+            raise ValueError(f"{key!r} is not a label key: an optional DNS name and '/', then at most 63 letters, digits, '-', '_' and '.'")
+        if prefix == "finetune.dev":
+            raise ValueError(f"{key!r} is a label of the operator's own: use another prefix")
+    return labels
+
+
+def _is_prefix(prefix: str, wanted: bool) -> bool:
+    return bool(re.fullmatch(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", prefix)) if wanted else True
+
+
+Labels = Annotated[
+    dict[
+        str,
+        Annotated[
+            str,
+            Field(max_length=63, pattern=r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$"),
+            Readable("must be a label value: letters, digits, '-', '_' and '.', with a letter or digit at both ends"),
+        ],
+    ],
+    Field(max_length=32),
+    AfterValidator(_label_keys),
+]
+"""Labels for an object that the operator makes."""
 
 NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 

@@ -10,6 +10,7 @@ from finetune_api.document import Document
 from finetune_api.resources.common import (
     Credentials,
     Duration,
+    Labels,
     LabelValue,
     Name,
     ObjectName,
@@ -185,6 +186,8 @@ class Output(Document):
 
     model: Name | None = None
     """Name of the FineTunedModel; the job's own name when left out."""
+    labels: Labels = {}
+    """Of the FineTunedModel and its volume, beside the operator's own. Those of the job are not inherited: GitOps tools track by them."""
     storage: VolumeClaim = VolumeClaim()
     """Size left out: from prepare's estimate."""
 
@@ -221,6 +224,9 @@ class Limits(Document):
     """For a stage that runs but makes no progress. Fixed when the job begins: a later change does not reach its pods."""
     max_restarts: Annotated[int, Field(ge=0, le=100)] = 3
     """New attempts after failures of a pod or a process. Preemption, eviction and pause do not count."""
+    ttl_after_finished: Duration | None = None
+    """How long a job that is over keeps its stage Jobs with their pods and its workspace; left out: until it is deleted. The model, this
+    object with its status, and a claim of your own (workspace.claimName) stay."""
 
 
 IMMUTABLE = (

@@ -5,7 +5,7 @@ from typing import Any
 from finetune_api.resources.finetune_job import FineTuneJobSpec, spec_digest
 from finetune_api.resources.finetuned_model import ClaimSource, FineTunedModelSpec, ModelBase, ModelSource
 from finetune_operator.build.owner import API_VERSION
-from finetune_operator.names import JOB_UID_ANNOTATION, MANAGED_BY, SPEC_DIGEST_ANNOTATION
+from finetune_operator.names import JOB_LABEL, JOB_UID_ANNOTATION, MANAGED_BY, SPEC_DIGEST_ANNOTATION
 from finetune_operator.records import Meta
 
 
@@ -23,7 +23,7 @@ def model_object(meta: Meta, spec: FineTuneJobSpec, name: str, claim: str) -> di
         "metadata": {
             "name": name,
             "namespace": meta.namespace,
-            "labels": dict(MANAGED_BY),
+            "labels": {**spec.output.labels, **MANAGED_BY, JOB_LABEL: meta.name},
             "annotations": {SPEC_DIGEST_ANNOTATION: spec_digest(spec), JOB_UID_ANNOTATION: meta.uid},
         },
         "spec": content.to_dict(),

@@ -57,7 +57,7 @@ def model_volume(view: View) -> dict[str, Any]:
     job, model = view.observed.job.meta, view.observed.output_model
     storage = view.spec.output.storage
     size = model_volume_size(storage, view.status.model_bytes)
-    labels = {JOB_LABEL: job.name, MODEL_LABEL: model_name(view)}
+    labels = {**view.spec.output.labels, JOB_LABEL: job.name, MODEL_LABEL: model_name(view)}
     if model is None:
         return model_claim_object("FineTuneJob", job, model_volume_name(view), labels, storage, size)
     return model_claim_object("FineTunedModel", model.meta, model_volume_name(view), labels, storage, size)

@@ -14,7 +14,7 @@ from finetune_operator.plan.output import output_contested, output_renamed, outp
 from finetune_operator.plan.overrides import override_forbidden
 from finetune_operator.plan.plan import ObjectRef, Plan
 from finetune_operator.plan.register import register
-from finetune_operator.plan.release import released
+from finetune_operator.plan.release import released, retired
 from finetune_operator.plan.running import running
 from finetune_operator.plan.settling import nothing_new
 from finetune_operator.plan.startup import ending, starting
@@ -31,9 +31,9 @@ def plan_job(observed: ObservedJob, now: float) -> Plan:
     if job.meta.deleting:
         return Plan()
     if is_over(job.status):
-        return _plan(observed, finished_status(job), released(observed), now)
+        return _plan(observed, finished_status(job), released(observed), retired(observed, now))
     if job.spec is None:
-        return _plan(observed, invalid_status(job, now), (), now)
+        return _plan(observed, invalid_status(job, now), (), Plan())
     followed = follow(observed, job.spec, introduced(observed, job.spec, now), now)
     view = View(observed, job.spec, followed.status, now)
     step = decide(view)
@@ -121,9 +121,10 @@ def strays(observed: ObservedJob, status: FineTuneJobStatus) -> tuple[ObjectRef,
     return tuple(job_ref(batch) for batch in observed.jobs.values() if owned(observed, batch) and stray(batch))
 
 
-def _plan(observed: ObservedJob, status: FineTuneJobStatus, delete: tuple[ObjectRef, ...], now: float) -> Plan:
+def _plan(observed: ObservedJob, status: FineTuneJobStatus, delete: tuple[ObjectRef, ...], more: Plan) -> Plan:
     changed = status if status != observed.job.status else None
-    return Plan(status=changed, delete=_union(delete, strays(observed, status)))
+    gone = _union(_union(delete, more.delete), strays(observed, status))
+    return Plan(status=changed, delete=gone, events=more.events, requeue_after=more.requeue_after)
 
 
 def _union(first: tuple[ObjectRef, ...], second: tuple[ObjectRef, ...]) -> tuple[ObjectRef, ...]:

@@ -3,7 +3,7 @@
 from finetune_api.resources.finetune_job_status import FineTuneJobStatus
 from finetune_operator.plan.attempts import ACTIVE, active, current_stage
 from finetune_operator.plan.clock import rfc3339
-from finetune_operator.plan.conditions import Fact, short, with_facts
+from finetune_operator.plan.conditions import Fact, short, with_facts, without
 from finetune_operator.plan.plan import EventNote
 from finetune_operator.plan.running import REASON, steps_text
 from finetune_operator.plan.shortcomings import shortcoming_events
@@ -25,13 +25,14 @@ def job_status(job: FineTuneJob, step: Step, facts: tuple[Fact, ...], now: float
         status = _closed(status, now)
     spent = round(active_seconds(status, now)) if paused or step.end else status.active_seconds
     said = (*facts, *_verdict(step, paused), *_never_trained(status, step, facts))
+    before = without(status.conditions, "Ready") if paused else status.conditions
     running = active(status)
     return status.model_copy(
         update={
             "observed_generation": generation,
             "phase": step.phase,
             "reason": short(step.reason, 128),
-            "conditions": with_facts(status.conditions, said, generation, now),
+            "conditions": with_facts(before, said, generation, now),
             "progress_text": _progress(status, step),
             "attempt_text": f"{running.stage} {running.number}" if running else status.attempt_text,
             "eta": status.eta if running and running.running_at else None,
@@ -97,6 +98,8 @@ def _progress(status: FineTuneJobStatus, step: Step) -> str | None:
 
 
 def _verdict(step: Step, paused: bool) -> tuple[Fact, ...]:
+    """A paused job is what its spec asks for, though it is not ready: without a Ready condition kstatus takes it for current, as it
+    does a suspended batch Job, and `kubectl wait --for=condition=Ready` goes on waiting."""
     reason, message = step.reason, step.message
     suspended = Fact("Suspended", paused, reason if paused else "Running", message if paused else "")
     if step.end == "Complete":
@@ -104,12 +107,8 @@ def _verdict(step: Step, paused: bool) -> tuple[Fact, ...]:
         return (*ended, suspended, Fact("Complete", True, reason, message))
     if step.end == "Failed":
         return (*stalled_facts(reason, message), suspended, Fact("Failed", True, reason, message))
-    return (
-        Fact("Ready", False, reason, message),
-        Fact("Reconciling", not paused, reason, message),
-        Fact("Stalled", False, reason),
-        suspended,
-    )
+    progressing = (Fact("Reconciling", not paused, reason, message), Fact("Stalled", False, reason), suspended)
+    return progressing if paused else (Fact("Ready", False, reason, message), *progressing)
 
 
 def _closed(status: FineTuneJobStatus, now: float) -> FineTuneJobStatus:

@@ -11,6 +11,7 @@ from finetune_operator.records import (
     Claim,
     FineTunedModel,
     FineTuneJob,
+    Meta,
     ModelDeployment,
     Pod,
     WarningEvent,
@@ -47,6 +48,8 @@ class ObservedJob:
     refusal: WarningEvent | None = None
     """The child that the API server would not take at the last try, and its words: reason Refused (quota, admission policy, RBAC,
     invalid) or NotOurs (an object of that name belongs to somebody else). It is tried again with back-off."""
+    service: Meta | None = None
+    """The headless Service of the training, when it is there and ours."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,10 @@
 import re
 
 import pytest
+from pydantic import ValidationError
 
 from finetune_api.resources.common import seconds
+from finetune_api.resources.finetune_job import Output
 from finetune_api.resources.source import DATA_PATTERN, MODEL_PATTERN, Address, parse_address, shown_address
 
 ADDRESSES = [
@@ -102,3 +104,26 @@ def test_a_signature_in_an_address_is_not_shown(text: str, shown: str) -> None:
 def test_seconds_of_a_duration(text: str, expected: int) -> None:
     """Hours, minutes and seconds add up."""
     assert seconds(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ({"app": "bot", "team.example/cost-centre": "nlp_1.a", "empty": ""}, ""),
+        ({"x" * 63: "y" * 63}, ""),
+        ({"x" * 64: ""}, "is not a label key"),
+        ({"-app": ""}, "is not a label key"),
+        ({"Team.Example/app": ""}, "is not a label key"),
+        ({"/app": ""}, "is not a label key"),
+        ({"finetune.dev/job": "x"}, "is a label of the operator's own"),
+        ({"app": "-x"}, "should match pattern"),
+        ({"app": "y" * 64}, "at most 63 characters"),
+    ],
+)
+def test_labels_of_a_model(labels: dict[str, str], words: str) -> None:
+    """What the API server would refuse when the model is registered is refused before anything runs."""
+    if not words:
+        assert Output(labels=labels).labels == labels
+        return
+    with pytest.raises(ValidationError, match=words):
+        Output(labels=labels)

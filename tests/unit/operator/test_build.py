@@ -401,14 +401,15 @@ def test_the_train_service() -> None:
 
 
 def test_the_model() -> None:
-    """Belongs to nobody; the annotations tell who made it from what."""
-    found = model_object(META, spec(output={"model": "bot"}), "bot", "bot-model")
+    """Belongs to nobody; the annotations tell who made it from what. It has the labels of output.labels, and ours."""
+    found = model_object(META, spec(output={"model": "bot", "labels": {"team.example/cost": "nlp", "app": "bot"}}), "bot", "bot-model")
+    labels = {**MANAGED, "finetune.dev/job": "tune", "team.example/cost": "nlp", "app": "bot"}
     digest = found["metadata"]["annotations"].pop("finetune.dev/spec-digest")
     assert len(digest) == 64
     assert found == {
         "apiVersion": "finetune.dev/v1alpha1",
         "kind": "FineTunedModel",
-        "metadata": {"name": "bot", "namespace": "team", "labels": MANAGED, "annotations": {"finetune.dev/job-uid": JOB_UID}},
+        "metadata": {"name": "bot", "namespace": "team", "labels": labels, "annotations": {"finetune.dev/job-uid": JOB_UID}},
         "spec": {
             "task": "chat",
             "type": "adapter",

@@ -519,18 +519,18 @@ def test_a_stop_deletes_the_job_and_waits_for_its_pods(change: dict[str, Any], r
 @pytest.mark.parametrize(
     ("change", "phase", "reason", "ready", "stalled"),
     [
-        (SUSPEND, "Paused", "Suspended", "False", "False"),
+        (SUSPEND, "Paused", "Suspended", None, "False"),
         (CANCEL, "Cancelled", "Cancelled", "False", "True"),
         (DEADLINE, "Failed", "DeadlineExceeded", "False", "True"),
     ],
 )
-def test_a_stop_is_over_when_the_pods_have_gone(change: dict[str, Any], phase: str, reason: str, ready: str, stalled: str) -> None:
-    """Paused is neither reconciling nor stalled; cancelled and late are failed."""
+def test_a_stop_is_over_when_the_pods_have_gone(change: dict[str, Any], phase: str, reason: str, ready: str | None, stalled: str) -> None:
+    """Paused is neither reconciling nor stalled, and without Ready current for kstatus; cancelled and late are failed."""
     plan = stopping(change, (), with_job=False)
     found = status_of(plan)
     assert shown(plan) == (phase, reason)
     kinds = {c.type: c.status for c in found.conditions}
-    assert (kinds["Ready"], kinds["Reconciling"], kinds["Stalled"]) == (ready, "False", stalled)
+    assert (kinds.get("Ready"), kinds["Reconciling"], kinds["Stalled"]) == (ready, "False", stalled)
     assert (found.attempts[-1].state, found.attempts[-1].counted, found.restarts) == ("Interrupted", False, 0)
     assert found.active_seconds == 60
 
@@ -708,8 +708,12 @@ PREPARE, PUBLISH = "tune-prepare-1", "tune-publish-1"
 @pytest.mark.parametrize(
     ("over", "spec_", "more", "released"),
     [
-        ("Complete", {}, {}, [PUBLISH]),
-        ("Complete", {"base": {"fineTunedModel": {"name": "bot"}}}, {"base_model": model()}, [PREPARE, PUBLISH]),
+        ("Complete", {}, {}, []),
+        ("Complete", {}, {"claims": GOING}, [PUBLISH]),
+        ("Complete", {}, {"service": meta("tune-train")}, ["tune-train"]),
+        ("Complete", {}, {"service": meta("tune-train", deleting=True)}, []),
+        ("Complete", {"base": {"fineTunedModel": {"name": "bot"}}}, {"base_model": model()}, []),
+        ("Complete", {"base": {"fineTunedModel": {"name": "bot"}}}, {"base_model": model(deleting=True)}, [PREPARE, PUBLISH]),
         ("Failed", {}, {}, []),
         ("Failed", {}, {"claims": GOING}, [PUBLISH]),
         ("Failed", {"base": {"fineTunedModel": {"name": "bot"}}}, {"base_model": model()}, []),

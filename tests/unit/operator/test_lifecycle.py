@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from finetune_operator.plan.clock import epoch
+from finetune_operator.plan.job import plan_job
 from tests.unit.operator.samples import JOB_UID, job
 from tests.unit.operator.world import World, condition_of
 
@@ -50,11 +52,62 @@ def test_an_undisturbed_job_costs_eight_writes_of_its_status() -> None:
     assert (world.job.status.phase, world.writes) == ("Succeeded", 8)
 
 
-def test_a_complete_job_lets_go_of_the_model_s_volume() -> None:
-    """Its publish Job goes, whose pod would hold the volume of a deleted model; the others stay for their logs."""
+STAGE_JOBS = ["tune-prepare-1", "tune-publish-1", "tune-train-1"]
+
+
+def stage_jobs(world: World) -> list[str]:
+    return sorted(name for name in world.jobs if "inspect" not in name)
+
+
+def test_a_complete_job_keeps_its_jobs_until_the_model_goes() -> None:
+    """Their logs stay; the publish pod would hold the volume of a deleted model. The headless Service is of use to nobody any more."""
     world = World()
+    world.do()
+    world.reconcile()
+    assert "Service/tune-train" in world.applied
     world.calm()
-    assert sorted(name for name in world.jobs if "inspect" not in name) == ["tune-prepare-1", "tune-train-1"]
+    world.reconcile()
+    assert stage_jobs(world) == STAGE_JOBS
+    assert world.service is None
+    going = world.claims["tune-model"]
+    world.claims["tune-model"] = replace(going, meta=replace(going.meta, deleting=True))
+    world.model = None
+    world.reconcile()
+    assert stage_jobs(world) == ["tune-prepare-1", "tune-train-1"]
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_a_job_that_is_over_is_cleaned_up_when_its_time_has_passed(failed: bool) -> None:
+    """Stage Jobs with their pods, and the workspace; never the model, nor what the status says."""
+    world = World(job=job(limits={"ttlAfterFinished": "1h"}))
+    world.do()
+    if failed:
+        world.run_pods()
+        world.end_pods(code=3)
+        world.tick()
+    world.calm()
+    kept, status, model = stage_jobs(world), world.job.status, world.model
+    plan = plan_job(world.observed(), world.now)
+    assert (plan.delete, plan.requeue_after) == ((), 3600 - (world.now - (epoch(status.finished_at) or 0)))
+    world.tick(3600)
+    world.reconcile()
+    assert (kept, stage_jobs(world)) == (["tune-prepare-1", "tune-train-1"] if failed else STAGE_JOBS, [])
+    assert ("tune-workspace" in world.claims, "tune-model" in world.claims) == (False, not failed)
+    assert (world.job.status, world.model) == (status, model)
+    told = [note.message for note in world.events if note.reason == "CleanedUp"]
+    many = f"{len(kept)} stage Jobs with their pods"
+    assert told == [f"limits.ttlAfterFinished (1h) has passed: removed {many} and PersistentVolumeClaim tune-workspace"]
+
+
+def test_a_workspace_that_somebody_brought_is_not_cleaned_up() -> None:
+    """The job made no claim, and removes none."""
+    world = World(job=job(limits={"ttlAfterFinished": "1h"}))
+    world.calm()
+    foreign = world.claims["tune-workspace"]
+    world.claims["tune-workspace"] = replace(foreign, meta=replace(foreign.meta, owners=frozenset({"another"})))
+    world.tick(3600)
+    world.reconcile()
+    assert (stage_jobs(world), "tune-workspace" in world.claims) == ([], True)
 
 
 def test_a_finished_job_does_nothing_ever_again() -> None:

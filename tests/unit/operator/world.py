@@ -40,6 +40,7 @@ class World:
     """A model that somebody else has made."""
     rivals: tuple[FineTuneJob, ...] = ()
     refusal: WarningEvent | None = None
+    service: Meta | None = None
     created: list[str] = field(default_factory=list)
     writes: int = 0
     """Of the job's status."""
@@ -85,7 +86,7 @@ class World:
         jobs = {name: batch for name, batch in self.jobs.items() if "-inspect-" not in name}
         name = self.job.status.model or self.job.meta.name
         model = next((found for found in (self.model, self.foreign) if found and found.meta.name == name), None)
-        more: dict[str, Any] = {"output_model": model, "rivals": self.rivals, "refusal": self.refusal}
+        more: dict[str, Any] = {"output_model": model, "rivals": self.rivals, "refusal": self.refusal, "service": self.service}
         return ObservedJob(self.job, SETTINGS, jobs, pods, frozenset(self.applied), dict(self.claims), **more)
 
     def observed_model(self, model: FineTunedModel) -> ObservedModel:
@@ -124,6 +125,7 @@ class World:
             self.claims[name] = Claim(replace(made, uid=old.meta.uid) if old else made, "Bound", ("ReadWriteOnce",))
         else:
             self.applied.add(f"{obj['kind']}/{name}")
+            self.service = self._meta(obj) if obj["kind"] == "Service" else self.service
 
     def _create(self, obj: dict[str, Any]) -> None:
         name = obj["metadata"]["name"]
@@ -178,7 +180,11 @@ class World:
         return f"uid-{self.uids}"
 
     def delete(self, ref: ObjectRef) -> None:
-        """In the background: the Job goes at once, its pods after their grace."""
+        """In the background: the Job goes at once, its pods after their grace; a claim when nothing mounts it any more."""
+        if ref.kind == "Service":
+            self.service = None
+        if ref.kind == "PersistentVolumeClaim" and self.claims[ref.name].meta.uid == ref.uid:
+            del self.claims[ref.name]
         batch = self.jobs.get(ref.name)
         if batch is None or batch.meta.uid != ref.uid:
             return
