@@ -15,15 +15,15 @@ from finetune_server.engines.interface import (
 )
 from finetune_server.model_directory import UnusableModel
 from finetune_server.sampling import SamplingParameters
-from finetune_server.tokenizer import Tokenizer
+from finetune_text.prompts import Prompts
 
 TIMEOUT = 120.0
 """Seconds for one token, or for one input of a classifier."""
 
 
-def ask_for_a_token(engine: GenerationEngine, tokenizer: Tokenizer) -> None:
+def ask_for_a_token(engine: GenerationEngine, prompts: Prompts) -> None:
     """Of a language model. Raises UnusableModel when the engine cannot give one."""
-    prompt = tuple(tokenizer.prompts.text("Hello"))
+    prompt = tuple(prompts.text("Hello"))
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     engine.submit(GenerationRequest(prompt, 1, SamplingParameters(temperature=0)), events.put)
     first_of(events)

@@ -3,17 +3,17 @@
 import time
 from dataclasses import dataclass
 
-from finetune_server.chat_template import read_chat_template
 from finetune_server.classification import Classes
 from finetune_server.encoder_tokenizer import EncoderTokenizer
 from finetune_server.engines.interface import EncoderEngine, EncoderTask, Engine, GenerationEngine
 from finetune_server.engines.onnx.encoder_config import read_encoder_config
 from finetune_server.engines.onnx.engine import open_encoder_engine, open_engine
 from finetune_server.model_directory import VerifiedArtifact, open_artifact
+from finetune_server.prompts import open_prompts
 from finetune_server.self_test import ask_for_a_token, ask_for_classes
 from finetune_server.settings import Settings
 from finetune_server.tokenizer import Tokenizer, load_tokenizer
-from finetune_text.chat_template import ChatTemplate
+from finetune_text.prompts import Prompts
 
 ENCODER_TASKS: tuple[EncoderTask, ...] = ("sequence-classification", "token-classification")
 
@@ -38,7 +38,7 @@ class LanguageModel(ServedModel):
 
     engine: GenerationEngine
     tokenizer: Tokenizer
-    template: ChatTemplate | None
+    prompts: Prompts
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,12 @@ def load_model(settings: Settings) -> LanguageModel | Classifier:
 
 def load_language_model(artifact: VerifiedArtifact, settings: Settings) -> LanguageModel:
     """Raises UnusableModel."""
-    tokenizer, template = Tokenizer(load_tokenizer(artifact)), read_chat_template(artifact)
+    tokenizer = load_tokenizer(artifact)
+    prompts = open_prompts(artifact, tokenizer)
     engine = open_engine(artifact, settings)
-    ask_for_a_token(engine, tokenizer)
+    ask_for_a_token(engine, prompts)
     return LanguageModel(
-        settings.served_name, int(time.time()), fingerprint_of(artifact), artifact.manifest.task, engine, tokenizer, template
+        settings.served_name, int(time.time()), fingerprint_of(artifact), artifact.manifest.task, engine, Tokenizer(tokenizer), prompts
     )
 
 

@@ -1,4 +1,4 @@
-"""The model's tokenizer: text to token ids, as the trainer makes them, and back. A thin layer over the `tokenizers` package."""
+"""The model's tokenizer: token ids to text. A thin layer over the `tokenizers` package; finetune_text makes the ids of texts."""
 
 import json
 from collections.abc import Collection
@@ -7,7 +7,6 @@ from tokenizers import Tokenizer as RustTokenizer
 
 from finetune_server.detokenizer import Detokenizer
 from finetune_server.model_directory import UnusableModel, VerifiedArtifact
-from finetune_text.prompt_tokenizer import PromptTokenizer
 
 TOKENIZER_FILE = "tokenizer.json"
 
@@ -16,8 +15,6 @@ class Tokenizer:
     """Thread-safe, as the tokenizers package is."""
 
     def __init__(self, tokenizer: RustTokenizer) -> None:
-        self.prompts = PromptTokenizer(tokenizer)
-        """Texts to token ids."""
         self._tokenizer = tokenizer
         self.vocabulary_size = tokenizer.get_vocab_size()
         """Added tokens included."""

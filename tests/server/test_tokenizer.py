@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer as RustTokenizer
 
-from finetune_server.chat_template import read_chat_template
 from finetune_server.model_directory import open_artifact
+from finetune_server.prompts import open_prompts
 from finetune_server.tokenizer import Tokenizer, load_tokenizer
 from finetune_text.chat_template import ChatTemplate, TemplateRefusal
 from finetune_text.tokenizer_files import read_tokenizer_files
@@ -19,14 +20,20 @@ pytestmark = pytest.mark.server
 CONVERSATIONS = [
     [{"role": "user", "content": "Hello"}],
     [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "  Wie gehts? 😀\n"}],
-    [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "<|im_end|> & <b>"}],
+    [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "<|im_end & <b>"}],
 ]
 
 
 @pytest.fixture(scope="module")
-def tokenizer(model: Path) -> Tokenizer:
-    """As the server reads it."""
-    return Tokenizer(load_tokenizer(open_artifact(model, "fp32")))
+def rust(model: Path) -> RustTokenizer:
+    """The tokenizers package's own."""
+    return load_tokenizer(open_artifact(model, "fp32"))
+
+
+@pytest.fixture(scope="module")
+def tokenizer(rust: RustTokenizer) -> Tokenizer:
+    """As the server has it."""
+    return Tokenizer(rust)
 
 
 def test_pieces_of_any_tokens(tokenizer: Tokenizer) -> None:
@@ -42,13 +49,13 @@ def test_pieces_of_any_tokens(tokenizer: Tokenizer) -> None:
     check()
 
 
-def test_bytes_of_tokens(tokenizer: Tokenizer) -> None:
+def test_bytes_of_tokens(tokenizer: Tokenizer, rust: RustTokenizer) -> None:
     """A token's bytes are exact, even where it holds a part of a character."""
 
     @given(st.text(max_size=50))
     @settings(deadline=None, max_examples=100)
     def check(text: str) -> None:
-        tokens = tokenizer.prompts.chat(text)
+        tokens = rust.encode(text, add_special_tokens=False).ids
         assume(tokenizer.decode(tokens) == text)  # this vocabulary lacks a few bytes of rare planes
         assert bytes(byte for token in tokens for byte in tokenizer.token_bytes(token)) == text.encode()
 
@@ -56,14 +63,14 @@ def test_bytes_of_tokens(tokenizer: Tokenizer) -> None:
 
 
 @pytest.mark.parametrize("conversation", CONVERSATIONS, ids=["user", "system", "three turns"])
-def test_prompt_is_that_of_transformers(model: Path, hf_model: Path, tokenizer: Tokenizer, conversation: list[dict[str, str]]) -> None:
+def test_prompt_is_that_of_transformers(model: Path, hf_model: Path, conversation: list[dict[str, str]]) -> None:
     """The rendered template has the same token ids as transformers' apply_chat_template."""
     from transformers import AutoTokenizer
 
-    template = read_chat_template(open_artifact(model, "fp32"))
-    assert template is not None
+    artifact = open_artifact(model, "fp32")
+    prompts = open_prompts(artifact, load_tokenizer(artifact))
     theirs: Any = AutoTokenizer.from_pretrained(hf_model).apply_chat_template(conversation, add_generation_prompt=True)
-    assert tokenizer.prompts.chat(template.prompt(conversation)) == theirs["input_ids"]
+    assert prompts.chat(conversation) == theirs["input_ids"]
 
 
 @pytest.mark.parametrize(

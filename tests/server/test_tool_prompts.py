@@ -10,6 +10,7 @@ from finetune_server.http.chat_body import ChatBody
 from finetune_server.tokenizer import Tokenizer
 from finetune_server.tool_calls import MARKERS
 from finetune_text.chat_template import ChatTemplate
+from finetune_text.prompt_tokenizer import PromptTokenizer
 from finetune_trainer.data.rows import types
 from finetune_trainer.data.tokens.template import RowTemplate
 from tests.server.tool_chats import ONE, RESULTS, STRANGE, TOOLS, TWO, again
@@ -93,8 +94,9 @@ def test_the_trainers_prompts(source: str, tool_hf_model: Path) -> None:
 
 def test_markers_stay_in_the_text(tool_hf_model: Path) -> None:
     """Special tokens are left out of a text, but for the markers of calls where they are asked for, token by token as at once."""
-    tokenizer = Tokenizer(RustTokenizer.from_file(str(tool_hf_model / "tokenizer.json")))
-    ids = tokenizer.prompts.chat("für <tool_call>\n{}</tool_call><|im_end|> 😀")
+    rust = RustTokenizer.from_file(str(tool_hf_model / "tokenizer.json"))
+    tokenizer = Tokenizer(rust)
+    ids = PromptTokenizer(rust).chat("für <tool_call>\n{}</tool_call><|im_end|> 😀")
     for kept, expected in (((), "für \n{} 😀"), (MARKERS, "für <tool_call>\n{}</tool_call> 😀")):
         detokenizer = tokenizer.detokenizer(kept)
         assert "".join(detokenizer.push(token) for token in ids) + detokenizer.flush() == tokenizer.decode(ids, kept) == expected

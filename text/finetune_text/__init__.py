@@ -7,8 +7,11 @@ standard_templates.py  templates for models that have none, or one that ignores 
 instructions.py        what a model is told besides the user's own text
 markers.py             which special tokens end an answer
 tokenizer_files.py     what the files beside a tokenizer.json say
-prompt_tokenizer.py    prompts to token ids
+prompts.py             a request's messages or text to token ids
+prompt_tokenizer.py    texts to token ids, and texts that go on where a prompt ends
+control_text.py        special tokens that a user's words spell
 encoder_tokenizer.py   texts, pairs and words to a classifier's inputs
 positions.py           how long a classifier's input may be
+span.py                a stretch of a text
 tags.py                BIO tags and entities
 """

@@ -6,7 +6,7 @@ Messages and tools are as in OpenAI's API: the arguments of a call are JSON text
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import jinja2
 from jinja2 import nodes
@@ -14,17 +14,12 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from finetune_text.control_text import ControlText
+from finetune_text.span import Span
 from finetune_text.tool_form import Message, tool_form
 
 _OPENS, _CLOSES = "\U000f5a01", "\U000f5a02"
 """What marks a generation block's text while it is looked for: private use characters that no file has."""
-
-
-class Span(NamedTuple):
-    """Characters start to end of a text, end excluded."""
-
-    start: int
-    end: int
 
 
 class InvalidTemplate(Exception):
@@ -51,11 +46,19 @@ class GenerationBlock(Extension):
 class ChatTemplate:
     """Renders messages to text.
 
-    `special_tokens` are the names that templates use (bos_token, eos_token, ...). `clock` tells what strftime_now formats.
+    `special_tokens` are the names that templates use (bos_token, eos_token, ...). `control` knows what users may not spell.
+    `clock` tells what strftime_now formats.
     """
 
-    def __init__(self, source: str, special_tokens: Mapping[str, str], clock: Callable[[], datetime] = datetime.now) -> None:
+    def __init__(
+        self,
+        source: str,
+        special_tokens: Mapping[str, str],
+        control: ControlText | None = None,
+        clock: Callable[[], datetime] = datetime.now,
+    ) -> None:
         self.source = source
+        self.control = control or ControlText()
         self._special_tokens = dict(special_tokens)
         try:
             self._template = environment(clock).from_string(source)
@@ -87,7 +90,7 @@ class ChatTemplate:
 
     def _adapted(self, messages: Sequence[Message], tools: Sequence[Message] | None, **more: Any) -> str:
         try:
-            return self._render([self.tools.message(message) for message in messages], tools, **more)
+            return self._render([self.control.hide_in(self.tools.message(message)) for message in messages], tools, **more)
         except Exception as exc:  # a template is a program of the model's author: it may raise anything
             raise TemplateRefusal(str(exc) or type(exc).__name__) from exc
 

@@ -15,11 +15,15 @@ Input = str | Pair | Words
 
 
 class EncoderTokenizer:
-    """Thread-safe, as the tokenizers package is. `context_length` tokens are what an input is cut to."""
+    """Thread-safe, as the tokenizers package is. `context_length` tokens are what an input is cut to.
+
+    Special tokens that an input spells are words.
+    """
 
     def __init__(self, tokenizer: Tokenizer, context_length: int | None = None) -> None:
         tokenizer.no_padding()
         tokenizer.no_truncation()
+        tokenizer.encode_special_tokens = True
         self.tokenizer = tokenizer
         self._context_length = context_length
         self._cutting = None if context_length is None else cutting(tokenizer, context_length)
@@ -41,6 +45,7 @@ def cutting(tokenizer: Tokenizer, length: int) -> Tokenizer:
     """A copy that cuts."""
     copy: Tokenizer = Tokenizer.from_str(tokenizer.to_str())
     copy.enable_truncation(length)
+    copy.encode_special_tokens = True
     return copy
 
 

@@ -51,16 +51,18 @@ async def create_chat_completion(
 
 def prompt_of(body: ChatBody, model: LanguageModel) -> list[int]:
     """The conversation as token ids. Raises ApiError when the model's template does not take it."""
-    if model.template is None:
+    if model.prompts.template is None:
         message = f"The model '{model.name}' has no chat template. Use /v1/completions."
         raise ApiError(400, message, param="messages", code="unsupported_endpoint")
-    check_tools(body, model.template)
+    check_tools(body, model.prompts.template)
     try:
-        text = model.template.prompt([message.for_template() for message in body.messages], [tool.for_template() for tool in body.offered])
+        text = model.prompts.conversation(
+            [message.for_template() for message in body.messages], [tool.for_template() for tool in body.offered]
+        )
     except TemplateRefusal as error:
         raise refused(body, error) from error
     check_text(text, model, param="messages")
-    tokens = model.tokenizer.prompts.chat(text)
+    tokens = model.prompts.tokens.chat(text)
     check_tokens(tokens, model.engine.vocabulary_size, param="messages")
     return tokens
 

@@ -72,7 +72,7 @@ def tokens_of(prompt: Prompt, model: LanguageModel) -> list[int]:
     """A prompt's token ids. Raises ApiError for an empty prompt and for an id that the model has not."""
     if isinstance(prompt, str):
         check_text(prompt, model, param="prompt")
-    tokens = model.tokenizer.prompts.text(prompt) if isinstance(prompt, str) else prompt
+    tokens = model.prompts.text(prompt) if isinstance(prompt, str) else prompt
     if not tokens:
         raise ApiError(400, "'prompt' is empty; it must hold at least one token.", param="prompt", code="invalid_value")
     check_tokens(tokens, model.engine.vocabulary_size, param="prompt")

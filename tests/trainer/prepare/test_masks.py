@@ -16,6 +16,7 @@ from finetune_trainer.data.rows.types import Conversation, Message
 from finetune_trainer.data.tokens.chat import ChatRenderer
 from finetune_trainer.data.tokens.encoded import Encoded, Refused
 from finetune_trainer.data.tokens.language import LanguageEncoder
+from tests.trainer.prepare.answers import answers_of, asked
 from tests.unit.tokens import templates
 
 # Template, its end-of-turn marker, whether it strips contents, whether it takes a system message, what precedes an answer
@@ -30,10 +31,9 @@ FAMILIES = {
 MARKERS = ["<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>", "<start_of_turn>", "<end_of_turn>", "<s>", "</s>"]
 
 WORDS = st.text(st.characters(exclude_categories=["Cs", "Cn", "Co"], exclude_characters="\0"), min_size=1, max_size=30)
-CONTENTS = (WORDS | st.sampled_from(["Hello there!", "1 + 1 = 2\n\n    code()\n", "<|user|>", "日本語 😀🏽", "end \t \n\n"])).filter(
-    # leading white space may share a token with the prompt, which has a test of its own
-    lambda text: bool(text.strip()) and text == text.lstrip()
-)
+CONTENTS = (
+    WORDS | st.sampled_from(["Hello there!", "1 + 1 = 2\n\n    code()\n", "<|user|>", "日本語 😀🏽", "end \t \n\n", "  two", "\n\nlines"])
+).filter(lambda text: bool(text.strip()))
 
 
 class Encoders:
@@ -47,7 +47,7 @@ class Encoders:
     @functools.cache  # noqa: B019 - lives as long as the session
     def get(self, family: str, loss_on: Literal["assistant", "all"] = "assistant") -> LanguageEncoder:
         """The encoder with a family's template."""
-        template = ChatTemplate(FAMILIES[family][0], {"bos_token": "<s>", "eos_token": "</s>"}, lambda: datetime(2026, 2, 1))
+        template = ChatTemplate(FAMILIES[family][0], {"bos_token": "<s>", "eos_token": "</s>"}, clock=lambda: datetime(2026, 2, 1))
         return LanguageEncoder(self.tokenizer, ChatRenderer(template, Markers((*MARKERS, "<|im_end|>"))), loss_on)
 
 
@@ -57,11 +57,11 @@ def encoders(assets: Path) -> Encoders:
     return Encoders(assets / "smollm2-tiny" / "tokenizer.json")
 
 
-def encode(encoder: LanguageEncoder, *messages: Message) -> Encoded:
-    """One conversation's example."""
-    (example,) = encoder.encode([("line 1", Conversation(list(messages)))])
-    assert isinstance(example, Encoded)
-    return example
+def encode(encoder: LanguageEncoder, *messages: Message) -> list[Encoded]:
+    """One conversation's examples."""
+    examples = list(encoder.encode([("line 1", Conversation(list(messages)))]))
+    assert all(isinstance(example, Encoded) for example in examples)
+    return [example for example in examples if isinstance(example, Encoded)]
 
 
 @st.composite
@@ -77,17 +77,18 @@ def conversations(draw: st.DrawFn) -> list[Message]:
 @settings(max_examples=60, deadline=None)
 @given(messages=conversations())
 def test_the_supervised_tokens_are_the_answers(encoders: Encoders, family: str, messages: list[Message]) -> None:
-    """Decoded, they are exactly the assistant's words, each with its end-of-turn marker; the ids are those of the whole text."""
+    """Decoded, they are exactly the assistant's words, each with its end-of-turn marker; before each are the tokens that a server
+    makes of the prompt."""
     _, marker, strips, takes_system, lead = FAMILIES[family]
     encoder = encoders.get(family)
     messages = messages if takes_system else [message for message in messages if message.role != "system"]
     assume(all(round_trips(encoder, message.content or "") for message in messages))
-    example = encode(encoder, *messages)
+    examples = encode(encoder, *messages)
     contents = [message.content or "" for message in messages if message.supervised]
     answers = [content.strip() if strips else content for content in contents]
-    assert decode(encoder, example) == "".join(lead + answer + marker for answer in answers)
-    whole = encoder.tokenizer.encode(encoder.renderer.whole(Conversation(messages)), add_special_tokens=False)
-    assert example.input_ids.tolist() == whole.ids
+    found = sorted((said for example in examples for said in answers_of(example)), key=lambda said: len(said.before))
+    assert [decode(encoder, said.ids) for said in found] == [lead + answer + marker for answer in answers]
+    assert [said.before for said in found] == asked(encoder, messages)
 
 
 def round_trips(encoder: LanguageEncoder, text: str) -> bool:
@@ -95,20 +96,9 @@ def round_trips(encoder: LanguageEncoder, text: str) -> bool:
     return bool(encoder.tokenizer.decode(encoder.tokenizer.encode(text).ids, skip_special_tokens=False) == text)
 
 
-def decode(encoder: LanguageEncoder, example: Encoded) -> str:
-    """The text of the supervised tokens."""
-    return str(encoder.tokenizer.decode(example.input_ids[example.loss_mask].tolist(), skip_special_tokens=False))
-
-
-# Llama 3's blank line is one token by itself and two before a word in SmolLM2's vocabulary; in its own it is always one.
-@pytest.mark.parametrize("family", sorted(FAMILIES.keys() - {"llama3"}))
-def test_the_prompt_of_a_chat_is_where_supervision_begins(encoders: Encoders, family: str) -> None:
-    """What a server sends to the model is, token for token, what came before the supervised tokens in training."""
-    encoder = encoders.get(family)
-    chat = [Message("user", "Who are you?"), Message("assistant", "A model.")]
-    example = encode(encoder, *chat)
-    prompt = encoder.prompt(Conversation(chat))
-    assert prompt == example.input_ids[: example.loss_mask.argmax()].tolist()
+def decode(encoder: LanguageEncoder, ids: list[int]) -> str:
+    """A text with its special tokens."""
+    return str(encoder.tokenizer.decode(ids, skip_special_tokens=False))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -119,15 +109,26 @@ def test_the_end_of_turn_token_is_found(encoders: Encoders, family: str) -> None
     assert renderer.markers.end_of_turn(renderer.template.template) == FAMILIES[family][1]
 
 
-def test_a_token_that_holds_the_prompt_too_is_not_supervised(encoders: Encoders) -> None:
-    """ChatML's line end and the first of two leading spaces make one token, which no prompt ends with."""
-    encoder = encoders.get("chatml")
-    assert decode(encoder, encode(encoder, Message("user", "Hi"), Message("assistant", "  Hello"))) == " Hello<|im_end|>"
+@pytest.mark.parametrize(
+    "family, answer, apart",
+    [("chatml", "  Hello", True), ("chatml", "Hello", False), ("chatml", "\nHello", False), ("llama3", "Hello", True)],
+)
+def test_an_answer_that_would_share_a_token_with_the_prompt(encoders: Encoders, family: str, answer: str, apart: bool) -> None:
+    """ChatML's line end and the first of two leading spaces make one token, and so do, before a word, Llama 3's blank line and the
+    words around it in SmolLM2's vocabulary. The prompt is tokenised apart, and the row is counted."""
+    encoder = LanguageEncoder(encoders.tokenizer, encoders.get(family).renderer, "assistant")
+    chat = [Message("user", "Hi"), Message("assistant", answer)]
+    (example,) = encode(encoder, *chat)
+    (said,) = answers_of(example)
+    assert said.before == asked(encoder, chat)[0]
+    assert decode(encoder, said.ids) == answer + FAMILIES[family][1]
+    joint = encoder.tokenizer.encode(encoder.renderer.whole(Conversation(chat)), add_special_tokens=False).ids
+    assert (example.input_ids.tolist() != joint[: len(example.input_ids)], encoder.borders.rows) == (apart, int(apart))
 
 
 def test_loss_on_all_supervises_what_can_be_predicted(encoders: Encoders) -> None:
     """Every token but the first."""
-    example = encode(encoders.get("llama3", "all"), Message("user", "Hi"), Message("assistant", "Hello"))
+    (example,) = encode(encoders.get("llama3", "all"), Message("user", "Hi"), Message("assistant", "Hello"))
     assert example.loss_mask.tolist() == [False] + [True] * (len(example.input_ids) - 1)
 
 
@@ -143,4 +144,4 @@ def test_a_refused_row_does_not_disturb_the_others(encoders: Encoders) -> None:
             assert example == Refused(f"line {number}", "says: System role not supported", by_template=True)
         else:
             assert isinstance(example, Encoded)
-            assert decode(encoder, example) == "Hello<end_of_turn>"
+            assert decode(encoder, example.input_ids[example.loss_mask].tolist()) == "Hello<end_of_turn>"

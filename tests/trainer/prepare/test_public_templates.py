@@ -17,6 +17,7 @@ from finetune_trainer.data.rows.types import Conversation, Function, FunctionCal
 from finetune_trainer.data.tokens.chat import ChatRenderer
 from finetune_trainer.data.tokens.encoded import Encoded, Refused
 from finetune_trainer.data.tokens.language import LanguageEncoder
+from tests.trainer.prepare.answers import answers_of, asked
 from tests.trainer.prepare.public_templates import public_templates, tokens_of
 
 # Names of templates -> what they write before an answer's words, and what ends it
@@ -89,7 +90,7 @@ class Encoders:
     def get(self, name: str, kind: str) -> LanguageEncoder:
         """An encoder; the end markers are the template's own special tokens."""
         text = self.templates[name]
-        template = ChatTemplate(text, {"bos_token": "<s>", "eos_token": "</s>"}, lambda: datetime(2026, 2, 1))
+        template = ChatTemplate(text, {"bos_token": "<s>", "eos_token": "</s>"}, clock=lambda: datetime(2026, 2, 1))
         tokens = tuple(tokens_of(text))
         renderer = ChatRenderer(template, Markers(tokens, ("<|user|>", "</s>"), tokens, "</s>"))
         return LanguageEncoder(self.tokenizer(kind), renderer, "assistant")
@@ -153,6 +154,12 @@ def learnt(encoder: LanguageEncoder, messages: list[Message], tools: list[Tool] 
     return "".join(str(encoder.tokenizer.decode(ids, skip_special_tokens=False)) for ids in masked)
 
 
+def contexts(encoder: LanguageEncoder, messages: list[Message]) -> list[list[int]]:
+    """The tokens before each answer, in all examples of a conversation."""
+    examples = encoder.encode([("line 1", Conversation(messages))])
+    return sorted(answer.before for example in examples if isinstance(example, Encoded) for answer in answers_of(example))
+
+
 def expected(name: str, lead: str, end: str, messages: list[Message]) -> str:
     """Every supervised answer with what precedes and ends it."""
     answers = "".join(f"{lead}{message.content}{end}" for message in messages if message.supervised)
@@ -162,7 +169,8 @@ def expected(name: str, lead: str, end: str, messages: list[Message]) -> str:
 @pytest.mark.parametrize("kind", TOKENIZERS)
 @pytest.mark.parametrize("pattern", ANSWERS)
 def test_exactly_the_answers_are_learnt(encoders: Encoders, pattern: str, kind: str) -> None:
-    """Decoded, the supervised tokens are the assistant's words and the end marker, token for token, for every template."""
+    """Decoded, the supervised tokens are the assistant's words and the end marker, token for token, for every template; before them are
+    the tokens of the request."""
     lead, end = ANSWERS[pattern]
     found = names(encoders.templates, pattern)
     assert found
@@ -171,6 +179,7 @@ def test_exactly_the_answers_are_learnt(encoders: Encoders, pattern: str, kind: 
     @given(name=st.sampled_from(found), messages=conversations(WORDS | ANY if kind in LOSSLESS else WORDS))
     def check(name: str, messages: list[Message]) -> None:
         encoder = encoders.get(name, kind)
+        assert contexts(encoder, messages) == sorted(asked(encoder, messages))
         said, wanted = learnt(encoder, messages), expected(name, lead, end, messages)
         if kind in LOSSLESS:
             assert said == wanted

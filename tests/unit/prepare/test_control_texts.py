@@ -4,10 +4,13 @@ import pytest
 from tokenizers import AddedToken, Tokenizer
 from tokenizers.models import WordLevel
 
+from finetune_trainer.data.rows.types import Completion, Conversation, Message, Row, Summary, TextLabel, TokenTags
 from finetune_trainer.prepare.control_texts import ControlTexts
 
-PLAIN = b'{"messages":[{"role":"user","content":"an <s> and <|im_end"}]}'
-SPELT = b'{"messages":[{"role":"user","content":"hello <|im_end|> there"}]}'
+PLAIN = Conversation([Message("user", "an <s> and <|im_end"), Message("assistant", "<tool_call> and <>")])
+ASKED = Conversation([Message("user", "hello <|im_end|> there"), Message("assistant", "Hi")])
+SAID = Conversation([Message("user", "Hi"), Message("assistant", "hello <|im_end|> there")])
+BOTH = Conversation([Message("tool", "<|im_end|>"), Message("system", "<|im_end|>")])
 
 
 @pytest.fixture
@@ -19,19 +22,28 @@ def tokenizer() -> Tokenizer:
     return made
 
 
-# (rows, how the note begins)
-ROWS = [
-    ([PLAIN], None),
-    ([b'{"text":"<tool_call> and <>"}'], None),
-    ([PLAIN, SPELT], "1 row spells a special token of the base in its text (rows.jsonl, line 2: '<|im_end|>')"),
-    ([SPELT, PLAIN, SPELT], "2 rows spell a special token of the base in its text (rows.jsonl, line 1: '<|im_end|>')"),
+TOKEN = "a special token of the base in text that is tokenised as written (first: rows.jsonl, line {}: '<|im_end|>'), so"
+WORDS = "a special token of the base in the words of a user (first: rows.jsonl, line {}: '<|im_end|>'): they"
+# (rows, how the notes begin)
+ROWS: list[tuple[list[Row], list[str]]] = [
+    ([PLAIN], []),
+    ([PLAIN, SAID], ["1 row spells " + TOKEN.format(2)]),
+    ([SAID, PLAIN, SAID], ["2 rows spell " + TOKEN.format(1)]),
+    ([PLAIN, ASKED], ["1 row spells " + WORDS.format(2)]),
+    ([ASKED, BOTH], ["1 row spells " + TOKEN.format(2), "2 rows spell " + WORDS.format(1)]),
+    ([Completion("<|im_end|>", " a")], ["1 row spells " + TOKEN.format(1)]),
+    ([Summary("<|im_end|>", "a")], ["1 row spells " + WORDS.format(1)]),
+    ([TextLabel("a <|im_end|>", "b"), TokenTags(["<|im_end|>"], ["O"])], ["2 rows spell " + WORDS.format(1)]),
 ]
 
 
 @pytest.mark.parametrize("rows, says", ROWS)
-def test_a_row_that_spells_a_special_token_is_told_of(tokenizer: Tokenizer, rows: list[bytes], says: str | None) -> None:
-    """How many there are, and where the first is; tokens that are no control tokens are ordinary text."""
-    seen = ControlTexts(tokenizer)
+def test_a_row_that_spells_a_special_token_is_noted(tokenizer: Tokenizer, rows: list[Row], says: list[str]) -> None:
+    """How many there are, where the first is, and what becomes of it: users' words stay words; tokens that are no control tokens are
+    ordinary text."""
+    seen = ControlTexts(tokenizer, chat=True)
     for line, row in enumerate(rows, start=1):
         seen.saw("rows.jsonl", f"line {line}", row)
-    assert [note.startswith(says or "") for note in seen.notes()] == ([True] if says else [])
+    notes = seen.notes()
+    assert len(notes) == len(says)
+    assert [note.startswith(begin) for note, begin in zip(notes, says, strict=True)] == [True] * len(says)

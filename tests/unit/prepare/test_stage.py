@@ -278,7 +278,7 @@ def test_tools_that_the_template_does_not_know_are_refused(folder: Path) -> None
 def test_a_model_s_own_template_for_tools_is_taken(folder: Path) -> None:
     """Older models have it beside the other one, under the name tool_use."""
     (folder / "base" / "chat_template.jinja").unlink()
-    own = chatml_with_tools(ChatTemplate(templates.CHATML, {}, lambda: datetime(2026, 2, 1))) + "{# its own #}"
+    own = chatml_with_tools(ChatTemplate(templates.CHATML, {}, clock=lambda: datetime(2026, 2, 1))) + "{# its own #}"
     named = [{"name": "default", "template": templates.LLAMA3}, {"name": "tool_use", "template": own}]
     change_json(folder / "base" / "tokenizer_config.json", chat_template=named)
     tools = [{"type": "function", "function": {"name": "find", "parameters": {"type": "object", "properties": {}}}}]

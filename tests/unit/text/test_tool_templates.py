@@ -34,7 +34,7 @@ FORMS = {
 
 def compiled(text: str) -> ChatTemplate:
     """A template at a fixed moment."""
-    return ChatTemplate(text, {"bos_token": "<s>", "eos_token": "</s>"}, lambda: datetime(2026, 2, 1))
+    return ChatTemplate(text, {"bos_token": "<s>", "eos_token": "</s>"}, clock=lambda: datetime(2026, 2, 1))
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -5,6 +5,9 @@ from typing import Literal
 
 import pytest
 from tokenizers import Tokenizer
+from tokenizers.decoders import ByteLevel as Decoder
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.processors import TemplateProcessing
 
 from finetune_text.chat_template import ChatTemplate
@@ -15,6 +18,7 @@ from finetune_trainer.data.tokens.encoded import Encoded
 from finetune_trainer.data.tokens.language import LanguageEncoder, Renderer
 from finetune_trainer.data.tokens.skeleton import Skeletons
 from finetune_trainer.data.tokens.spans import by_difference
+from finetune_trainer.data.tokens.template import plain_messages
 from finetune_trainer.data.tokens.texts import SummaryRenderer, TextRenderer
 from tests.unit.prepare.base_folder import byte_tokenizer
 from tests.unit.tokens import templates
@@ -32,7 +36,7 @@ def with_bos() -> Tokenizer:
 
 def chat(text: str = templates.CHATML) -> ChatRenderer:
     """A template's renderer."""
-    return ChatRenderer(ChatTemplate(text, {"bos_token": "<s>", "eos_token": "</s>"}, lambda: datetime(2026, 2, 1)), MARKERS)
+    return ChatRenderer(ChatTemplate(text, {"bos_token": "<s>", "eos_token": "</s>"}, clock=lambda: datetime(2026, 2, 1)), MARKERS)
 
 
 COMPLETION = Completion("2 + 2 =", " 4")
@@ -78,6 +82,58 @@ def test_loss_on_all_is_on_the_prompt_too(loss_on: Literal["assistant", "all"], 
     assert (len(example.input_ids), int(example.loss_mask.sum())) == (11, supervised)
 
 
+def with_words() -> Tokenizer:
+    """A tokenizer that joins a space to the word after it; 0 and 1 are special."""
+    letters = {letter: index for index, letter in enumerate(["<|im_start|>", "<|im_end|>", *sorted(ByteLevel.alphabet())])}
+    tokenizer = Tokenizer(BPE(letters | {"ĠT": len(letters), "ĠTa": len(letters) + 1}, [("Ġ", "T"), ("ĠT", "a")]))
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = Decoder()
+    tokenizer.add_special_tokens(["<|im_start|>", "<|im_end|>"])
+    return tokenizer
+
+
+@pytest.mark.parametrize("loss_on", ["assistant", "all"])
+@pytest.mark.parametrize(
+    "prompt, answer, reason",
+    [
+        ("Answer: ", "Take", "the prompt ends with white space"),
+        ("Answer:", " Take", ""),
+        ("Answer:\n", "Take", ""),
+        ("Answer: ", "No", ""),
+    ],
+)
+def test_the_answer_begins_where_the_prompt_ends(loss_on: Literal["assistant", "all"], prompt: str, answer: str, reason: str) -> None:
+    """What a server makes of the prompt alone is what was trained before the answer, and all of the answer is learnt; a row whose text
+    as a whole has other tokens there is counted, with the reason."""
+    encoder = LanguageEncoder(with_words(), TextRenderer(), loss_on, END)
+    (example,) = encoder.encode([("line 1", Completion(prompt, answer))])
+    assert isinstance(example, Encoded)
+    ids, asked = example.input_ids.tolist(), encoder.tokens.text(prompt)
+    assert ids[: len(asked)] == asked == encoder.prompt(Completion(prompt, answer))
+    assert decode(encoder, ids[len(asked) :]) == answer + "<|im_end|>"
+    assert example.loss_mask.tolist() == [False] + [loss_on == "all"] * (len(asked) - 1) + [True] * (len(ids) - len(asked))
+    assert dict(encoder.borders.reasons) == ({reason: 1} if reason else {})
+    assert encoder.borders.first == ("line 1" if reason else "")
+
+
+CUE = "{% for m in messages %}{{ m.role }}: {{ m.content }}<|im_end|>{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}"
+
+
+def test_each_turn_of_a_conversation_follows_its_own_request() -> None:
+    """A template whose prompt ends with a space: an answer that would share a token with it gets an example of its own, whose context
+    is the request's, the earlier answers in it tokenised as requests have them; the others share one."""
+    encoder = LanguageEncoder(with_words(), chat(CUE), "assistant")
+    turns = [Message("user", "a"), Message("assistant", "Take"), Message("user", "b"), Message("assistant", "No")]
+    turns += [Message("user", "c"), Message("assistant", "Tap")]
+    examples = [example for example in encoder.encode([("line 1", Conversation(turns))]) if isinstance(example, Encoded)]
+    template = encoder.renderer.template.template  # type: ignore[attr-defined]
+    contexts = [example.input_ids[: int(example.loss_mask.argmax())].tolist() for example in examples]
+    assert contexts == [encoder.tokens.chat(template.prompt(plain_messages(turns[:index]))) for index in (3, 1, 5)]
+    said = [decode(encoder, example.input_ids[example.loss_mask].tolist()) for example in examples]
+    assert said == ["No<|im_end|>", "Take<|im_end|>", "Tap<|im_end|>"]
+    assert encoder.borders.rows == 1
+
+
 CONVERSATIONS: list[list[tuple[str, str]]] = [
     [("user", "Hi"), ("assistant", "Hello")],
     [("system", "Be kind."), ("user", "Hi"), ("assistant", "Hello"), ("user", "Hi"), ("assistant", "Hi")],
@@ -118,7 +174,7 @@ def test_a_content_that_a_template_treats_specially_does_not_fit() -> None:
 def test_an_answer_without_an_end_gets_one() -> None:
     """Otherwise the model would never learn to stop."""
     text = "{% for m in messages %}{{ m.role + ': ' + m.content }}{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}"
-    renderer = ChatRenderer(ChatTemplate(text, {}, lambda: datetime(2026, 2, 1)), Markers(("<|im_end|>",), end="<|im_end|>"))
+    renderer = ChatRenderer(ChatTemplate(text, {}, clock=lambda: datetime(2026, 2, 1)), Markers(("<|im_end|>",), end="<|im_end|>"))
     (rendered,) = renderer.render(Conversation([Message("user", "a"), Message("assistant", "b")]))
     assert rendered.text == "user: aassistant: b<|im_end|>"
     assert [rendered.text[span.start : span.end] for span in rendered.spans] == ["b<|im_end|>"]

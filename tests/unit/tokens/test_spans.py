@@ -21,7 +21,7 @@ SINGLE = CHAT[:2]
 
 def template(text: str) -> RowTemplate:
     """A template, at a fixed moment."""
-    return RowTemplate(ChatTemplate(text, SPECIAL, lambda: datetime(2026, 2, 1)))
+    return RowTemplate(ChatTemplate(text, SPECIAL, clock=lambda: datetime(2026, 2, 1)))
 
 
 def said(text: str, messages: list[Message]) -> list[str]:
@@ -116,14 +116,17 @@ def test_an_end_marker_is_the_one_that_ends_the_answer(text: str, expected: list
     ids=["marker outside", "line end inside", "begins in the prompt"],
 )
 def test_generation_blocks_say_what_differences_cannot(block: str, expected: list[str]) -> None:
-    """They are cut to what follows the prompt, up to the end marker; here the prompt opens thoughts that no text has."""
+    """They are cut to what follows the prompt, up to the end marker; here the prompt opens thoughts that no text has: each
+    answer is learnt behind what the server asks."""
     head, tail = "{% for m in messages %}{% if m.role == 'assistant' %}", "{% else %}{{ m.content }}{% endif %}{% endfor %}"
     text = head + block + tail + "{% if add_generation_prompt %}<|bot|><think>{% endif %}"
     with pytest.raises(NotPrefixPreserving):
         said(text, CHAT)
     found = by_blocks(template(text), Conversation(CHAT), MARKERS)
+    whole_before = template(text).render(CHAT[:3], add_generation_prompt=True)
     assert found is not None
-    assert words(found) == expected
+    assert [words(part) for part in found] == [[said] for said in expected]
+    assert [part.text[: part.spans[0].start] for part in found] == ["One?<|bot|><think>", whole_before]
 
 
 def test_blocks_that_are_not_one_for_each_answer_say_nothing() -> None:

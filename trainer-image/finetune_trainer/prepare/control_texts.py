@@ -1,34 +1,70 @@
-"""Rows whose own words spell a special token: the tokenizer makes the control token of them, as it would of a user's words later."""
+"""Rows whose own words spell a special token: in what users and tools say it stays words, elsewhere it becomes the token."""
 
-import re
+from collections import Counter
+from collections.abc import Iterator
 
 from tokenizers import Tokenizer
+
+from finetune_text.control_text import SAID_BY_OTHERS, ControlText, control_text_of
+from finetune_trainer.data.rows.types import Completion, Conversation, Row, Summary, TextLabel
 
 SHORTEST = 3
 """Characters of a special token that is looked for: shorter ones are ordinary text."""
 
 
 class ControlTexts:
-    """Counts such rows and keeps the first."""
+    """Counts such rows and keeps the first of each kind. With `chat` rows become conversations."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        texts = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
-        wanted = sorted((text for text in texts if len(text.strip()) >= SHORTEST), key=len, reverse=True)
-        self._pattern = re.compile(b"|".join(re.escape(text.encode()) for text in wanted)) if wanted else None
-        self._rows = 0
-        self._first = ""
+    def __init__(self, tokenizer: Tokenizer, *, chat: bool) -> None:
+        self._control = control_text_of(tokenizer)
+        self._chat = chat
+        self._rows: Counter[bool] = Counter()
+        self._first: dict[bool, str] = {}
 
-    def saw(self, name: str, where: str, row: bytes) -> None:
-        """Looks at one row, as canonical JSON."""
-        if self._pattern is not None and (found := self._pattern.search(row)):
-            self._rows += 1
-            self._first = self._first or f"{name}, {where}: {found[0].decode()!r}"
+    def saw(self, name: str, where: str, row: Row) -> None:
+        """Looks at one row."""
+        found = {words: token for words, text in texts_of(row, self._chat) if (token := spelled(self._control, text))}
+        for words, token in found.items():
+            self._rows[words] += 1
+            self._first.setdefault(words, f"{name}, {where}: {token!r}")
 
     def notes(self) -> list[str]:
-        """What is worth a look: nothing, or a sentence."""
-        if not self._rows:
-            return []
-        rows = "1 row spells" if self._rows == 1 else f"{self._rows:,} rows spell"
-        return [
-            f"{rows} a special token of the base in its text ({self._first}), which becomes the token itself: remove it if it is not meant"
-        ]
+        """What is worth a look: at most a sentence for each kind."""
+        notes = []
+        if count := self._rows[False]:
+            notes.append(
+                f"{rows(count)} a special token of the base in text that is tokenised as written (first: {self._first[False]}), so that it "
+                "becomes the token itself: remove it if it is not meant"
+            )
+        if count := self._rows[True]:
+            notes.append(
+                f"{rows(count)} a special token of the base in the words of a user (first: {self._first[True]}): they are trained, and "
+                "later served, as ordinary text"
+            )
+        return notes
+
+
+def rows(count: int) -> str:
+    """How many rows spell."""
+    return "1 row spells" if count == 1 else f"{count:,} rows spell"
+
+
+def spelled(control: ControlText, text: str) -> str | None:
+    """The first special token in a text that is long enough to be one."""
+    token = control.spelled(text)
+    return token if token is not None and len(token.strip()) >= SHORTEST else None
+
+
+def texts_of(row: Row, chat: bool) -> Iterator[tuple[bool, str]]:
+    """A row's texts, and whether special tokens that they spell stay words."""
+    if isinstance(row, Conversation):
+        yield from ((message.role in SAID_BY_OTHERS, message.content or "") for message in row.messages)
+        yield from ((False, call.function.arguments) for message in row.messages for call in message.tool_calls or ())
+    elif isinstance(row, Completion):
+        yield from ((False, row.prompt), (False, row.completion))
+    elif isinstance(row, Summary):
+        yield from ((chat, row.document), (False, row.summary))
+    elif isinstance(row, TextLabel):
+        yield from ((True, row.text), (True, row.text_pair or ""))
+    else:
+        yield True, " ".join(row.tokens)

@@ -6,6 +6,7 @@ from itertools import chain
 
 from finetune_api.run_config import RunConfig
 from finetune_text.chat_template import ChatTemplate, InvalidTemplate
+from finetune_text.control_text import control_text_of
 from finetune_text.markers import markers_of
 from finetune_text.standard_templates import PLAIN, chatml_with_tools, is_chatml
 from finetune_trainer.data.rows.types import Conversation
@@ -54,7 +55,7 @@ def compiled(base: Base, text: str) -> ChatTemplate:
     """A template with the base's special tokens; strftime_now tells one moment for the whole run. Raises StageFailure."""
     now = datetime.now()
     try:
-        return ChatTemplate(text, base.config.special_tokens, lambda: now)
+        return ChatTemplate(text, base.config.special_tokens, control_text_of(base.config.tokenizer), lambda: now)
     except InvalidTemplate as exc:
         raise unsupported(base.subject, f"has a chat template that is not valid Jinja: {exc}") from exc
 

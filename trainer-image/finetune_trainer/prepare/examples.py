@@ -14,6 +14,7 @@ from finetune_api.run_config import RunConfig
 from finetune_trainer.data.rows.types import canonical
 from finetune_trainer.data.survey.row_file import RowFile
 from finetune_trainer.data.tokens.arrow import ExampleWriter, Kept, cut, write_prompts
+from finetune_trainer.data.tokens.borders import WHITE_SPACE
 from finetune_trainer.data.tokens.encoded import Kind, Refused
 from finetune_trainer.data.tokens.language import LanguageEncoder
 from finetune_trainer.failure import invalid
@@ -69,7 +70,7 @@ class ExamplesWriter:
         self.workspace = workspace
         self.progress = progress
         self._digest = hashlib.sha256()
-        self._control_texts = ControlTexts(base.config.tokenizer)
+        self._control_texts = ControlTexts(base.config.tokenizer, chat=task.chat is not None)
         self._names = MessageNames(task.chat.template if task.chat else None)
 
     def write(self, config: RunConfig) -> Examples:
@@ -88,7 +89,13 @@ class ExamplesWriter:
         if isinstance(self.task.encoder, LanguageEncoder):
             write_prompts(workspace.prompts, self._prompts(self.task.encoder, int(limit.value)))
         files = [path for path in (workspace.train_rows, workspace.validation_rows, workspace.prompts) if path.exists()]
-        notes = [*data.notes, *self.task.notes, *template_notes(self.base.subject, self.task), *self._control_texts.notes()]
+        notes = [
+            *data.notes,
+            *self.task.notes,
+            *template_notes(self.base.subject, self.task),
+            *border_notes(self.task),
+            *self._control_texts.notes(),
+        ]
         notes += self._names.notes()
         for file, kept in ((data.train, train), (data.validation, validation)):
             notes += lost_notes(file.name, kept, int(limit.value), self.kind, self.base.config.max_length)
@@ -130,7 +137,7 @@ class ExamplesWriter:
             if len(text) >= LONG_ROW:
                 self.progress.show(f"tokenising {file.name}, {where}: a row of {len(text) / 1e6:.1f} MB", force=True)
             self._digest.update(side.encode() + b"\t" + text + b"\n")
-            self._control_texts.saw(file.name, where, text)
+            self._control_texts.saw(file.name, where, row)
             self._names.saw(file.name, where, row)
             yield where, row
 
@@ -204,6 +211,20 @@ def decide_length(given: int | None, lengths: Sequence[int], model: int | None) 
     if model is not None and value > model:
         return ResolvedParameter(value=model, reason=f"the base model's limit; 99 % of the examples have at most {most} tokens")
     return ResolvedParameter(value=value, reason=f"99 % of the examples have at most {most} tokens")
+
+
+def border_notes(task: TaskEncoder) -> list[str]:
+    """Rows whose text as a whole has other tokens where the prompt ends than a request has."""
+    borders = task.encoder.borders if isinstance(task.encoder, LanguageEncoder) else None
+    if borders is None or not borders.rows:
+        return []
+    rows = "1 row" if borders.rows == 1 else f"{borders.rows:,} rows"
+    why = ", ".join(f"{reason} ({count:,})" for reason, count in borders.reasons.most_common())
+    advice = ""
+    if WHITE_SPACE in borders.reasons:
+        whose = "the chat template's generation prompt" if task.chat else "prompts, in rows and requests, and begin answers with it"
+        advice = f"; better: remove it from the end of {whose}"
+    return [f"in {rows} (first: {borders.first}) the prompt is tokenised apart from the answer, as a request is, because {why}{advice}"]
 
 
 def template_notes(base: Subject, task: TaskEncoder) -> list[str]:

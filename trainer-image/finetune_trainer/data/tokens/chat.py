@@ -1,7 +1,8 @@
 """Conversations to text by a chat template, and what of the text the assistant said."""
 
-from finetune_text.chat_template import ChatTemplate, Span
+from finetune_text.chat_template import ChatTemplate
 from finetune_text.markers import Markers
+from finetune_text.span import Span
 from finetune_trainer.data.rows.types import Conversation, Row
 from finetune_trainer.data.tokens.skeleton import Skeletons
 from finetune_trainer.data.tokens.spans import NotPrefixPreserving, Rendered, by_blocks, by_difference, by_turns
@@ -52,7 +53,7 @@ class ChatRenderer:
         blocks = by_blocks(self.template, row, self.markers)
         if blocks is not None:
             self.by_blocks += 1
-            return [blocks]
+            return blocks
         turns = by_turns(self.template, row, self.markers)
         self.by_turns += 1
         return turns

@@ -5,14 +5,17 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
+import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from finetune_text.chat_template import Span, TemplateRefusal
-from finetune_text.prompt_tokenizer import PromptTokenizer
+from finetune_text.chat_template import TemplateRefusal
+from finetune_text.prompt_tokenizer import PromptTokenizer, Spelled
+from finetune_text.span import Span
 from finetune_trainer.data.rows.types import Row
+from finetune_trainer.data.tokens.borders import Border, Borders
 from finetune_trainer.data.tokens.encoded import Encoded, Example, Kind, Refused
 from finetune_trainer.data.tokens.spans import NotPrefixPreserving, Rendered, WordsLeftOut
 
@@ -38,49 +41,56 @@ class Renderer(Protocol):
         """The row's text, for lossOn all. Raises TemplateRefusal."""
 
 
+class Joint(NamedTuple):
+    """A rendered text that was tokenised at once, as training would like to have it."""
+
+    encoding: Any
+    ids: list[int]
+    spelled: list[Spelled]
+    """What stays words of it."""
+    rendered: Rendered
+    answers: list[tuple[int, int]]
+    """Of each span its first token and the one after its last: those that begin inside it."""
+    borders: list[Border]
+    """What is before each."""
+
+
 class LanguageEncoder:
     """A tokenizer and a task's texts together. With `end` a text stands between the tokenizer's first token and this one; a chat
-    template writes both itself."""
+    template writes both itself.
+
+    The tokens before an answer are those that a server makes of the prompt alone. Where the text as a whole has other ones, the
+    answer gets an example of its own.
+    """
 
     kind: Kind = "language"
 
     def __init__(self, tokenizer: Tokenizer, renderer: Renderer, loss_on: LossOn, end: int | None = None) -> None:
-        self.prompts = PromptTokenizer(tokenizer)
+        self.tokens = PromptTokenizer(tokenizer)
         self.tokenizer = tokenizer
         self.end = end
         self.renderer = renderer
         self.loss_on = loss_on
+        self.borders = Borders(self.tokens)
 
     def encode(self, rows: Iterable[tuple[str, Row]]) -> Iterator[Example | Refused]:
         """Each row's examples, in order; a batch is rendered while the one before it is tokenised."""
         rows = iter(rows)
         with ThreadPoolExecutor(1) as pool:
-            before: tuple[list[str], list[list[Rendered] | Refused], Future[Any]] | None = None
+            before: Future[list[tuple[str, list[Joint] | Refused]]] | None = None
             while batch := list(islice(rows, BATCH)):
-                rendered = [self.render(where, row) for where, row in batch]
-                texts = [part.text for item in rendered if not isinstance(item, Refused) for part in item]
-                encodings = pool.submit(self.tokenizer.encode_batch, texts, add_special_tokens=False)  # the template wrote them
+                rendered = [(where, self.render(where, row)) for where, row in batch]
+                joints = pool.submit(self.joints, rendered)
                 if before:
-                    yield from self._examples(*before)
-                before = [where for where, _ in batch], rendered, encodings
+                    yield from self._examples(before.result())
+                before = joints
             if before:
-                yield from self._examples(*before)
-
-    def _examples(self, places: list[str], rendered: list[list[Rendered] | Refused], encodings: Future[Any]) -> Iterator[Example | Refused]:
-        each = iter(encodings.result())
-        for where, item in zip(places, rendered, strict=True):
-            if isinstance(item, Refused):
-                yield item
-            else:
-                yield from [replace(self.example(next(each), part.spans), where=where) for part in item]
+                yield from self._examples(before.result())
 
     def render(self, where: str, row: Row) -> list[Rendered] | Refused:
         """Texts and supervised spans of one row."""
         try:
-            if self.loss_on == "all":
-                text = self.renderer.whole(row)
-                return [Rendered(text, [Span(0, len(text))])]
-            return self.renderer.render(row)
+            return self.renderer.render(row) if self.loss_on == "assistant" else [self.whole(row)]
         except TemplateRefusal as exc:
             return Refused(where, f"says: {exc}", by_template=True)
         except WordsLeftOut as exc:
@@ -88,21 +98,83 @@ class LanguageEncoder:
         except NotPrefixPreserving as exc:
             return Refused(where, str(exc), by_template=False)
 
-    def example(self, encoding: Any, spans: list[Span]) -> Encoded:
-        """Supervises the tokens that begin inside a span.
+    def whole(self, row: Row) -> Rendered:
+        """A row's text of which everything is learnt, with its answers where they can be told."""
+        text = self.renderer.whole(row)
+        try:
+            parts = self.renderer.render(row)
+        except (WordsLeftOut, NotPrefixPreserving):
+            parts = []
+        return Rendered(text, parts[0].spans if len(parts) == 1 and parts[0].text == text else [])
 
-        A token that begins before it holds characters of the prompt, too, which no prompt ends with; one that reaches
-        beyond its end cannot be separated from the end of the answer.
-        """
-        ids = np.array(encoding.ids, np.int32)
-        mask = np.zeros(len(ids), np.bool_)
-        for span in spans:
-            mask[token_from(encoding, span.start) : token_from(encoding, span.end)] = True
-        if self.end is not None:
-            ids = np.concatenate([self.prompts.first, ids, [self.end]]).astype(np.int32)
-            mask = np.concatenate([np.zeros(len(self.prompts.first), np.bool_), mask, [True]])
-        mask[:1] = False
-        return Encoded(ids, mask)
+    def joints(self, rows: list[tuple[str, list[Rendered] | Refused]]) -> list[tuple[str, list[Joint] | Refused]]:
+        """The rows' texts, tokenised, and what there is to know of their borders."""
+        parts = [part for _, item in rows if not isinstance(item, Refused) for part in item]
+        texts = [self.tokens.control.shown(part.text) for part in parts]
+        encodings = self.tokenizer.encode_batch([text for text, _ in texts], add_special_tokens=False)  # the template wrote them
+        found = [self.joint(part, *text, encoding) for part, text, encoding in zip(parts, texts, encodings, strict=True)]
+        self.borders.learn(border for joint in found for border in joint.borders)
+        each = iter(found)
+        return [(where, item if isinstance(item, Refused) else [next(each) for _ in item]) for where, item in rows]
+
+    def joint(self, rendered: Rendered, text: str, places: list[Span], encoding: Any) -> Joint:
+        """One text."""
+        ids, spelled = encoding.ids, self.tokens.spelled(encoding, text, places) if places else []
+        answers = [(token_from(encoding, start), token_from(encoding, end)) for start, end in rendered.spans]
+        starts = [span.start for span in rendered.spans]
+        borders = [self.borders.border(encoding, ids, text, at, token) for at, (token, _) in zip(starts, answers, strict=True)]
+        return Joint(encoding, ids, spelled, rendered, answers, borders)
+
+    def _examples(self, rows: list[tuple[str, list[Joint] | Refused]]) -> Iterator[Example | Refused]:
+        for where, item in rows:
+            if isinstance(item, Refused):
+                yield item
+                continue
+            right = [[self.borders.holds(border) for border in joint.borders] for joint in item]
+            wrong = [(joint, holds.index(False)) for joint, holds in zip(item, right, strict=True) if not all(holds)]
+            if wrong:
+                self.borders.saw(where, *halves(*wrong[0]))
+            for joint, holds in zip(item, right, strict=True):
+                yield from (replace(example, where=where) for example in self.examples(joint, holds))
+
+    def examples(self, joint: Joint, right: list[bool]) -> Iterator[Encoded]:
+        """The text as a whole with the answers that it is right for, and an example for each other one."""
+        everything = self.loss_on == "all"
+        if right == [False] and everything:
+            yield self.apart(joint, 0)
+            return
+        if any(right) or everything or not right:
+            yield self.together(joint, right)
+        for number, holds in enumerate(right):
+            if not holds:
+                yield self.apart(joint, number)
+
+    def together(self, joint: Joint, right: list[bool]) -> Encoded:
+        """The whole text; of an answer the tokens that begin inside it."""
+        ids, everything = joint.ids, self.loss_on == "all"
+        mask = np.full(len(ids), everything)
+        for (first, after), holds in zip(joint.answers, right, strict=True):
+            mask[first:after] = holds
+        for token, letters in reversed(joint.spelled):
+            ids = [*ids[:token], *letters, *ids[token + 1 :]]
+            mask = np.concatenate([mask[:token], np.repeat(mask[token], len(letters)), mask[token + 1 :]])
+        if self.end is None:
+            return encoded(ids, mask)
+        first_ids = self.tokens.first
+        return encoded([*first_ids, *ids, self.end], np.concatenate([np.full(len(first_ids), everything), mask, [True]]))
+
+    def apart(self, joint: Joint, number: int) -> Encoded:
+        """One answer after its prompt as a server makes it; with lossOn all, where it is the only one, the prompt is learnt, too."""
+        prompt, answer = halves(joint, number)
+        before, said = self.prompt_ids(prompt), self.tokens.continuation(answer)
+        ids = [*before, *said] if self.end is None else [*before, *said, self.end]
+        mask = np.full(len(ids), self.loss_on == "all" and len(joint.borders) == 1)
+        mask[len(before) :] = True
+        return encoded(ids, mask)
+
+    def prompt_ids(self, text: str) -> list[int]:
+        """Ids of a prompt's text."""
+        return self.tokens.chat(text) if self.end is None else self.tokens.text(text)
 
     def prompt(self, row: Row) -> list[int] | None:
         """Ids of what precedes the last answer, ending where the model goes on; None where the template refuses it.
@@ -113,10 +185,22 @@ class LanguageEncoder:
             text = self.renderer.prompt(row)
         except TemplateRefusal:
             return None
-        if not text:
-            ids = self.prompts.text(self.renderer.whole(row))
-            return ids[: max(1, min(OPENING, len(ids) // 2))]
-        return self.prompts.chat(text) if self.end is None else self.prompts.text(text)
+        if text:
+            return self.prompt_ids(text)
+        ids = self.tokens.text(self.renderer.whole(row))
+        return ids[: max(1, min(OPENING, len(ids) // 2))]
+
+
+def halves(joint: Joint, number: int) -> tuple[str, str]:
+    """A prompt and its answer."""
+    text, span = joint.rendered.text, joint.rendered.spans[number]
+    return text[: span.start], text[span.start : span.end]
+
+
+def encoded(ids: list[int], mask: npt.NDArray[np.bool_]) -> Encoded:
+    """An example; nothing predicts its first token."""
+    mask[:1] = False
+    return Encoded(np.array(ids, np.int32), mask)
 
 
 def token_from(encoding: Any, position: int) -> int:

@@ -7,8 +7,9 @@ content, the skeleton does not fit and the slower way of spans.py is taken.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from finetune_text.chat_template import Span, TemplateRefusal
+from finetune_text.chat_template import TemplateRefusal
 from finetune_text.markers import Markers
+from finetune_text.span import Span
 from finetune_trainer.data.rows.types import Conversation, Message
 from finetune_trainer.data.tokens.spans import NotPrefixPreserving, Rendered, WordsLeftOut, by_difference
 from finetune_trainer.data.tokens.template import RowTemplate
@@ -27,9 +28,8 @@ class Skeleton:
     tails: list[int]
     """And after it: the end-of-turn marker."""
 
-    def fit(self, whole: str, messages: Sequence[Message]) -> Rendered | None:
-        """The spans of a rendered conversation; None where its text is another one."""
-        contents = [message.content or "" for message in messages]
+    def fit(self, whole: str, messages: Sequence[Message], contents: list[str]) -> Rendered | None:
+        """The spans of a rendered conversation, whose template was given these contents; None where its text is another one."""
         if self.text(contents) != whole:
             contents = [content.strip() for content in contents]
             if self.text(contents) != whole:
@@ -68,7 +68,9 @@ class Skeletons:
                 self._known.clear()
             self._known[roles] = self._learn(roles)
         skeleton = self._known[roles]
-        return skeleton.fit(self.template.render(row.messages), row.messages) if skeleton else None
+        if skeleton is None:
+            return None
+        return skeleton.fit(self.template.render(row.messages), row.messages, self.template.contents(row.messages))
 
     def _learn(self, roles: tuple[str, ...]) -> Skeleton | None:
         """Renders a conversation of contents that are found again."""

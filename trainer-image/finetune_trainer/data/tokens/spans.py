@@ -8,8 +8,9 @@ say it; without those each answer becomes an example of its own, whose text ends
 
 from typing import NamedTuple
 
-from finetune_text.chat_template import Span, TemplateRefusal
+from finetune_text.chat_template import TemplateRefusal
 from finetune_text.markers import Markers
+from finetune_text.span import Span
 from finetune_trainer.data.rows.types import Conversation, Message
 from finetune_trainer.data.tokens.template import RowTemplate
 
@@ -54,24 +55,37 @@ def answer(template: RowTemplate, row: Conversation, index: int, whole: str, mar
     return Span(len(before), end if said.endswith(markers.all) else end + len(markers.stop_at(whole, end)))
 
 
-def by_blocks(template: RowTemplate, row: Conversation, markers: Markers) -> Rendered | None:
+def by_blocks(template: RowTemplate, row: Conversation, markers: Markers) -> list[Rendered] | None:
     """The same by the template's generation blocks; None where there is not one for each of the assistant's messages.
 
-    Raises WordsLeftOut.
+    An answer whose prompt is not what its conversation has before it becomes an example of its own, behind that prompt. Raises
+    WordsLeftOut.
     """
     whole, blocks = template.render(row.messages, row.tools), template.generated(row.messages, row.tools)
     answers = [index for index, message in enumerate(row.messages) if message.role == "assistant"]
     if not blocks or len(blocks) != len(answers):
         return None
-    return Rendered(whole, [of_block(template, row, index, whole, blocks[answers.index(index)], markers) for index in supervised(row)])
+    spans, apart = [], []
+    for index in supervised(row):
+        before = prompt_before(template, row, index)
+        span = of_block(row, index, whole, blocks[answers.index(index)], markers, before)
+        if before in ("", whole[: span.start]):
+            spans.append(span)
+        else:
+            apart.append(Rendered(before + whole[span.start : span.end], [Span(len(before), len(before) + span.end - span.start)]))
+    return [*([Rendered(whole, spans)] if spans else []), *apart]
 
 
-def of_block(template: RowTemplate, row: Conversation, index: int, whole: str, block: Span, markers: Markers) -> Span:
-    """A generation block without the part of it that the prompt has already, and with its end-of-turn marker."""
+def prompt_before(template: RowTemplate, row: Conversation, index: int) -> str:
+    """What a server asks where message `index` is the answer; empty where the template does not take the messages before it alone."""
     try:
-        before = template.render(row.messages[:index], row.tools, add_generation_prompt=True)
+        return template.render(row.messages[:index], row.tools, add_generation_prompt=True)
     except TemplateRefusal:
-        before = ""
+        return ""
+
+
+def of_block(row: Conversation, index: int, whole: str, block: Span, markers: Markers, before: str) -> Span:
+    """A generation block without the part of it that the prompt has already, and with its end-of-turn marker."""
     start = block.start + shared(before[block.start :], whole[block.start : block.end], markers.added)
     said = markers.trim(whole[start : block.end])
     end = start + len(said)

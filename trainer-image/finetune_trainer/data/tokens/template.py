@@ -5,7 +5,9 @@ from typing import Any
 
 import msgspec
 
-from finetune_text.chat_template import ChatTemplate, Span
+from finetune_text.chat_template import ChatTemplate
+from finetune_text.control_text import SAID_BY_OTHERS
+from finetune_text.span import Span
 from finetune_trainer.data.rows.types import Message, Tool, ToolCall
 
 
@@ -22,6 +24,11 @@ class RowTemplate:
     def generated(self, messages: Sequence[Message], tools: Sequence[Tool] | None = None) -> list[Span]:
         """Where in the conversation's text the template's generation blocks are; none for a template without them."""
         return self.template.generated(plain_messages(messages), plain_tools(tools))
+
+    def contents(self, messages: Sequence[Message]) -> list[str]:
+        """What the template is given to write."""
+        control = self.template.control
+        return [control.hide(message.content or "") if message.role in SAID_BY_OTHERS else message.content or "" for message in messages]
 
 
 def plain_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """The tasks completion and summarization as texts: what the model is given, and what it shall say."""
 
-from finetune_text.chat_template import Span
 from finetune_text.instructions import SUMMARIZE, SUMMARY_CUE
+from finetune_text.span import Span
 from finetune_trainer.data.rows.types import Completion, Conversation, Message, Row, Summary
 from finetune_trainer.data.tokens.chat import ChatRenderer
 from finetune_trainer.data.tokens.spans import Rendered

@@ -1,0 +1,60 @@
+"""Special tokens that a user's words spell. They stay words: nobody ends a turn, or opens one, by typing its marker.
+
+While a chat template is rendered such words carry a stand-in for their first character, of the same length, which nobody types;
+`shown` takes it back and says where they are, so that the tokenizer's special tokens there can be replaced. Knows no ids.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from finetune_text.span import Span
+
+PRIVATE = 0xF0000
+"""Unicode's private use plane 15: character c has the stand-in chr(PRIVATE + ord(c))."""
+SAID_BY_OTHERS = ("user", "tool")
+"""Roles whose contents come from outside. System and assistant messages are the application's own: there a special token is meant."""
+
+
+class ControlText:
+    """The special tokens of one tokenizer, by their texts."""
+
+    def __init__(self, tokens: Collection[str] = ()) -> None:
+        wanted = sorted((token for token in tokens if token.strip() and ord(token[0]) < 0xFFFE), key=len, reverse=True)
+        self._spelled = re.compile("|".join(map(re.escape, wanted))) if wanted else None
+        self._hidden = re.compile("|".join(re.escape(hidden(token)) for token in wanted)) if wanted else None
+
+    def spelled(self, text: str) -> str | None:
+        """The first special token that a text spells."""
+        found = self._spelled.search(text) if self._spelled else None
+        return found[0] if found else None
+
+    def hide(self, text: str) -> str:
+        """The text with stand-ins."""
+        return self._spelled.sub(lambda found: hidden(found[0]), text) if self._spelled else text
+
+    def hide_in(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A message with stand-ins in what a user or a tool says."""
+        content = message["content"]
+        if message["role"] not in SAID_BY_OTHERS or not isinstance(content, str) or self.spelled(content) is None:
+            return message
+        return {**message, "content": self.hide(content)}
+
+    def shown(self, text: str) -> tuple[str, list[Span]]:
+        """The text as it was written, and where its words spell special tokens."""
+        if self._hidden is None or self._hidden.search(text) is None:
+            return text, []
+        places = [Span(*found.span()) for found in self._hidden.finditer(text)]
+        return self._hidden.sub(lambda found: chr(ord(found[0][0]) - PRIVATE) + found[0][1:], text), places
+
+
+def control_text_of(tokenizer: Tokenizer) -> ControlText:
+    """Of a tokenizer's special tokens."""
+    return ControlText([token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special])
+
+
+def hidden(token: str) -> str:
+    """A special token's text with the stand-in for its first character."""
+    return chr(PRIVATE + ord(token[0])) + token[1:]
