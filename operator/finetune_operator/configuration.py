@@ -19,6 +19,8 @@ class Settings:
     """Size of a new workspace when the spec gives none."""
     allowed_private: tuple[str, ...] = ()
     """Networks and host names that http(s):// sources may name although their addresses are not public."""
+    instance_credentials: bool = False
+    """Stages may use what the node's own role gives, where a source has no credentials."""
     prices: Mapping[str, float] = field(default_factory=dict)
     """Of a GPU hour, by product as the node label nvidia.com/gpu.product has it, and "default"; 0 is unknown."""
     currency: str = ""

@@ -59,6 +59,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> OperatorSetting
             image_pull_secrets=_names(environ, "FINETUNE_IMAGE_PULL_SECRETS"),
             workspace_size=environ.get("FINETUNE_WORKSPACE_SIZE") or "20Gi",
             allowed_private=_networks(environ, "FINETUNE_ALLOWED_PRIVATE"),
+            instance_credentials=_choice(environ, "FINETUNE_INSTANCE_CREDENTIALS", ("false", "true")) == "true",
             prices=_prices(environ, "FINETUNE_PRICES"),
             currency=environ.get("FINETUNE_CURRENCY", "").strip(),
             overrides=_overrides(environ, "FINETUNE_OVERRIDES"),

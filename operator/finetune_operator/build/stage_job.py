@@ -30,6 +30,7 @@ from finetune_operator.names import (
 from finetune_operator.records import Meta
 
 RUN_CONFIG_FOLDER = "/etc/finetune"
+NO_INSTANCE_CREDENTIALS = {"name": "AWS_EC2_METADATA_DISABLED", "value": "true"}
 GRACE_SECONDS: Mapping[StageName, int] = {"prepare": 30, "train": 120, "publish": 30}
 """train writes a checkpoint before it goes."""
 
@@ -75,7 +76,7 @@ def stage_job_object(run: StageRun, settings: Settings) -> dict[str, Any]:
         labels=run.labels,
         mounts=_mounts(run),
         gpus=gpus,
-        env=_env(resources),
+        env=_env(resources, settings),
         env_from=source_env_from(run.spec, run.stage),
         grace_seconds=GRACE_SECONDS[run.stage],
         more_spec={"restartPolicy": "Never", **({"subdomain": train_service(run.meta.name)} if train else {})},
@@ -98,10 +99,11 @@ def _args(run: StageRun) -> tuple[str, ...]:
     return (*args, "--node-rank", "$(JOB_COMPLETION_INDEX)", "--master", master)
 
 
-def _env(resources: Resources) -> tuple[dict[str, Any], ...]:
-    """What the pod asks for: without a limit the container itself cannot tell."""
+def _env(resources: Resources, settings: Settings) -> tuple[dict[str, Any], ...]:
+    """What the pod asks for, which without a limit the container cannot tell; and that the node's own role is not for everybody."""
     cores = cpus(resources)
-    return ({"name": CPUS_VARIABLE, "value": f"{cores:g}"},) if cores else ()
+    asked = [{"name": CPUS_VARIABLE, "value": f"{cores:g}"}] if cores else []
+    return (*asked, *([] if settings.instance_credentials else [NO_INSTANCE_CREDENTIALS]))
 
 
 def _wishes(run: StageRun) -> tuple[Pod, Resources, dict[str, int]]:

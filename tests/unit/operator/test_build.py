@@ -125,7 +125,7 @@ def test_the_train_job() -> None:
                                 "train", "--run", "/etc/finetune/run.json", "--attempt", "2",
                                 "--node-rank", "$(JOB_COMPLETION_INDEX)", "--master", "tune-train-2-0.tune-train:29400",
                             ],
-                            "env": SCRATCH_ENV,
+                            "env": [*SCRATCH_ENV, {"name": "AWS_EC2_METADATA_DISABLED", "value": "true"}],
                             "resources": {"requests": {"cpu": "100m"}, "limits": {"memory": "64Gi", "nvidia.com/gpu": "4"}},
                             "securityContext": CONTAINER_SECURITY,
                             "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -157,6 +157,18 @@ def test_a_stage_hears_what_cores_it_asks_for(name: StageName, field: str, resou
     """Its limit, or its request where it has none: libraries would count the node's cores."""
     env = {variable["name"]: variable["value"] for variable in container(name, spec(**{field: {"resources": resources}}))["env"]}
     assert env.get("FINETUNE_CPUS") == cores
+
+
+@pytest.mark.parametrize("name", ["prepare", "train", "publish"])
+def test_the_node_s_role_is_the_administrator_s_to_give(name: StageName) -> None:
+    """No job can take it, whatever its pod.env says, unless the chart's value lets all of them."""
+    variable = "AWS_EC2_METADATA_DISABLED"
+    pods = {"preparation": {"pod": {"env": [{"name": variable, "value": "false"}]}}, "training": {}, "publishing": {}}
+    run = StageRun(meta("tune", JOB_UID), spec(**pods), name, 1, "registry/trainer:1")
+    for allowed, expected in ((False, "true"), (True, "false" if name == "prepare" else None)):
+        job = stage_job_object(run, replace(SETTINGS, instance_credentials=allowed))
+        env = {found["name"]: found["value"] for found in job["spec"]["template"]["spec"]["containers"][0]["env"]}
+        assert env.get(variable) == expected
 
 
 def test_prepare_gets_the_credentials_and_the_rows() -> None:

@@ -31,7 +31,7 @@ def open_base(config: RunConfig, workspace: Workspace, progress: ProgressPrinter
     tuned = config.base.fine_tuned_model
     subject = Subject(config.base.source.name, "base.fineTunedModel" if tuned else "base.source", "BaseModelNotFound")
     progress.show(f"checking the base model {subject.name}", force=True)
-    folder = open_folder(config.base.source, subject, below="model" if tuned else "")
+    folder = open_folder(config.base.source, subject, below="model" if tuned else "", network=config.network)
     files = choose_files(folder, subject)
     weights = read_weights(folder, files.weights, subject)
     if config.method.type == "lora":

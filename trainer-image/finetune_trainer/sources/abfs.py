@@ -39,7 +39,7 @@ class Azure(Store):
             return self.subject.denied(f"{answer}: {self.why_denied()}")
         if code in (408, 429) or code >= 500:
             return self.subject.unavailable(answer)
-        if isinstance(exc, AzureError) and code < 400:  # no answer, or one that broke off
+        if isinstance(exc, AzureError) and code < 300:  # no answer, or one that broke off
             return self.unavailable(str(exc).partition("\n")[0])
         return self.subject.unusable(f"{answer}: {str(exc).partition(chr(10))[0]}")
 
@@ -58,6 +58,7 @@ def service_client(host: str, keys: Keys, subject: Subject) -> Any:
     from azure.storage.blob.aio import BlobServiceClient
 
     bounded: dict[str, Any] = {
+        "permit_redirects": False,
         "retry_total": ATTEMPTS - 1,
         "initial_backoff": 1,
         "increment_base": 2,

@@ -3,9 +3,10 @@
 import json
 import logging
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.sources.guard import check_endpoint
+from finetune_trainer.sources.guard import Guard, Hops, check_endpoint
 from finetune_trainer.sources.keys import Keys
 from finetune_trainer.sources.store import ATTEMPTS, CONNECT_SECONDS, READ_SECONDS, Entry, Store
 from finetune_trainer.sources.subject import Subject
@@ -17,7 +18,7 @@ _SERVER_FAILED = (408, 429, 500, 502, 503, 504)
 class GoogleStorage(Store):
     """One bucket."""
 
-    def __init__(self, uri: str, keys: Keys, subject: Subject) -> None:
+    def __init__(self, uri: str, keys: Keys, subject: Subject, guard: Guard) -> None:
         self.root, _, key = uri.removeprefix("gs://").partition("/")
         self.key = key.strip("/")
         self.root_words = f"the bucket {self.root}"
@@ -26,7 +27,7 @@ class GoogleStorage(Store):
         self.where = endpoint or "Google Cloud Storage"
         check_endpoint(self.where, subject)
         self.has_key = keys.get(KEY_FILE) is not None
-        self.fs = connect(token(keys, subject), endpoint)
+        self.fs = connect(token(keys, subject), endpoint, Hops(urlsplit(endpoint or "").hostname or "", guard))
 
     def version(self, entry: Entry) -> str:
         """See Store: every write of an object makes a generation."""
@@ -67,6 +68,7 @@ def token(keys: Keys, subject: Subject) -> Any:
             raise subject.denied(f"{KEY_FILE} in the Secret is not JSON: it must be the content of a service account's key file") from exc
         if not isinstance(found, dict) or not ({"private_key", "client_email"} <= found.keys() or "refresh_token" in found):
             raise subject.denied(f"{KEY_FILE} in the Secret has no private_key and client_email: it must be the content of a key file")
+        check_endpoint(str(found.get("token_uri", "")), subject)
         return found
     return "anon" if keys.get("STORAGE_ENDPOINT_URL") or not has_identity() else "google_default"
 
@@ -83,7 +85,7 @@ def has_identity() -> bool:
     return True
 
 
-def connect(key: Any, endpoint: str | None) -> Any:
+def connect(key: Any, endpoint: str | None, hops: Hops) -> Any:
     """A gcsfs file system whose retries are bounded."""
     from aiohttp import ClientTimeout
     from gcsfs.core import GCSFileSystem
@@ -103,9 +105,23 @@ def connect(key: Any, endpoint: str | None) -> Any:
         access="read_only",
         endpoint_url=endpoint,
         requests_timeout=ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS),
+        session_kwargs={"trace_configs": [redirects(hops)]},
         use_listings_cache=False,
         skip_instance_cache=True,
     )
+
+
+def redirects(hops: Hops) -> Any:
+    """An aiohttp session's ear for redirects, which it follows by itself."""
+    from aiohttp import ClientSession, TraceConfig, TraceRequestRedirectParams
+
+    async def check(_: ClientSession, context: object, redirect: TraceRequestRedirectParams) -> None:
+        location = redirect.response.headers.get("Location") or redirect.response.headers.get("URI") or ""
+        hops.check(urljoin(str(redirect.response.url), location))
+
+    config = TraceConfig()
+    config.on_request_redirect.append(check)
+    return config
 
 
 def status(exc: BaseException) -> int:

@@ -8,6 +8,7 @@ Knows addresses and names, no HTTP.
 import ipaddress
 import socket
 from collections.abc import Iterable
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -18,7 +19,13 @@ from finetune_trainer.sources.subject import Subject
 IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 METADATA_NAMES = frozenset({"metadata.google.internal", "metadata.goog", "metadata", "instance-data", "instance-data.ec2.internal"})
-METADATA_ADDRESSES = frozenset(map(ipaddress.ip_address, ("169.254.169.254", "169.254.170.2", "100.100.100.200", "fd00:ec2::254")))
+METADATA_ADDRESSES = frozenset(
+    map(
+        ipaddress.ip_address,
+        # of AWS, its containers and pods, Alibaba, Azure (public by its number), AWS and Google by IPv6
+        ("169.254.169.254", "169.254.170.2", "169.254.170.23", "100.100.100.200", "168.63.129.16", "fd00:ec2::254", "fd20:ce::254"),
+    )
+)
 
 _CARRIER_NAT = ipaddress.ip_network("100.64.0.0/10")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -92,6 +99,25 @@ def check_endpoint(url: str, subject: Subject) -> None:
     for address in addresses(host):
         if address in METADATA_ADDRESSES or address.is_link_local:
             raise subject.unusable(f"the Secret names the server {host}, which is {not_public(address)}")
+
+
+@dataclass(frozen=True)
+class Hops:
+    """Where the answers of a source's own server may lead a client that follows them by itself."""
+
+    own: str
+    """Host of the server that the source or its Secret names; its subdomains are its own, too. Empty: the cloud's."""
+    guard: Guard
+
+    def check(self, url: str) -> None:
+        """Raises StageFailure for a server that may not be asked: another one must be public, or listed by the administrator."""
+        host = plain(urlsplit(url).hostname or "")
+        own = plain(self.own)
+        if own and (host == own or host.endswith(f".{own}")):
+            return
+        self.guard.check_host(host)
+        for address in addresses(host):
+            self.guard.check_address(host, address)
 
 
 class GuardedResolver(AbstractResolver):

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.sources.guard import check_endpoint
+from finetune_trainer.sources.guard import Guard, Hops, check_endpoint
 from finetune_trainer.sources.keys import Keys
 from finetune_trainer.sources.store import ATTEMPTS, CONNECT_SECONDS, READ_SECONDS, Entry, Store
 from finetune_trainer.sources.subject import NEARBY, Subject
@@ -28,7 +29,7 @@ RETRY_SECONDS = 1.0
 class Hub(Store):
     """One repository at one commit: a branch that moves meanwhile does not mix two versions."""
 
-    def __init__(self, uri: str, keys: Keys, subject: Subject) -> None:
+    def __init__(self, uri: str, keys: Keys, subject: Subject, guard: Guard) -> None:
         from huggingface_hub import HfFileSystem, constants, parse_hf_uri
         from huggingface_hub.errors import HfUriError
         from huggingface_hub.utils.tqdm import disable_progress_bars
@@ -45,6 +46,7 @@ class Hub(Store):
         endpoint = keys.get("HF_ENDPOINT")
         self.where = (endpoint or constants.ENDPOINT).rstrip("/")
         check_endpoint(self.where, subject)
+        self.hops = Hops(urlsplit(self.where).hostname or "", guard)
         self.fs = HfFileSystem(endpoint=self.where, token=self.token, skip_instance_cache=True)
 
     @cached_property
@@ -125,7 +127,7 @@ class Hub(Store):
     @contextlib.contextmanager
     def failures(self) -> Iterator[None]:
         """See Store; the library is online meanwhile."""
-        with super().failures(), online():
+        with super().failures(), online(self.hops):
             yield
 
 
@@ -148,7 +150,7 @@ class Unanswered(Exception):
 
 
 @contextlib.contextmanager
-def online() -> Iterator[None]:
+def online(hops: Hops) -> Iterator[None]:
     """Gives huggingface_hub a client that goes online, tries again a bounded number of times, and uses no proxy of the environment."""
     import httpx2
     from huggingface_hub import set_client_factory
@@ -156,6 +158,7 @@ def online() -> Iterator[None]:
 
     class Bounded(httpx2.HTTPTransport):
         def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+            hops.check(str(request.url))  # of a redirect, too: each hop is a request of its own
             for attempt in range(1, ATTEMPTS + 1):
                 try:
                     response = super().handle_request(request)

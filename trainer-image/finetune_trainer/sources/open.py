@@ -34,7 +34,7 @@ def fetch_file(
         from finetune_trainer.sources.web import fetch_web  # imports aiohttp, which a local job does not pay
 
         return fetch_web(source, network or RunNetwork(), subject, target, check_space, on_bytes)
-    store = open_store(scheme, source.uri, source, subject)
+    store = open_store(scheme, source.uri, source, subject, network)
     size = store.size(store.key) if store.key else None
     if size is None:
         raise store.missing()
@@ -43,28 +43,30 @@ def fetch_file(
     return target
 
 
-def open_folder(source: RunSource, subject: Subject, below: str = "") -> Folder:
+def open_folder(source: RunSource, subject: Subject, below: str = "", network: RunNetwork | None = None) -> Folder:
     """The folder that a source names, or the folder `below` it."""
     scheme = scheme_of(source, subject)
     if scheme == "file":
         return LocalFolder(local_path(source.uri) / below, subject)
     if scheme in WEB:
         raise subject.unusable("a model is a folder, which a web server cannot list: use a claim, an object store or hf://OWNER/NAME")
-    return StoreFolder(open_store(scheme, f"{source.uri.rstrip('/')}/{below}".rstrip("/"), source, subject))
+    return StoreFolder(open_store(scheme, f"{source.uri.rstrip('/')}/{below}".rstrip("/"), source, subject, network))
 
 
-def open_store(scheme: str, uri: str, source: RunSource, subject: Subject) -> Store:
+def open_store(scheme: str, uri: str, source: RunSource, subject: Subject, network: RunNetwork | None = None) -> Store:
     """The object store of a scheme. Each imports libraries that the others do not need."""
-    keys = Keys(source.env_prefix)
+    from finetune_trainer.sources.guard import Guard  # imports aiohttp, which a local job does not pay
+
+    keys, guard = Keys(source.env_prefix), Guard((network or RunNetwork()).allowed_private, subject)
     match scheme:
         case "s3":
             from finetune_trainer.sources.s3 import S3
 
-            return S3(uri, keys, subject)
+            return S3(uri, keys, subject, guard)
         case "gs":
             from finetune_trainer.sources.gs import GoogleStorage
 
-            return GoogleStorage(uri, keys, subject)
+            return GoogleStorage(uri, keys, subject, guard)
         case "abfs":
             from finetune_trainer.sources.abfs import Azure
 
@@ -72,7 +74,7 @@ def open_store(scheme: str, uri: str, source: RunSource, subject: Subject) -> St
         case _:
             from finetune_trainer.sources.hf import Hub
 
-            return Hub(uri, keys, subject)
+            return Hub(uri, keys, subject, guard)
 
 
 def scheme_of(source: RunSource, subject: Subject) -> str:

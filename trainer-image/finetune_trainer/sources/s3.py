@@ -4,7 +4,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.sources.guard import check_endpoint
+from finetune_trainer.sources.guard import Guard, Hops, check_endpoint
 from finetune_trainer.sources.keys import Keys
 from finetune_trainer.sources.store import ATTEMPTS, CONNECT_SECONDS, READ_SECONDS, Store
 from finetune_trainer.sources.subject import Subject
@@ -18,7 +18,7 @@ _SERVER_FAILED = ("500", "503", "InternalError", "ServiceUnavailable", "SlowDown
 class S3(Store):
     """One bucket."""
 
-    def __init__(self, uri: str, keys: Keys, subject: Subject) -> None:
+    def __init__(self, uri: str, keys: Keys, subject: Subject, guard: Guard) -> None:
         self.root, _, key = uri.removeprefix("s3://").partition("/")
         self.key = key.strip("/")
         self.root_words = f"the bucket {self.root}"
@@ -26,7 +26,7 @@ class S3(Store):
         endpoint = keys.get("AWS_ENDPOINT_URL")
         self.where = endpoint or "Amazon S3"
         check_endpoint(self.where, subject)
-        self.fs = connect(keys, endpoint)
+        self.fs = connect(keys, endpoint, Hops(urlsplit(endpoint or "").hostname or "", guard))
 
     def size(self, key: str) -> int | None:
         """See Store."""
@@ -57,7 +57,7 @@ class S3(Store):
         return self.subject.unusable(f"{self.where} answered {code or 'with an error'}: {exc}")
 
 
-def connect(keys: Keys, endpoint: str | None) -> Any:
+def connect(keys: Keys, endpoint: str | None, hops: Hops) -> Any:
     """An s3fs file system with the Secret's keys; without them botocore's own chain (roles) decides."""
     import s3fs  # imports botocore and aiohttp, half a second that a local job does not pay
 
@@ -69,6 +69,7 @@ def connect(keys: Keys, endpoint: str | None) -> Any:
         endpoint_url=endpoint,
         client_kwargs={"region_name": keys.get("AWS_REGION") or "us-east-1"},
         config_kwargs={
+            "http_session_cls": session_class(hops),
             "connect_timeout": CONNECT_SECONDS,
             "read_timeout": READ_SECONDS,
             "retries": {"mode": "standard", "total_max_attempts": ATTEMPTS},
@@ -80,6 +81,25 @@ def connect(keys: Keys, endpoint: str | None) -> Any:
     )
     files.retries = ROUNDS
     return files
+
+
+def session_class(hops: Hops) -> Any:
+    """aiobotocore's HTTP session, which follows redirects by itself: each server is checked before it is connected to."""
+    from aiobotocore.httpsession import AIOHTTPSession
+
+    class Checked(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has no types
+        async def _create_connector(self, proxy_url: str | None) -> Any:
+            connector = await super()._create_connector(proxy_url)
+            connect = connector.connect
+
+            async def checked(request: Any, *arguments: Any, **named: Any) -> Any:
+                hops.check(str(request.url))
+                return await connect(request, *arguments, **named)
+
+            connector.connect = checked
+            return connector
+
+    return Checked
 
 
 def s3_code(exc: BaseException) -> str:

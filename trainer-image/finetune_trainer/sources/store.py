@@ -137,10 +137,12 @@ class Store(ABC):
         except FileNotFoundError as exc:
             raise self.subject.not_found("there is no such object") from exc
         except (ClientError, TimeoutError, ConnectionError) as exc:
-            raise self.unavailable(exc) from exc
+            raise refusal_in(exc) or self.unavailable(exc) from exc
         except Exception as exc:
             if isinstance(exc, OSError) and exc.errno in _LOCAL_FULL:
                 raise
+            if (refused := refusal_in(exc)) is not None:
+                raise refused from exc
             raise self.explain(exc) from exc
 
     def unavailable(self, why: object) -> StageFailure:
@@ -188,6 +190,14 @@ class StoreFolder:
     def key(self, name: str) -> str:
         """Key of a file of the folder, which may be the whole store."""
         return f"{self.store.key}/{name}".lstrip("/")
+
+
+def refusal_in(exc: BaseException) -> StageFailure | None:
+    """Our own refusal of a server that a library was led to, which it wraps into an error of its own."""
+    following: BaseException | None = exc
+    while following is not None and not isinstance(following, StageFailure):
+        following = following.__cause__ or following.__context__
+    return following
 
 
 def arrival(on_bytes: Callable[[int], None]) -> Any:
