@@ -3,7 +3,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTEST := python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help dev lint format crds unit test-trainer test-server test-cluster test-e2e test \
+.PHONY: help dev lint format crds requirements unit test-trainer test-server test-cluster test-e2e test \
 	binaries cluster cluster-down cluster-status kubeconfig images demo down
 
 help: ## show this list
@@ -42,6 +42,9 @@ test: dev ## all tests, one phase after another (root)
 	python scripts/run_phases.py unit make:binaries cluster server trainer make:images e2e; code=$$?; \
 	[ "$$was_up" ] || local-cluster/cluster.sh down; \
 	exit $$code
+
+requirements: dev ## write the checksums of the images' packages into requirements/, after a version in there was changed
+	@scripts/pin_requirements.sh
 
 binaries: ## install the packages that the local cluster needs and build Kubernetes; once, cached outside the tree (root)
 	local-cluster/install-packages.sh

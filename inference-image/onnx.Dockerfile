@@ -1,8 +1,9 @@
 # The inference server on ONNX Runtime, without torch. The build context is the repository's root.
 #   docker build -f inference-image/onnx.Dockerfile -t finetune-server-onnx .
-FROM python:3.11-slim-bookworm
+ARG PYTHON=python:3.11-slim-bookworm
+FROM ${PYTHON}
 COPY requirements/server-onnx.txt /requirements.txt
-RUN pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore --no-deps -r /requirements.txt
+RUN pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore --no-deps --require-hashes -r /requirements.txt
 WORKDIR /app
 ENV HOME=/tmp USER=finetune PYTHONPATH=/app PYTHONUNBUFFERED=1 HF_HUB_OFFLINE=1
 COPY api/finetune_api finetune_api
