@@ -63,9 +63,9 @@ def unavailable(message: str) -> ApiError:
     return ApiError(503, message, code="service_unavailable", headers=RETRY_AFTER)
 
 
-def invalid_body(error: ValidationError) -> ApiError:
-    """The first finding about a request's body, in words."""
-    first = error.errors(include_url=False)[0]
+def invalid_body(error: ValidationError, *, show_value: bool) -> ApiError:
+    """The first finding about a request's body, in words, with the wrong value where that is not too much."""
+    first = error.errors(include_url=False, include_input=show_value)[0]
     message = first["msg"].removeprefix("Value error, ")
     param = path_text(first["loc"])
     if first["type"] == "json_invalid":
@@ -74,10 +74,10 @@ def invalid_body(error: ValidationError) -> ApiError:
         return ApiError(400, f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter")
     if first["type"] == "extra_forbidden":
         return ApiError(400, f"Unrecognized request argument supplied: {param}", param=param, code="unknown_parameter")
-    value = repr(first["input"])
+    value = repr(first["input"]) if show_value else ""
     shown = value if len(value) <= SHOWN_VALUE else value[:SHOWN_VALUE] + "..."
     where = f"Invalid value for '{param}'" if param else "Invalid request body"
-    return ApiError(400, f"{where}: {message}, but got {shown}.", param=param or None, code="invalid_value")
+    return ApiError(400, f"{where}: {message}{', but got ' + shown if shown else ''}.", param=param or None, code="invalid_value")
 
 
 def path_text(location: tuple[int | str, ...]) -> str:

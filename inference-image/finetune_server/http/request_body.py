@@ -22,6 +22,9 @@ class RequestBody(BaseModel):
             raise ApiError(400, f"Unrecognized request argument supplied: {name}", param=name, code="unknown_parameter")
 
 
+SMALL_BODY = 64 * 1024
+"""Bytes. Of a larger one no wrong value is repeated: pydantic would make Python objects of all of it, only to be cut off."""
+
 Body = TypeVar("Body", bound=RequestBody)
 
 
@@ -42,6 +45,6 @@ def parsed(kind: type[Body], chunks: list[bytes]) -> Body:
     try:
         body = kind.model_validate_json(text)
     except ValidationError as error:
-        raise invalid_body(error) from error
+        raise invalid_body(error, show_value=len(text) <= SMALL_BODY) from error
     body.refuse()
     return body
