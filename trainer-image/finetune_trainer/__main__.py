@@ -3,8 +3,12 @@
 import argparse
 import sys
 from functools import partial
+from typing import TYPE_CHECKING
 
 from finetune_trainer.interruption import Stopped, listening
+
+if TYPE_CHECKING:
+    from finetune_api.run_config import RunConfig
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -59,10 +63,21 @@ def run(arguments: argparse.Namespace) -> int:
         from finetune_trainer.inspect.main import inspect_model
 
         return inspect_model(arguments.model_dir)
-    from finetune_trainer.stage import load_run_config, run_stage
+    from finetune_trainer.log_file import kept_log
+    from finetune_trainer.stage import load_run_config
     from finetune_trainer.workspace import Workspace
 
     config = load_run_config(arguments.run)
+    part = f"node-{arguments.node_rank}" if getattr(arguments, "node_rank", 0) else ""
+    with kept_log(Workspace(config.paths.workspace).log(arguments.stage, arguments.attempt, part)):
+        return run_in_workspace(arguments, config)
+
+
+def run_in_workspace(arguments: argparse.Namespace, config: "RunConfig") -> int:
+    """One of the stages of a job."""
+    from finetune_trainer.stage import run_stage
+    from finetune_trainer.workspace import Workspace
+
     if arguments.stage == "prepare":
         from finetune_trainer.handover import prepared_damage
         from finetune_trainer.prepare.main import prepare

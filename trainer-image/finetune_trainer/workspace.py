@@ -14,6 +14,8 @@ checkpoints/attempt-N/checkpoint-S/  complete when it holds `.complete`; a resum
 metrics.csv                        step,epoch,loss,learning_rate,grad_norm,tokens,tokens_per_second; a line a logged step
 trained/                           the final weights: adapter/ (LoRA) or model/ (full); `.complete`
 results/STAGE.json                 the stages' results
+logs/STAGE-N.log                   what attempt N of a stage printed; of a training also train-N-rank-R.log and, of the nodes but the first,
+                                   train-N-node-R.log
 """
 
 from pathlib import Path
@@ -41,6 +43,10 @@ class Workspace:
     def result(self, stage: Stage) -> Path:
         """Where a stage leaves its result."""
         return Path(result_path(str(self.root), stage))
+
+    def log(self, stage: Stage, attempt: int, part: str = "") -> Path:
+        """Where an attempt of a stage, or a part of it, keeps what it prints."""
+        return self.root / "logs" / f"{stage}-{attempt}{f'-{part}' if part else ''}.log"
 
     def attempt_checkpoints(self, attempt: int) -> Path:
         """Where one attempt of the train stage writes its checkpoints."""

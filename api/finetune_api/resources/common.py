@@ -283,3 +283,5 @@ class ErrorStatus(LenientDocument):
     """First findings, one line each."""
     last_log_lines: Annotated[list[ShortText], Field(max_length=20)] = []
     """The end of the failed pod's log."""
+    log_file: Annotated[str, Field(max_length=512)] | None = None
+    """Where the whole log outlives the pod: "logs/train-1*.log on PersistentVolumeClaim tune-workspace"."""

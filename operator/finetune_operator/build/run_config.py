@@ -9,6 +9,8 @@ from finetune_operator.build.sources import claim_run_source, run_source
 from finetune_operator.configuration import Settings
 from finetune_operator.records import Meta
 
+WORKSPACE_MOUNT = "/workspace"
+
 
 def run_config(
     meta: Meta, spec: FineTuneJobSpec, image: str, base: ClaimSource | None, settings: Settings, gpus: Sequence[GpuType] = ()
@@ -32,7 +34,7 @@ def run_config(
 
 def workspace_path(meta: Meta, spec: FineTuneJobSpec) -> str:
     """The volume's root when it is the job's own; a folder that no other job has when several share a claim."""
-    return f"/workspace/{meta.name}-{meta.uid[:8]}" if spec.workspace.claim_name else "/workspace"
+    return f"{WORKSPACE_MOUNT}/{meta.name}-{meta.uid[:8]}" if spec.workspace.claim_name else WORKSPACE_MOUNT
 
 
 def _base_model(name: str, claim: ClaimSource) -> RunBase:

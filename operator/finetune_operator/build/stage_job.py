@@ -13,6 +13,7 @@ from finetune_operator.build.batch_job import CONTAINER, batch_job
 from finetune_operator.build.owner import child_metadata
 from finetune_operator.build.placement import beside_training, within_reach_of_training
 from finetune_operator.build.pod import Mount, PodShape
+from finetune_operator.build.run_config import WORKSPACE_MOUNT
 from finetune_operator.build.service import MASTER_PORT
 from finetune_operator.build.sources import source_env_from, source_mounts
 from finetune_operator.configuration import Settings
@@ -123,7 +124,7 @@ def _mounts(run: StageRun) -> tuple[Mount, ...]:
     workspace = run.spec.workspace.claim_name or workspace_claim(run.meta.name)
     mounts = [
         Mount("run-config", RUN_CONFIG_FOLDER, config_map=run_config_map(run.meta.name)),
-        Mount("workspace", "/workspace", claim=workspace, read_only=False),
+        Mount("workspace", WORKSPACE_MOUNT, claim=workspace, read_only=False),
         *source_mounts(run.spec, run.stage, run.base),
     ]
     if run.stage == "publish":

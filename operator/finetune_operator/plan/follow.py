@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from finetune_api.resources.common import ErrorStatus
 from finetune_api.resources.finetune_job import FineTuneJobSpec
 from finetune_api.resources.finetune_job_status import Attempt, FineTuneJobStatus, UsageStatus
+from finetune_operator.build.run_config import WORKSPACE_MOUNT, workspace_path
 from finetune_operator.build.stage_job import stage_gpus
+from finetune_operator.names import workspace_claim
 from finetune_operator.plan.advice import with_advice
 from finetune_operator.plan.attempts import UNSCHEDULABLE, active, ended, job_of, living, lost, pods_of, replaced
 from finetune_operator.plan.clock import epoch, rfc3339
@@ -156,8 +158,20 @@ def _failed(
         }
     )
     status = _used(spec, replaced(status, over), attempt, ended_at)
-    status = status.model_copy(update={"restarts": status.restarts + counted, "error": error_of(outcome, observed.log_tail)})
+    error = error_of(outcome, observed.log_tail).model_copy(update={"log_file": _log_file(observed, spec, attempt, outcome)})
+    status = status.model_copy(update={"restarts": status.restarts + counted, "error": error})
     return Followed(status, _dataset_facts(attempt, outcome))
+
+
+def _log_file(observed: ObservedJob, spec: FineTuneJobSpec, attempt: Attempt, outcome: Outcome) -> str | None:
+    """Of a container that ran: what its stage wrote into the workspace."""
+    if outcome.exit_code is None:
+        return None
+    meta = observed.job.meta
+    folder = workspace_path(meta, spec).removeprefix(WORKSPACE_MOUNT).lstrip("/")
+    name = f"logs/{attempt.stage}-{attempt.number}{'*' if attempt.stage == 'train' else ''}.log"
+    claim = spec.workspace.claim_name or workspace_claim(meta.name)
+    return f"{folder}{'/' if folder else ''}{name} on PersistentVolumeClaim {claim}"
 
 
 def _without_room(spec: FineTuneJobSpec, attempt: Attempt, batch: BatchJob, pods: tuple[Pod, ...]) -> bool:

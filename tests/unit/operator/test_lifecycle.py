@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from finetune_operator.plan.clock import epoch
 from finetune_operator.plan.job import plan_job
-from tests.unit.operator.samples import JOB_UID, job
+from tests.unit.operator.samples import JOB_UID, claim, job
 from tests.unit.operator.world import World, condition_of
 
 pytestmark = pytest.mark.unit
@@ -273,3 +273,23 @@ def test_what_cannot_be_mended_is_not_tried_again(stage: str, number: int) -> No
     assert world.job.status.phase == "Failed"
     assert [name for name in world.created if stage in name] == [f"tune-{stage}-1"]
     assert condition_of(world, "Stalled") == condition_of(world, "Failed")
+
+
+@pytest.mark.parametrize(
+    ("workspace", "file"),
+    [
+        ({}, "logs/train-1*.log on PersistentVolumeClaim tune-workspace"),
+        ({"claimName": "scratch"}, "tune-11111111/logs/train-1*.log on PersistentVolumeClaim scratch"),
+    ],
+)
+def test_a_failure_says_where_the_whole_log_is(workspace: dict[str, str], file: str) -> None:
+    """In the workspace, where it outlives the pod."""
+    world = World(job=job(workspace=workspace))
+    world.claims["tune-workspace"] = claim("tune-workspace", owners=frozenset({JOB_UID}))
+    world.do()
+    world.run_pods()
+    world.end_pods(code=3)
+    world.tick()
+    world.reconcile()
+    assert world.job.status.error is not None
+    assert world.job.status.error.log_file == file

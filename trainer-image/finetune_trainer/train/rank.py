@@ -1,5 +1,6 @@
 """What one rank does: join the others, load, train, and on rank 0 leave the trained weights and the result."""
 
+import contextlib
 import os
 import shutil
 import time
@@ -17,6 +18,7 @@ from finetune_api.exit_codes import ExitCode
 from finetune_api.result import StageResult, StageWarning, TrainSummary
 from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.files import write_atomic
+from finetune_trainer.log_file import kept_log
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.sealed import seal
@@ -43,15 +45,19 @@ def run_rank(folder: str, asked_to_stop: Callable[[], bool]) -> int:
     """Runs this process's rank to its end; returns the exit code. A failure's words are left in the exchange folder."""
     exchange, number = Exchange(folder), int(os.environ.get("RANK", "0"))
     quieten()
-    try:
-        Rank(exchange.assignment(), Heartbeat(exchange.heartbeat(number)), asked_to_stop).run()
-        return ExitCode.OK
-    except BaseException as exc:
-        failure = explain_rank(exc)
-        if failure.exit_code in (ExitCode.INTERNAL_ERROR, ExitCode.PEER_LOST):
-            traceback.print_exception(exc)
-        exchange.write_failure(number, failure)
-        return failure.exit_code
+    with contextlib.ExitStack() as stack:
+        try:
+            assignment = exchange.assignment()
+            workspace = Workspace(assignment.config.paths.workspace)
+            stack.enter_context(kept_log(workspace.log("train", assignment.attempt, f"rank-{number}")))
+            Rank(assignment, Heartbeat(exchange.heartbeat(number)), asked_to_stop).run()
+            return ExitCode.OK
+        except BaseException as exc:
+            failure = explain_rank(exc)
+            if failure.exit_code in (ExitCode.INTERNAL_ERROR, ExitCode.PEER_LOST):
+                traceback.print_exception(exc)
+            exchange.write_failure(number, failure)
+            return failure.exit_code
 
 
 def quieten() -> None:

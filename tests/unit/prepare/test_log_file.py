@@ -1,0 +1,48 @@
+"""The log of a stage outlives its pod."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from finetune_api.progress import Progress
+from finetune_trainer.__main__ import main
+from finetune_trainer.log_file import kept_log
+
+pytestmark = pytest.mark.unit
+
+
+def test_lines_go_to_the_file_as_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both streams, without the progress lines; what was there before stays, and nothing of the stream is lost."""
+    path = tmp_path / "logs" / "train-1.log"
+    for number in range(2):
+        with kept_log(path):
+            print("line", end=" ")
+            print(number)
+            print(Progress(stage="train", activity="training").line())
+            print("train failed", file=sys.stderr, flush=True)
+            print("not whole", end="")
+    assert path.read_text() == "".join(f"line {number}\ntrain failed\nnot whole\n" for number in range(2))
+    assert capsys.readouterr().out.count("not whole") == 2
+
+
+def test_a_workspace_that_takes_no_file_does_not_matter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The stage goes on, and says there what is wrong with it."""
+    (tmp_path / "logs").write_text("a file")
+    with kept_log(tmp_path / "logs" / "train-1.log"):
+        print("still here")
+    assert capsys.readouterr().out == "still here\n"
+
+
+def test_a_stage_that_fails_leaves_its_words(tmp_path: Path) -> None:
+    """By stage and attempt, in the workspace."""
+    rows = {"uri": str(tmp_path / "absent.jsonl")}
+    config = {
+        "job": {"name": "tune"}, "base": {"source": {"uri": str(tmp_path / "absent")}}, "dataset": {"train": rows, "split": {}},
+        "outputModel": "bot", "paths": {"workspace": str(tmp_path / "workspace"), "model": str(tmp_path / "model")},
+    }  # fmt: skip
+    (tmp_path / "run.json").write_text(json.dumps(config))
+    code = main(["prepare", "--run", str(tmp_path / "run.json"), "--attempt", "2"])
+    assert code != 0
+    assert (tmp_path / "workspace" / "logs" / "prepare-2.log").read_text().startswith("prepare failed: ")
