@@ -4,7 +4,7 @@ PYTEST := python -m pytest
 
 .DEFAULT_GOAL := help
 .PHONY: help dev lint format crds requirements unit test-trainer test-server test-cluster test-e2e test \
-	binaries cluster cluster-down cluster-status kubeconfig images demo down
+	binaries cluster cluster-down cluster-status kubeconfig images demo down bench-operator
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | expand -t 16
@@ -67,5 +67,9 @@ images: cluster ## build the images and load them into the local cluster (root)
 
 demo: dev ## the whole way from a data set to a guarded model; CONTEXT= and REGISTRY= for a cluster of your own
 	CONTEXT='$(CONTEXT)' REGISTRY='$(REGISTRY)' local-cluster/demo.sh
+
+bench-operator: dev ## many fine-tunings at once, beside JobSet; without root
+	local-cluster/build-binaries.sh etcd kube-apiserver kube-controller-manager kube-scheduler kwok
+	python benchmarks/operator_scale.py
 
 down: cluster-down ## the same as cluster-down

@@ -108,6 +108,7 @@ up() {
   containers images import "$IMAGES/pause.tar" >/dev/null
   await apiserver
   start_controller_manager --concurrent-gc-syncs 20
+  # shellcheck disable=SC2119  # its flags are for benchmarks
   start_scheduler
   kube apply -f "$HERE/cluster.yaml" >/dev/null
   start_kubelet

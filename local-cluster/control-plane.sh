@@ -2,7 +2,9 @@
 # A Kubernetes control plane for tests: etcd, API server and controller-manager, and with --kwok also a scheduler
 # and simulated nodes. All on 127.0.0.1, no root, no kubelet, no network rules; several can run at once.
 #
-#   control-plane.sh up [--dir D] [--port-base P] [--kwok N]   start; N simulated nodes whose pods run nothing
+#   control-plane.sh up [--dir D] [--port-base P] [--kwok N] [--unthrottled]
+#                                           start; N simulated nodes whose pods run nothing; for benchmarks, controllers that do not
+#                                           hold their own requests back
 #   control-plane.sh down [--dir D]         end exactly what `up` started, and remove D
 #   control-plane.sh status [--dir D]       one line per component
 #   control-plane.sh kubeconfig [--dir D]   print the path of the administrator's kubeconfig
@@ -24,6 +26,7 @@ SERVICE_RANGE=10.96.0.0/16
 SERVICE_IP=10.96.0.1
 KWOK_NODES=0
 PORT_BASE=
+CONTROLLER_FLAGS=() SCHEDULER_FLAGS=() KWOK_PARALLELISM=
 
 usage() {
   sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" >&2
@@ -38,10 +41,17 @@ parse() {
       --dir) DIR=${2:?--dir needs a folder} && shift 2 ;;
       --port-base) PORT_BASE=${2:?--port-base needs a number} && shift 2 ;;
       --kwok) KWOK_NODES=${2:?--kwok needs a number of nodes} && shift 2 ;;
+      --unthrottled) unthrottle && shift ;;
       -*) usage ;;
       *) NAME=$1 && shift ;;
     esac
   done
+}
+
+unthrottle() {
+  SCHEDULER_FLAGS=(--kube-api-qps 2000 --kube-api-burst 4000)
+  CONTROLLER_FLAGS=("${SCHEDULER_FLAGS[@]}" --concurrent-job-syncs 50)
+  KWOK_PARALLELISM=32
 }
 
 default_folder() { if [ "$(id -u)" = 0 ]; then echo "$LC/control-plane"; else echo "$CACHE/control-plane"; fi; }
@@ -79,7 +89,7 @@ up() {
   # Without a node there is nobody whom the "kubernetes" Service could point at.
   start_apiserver --endpoint-reconciler-type none
   wait_for_daemon apiserver 60 apiserver_answers
-  start_controller_manager --concurrent-gc-syncs 10
+  start_controller_manager --concurrent-gc-syncs 10 "${CONTROLLER_FLAGS[@]}"
   [ "$KWOK_NODES" = 0 ] || up_kwok
   wait_for_daemon controller-manager 30 controller_manager_answers
   wait_for "the default service account" 30 kube get serviceaccount default
@@ -87,7 +97,7 @@ up() {
 }
 
 up_kwok() {
-  start_scheduler
+  start_scheduler "${SCHEDULER_FLAGS[@]}"
   start_kwok --manage-all-nodes
   kwok_nodes "$KWOK_NODES" | kube apply -f - >/dev/null
   wait_for_daemon kwok 30 kube wait --for=condition=Ready node --all --timeout 2s

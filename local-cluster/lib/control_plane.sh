@@ -42,10 +42,11 @@ start_controller_manager() {
     --cluster-signing-cert-file "$pki/ca.crt" --cluster-signing-key-file "$pki/ca.key" --service-cluster-ip-range "$SERVICE_RANGE" "$@"
 }
 
+# start_scheduler FLAG...
 start_scheduler() {
   local flags
   mapfile -t flags < <(component_flags scheduler "$SCHEDULER_PORT")
-  launch scheduler "$BIN/kube-scheduler" "${flags[@]}"
+  launch scheduler "$BIN/kube-scheduler" "${flags[@]}" "$@"
 }
 
 kube() { kubectl --kubeconfig "$DIR/etc/admin.kubeconfig" "$@"; }

@@ -91,7 +91,10 @@ class Api:
 
     async def create(self, obj: Object) -> Object:
         """POST. Not repeated when the answer is lost: the caller looks whether it has come into being."""
-        path = resource_of(obj).path(obj["metadata"]["namespace"])
+        return await self.post(resource_of(obj).path(obj["metadata"]["namespace"]), obj)
+
+    async def post(self, path: str, obj: Object) -> Object:
+        """As `create`, for an object of any kind."""
         return _object(await self._retried("POST", path, {"fieldManager": FIELD_MANAGER}, obj))
 
     async def apply(self, obj: Object) -> Object:

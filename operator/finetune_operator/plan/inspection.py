@@ -27,6 +27,7 @@ from finetune_operator.plan.observed import ObservedModel
 from finetune_operator.plan.outcome import Outcome, outcome_of, stage_result
 from finetune_operator.plan.plan import ObjectRef
 from finetune_operator.plan.results import evaluation_status, gate_text, score_text
+from finetune_operator.plan.settling import SETTLING
 from finetune_operator.plan.stop import job_ref
 from finetune_operator.records import BatchJob, Pod
 
@@ -135,7 +136,7 @@ def _followed(observed: ObservedModel, spec: FineTunedModelSpec, now: float) -> 
             return Verdict(status, "Inspecting", "the inspection has ended", requeue_after=2.0)
         return _ended(observed, batch, pods, now)
     holdup = job_holdup(batch, pods, observed.warnings, now)
-    if holdup is None:
+    if holdup is None or now - batch.meta.created < SETTLING:
         return _inspecting(status.model_copy(update={"error": None}))
     message = with_advice(holdup.message, holdup.reason, "inspect")
     error = ErrorStatus(code=holdup.reason, message=short(message, 8192), object=holdup.object or None)
