@@ -4,7 +4,7 @@
 
 A FineTuneJob is three Jobs of one pod, two claims, a Service, a config map, a model and its inspection. The JobSet beside it is the same
 three Jobs by dependsOn and nothing else: less work, and what a controller of Jobs alone can do. The control plane is a real API server with
-etcd, controller-manager and scheduler; its nodes are KWOK's, whose pods end after half a second. Claims are bound to volumes that are there.
+etcd, controller-manager and scheduler; its nodes are KWOK's, whose pods end after half a second. Claims are bound to volumes of before.
 
   whole     from the first POST until the last object is complete
   children  the controller alone, with controller-manager, scheduler and nodes stopped: from the first POST until each object's first
@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -150,14 +151,18 @@ def measured(plane: ControlPlane, contestant: Contestant, jobs: int, children: i
     for what, count in (("children", children), ("whole", jobs)):
         namespace = f"{contestant.name}-{what}"
         plane.kubectl("create", "namespace", namespace)
-        exists = ("-n", namespace, "get", "serviceaccount", "default")
-        wait("the namespace has its service account", lambda exists=exists: plane.kubectl(*exists).returncode == 0)
+        command = ("-n", namespace, "wait", "--for=create", "serviceaccount/default", "--timeout=60s")
+        wait("the namespace has its service account", partial(_succeeds, plane, command))
         with alone(plane, what == "children"):
             results[what] = asyncio.run(load(plane, contestant, namespace, count, what == "children"))
         print(f"{contestant.name:7} {what:9} n={count}: {results[what]}", file=sys.stderr)
         if what == "children":
             drain(plane, contestant, namespace, count)
     return results
+
+
+def _succeeds(plane: ControlPlane, command: tuple[str, ...]) -> bool:
+    return plane.kubectl(*command).returncode == 0
 
 
 def drain(plane: ControlPlane, contestant: Contestant, namespace: str, count: int) -> None:

@@ -65,7 +65,7 @@ def jobset(plane: ControlPlane) -> Contestant:
     config.write_text(yaml.safe_dump(_configuration(certificate.parent, webhook, probes, metrics)))
     with (plane.folder / "jobset.log").open("wb") as log:
         environment = {**os.environ, "KUBECONFIG": str(plane.kubeconfig)}
-        command = [binaries / f"jobset-{_version()}", "--config", config, "--zap-log-level", "error"]
+        command: list[str | Path] = [binaries / f"jobset-{_version()}", "--config", config, "--zap-log-level", "error"]
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     wait("JobSet is ready", lambda: _answers(f"http://127.0.0.1:{probes}/readyz"))
     plane.apply(_webhooks(binaries / "jobset-config/webhook", webhook, certificate))

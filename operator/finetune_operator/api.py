@@ -19,7 +19,9 @@ from finetune_operator.resources import Resource, resource_of
 Object = dict[str, Any]
 
 TRIES = 4
-PAGE = 500
+FIRST_PAGE, LARGEST_PAGE = 20, 500
+PAGE_BYTES = 4 << 20
+"""What a page of a list should come to: objects may be of a kilobyte or of a megabyte."""
 WATCH_SECONDS = 300
 SILENCE_SECONDS = 90
 """A watch gets a bookmark every minute; one that is silent for longer is dead."""
@@ -63,10 +65,13 @@ class Api:
     async def pages(self, path: str, params: Mapping[str, str], metadata_only: bool = False) -> AsyncIterator[tuple[list[Object], int]]:
         """The items of a list page by page, each with the list's resourceVersion. Raises Expired when a page comes too late."""
         accept = _METADATA.format("List") if metadata_only else ""
-        token = ""
+        token, limit = "", FIRST_PAGE
         while True:
-            query = {**params, "limit": str(PAGE)} | ({"continue": token} if token else {})
-            page = _object(await self._retried("GET", path, query, accept=accept))
+            query = {**params, "limit": str(limit)} | ({"continue": token} if token else {})
+            data = await self._retried("GET", path, query, accept=accept)
+            limit = max(1, min(LARGEST_PAGE, limit * 8, limit * PAGE_BYTES // len(data)))
+            page = _object(data)
+            del data
             yield page.get("items") or [], int(page["metadata"]["resourceVersion"])
             token = page["metadata"].get("continue") or ""
             if not token:

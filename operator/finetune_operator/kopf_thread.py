@@ -24,7 +24,8 @@ from finetune_operator.resources import OURS, Resource
 LOG = logging.getLogger(__name__)
 
 LONGEST_BACKOFF = 15.0
-PAGE = 50
+PAGE = 20
+"""Objects that kopf lists at a time: it keeps each of them whole for a moment, the largest ones, too."""
 LAST_TRIES, LAST_SECONDS = 20, 0.5
 
 

@@ -179,8 +179,8 @@ class EnvVar(Document):
 
     name: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
     """The variable's name."""
-    value: Annotated[str, Field(max_length=4096)] = ""
-    """Its value, as it is."""
+    value: Annotated[str, Field(max_length=1024)] = ""
+    """Its value, as it is; longer ones belong into a ConfigMap (`envFrom`)."""
 
 
 class NamedRef(Document):
@@ -229,7 +229,7 @@ class Pod(Document):
     """Instead of the default scheduler."""
     image_pull_secrets: Annotated[list[NamedRef], Field(max_length=8)] = []
     """Secrets for the registry of the image."""
-    env: Annotated[list[EnvVar], Field(max_length=64)] = []
+    env: Annotated[list[EnvVar], Field(max_length=32)] = []
     """Variables with plain values."""
     env_from: Annotated[list[EnvFrom], Field(max_length=16)] = []
     """Variables from Secrets and ConfigMaps."""

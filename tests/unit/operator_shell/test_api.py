@@ -7,6 +7,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio.client import Configuration
+from yarl import URL
 
 from finetune_operator.api import Api
 from finetune_operator.connection import Connection
@@ -163,7 +164,24 @@ async def test_pages(server: Server, api: Api) -> None:
         answer(200, {"metadata": {"resourceVersion": "7"}, "items": [{"n": 3}]}),
     ]
     assert [page async for page in api.pages("/x", {"labelSelector": "a=b"})] == [([{"n": 1}, {"n": 2}], 7), ([{"n": 3}], 7)]
-    assert [path for _, path, _ in server.asked] == ["/x?labelSelector=a%3Db&limit=500", "/x?labelSelector=a%3Db&limit=500&continue=more"]
+    assert [path for _, path, _ in server.asked] == ["/x?labelSelector=a%3Db&limit=20", "/x?labelSelector=a%3Db&limit=160&continue=more"]
+
+
+@pytest.mark.parametrize(
+    ("size", "limits"), [(100, ["20", "160", "500", "500"]), (1 << 20, ["20", "3", "3", "3"]), (9 << 20, ["20", "1", "1", "1"])]
+)
+async def test_pages_are_as_long_as_their_objects_are_small(server: Server, api: Api, size: int, limits: list[str]) -> None:
+    """A page comes to a few megabytes, of whatever size the objects are."""
+
+    async def page(request: web.Request) -> web.Response:
+        items = [{"x": "y" * size}] * min(20, int(request.query["limit"]))
+        more = "more" if len(server.asked) < 4 else ""
+        return web.json_response({"metadata": {"resourceVersion": "7", "continue": more}, "items": items})
+
+    server.answers = [page]
+    async for _ in api.pages("/x", {}):
+        pass
+    assert [URL(path).query["limit"] for _, path, _ in server.asked] == limits
 
 
 async def test_a_watch(server: Server, api: Api) -> None:
