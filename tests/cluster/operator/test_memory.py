@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ def largest_job(namespace: str, name: str) -> Object:
         "env": [{"name": f"V{number}", "value": "x" * 1024} for number in range(32)],
         "annotations": {f"a{number}": "x" * 4096 for number in range(32)},
     }
-    stages = {stage: {"pod": pod} for stage in ("preparation", "training", "publishing")}
+    stages: dict[str, Any] = {stage: {"pod": pod} for stage in ("preparation", "training", "publishing")}
     return simulated_job(namespace, name, **stages, suspend=True)
 
 
