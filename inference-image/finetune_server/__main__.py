@@ -1,17 +1,27 @@
 """python -m finetune_server --model-dir DIR --served-name NAME [...]"""
 
-import asyncio
+import os
+import signal
 import sys
 
-from finetune_api.exit_codes import ExitCode
-from finetune_server.logs import configure_logs
-from finetune_server.program import give_up, serve
-from finetune_server.settings import UnusableKey, parse_settings
 
-if __name__ == "__main__":
+def main() -> int:
+    """Hears SIGTERM before the imports, which take seconds: a container's first process that has no handler never gets it."""
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    import asyncio
+
+    from finetune_api.exit_codes import ExitCode
+    from finetune_server.logs import configure_logs
+    from finetune_server.program import give_up, serve
+    from finetune_server.settings import UnusableKey, parse_settings
+
     configure_logs()
     try:
         settings = parse_settings()
     except UnusableKey as error:
-        sys.exit(give_up(str(error), ExitCode.INVALID_INPUT))
-    sys.exit(asyncio.run(serve(settings)))
+        return give_up(str(error), ExitCode.INVALID_INPUT)
+    return asyncio.run(serve(settings))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -189,6 +190,22 @@ def test_stop_while_loading(model: Path, tmp_path: Path) -> None:
     """SIGTERM while the model is loaded ends the program at once, with 0."""
     server = RunningServer.start(model, tmp_path / "log")
     server.wait_for(200, "/healthz")
+    server.terminate()
+    assert server.process.wait(timeout=30) == 0
+
+
+def hears_sigterm(pid: int) -> bool:
+    """True once the process has a handler for it."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return bool(int(status.partition("SigCgt:")[2].split()[0], 16) >> (signal.SIGTERM - 1) & 1)
+
+
+def test_stop_while_starting(model: Path, tmp_path: Path) -> None:
+    """SIGTERM is heard before the libraries are imported: as a container's first process it would never get it until then."""
+    server = RunningServer.start(model, tmp_path / "log")
+    while not hears_sigterm(server.process.pid):
+        assert server.process.poll() is None
+    assert "onnxruntime" not in Path(f"/proc/{server.process.pid}/maps").read_text()
     server.terminate()
     assert server.process.wait(timeout=30) == 0
 
