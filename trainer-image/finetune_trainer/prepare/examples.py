@@ -15,6 +15,7 @@ from finetune_trainer.data.rows.types import canonical
 from finetune_trainer.data.survey.row_file import RowFile
 from finetune_trainer.data.tokens.arrow import ExampleWriter, Kept, cut, write_prompts
 from finetune_trainer.data.tokens.borders import WHITE_SPACE
+from finetune_trainer.data.tokens.classes import ClassEncoder
 from finetune_trainer.data.tokens.encoded import Kind, Refused
 from finetune_trainer.data.tokens.language import LanguageEncoder
 from finetune_trainer.failure import invalid
@@ -94,6 +95,7 @@ class ExamplesWriter:
             *self.task.notes,
             *template_notes(self.base.subject, self.task),
             *border_notes(self.task),
+            *(self.task.encoder.unseen.notes() if isinstance(self.task.encoder, ClassEncoder) else []),
             *self._control_texts.notes(),
         ]
         notes += self._names.notes()

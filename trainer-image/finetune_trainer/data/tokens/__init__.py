@@ -6,7 +6,9 @@ spans.py      which characters of a conversation the assistant said
 skeleton.py   the same in one rendering, for conversations of a known form
 chat.py       conversations to text
 texts.py      completions and summaries to text
+borders.py    where prompts end and answers begin, in tokens
 language.py   texts to token ids and loss masks
+unseen_words.py  words that have no tokens, and their entities
 classes.py    rows of the classification tasks to token ids and labels
 arrow.py      the files, written and cut
 """

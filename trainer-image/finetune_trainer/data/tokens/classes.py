@@ -14,6 +14,7 @@ from finetune_text.encoder_tokenizer import EncoderTokenizer, Input, first_token
 from finetune_text.tags import IGNORED
 from finetune_trainer.data.rows.types import Row, TextLabel, TokenTags
 from finetune_trainer.data.tokens.encoded import Classified, Example, Kind, Refused
+from finetune_trainer.data.tokens.unseen_words import UnseenWords
 
 BATCH = 1024
 """Rows that are tokenised at once, over all cores."""
@@ -26,6 +27,7 @@ class ClassEncoder:
         self.tokenizer = EncoderTokenizer(tokenizer)
         self.kind = kind
         self.indices = {label: index for index, label in enumerate(labels)}
+        self.unseen = UnseenWords(self.indices)
 
     def encode(self, rows: Iterable[tuple[str, Row]]) -> Iterator[Example | Refused]:
         """Each row's example, in order."""
@@ -42,17 +44,17 @@ class ClassEncoder:
             labels = [self.indices[label] for label in ([row.label] if isinstance(row.label, str) else row.label)]
         else:
             assert isinstance(row, TokenTags)
-            labels = self.tag_labels(row, encoding)
+            labels = self.tag_labels(where, row, encoding)
         ids, types = np.array(encoding.ids, np.int32), np.array(encoding.type_ids, np.int8)
         return Classified(ids, types, np.array(labels, np.int32), segments, where)
 
-    def tag_labels(self, row: TokenTags, encoding: Any) -> list[int]:
+    def tag_labels(self, where: str, row: TokenTags, encoding: Any) -> list[int]:
         """For each token the class of the word that it begins, else IGNORED.
 
-        A word that gives no token of its own (a control character, an accent alone) is nobody's label.
+        A word that gives no token of its own (a control character, an accent alone) is nobody's label, and its entity is cut.
         """
-        labels = [IGNORED] * len(encoding.ids)
-        for token, tag in zip(first_tokens(encoding.offsets, row.tokens), row.tags, strict=True):
+        labels, tokens = [IGNORED] * len(encoding.ids), first_tokens(encoding.offsets, row.tokens)
+        for token, tag in zip(tokens, self.unseen.seen(where, row.tokens, row.tags, tokens), strict=True):
             if token is not None and tag is not None:
                 labels[token] = self.indices[tag]
         return labels
