@@ -119,6 +119,18 @@ class Parity(LenientDocument):
     """Of a classifier: the largest difference of a logit."""
 
 
+class SkewCheck(LenientDocument):
+    """Proof that the model is asked what it was trained on: the server's own code makes the tokens of held-out prompts from the
+    model's files, and they are the ones that training has in front of the answers."""
+
+    prompts: Count
+    """Held-out prompts; inputs of a classifier."""
+    equal: Count
+    """Those with the same tokens."""
+    difference: str | None = None
+    """Where the first two part, and what to do."""
+
+
 class EvaluationReport(LenientDocument):
     """Base against tuned on the same held-out rows, the gate, and the exports' parity.
 
@@ -171,6 +183,8 @@ class Manifest(LenientDocument):
     missing_artifacts: list[MissingArtifact] = []
     other_files: list[File] = []
     evaluation: EvaluationReport | None = None
+    skew_check: SkewCheck | None = None
+    """Of a model that was trained here."""
     lineage: Lineage | None = None
 
     def artifact(self, fmt: ArtifactFormat, precision: str) -> Artifact | None:

@@ -59,6 +59,7 @@ class ChatTemplate:
     ) -> None:
         self.source = source
         self.control = control or ControlText()
+        self.clock = clock
         self._special_tokens = dict(special_tokens)
         try:
             self._template = environment(clock).from_string(source)

@@ -10,6 +10,7 @@ data/train.arrow                   Arrow IPC file, one row an example: input_ids
 data/validation.arrow              the same, held out
 data/prompts.arrow                 Arrow IPC file: input_ids list<int32>: held-out prompts that end where the assistant begins; not of a
                                    classifier
+data/requests.json                 held-out rows as requests to a server, with the tokens of their examples (`requests.HeldOutRequest`)
 checkpoints/attempt-N/checkpoint-S/  complete when it holds `.complete`; a resume reads all attempts
 metrics.csv                        step,epoch,loss,learning_rate,grad_norm,tokens,tokens_per_second; a line a logged step
 trained/                           the final weights: adapter/ (LoRA) or model/ (full); `.complete`
@@ -36,6 +37,7 @@ class Workspace:
         self.train_rows = self.root / "data" / "train.arrow"
         self.validation_rows = self.root / "data" / "validation.arrow"
         self.prompts = self.root / "data" / "prompts.arrow"
+        self.requests = self.root / "data" / "requests.json"
         self.checkpoints = self.root / "checkpoints"
         self.metrics = self.root / "metrics.csv"
         self.trained = self.root / "trained"

@@ -24,11 +24,13 @@ from finetune_trainer.prepare.base_files import incomplete
 from finetune_trainer.prepare.control_texts import ControlTexts
 from finetune_trainer.prepare.dataset import Dataset, Rowed
 from finetune_trainer.prepare.encoder import TaskEncoder
+from finetune_trainer.prepare.held_out_requests import HeldOutRequests
 from finetune_trainer.prepare.hyperparameters import AS_GIVEN
 from finetune_trainer.prepare.message_names import MessageNames
 from finetune_trainer.prepare.refusals import Refusals
 from finetune_trainer.prepare.statistics import first_notes, quantiles, side_with_tokens
 from finetune_trainer.progress import ProgressPrinter
+from finetune_trainer.requests import write_requests
 from finetune_trainer.sources.subject import Subject
 from finetune_trainer.workspace import Workspace
 
@@ -72,6 +74,7 @@ class ExamplesWriter:
         self.progress = progress
         self._digest = hashlib.sha256()
         self._control_texts = ControlTexts(base.config.tokenizer, chat=task.chat is not None)
+        self._requests = HeldOutRequests(task)
         self._names = MessageNames(task.chat.template if task.chat else None)
 
     def write(self, config: RunConfig) -> Examples:
@@ -86,6 +89,7 @@ class ExamplesWriter:
         limit = decide_length(given, lengths, self.base.config.max_length)
         train = self._cut(data.train, spills[0], workspace.train_rows, int(limit.value))
         validation = self._cut(data.validation, spills[1], workspace.validation_rows, int(limit.value))
+        write_requests(workspace.requests, list(self._requests.requests(data.validation_rows())))
         workspace.prompts.unlink(missing_ok=True)
         if isinstance(self.task.encoder, LanguageEncoder):
             write_prompts(workspace.prompts, self._prompts(self.task.encoder, int(limit.value)))
@@ -123,6 +127,8 @@ class ExamplesWriter:
                     refusals.add(file, example)
                 else:
                     writer.add(example)
+                    if side == "validation":
+                        self._requests.saw(example)
                 if number % 1000 == 0:
                     self.progress.show(f"tokenising {file.name}: {number:,} examples")
         vocabulary = self.base.config.vocab_size

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from finetune_api.comparison import compared
-from finetune_api.model_directory import EvaluationReport, Lineage, Manifest, Parity, Scores
+from finetune_api.model_directory import EvaluationReport, Lineage, Manifest, Parity, Scores, SkewCheck
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.publish.calls import Prompting, calling, loading
 
@@ -67,6 +67,14 @@ def labels(manifest: Manifest) -> Iterable[str]:
         yield f"Its {len(manifest.labels)} labels: {names}. {how}".rstrip()
 
 
+def asked(check: SkewCheck) -> str:
+    """Whether requests have the tokens that were trained."""
+    if check.difference:
+        parted = f"{check.prompts - check.equal} of {check.prompts} prompts"
+        return f"**The model is not asked what it was trained on** ({parted}): {check.difference}."
+    return f"A server makes the tokens that were trained of all {check.prompts} held-out prompts that were compared."
+
+
 def evaluation(manifest: Manifest, report: EvaluationReport) -> Iterable[str]:
     """Scores of both models, the gate's verdicts and the exports' parity."""
     yield measured(manifest, report)
@@ -77,6 +85,8 @@ def evaluation(manifest: Manifest, report: EvaluationReport) -> Iterable[str]:
         yield table(("gate", "held"), [(gate.text, "yes" if gate.passed else "no") for gate in report.gate])
     for parity in report.parity:
         yield proof(parity)
+    if manifest.skew_check is not None and manifest.skew_check.prompts:
+        yield asked(manifest.skew_check)
 
 
 def measured(manifest: Manifest, report: EvaluationReport) -> str:

@@ -20,7 +20,9 @@ from finetune_trainer.publish.draft import Draft, Identity
 from finetune_trainer.publish.inputs import Inputs, read_inputs
 from finetune_trainer.publish.manifest import add_other_file, make_manifest
 from finetune_trainer.publish.phases import Phases
+from finetune_trainer.publish.skew_check import check_skew
 from finetune_trainer.publish.space import check_space, storage_full_names
+from finetune_trainer.requests import read_requests
 
 
 def publish(config: RunConfig, attempt: int) -> StageResult:
@@ -61,7 +63,10 @@ def describe_and_commit(inputs: Inputs, draft: Draft, report: EvaluationReport, 
     for source in (inputs.workspace.metrics, inputs.workspace.report):
         if source.exists():
             shutil.copyfile(source, draft.files / source.name)
-    manifest = make_manifest(inputs, draft.files, report, missing)
+    length = inputs.prepared.hyperparameters.max_sequence_length
+    skew = check_skew(draft.files / "model", read_requests(inputs.workspace.requests), length)
+    print(skew.difference or f"{skew.equal} of {skew.prompts} held-out prompts have the tokens that were trained", flush=True)
+    manifest = make_manifest(inputs, draft.files, report, missing, skew)
     write_atomic(draft.files / "README.md", model_card(manifest, inputs.prepared, prompting(inputs, draft)))
     manifest = add_other_file(manifest, draft.files, "README.md")
     draft.commit(manifest)

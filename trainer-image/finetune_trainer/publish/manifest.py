@@ -7,7 +7,17 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from finetune_api.model_directory import Artifact, ArtifactFormat, EvaluationReport, File, Lineage, Manifest, MissingArtifact, files_digest
+from finetune_api.model_directory import (
+    Artifact,
+    ArtifactFormat,
+    EvaluationReport,
+    File,
+    Lineage,
+    Manifest,
+    MissingArtifact,
+    SkewCheck,
+    files_digest,
+)
 from finetune_trainer import interruption
 from finetune_trainer.files import sha256_of, walk
 from finetune_trainer.publish.inputs import Inputs
@@ -15,7 +25,7 @@ from finetune_trainer.publish.inputs import Inputs
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors", "onnx", "onnxruntime", "onnxruntime-genai")
 
 
-def make_manifest(inputs: Inputs, files: Path, evaluation: EvaluationReport, missing: list[MissingArtifact]) -> Manifest:
+def make_manifest(inputs: Inputs, files: Path, evaluation: EvaluationReport, missing: list[MissingArtifact], skew: SkewCheck) -> Manifest:
     """The manifest of everything below `files`; reads every byte once."""
     artifacts = [artifact(files, fmt, precision, folder) for fmt, precision, folder in artifact_folders(files)]
     others = [path for path in walk(files) if path.parent == files]
@@ -30,6 +40,7 @@ def make_manifest(inputs: Inputs, files: Path, evaluation: EvaluationReport, mis
         missing_artifacts=missing,
         other_files=describe(files, others),
         evaluation=evaluation,
+        skew_check=skew,
         lineage=make_lineage(inputs),
     )
 

@@ -1,0 +1,71 @@
+"""The first held-out rows as requests, with the tokens of their examples as they came out of the encoder."""
+
+from collections.abc import Iterator
+from itertools import islice
+
+import numpy as np
+
+from finetune_trainer.data.rows.types import Conversation, Row, TextLabel, TokenTags
+from finetune_trainer.data.tokens.encoded import Classified, Encoded, Example
+from finetune_trainer.data.tokens.language import LanguageEncoder
+from finetune_trainer.data.tokens.template import plain_messages, plain_tools
+from finetune_trainer.data.tokens.texts import SummaryRenderer, TextRenderer
+from finetune_trainer.prepare.dataset import Rowed
+from finetune_trainer.prepare.encoder import TaskEncoder
+from finetune_trainer.requests import HeldOutRequest
+
+ROWS = 64
+
+
+class HeldOutRequests:
+    """Keeps the examples of the first rows as they pass."""
+
+    def __init__(self, task: TaskEncoder) -> None:
+        self._task = task
+        self._examples: dict[str, list[Example]] = {}
+
+    def saw(self, example: Example) -> None:
+        """Looks at an example of the held-out side."""
+        if example.where in self._examples or len(self._examples) < ROWS:
+            self._examples.setdefault(example.where, []).append(example)
+
+    def requests(self, rows: Rowed) -> Iterator[HeldOutRequest]:
+        """Of the rows whose examples were kept."""
+        for where, row in islice(rows, ROWS):
+            if examples := self._examples.get(where):
+                found = self._classified(where, row, examples) if isinstance(examples[0], Classified) else self._asked(where, row, examples)
+                if found is not None:
+                    yield found
+
+    def _classified(self, where: str, row: Row, examples: list[Example]) -> HeldOutRequest:
+        trained = [example.input_ids.tolist() for example in examples]
+        if isinstance(row, TokenTags):
+            return HeldOutRequest(where, trained, input=row.tokens)
+        assert isinstance(row, TextLabel)
+        return HeldOutRequest(where, trained, input=row.text, pair=row.text_pair)
+
+    def _asked(self, where: str, row: Row, examples: list[Example]) -> HeldOutRequest | None:
+        encoder = self._task.encoder
+        assert isinstance(encoder, LanguageEncoder)
+        whole = encoder.loss_on == "all"
+        trained = [ids for example in examples if isinstance(example, Encoded) for ids in contexts(example, whole)]
+        if isinstance(encoder.renderer, TextRenderer):
+            prompt = encoder.renderer.prompt(row)
+            return HeldOutRequest(where, trained, prompt=prompt, whole=whole) if prompt else None
+        chat = encoder.renderer.conversation(row) if isinstance(encoder.renderer, SummaryRenderer) else row
+        assert isinstance(chat, Conversation) and self._task.chat is not None
+        learnt = [index for index, message in enumerate(chat.messages) if message.supervised]
+        if not learnt:
+            return None
+        now = self._task.chat.template.template.clock().isoformat()
+        messages, tools = plain_messages(chat.messages[: learnt[-1]]), plain_tools(chat.tools)
+        return HeldOutRequest(where, trained, messages=messages, tools=tools, whole=whole, now=now)
+
+
+def contexts(example: Encoded, whole: bool) -> list[list[int]]:
+    """What is before each supervised stretch of an example; all of it where everything is learnt."""
+    ids: list[int] = example.input_ids.tolist()
+    if whole:
+        return [ids]
+    starts = np.flatnonzero(np.diff(np.concatenate([[False], example.loss_mask]).astype(np.int8)) == 1)
+    return [ids[:start] for start in starts]
