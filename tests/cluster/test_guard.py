@@ -160,6 +160,35 @@ def test_a_finished_job_does_not_block(api: Api, namespace: str, condition: dict
     deletes(api, "FineTunedModel", "base", namespace)
 
 
+@pytest.mark.parametrize(
+    ("path", "base", "used"),
+    [
+        ("", "pvc://files", True),
+        ("", "pvc://files/base", True),
+        ("a", "pvc://files/a", True),
+        ("/a/", "pvc://files/a/merged", True),
+        ("a", "pvc://files/b", False),
+        ("a", "pvc://files/ab", False),
+        ("", "pvc://files-of-others/base", False),
+        ("", "s3://files/base", False),
+    ],
+)
+def test_an_address_on_a_model_s_claim_is_the_model(api: Api, namespace: str, path: str, base: str, used: bool) -> None:
+    """A job and a model whose base is named so are users as those that name the model."""
+    kept = model(namespace, "base")
+    kept["spec"]["source"] = {"claim": {"name": "files", "path": path}}
+    api.create(kept)
+    user, derived = job(namespace, "again"), model(namespace, "next")
+    for obj in (user, derived):
+        obj["spec"]["base"] = {"source": base}
+        api.create(obj)
+        if used:
+            words = refusal(api, "FineTunedModel", "base", namespace)
+            assert f"model base is the base of {obj['kind']} {obj['metadata']['name']}" in words
+        api.delete(obj["kind"], obj["metadata"]["name"], namespace)
+    deletes(api, "FineTunedModel", "base", namespace)
+
+
 def test_a_model_that_names_itself_can_go(api: Api, namespace: str) -> None:
     """A self-reference is no use."""
     create(api, namespace, model("NS", "loop", base_model="loop"))
@@ -200,6 +229,32 @@ def test_the_files_of_a_living_model_stay(api: Api, namespace: str, owned: bool)
         gone(api, "PersistentVolumeClaim", "base-model", namespace)
     else:
         deletes(api, "PersistentVolumeClaim", "base-model", namespace)
+
+
+def test_the_label_that_protects_a_claim_stays(api: Api, namespace: str) -> None:
+    """Nobody takes it off or gives it another model while the model lives; all else of the claim may be changed."""
+    api.create(model(namespace, "kept"))
+    api.create(claim(namespace, "kept-model", "kept"))
+    api.patch("PersistentVolumeClaim", "kept-model", {"metadata": {"labels": {"team": "a"}, "annotations": {"note": "b"}}}, namespace)
+    for label in (None, "other"):
+        with pytest.raises(Refused) as refused:
+            api.patch("PersistentVolumeClaim", "kept-model", {"metadata": {"labels": {"finetune.dev/model": label}}}, namespace)
+        assert (
+            "claim kept-model holds the files of FineTunedModel kept, and the label finetune.dev/model protects them"
+            in refused.value.reason
+        )
+    deletes(api, "FineTunedModel", "kept", namespace)
+    api.patch("PersistentVolumeClaim", "kept-model", {"metadata": {"labels": {"finetune.dev/model": None}}}, namespace)
+
+
+def test_a_claim_can_get_its_label_later(api: Api, namespace: str) -> None:
+    """By the administrator who imports a model."""
+    api.create(model(namespace, "kept"))
+    unlabelled = claim(namespace, "files", "kept")
+    del unlabelled["metadata"]["labels"]
+    api.create(unlabelled)
+    api.patch("PersistentVolumeClaim", "files", {"metadata": {"labels": {"finetune.dev/model": "kept"}}}, namespace)
+    refusal(api, "PersistentVolumeClaim", "files", namespace)
 
 
 def test_a_claim_can_be_forced_with_its_own_uid(api: Api, namespace: str) -> None:

@@ -26,6 +26,21 @@ resourceRules:
     resources: [finetunedmodels]
 {{- end }}
 
+{{/* A base that is an address on the model's claim, in or below the folder of its files, is the model as well. */}}
+{{- define "finetune-operator.guard.baseOnClaim" -}}
+- name: folder
+  expression: >-
+    !has(oldObject.spec.source.claim) || !has(oldObject.spec.source.claim.path) ? '' :
+    oldObject.spec.source.claim.path.startsWith('/') ? oldObject.spec.source.claim.path.substring(1) : oldObject.spec.source.claim.path
+- name: files
+  expression: >-
+    !has(oldObject.spec.source.claim) ? 'none' : 'pvc://' + oldObject.spec.source.claim.name + '/' + variables.folder +
+    (variables.folder == '' || variables.folder.endsWith('/') ? '' : '/')
+- name: onItsClaim
+  expression: >-
+    params != null && has(params.spec.base.source) && (params.spec.base.source + '/').startsWith(variables.files)
+{{- end }}
+
 {{- define "finetune-operator.guard.binding" -}}
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicyBinding
