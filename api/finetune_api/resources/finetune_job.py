@@ -135,7 +135,7 @@ class Preparation(Document):
     """The prepare stage: one pod without a GPU."""
 
     resources: Resources = Resources()
-    """CPU and memory of the stage's container."""
+    """CPU and memory of the stage's container; where neither names memory, its limit is 8Gi."""
     pod: Pod = Pod()
     """Of the stage's pod, which takes no nodeSelector and tolerations from training, but its zone or node where a ReadWriteOnce workspace
     has to lie there."""

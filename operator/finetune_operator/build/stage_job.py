@@ -12,7 +12,7 @@ from finetune_api.run_config import CPUS_VARIABLE, RUN_CONFIG_FILE, cpus
 from finetune_operator.build.batch_job import CONTAINER, batch_job
 from finetune_operator.build.owner import child_metadata
 from finetune_operator.build.placement import beside_training, within_reach_of_training
-from finetune_operator.build.pod import Mount, PodShape
+from finetune_operator.build.pod import DEFAULT_REQUESTS, Mount, PodShape
 from finetune_operator.build.run_config import WORKSPACE_MOUNT
 from finetune_operator.build.service import MASTER_PORT
 from finetune_operator.build.sources import source_env_from, source_mounts
@@ -32,6 +32,8 @@ from finetune_operator.records import Meta
 
 RUN_CONFIG_FOLDER = "/etc/finetune"
 NO_INSTANCE_CREDENTIALS = {"name": "AWS_EC2_METADATA_DISABLED", "value": "true"}
+PREPARE_MEMORY = "8Gi"
+"""Many times what prepare needs for the largest data sets that it was measured with."""
 GRACE_SECONDS: Mapping[StageName, int] = {"prepare": 30, "train": 120, "publish": 30}
 """train writes a checkpoint before it goes."""
 
@@ -113,11 +115,19 @@ def _wishes(run: StageRun) -> tuple[Pod, Resources, dict[str, int]]:
     match run.stage:
         case "prepare":
             place = beside_training if run.beside_training else within_reach_of_training
-            return place(spec.preparation.pod, spec), spec.preparation.resources, {}
+            return place(spec.preparation.pod, spec), with_memory_limit(spec.preparation.resources), {}
         case "train":
             return spec.training.pod, spec.training.resources, {name: spec.training.gpus_per_node}
         case "publish":
             return beside_training(spec.publishing.pod, spec), spec.publishing.resources, {name: spec.publishing.gpus}
+
+
+def with_memory_limit(resources: Resources) -> Resources:
+    """prepare reads what strangers wrote: where the spec says nothing of memory, a file cannot take the node's."""
+    if "memory" in resources.requests or "memory" in resources.limits:
+        return resources
+    requests = {**resources.requests, "memory": DEFAULT_REQUESTS["memory"]}  # a limit alone would be the request, too
+    return resources.model_copy(update={"requests": requests, "limits": {**resources.limits, "memory": PREPARE_MEMORY}})
 
 
 def _mounts(run: StageRun) -> tuple[Mount, ...]:

@@ -274,6 +274,20 @@ def test_where_a_stage_runs(
 )
 def test_every_container_requests_something(resources: dict[str, Any], expected: dict[str, Any]) -> None:
     """Quotas and Kueue count requests; a limit is a request where none is given, and no default goes above it."""
+    assert container("publish", spec(publishing={"resources": resources}))["resources"] == expected
+
+
+@pytest.mark.parametrize(
+    ("resources", "expected"),
+    [
+        ({}, {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "8Gi"}}),
+        ({"limits": {"cpu": "1"}}, {"requests": {"memory": "256Mi"}, "limits": {"cpu": "1", "memory": "8Gi"}}),
+        ({"requests": {"memory": "16Gi"}}, {"requests": {"cpu": "100m", "memory": "16Gi"}}),
+        ({"limits": {"memory": "1Gi"}}, {"requests": {"cpu": "100m"}, "limits": {"memory": "1Gi"}}),
+    ],
+)
+def test_what_reads_strangers_files_has_a_memory_limit(resources: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Of prepare, where the spec says nothing of memory; the request stays small."""
     assert container("prepare", spec(preparation={"resources": resources}))["resources"] == expected
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet.encryption as encryption
 import pytest
 
-from finetune_trainer.data.reading import table_file
+from finetune_trainer.data.reading import table, table_file
 from finetune_trainer.data.reading.record_file import Unreadable
 from finetune_trainer.failure import StageFailure
 from tests.unit.reading.files import arrow_file, arrow_stream, contents, opened, parquet, texts
@@ -163,6 +163,29 @@ class OpenKeys(encryption.KmsClient):  # type: ignore[misc]
     def unwrap_key(self, wrapped_key: bytes, master_key_identifier: str) -> bytes:
         """The text as key."""
         return base64.b64decode(wrapped_key)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_long_text_that_is_written_once_is_there_once(tmp_path: Path, nested: bool) -> None:
+    """A Parquet file of a few hundred bytes may have hundreds of rows with a text of megabytes."""
+    text, rows = "x" * (1 << 20), 200
+    column = pa.array([[{"content": text}]] * rows if nested else [text] * rows)
+    data = parquet(pa.table({"said": column, "number": list(range(rows))}), row_group_size=rows, dictionary_pagesize_limit=8 << 20)
+    assert len(data) < 1 << 18
+    found = contents(list(opened(tmp_path, data).records()))
+    said = [row["said"][0]["content"] if nested else row["said"] for row in found]
+    assert [row["number"] for row in found] == list(range(rows))
+    assert set(map(len, said)) == {1 << 20}
+    assert len(set(map(id, said))) <= rows / 50
+
+
+@pytest.mark.parametrize("writer", [parquet, arrow_file, arrow_stream])
+def test_a_row_that_is_too_long_is_the_fault_of_the_row(tmp_path: Path, writer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in JSON lines, where the file ends there."""
+    monkeypatch.setattr(table, "MAX_ROW_BYTES", 1 << 20)
+    content = pa.table({"a": ["b", "x" * (1 << 20), "c"]})
+    faults = [record.fault.text if record.fault else "" for record in opened(tmp_path, writer(content)).records()]
+    assert faults == ["", "is longer than 1 MiB: no model reads so much at once", ""]
 
 
 def test_a_batch_that_is_larger_than_the_window_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

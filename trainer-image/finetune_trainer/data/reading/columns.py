@@ -56,13 +56,20 @@ def _scalars(array: pa.Array) -> list[Any]:
         raise
     of = array.type
     if kind.is_dictionary(of):
-        return _values(array.dictionary_decode())
+        return _from_dictionary(array)
     if kind.is_run_end_encoded(of):
         return _values(pc.run_end_decode(array))
     values: list[Any] = (array if _in_json(of) else _as_text(array)).to_pylist()
     if kind.is_floating(of):
         return [value if value is None or math.isfinite(value) else None for value in values]
     return values
+
+
+def _from_dictionary(array: pa.DictionaryArray) -> list[Any]:
+    """Each value that occurs becomes one Python object, however often it does."""
+    numbers = pc.unique(array.indices)
+    values = dict(zip(numbers.to_pylist(), _values(array.dictionary.take(numbers)), strict=True))
+    return [values[number] for number in array.indices.to_pylist()]
 
 
 def _in_json(of: pa.DataType) -> bool:

@@ -37,6 +37,18 @@ class Record(NamedTuple):
         return f"row {self.row} (line {self.line})" if self.line else f"row {self.row}"
 
 
+def size_of(value: Any) -> int:
+    """Bytes of a record's content, or about as many: characters of texts, and some for every other value."""
+    if isinstance(value, bytes | str):
+        return len(value) + _SMALL
+    if isinstance(value, dict):
+        return sum(map(size_of, value.values())) + sum(map(len, value)) + _SMALL
+    return sum(map(size_of, value)) + _SMALL if isinstance(value, list) else _SMALL
+
+
+_SMALL = 8
+
+
 class Block(NamedTuple):
     """Lines of a JSONL file."""
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from finetune_trainer.data.reading.class_names import Names, class_names, named
 from finetune_trainer.data.reading.columns import NOT_UTF8, NoJson, plain
-from finetune_trainer.data.reading.record import Fault, NotRows, Record, Unreadable
+from finetune_trainer.data.reading.record import MAX_ROW_BYTES, Fault, NotRows, Record, Unreadable, size_of
 from finetune_trainer.data.reading.slices import Bounds, beyond
 from finetune_trainer.data.reading.table_file import open_table
 
@@ -69,6 +69,8 @@ def table_records(path: Path, fmt: str, columns: tuple[str, ...], bounds: Bounds
         for batch in table.batches(bounds.start, total if bounds.stop is None else min(bounds.stop, total)):
             for content, fault in _rows(batch.select(columns)):
                 row += 1
+                if size_of(content) > MAX_ROW_BYTES:
+                    content, fault = {}, Fault("row too long", f"is longer than {MAX_ROW_BYTES >> 20} MiB: no model reads so much at once")
                 yield Record(_told(content, classes) if classes else content, 0, row, fault)
             on_row(row, total)
 

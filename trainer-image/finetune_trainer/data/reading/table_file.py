@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import pyarrow.types as kind
 
 from finetune_trainer.data.reading.record import Unreadable
 
@@ -14,6 +16,8 @@ ROWS = 256
 """Rows that are read at a time, at most."""
 BATCH_BYTES = 8 << 20
 """Where rows are long, as many as have this many bytes on average."""
+LONG_TEXT = 256 << 10
+"""Bytes of a text from which on ROWS of it are too many to be there at once."""
 MAPPED = 64 << 20
 """Bytes of an Arrow file after which its pages are given back."""
 _ARROW_FILE = b"ARROW1"
@@ -48,7 +52,11 @@ class _Parquet:
     """Read page by page, so that a row group may be larger than the memory."""
 
     def __init__(self, path: Path) -> None:
-        self._file = pq.ParquetFile(path, buffer_size=1 << 16, pre_buffer=False, memory_map=False)
+        settings: dict[str, Any] = {"buffer_size": 1 << 16, "pre_buffer": False, "memory_map": False}
+        self._file = pq.ParquetFile(path, **settings)
+        if columns := long_texts(path, self._file.metadata, settings):
+            self._file.close()
+            self._file = pq.ParquetFile(path, read_dictionary=columns, **settings)
         self.schema, self.rows = self._file.schema_arrow, self._file.metadata.num_rows
 
     def batches(self, start: int, stop: int) -> Iterator[pa.RecordBatch]:
@@ -72,6 +80,32 @@ class _Parquet:
 
     def close(self) -> None:
         self._file.close()
+
+
+def long_texts(path: Path, metadata: pq.FileMetaData, settings: dict[str, Any]) -> list[str]:
+    """Columns with long texts that are written once and referred to by number: read so, too, or each would be there for every row."""
+    leaves = (metadata.schema.column(index) for index in range(len(metadata.schema.names)))
+    texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
+    groups = [index for index in range(metadata.num_row_groups) if metadata.row_group(index).total_byte_size > LONG_TEXT]
+    if not texts or not groups:
+        return []
+    with pq.ParquetFile(path, metadata=metadata, read_dictionary=texts, **settings) as file:
+        for index in groups:  # of each the first row, with the dictionaries of the whole group
+            batch = next(file.iter_batches(1, row_groups=[index], columns=texts, use_threads=False), None)
+            if batch is not None:
+                batch.validate(full=True)  # a damaged file's offsets point anywhere
+                if max(map(longest, batch.columns), default=0) > LONG_TEXT:
+                    return texts
+    return []
+
+
+def longest(array: pa.Array) -> int:
+    """Bytes of the longest text in the dictionaries of an array."""
+    if kind.is_struct(array.type):
+        return max((longest(array.field(index)) for index in range(array.type.num_fields)), default=0)
+    if kind.is_list(array.type) or kind.is_large_list(array.type) or kind.is_map(array.type):
+        return longest(array.values)
+    return (pc.max(pc.binary_length(array.dictionary)).as_py() or 0) if kind.is_dictionary(array.type) else 0
 
 
 class _Arrow:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from finetune_api.resources.finetune_job import Task
 from finetune_api.resources.source import RowTemplate
-from finetune_trainer.data.reading.record import Block, NotRows, Record, Unreadable
+from finetune_trainer.data.reading.record import Block, NotRows, Record, Unreadable, size_of
 from finetune_trainer.data.reading.record_file import RecordFile
 from finetune_trainer.data.reading.stream import NAMES, Progress, no_progress
 from finetune_trainer.data.rows.explain import Problem
@@ -28,6 +28,10 @@ NONE_INVALID: npt.NDArray[np.int64] = np.empty(0, np.int64)
 TABLES = ("csv", "parquet", "arrow")
 AT_ONCE = 500
 """Records that are read at once where they are no lines."""
+BYTES_AT_ONCE = 8 << 20
+"""The same in bytes, where records are long."""
+JUDGED_BYTES = 64 << 20
+"""Of the records that a file is judged by, where they are long."""
 _FORMATS = {"jsonl": "JSONL", "json": "JSON", "csv": "CSV", "parquet": "Parquet", "arrow": "Arrow"}
 
 
@@ -142,12 +146,14 @@ class RowFile:
             yield from blocks
             return
         some: list[Record] = []
+        size = 0
         try:
             for record in self.records.records(progress):
                 some.append(record)
-                if len(some) == AT_ONCE:
+                size += size_of(record.content)
+                if len(some) == AT_ONCE or size > BYTES_AT_ONCE:
                     yield some
-                    some = []
+                    some, size = [], 0
         except Unreadable:
             if some:
                 yield some
@@ -184,10 +190,14 @@ class RowFile:
 
 def first_records(records: RecordFile) -> list[Record]:
     """Those that a file is judged by; fewer where it cannot be read any further, which the survey will say."""
-    found = []
+    found: list[Record] = []
+    size = 0
     try:
         for record in islice(records.records(), FIRST):
             found.append(record)
+            size += size_of(record.content)
+            if size > JUDGED_BYTES:
+                break
     except Unreadable:
         pass
     return found
