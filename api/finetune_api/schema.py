@@ -2,7 +2,8 @@
 
 Knows JSON schema and what the API server allows of it; knows none of our kinds. What it changes: references are
 inlined, Optional is simply not required, exclusive bounds become flags, and defaults are cut down to what the
-API server does not fill in by itself.
+API server does not fill in by itself. Items of lists get no defaults: tools that compare a manifest with the object field by field, as
+Argo CD does, would see a difference for ever. Every list says how it is merged: as a whole, unless its model says otherwise.
 """
 
 from collections.abc import Iterator
@@ -66,6 +67,8 @@ class _Converter:
             done |= {"anyOf": raw["anyOf"], "x-kubernetes-int-or-string": True}
         else:
             done["type"] = raw["type"]
+        if raw.get("type") == "array":
+            done["x-kubernetes-list-type"] = "atomic"
         done |= {key: raw[key] for key in _COPIED if key in raw}
         done |= self._children(raw)
         return done | self._default(raw, done)
@@ -77,7 +80,7 @@ class _Converter:
         if "properties" in raw:
             done["properties"] = {name: self.convert(child) for name, child in raw["properties"].items()}
         if "items" in raw:
-            done["items"] = self.convert(raw["items"])
+            done["items"] = _Converter(self._defs, defaults=False).convert(raw["items"])
         if isinstance(raw.get("additionalProperties"), dict):
             done["additionalProperties"] = self.convert(raw["additionalProperties"])
         return done

@@ -22,6 +22,11 @@ def rule(expression: str, message: str, **more: str) -> dict[str, Any]:
     return {"rule": expression, "message": message, **more}
 
 
+def by(key: str) -> dict[str, Any]:
+    """A list whose items are told apart by one of their fields: appliers of different items do not overwrite each other."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
+
+
 def rules(*items: dict[str, Any]) -> dict[str, Any]:
     """CEL rules in the form that pydantic's json_schema_extra takes."""
     return {"x-kubernetes-validations": list(items)}
@@ -227,9 +232,9 @@ class Pod(Document):
     """A RuntimeClass."""
     scheduler_name: ObjectName | None = None
     """Instead of the default scheduler."""
-    image_pull_secrets: Annotated[list[NamedRef], Field(max_length=8)] = []
+    image_pull_secrets: Annotated[list[NamedRef], Field(max_length=8, json_schema_extra=by("name"))] = []
     """Secrets for the registry of the image."""
-    env: Annotated[list[EnvVar], Field(max_length=32)] = []
+    env: Annotated[list[EnvVar], Field(max_length=32, json_schema_extra=by("name"))] = []
     """Variables with plain values."""
     env_from: Annotated[list[EnvFrom], Field(max_length=16)] = []
     """Variables from Secrets and ConfigMaps."""
@@ -264,7 +269,7 @@ class Condition(LenientDocument):
 
 Conditions = Annotated[
     list[Condition],
-    Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
+    Field(max_length=16, json_schema_extra=by("type")),
 ]
 
 

@@ -55,6 +55,23 @@ def test_everything_is_bounded(kind: Kind) -> None:
 
 
 @by_kind
+def test_no_item_of_a_list_has_a_default(kind: Kind) -> None:
+    """The API server would write it into the object, and a tool that compares field by field would see a difference for ever."""
+    assert [path for path, node in nodes(kind).items() if "[]" in path and "default" in node] == []
+
+
+@by_kind
+def test_every_list_says_how_it_is_merged(kind: Kind) -> None:
+    """What has a name is told apart by it, all else is replaced as a whole; the key of a map is required."""
+    lists = {path: node for path, node in nodes(kind).items() if node.get("type") == "array"}
+    keyed = {path: node["x-kubernetes-list-map-keys"] for path, node in lists.items() if node["x-kubernetes-list-type"] == "map"}
+    assert {path.rpartition(".")[2] for path in keyed} <= {"env", "imagePullSecrets", "conditions"}
+    assert all(key in lists[path]["items"]["required"] for path, keys in keyed.items() for key in keys)
+    assert {node["x-kubernetes-list-type"] for node in lists.values()} <= {"atomic", "map"}
+    assert not [path for path in lists if path.endswith(".pod.env") and path not in keyed]
+
+
+@by_kind
 def test_everything_in_the_spec_is_described(kind: Kind) -> None:
     """`kubectl explain` answers for every field that a person can set."""
     fields = {path: node for path, node in nodes(kind).items() if path.startswith(".spec") and path[-1] not in "]}"}

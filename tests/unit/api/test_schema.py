@@ -37,9 +37,9 @@ TABLE: list[tuple[str, Any, Any, dict[str, Any]]] = [
         "an empty list is none",
         Annotated[list[int], Field(max_length=2)],
         [],
-        {"type": "array", "maxItems": 2, "items": {"type": "integer"}},
+        {"type": "array", "x-kubernetes-list-type": "atomic", "maxItems": 2, "items": {"type": "integer"}},
     ),
-    ("a list's default stays", list[int], [1], {"type": "array", "items": {"type": "integer"}, "default": [1]}),
+    ("a list's default stays", list[int], [1], {"type": "array", "x-kubernetes-list-type": "atomic", "items": {"type": "integer"}, "default": [1]}),
     (
         "a map",
         Annotated[dict[str, int], Field(max_length=2)],
@@ -55,7 +55,7 @@ TABLE: list[tuple[str, Any, Any, dict[str, Any]]] = [
             "type": "object",
             "properties": {
                 "size": {"type": "integer", "minimum": 1, "default": 3},
-                "tags": {"type": "array", "maxItems": 2, "items": {"type": "string"}},
+                "tags": {"type": "array", "x-kubernetes-list-type": "atomic", "maxItems": 2, "items": {"type": "string"}},
             },
             "default": {},
         },
@@ -69,7 +69,7 @@ TABLE: list[tuple[str, Any, Any, dict[str, Any]]] = [
             "type": "object",
             "properties": {
                 "size": {"type": "integer", "minimum": 1, "default": 3},
-                "tags": {"type": "array", "maxItems": 2, "items": {"type": "string"}},
+                "tags": {"type": "array", "x-kubernetes-list-type": "atomic", "maxItems": 2, "items": {"type": "string"}},
             },
             "default": {"size": 5},
         },
