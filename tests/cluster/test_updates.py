@@ -1,5 +1,6 @@
 """What may be changed after creation, and the scale sub-resource."""
 
+import json
 from typing import Any
 
 import pytest
@@ -116,3 +117,14 @@ def test_a_deployment_scales(api: Api, control_plane: ControlPlane, namespace: s
     assert api.get("ModelDeployment", "bot", namespace)["spec"]["replicas"] == 3
     with pytest.raises(Refused, match=r"spec\.replicas"):
         api.patch("ModelDeployment", "bot", {"spec": {"replicas": 1001}}, namespace, "scale")
+
+
+def test_two_appliers_of_one_list(control_plane: ControlPlane, api: Api, namespace: str) -> None:
+    """Variables are told apart by their names: each applier keeps its own, and what is applied is what is there."""
+    variables = [("first", {"name": "A", "value": "1"}), ("second", {"name": "B"})]
+    for manager, variable in variables:
+        wanted = deployment(namespace, "bot", "base")
+        wanted["spec"]["pod"] = {"env": [variable]}
+        done = control_plane.kubectl("apply", "--server-side", f"--field-manager={manager}", "-f", "-", stdin=json.dumps(wanted))
+        assert done.returncode == 0, done.stderr
+    assert api.get("ModelDeployment", "bot", namespace)["spec"]["pod"]["env"] == [variable for _, variable in variables]

@@ -14,6 +14,7 @@ from finetune_operator.plan.job_status import stalled_facts
 from finetune_operator.plan.observed import ObservedDeployment
 from finetune_operator.plan.plan import EventNote, Plan
 from finetune_operator.plan.serving import Refusal, Servable, answering, reach, revision_digest, servable, serving, target_revision
+from finetune_operator.plan.shortcomings import no_gain
 
 POLL = 10.0
 
@@ -34,13 +35,15 @@ def plan_deployment(observed: ObservedDeployment, now: float) -> Plan:
     if deployment.meta.deleting:
         return Plan()
     verdict = _verdict(observed, deployment.spec, now) if deployment.spec else _invalid(deployment.spec_error, deployment.status)
-    verdict = replace(verdict, standing=_beside(verdict.standing, answering(observed.pods)))
+    remark = no_gain(observed.model)
+    standing = _with_remark(_beside(verdict.standing, answering(observed.pods)), remark)
+    verdict = replace(verdict, standing=standing)
     status = _status(observed, verdict, now)
     return Plan(
         status=status if status != deployment.status else None,
         apply=verdict.apply if deployment.status.revision == verdict.revision else (),
         patch=verdict.patch if deployment.status.revision == verdict.revision else (),
-        events=_events(deployment.status, status, verdict.standing),
+        events=(*_events(deployment.status, status, verdict.standing), *_remarked(deployment.status, status, remark)),
         requeue_after=None if verdict.standing.ready else POLL,
     )
 
@@ -91,6 +94,16 @@ def _beside(standing: Availability, served: str) -> Availability:
         return standing
     message = f"{short(standing.message, 4000)}; meanwhile {served} is served as before"
     return replace(standing, message=message, error=standing.error.model_copy(update={"message": message}))
+
+
+def _with_remark(standing: Availability, remark: str) -> Availability:
+    """A model that serves and is no better than its base is allowed, and said."""
+    return replace(standing, message=f"{standing.message}; {remark}") if standing.ready and remark else standing
+
+
+def _remarked(old: ModelDeploymentStatus, new: ModelDeploymentStatus, remark: str) -> tuple[EventNote, ...]:
+    """Once for each roll-out of such a model."""
+    return (EventNote("Warning", "NotBetterThanBase", short(remark)),) if remark and new.revision and new.revision != old.revision else ()
 
 
 def _refused(refusal: Refusal) -> Availability:

@@ -9,8 +9,9 @@ from finetune_api.comparison import Figures, compared
 from finetune_api.model_directory import MissingArtifact
 from finetune_api.resources.common import Condition
 from finetune_api.resources.finetuned_model import MissingArtifactStatus
-from finetune_operator.plan.conditions import Fact, find, short
+from finetune_operator.plan.conditions import FALSE, Fact, find, short
 from finetune_operator.plan.plan import EventNote
+from finetune_operator.records import FineTunedModel
 
 LOSS_INCREASED = "LossIncreased"
 WORRYING = (("Exported", "False"), ("BetterThanBase", "False"))
@@ -32,6 +33,14 @@ def better_fact(base: Figures | None, tuned: Figures | None) -> Fact:
     found = compared(base, tuned)
     reason = {"better": "Better", "equal": "NotBetter", "worse": "WorseThanBase"}[found.verdict]
     return Fact("BetterThanBase", found.verdict == "better", reason, found.text)
+
+
+def no_gain(model: FineTunedModel | None) -> str:
+    """What a deployment of the model has to say; empty for one that is better than its base."""
+    found = find(model.status.conditions, "BetterThanBase") if model else None
+    if model is None or found is None or found.status != FALSE:
+        return ""
+    return f"FineTunedModel {model.meta.name} is not better than its base: {found.message}"
 
 
 def shortcoming_events(old: Sequence[Condition], new: Sequence[Condition]) -> tuple[EventNote, ...]:

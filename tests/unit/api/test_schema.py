@@ -39,7 +39,12 @@ TABLE: list[tuple[str, Any, Any, dict[str, Any]]] = [
         [],
         {"type": "array", "x-kubernetes-list-type": "atomic", "maxItems": 2, "items": {"type": "integer"}},
     ),
-    ("a list's default stays", list[int], [1], {"type": "array", "x-kubernetes-list-type": "atomic", "items": {"type": "integer"}, "default": [1]}),
+    (
+        "a list's default stays",
+        list[int],
+        [1],
+        {"type": "array", "x-kubernetes-list-type": "atomic", "items": {"type": "integer"}, "default": [1]},
+    ),
     (
         "a map",
         Annotated[dict[str, int], Field(max_length=2)],

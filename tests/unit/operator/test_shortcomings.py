@@ -1,5 +1,6 @@
 """What is said of a model that was made and has something against it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,12 +8,16 @@ import pytest
 from finetune_api.model_directory import EvaluationReport, MissingArtifact, Scores
 from finetune_api.resources.common import Condition
 from finetune_api.resources.finetuned_model import FineTunedModelStatus
+from finetune_api.resources.model_deployment import ModelDeploymentStatus
 from finetune_api.result import PublishSummary, StageWarning, TrainSummary
+from finetune_operator.names import REVISION_ANNOTATION
 from finetune_operator.plan.conditions import find
+from finetune_operator.plan.deployment import plan_deployment
 from finetune_operator.plan.inspection import with_summary
 from finetune_operator.plan.observed import ObservedDeployment
-from finetune_operator.plan.serving import Refusal, servable
-from tests.unit.operator.samples import INSPECTED, REPORT, SETTINGS, claim, condition, deployment, model, result
+from finetune_operator.plan.serving import Refusal, revision_digest, servable
+from finetune_operator.records import Workload
+from tests.unit.operator.samples import INSPECTED, REPORT, SETTINGS, T, claim, condition, deployment, meta, model, result
 from tests.unit.operator.world import World
 
 pytestmark = pytest.mark.unit
@@ -109,3 +114,22 @@ def test_a_loss_that_rose_is_said_when_training_ends(warnings: tuple[StageWarnin
     assert (status, reason) == ("True", "LossIncreased" if warnings else "Finished")
     assert message == "3 steps, training loss 377.000" + (f"; {ROSE.message}" if warnings else "")
     assert len([note for note in world.events if note.reason == "LossIncreased"]) == len(warnings)
+
+
+@pytest.mark.parametrize(("status", "warned"), [("False", True), ("True", False), ("Unknown", False)])
+def test_a_deployment_of_a_model_that_is_no_gain_says_so(status: str, warned: bool) -> None:
+    """It is allowed; a Warning with its roll-out and the message of Ready have the figures."""
+    words = "FineTunedModel bot is not better than its base: loss 377.0000 is worse than the base's 22.0000"
+    found = condition("BetterThanBase", status, "Any", words.partition(": ")[2])
+    there = model(status=model().status.model_copy(update={"conditions": [condition("Ready", "True"), found]}))
+    seen = ObservedDeployment(deployment(replicas=0), SETTINGS, there, claim("bot-model"), service_exists=True)
+    plan = plan_deployment(seen, T)
+    assert [note.message for note in plan.events if note.reason == "NotBetterThanBase"] == ([words] if warned else [])
+    assert isinstance(plan.status, ModelDeploymentStatus)
+    state = plan.status
+    assert state.revision is not None
+    workload = Workload(meta("web", annotations={REVISION_ANNOTATION: revision_digest(state.revision)}), 1, deadline=1800)
+    settled = plan_deployment(replace(seen, deployment=deployment(state, replicas=0), workload=workload), T)
+    assert isinstance(settled.status, ModelDeploymentStatus)
+    assert told(settled.status.conditions, "Ready") == ("True", "ScaledToZero", f"replicas is 0; {words}" if warned else "replicas is 0")
+    assert "NotBetterThanBase" not in {note.reason for note in settled.events}
