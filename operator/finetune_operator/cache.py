@@ -85,7 +85,7 @@ class Cache:
         self._records: dict[Key, Record] = {}
         self._children: defaultdict[Key, Keys] = defaultdict(set)
         self._mentions: defaultdict[Key, Keys] = defaultdict(set)
-        """A model, and those of our objects that name it."""
+        """A model or a claim, and those of our objects that name it."""
         self._gone: OrderedDict[str, None] = OrderedDict()
         """uids of the objects that were deleted last: an answer that comes late must not bring them back."""
 
@@ -142,6 +142,11 @@ class Cache:
         keys = self._mentions.get(Key(FINETUNED_MODELS.kind, namespace, model), ())
         return [record for key in sorted(keys) if isinstance(record := self._records[key], type_)]
 
+    def on_claim(self, namespace: str, claim: str, type_: type[R]) -> list[R]:
+        """Those of our objects whose base or files lie on a claim, by name."""
+        keys = self._mentions.get(Key(CLAIMS.kind, namespace, claim), ())
+        return [record for key in sorted(keys) if isinstance(record := self._records[key], type_)]
+
     def meta(self, key: Key) -> Meta | None:
         """What every object has, by kind and name."""
         record = self._records.get(key)
@@ -164,13 +169,13 @@ class Cache:
         key = key_of(record)
         for owner in _owners(record):
             self._children[owner].add(key)
-        for model in _mentioned(record):
-            self._mentions[model].add(key)
+        for thing in (*_mentioned(record), *_claims(record)):
+            self._mentions[thing].add(key)
         return self._concerned(record)
 
     def _unlink(self, record: Record) -> Keys:
         concerned, key = self._concerned(record), key_of(record)
-        for index, others in ((self._children, _owners(record)), (self._mentions, _mentioned(record))):
+        for index, others in ((self._children, _owners(record)), (self._mentions, _mentioned(record) | _claims(record))):
             for other in others:
                 index[other].discard(key)
                 if not index[other]:
@@ -183,7 +188,9 @@ class Cache:
         if not isinstance(record, FineTuneJob | FineTunedModel | ModelDeployment):
             return owners
         key = key_of(record)
-        return {key} | _mentioned(record) | self._mentions.get(key, set())
+        sharing = (other for claim in _claims(record) for other in self._mentions.get(claim, ()))
+        models = {other for other in sharing if other.kind == FINETUNED_MODELS.kind}
+        return {key} | _mentioned(record) | models | self._mentions.get(key, set())
 
     def _bury(self, uid: str) -> None:
         self._gone[uid] = None
@@ -214,6 +221,17 @@ def _owners(record: Record) -> Keys:
 def _mentioned(record: Record) -> Keys:
     """The models that one of our objects names: as base, output or to serve, and what its pods still serve."""
     return {Key(FINETUNED_MODELS.kind, record.meta.namespace, name) for name in _model_names(record)}
+
+
+def _claims(record: Record) -> Keys:
+    """The claims on which a job's or a model's base lies (pvc://CLAIM/...), or a model's files."""
+    if not isinstance(record, FineTunedModel | FineTuneJob) or record.spec is None:
+        return set()
+    scheme, _, rest = (record.spec.base.source or "").partition("://")
+    names = {rest.partition("/")[0]} if scheme == "pvc" else set()
+    if isinstance(record, FineTunedModel):
+        names.add(record.spec.source.claim.name)
+    return {Key(CLAIMS.kind, record.meta.namespace, name) for name in names}
 
 
 def _model_names(record: Record) -> set[str]:

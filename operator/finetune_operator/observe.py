@@ -100,14 +100,22 @@ class Observer:
         jobs = self._cache.children(key, BatchJob)
         pods = tuple(pod for pod in self._cache.children(key, Pod) if DEPLOYMENT_LABEL not in pod.meta.labels)
         named_by = self._cache.users(key.namespace, key.name, FineTuneJob)
+        claim = model.spec.source.claim.name if model.spec else ""
+        jobs_on_it = self._cache.on_claim(key.namespace, claim, FineTuneJob)
+        models_on_it = self._cache.on_claim(key.namespace, claim, FineTunedModel)
+        derived = {other.meta.name: other for other in self._cache.users(key.namespace, key.name, FineTunedModel)}
+        derived |= {other.meta.name: other for other in models_on_it if _starts_from_files(other, model)}
         return ObservedModel(
             model,
             self._settings(),
             jobs={found.meta.name: found for found in jobs},
             pods=pods,
             deployments=tuple(self._cache.users(key.namespace, key.name, ModelDeployment)),
-            tuning=tuple(job for job in named_by if _tunes(job, key.name)),
-            derived=tuple(other for other in self._cache.users(key.namespace, key.name, FineTunedModel) if other.meta.name != key.name),
+            tuning=(
+                *(job for job in named_by if _tunes(job, key.name)),
+                *(job for job in jobs_on_it if job.status.phase not in FINISHED and _starts_from_files(job, model)),
+            ),
+            derived=tuple(other for name, other in sorted(derived.items()) if name != key.name),
             maker=next((job for job in named_by if made_by(model, job.meta.uid)), None),
             claim_absent=await self._claim_absent(model),
             warnings=self._warnings(_stuck(now, jobs, pods, ())),
@@ -209,6 +217,15 @@ def _makes(job: FineTuneJob) -> str:
 def _rivals(other: FineTuneJob, job: FineTuneJob) -> bool:
     at_work = other.spec is not None and other.status.phase not in FINISHED and not other.meta.deleting
     return at_work and other.meta.uid != job.meta.uid and _makes(other) == _makes(job)
+
+
+def _starts_from_files(user: FineTuneJob | FineTunedModel, model: FineTunedModel) -> bool:
+    """True when its base is an address in or below the folder of the model's files."""
+    if user.spec is None or model.spec is None:
+        return False
+    claim = model.spec.source.claim
+    folder = f"pvc://{claim.name}/{claim.path.strip('/')}".rstrip("/")
+    return f"{user.spec.base.source or ''}/".startswith(f"{folder}/")
 
 
 def _tunes(job: FineTuneJob, model: str) -> bool:

@@ -67,6 +67,19 @@ def test_a_user_wakes_its_models(record: Record, woken: set[Key]) -> None:
     assert Cache().put(record) == woken
 
 
+def test_a_base_on_a_model_s_claim_wakes_the_model() -> None:
+    """When it appears and when it goes; the model's appearance finds it, and one on another claim does not matter."""
+    cache, tuned = Cache(), raw.job("tune")
+    cache.put(parse(FINETUNED_MODELS, raw.model("m")))
+    for claim, woken in (("m-model", {MODEL}), ("other", set())):
+        tuned["spec"]["base"] = {"source": f"pvc://{claim}/merged"}
+        assert cache.put(parse(FINETUNE_JOBS, tuned)) == {TUNE, MODEL._replace(name="tune"), *woken}
+        assert [found.meta.name for found in cache.on_claim("a", claim, FineTuneJob)] == ["tune"]
+        assert cache.remove(TUNE, tuned["metadata"]["uid"]) == {TUNE, MODEL._replace(name="tune"), *woken}
+        assert cache.on_claim("a", claim, FineTuneJob) == []
+        tuned["metadata"]["uid"] = "uid-again"
+
+
 def test_a_model_wakes_its_users() -> None:
     """The jobs that make it or start from it, the models made from it, the deployments that serve or still mount it."""
     cache = Cache()
