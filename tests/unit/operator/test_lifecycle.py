@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from finetune_operator.plan.clock import epoch
 from finetune_operator.plan.job import plan_job
-from tests.unit.operator.samples import JOB_UID, claim, job
+from tests.unit.operator.samples import JOB_UID, claim, job, model
 from tests.unit.operator.world import World, condition_of
 
 pytestmark = pytest.mark.unit
@@ -203,6 +203,12 @@ def _damage_workspace(world: World, number: int) -> None:
     world.damaged = True
 
 
+def _take_the_name(world: World, number: int) -> None:
+    """Somebody makes a model of the name by hand."""
+    if world.model is None:
+        world.foreign = model("tune")
+
+
 def _pause(world: World, number: int) -> None:
     world.set_spec(suspend=True)
 
@@ -228,7 +234,8 @@ def _reconcile(world: World, number: int) -> None:
 
 
 EVENTS: list[Callable[[World, int], None]] = [
-    _kill_operator, _fail, _evict, _preempt, _delete_job, _lose_finished_pods, _lose_workspace, _damage_workspace, _pause, _resume,
+    _kill_operator, _fail, _evict, _preempt, _take_the_name,
+    _delete_job, _lose_finished_pods, _lose_workspace, _damage_workspace, _pause, _resume,
     _succeed, _start, _wait, _reconcile, _reconcile, _start, _succeed, _wait,
 ]  # fmt: skip
 HISTORY = st.lists(st.tuples(st.sampled_from(EVENTS), st.integers(0, 20)), max_size=60)
@@ -239,7 +246,7 @@ HISTORY = st.lists(st.tuples(st.sampled_from(EVENTS), st.integers(0, 20)), max_s
 def test_no_history_starts_an_attempt_twice_or_leaves_a_job_unfinished(
     history: list[tuple[Callable[[World, int], None], int]], nodes: int
 ) -> None:
-    """Whatever is killed, evicted, deleted, paused or lost: one live attempt at a time, no number twice, and an end."""
+    """Whatever is killed, evicted, deleted, paused, taken or lost: one live attempt at a time, no number twice, and an end."""
     storage = {"storage": {"accessMode": "ReadWriteMany"}}
     world = World(job(training={"nodes": nodes}, workspace=storage))
     for event, number in history:
@@ -250,6 +257,9 @@ def test_no_history_starts_an_attempt_twice_or_leaves_a_job_unfinished(
     world.calm()
     assert world.job.status.phase in ("Succeeded", "Failed")
     assert (condition_of(world, "Complete") is None) != (condition_of(world, "Failed") is None)
+    if world.foreign and world.job.status.phase == "Succeeded":
+        assert world.model is not None
+        assert world.model.meta.name == "tune-11111111"
     numbers = [(attempt.stage, attempt.number) for attempt in world.job.status.attempts]
     assert len(numbers) == len(set(numbers))
     assert all(attempt.state not in ("Pending", "Running") for attempt in world.job.status.attempts)

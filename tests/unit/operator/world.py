@@ -134,6 +134,7 @@ class World:
                 self._apply(obj)
             return
         if obj["kind"] == "FineTunedModel":
+            assert not (self.foreign and self.foreign.meta.name == name), f"{name} exists, and is somebody else's"
             self.model = self.model or FineTunedModel(
                 self._meta(obj), FineTunedModelSpec.model_validate(obj["spec"]), FineTunedModelStatus()
             )
