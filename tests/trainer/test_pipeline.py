@@ -55,6 +55,8 @@ def test_dataset_to_verified_model(assets: Path, tmp_path: Path, method: dict[st
     assert summary.evaluation == manifest.evaluation
     assert summary.evaluation is not None
     assert summary.evaluation.gate_passed, summary.evaluation.gate
+    assert manifest.skew_check is not None
+    assert manifest.skew_check.equal == manifest.skew_check.prompts > 0
     assert [parity.equal for parity in summary.evaluation.parity] == [2]
     kinds = ["safetensors", "adapter", "onnx"] if method["type"] == "lora" else ["safetensors", "onnx"]
     assert [artifact.format for artifact in summary.artifacts] == kinds

@@ -27,7 +27,7 @@ class HeldOutRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     whole: bool = False
     """`trained` are whole examples, which begin with the prompt."""
     now: str | None = None
-    """What the chat template was told that the time is (ISO 8601)."""
+    """What a chat template that asks for the time was told (ISO 8601)."""
 
 
 def write_requests(path: Path, requests: list[HeldOutRequest]) -> None:
@@ -36,8 +36,8 @@ def write_requests(path: Path, requests: list[HeldOutRequest]) -> None:
 
 
 def read_requests(path: Path) -> list[HeldOutRequest]:
-    """None when there is no such file. Raises StageFailure for a broken one."""
+    """Raises StageFailure for a file that cannot be read."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=list[HeldOutRequest]) if path.exists() else []
-    except msgspec.MsgspecError as exc:
+        return msgspec.json.decode(path.read_bytes(), type=list[HeldOutRequest])
+    except (OSError, msgspec.MsgspecError) as exc:
         raise invalid("PreparedDataUnreadable", f"cannot read the held-out requests {path}: {exc}; run prepare again") from exc

@@ -19,6 +19,7 @@ from finetune_api.run_config import JobIdentity, RunBase, RunConfig, RunDataset,
 from finetune_trainer.checksums import FileSum, sums_of
 from finetune_trainer.files import COMPLETE, walk, write_atomic
 from finetune_trainer.prepared import Prepared, ResolvedHyperparameters
+from finetune_trainer.requests import HeldOutRequest, write_requests
 from finetune_trainer.sealed import Seal
 from finetune_trainer.workspace import Workspace
 
@@ -28,6 +29,11 @@ TALKS = [
     ["Hello there!", "Hi. How can I help you today?"],
     ["My printer does not work", "Is it switched on, and is there paper in it? Look at the small lamp beside the lid, please."],
 ]
+
+
+def prompt_of(user: str) -> str:
+    """What a user says, as a prompt."""
+    return f"<|im_start|>user\n{user}<|im_end|>\n<|im_start|>assistant\n"
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +48,7 @@ def rows(tiny: Path) -> list[tuple[list[int], list[bool]]]:
     tokenizer: Any = AutoTokenizer.from_pretrained(tiny)
     made: list[tuple[list[int], list[bool]]] = []
     for user, assistant in TALKS:
-        prompt = tokenizer.encode(f"<|im_start|>user\n{user}<|im_end|>\n<|im_start|>assistant\n")
+        prompt = tokenizer.encode(prompt_of(user))
         answer = tokenizer.encode(f"{assistant}<|im_end|>\n")
         made.append((prompt + answer, [False] * len(prompt) + [True] * len(answer)))
     return made
@@ -151,6 +157,9 @@ def lay_out(
     write_atomic(workspace.prepared, prepared.to_json())
     write_rows(workspace.validation_rows, {"input_ids": [row[0] for row in rows], "loss_mask": [row[1] for row in rows]})
     write_rows(workspace.prompts, {"input_ids": [ids[: mask.index(True)] for ids, mask in rows]})
+    contexts = [ids[: mask.index(True)] for ids, mask in rows]
+    asked = [HeldOutRequest(f"line {place}", [ids], prompt=prompt_of(TALKS[place][0])) for place, ids in enumerate(contexts)]
+    write_requests(workspace.requests, asked)
     workspace.metrics.write_text("step,loss\n1,2.5\n")
 
 

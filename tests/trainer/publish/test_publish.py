@@ -11,7 +11,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from finetune_api.model_directory import Manifest
+from finetune_api.model_directory import Manifest, SkewCheck
 from finetune_api.run_config import RunConfig
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.inspect.main import inspect_model
@@ -78,6 +78,14 @@ def test_directory_holds_what_loaders_expect(published: RunConfig, tiny: Path) -
     }  # fmt: skip
     assert not (root / ".publishing").exists()
     assert all(path.stat().st_mode & 0o044 == 0o044 for path in root.rglob("*")), "servers run as another user"
+
+
+def test_the_model_is_asked_what_was_trained(published: RunConfig) -> None:
+    """The manifest and the card say of how many held-out prompts that was shown."""
+    root = Path(published.paths.model)
+    check = Manifest.from_json((root / "MANIFEST.json").read_bytes()).skew_check
+    assert check == SkewCheck(prompts=4, equal=4)
+    assert "the tokens that were trained of all 4 held-out prompts" in (root / "README.md").read_text()
 
 
 def test_adapter_names_the_base_as_the_user_did(published: RunConfig) -> None:

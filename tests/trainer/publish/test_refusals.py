@@ -36,6 +36,7 @@ def with_text(name: str, old: str, new: str) -> Callable[[Path], object]:
         (without("prepared.json"), "WorkspaceDamaged", "the prepare stage has to run again"),
         (without("data/validation.arrow"), "WorkspaceDamaged", "validation.arrow is missing: the prepare stage has to run again"),
         (without("data/prompts.arrow"), "WorkspaceDamaged", "prompts.arrow is missing: the prepare stage has to run again"),
+        (without("data/requests.json"), "WorkspaceDamaged", "requests.json is missing: the prepare stage has to run again"),
         (without("trained/.complete"), "WorkspaceDamaged", "trained is not complete: the train stage has to run again"),
         (without("trained/adapter"), "WorkspaceDamaged", "trained is not complete: the train stage has to run again"),
         (with_text("trained/.complete", '"owner":"d1', '"owner":"d0'), "WorkspaceDamaged", "trained is of another run"),

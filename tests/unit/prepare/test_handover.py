@@ -48,7 +48,7 @@ DAMAGE: list[tuple[Callable[[Path], object], str]] = [
 
 
 @pytest.mark.parametrize(("harm", "words"), DAMAGE)
-@pytest.mark.parametrize("name", ["train_rows", "validation_rows", "prompts"])
+@pytest.mark.parametrize("name", ["train_rows", "validation_rows", "prompts", "requests"])
 def test_damaged_rows_are_written_again(
     name: str, harm: Callable[[Path], object], words: str, folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -57,7 +57,8 @@ class HeldOutRequests:
         learnt = [index for index, message in enumerate(chat.messages) if message.supervised]
         if not learnt:
             return None
-        now = self._task.chat.template.template.clock().isoformat()
+        template = self._task.chat.template.template
+        now = template.clock().isoformat() if "strftime_now" in template.source else None
         messages, tools = plain_messages(chat.messages[: learnt[-1]]), plain_tools(chat.tools)
         return HeldOutRequest(where, trained, messages=messages, tools=tools, whole=whole, now=now)
 

@@ -70,7 +70,8 @@ def decide(config: RunConfig, examined: Examined, plan: Plan, needs: Estimate, w
 
 def written(workspace: Workspace, base: Base, progress: ProgressPrinter) -> dict[str, FileSum]:
     """What the later stages look at before they start: rows by their checksum, a base in the workspace by its files' sizes."""
-    rows = [path for path in (workspace.train_rows, workspace.validation_rows, workspace.prompts) if path.exists()]
+    files = (workspace.train_rows, workspace.validation_rows, workspace.prompts, workspace.requests)
+    rows = [path for path in files if path.exists()]
     sums = sums_of(workspace.root, rows, lambda: progress.show("computing checksums"))
     if base.download.path != workspace.base:
         return sums

@@ -36,7 +36,7 @@ def read_inputs(config: RunConfig) -> Inputs:
     if not trained.is_dir():
         raise damaged(f"{trained} is missing", "train")
     prompts = [] if is_classifier(config.task) else [workspace.prompts]
-    for path in (workspace.validation_rows, *prompts):
+    for path in (workspace.validation_rows, workspace.requests, *prompts):
         if not path.exists():
             raise damaged(f"{path} is missing", "prepare")
     return Inputs(config, workspace, prepared, trained)
