@@ -159,13 +159,18 @@ def test_full_fine_tuning_on_two_ranks(tmp_path: Path, tiny: Path, alone_full: R
 
 
 def test_divergence_is_agreed(tmp_path: Path, tiny: Path) -> None:
-    """All ranks end with DIVERGED, and the result names the field to change."""
+    """All ranks end with DIVERGED, and the result names the field to change; the logs of stage and ranks outlive the pod."""
     run = Run(prepare_workspace(tmp_path / "workspace", tiny, learning_rate=1e30, warmup_steps=0), processes=2)
     assert run.attempt() == ExitCode.DIVERGED
     result = run.result()
     assert result.exit_code == ExitCode.DIVERGED
     assert result.error is not None
     assert (result.error.code, result.error.param) == ("Diverged", "hyperparameters.learningRate")
+    logs = {path.name: path.read_text() for path in (tmp_path / "workspace" / "logs").iterdir()}
+    assert sorted(logs) == ["train-1-rank-0.log", "train-1-rank-1.log", "train-1.log"]
+    assert f"train failed: {result.error.message}" in logs["train-1.log"]
+    assert "train: on " in logs["train-1-rank-0.log"]
+    assert "finetuneProgress" not in "".join(logs.values())
 
 
 def test_a_peer_that_goes_before_the_ranks_have_met(tmp_path: Path, tiny: Path) -> None:
