@@ -31,15 +31,17 @@ LEADING = Gauge("finetune_operator_leading", "1 while this process holds the Lea
 
 
 class Snapshot(Collector):
-    """What is looked up when somebody asks: the queue's depth and the jobs by phase."""
+    """What is looked up when somebody asks: the queue's depth, the jobs by phase and the watches that are down."""
 
-    def __init__(self, depth: Callable[[], int], phases: Callable[[], Mapping[str, int]]) -> None:
+    def __init__(self, depth: Callable[[], int], phases: Callable[[], Mapping[str, int]], dead: Callable[[], int]) -> None:
         self._depth = depth
+        self._dead = dead
         self._phases = phases
 
     def collect(self) -> Iterable[Metric]:
-        """The two gauges."""
+        """The three gauges."""
         yield GaugeMetricFamily("finetune_operator_queue_depth", "Objects that wait for a reconcile.", value=self._depth())
+        yield GaugeMetricFamily("finetune_operator_watches_down", "Watches that have been down for 20 seconds.", value=self._dead())
         jobs = GaugeMetricFamily("finetune_jobs", "FineTuneJobs by phase.", labels=["phase"])
         for phase, number in sorted(self._phases().items()):
             jobs.add_metric([phase], number)

@@ -80,7 +80,7 @@ class Operator:
         """Lists everything before anything is decided; an operator that sees half of the children would make them again."""
         primed = [scope.namespace for scope in self._scopes if await scope.prime()]
         self._guard_found(await guard_installed(self._api))
-        REGISTRY.register(Snapshot(lambda: len(self._queue), self._phases))
+        REGISTRY.register(Snapshot(lambda: len(self._queue), self._phases, lambda: len(self._watches.dead())))
         for namespace in primed:
             self._serve(namespace)
 

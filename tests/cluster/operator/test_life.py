@@ -64,6 +64,7 @@ def test_metrics(space: Space, start: Start) -> None:
     assert health.text == "ok\n"
     assert 'finetune_operator_reconcile_total{kind="' in page.text
     assert "finetune_operator_queue_depth" in page.text
+    assert "finetune_operator_watches_down 0.0" in page.text
     assert "finetune_jobs{" in page.text
     assert space.name not in page.text
 
