@@ -50,6 +50,21 @@ def refusal(api: Api, kind: str, name: str, namespace: str, **options: Any) -> s
     return refused.value.reason
 
 
+def refusal_soon(api: Api, kind: str, name: str, namespace: str) -> str:
+    """As `refusal`, of a trial, as soon as the API server has seen what was made just before."""
+    said: list[str] = []
+
+    def refused() -> bool:
+        try:
+            api.delete(kind, name, namespace, dryRun=["All"])
+        except Refused as error:
+            said.append(error.reason)
+        return bool(said)
+
+    wait_until(f"deletion of {kind} {name} is refused", refused, 10)
+    return said[0]
+
+
 def gone(api: Api, kind: str, name: str, namespace: str) -> None:
     """Waits until the object is not there any more."""
     wait_until(f"{kind} {name} is gone", lambda: not api.exists(kind, name, namespace), 30)
@@ -183,7 +198,7 @@ def test_an_address_on_a_model_s_claim_is_the_model(api: Api, namespace: str, pa
         obj["spec"]["base"] = {"source": base}
         api.create(obj)
         if used:
-            words = refusal(api, "FineTunedModel", "base", namespace)
+            words = refusal_soon(api, "FineTunedModel", "base", namespace)
             assert f"model base is the base of {obj['kind']} {obj['metadata']['name']}" in words
         api.delete(obj["kind"], obj["metadata"]["name"], namespace)
     deletes(api, "FineTunedModel", "base", namespace)
