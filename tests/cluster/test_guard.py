@@ -50,19 +50,17 @@ def refusal(api: Api, kind: str, name: str, namespace: str, **options: Any) -> s
     return refused.value.reason
 
 
-def refusal_soon(api: Api, kind: str, name: str, namespace: str) -> str:
-    """As `refusal`, of a trial, as soon as the API server has seen what was made just before."""
-    said: list[str] = []
+def refused_soon(api: Api, kind: str, name: str, namespace: str, words: str) -> None:
+    """A trial deletion is refused with these words, as soon as the API server has seen what was made just before."""
 
     def refused() -> bool:
         try:
             api.delete(kind, name, namespace, dryRun=["All"])
         except Refused as error:
-            said.append(error.reason)
-        return bool(said)
+            return words in error.reason
+        return False
 
-    wait_until(f"deletion of {kind} {name} is refused", refused, 10)
-    return said[0]
+    wait_until(f"deletion of {kind} {name} is refused: {words}", refused, 10)
 
 
 def gone(api: Api, kind: str, name: str, namespace: str) -> None:
@@ -198,8 +196,7 @@ def test_an_address_on_a_model_s_claim_is_the_model(api: Api, namespace: str, pa
         obj["spec"]["base"] = {"source": base}
         api.create(obj)
         if used:
-            words = refusal_soon(api, "FineTunedModel", "base", namespace)
-            assert f"model base is the base of {obj['kind']} {obj['metadata']['name']}" in words
+            refused_soon(api, "FineTunedModel", "base", namespace, f"model base is the base of {obj['kind']} {obj['metadata']['name']}")
         api.delete(obj["kind"], obj["metadata"]["name"], namespace)
     deletes(api, "FineTunedModel", "base", namespace)
 
@@ -250,6 +247,7 @@ def test_the_label_that_protects_a_claim_stays(api: Api, namespace: str) -> None
     """Nobody takes it off or gives it another model while the model lives; all else of the claim may be changed."""
     api.create(model(namespace, "kept"))
     api.create(claim(namespace, "kept-model", "kept"))
+    refused_soon(api, "PersistentVolumeClaim", "kept-model", namespace, "holds the files of FineTunedModel kept")
     api.patch("PersistentVolumeClaim", "kept-model", {"metadata": {"labels": {"team": "a"}, "annotations": {"note": "b"}}}, namespace)
     for label in (None, "other"):
         with pytest.raises(Refused) as refused:
@@ -259,7 +257,7 @@ def test_the_label_that_protects_a_claim_stays(api: Api, namespace: str) -> None
             in refused.value.reason
         )
     deletes(api, "FineTunedModel", "kept", namespace)
-    api.patch("PersistentVolumeClaim", "kept-model", {"metadata": {"labels": {"finetune.dev/model": None}}}, namespace)
+    deletes(api, "PersistentVolumeClaim", "kept-model", namespace)
 
 
 def test_a_claim_can_get_its_label_later(api: Api, namespace: str) -> None:
@@ -269,7 +267,7 @@ def test_a_claim_can_get_its_label_later(api: Api, namespace: str) -> None:
     del unlabelled["metadata"]["labels"]
     api.create(unlabelled)
     api.patch("PersistentVolumeClaim", "files", {"metadata": {"labels": {"finetune.dev/model": "kept"}}}, namespace)
-    refusal(api, "PersistentVolumeClaim", "files", namespace)
+    refused_soon(api, "PersistentVolumeClaim", "files", namespace, "holds the files of FineTunedModel kept")
 
 
 def test_a_claim_can_be_forced_with_its_own_uid(api: Api, namespace: str) -> None:
