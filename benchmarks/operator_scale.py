@@ -39,7 +39,7 @@ from tests.cluster.operator.simulation import volumes
 
 CLAIM = "finishes 300 three-stage fine-tunings at once within 3 times what JobSet takes for the same three Jobs"
 AT_LEAST = 1 / 3
-NODES = 50
+NODES = 10
 AT_A_TIME = 16
 PATIENCE = 600.0
 TICKS = os.sysconf("SC_CLK_TCK")

@@ -100,7 +100,7 @@ up_kwok() {
   start_scheduler "${SCHEDULER_FLAGS[@]}"
   start_kwok --manage-all-nodes
   kwok_nodes "$KWOK_NODES" | kube apply -f - >/dev/null
-  wait_for_daemon kwok 30 kube wait --for=condition=Ready node --all --timeout 2s
+  wait_for_daemon kwok 90 kube wait --for=condition=Ready node --all --timeout 10s
 }
 
 # The controller-manager goes first: nothing makes new objects while the rest ends.
