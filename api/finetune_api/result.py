@@ -5,12 +5,12 @@
 """
 
 from collections.abc import Iterator
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from finetune_api import CONTRACT_VERSION
 from finetune_api.bounded import Count, Real
 from finetune_api.document import LenientDocument
-from finetune_api.model_directory import Artifact, EvaluationReport, MissingArtifact
+from finetune_api.model_directory import Artifact, EvaluationReport, MissingArtifact, SkewCheck
 
 Stage = Literal["prepare", "train", "publish", "inspect"]
 TERMINATION_MESSAGE_LIMIT = 3072
@@ -166,6 +166,7 @@ class PublishSummary(LenientDocument):
     size_bytes: Count
     manifest_sha256: str
     missing_artifacts: list[MissingArtifact] = []
+    skew_check: SkewCheck | None = None
 
 
 class InspectSummary(LenientDocument):
@@ -238,7 +239,10 @@ def _smaller_models(summary: PublishSummary | InspectSummary) -> Iterator[Publis
         yield (summary := summary.model_copy(update={"evaluation": smaller}))
     for length in (800, 400, 100):
         cut = [missing.model_copy(update={"message": _cut(missing.message, length)}) for missing in summary.missing_artifacts]
-        yield summary.model_copy(update={"missing_artifacts": cut})
+        texts: dict[str, Any] = {"missing_artifacts": cut}
+        if isinstance(summary, PublishSummary) and summary.skew_check and summary.skew_check.difference:
+            texts["skew_check"] = summary.skew_check.model_copy(update={"difference": _cut(summary.skew_check.difference, length)})
+        yield summary.model_copy(update=texts)
 
 
 def _cut(text: str, length: int) -> str:

@@ -12,7 +12,7 @@ from finetune_api.resources.finetune_job_status import (
 from finetune_api.result import PrepareSummary, StageResult, TrainSummary
 from finetune_operator.plan.conditions import Fact, short
 from finetune_operator.plan.prepared import dataset_status, dataset_text, expected_status, memory_status
-from finetune_operator.plan.shortcomings import better_fact, exported_fact
+from finetune_operator.plan.shortcomings import better_fact, exported_fact, skew_fact
 
 
 def with_result(status: FineTuneJobStatus, result: StageResult) -> FineTuneJobStatus:
@@ -39,14 +39,16 @@ def finished_progress(status: FineTuneJobStatus) -> FineTuneJobStatus:
 
 
 def result_facts(result: StageResult) -> tuple[Fact, ...]:
-    """The conditions that a finished stage settles: DatasetValid, Trained, GatePassed, Exported, BetterThanBase."""
+    """The conditions that a finished stage settles: DatasetValid, Trained, GatePassed, Exported, BetterThanBase,
+    ServedAsTrained."""
     if result.prepare:
         return (Fact("DatasetValid", True, "Validated", dataset_text(result.prepare.dataset)),)
     if result.train:
         return (_trained(result.train),)
     if result.publish:
         report = result.publish.evaluation
-        return (gate_fact(report), exported_fact(result.publish.missing_artifacts), better_fact(report.base, report.tuned))
+        missing, skew = result.publish.missing_artifacts, result.publish.skew_check
+        return (gate_fact(report), exported_fact(missing), better_fact(report.base, report.tuned), skew_fact(skew))
     return ()
 
 

@@ -1,4 +1,5 @@
-"""What a model that was made has against it: an artifact that is missing, scores that are not better than its base's.
+"""What a model that was made has against it: an artifact that is missing, scores that are not better than its base's,
+requests that are tokenised in another way than training did.
 
 None of it is a failure: the conditions and Events say it, and a gate decides what follows.
 """
@@ -6,7 +7,7 @@ None of it is a failure: the conditions and Events say it, and a gate decides wh
 from collections.abc import Sequence
 
 from finetune_api.comparison import Figures, compared
-from finetune_api.model_directory import MissingArtifact
+from finetune_api.model_directory import MissingArtifact, SkewCheck
 from finetune_api.resources.common import Condition
 from finetune_api.resources.finetuned_model import MissingArtifactStatus
 from finetune_operator.plan.conditions import FALSE, Fact, find, short
@@ -14,7 +15,7 @@ from finetune_operator.plan.plan import EventNote
 from finetune_operator.records import FineTunedModel
 
 LOSS_INCREASED = "LossIncreased"
-WORRYING = (("Exported", "False"), ("BetterThanBase", "False"))
+WORRYING = (("Exported", "False"), ("BetterThanBase", "False"), ("ServedAsTrained", "False"))
 """Conditions, and the status of each that is worth a Warning."""
 
 
@@ -33,6 +34,16 @@ def better_fact(base: Figures | None, tuned: Figures | None) -> Fact:
     found = compared(base, tuned)
     reason = {"better": "Better", "equal": "NotBetter", "worse": "WorseThanBase"}[found.verdict]
     return Fact("BetterThanBase", found.verdict == "better", reason, found.text)
+
+
+def skew_fact(check: SkewCheck | None) -> Fact:
+    """Whether the server makes the tokens that were trained of held-out requests."""
+    if check is None or not (check.prompts or check.difference):
+        return Fact("ServedAsTrained", None, "NotChecked", "publish had no held-out requests to check")
+    counted = f"{check.equal} of {check.prompts} held-out requests have the tokens that were trained"
+    if check.difference is None:
+        return Fact("ServedAsTrained", True, "TokensEqual", counted)
+    return Fact("ServedAsTrained", False, "TokensDiffer", short(f"{counted}; {check.difference}"))
 
 
 def no_gain(model: FineTunedModel | None) -> str:

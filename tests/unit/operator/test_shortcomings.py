@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from finetune_api.model_directory import EvaluationReport, MissingArtifact, Scores
+from finetune_api.model_directory import EvaluationReport, MissingArtifact, Scores, SkewCheck
 from finetune_api.resources.common import Condition
 from finetune_api.resources.finetuned_model import FineTunedModelStatus
 from finetune_api.resources.model_deployment import ModelDeploymentStatus
@@ -29,13 +29,15 @@ EQUAL = WORSE.model_copy(update={"tuned": Scores(loss=22.0)})
 ROSE = StageWarning(code="LossIncreased", message="the training loss rose from 22.000 (first step) to 377.000 (last step): lower ...")
 
 
-def finished(report: EvaluationReport = REPORT, missing: list[MissingArtifact] | None = None, warnings: Any = ()) -> World:
+def finished(
+    report: EvaluationReport = REPORT, missing: list[MissingArtifact] | None = None, warnings: Any = (), skew: Any = None
+) -> World:
     """A job that is complete, with these results of its stages and of the inspection."""
     world = World()
     world.do()
     world.do(result("train", train=TrainSummary(steps=3, loss=377.0, tokens=9, seconds=1, warnings=list(warnings))))
     found = {"evaluation": report, "missing_artifacts": missing or []}
-    world.do(result("publish", publish=PublishSummary(size_bytes=9, manifest_sha256="e" * 64, **found)))
+    world.do(result("publish", publish=PublishSummary(size_bytes=9, manifest_sha256="e" * 64, skew_check=skew, **found)))
     artifacts = [] if missing else INSPECTED.artifacts
     world.do(result("inspect", inspect=INSPECTED.model_copy(update={**found, "artifacts": artifacts})))
     assert world.job.status.phase == "Succeeded"
@@ -66,6 +68,24 @@ def test_every_model_is_compared_with_its_base(report: EvaluationReport, status:
     assert told(world.model.status.conditions, "BetterThanBase") == (status, reason, figures)
     assert world.model.status.score_text == score
     assert [(n.type, n.message) for n in world.events if n.reason == reason] == ([("Warning", figures)] * 2 if status == "False" else [])
+
+
+@pytest.mark.parametrize(
+    ("check", "status", "reason", "message"),
+    [
+        (SkewCheck(prompts=9, equal=9), "True", "TokensEqual", "9 of 9 held-out requests have the tokens that were trained"),
+        (SkewCheck(prompts=9, equal=8, difference="row 3"), "False", "TokensDiffer", "8 of 9 held-out requests ... trained; row 3"),
+        (SkewCheck(prompts=9, equal=9, difference="too long"), "False", "TokensDiffer", "9 of 9 held-out requests ... trained; too long"),
+        (SkewCheck(prompts=0, equal=0), "Unknown", "NotChecked", "publish had no held-out requests to check"),
+        (None, "Unknown", "NotChecked", "publish had no held-out requests to check"),
+    ],
+)
+def test_a_model_that_is_asked_otherwise_than_it_was_trained(check: SkewCheck | None, status: str, reason: str, message: str) -> None:
+    """The job has a condition, and a Warning where the tokens differ."""
+    world = finished(skew=check)
+    expected = message.replace("...", "have the tokens that were")
+    assert told(world.job.status.conditions, "ServedAsTrained") == (status, reason, expected)
+    assert [n.message for n in world.events if n.reason == "TokensDiffer"] == ([expected] if status == "False" else [])
 
 
 def test_a_model_without_scores_cannot_be_compared() -> None:

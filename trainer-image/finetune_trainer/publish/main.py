@@ -88,5 +88,6 @@ def result(config: RunConfig, attempt: int, root: Path, manifest: Manifest) -> S
         size_bytes=sum(file.size_bytes for file in files),
         manifest_sha256=sha256_of(root / MANIFEST_FILE),
         missing_artifacts=manifest.missing_artifacts,
+        skew_check=manifest.skew_check,
     )
     return StageResult(stage="publish", spec_digest=config.job.spec_digest, attempt=attempt, publish=summary)
