@@ -4,6 +4,7 @@
 3 KB (the kubelet keeps the last 4096 bytes). A stage that finds its own finished result prints it again and exits 0.
 """
 
+import json
 from collections.abc import Iterator
 from typing import Any, Literal, Self
 
@@ -39,11 +40,23 @@ class StageWarning(LenientDocument):
     """With the figures, and what to do next."""
 
 
+def json_text(value: object) -> str:
+    """A value as JSON, texts without quotes and whole numbers without a fraction."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(int(value) if isinstance(value, float) and value.is_integer() else value)
+
+
 class ResolvedParameter(LenientDocument):
     """A hyper-parameter that prepare decided, and why."""
 
     value: Real | Count | str | bool
     reason: str
+
+    @property
+    def text(self) -> str:
+        """The value as a spec would say it: true, 1, 0.0002, cosine."""
+        return json_text(self.value)
 
 
 class Quantiles(LenientDocument):

@@ -1,5 +1,6 @@
 """A data set's report for people. Knows no terminal: lines of text come out."""
 
+import json
 from collections.abc import Iterator
 from itertools import dropwhile
 
@@ -25,7 +26,7 @@ def lines_of(report: DatasetReport) -> Iterator[str]:
     if report.hyperparameters:
         yield "hyper-parameters"
     for name, parameter in report.hyperparameters.items():
-        yield f"  {name:22} {parameter.value!s:>12}  {parameter.reason}"
+        yield f"  {name:22} {parameter.text:>12}  {parameter.reason}"
     if report.memory is not None:
         yield f"memory of a training process: {report.memory.total / 2**30:.1f} GiB"
     if report.expected is not None:
@@ -42,7 +43,16 @@ def side_lines(name: str, side: Side) -> Iterator[str]:
         yield from histogram(side.lengths)
     if side.labels:
         shown = list(side.labels.items())[:LABELS]
-        yield "  labels: " + ", ".join(f"{label} {count:,}" for label, count in shown) + (" ..." if len(side.labels) > LABELS else "")
+        yield (
+            "  labels: "
+            + ", ".join(f"{one_line(label)} {count:,}" for label, count in shown)
+            + (" ..." if len(side.labels) > LABELS else "")
+        )
+
+
+def one_line(label: str) -> str:
+    """A label of the data set, whatever is in it."""
+    return json.dumps(label, ensure_ascii=False)[1:-1].replace('\\"', '"')
 
 
 def summary_lines(summary: DatasetSummary) -> Iterator[str]:

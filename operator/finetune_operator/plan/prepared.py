@@ -69,7 +69,7 @@ def memory_status(memory: MemoryEstimate) -> MemoryStatus:
 
 def expected_status(steps: int, expected: Expectation) -> ExpectedStatus:
     """ "500 steps, 1.2 M tokens, about 1.4 h, about 8.40 USD", and what that is computed from."""
-    parts = [f"{steps:,} steps", f"{_tokens(expected.tokens)} tokens"]
+    parts = [f"{steps:,} step{'s' * (steps != 1)}", f"{_tokens(expected.tokens)} tokens"]
     if expected.hours is not None:
         parts.append(_duration(expected.hours))
     if expected.cost is not None:

@@ -105,7 +105,7 @@ def _prepared(summary: PrepareSummary) -> dict[str, object]:
         "memory": memory_status(summary.memory) if summary.memory else None,
         "expected": expected_status(summary.total_steps, summary.expected) if summary.expected else None,
         "hyperparameters": [
-            ResolvedStatus(name=short(name, 64), value=short(str(found.value), 128), reason=short(found.reason))
+            ResolvedStatus(name=short(name, 64), value=short(found.text, 128), reason=short(found.reason))
             for name, found in sorted(summary.hyperparameters.items())[:32]
         ],
     }

@@ -1,5 +1,7 @@
 """The termination message: small enough for the kubelet, and still what the operator needs."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -115,3 +117,12 @@ def test_labels_and_notes_go_before_reasons(length: int, labels: int, notes: int
     assert (len(told.prepare.dataset.labels), len(told.prepare.dataset.notes)) == (labels, notes)
     assert bool(told.prepare.hyperparameters["parameter0"].reason) == reasons
     assert list(told.prepare.dataset.labels) == list(rows.labels)[:labels]
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [(False, "false"), (True, "true"), (1.0, "1"), (32.0, "32"), (32, "32"), (0.0002, "0.0002"), (1e-05, "1e-05"), ("cosine", "cosine")],
+)
+def test_a_hyperparameter_is_told_as_a_spec_says_it(value: Any, text: str) -> None:
+    """In JSON, not in Python."""
+    assert ResolvedParameter(value=value, reason="given").text == text

@@ -352,3 +352,18 @@ def test_a_workspace_that_is_obviously_too_small_is_refused(folder: Path, monkey
     failure = refusal(folder)
     assert (failure.exit_code, failure.error.code, failure.error.param) == (ExitCode.STORAGE_FULL, "StorageFull", "workspace.storage.size")
     assert "10 bytes are free" in failure.error.message
+
+
+@pytest.mark.parametrize("missing", ["train", "validation"])
+@pytest.mark.parametrize("base", [True, False])
+def test_a_file_that_is_not_there_is_found_first(folder: Path, missing: str, base: bool) -> None:
+    """Before the rows of the other file are judged, and before anything of the base model is looked at."""
+    write_rows(folder / "train.jsonl", b"[")
+    write_rows(folder / "validation.jsonl", b"[")
+    (folder / f"{missing}.jsonl").unlink()
+    settings: dict[str, Any] = {"dataset": dataset(folder, validation={"uri": str(folder / "validation.jsonl")})}
+    if not base:
+        settings["base"] = {"source": {"uri": str(folder / "nowhere")}}
+    with pytest.raises(StageFailure) as caught:
+        prepare(run_config(folder, **settings), 1)
+    assert (caught.value.error.code, caught.value.error.param) == ("DataNotFound", f"dataset.{missing}.source")

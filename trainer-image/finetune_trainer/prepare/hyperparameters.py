@@ -19,6 +19,7 @@ from finetune_api.resources.finetune_job import CLASSIFICATION
 from finetune_api.resources.learning import Lora
 from finetune_api.result import ResolvedParameter
 from finetune_api.run_config import RunConfig
+from finetune_trainer.data.survey.notes import counted
 from finetune_trainer.failure import invalid
 from finetune_trainer.prepare.speeds import computes_bf16
 from finetune_trainer.prepare.weights import in_words
@@ -95,13 +96,15 @@ def resolve(config: RunConfig, facts: Facts) -> Decided:
         batch_size=batch,
         learning_rate=decide_learning_rate(into, config, facts, batch),
         scheduler=into.decide("scheduler", given.scheduler, falls, why_falls),
-        warmup_steps=math.ceil(total * into.decide("warmupRatio", given.warmup_ratio, warm_up, f"of {total} steps")),
+        warmup_steps=math.ceil(total * into.decide("warmupRatio", given.warmup_ratio, warm_up, f"of {counted(total, 'step')}")),
         weight_decay=into.decide("weightDecay", given.weight_decay, 0.0 if lora else 0.01, decay),
         max_grad_norm=into.decide("maxGradNorm", given.max_grad_norm, 1.0, "the usual bound"),
         max_sequence_length=int(facts.max_sequence_length.value),
         precision=decide_precision(into, config),
         seed=into.decide("seed", given.seed, 42, "the default"),
-        checkpoint_every=into.decide("checkpointEvery", config.checkpoints.every_steps, math.ceil(total / 10), f"a tenth of {total} steps"),
+        checkpoint_every=into.decide(
+            "checkpointEvery", config.checkpoints.every_steps, math.ceil(total / 10), f"a tenth of {counted(total, 'step')}"
+        ),
         micro_batch_tokens=max(MICRO_BATCH_TOKENS, int(facts.max_sequence_length.value)),
     )
     into.parameters["maxSequenceLength"] = facts.max_sequence_length
@@ -125,12 +128,13 @@ def decide_length(into: Resolution, config: RunConfig, examples: int, per_epoch:
     given = config.hyperparameters
     if given.max_steps is not None:
         total = given.max_steps
-        into.decide("epochs", None, round(total / per_epoch, 4), f"{total} steps of {per_epoch} an epoch")
+        into.decide("epochs", None, round(total / per_epoch, 4), f"{counted(total, 'step')} of {per_epoch} an epoch")
     else:
         automatic = up_to(examples, _ENCODER_EPOCHS if config.task in CLASSIFICATION else _EPOCHS)
         epochs = into.decide("epochs", given.epochs, automatic, f"{examples:,} examples: fewer examples, more epochs")
         total = max(1, round(per_epoch * epochs))
-    into.decide("maxSteps", given.max_steps, total, f"{into.parameters['epochs'].value:g} epochs of {per_epoch} steps")
+    decided = into.parameters["epochs"].value
+    into.decide("maxSteps", given.max_steps, total, f"{decided:g} {'epoch' if decided == 1 else 'epochs'} of {counted(per_epoch, 'step')}")
     return total
 
 

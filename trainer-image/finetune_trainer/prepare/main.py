@@ -13,6 +13,7 @@ from finetune_trainer.prepare.base_files import total_bytes
 from finetune_trainer.prepare.estimate import Sizes, check_space, estimate
 from finetune_trainer.prepare.examine import Examined, Plan, examine, plan_training
 from finetune_trainer.prepare.report import refusal, report_of, write_report
+from finetune_trainer.prepare.row_source import look_for_rows
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.workspace import Workspace
@@ -22,6 +23,8 @@ def prepare(config: RunConfig, attempt: int) -> StageResult:
     """Runs the stage; raises StageFailure in the user's words."""
     workspace, progress = Workspace(config.paths.workspace), ProgressPrinter("prepare")
     workspace.root.mkdir(parents=True, exist_ok=True)
+    progress.show("looking for the data set", force=True)
+    look_for_rows(config)
     base = open_base(config, workspace, progress)
     try:
         examined = examine(config, base, workspace, progress)

@@ -16,12 +16,24 @@ from finetune_trainer.failure import invalid
 from finetune_trainer.files import free_bytes
 from finetune_trainer.prepare.estimate import check_space
 from finetune_trainer.progress import ProgressPrinter
-from finetune_trainer.sources.open import fetch_file
+from finetune_trainer.sources.open import fetch_file, look_for
 from finetune_trainer.sources.subject import Subject
 from finetune_trainer.workspace import Workspace
 
 _SHOWN = 20
 """Fields that a message names."""
+
+
+def look_for_rows(config: RunConfig) -> None:
+    """Raises StageFailure where the training or the validation file is not there: found out before anything is downloaded."""
+    for part, rows in (("train", config.dataset.train), ("validation", config.dataset.validation)):
+        if rows is not None:
+            look_for(rows, subject_of(rows, f"dataset.{part}.source"), config.network)
+
+
+def subject_of(rows: RunRows, param: str) -> Subject:
+    """A file of rows, for messages."""
+    return Subject(rows.name, param, "DataNotFound")
 
 
 class RowSource:
@@ -36,7 +48,7 @@ class RowSource:
         """Fetches and checks a file; raises StageFailure with its findings. `split` names fields that rows may have besides."""
         path = fetch_file(
             rows,
-            Subject(rows.name, param, "DataNotFound"),
+            subject_of(rows, param),
             self.workspace.downloads / param.split(".")[1],
             # the rows as text, and as much again for their token ids
             lambda size: check_space(2 * size, free_bytes(self.workspace.root), f"{rows.name} needs"),

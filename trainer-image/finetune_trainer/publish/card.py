@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from finetune_api.comparison import compared
 from finetune_api.model_directory import EvaluationReport, Lineage, Manifest, Parity, Scores, SkewCheck
+from finetune_api.result import json_text
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.publish.calls import Prompting, calling, loading
 
@@ -63,8 +64,14 @@ def labels(manifest: Manifest) -> Iterable[str]:
     """What a classifier tells apart."""
     if manifest.labels:
         how = "Each label is judged by itself: several or none may hold." if manifest.multi_label else ""
-        names = ", ".join(f"`{name}`" for name in manifest.labels)
+        names = ", ".join(map(code, manifest.labels))
         yield f"Its {len(manifest.labels)} labels: {names}. {how}".rstrip()
+
+
+def code(name: str) -> str:
+    """A name of the data set on one line, whatever is in it."""
+    text = json.dumps(name, ensure_ascii=False)[1:-1].replace('\\"', '"')
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
 
 
 def asked(check: SkewCheck) -> str:
@@ -149,7 +156,7 @@ def data(lineage: Lineage, prepared: Prepared) -> str:
 
 def training(lineage: Lineage) -> str:
     """Settings, and what the numbers were computed with."""
-    rows = [*sorted(lineage.hyperparameters.items())]
+    rows = [(name, json_text(value)) for name, value in sorted(lineage.hyperparameters.items())]
     rows += [("base digest", f"`{lineage.base_digest}`"), ("spec digest", f"`{lineage.spec_digest}`")]
     rows += [("image", f"`{lineage.image}`")] if lineage.image else []
     versions = ", ".join(f"{name} {version}" for name, version in lineage.versions.items())

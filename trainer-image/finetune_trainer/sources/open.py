@@ -43,6 +43,17 @@ def fetch_file(
     return target
 
 
+def look_for(source: RunSource, subject: Subject, network: RunNetwork | None = None) -> None:
+    """Raises StageFailure where a file is not there, before anything is downloaded. A web server is asked when the file is fetched."""
+    scheme = scheme_of(source, subject)
+    if scheme == "file":
+        local_file(local_path(source.uri), subject)
+    elif scheme not in WEB:
+        store = open_store(scheme, source.uri, source, subject, network)
+        if not store.key or store.size(store.key) is None:
+            raise store.missing()
+
+
 def open_folder(source: RunSource, subject: Subject, below: str = "", network: RunNetwork | None = None) -> Folder:
     """The folder that a source names, or the folder `below` it."""
     scheme = scheme_of(source, subject)
