@@ -207,8 +207,18 @@ def test_a_missing_secret(bot: Rollouts) -> None:
 
 
 def test_to_another_setting_on_a_shared_volume(bot: Rollouts) -> None:
-    """And from there to a volume for one pod, which no other pod mounts yet."""
+    """Nothing but the settings differs."""
     bot.apply("shared", maxContext=512)
     bot.settles("shared")
+
+
+def test_to_a_volume_for_one_pod(bot: Rollouts) -> None:
+    """No other pod mounts it yet. Two replicas on it are refused in words, and the one goes on."""
     bot.apply("single")
+    bot.settles("single")
+    bot.kube.run("scale", "modeldeployment", "bot", "--replicas=2")
+    refused = bot.reaches("refused", lambda o: condition(o, "Ready")["reason"] == "VolumeNotShared", seconds=30)
+    assert "PersistentVolumeClaim single is ReadWriteOncePod" in condition(refused, "Ready")["message"]
+    assert bot.row()[1:4] == ["single", "single", "1/2"]
+    bot.kube.run("scale", "modeldeployment", "bot", "--replicas=1")
     bot.settles("single")
