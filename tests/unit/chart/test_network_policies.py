@@ -75,7 +75,7 @@ def test_ranks_and_servers_are_reached_at_their_ports(policies: list[dict[str, A
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        (("networkPolicies.enabled=true",), "list those of the jobs in networkPolicies.namespaces"),
+        (("networkPolicies.enabled=true",), "requires networkPolicies.namespaces"),
         (("networkPolicies.enabled=true", "networkPolicies.namespaces={Team_A}"), "does not match pattern"),
     ],
 )
