@@ -79,7 +79,7 @@ def test_a_job_changes_its_queue_while_suspended(api: Api, namespace: str) -> No
 def test_cancel_is_for_good(api: Api, namespace: str) -> None:
     """A cancelled job cannot be called back."""
     api.create(job(namespace, "tune", cancel=True))
-    with pytest.raises(Refused, match="a cancelled job stays cancelled"):
+    with pytest.raises(Refused, match="cancel cannot be changed back to false"):
         api.patch("FineTuneJob", "tune", {"spec": {"cancel": False}}, namespace)
 
 

@@ -73,7 +73,7 @@ def _label_keys(labels: dict[str, str]) -> dict[str, str]:
         if not re.fullmatch(r"([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]", name) or not _is_prefix(prefix, "/" in key):
             raise ValueError(f"{key!r} is not a label key: an optional DNS name and '/', then at most 63 letters, digits, '-', '_' and '.'")
         if prefix == "finetune.dev":
-            raise ValueError(f"{key!r} is a label of the operator's own: use another prefix")
+            raise ValueError(f"{key!r} is reserved for the operator: use another prefix")
     return labels
 
 
@@ -135,17 +135,17 @@ def seconds(duration: str) -> int:
 
 
 class SecretRef(Document):
-    """A Secret of the same namespace."""
+    """A Secret in the same namespace."""
 
     name: ObjectName
     """Name of the Secret."""
 
 
 class Credentials(Document):
-    """Where the credentials of a source are. Which keys the Secret has depends on the scheme:
+    """Credentials for a source. The keys of the Secret depend on the scheme:
 
-    s3:// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, where needed, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL;
-    gs:// GOOGLE_APPLICATION_CREDENTIALS_JSON (the content of a key file) and, for another server than Google's, STORAGE_ENDPOINT_URL;
+    s3:// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, if required, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL;
+    gs:// GOOGLE_APPLICATION_CREDENTIALS_JSON (the content of a key file) and, for a server other than Google's, STORAGE_ENDPOINT_URL;
     abfs:// AZURE_STORAGE_ACCOUNT_NAME with AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN, or AZURE_STORAGE_CONNECTION_STRING;
     hf:// HF_TOKEN and, for a mirror, HF_ENDPOINT;
     https:// HTTP_BEARER_TOKEN, or HTTP_USERNAME and HTTP_PASSWORD.
@@ -156,27 +156,27 @@ class Credentials(Document):
 
 
 class Resources(Document):
-    """Requests and limits of the stage's container, without GPUs, which have fields of their own."""
+    """Requests and limits of the container. GPUs are set in separate fields."""
 
     requests: Annotated[dict[str, Quantity], Field(max_length=16)] = {}
-    """What the scheduler reserves: cpu, memory, ephemeral-storage, ..."""
+    """requests are the minimum resources required: cpu, memory, ephemeral-storage, ..."""
     limits: Annotated[dict[str, Quantity], Field(max_length=16)] = {}
-    """What the container may use at most."""
+    """limits are the maximum resources allowed."""
 
 
 class Toleration(Document):
     """As in a pod's spec.tolerations."""
 
     key: Annotated[str, Field(max_length=317)] | None = None
-    """Taint key; left out with operator Exists it matches every taint."""
+    """Taint key. If empty with operator Exists, all taints match."""
     operator: Literal["Exists", "Equal"] | None = None
-    """Equal when left out."""
+    """Defaults to Equal."""
     value: LabelValue | None = None
-    """Taint value, with operator Equal."""
+    """Taint value, for operator Equal."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    """Left out: every effect."""
+    """Taint effect to match. If empty, all effects match."""
     toleration_seconds: int | None = None
-    """How long NoExecute is tolerated; left out: no limit."""
+    """How long a NoExecute taint is tolerated. If not set, it is tolerated forever."""
 
 
 class EnvVar(Document):
@@ -185,18 +185,18 @@ class EnvVar(Document):
     name: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
     """The variable's name."""
     value: Annotated[str, Field(max_length=1024)] = ""
-    """Its value, as it is; longer ones belong into a ConfigMap (`envFrom`)."""
+    """Value of the variable. Put longer values into a ConfigMap (`envFrom`)."""
 
 
 class NamedRef(Document):
-    """An object of the same namespace."""
+    """An object in the same namespace."""
 
     name: ObjectName
     """Name of the object."""
 
 
 class EnvFrom(Document):
-    """All keys of a Secret or a ConfigMap as environment variables: exactly one of the two."""
+    """Sets all keys of a Secret or a ConfigMap as environment variables. Exactly one of secretRef and configMapRef must be set."""
 
     model_config = Document.model_config | {
         "json_schema_extra": rules(
@@ -208,38 +208,38 @@ class EnvFrom(Document):
     config_map_ref: NamedRef | None = None
     """A ConfigMap."""
     prefix: Annotated[str, Field(max_length=64)] | None = None
-    """Put before every key."""
+    """Prefix to prepend to each key."""
 
 
 class Pod(Document):
-    """What an administrator may set on the pods of a stage or a server."""
+    """Settings of the pods of a stage or a server."""
 
     image: Annotated[str, Field(min_length=1, max_length=512)] | None = None
-    """Instead of the image from the chart's values."""
+    """image to use instead of the image from the chart's values."""
     service_account_name: ObjectName | None = None
     """ServiceAccount of the pod; its token is not mounted."""
     labels: Annotated[dict[str, LabelValue], Field(max_length=32)] = {}
-    """Added to the operator's own."""
+    """labels to add to those of the operator."""
     annotations: Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=32)] = {}
-    """Added to the operator's own."""
+    """annotations to add to those of the operator."""
     node_selector: Annotated[dict[str, LabelValue], Field(max_length=32)] = {}
-    """Labels that the node must have."""
+    """Labels that a node must have for the pod to be scheduled on it."""
     tolerations: Annotated[list[Toleration], Field(max_length=32)] = []
-    """Taints that the pod accepts."""
+    """Taints that the pod tolerates."""
     priority_class_name: ObjectName | None = None
-    """A PriorityClass."""
+    """Name of the PriorityClass."""
     runtime_class_name: ObjectName | None = None
-    """A RuntimeClass."""
+    """Name of the RuntimeClass."""
     scheduler_name: ObjectName | None = None
-    """Instead of the default scheduler."""
+    """Name of the scheduler. Defaults to the default scheduler."""
     image_pull_secrets: Annotated[list[NamedRef], Field(max_length=8, json_schema_extra=by("name"))] = []
-    """Secrets for the registry of the image."""
+    """Secrets for pulling the image."""
     env: Annotated[list[EnvVar], Field(max_length=32, json_schema_extra=by("name"))] = []
     """Variables with plain values."""
     env_from: Annotated[list[EnvFrom], Field(max_length=16)] = []
     """Variables from Secrets and ConfigMaps."""
     fs_group: Annotated[int, Field(ge=1, le=2147483647)] | None = None
-    """Group that owns the mounted volumes; 65532 when left out."""
+    """Group that owns the mounted volumes. Defaults to 65532."""
 
 
 AccessMode = Literal["ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod"]
@@ -251,9 +251,9 @@ class VolumeClaim(Document):
     size: Size | None = None
     """Size of the volume."""
     storage_class_name: ObjectName | None = None
-    """The cluster's default class when left out."""
+    """Name of the StorageClass. Defaults to the cluster's default class."""
     access_mode: AccessMode = "ReadWriteOnce"
-    """ReadWriteMany when pods on several nodes mount it."""
+    """Use ReadWriteMany if pods on several nodes mount the volume."""
 
 
 class Condition(LenientDocument):
@@ -274,10 +274,10 @@ Conditions = Annotated[
 
 
 class ErrorStatus(LenientDocument):
-    """Why something failed, in words for the person who can mend it."""
+    """Why something failed, and how to fix it."""
 
     code: Annotated[str, Field(max_length=128)]
-    """CamelCase and stable: InvalidDataset, StorageFull, ..."""
+    """Stable machine-readable code in CamelCase: InvalidDataset, StorageFull, ..."""
     message: Annotated[str, Field(max_length=8192)]
     """What is wrong, and what to do next."""
     param: Annotated[str, Field(max_length=256)] | None = None
@@ -285,8 +285,8 @@ class ErrorStatus(LenientDocument):
     object: Annotated[str, Field(max_length=512)] | None = None
     """The Kubernetes object concerned: "Secret s3-credentials"."""
     details: Annotated[list[ShortText], Field(max_length=50)] = []
-    """First findings, one line each."""
+    """The first findings, one per line."""
     last_log_lines: Annotated[list[ShortText], Field(max_length=20)] = []
-    """The end of the failed pod's log."""
+    """The last lines of the failed pod's log."""
     log_file: Annotated[str, Field(max_length=512)] | None = None
-    """Where the whole log outlives the pod: "logs/train-1*.log on PersistentVolumeClaim tune-workspace"."""
+    """Location of the complete log, which outlives the pod: "logs/train-1*.log on PersistentVolumeClaim tune-workspace"."""

@@ -12,7 +12,7 @@ from finetune_api.resources.common import (
 
 
 class GateCondition(Document):
-    """One condition that the tuned model must meet to be deployed; at least one of betterThanBase, maximum and minimum."""
+    """A condition that the tuned model must meet to be deployed. At least one of betterThanBase, maximum and minimum must be set."""
 
     model_config = Document.model_config | {
         "json_schema_extra": rules(
@@ -23,20 +23,21 @@ class GateCondition(Document):
         )
     }
     metric: Literal["loss", "perplexity", "accuracy", "f1"]
-    """Measured on the held-out rows: loss for every task, perplexity for language models, accuracy and f1 for classification (f1 is
-    the mean over labels; of token-classification it counts whole entities)."""
+    """metric on the validation rows: loss for every task, perplexity for language models, accuracy and f1 for classification (f1 is
+    the mean over labels; for token-classification, it is computed over whole entities)."""
     better_than_base: bool | None = None
-    """True: lower than the base's (accuracy and f1: higher)."""
+    """betterThanBase requires a lower value than the base's (for accuracy and f1, a higher one)."""
     maximum: Annotated[float, Field(gt=0)] | None = None
-    """At most this."""
+    """maximum value, inclusive."""
     minimum: Annotated[float, Field(gt=0)] | None = None
-    """At least this."""
+    """minimum value, inclusive."""
 
 
 class Evaluation(Document):
-    """How the tuned model is measured against its base on the held-out rows. What its task has is always measured."""
+    """Evaluation of the tuned model against its base on the validation rows. All metrics of the task are always computed."""
 
     gate: Annotated[list[GateCondition], Field(max_length=8)] = []
-    """All must hold. A model that fails its gate is registered, but a deployment needs allowUngated."""
+    """gate is a list of conditions that must all be met. A model that fails its gate is registered, but deploying it requires
+    allowUngated."""
     max_examples: Annotated[int, Field(ge=1, le=1000000)] = 500
-    """Measure on the first so many held-out rows."""
+    """maxExamples is the maximum number of validation rows to use, starting from the first."""

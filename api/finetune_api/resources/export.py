@@ -8,16 +8,16 @@ from finetune_api.document import Document
 
 
 class OnnxExport(Document):
-    """Export for the ONNX engine, with proof that it answers as PyTorch does."""
+    """Export for the ONNX engine, with a check that its output matches PyTorch's."""
 
     precisions: Annotated[list[Literal["fp32"]], Field(min_length=1, max_length=1)] = ["fp32"]
-    """Which number formats are exported."""
+    """precisions are the number formats to export."""
     parity_prompts: Annotated[int, Field(ge=1, le=64)] = 4
-    """Held-out prompts whose greedy continuation must be equal, token for token."""
+    """parityPrompts is the number of validation prompts whose greedy continuations must be equal, token for token."""
 
 
 class Export(Document):
-    """What is written beside the merged safetensors."""
+    """Formats to write in addition to the merged safetensors."""
 
     onnx: OnnxExport | None = None
-    """For the onnx engine; left out: no ONNX file."""
+    """onnx exports an ONNX model for the onnx engine. If not set, no ONNX model is written."""

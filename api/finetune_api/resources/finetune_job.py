@@ -41,14 +41,14 @@ CLASSIFICATION: tuple[Task, ...] = ("sequence-classification", "token-classifica
 
 
 class ModelRef(Document):
-    """A FineTunedModel of the same namespace."""
+    """A FineTunedModel in the same namespace."""
 
     name: Name
     """Name of the FineTunedModel."""
 
 
 class Base(Document):
-    """The model to start from: `source` (with `credentials`, where it needs some) or `fineTunedModel`, exactly one."""
+    """The base model. Exactly one of `source` (with `credentials`, if required) and `fineTunedModel` must be set."""
 
     model_config = Document.model_config | {
         "json_schema_extra": rules(
@@ -57,29 +57,29 @@ class Base(Document):
         )
     }
     source: ModelAddress | None = None
-    """Folder with config.json, tokenizer.json and *.safetensors: pvc://CLAIM/PATH, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX,
+    """source is the address of a folder with config.json, tokenizer.json and *.safetensors: pvc://CLAIM/PATH, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX,
     abfs://CONTAINER@ACCOUNT.dfs.core.windows.net/PREFIX or hf://OWNER/NAME[@REVISION]."""
     credentials: Credentials | None = None
-    """Of the store; a claim needs none."""
+    """credentials for the object store or the Hub; not allowed for a claim."""
     fine_tuned_model: ModelRef | None = None
-    """Continue from an earlier model: its merged weights are the base."""
+    """fineTunedModel continues from an earlier model, using its merged weights as the base."""
 
 
 class Split(Document):
-    """Hold out a part of the training file. The same rows on every machine for the same seed."""
+    """Split selects validation rows from the training file. The same seed selects the same rows on every machine."""
 
     fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    """Share of the rows that is held out."""
+    """fraction of the rows to use for validation."""
     seed: Annotated[int, Field(ge=0, le=2147483647)] = 42
-    """Decides which rows."""
+    """seed determines which rows are selected."""
     stratify_by: Annotated[str, Field(min_length=1, max_length=128)] | None = None
-    """A field whose values keep their shares on both sides. Left out: the label, for sequence-classification."""
+    """stratifyBy is a field whose values have the same proportions in both splits. Defaults to the label for sequence-classification."""
     group_by: Annotated[str, Field(min_length=1, max_length=128)] | None = None
-    """A field whose equal values stay on one side: rows of the same customer, document or author."""
+    """groupBy is a field whose rows with equal values stay in the same split, for example the customer, document or author."""
 
 
 class Validation(Document):
-    """The held-out rows: a share of the training file (`split`), or a file of their own (`source`)."""
+    """The validation rows. Exactly one of `split` (a fraction of the training file) and `source` (a separate file) must be set."""
 
     model_config = Document.model_config | {
         "json_schema_extra": rules(
@@ -93,30 +93,31 @@ class Validation(Document):
         )
     }
     split: Split | None = None
-    """A share of the training file."""
+    """split selects a fraction of the training file."""
     source: DataAddress | None = None
-    """A file of its own; its address is written as in train."""
+    """source is the address of a separate file, in the same form as for train."""
     credentials: Credentials | None = None
-    """As in train."""
+    """Same as for train."""
     format: RowFormat | None = None
-    """As in train."""
+    """Same as for train."""
     columns: Columns = {}
-    """As in train."""
+    """Same as for train."""
     template: RowTemplate | None = None
-    """As in train."""
+    """Same as for train."""
     slice: RowSlice | None = None
-    """As in train."""
+    """Same as for train."""
 
 
 class DatasetLimits(Document):
-    """How much of a data set may be wrong."""
+    """Limits for invalid rows."""
 
     max_invalid_fraction: Annotated[float, Field(ge=0, lt=1)] = 0
-    """Share of rows that may be invalid: they are dropped, and counted in status.dataset.invalidRows. More of them fail the job."""
+    """maxInvalidFraction is the fraction of rows that may be invalid. Invalid rows are dropped and counted in
+    status.dataset.invalidRows; the job fails if there are more."""
 
 
 class Dataset(Document):
-    """Rows to learn from and rows to measure on. What a row looks like depends on the task:
+    """Training rows and validation rows. The fields of a row depend on the task:
 
     chat {"messages": [{"role": ..., "content": ...}, ...], "tools": [...]}; completion {"prompt": ..., "completion": ...}; summarization
     {"document": ..., "summary": ...}; sequence-classification {"text": ..., "text_pair": ..., "label": ...}, where a list of labels is
@@ -124,11 +125,11 @@ class Dataset(Document):
     """
 
     train: DataSource
-    """The rows to learn from."""
+    """train is the source of the training rows."""
     validation: Validation = Validation(split=Split())
-    """The held-out rows; a tenth of the training file when left out."""
+    """validation is the source of the validation rows. Defaults to a tenth of the training file."""
     limits: DatasetLimits = DatasetLimits()
-    """How much of it may be wrong."""
+    """limits for invalid rows."""
 
 
 class Preparation(Document):
@@ -137,96 +138,97 @@ class Preparation(Document):
     resources: Resources = Resources()
     """CPU and memory of the stage's container; where neither names memory, its limit is 8Gi."""
     pod: Pod = Pod()
-    """Of the stage's pod, which takes no nodeSelector and tolerations from training, but its zone or node where a ReadWriteOnce workspace
-    has to lie there."""
+    """Settings of the stage's pod. nodeSelector and tolerations of the training are not inherited, except for the zone or node that a
+    ReadWriteOnce workspace requires."""
 
 
 class Training(Document):
-    """The train stage: `nodes` pods with `gpusPerNode` processes each, one process where there is no GPU."""
+    """The train stage: `nodes` pods with `gpusPerNode` processes each, or one process each without GPUs."""
 
     model_config = Document.model_config | {
         "json_schema_extra": rules(
             rule(
                 "!has(self.gpuMemory) || self.gpusPerNode > 0",
-                "gpuMemory is that of GPUs, and gpusPerNode is 0; on a CPU resources.limits.memory counts",
+                "gpuMemory requires gpusPerNode > 0; for training on a CPU set resources.limits.memory",
                 fieldPath=".gpuMemory",
             )
         )
     }
     nodes: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Pods that train together, one on each node."""
+    """nodes is the number of pods that train together, one per node."""
     gpus_per_node: Annotated[int, Field(ge=0, le=64)] = 0
-    """GPUs of each pod; 0 trains on the CPU."""
+    """gpusPerNode is the number of GPUs per pod. 0 trains on the CPU."""
     gpu_resource_name: Annotated[str, Field(min_length=1, max_length=317, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[-._a-zA-Z0-9]+$")] = (
         "nvidia.com/gpu"
     )
-    """Extended resource that counts the GPUs."""
+    """gpuResourceName is the extended resource to request for GPUs."""
     gpu_memory: Size | None = None
-    """Memory of one GPU; left out: the node label nvidia.com/gpu.memory, where the nodes have it. prepare chooses the micro-batch by it,
-    and refuses what does not fit."""
+    """gpuMemory is the memory of one GPU. Defaults to the node label nvidia.com/gpu.memory, if present. prepare uses it to choose the
+    micro-batch size and to refuse a training that does not fit."""
     resources: Resources = Resources()
     """CPU and memory of each pod."""
     pod: Pod = Pod()
-    """Of the stage's pods."""
+    """Settings of the stage's pods."""
 
 
 class Publishing(Document):
     """The publish stage: one pod that evaluates, merges, exports and registers."""
 
     gpus: Annotated[int, Field(ge=0, le=64)] = 0
-    """GPUs of the pod; 0 publishes on the CPU."""
+    """gpus is the number of GPUs of the pod. 0 uses the CPU."""
     resources: Resources = Resources()
     """CPU and memory of the stage's container."""
     pod: Pod = Pod()
-    """Of the stage's pod."""
+    """Settings of the stage's pod."""
 
 
 class Output(Document):
-    """The model that the job makes."""
+    """The model that the job creates."""
 
     model: Name | None = None
-    """Name of the FineTunedModel; the job's own name when left out."""
+    """model is the name of the FineTunedModel. Defaults to the name of the job."""
     labels: Labels = {}
-    """Of the FineTunedModel and its volume, beside the operator's own. Those of the job are not inherited: GitOps tools track by them."""
+    """labels to add to the FineTunedModel and its volume. The labels of the job are not inherited, because GitOps tools use them for
+    tracking."""
     storage: VolumeClaim = VolumeClaim()
-    """Size left out: from prepare's estimate."""
+    """storage describes the volume of the model. The size defaults to prepare's estimate."""
 
 
 class Workspace(Document):
-    """Where downloads, prepared rows and checkpoints lie while the job lives: an own volume, or an existing claim."""
+    """The volume for downloads, prepared rows and checkpoints of the job: a new volume, or an existing claim."""
 
     model_config = Document.model_config | {
         "json_schema_extra": rules(
             rule(
                 "!has(self.claimName) || (!has(self.storage.size) && !has(self.storage.storageClassName))",
-                "storage describes a new volume; with claimName leave it out",
+                "storage.size and storage.storageClassName must not be set together with claimName: they describe a new volume",
                 fieldPath=".claimName",
             )
         )
     }
     claim_name: ObjectName | None = None
-    """An existing claim; the job uses a folder of its own in it."""
+    """claimName is an existing claim; the job uses a separate folder in it."""
     storage: VolumeClaim = VolumeClaim()
-    """Size left out: 20Gi."""
+    """storage describes a new volume. The size defaults to 20Gi."""
 
 
 class Limits(Document):
-    """How long things may take before the job fails and says why."""
+    """Timeouts, retries and retention of a job."""
 
     start_deadline: Duration = "15m"
-    """For a pod that is scheduled but does not start: image, Secret, volume.
-    What the pods of a training wait for each other is fixed when the job begins."""
+    """startDeadline is how long a scheduled pod may take to start (image, Secret, volume) before the job fails.
+    The time that training pods wait for each other is fixed when the job starts."""
     schedule_timeout: Duration = "24h"
-    """For pods that no node can take yet (phase Queued)."""
+    """scheduleTimeout is how long pods may be unschedulable (phase Queued) before the job fails."""
     deadline: Duration | None = None
-    """For the whole job, pauses not counted."""
+    """deadline is the maximum duration of the whole job, not counting pauses."""
     stall_timeout: Duration = "30m"
-    """For a stage that runs but makes no progress. Fixed when the job begins: a later change does not reach its pods."""
+    """stallTimeout is how long a running stage may make no progress. Fixed when the job starts: later changes do not affect its pods."""
     max_restarts: Annotated[int, Field(ge=0, le=100)] = 3
-    """New attempts after failures of a pod or a process. Preemption, eviction and pause do not count."""
+    """maxRestarts is the number of new attempts after a pod or process fails. Preemption, eviction and pause do not count."""
     ttl_after_finished: Duration | None = None
-    """How long a job that is over keeps its stage Jobs with their pods and its workspace; left out: until it is deleted. The model, this
-    object with its status, and a claim of your own (workspace.claimName) stay."""
+    """ttlAfterFinished is how long a finished job keeps its workspace and its stage Jobs with their pods. If not set, they are kept until
+    the job is deleted. The model, this object and an existing claim (workspace.claimName) are not deleted."""
 
 
 IMMUTABLE = (
@@ -238,7 +240,7 @@ IMMUTABLE = (
 def _immutable(field: str) -> dict[str, Any]:
     return rule(
         f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})",
-        f"{field}: field is immutable; a new training is a new FineTuneJob under a new name",
+        f"{field}: field is immutable; to train again, create a FineTuneJob with a new name",
         fieldPath=f".{field}",
     )
 
@@ -252,13 +254,13 @@ class FineTuneJobSpec(Document):
             rule(
                 "(has(self.queueName) == has(oldSelf.queueName) && (!has(self.queueName) || self.queueName == oldSelf.queueName))"
                 " || (self.suspend && oldSelf.suspend)",
-                "queueName can be changed while the job is suspended only",
+                "queueName can be changed only while the job is suspended",
                 fieldPath=".queueName",
             ),
-            rule("!oldSelf.cancel || self.cancel", "a cancelled job stays cancelled", fieldPath=".cancel"),
+            rule("!oldSelf.cancel || self.cancel", "cancel cannot be changed back to false", fieldPath=".cancel"),
             rule(
                 "!self.task.endsWith('classification') || (!has(self.dataset.train.template) && !has(self.dataset.validation.template))",
-                "template builds a prompt and a completion: it is used with chat, completion and summarization",
+                "template builds a prompt and a completion: it can be used only with chat, completion and summarization",
                 fieldPath=".dataset",
             ),
             rule(
@@ -269,45 +271,45 @@ class FineTuneJobSpec(Document):
             ),
             rule(
                 "self.training.nodes == 1 || has(self.workspace.claimName) || self.workspace.storage.accessMode == 'ReadWriteMany'",
-                "training.nodes > 1 needs a workspace that several pods can mount: set workspace.storage.accessMode to ReadWriteMany",
+                "training.nodes > 1 requires a workspace that several nodes can mount: set workspace.storage.accessMode to ReadWriteMany",
                 fieldPath=".workspace.storage.accessMode",
             ),
         )
     }
     task: Task = "chat"
-    """What the model learns, and what a row looks like: see dataset."""
+    """task determines what the model learns and the fields of a row; see dataset."""
     base: Base
-    """The model to start from."""
+    """base is the model to start from."""
     dataset: Dataset
-    """What to learn."""
+    """dataset has the training and validation rows."""
     method: Method = Method()
-    """How the weights change."""
+    """method of fine-tuning."""
     hyperparameters: Hyperparameters = Hyperparameters()
-    """Numbers of the training; what is left out is decided from the data and the model."""
+    """hyperparameters of the training. Values that are not set are chosen from the dataset and the model."""
     preparation: Preparation = Preparation()
-    """The stage that validates the data and tokenises it, without a GPU."""
+    """preparation configures the stage that validates and tokenizes the dataset, without a GPU."""
     training: Training = Training()
-    """The stage that trains."""
+    """training configures the stage that trains."""
     publishing: Publishing = Publishing()
-    """The stage that evaluates, merges, exports and registers."""
+    """publishing configures the stage that evaluates, merges, exports and registers the model."""
     checkpoints: Checkpoints = Checkpoints()
-    """What a training resumes from."""
+    """checkpoints to resume training from."""
     evaluation: Evaluation = Evaluation()
-    """How the result is measured, and what it must reach."""
+    """evaluation of the tuned model against its base, and the gate that it must pass."""
     export: Export = Export()
-    """What is written beside the merged safetensors."""
+    """export selects formats to write in addition to the merged safetensors."""
     output: Output = Output()
-    """The FineTunedModel that the job makes."""
+    """output describes the FineTunedModel that the job creates."""
     workspace: Workspace = Workspace()
-    """Volume for downloads, prepared rows and checkpoints."""
+    """workspace is the volume for downloads, prepared rows and checkpoints."""
     limits: Limits = Limits()
-    """How long things may take."""
+    """limits are timeouts, retries and retention."""
     suspend: bool = False
-    """Pause: the running attempt writes a checkpoint and ends; false goes on from there."""
+    """suspend pauses the job: the running attempt writes a checkpoint and terminates. Set to false to resume from there."""
     cancel: bool = False
-    """End the job for good; what was produced stays until the job is deleted."""
+    """cancel terminates the job permanently. Its workspace is kept until the job is deleted."""
     queue_name: LabelValue | None = None
-    """Kueue's LocalQueue for the stage Jobs."""
+    """queueName is the Kueue LocalQueue for the stage Jobs."""
 
 
 def spec_digest(spec: FineTuneJobSpec) -> str:

@@ -19,28 +19,28 @@ StageName = Literal["prepare", "train", "publish"]
 
 
 class Attempt(LenientDocument):
-    """One try of one stage; its Job is named <job>-<stage>-<number>. Written before the Job is created."""
+    """One attempt of a stage; its Job is named <job>-<stage>-<number>. Recorded before the Job is created."""
 
     stage: StageName
     number: int
     """Counted from 1 within the stage."""
     state: AttemptState = "Pending"
     job_uid: Annotated[str, Field(max_length=64)] | None = None
-    """Set once the Job was seen; an attempt whose Job has gone is never created again."""
+    """uid of the Job, once it was observed. A deleted Job is never created again."""
     counted: bool = False
-    """True when it used up one of limits.maxRestarts."""
+    """Whether the attempt counts against limits.maxRestarts."""
     exit_code: int | None = None
     reason: Annotated[str, Field(max_length=128)] | None = None
     message: ShortText | None = None
     started_at: Annotated[str, Field(max_length=64)] | None = None
-    """When it was recorded, right before its Job was created, or when a queue took it back."""
+    """Time at which the attempt was recorded, right before its Job was created, or was requeued."""
     running_at: Annotated[str, Field(max_length=64)] | None = None
-    """When all of its pods were running."""
+    """Time at which all of its pods were running."""
     finished_at: Annotated[str, Field(max_length=64)] | None = None
 
 
 class ProgressStatus(LenientDocument):
-    """The newest progress line of the running stage."""
+    """The latest progress of the running stage."""
 
     activity: ShortText | None = None
     step: int | None = None
@@ -53,7 +53,7 @@ class ProgressStatus(LenientDocument):
 
 
 class QuantilesStatus(LenientDocument):
-    """Of a number that every example has."""
+    """Quantiles over the training examples."""
 
     p50: int
     p95: int
@@ -61,45 +61,45 @@ class QuantilesStatus(LenientDocument):
 
 
 class LabelCount(LenientDocument):
-    """How often a label occurs."""
+    """Number of occurrences of a label."""
 
     label: Annotated[str, Field(max_length=256)]
     count: int
 
 
 class DatasetStatus(LenientDocument):
-    """What prepare counted."""
+    """Results of validating and tokenizing the dataset."""
 
     format: Annotated[str, Field(max_length=128)] | None = None
-    """What the training file was recognised as."""
+    """Detected format of the training file."""
     train_examples: int | None = None
     validation_examples: int | None = None
     train_tokens: int | None = None
     supervised_tokens: int | None = None
-    """Tokens that the loss is computed on (sequence-classification: labels)."""
+    """Number of tokens in the loss (for sequence-classification: of labels)."""
     lengths: QuantilesStatus | None = None
-    """Tokens of a training example."""
+    """Tokens per training example."""
     turns: QuantilesStatus | None = None
-    """Messages of a conversation."""
+    """Messages per conversation."""
     labels: Annotated[list[LabelCount], Field(max_length=20)] = []
     """The most frequent labels of the training examples."""
     label_count: int | None = None
     truncated_examples: int | None = None
-    """Examples longer than maxSequenceLength, which were cut."""
+    """Number of examples that were longer than maxSequenceLength and were truncated."""
     truncated_tokens: int | None = None
     invalid_rows: int | None = None
-    """Dropped because they are invalid, within dataset.limits.maxInvalidFraction."""
+    """Number of invalid rows that were dropped, within dataset.limits.maxInvalidFraction."""
     duplicates: int | None = None
-    """Exact duplicates that were dropped."""
+    """Number of exact duplicates that were dropped."""
     near_duplicates: int | None = None
-    """Rows nearly equal to another one."""
+    """Number of rows that are nearly equal to another row."""
     notes: Annotated[list[ShortText], Field(max_length=10)] = []
-    """What is worth a look."""
+    """Observations about the dataset that may need attention."""
     digest: Annotated[str, Field(max_length=80)] | None = None
 
 
 class MemoryStatus(LenientDocument):
-    """Peak memory of one training process, estimated from the model's config, and what it has."""
+    """Estimated peak memory of one training process, and the available memory."""
 
     text: ShortText | None = None
     """"21.3 GiB of 80.0 GiB: weights 14.2, optimizer 0.6, ..."."""
@@ -111,7 +111,7 @@ class MemoryStatus(LenientDocument):
 
 
 class ExpectedStatus(LenientDocument):
-    """What the training will come to, said before its GPUs start."""
+    """Expected duration and cost of the training, computed before its GPUs start."""
 
     text: ShortText | None = None
     """"500 steps, 1.2 M tokens, about 1.4 h, about 8.40 USD"."""
@@ -122,7 +122,7 @@ class ExpectedStatus(LenientDocument):
 
 
 class ResolvedStatus(LenientDocument):
-    """A hyper-parameter in force, and why it has this value."""
+    """A hyperparameter in effect, and the reason for its value."""
 
     name: Annotated[str, Field(max_length=64)]
     value: Annotated[str, Field(max_length=128)]
@@ -130,7 +130,7 @@ class ResolvedStatus(LenientDocument):
 
 
 class ScoresStatus(LenientDocument):
-    """Measured on the held-out rows; what the task does not have is left out."""
+    """Scores on the validation rows; metrics that the task does not have are omitted."""
 
     loss: float
     perplexity: float | None = None
@@ -139,7 +139,7 @@ class ScoresStatus(LenientDocument):
 
 
 class EvaluationStatus(LenientDocument):
-    """Base against tuned on the same rows."""
+    """Scores of the base model and the tuned model on the same rows."""
 
     examples: int | None = None
     base: ScoresStatus | None = None
@@ -148,60 +148,61 @@ class EvaluationStatus(LenientDocument):
 
 
 class UsageStatus(LenientDocument):
-    """What the job has used."""
+    """Resources that the job has used."""
 
     gpu_seconds: int = 0
 
 
 class FineTuneJobStatus(LenientDocument):
-    """Everything in it can be rebuilt from the Jobs, the pods' results and the workspace, but for the attempts' budget."""
+    """Observed state of a FineTuneJob. It can be rebuilt from the Jobs, the results of their pods and the workspace, except for the number
+    of restarts."""
 
     observed_generation: int | None = None
     phase: Phase | None = None
-    """Where the job stands, for people; derived from the conditions."""
+    """Summary of where the job is in its lifecycle, derived from the conditions."""
     conditions: Conditions = []
     progress_text: ShortText | None = None
-    """"62% (310/500)" of a running stage; of a job that waits or has failed the reason in a few words."""
+    """Progress of the running stage, such as "62% (310/500)", or the reason why the job is waiting or has failed."""
     eta: Annotated[str, Field(max_length=32)] | None = None
     """"1h12m"."""
     loss_text: Annotated[str, Field(max_length=32)] | None = None
-    """Newest training loss; of a finished job the tuned model's loss on the held-out rows."""
+    """Latest training loss; for a finished job, the loss of the tuned model on the validation rows."""
     gate_text: Annotated[str, Field(max_length=32)] | None = None
-    """passed, failed, or none where evaluation.gate asks for nothing."""
+    """passed, failed, or none without evaluation.gate."""
     reason: Annotated[str, Field(max_length=128)] | None = None
     """Why the job is in this phase: the reason of the condition that decides it."""
     attempt_text: Annotated[str, Field(max_length=64)] | None = None
     """"train 2"."""
     model: Annotated[str, Field(max_length=40)] | None = None
-    """The FineTunedModel that the job makes."""
+    """Name of the FineTunedModel that the job creates."""
     base: Annotated[str, Field(max_length=1024)] | None = None
-    """The base as it was asked for, for the column."""
+    """The base as given in the spec."""
     spec_digest: Annotated[str, Field(max_length=80)] | None = None
     """sha256 of the parts of the spec that determine the model."""
     image: Annotated[str, Field(max_length=512)] | None = None
-    """The trainer image that the job is pinned to."""
+    """The trainer image that the job uses; fixed when the job starts."""
     progress: ProgressStatus | None = None
     total_steps: int | None = None
-    """Optimizer steps of the whole training, as prepare has planned them."""
+    """Planned number of optimizer steps of the training."""
     dataset: DatasetStatus | None = None
     hyperparameters: Annotated[list[ResolvedStatus], Field(max_length=32)] = []
-    """All hyper-parameters in force."""
+    """All hyperparameters in effect."""
     memory: MemoryStatus | None = None
-    """What prepare expects a training process to need."""
+    """Estimated memory of a training process."""
     expected: ExpectedStatus | None = None
-    """What prepare expects the training to come to."""
+    """Expected duration and cost of the training."""
     evaluation: EvaluationStatus | None = None
     model_bytes: int | None = None
-    """prepare's estimate of the finished model, which sizes its volume."""
+    """Estimated size of the finished model, used to size its volume."""
     attempts: Annotated[list[Attempt], Field(max_length=256)] = []
     """Every attempt of every stage, oldest first."""
     restarts: int = 0
-    """How much of limits.maxRestarts is used up."""
+    """Number of attempts that counted against limits.maxRestarts."""
     active_seconds: int = 0
-    """Time in which the job was not paused, for limits.deadline."""
+    """Time during which the job was not paused, counted against limits.deadline."""
     error: ErrorStatus | None = None
     usage: UsageStatus | None = None
     started_at: Annotated[str, Field(max_length=64)] | None = None
-    """When the first pod was created."""
+    """Time at which the first pod was created."""
     finished_at: Annotated[str, Field(max_length=64)] | None = None
-    """When the job ended."""
+    """Time at which the job finished."""

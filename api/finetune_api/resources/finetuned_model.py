@@ -11,16 +11,16 @@ from finetune_api.resources.finetune_job_status import EvaluationStatus
 
 
 class ClaimSource(Document):
-    """A model directory on a claim of the same namespace."""
+    """A model directory on a claim in the same namespace."""
 
     name: ObjectName
     """Name of the PersistentVolumeClaim."""
     path: Annotated[str, Field(max_length=1024)] = ""
-    """Folder within the volume; empty is its root."""
+    """Folder within the volume. Defaults to the root."""
 
 
 class ModelSource(Document):
-    """Where the model directory (with its MANIFEST.json) lies."""
+    """Location of the model directory, which contains MANIFEST.json."""
 
     model_config = Document.model_config | {
         "json_schema_extra": rules(
@@ -28,11 +28,11 @@ class ModelSource(Document):
         )
     }
     claim: ClaimSource
-    """A PersistentVolumeClaim of the same namespace."""
+    """A PersistentVolumeClaim in the same namespace."""
 
 
 class ModelBase(Document):
-    """What the model was tuned from, for people and for the guard."""
+    """The model that this model was tuned from. Exactly one of source and fineTunedModel must be set."""
 
     model_config = Document.model_config | {
         "json_schema_extra": rules(
@@ -42,27 +42,27 @@ class ModelBase(Document):
     source: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
     """Address of a base model."""
     fine_tuned_model: ModelRef | None = None
-    """The FineTunedModel that it continues; it cannot be deleted while this one exists."""
+    """The FineTunedModel that this model was tuned from. It cannot be deleted while this model exists."""
 
 
 class FineTunedModelSpec(Document):
-    """Immutable. Written by the operator when a job has published, or by hand to import a model directory."""
+    """Immutable. Created by the operator when a job publishes its model, or by a user to import a model directory."""
 
     model_config = Document.model_config | {
-        "json_schema_extra": rules(rule("self == oldSelf", "spec is immutable: a new model is a new FineTunedModel"))
+        "json_schema_extra": rules(rule("self == oldSelf", "spec is immutable: create a new FineTunedModel instead"))
     }
     task: Task = "chat"
-    """What the model has learnt."""
+    """The task that the model was trained for."""
     type: Literal["adapter", "full"]
     """adapter: trained with LoRA; full: all weights trained."""
     base: ModelBase
-    """What it was tuned from."""
+    """base is the model that this model was tuned from."""
     source: ModelSource
-    """Where its files lie."""
+    """source is the location of the model's files."""
 
 
 class ArtifactStatus(LenientDocument):
-    """Something in the model directory that can be loaded."""
+    """A loadable artifact in the model directory."""
 
     format: Annotated[str, Field(max_length=32)]
     precision: Annotated[str, Field(max_length=32)]
@@ -72,12 +72,12 @@ class ArtifactStatus(LenientDocument):
 
 
 class MissingArtifactStatus(LenientDocument):
-    """An artifact that export asked for and that could not be made; the model is whole without it."""
+    """A requested artifact that could not be created. The model is usable without it."""
 
     format: Annotated[str, Field(max_length=32)]
     precision: Annotated[str, Field(max_length=32)]
     reason: Annotated[str, Field(max_length=128)]
-    """CamelCase and stable: ParityFailed, ExportUnsupported, ..."""
+    """Stable machine-readable reason in CamelCase: ParityFailed, ExportUnsupported, ..."""
     message: ShortText
     """What went wrong, and what to do next."""
 
@@ -92,32 +92,32 @@ class LineageStatus(LenientDocument):
 
 
 class FineTunedModelStatus(LenientDocument):
-    """All of it is rebuilt from MANIFEST.json by an inspect Job, and from who refers to the model."""
+    """Observed state of a FineTunedModel, rebuilt from MANIFEST.json by an inspect Job and from the objects that reference the model."""
 
     observed_generation: int | None = None
     conditions: Conditions = []
     artifacts: Annotated[list[ArtifactStatus], Field(max_length=16)] = []
-    """What can be loaded, from MANIFEST.json."""
+    """Loadable artifacts, from MANIFEST.json."""
     missing_artifacts: Annotated[list[MissingArtifactStatus], Field(max_length=16)] = []
-    """What export asked for and could not be made, from MANIFEST.json."""
+    """Requested artifacts that could not be created, from MANIFEST.json."""
     size_bytes: int | None = None
-    """All files together."""
+    """Total size of all files."""
     size_text: Annotated[str, Field(max_length=32)] | None = None
     """"543 MiB"."""
     base_text: Annotated[str, Field(max_length=1024)] | None = None
-    """The base, for the column."""
+    """The base model, as shown in the column."""
     score_text: Annotated[str, Field(max_length=64)] | None = None
-    """"loss 2.50 (base 4.03)"; "worse than base" behind it where it is so."""
+    """Scores such as "loss 2.50 (base 4.03)", followed by "worse than base" if that is the case."""
     used_by: Annotated[list[Annotated[str, Field(max_length=128)]], Field(max_length=64)] = []
-    """"ModelDeployment/support-bot"; the guard does not rely on it."""
+    """Objects that use the model, such as "ModelDeployment/support-bot". Informational; the guard does not use it."""
     used_by_text: ShortText | None = None
     """used_by in one line."""
     evaluation: EvaluationStatus | None = None
     gate_passed: bool | None = None
-    """Whether it met its evaluation gate."""
+    """Whether the model passed its evaluation gate."""
     gate_text: Annotated[str, Field(max_length=32)] | None = None
-    """passed, failed, or none where the job asked for nothing."""
+    """passed, failed, or none if the job has no gate."""
     lineage: LineageStatus | None = None
     inspect_attempt: int = 0
-    """Number of the newest inspect Job, <model>-inspect-<number>."""
+    """Number of the latest inspect Job, <model>-inspect-<number>."""
     error: ErrorStatus | None = None

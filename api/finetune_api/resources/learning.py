@@ -15,76 +15,78 @@ class Lora(Document):
     """Low-rank adapters (Hu et al. 2021), as in peft.LoraConfig."""
 
     rank: Annotated[int, Field(ge=1, le=512)] | None = None
-    """Inner dimension of the adapters; left out: from the number of examples."""
+    """rank of the adapter matrices. Defaults to a value based on the number of examples."""
     alpha: Annotated[float, Field(gt=0, le=4096)] | None = None
-    """The adapters are scaled by alpha / rank; left out: twice the rank."""
+    """alpha scales the adapters by alpha / rank. Defaults to twice the rank."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0
-    """Dropout on the adapters' input."""
+    """dropout on the input of the adapters."""
     target_modules: Annotated[list[Annotated[str, Field(max_length=128, min_length=1)]], Field(max_length=32, min_length=1)] = [
         "all-linear"
     ]
-    """Names of the modules that get an adapter; ["all-linear"] is every linear layer but the head."""
+    """targetModules are the names of the modules that get an adapter. ["all-linear"] selects every linear layer except the head."""
 
 
 class Method(Document):
-    """How the weights change."""
+    """Fine-tuning method."""
 
     model_config = Document.model_config | {
-        "json_schema_extra": rules(rule("self.type == 'lora' || !has(self.lora)", "lora is used with type lora only", fieldPath=".lora"))
+        "json_schema_extra": rules(
+            rule("self.type == 'lora' || !has(self.lora)", "lora can be set only if type is lora", fieldPath=".lora")
+        )
     }
     type: Literal["lora", "full"] = "lora"
-    """lora trains adapters and merges them at the end; full trains all weights."""
+    """type is lora (train adapters and merge them at the end) or full (train all weights)."""
     lora: Lora | None = None
-    """Left out with type lora: rank and alpha from the data, no dropout, all linear layers."""
+    """lora configures the adapters. By default, rank and alpha depend on the data, without dropout, on all linear layers."""
     loss_on: Literal["assistant", "all"] = "assistant"
     """Learn the assistant's words (the completion, the summary) only, or every token. Without meaning for classification."""
 
 
 class Hyperparameters(Document):
-    """What is left out is decided by prepare; the value and its reason are shown in status.hyperparameters."""
+    """Hyperparameters. prepare chooses values that are not set; status.hyperparameters has each value with its reason."""
 
     model_config = Document.model_config | {
         "json_schema_extra": rules(
             rule("!(has(self.epochs) && has(self.maxSteps))", "set epochs or maxSteps, not both"),
             rule(
                 "!(has(self.learningRate) && has(self.learningRateMultiplier))",
-                "set learningRate or learningRateMultiplier, not both: the multiplier is of the automatic learning rate",
+                "set learningRate or learningRateMultiplier, not both: the multiplier applies to the automatic learning rate",
             ),
         )
     }
     epochs: Annotated[float, Field(gt=0, le=1000)] | None = None
-    """Passes over the training rows."""
+    """epochs is the number of passes over the training rows."""
     max_steps: Annotated[int, Field(ge=1, le=10000000)] | None = None
-    """Optimizer steps, instead of epochs."""
+    """maxSteps is the number of optimizer steps; use it instead of epochs."""
     batch_size: Annotated[int, Field(ge=1, le=65536)] | None = None
-    """Examples per optimizer step over all processes (the global batch)."""
+    """batchSize is the number of examples per optimizer step over all processes (the global batch size)."""
     learning_rate: Annotated[float, Field(gt=0, le=1)] | None = None
     """Peak learning rate."""
     learning_rate_multiplier: Annotated[float, Field(gt=0, le=100)] | None = None
-    """The automatic learning rate times this."""
+    """learningRateMultiplier scales the automatic learning rate."""
     scheduler: Literal["linear", "cosine", "constant"] | None = None
-    """How the learning rate falls after the warm-up."""
+    """scheduler is the learning rate schedule after the warmup."""
     warmup_ratio: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Share of the steps in which the learning rate rises."""
+    """warmupRatio is the fraction of steps used for warmup."""
     weight_decay: Annotated[float, Field(ge=0, le=10)] | None = None
     """Decoupled weight decay (AdamW)."""
     max_grad_norm: Annotated[float, Field(gt=0, le=1000)] | None = None
-    """Gradients are clipped to this norm."""
+    """maxGradNorm is the norm to which gradients are clipped."""
     max_sequence_length: Annotated[int, Field(ge=8, le=1048576)] | None = None
-    """Longer examples are cut at the end; status.dataset.truncatedExamples says how many."""
+    """maxSequenceLength in tokens. Longer examples are truncated at the end; status.dataset.truncatedExamples counts them."""
     precision: Literal["bf16", "fp32"] | None = None
-    """Number format of the computation."""
+    """precision of the computation."""
     gradient_checkpointing: bool | None = None
-    """Compute activations again in the backward pass instead of keeping them: less memory, about a third slower. Left out: only
-    where the training does not fit without it."""
+    """gradientCheckpointing recomputes activations in the backward pass instead of storing them: less memory, about a third slower.
+    By default it is enabled only if the training does not fit without it."""
     seed: Annotated[int, Field(ge=0, le=2147483647)] | None = None
-    """Decides the order of rows, dropout and new weights."""
+    """seed for the order of rows, dropout and the initialization of new weights."""
 
 
 class Checkpoints(Document):
-    """Complete states to resume from, in the workspace."""
+    """Checkpoints in the workspace to resume training from."""
 
     every_steps: Annotated[int, Field(ge=1, le=10000000)] | None = None
-    """Left out: a tenth of the run."""
+    """everySteps is the number of optimizer steps between checkpoints. Defaults to a tenth of the training."""
     keep: Annotated[int, Field(ge=1, le=100)] = 2
-    """How many of the newest are kept."""
+    """keep is the number of most recent checkpoints to keep."""

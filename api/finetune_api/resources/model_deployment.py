@@ -10,82 +10,82 @@ from finetune_api.resources.finetune_job import ModelRef
 
 
 class Auth(Document):
-    """Requests need `Authorization: Bearer <key>`; the Secret's key `api-key` holds it."""
+    """Requests must send `Authorization: Bearer <key>`, where <key> is the value of `api-key` in the Secret."""
 
     secret_ref: SecretRef
     """The Secret."""
 
 
 class ModelDeploymentSpec(Document):
-    """What to serve, and how. Every change but one of replicas, progressDeadline and allowUngated replaces the server pods, each by
-    one that answers before the old one goes."""
+    """Desired state of a ModelDeployment. Any change except to replicas, progressDeadline and allowUngated rolls out new server pods;
+    an old pod is terminated only after a new one is ready."""
 
     model: ModelRef
-    """The FineTunedModel to serve; it cannot be deleted meanwhile."""
+    """model is the FineTunedModel to serve. It cannot be deleted while it is deployed."""
     engine: Literal["onnx"] = "onnx"
-    """onnx: ONNX Runtime, which needs export.onnx of the job."""
+    """engine is the inference engine. onnx is ONNX Runtime, which requires export.onnx in the job."""
     precision: Literal["fp32"] = "fp32"
-    """Which exported precision to serve."""
+    """precision of the exported model to serve."""
     replicas: Annotated[int, Field(ge=0, le=1000)] = 1
-    """Server pods; also set through the scale sub-resource."""
+    """replicas is the desired number of server pods; also available through the scale subresource."""
     resources: Resources = Resources()
-    """CPU and memory of each server."""
+    """resources of each server container."""
     pod: Pod = Pod()
-    """Of the server pods."""
+    """pod has settings of the server pods."""
     auth: Auth | None = None
-    """Left out: no key is asked for."""
+    """auth requires an API key. If not set, requests need no key."""
     max_concurrency: Annotated[int, Field(ge=1, le=256)] = 8
-    """Requests that decode together; more wait in a queue."""
+    """maxConcurrency is the number of requests that decode at the same time; further requests wait in a queue."""
     max_context: Annotated[int, Field(ge=16, le=1048576)] | None = None
-    """Prompt and answer together, in tokens; left out: the model's own limit, at most 4096."""
+    """maxContext is the maximum number of tokens of prompt and response together. Defaults to the model's limit, at most 4096."""
     progress_deadline: LongDuration = "15m"
-    """How long a rollout may go without progress until the conditions say Stalled=True with the reason; the previous revision goes on
-    serving. At least 10s."""
+    """progressDeadline is how long a rollout may make no progress before the condition Stalled becomes True with the reason; the
+    previous revision keeps serving. At least 10s."""
     drain_timeout: Duration = "1m"
-    """How long a server that is replaced or scaled down may take to finish the answers that it has begun. One without requests ends
-    in a few seconds."""
+    """drainTimeout is how long a server that is replaced or scaled down may take to finish responses in progress. An idle server
+    terminates within a few seconds."""
     allow_ungated: bool = False
-    """Deploy a model that did not pass its evaluation gate."""
+    """allowUngated allows deploying a model that did not pass its evaluation gate."""
 
 
 class Serving(LenientDocument):
-    """A model that live pods mount; the delete guard reads this list."""
+    """A model that existing pods mount. The delete guard reads this list."""
 
     model: Annotated[str, Field(max_length=40)]
     """Name of the FineTunedModel."""
     uid: Annotated[str, Field(max_length=64)]
-    """Its uid."""
+    """uid of the FineTunedModel."""
 
 
 class Revision(LenientDocument):
-    """What the current rollout is pinned to, so that a chart upgrade replaces no pod."""
+    """The model and image of the current rollout. They are pinned, so that a chart upgrade does not replace pods."""
 
     model: Annotated[str, Field(max_length=40)]
     model_uid: Annotated[str, Field(max_length=64)]
     image: Annotated[str, Field(max_length=512)]
     spec_generation: int
     spec_digest: Annotated[str, Field(max_length=80)] = ""
-    """sha256 of the spec without replicas: scaling does not take up a new image."""
+    """sha256 of the spec without replicas, so that scaling does not change the image."""
 
 
 class ModelDeploymentStatus(LenientDocument):
-    """Written by the operator."""
+    """Observed state of a ModelDeployment."""
 
     observed_generation: int | None = None
     conditions: Conditions = []
     url: Annotated[str, Field(max_length=512)] | None = None
-    """Inside the cluster; the OpenAI base URL is <url>/v1."""
+    """Address within the cluster; the OpenAI base URL is <url>/v1."""
     replicas: int = 0
-    """Server pods that exist."""
+    """Number of existing server pods."""
     ready_text: Annotated[str, Field(max_length=32)] | None = None
     """"1/1"."""
     serving_text: Annotated[str, Field(max_length=256)] | None = None
-    """The models that answer requests now: "bot-v1", and "bot-v1, bot-v2" in the middle of a rollout."""
+    """The models that currently answer requests: "bot-v1", or "bot-v1, bot-v2" during a rollout."""
     selector: Annotated[str, Field(max_length=512)] | None = None
-    """For the scale sub-resource."""
+    """Label selector for the scale subresource."""
     serving: Annotated[list[Serving], Field(max_length=16)] = []
-    """Models that live pods mount."""
+    """Models that existing pods mount."""
     revision: Revision | None = None
-    """What the current rollout is pinned to."""
+    """The model and image of the current rollout."""
     error: ErrorStatus | None = None
     message: ShortText | None = None

@@ -50,18 +50,18 @@ RowSlice = Annotated[
 
 
 class RowTemplate(Document):
-    """Texts with the fields of a row in braces, as in Olive's text_template; {{ and }} are braces themselves."""
+    """Texts with the fields of a row in braces, as in Olive's text_template; {{ and }} are literal braces."""
 
     prompt: Annotated[str, Field(max_length=8192)]
-    """What the model is given: "Translate to French: {english}"; empty for plain text (task completion), of which every token is learnt."""
+    """prompt is the input of the model: "Translate to French: {english}". If empty (task completion), all tokens are learned."""
     completion: Annotated[str, Field(min_length=1, max_length=8192)]
-    """What it shall say: "{french}"."""
+    """completion is the expected output: "{french}"."""
 
 
 _TAKES_NONE = "self.source.startsWith('pvc://') || self.source.startsWith('configmap://')"
-_NO_CREDENTIALS = "a claim or a config map needs no credentials"
+_NO_CREDENTIALS = "credentials cannot be used with pvc:// and configmap://"
 _USER_IN_ADDRESS = "self.source.matches('^https?://[^/]*@')"
-_USER_ELSEWHERE = "a user name and a password belong in a Secret that credentials.secretRef names, not in the address"
+_USER_ELSEWHERE = "the address must not contain a user name or password: put them in a Secret and set credentials.secretRef"
 
 _SOURCE_RULES = (
     rule("!self.source.split('/').exists(p, p == '..')", "source must not contain '..'", fieldPath=".source"),
@@ -72,29 +72,29 @@ _SOURCE_RULES = (
 OPTIONAL_SOURCE_RULES = (
     rule("!has(self.source) || !self.source.split('/').exists(p, p == '..')", "source must not contain '..'", fieldPath=".source"),
     rule(f"!has(self.source) || !{_USER_IN_ADDRESS}", _USER_ELSEWHERE, fieldPath=".source"),
-    rule("!has(self.credentials) || has(self.source)", "credentials are those of a source, and there is none", fieldPath=".credentials"),
+    rule("!has(self.credentials) || has(self.source)", "credentials require a source", fieldPath=".credentials"),
     rule(f"!has(self.credentials) || !has(self.source) || !({_TAKES_NONE})", _NO_CREDENTIALS, fieldPath=".credentials"),
 )
 """For a type whose source may be left out, because there is another way to say where its bytes come from."""
 
 
 class DataSource(Document):
-    """A file of rows, and how to read it."""
+    """A file with rows, and how to read it."""
 
     model_config = Document.model_config | {"json_schema_extra": rules(*_SOURCE_RULES)}
     source: DataAddress
     """pvc://CLAIM/PATH, configmap://NAME/KEY, s3://BUCKET/KEY, gs://BUCKET/KEY, abfs://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH
     (or abfs://CONTAINER/PATH with the account from the Secret), hf://datasets/OWNER/NAME[@REVISION]/PATH, https://HOST/PATH."""
     credentials: Credentials | None = None
-    """Of the store or the server; a claim or a config map needs none."""
+    """credentials for the object store, the Hub or the web server; not allowed for a claim or a ConfigMap."""
     format: RowFormat | None = None
-    """Left out: judged by the file's content. A .gz or .zst around it is recognised in any case."""
+    """format of the file. Defaults to the format detected from the content; .gz and .zst are always detected."""
     columns: Columns = {}
-    """What a row calls its fields, where it is not what the task calls them: {prompt: question, completion: answer}."""
+    """columns maps field names of the task to field names in the file: {prompt: question, completion: answer}."""
     template: RowTemplate | None = None
-    """Builds prompt and completion of any fields; for chat, completion and summarization."""
+    """template builds prompt and completion from any fields; for chat, completion and summarization."""
     slice: RowSlice | None = None
-    """A part of the file: "0%:80%" or "100:2000", the end excluded; an open end as in "100:"."""
+    """slice selects a part of the file: "0%:80%" or "100:2000", excluding the end, or "100:" up to the end of the file."""
 
 
 @dataclass(frozen=True)

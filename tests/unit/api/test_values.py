@@ -115,7 +115,7 @@ def test_seconds_of_a_duration(text: str, expected: int) -> None:
         ({"-app": ""}, "is not a label key"),
         ({"Team.Example/app": ""}, "is not a label key"),
         ({"/app": ""}, "is not a label key"),
-        ({"finetune.dev/job": "x"}, "is a label of the operator's own"),
+        ({"finetune.dev/job": "x"}, "is reserved for the operator"),
         ({"app": "-x"}, "should match pattern"),
         ({"app": "y" * 64}, "at most 63 characters"),
     ],

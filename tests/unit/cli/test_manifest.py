@@ -54,8 +54,13 @@ WRONG = [
         "",
     ),
     ("train.jsonl\n", "train.jsonl\n  training: {gpuMemory: 80Gx}\n", "line 10: spec.training.gpuMemory: must be a quantity", ""),
-    ("train.jsonl\n", "train.jsonl\n  training: {gpuMemory: 80Gi}\n", "line 10: spec.training.gpuMemory: gpuMemory is that of GPUs", ""),
-    ("train.jsonl\n", "train.jsonl\n  training:\n    nodes: 2\n", "spec.workspace.storage.accessMode: training.nodes > 1 needs", ""),
+    (
+        "train.jsonl\n",
+        "train.jsonl\n  training: {gpuMemory: 80Gi}\n",
+        "line 10: spec.training.gpuMemory: gpuMemory requires gpusPerNode > 0",
+        "",
+    ),
+    ("train.jsonl\n", "train.jsonl\n  training:\n    nodes: 2\n", "spec.workspace.storage.accessMode: training.nodes > 1 requires", ""),
     ("    source: s3://models/base\n", "    source: s3://m-1/b\n    fineTunedModel: {name: a}\n", "line 5: spec.base: exactly one of", ""),
     (
         "train.jsonl\n",

@@ -420,7 +420,7 @@ def test_wrong_credentials(server: WebServer, fetch: Fetch, monkeypatch: pytest.
 def test_a_user_name_in_the_address_is_refused(server: WebServer, fetch: Fetch) -> None:
     """The address is shown in places where a password must not be."""
     url = server.url("/rows.jsonl").replace("http://", "http://user:pw@")
-    assert "belong in a Secret" in fetch.failure(url).error.message
+    assert "put them in a Secret" in fetch.failure(url).error.message
     assert server.asked == []
 
 

@@ -199,7 +199,7 @@ def parse(uri: str, subject: Subject) -> URL:
     if not host:
         raise subject.unusable("this is no address of a web server: it has no host")
     if "@" in url.raw_authority:
-        raise subject.unusable("a user name and a password belong in a Secret that credentials.secretRef names, not in the address")
+        raise subject.unusable("the address must not contain a user name or password: put them in a Secret and set credentials.secretRef")
     return url
 
 
