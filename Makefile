@@ -3,7 +3,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTEST := python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help dev lint format crds requirements unit test-trainer test-server test-cluster test-e2e test \
+.PHONY: help dev lint format crds requirements models unit test-models test-trainer test-server test-cluster test-e2e test \
 	binaries cluster cluster-down cluster-status kubeconfig images demo down bench-operator
 
 help: ## show this list
@@ -22,6 +22,9 @@ format: dev ## let ruff format the Python files
 crds: dev ## write crds/, the chart's copy and docs/reference.md from the models
 	python -m finetune_api.crds --write
 
+models: dev ## write docs/models.md from the table of model families
+	python scripts/models_page.py --write
+
 unit: dev ## tests without root, cluster or models: seconds
 	$(PYTEST) tests/unit
 
@@ -30,6 +33,9 @@ test-trainer: dev ## tests of the stage programs with small real models
 
 test-server: dev ## tests of the inference server with small real models
 	$(PYTEST) tests/server
+
+test-models: dev ## every model family, tiny, through all stages: proves docs/models.md; half an hour
+	$(PYTEST) tests/models
 
 test-cluster: dev ## tests on a real API server without nodes
 	$(PYTEST) tests/cluster

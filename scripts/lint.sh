@@ -20,6 +20,7 @@ check format ruff format --check --quiet .
 check mypy mypy
 check imports lint-imports --no-logo
 check crds python -m finetune_api.crds --check
+check models python scripts/models_page.py --check
 check helm chart
 check shellcheck shellcheck --external-sources "${scripts[@]}"
 

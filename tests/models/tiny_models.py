@@ -13,9 +13,11 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelFo
 
 from finetune_trainer.export.liveliness import enliven
 from tests.models.tiny_configs import tiny_config
-from tests.unit.prepare.base_folder import write_json
+from tests.unit.prepare.base_folder import change_json, write_json
 
 MARKERS = ("<s>", "</s>")
+END = 1
+"""The second one's id."""
 SEED = 3
 
 
@@ -41,6 +43,7 @@ def make(loader: Any, model_type: str, folder: Path, tokenizer: Tokenizer) -> Pa
     model: Any = loader.from_config(tiny_config(model_type))
     enliven(model)
     model.save_pretrained(folder)
+    change_json(folder / "config.json", model_type=model_type)  # several types may be of one class
     (folder / "tokenizer.json").write_text(tokenizer.to_str())
     named = {"bos_token": MARKERS[0], "eos_token": MARKERS[1], "tokenizer_class": "PreTrainedTokenizerFast"}
     write_json(folder / "tokenizer_config.json", named)
@@ -60,4 +63,10 @@ def byte_tokenizer() -> Tokenizer:
 def load_tiny(folder: Path) -> Any:
     """The language model that was made."""
     model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return model.eval()
+
+
+def load_tiny_encoder(folder: Path) -> Any:
+    """The encoder that was made, with a head for labels."""
+    model: Any = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
     return model.eval()

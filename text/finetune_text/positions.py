@@ -6,7 +6,20 @@ A tokenizer's model_max_length is not asked: it is often about another use of th
 from collections.abc import Mapping
 from typing import Any
 
-POSITIONS_AFTER_PADDING = frozenset({"camembert", "mpnet", "roberta", "xlm-roberta", "xlm-roberta-xl"})
+POSITIONS_AFTER_PADDING = frozenset(
+    {
+        "camembert",
+        "data2vec-text",
+        "ibert",
+        "longformer",
+        "mpnet",
+        "roberta",
+        "roberta-prelayernorm",
+        "xlm-roberta",
+        "xlm-roberta-xl",
+        "xmod",
+    }
+)
 """Model types whose positions are counted from pad_token_id + 1 on, so that as many of max_position_embeddings are never used."""
 PADDING = 1
 """Their pad_token_id where the config leaves it out."""

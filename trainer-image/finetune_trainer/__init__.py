@@ -6,5 +6,6 @@
     inspect   verifies a model directory and repeats what its manifest says    (knows no torch)
 
 They share the workspace folder (`workspace.py`), the plan of the optimizer steps (`step_plan.py`), what an entity is
-(`entities.py`) and the frame that turns errors into results (`stage.py`), and know nothing of Kubernetes.
+(`entities.py`), which model families work (`families.py`) and the frame that turns errors into results (`stage.py`), and know nothing of
+Kubernetes.
 """

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.unit
         ({"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
         ({"model_type": "xlm-roberta-xl", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
         ({"model_type": "roberta", "max_position_embeddings": 514}, 512),
+        ({"model_type": "longformer", "max_position_embeddings": 4098, "pad_token_id": 1}, 4096),
         ({"model_type": "mpnet", "max_position_embeddings": 514, "pad_token_id": 0}, 513),
         ({"max_position_embeddings": None}, None),
         ({}, None),

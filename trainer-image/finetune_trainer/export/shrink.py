@@ -20,7 +20,7 @@ AT_MOST: dict[str, int] = {
     **dict.fromkeys(("moe_intermediate_size", "shared_expert_intermediate_size"), WIDTH),
     **dict.fromkeys(("num_experts", "num_local_experts", "n_routed_experts"), EXPERTS),
     **dict.fromkeys(("num_experts_per_tok", "num_experts_per_token"), CHOSEN),
-    **dict.fromkeys(("embedding_size", "pooler_hidden_size"), WIDTH),
+    "embedding_size": WIDTH,
 }
 """Sizes that are independent of each other."""
 
@@ -67,10 +67,11 @@ def heads_and_width(values: dict[str, Any]) -> dict[str, Any]:
     heads, width = values[head_name], values[width_name]
     size = values.get("head_dim") or width // heads
     kept = min(heads, HEADS)
+    follow = {name: kept * size for name in (width_name, "embedding_size", "pooler_hidden_size") if values.get(name) == width}
     grouped = values.get("num_key_value_heads")
     if isinstance(grouped, int) and grouped == heads:
-        return {head_name: kept, "num_key_value_heads": kept, width_name: kept * size}
-    return {head_name: kept, width_name: kept * size}
+        return {head_name: kept, "num_key_value_heads": kept} | follow
+    return {head_name: kept} | follow
 
 
 def positions(values: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@
     base_config.py      what its JSON files say, and what is refused
     weights.py          its safetensors headers: parameters, and whether a file is whole
     download.py         brings it into the workspace, once
-    architectures.py    which models serve which task, and what can be exported to ONNX
+    architectures.py    which families serve which task, method and export (families.py, families.json)
     dataset.py          rows: fetched, validated, dealt to the two sides
     row_source.py       one file of them: brought here and surveyed
     classes.py          what a classifier is to tell apart

@@ -1,65 +1,69 @@
-"""Which models a task can start from, and which of them can be exported to ONNX, so that a job learns it before it trains."""
+"""Whether a job can start from a model of this family, and in what way: the table of families, asked before anything is trained."""
 
 from typing import Any
 
 from finetune_api.resources.finetune_job import CLASSIFICATION, Task
+from finetune_api.run_config import RunConfig
 from finetune_trainer.failure import invalid
+from finetune_trainer.families import Family, families
 from finetune_trainer.prepare.base_files import unsupported
 from finetune_trainer.sources.subject import Subject
 
-ONNX_ARCHITECTURES = frozenset(
-    {
-        "Ernie4_5ForCausalLM",
-        "Gemma2ForCausalLM",
-        "Gemma3ForCausalLM",
-        "GemmaForCausalLM",
-        "GptOssForCausalLM",
-        "GraniteForCausalLM",
-        "GraniteMoeHybridForCausalLM",
-        "HunYuanDenseV1ForCausalLM",
-        "InternLM2ForCausalLM",
-        "Lfm2ForCausalLM",
-        "Lfm2MoeForCausalLM",
-        "LlamaForCausalLM",
-        "MistralForCausalLM",
-        "NemotronForCausalLM",
-        "OlmoForCausalLM",
-        "Phi3ForCausalLM",
-        "Phi3SmallForCausalLM",
-        "PhiForCausalLM",
-        "PhiMoEForCausalLM",
-        "Qwen2ForCausalLM",
-        "Qwen3ForCausalLM",
-        "SmolLM3ForCausalLM",
-    }
-)
-"""Causal language models that onnxruntime-genai's model builder exports.
-
-Source: `create_model` in onnxruntime_genai/models/builder.py of onnxruntime-genai 0.18.0; check it again with the pin."""
-
-ENCODER_FAMILIES = (
-    "Albert", "Bert", "Camembert", "DebertaV2", "DistilBert", "Electra", "MPNet", "ModernBert", "Roberta", "XLMRoberta",
-)  # fmt: skip
-"""As transformers names their classes; each has ...ForSequenceClassification and ...ForTokenClassification, and torch.onnx exports it."""
-_ENCODER_HEADS = ("Model", "ForMaskedLM", "ForPreTraining", "ForSequenceClassification", "ForTokenClassification")
-ENCODERS = frozenset(family + head for family in ENCODER_FAMILIES for head in _ENCODER_HEADS)
+LISTED = "docs/models.md lists the model types that can be fine-tuned"
 WITHOUT_CHECKPOINTING = ("Albert", "CpmAnt", "GPTNeoXJapanese", "JetMoe", "MPNet")
 """Families whose classes in transformers have supports_gradient_checkpointing False."""
 
 
-def check_architecture(name: str, subject: Subject, task: Task, *, for_onnx: bool) -> None:
-    """Raises StageFailure for a class of models that the task cannot use, `for_onnx` also for one that cannot be exported."""
-    if task in CLASSIFICATION:
-        if name not in ENCODERS:
-            kind = ", a causal language model" if name.endswith("ForCausalLM") else ""
-            raise unsupported(subject, f"is a {name}{kind}: task {task} needs an encoder ({', '.join(ENCODER_FAMILIES)})")
+def check_family(config: dict[str, Any], architecture: str, subject: Subject, run: RunConfig) -> None:
+    """Raises StageFailure for a model, told by its config.json, that the job's task, method or export cannot use."""
+    family = families().get(str(config.get("model_type")))
+    if family is None:
+        raise unsupported(subject, f"is a {architecture} of model type {config.get('model_type')!r}, which is not known to work: {LISTED}")
+    check_kind(family, architecture, subject, run.task)
+    if not family.has(architecture):
+        raise unsupported(subject, f"is a {architecture}: of model type {family.model_type}, only {classes(family)} can be used")
+    check_method(family, architecture, subject, run)
+    if run.export.onnx is not None and family.onnx:
+        others = ", ".join(name for name, other in families().items() if other.kind == family.kind and other.trainable and not other.onnx)
+        raise invalid(
+            "ExportUnsupported",
+            f"{subject.name} is a {architecture}, which cannot be exported to ONNX: {family.onnx}. Leave export.onnx out, or use a model "
+            f"of one of these types: {others}",
+            param="export.onnx",
+        )
+
+
+def check_kind(family: Family, architecture: str, subject: Subject, task: Task) -> None:
+    """A language model for texts, an encoder for labels."""
+    if family.kind == "other":
+        raise unsupported(subject, f"is a {architecture} of model type {family.model_type}, which cannot be used: {family.unfit}")
+    if task in CLASSIFICATION and family.kind != "encoder":
+        known = ", ".join(name for name, other in families().items() if other.kind == "encoder" and other.trainable)
+        raise unsupported(subject, f"is a {architecture}, a causal language model: task {task} needs an encoder ({known})")
+    if task not in CLASSIFICATION and family.kind != "language":
+        serves = " and ".join(CLASSIFICATION)
+        raise unsupported(subject, f"is a {architecture}, an encoder, which serves {serves}: task {task} needs a causal language model")
+
+
+def check_method(family: Family, architecture: str, subject: Subject, run: RunConfig) -> None:
+    """Raises StageFailure where the family cannot be trained by the job's method, with the one that works."""
+    reasons = {"lora": family.lora, "full": family.full}
+    reason = reasons[run.method.type]
+    if not reason:
         return
-    if not name.endswith("ForCausalLM"):
-        kind = f", an encoder, which serves {' and '.join(CLASSIFICATION)}" if name in ENCODERS else ""
-        raise unsupported(subject, f"is a {name}{kind}: task {task} needs a causal language model (...ForCausalLM)")
-    if for_onnx and name not in ONNX_ARCHITECTURES:
-        known = ", ".join(sorted(known.removesuffix("ForCausalLM") for known in ONNX_ARCHITECTURES))
-        raise unsupported(subject, f"is a {name}, which cannot be exported to ONNX: leave export.onnx out, or use one of {known}")
+    if not family.trainable:
+        raise unsupported(subject, f"is a {architecture}, which cannot be fine-tuned: {reason}. {LISTED}")
+    other = "full" if run.method.type == "lora" else "lora"
+    raise invalid(
+        "MethodUnsupported",
+        f"{subject.name} is a {architecture}, which method.type {run.method.type} cannot train: {reason}. Set method.type: {other}",
+        param="method.type",
+    )
+
+
+def classes(family: Family) -> str:
+    """The names that config.json may have in "architectures"."""
+    return family.name if family.kind == "language" else f"{family.name}Model, {family.name}ForMaskedLM and its classifiers"
 
 
 def can_recompute(config: dict[str, Any]) -> bool:

@@ -1,6 +1,6 @@
 """The base model as prepare sees it: looked at, its weights perhaps still elsewhere."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from finetune_api.resources.learning import Lora
 from finetune_api.run_config import RunConfig
@@ -8,7 +8,7 @@ from finetune_trainer.prepare.architectures import check_checkpointing
 from finetune_trainer.prepare.base_config import BaseConfig, read_base_config
 from finetune_trainer.prepare.base_files import BaseFiles, choose_files
 from finetune_trainer.prepare.download import BaseDownload
-from finetune_trainer.prepare.weights import Weights, read_weights
+from finetune_trainer.prepare.weights import TRANSPOSED, Weights, read_weights
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.sources.open import open_folder
 from finetune_trainer.sources.subject import Subject
@@ -37,6 +37,7 @@ def open_base(config: RunConfig, workspace: Workspace, progress: ProgressPrinter
     if config.method.type == "lora":
         weights.adapted(config.method.lora or Lora())  # refuses a target module that the model does not have
     download = BaseDownload(folder, files, workspace.base, progress, subject.name)
-    base_config = read_base_config(download.small_files(), subject, config.task, for_onnx=config.export.onnx is not None)
+    base_config = read_base_config(download.small_files(), subject, config)
     check_checkpointing(base_config.values, subject, wanted=config.hyperparameters.gradient_checkpointing is True)
+    weights = replace(weights, transposed=base_config.values.get("model_type") in TRANSPOSED)
     return Base(subject, files, download, base_config, weights)

@@ -7,10 +7,10 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from finetune_api.resources.finetune_job import Task
+from finetune_api.run_config import RunConfig
 from finetune_text.positions import usable_positions
 from finetune_text.tokenizer_files import TokenizerFiles, UnreadableFile, read_object, read_tokenizer_files
-from finetune_trainer.prepare.architectures import check_architecture
+from finetune_trainer.prepare.architectures import check_family
 from finetune_trainer.prepare.base_files import incomplete, unsupported
 from finetune_trainer.sources.subject import Subject
 
@@ -35,14 +35,14 @@ class BaseConfig:
     tokenizer: Tokenizer
 
 
-def read_base_config(folder: Path, subject: Subject, task: Task, *, for_onnx: bool) -> BaseConfig:
-    """Reads and checks; raises StageFailure naming what cannot be used for the task, `for_onnx` also what cannot be exported."""
+def read_base_config(folder: Path, subject: Subject, run: RunConfig) -> BaseConfig:
+    """Reads and checks; raises StageFailure naming what cannot be used for the job's task, method or export."""
     config, generation, files = read_files(folder, subject)
     refuse_remote_code(config, files.config, subject)
     tokenizer = read_tokenizer(folder / "tokenizer.json", subject)
     special = files.special_tokens
     return BaseConfig(
-        architecture=architecture(config, subject, task, for_onnx=for_onnx),
+        architecture=architecture(config, subject, run),
         values=config,
         max_length=usable_positions(config),
         vocab_size=positive(config.get("vocab_size")),
@@ -73,13 +73,13 @@ def refuse_remote_code(config: dict[str, Any], tokenizer_config: Mapping[str, An
             )
 
 
-def architecture(config: dict[str, Any], subject: Subject, task: Task, *, for_onnx: bool) -> str:
-    """The model's class, which must fit the task and have plain weights."""
+def architecture(config: dict[str, Any], subject: Subject, run: RunConfig) -> str:
+    """The model's class, which must fit the job and have plain weights."""
     names = config.get("architectures") or []
     name = str(names[0]) if isinstance(names, list) and names else ""
     if not name:
         raise unsupported(subject, 'does not say what it is: config.json has no "architectures"')
-    check_architecture(name, subject, task, for_onnx=for_onnx)
+    check_family(config, name, subject, run)
     if "quantization_config" in config:
         method = (config["quantization_config"] or {}).get("quant_method", "quantised")
         raise unsupported(subject, f"has quantised weights ({method}): give the unquantised model")

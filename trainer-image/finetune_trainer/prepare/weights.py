@@ -16,6 +16,9 @@ MAX_HEADER = 100_000_000
 DEFAULT_RANK = 16
 """LoRA's, where the spec leaves it open."""
 
+TRANSPOSED = ("gpt-sw3", "gpt2", "openai-gpt")
+"""Model types whose matrices are transformers' Conv1D."""
+
 Shapes = dict[str, tuple[int, ...]]
 
 
@@ -26,6 +29,8 @@ class Weights:
     shapes: Shapes
     stored: int = 0
     """Bytes of the files."""
+    transposed: bool = False
+    """Matrices are stored as (in, out), not (out, in)."""
 
     @property
     def parameters(self) -> int:
@@ -36,7 +41,7 @@ class Weights:
     def linear_layers(self) -> dict[str, tuple[int, int]]:
         """Module name -> (out, in) of the matrices in the model's layers, without embeddings and head."""
         return {
-            name.removesuffix(".weight"): (shape[0], shape[1])
+            name.removesuffix(".weight"): (shape[1], shape[0]) if self.transposed else (shape[0], shape[1])
             for name, shape in self.shapes.items()
             if len(shape) == 2 and name.endswith(".weight") and any(part.isdigit() for part in name.split("."))
         }

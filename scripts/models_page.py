@@ -1,0 +1,101 @@
+"""Writes docs/models.md out of the table of families (finetune_trainer/families.json).
+
+python scripts/models_page.py --write     docs/models.md
+python scripts/models_page.py --check     exits 1 when it differs from what --write would write
+"""
+
+import argparse
+import itertools
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from finetune_trainer.families import Family, families, versions
+
+PAGE = Path(__file__).parents[1] / "docs" / "models.md"
+HEADING = """# Models
+
+Which base models can be fine-tuned. A family is what `config.json` calls `model_type`; every line below was proven with a tiny random model
+of the family that went through prepare, train and publish and, where it can be exported, to an answer of the server (`make test-models`).
+
+prepare refuses everything else before anything is trained, with the reason and what to do instead. It also needs `tokenizer.json` and
+weights as safetensors that are not quantised; Python code beside the weights (`auto_map`) is not run.
+
+**ONNX** is what `export.onnx` needs. A family's "yes" is not yet a yes for each of its models. So where `export.onnx` is set, prepare
+rehearses the export with a small copy of the very model: its config.json with two layers, or one of each kind, narrow and with random
+weights; head size, rotary settings, norms, activations and window attention as they are. Its logits are compared with PyTorch's. That takes
+seconds and about 1 GiB of memory on the CPU, and no GPU. `kubectl finetune validate` rehearses where torch is installed.
+"""
+LANGUAGE = """## Language models
+
+For the tasks chat, completion and summarization. Of a mixture of experts, LoRA adapts the linear layers, but not the experts.
+"""
+ENCODERS = "## Encoders\n\nFor sequence-classification and token-classification.\n"
+REFUSED = "## What cannot be used\n"
+HOW = "(`python -m tests.models.measure --write` measures the table again.)"
+
+
+def page() -> str:
+    """The page's text."""
+    parts = [HEADING, measured_with(), LANGUAGE, *usable("language"), ENCODERS, *usable("encoder"), REFUSED, *refused()]
+    return "\n".join(parts)
+
+
+def measured_with() -> str:
+    """Versions of what was measured."""
+    return f"Measured with {', '.join(f'{name} {version}' for name, version in versions().items())}. {HOW}\n"
+
+
+def usable(kind: str) -> Iterator[str]:
+    """A table of the families that can be trained, and notes on what does not work with them."""
+    chosen = [family for family in families().values() if family.kind == kind and family.trainable]
+    notes: dict[str, int] = {}
+    yield "| model type | class | LoRA | full | ONNX |\n|---|---|---|---|---|"
+    for family in chosen:
+        marks = [mark(reason, notes) for reason in (family.lora, family.full, family.onnx)]
+        yield f"| {family.model_type} | {family.name}{'...' if kind == 'encoder' else ''} | {' | '.join(marks)} |"
+    yield ""
+    yield from (f"{number}. {reason}" for reason, number in notes.items())
+    yield ""
+
+
+def mark(reason: str, notes: dict[str, int]) -> str:
+    """yes, or no with the number of its note."""
+    return f"no ({notes.setdefault(reason, len(notes) + 1)})" if reason else "yes"
+
+
+def refused() -> Iterator[str]:
+    """Reasons, each with the families that it holds for."""
+    reasons = sorted((why(family), family.model_type) for family in families().values() if not family.trainable)
+    for reason, members in itertools.groupby(reasons, key=lambda pair: pair[0]):
+        yield f"- {reason}: {listed(name for _, name in members)}"
+    yield ""
+
+
+def why(family: Family) -> str:
+    """The one reason."""
+    return family.unfit or family.full
+
+
+def listed(names: Iterable[str]) -> str:
+    """Comma-separated."""
+    return ", ".join(names)
+
+
+def main() -> int:
+    """The program."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    group = parser.add_mutually_exclusive_group(required=True)
+    group.add_argument("--write", action="store_true")
+    group.add_argument("--check", action="store_true")
+    if parser.parse_args().write:
+        PAGE.write_text(page())
+        return 0
+    if PAGE.exists() and PAGE.read_text() == page():
+        return 0
+    print(f"{PAGE.name} is not what the table of families makes it: run make models")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
