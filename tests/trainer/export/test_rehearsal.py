@@ -63,6 +63,29 @@ PUBLISHED: dict[str, tuple[dict[str, Any], str]] = {
 }  # fmt: skip
 
 
+ENCODERS: dict[str, dict[str, Any]] = {
+    "deberta-v3": {
+        "model_type": "deberta-v2", "architectures": ["DebertaV2ForMaskedLM"], "num_hidden_layers": 12, "hidden_size": 768,
+        "num_attention_heads": 12, "intermediate_size": 3072, "vocab_size": 128_100, "max_position_embeddings": 512, "pad_token_id": 0,
+        "relative_attention": True, "position_buckets": 256, "norm_rel_ebd": "layer_norm", "share_att_key": True,
+        "pos_att_type": "p2c|c2p", "max_relative_positions": -1, "position_biased_input": False, "type_vocab_size": 0,
+        "pooler_hidden_size": 768,
+    },
+    "modernbert": {
+        "model_type": "modernbert", "architectures": ["ModernBertForMaskedLM"], "hidden_size": 768, "num_hidden_layers": 22,
+        "num_attention_heads": 12, "intermediate_size": 1152, "vocab_size": 50_368, "max_position_embeddings": 8192,
+        "global_attn_every_n_layers": 3, "local_attention": 128, "pad_token_id": 50_283, "cls_token_id": 50_281, "sep_token_id": 50_282,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_encoders_as_they_are_published_can_be_exported(name: str, tmp_path: Path) -> None:
+    """Their copies keep the ties between their sizes."""
+    (tmp_path / "config.json").write_text(json.dumps(ENCODERS[name]))
+    assert rehearse(tmp_path, "sequence-classification", tmp_path / "scratch").reason == ""
+
+
 @pytest.fixture
 def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     """The JSON files of a base model, without weights."""
