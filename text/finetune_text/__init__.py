@@ -2,6 +2,7 @@
 
 chat_template.py       a model's chat template, rendered as transformers does it
 tool_form.py           what a template makes of tools and calls
+blank.py              texts that say nothing
 call_text.py           a tool call as an answer's text
 standard_templates.py  templates for models that have none, or one that ignores tools
 instructions.py        what a model is told besides the user's own text

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from finetune_text.blank import BLANK
 from finetune_text.call_text import CLOSE, OPEN, called
 
 Message = Mapping[str, Any]
@@ -46,11 +47,22 @@ class ToolForm:
 
     def message(self, message: Message) -> Message:
         """A message, its calls' arguments JSON text, as the template wants it."""
-        if message["content"] is None:
-            message = {**message, "content": self.empty_content}
+        content = spoken(message)
+        message = {**message, "content": self.empty_content if content is None else content}
         if self.arguments_as_text or "tool_calls" not in message:
             return message
         return {**message, "tool_calls": [with_object(call) for call in message["tool_calls"]]}
+
+
+def spoken(message: Message) -> str | None:
+    """What a message says. Beside calls, what is blank is nothing, and white space before them is nobody's: so the server gives answers.
+
+    Clients send calls back with a content of null or "", and models write line ends before them.
+    """
+    content: str | None = message["content"]
+    if content is None or not message.get("tool_calls"):
+        return content
+    return content.rstrip() if content.strip(BLANK) else None
 
 
 def with_object(call: Message) -> Message:

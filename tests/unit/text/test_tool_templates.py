@@ -45,6 +45,28 @@ def test_a_template_gets_calls_in_the_form_that_it_takes(form: str) -> None:
     assert (found.calls, found.arguments_as_text, found.empty_content) == ("other", as_text, empty)
 
 
+STRICT = "{% for m in messages %}[{{ m.content if m.content is not none else '-' }}]{% for c in m.tool_calls or [] %}{{ c.function.name }}"
+
+
+@pytest.mark.parametrize("text", [*(text for text, _, _ in FORMS.values()), STRICT + TAIL])
+@pytest.mark.parametrize(
+    "content, same",
+    [("", None), ("\n", None), (" \u200b\n", None), ("Let me look.\n\n", "Let me look."), (" Let me look.", " Let me look.")],
+)
+def test_a_turn_that_calls_is_asked_as_it_was_trained(text: str, content: str, same: str | None) -> None:
+    """Rows have no content beside calls where clients send "" and models write line ends; the server leaves these out of answers, too."""
+    template = compiled(text)
+    call = {"function": {"name": "find", "arguments": "{}"}, "id": "1", "type": "function"}
+    prompts = [template.prompt([{"role": "assistant", "content": said, "tool_calls": [call]}]) for said in (content, same)]
+    assert prompts[0] == prompts[1]
+    assert "find" in prompts[0]
+
+
+def test_a_turn_without_calls_keeps_its_white_space() -> None:
+    """It may be what was said."""
+    assert compiled(STRICT + TAIL).prompt([{"role": "assistant", "content": "Yes.\n"}]) == "[Yes.\n]"
+
+
 @pytest.mark.parametrize(
     "text", [templates.CHATML, templates.SMOLLM2, templates.LLAMA3, templates.GEMMA, templates.MISTRAL, templates.ZEPHYR]
 )

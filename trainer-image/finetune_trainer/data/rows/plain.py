@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from finetune_api.resources.finetune_job import Task
+from finetune_text.blank import BLANK
 from finetune_trainer.data.rows.build import Layout
 from finetune_trainer.data.rows.explain.labels import label_text
-from finetune_trainer.data.rows.explain.problem import BLANK
 from finetune_trainer.data.rows.explain.tags import bio_problems, tag_texts
 from finetune_trainer.data.rows.lossless import Bytes, is_whole, quotes_of
 from finetune_trainer.data.rows.types import Completion, Conversation, Row, Summary, TextLabel, TokenTags, identity

@@ -4,10 +4,9 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
+from finetune_text.blank import BLANK
+
 _TYPES: dict[type, str] = {dict: "an object", list: "an array", str: "a string"}
-_INVISIBLE = "\u00ad\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
-BLANK = "".join(char for char in map(chr, range(0x3001)) if char.isspace()) + _INVISIBLE
-"""Characters that say nothing by themselves: white space, and what has no width."""
 
 
 class Problem(NamedTuple):
