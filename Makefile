@@ -3,7 +3,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTEST := python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help dev lint format crds requirements models unit test-models test-trainer test-server test-cluster test-e2e test \
+.PHONY: help dev lint format crds requirements models unit test-models test-trainer test-server test-cluster test-e2e test test-all \
 	binaries cluster cluster-down cluster-status kubeconfig images demo down bench-operator
 
 help: ## show this list
@@ -43,9 +43,16 @@ test-cluster: dev ## tests on a real API server without nodes
 test-e2e: dev ## tests with real pods on the local cluster (root)
 	$(PYTEST) tests/e2e
 
+test: PHASES = unit make:binaries cluster server trainer make:images e2e
 test: dev ## all tests, one phase after another (root)
+test-all: PHASES = unit make:binaries cluster server trainer models make:images e2e
+test-all: export FINETUNE_FUZZ_SECONDS = 600
+test-all: export FINETUNE_SIGTERMS = 50
+test-all: dev ## the same, with every model family, long fuzzing and many interruptions; hours (root)
+
+test test-all:
 	@local-cluster/cluster.sh status >/dev/null 2>&1 && was_up=yes; \
-	python scripts/run_phases.py unit make:binaries cluster server trainer make:images e2e; code=$$?; \
+	python scripts/run_phases.py $(PHASES); code=$$?; \
 	[ "$$was_up" ] || local-cluster/cluster.sh down; \
 	exit $$code
 
