@@ -1,4 +1,6 @@
-"""Training on a CPU beside a process that holds one of its cores, by how its threads wait: python benchmarks/neighbour.py [--rounds N]
+"""Training on a CPU beside a process that holds one of its cores, by how its threads wait:
+
+    PYTHONPATH=. python benchmarks/neighbour.py [--rounds N]
 
 The real train stage on the tiny model, an attempt per row and round, the rounds one after another so that a machine's moods hit
 all rows alike. Tokens per second are the stage's own, over its last 20 steps.
