@@ -9,7 +9,7 @@ from finetune_cli import validate
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit code."""
-    parser = argparse.ArgumentParser("kubectl finetune", description="What can be found out of a fine-tuning without a cluster.")
+    parser = argparse.ArgumentParser("kubectl finetune", description="Checks datasets and FineTuneJobs without a cluster.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     validate.add_to(commands)
     chosen = parser.parse_args(arguments)

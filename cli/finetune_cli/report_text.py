@@ -61,7 +61,7 @@ def summary_lines(summary: DatasetSummary) -> Iterator[str]:
         "invalid rows": summary.invalid_rows,
         "exact duplicates": summary.duplicates,
         "rows of the validation file": summary.in_both,
-        "rows with nothing to learn": summary.without_target,
+        "rows without supervised tokens": summary.without_target,
     }
     if any(dropped.values()):
         yield "dropped: " + ", ".join(f"{count:,} {what}" for what, count in dropped.items() if count)

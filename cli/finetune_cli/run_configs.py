@@ -103,7 +103,7 @@ class Laptop:
             return None
         scheme, option = parse_address(source.address).scheme, self.OPTIONS[source.role]
         if scheme in IN_CLUSTER:
-            return f"spec.{source.field}: {source.address} is in the cluster: name a local copy with {option} FILE"
+            return f"spec.{source.field}: {source.address} is in the cluster: give a local copy with {option} FILE"
         keys = KEYS_OF_THIS_MACHINE[scheme]
         if source.credentials and not any(self.environment.get(key) for key in keys):
             secret = source.credentials.secret_ref.name

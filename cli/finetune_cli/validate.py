@@ -31,19 +31,19 @@ def add_to(commands: Any) -> None:
     )
     parser.set_defaults(run=run)
     parser.add_argument("file", type=Path, metavar="FILE")
-    parser.add_argument("--task", choices=get_args(Task), default="chat", help="what a row is (default: chat); of a manifest its own")
-    parser.add_argument("--model", metavar="DIR", help="folder of the base model (its configuration and tokenizer): counts tokens")
-    parser.add_argument("--data", type=Path, metavar="FILE", help="of a manifest: read the training rows from here")
-    parser.add_argument("--validation", type=Path, metavar="FILE", help="held-out rows; left out: a tenth of FILE")
-    parser.add_argument("--format", choices=get_args(RowFormat), help="left out: judged by the content")
+    parser.add_argument("--task", choices=get_args(Task), default="chat", help="task of the rows (default: chat, or the manifest's)")
+    parser.add_argument("--model", metavar="DIR", help="folder of the base model (config and tokenizer), to count tokens")
+    parser.add_argument("--data", type=Path, metavar="FILE", help="read the training rows of a manifest from this file")
+    parser.add_argument("--validation", type=Path, metavar="FILE", help="validation rows (default: a tenth of FILE)")
+    parser.add_argument("--format", choices=get_args(RowFormat), help="file format (default: detected from the content)")
     parser.add_argument(
-        "--columns", action="append", default=[], metavar="NAME=COLUMN[,...]", help="what the file calls a field of the task"
+        "--columns", action="append", default=[], metavar="NAME=COLUMN[,...]", help="column of the file to use for a field of the task"
     )
     parser.add_argument("--prompt", metavar="TEXT", help='template of the prompt: "Translate: {english}"; with --completion')
     parser.add_argument("--completion", metavar="TEXT", help='template of the completion: "{french}"')
     parser.add_argument("--slice", metavar="A:B", help='a part of the file: "0%%:80%%", "100:2000"')
-    parser.add_argument("--max-invalid-fraction", type=float, default=0, metavar="X", help="share of invalid rows that is dropped")
-    parser.add_argument("--max-sequence-length", type=int, metavar="N", help="tokens of an example; left out: from the data")
+    parser.add_argument("--max-invalid-fraction", type=float, default=0, metavar="X", help="fraction of invalid rows to drop")
+    parser.add_argument("--max-sequence-length", type=int, metavar="N", help="tokens per example (default: from the data)")
     parser.add_argument("--output", "-o", choices=("text", "json"), default="text", help="json: report.json on standard output")
 
 

@@ -19,7 +19,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.requests = Counter("finetune_server_requests", "API requests answered.", ("endpoint", "status"), registry=self.registry)
         self.request_seconds = Histogram(
-            "finetune_server_request_seconds", "Time to the end of the answer.", ("endpoint",), buckets=SECONDS, registry=self.registry
+            "finetune_server_request_seconds", "Time to the end of the response.", ("endpoint",), buckets=SECONDS, registry=self.registry
         )
         self.first_token_seconds = Histogram(
             "finetune_server_time_to_first_token_seconds",
@@ -30,15 +30,15 @@ class Metrics:
         self.prompt_tokens = Counter("finetune_server_prompt_tokens", "Tokens of the prompts and inputs taken.", registry=self.registry)
         self.completion_tokens = Counter("finetune_server_completion_tokens", "Tokens generated.", registry=self.registry)
         self.registry.register(Batches(lifecycle))
-        self._gauge("finetune_server_ready", "1 when the model answers and the server does not drain.", lambda: lifecycle.ready)
+        self._gauge("finetune_server_ready", "1 if the model is loaded and the server is not draining.", lambda: lifecycle.ready)
         self._gauge(
             "finetune_server_running_requests",
-            "Requests that the engine works on.",
+            "Requests that the engine is processing.",
             lambda: lifecycle.model.engine.load().running if lifecycle.model else 0,
         )
         self._gauge(
             "finetune_server_waiting_requests",
-            "Requests that wait for a place in the engine.",
+            "Requests that are waiting in the queue.",
             lambda: lifecycle.model.engine.load().waiting if lifecycle.model else 0,
         )
 

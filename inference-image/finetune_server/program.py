@@ -80,7 +80,7 @@ async def run(lifecycle: Lifecycle, settings: Settings, stopping: asyncio.Task[N
     await stopping
     log.info("draining", extra={"fields": {"in_flight": lifecycle.in_flight}})
     if not await lifecycle.drain(quiet=settings.drain_quiet, limit=settings.drain_limit, grace=settings.grace):
-        log.warning("grace is over, cutting off answers", extra={"fields": {"in_flight": lifecycle.in_flight}})
+        log.warning("grace period is over, aborting responses", extra={"fields": {"in_flight": lifecycle.in_flight}})
     return ExitCode.OK
 
 

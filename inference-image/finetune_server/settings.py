@@ -53,33 +53,33 @@ def parse_settings(arguments: Sequence[str] | None = None, environment: Mapping[
     parser = argparse.ArgumentParser("finetune_server", description="Serves a fine-tuned model behind an OpenAI-compatible API.")
     parser.add_argument("--model-dir", type=Path, required=True, help="model directory, with MANIFEST.json")
     parser.add_argument("--served-name", required=True, help="the model's name in the API")
-    parser.add_argument("--precision", default="fp32", help="which ONNX export to serve (default: fp32)")
+    parser.add_argument("--precision", default="fp32", help="precision of the ONNX export to serve (default: fp32)")
     parser.add_argument("--host", default="0.0.0.0")
     parser.add_argument("--port", type=int, default=8080)
-    parser.add_argument("--max-concurrency", type=at_least(1), default=8, help="requests that decode together (default: 8)")
-    parser.add_argument("--max-queue", type=at_least(0), default=64, help="requests that may wait; more get 429 (default: 64)")
+    parser.add_argument("--max-concurrency", type=at_least(1), default=8, help="maximum number of concurrent requests (default: 8)")
+    parser.add_argument("--max-queue", type=at_least(0), default=64, help="maximum number of queued requests; others get 429 (default: 64)")
     parser.add_argument(
         "--max-context",
         type=at_least(16),
-        help=f"prompt and answer together, in tokens (default: the model's own limit, at most {DEFAULT_CONTEXT_LIMIT})",
+        help=f"maximum number of tokens of prompt and response together (default: the model's own limit, at most {DEFAULT_CONTEXT_LIMIT})",
     )
     parser.add_argument(
         "--max-body",
         type=at_least(1024),
-        help=f"bytes of a request's body (default: {BYTES_PER_TOKEN} for each token of the context, at least {MIN_BODY})",
+        help=f"maximum size of a request body in bytes (default: {BYTES_PER_TOKEN} per token of the context, at least {MIN_BODY})",
     )
     parser.add_argument(
         "--client-timeout",
         type=float,
         default=30.0,
-        help="seconds a client may take to send a request, or to read a part of the answer (default: 30)",
+        help="seconds a client may take to send a request or to read a part of the response (default: 30)",
     )
-    parser.add_argument("--threads", type=at_least(1), default=None, help="threads that compute (default: the processors it may use)")
-    parser.add_argument("--grace", type=float, default=60.0, help="seconds for answers in progress when it stops (default: 60)")
+    parser.add_argument("--threads", type=at_least(1), default=None, help="number of compute threads (default: the available processors)")
+    parser.add_argument("--grace", type=float, default=60.0, help="seconds to finish responses in progress on shutdown (default: 60)")
     parser.add_argument(
-        "--drain-quiet", type=float, default=3.0, help="takes requests after SIGTERM until none came for so many seconds (default: 3)"
+        "--drain-quiet", type=float, default=3.0, help="seconds without requests after SIGTERM before it stops (default: 3)"
     )
-    parser.add_argument("--drain-limit", type=float, default=15.0, help="takes none so many seconds after SIGTERM (default: 15)")
+    parser.add_argument("--drain-limit", type=float, default=15.0, help="seconds to accept requests after SIGTERM (default: 15)")
     found = vars(parser.parse_args(arguments))
     found["threads"] = found["threads"] or usable_processors()
     return Settings(**found, api_key=read_api_key(environment))

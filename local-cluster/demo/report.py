@@ -11,7 +11,7 @@ def main(namespace: str, name: str) -> None:
     """A small table from status.evaluation, of what the model's task measures."""
     evaluation = get("finetunedmodel", name, namespace)["status"]["evaluation"]
     measured = [metric for metric in METRICS if metric in evaluation["tuned"]]
-    print(f"{evaluation['examples']:>6} held-out rows   " + "".join(f"{metric:>12}" for metric in measured))
+    print(f"{evaluation['examples']:>6} validation rows   " + "".join(f"{metric:>12}" for metric in measured))
     for side in ("base", "tuned"):
         scores = evaluation[side]
         print(f"  {side:<20}" + "".join(f"{scores[metric]:>12{METRICS[metric]}}" for metric in measured))

@@ -175,7 +175,7 @@ def test_a_wrong_image(bot: Rollouts) -> None:
     assert condition(found, "Available")["status"] == "True"
     assert condition(found, "Progressing")["status"] == "False"
     assert "no-such-server" in condition(found, "Stalled")["message"]
-    assert "bot-v2 is served as before" in condition(found, "Stalled")["message"]
+    assert "bot-v2 keeps serving" in condition(found, "Stalled")["message"]
     assert "stage" not in condition(found, "Stalled")["message"]
     assert bot.row() == ["bot", "bot-v1", "bot-v2", "1/1", "ImagePullFailed", "onnx"]
     for model in ("bot-v1", "bot-v2"):

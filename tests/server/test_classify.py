@@ -106,15 +106,15 @@ def test_multi_label(multi_label_server: RunningServer) -> None:
 @pytest.mark.parametrize(
     "parameters, param, text",
     [
-        ({"input": ""}, "input", "entry 0 is no text"),
+        ({"input": ""}, "input", "entry 0 is neither a text"),
         ({"input": []}, "input", "expected a text, or a list of 1 to 2048 inputs"),
         ({"input": ["a"] * 2049}, "input", "a list of 1 to 2048 inputs"),
         ({"input": {}}, "input", "a list of 1 to 2048 inputs"),
-        ({"input": ["a", []]}, "input", "entry 1 is no text and no list of texts"),
+        ({"input": ["a", []]}, "input", "entry 1 is neither a text nor a list of texts"),
         ({"input": [["a"]]}, "input", "entry 0 has 1 texts; expected a text, or a pair of texts"),
         ({"input": ["a", ["a", "b", "c"]]}, "input", "entry 1 has 3 texts"),
-        ({"input": [5]}, "input", "entry 0 is no text"),
-        ({"input": [["a", ""]]}, "input", "or holds an empty one"),
+        ({"input": [5]}, "input", "entry 0 is neither a text"),
+        ({"input": [["a", ""]]}, "input", "or contains an empty one"),
         ({}, "input", "Missing required parameter"),
         ({"input": "a", "encoding_format": "float"}, "encoding_format", "Unrecognized request argument"),
         ({"input": "a", "truncate": "yes"}, "truncate", "valid boolean"),
@@ -152,7 +152,7 @@ def test_other_endpoints(sequence_server: RunningServer, token_server: RunningSe
         response = running.post(path)
         error = response.json()["error"]
         assert (response.status_code, error["param"], error["code"]) == (400, "model", "unsupported_endpoint")
-        assert f"does not answer here. Use {endpoint}." in error["message"]
+        assert f"is not available at this endpoint. Use {endpoint}." in error["message"]
     with sequence_server.client() as client, pytest.raises(BadRequestError, match="sequence-classification"):
         client.chat.completions.create(model=NAME, messages=[{"role": "user", "content": "Hello"}])
 

@@ -183,7 +183,7 @@ def test_grace(model: Path, tmp_path: Path) -> None:
             next(lines)
             server.terminate()
             assert server.process.wait(timeout=30) == 0
-        assert "grace is over, cutting off answers" in server.log()
+        assert "grace period is over, aborting responses" in server.log()
 
 
 def test_stop_while_loading(model: Path, tmp_path: Path) -> None:

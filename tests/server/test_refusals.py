@@ -50,7 +50,7 @@ CHAT: list[tuple[dict[str, Any], str, str]] = [
     ({"messages": [{"role": "user"}]}, "messages[0].content", "Missing required parameter"),
     ({"messages": [{"role": "user", "content": None}]}, "messages[0].content", "valid string"),
     ({"messages": [USER, {"role": "assistant", "content": "x", "audio": {"id": "a"}}]}, "messages[1].audio", "Unrecognized"),
-    ({"messages": [IMAGE]}, "messages[0].content", "part 0 is 'image_url'; this model reads only parts of the type 'text'"),
+    ({"messages": [IMAGE]}, "messages[0].content", "part 0 is 'image_url'; only content parts of type 'text' are supported"),
 ]
 COMPLETIONS: list[tuple[dict[str, Any], str, str]] = [
     ({"best_of": 2}, "best_of", "not supported"),

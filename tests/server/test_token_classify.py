@@ -94,8 +94,8 @@ def test_words_without_a_tag(token_server: RunningServer) -> None:
 @pytest.mark.parametrize(
     "parameters, param, text",
     [
-        ({"input": [[]]}, "input", "entry 0 is no text and no list of texts"),
-        ({"input": [["a"], [""]]}, "input", "entry 1 is no text and no list of texts, or holds an empty one"),
+        ({"input": [[]]}, "input", "entry 0 is neither a text nor a list of texts"),
+        ({"input": [["a"], [""]]}, "input", "entry 1 is neither a text nor a list of texts, or contains an empty one"),
         ({"input": "a", "aggregation_strategy": "max"}, "aggregation_strategy", "'simple' or 'first'"),
         ({"input": ["a", ["word"] * 600]}, "input", "However, input[1] resulted in 602 tokens"),
     ],

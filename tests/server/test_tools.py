@@ -134,12 +134,16 @@ def with_call(**function: object) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     "more, param, text",
     [
-        ({"tool_choice": "required"}, "tool_choice", "Making the model call a tool"),
+        ({"tool_choice": "required"}, "tool_choice", "A 'tool_choice' other than 'auto' and 'none'"),
         ({"tool_choice": {"type": "function", "function": {"name": "mail"}}}, "tool_choice", "other than 'auto' and 'none'"),
         ({"tools": [{"type": "custom"}]}, "tools[0].type", "'function'"),
         ({"tools": [{"type": "function"}]}, "tools[0].function", "Missing required parameter"),
         ({"tools": [{"type": "function", "function": {"name": ""}}]}, "tools[0].function.name", "at least 1 character"),
-        ({"tools": [{"type": "function", "function": {"name": "f", "strict": True}}]}, "tools[0].function.strict", "to their schema"),
+        (
+            {"tools": [{"type": "function", "function": {"name": "f", "strict": True}}]},
+            "tools[0].function.strict",
+            "Enforcing the schema of the arguments",
+        ),
         ({"tools": [{"type": "function", "function": {"name": "f", "parameters": "x"}}]}, "tools[0].function.parameters", "object"),
         ({"tools": TOOLS + TOOLS[:1]}, "tools", "2 have the name 'weather'"),
         ({"tools": TOOLS * 65}, "tools", "at most 128 items"),
@@ -172,6 +176,6 @@ def test_a_template_that_ignores_tools(server: RunningServer, more: dict[str, An
     response = server.post("/v1/chat/completions", **({"messages": [USER], "max_tokens": 1} | more))
     error = response.json()["error"]
     assert (response.status_code, error["param"], error["code"]) == (400, next(iter(more)), "unsupported_parameter")
-    assert "chat template leaves tools and their calls out" in error["message"]
+    assert "chat template does not support tools" in error["message"]
     allowed = server.post("/v1/chat/completions", messages=[USER], max_tokens=1, tools=TOOLS, tool_choice="none")
     assert allowed.status_code == 200

@@ -79,7 +79,7 @@ def test_plain_text_goes_all_the_way(assets: Path, tmp_path: Path) -> None:
     summary = StageResult.from_json((tmp_path / "workspace" / "results" / "prepare.json").read_bytes()).prepare
     assert summary is not None
     assert summary.dataset.supervised_tokens >= summary.dataset.train_tokens - 20  # nothing precedes the first token of a row
-    assert any("plain text, of which every token is learnt" in note for note in summary.dataset.notes)
+    assert any("plain text, of which every token is learned" in note for note in summary.dataset.notes)
     manifest = Manifest.from_json((tmp_path / "model" / "MANIFEST.json").read_bytes())
     assert manifest.evaluation is not None
     assert [parity.equal for parity in manifest.evaluation.parity] == [2]

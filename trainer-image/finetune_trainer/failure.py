@@ -34,7 +34,7 @@ def explain(exc: BaseException) -> StageFailure:
     if isinstance(exc, StageFailure):
         return exc
     if isinstance(exc, Stopped):
-        return StageFailure(ExitCode.PREEMPTED, "Preempted", "stopped by SIGTERM; the next attempt does the stage again")
+        return StageFailure(ExitCode.PREEMPTED, "Preempted", "stopped by SIGTERM; the next attempt repeats the stage")
     if isinstance(exc, OSError) and exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and exc.filename:
         return invalid(
             "AccessDenied",

@@ -50,21 +50,21 @@ def check_ours(config: RunConfig, workspace: Workspace, prepared: Prepared) -> N
     if prepared.contract_version != CONTRACT_VERSION:
         raise invalid(
             "WorkspaceInvalid",
-            f"{workspace.prepared} is of contract version {prepared.contract_version}, this image speaks {CONTRACT_VERSION}: "
+            f"{workspace.prepared} is of contract version {prepared.contract_version}, this image supports {CONTRACT_VERSION}: "
             "run all stages of a job with the same image",
         )
     if prepared.spec_digest != config.job.spec_digest:
         raise invalid(
             "WorkspaceOfAnotherJob",
             f"the workspace {workspace.root} was prepared for the spec {prepared.spec_digest[:12]}, job {config.job.name} has "
-            f"{config.job.spec_digest[:12]}: give every job a workspace of its own",
+            f"{config.job.spec_digest[:12]}: use a separate workspace for every job",
             param="workspace",
         )
 
 
 def base_missing(workspace: Workspace, prepared: Prepared) -> StageFailure:
     """A base in the workspace can be fetched again; one on a claim is the user's."""
-    what = f"there is no base model in {prepared.base_path} any more (config.json)"
+    what = f"{prepared.base_path} no longer contains the base model (config.json)"
     if Path(prepared.base_path) == workspace.base:
         return damaged(what, "prepare")
     return invalid("BaseModelNotFound", f"{what}: put it back, or start a new job from another base", param="base.source")

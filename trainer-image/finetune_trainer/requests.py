@@ -40,4 +40,4 @@ def read_requests(path: Path) -> list[HeldOutRequest]:
     try:
         return msgspec.json.decode(path.read_bytes(), type=list[HeldOutRequest])
     except (OSError, msgspec.MsgspecError) as exc:
-        raise invalid("PreparedDataUnreadable", f"cannot read the held-out requests {path}: {exc}; run prepare again") from exc
+        raise invalid("PreparedDataUnreadable", f"cannot read the validation requests {path}: {exc}; run prepare again") from exc

@@ -92,7 +92,9 @@ SIGNS: dict[Stage, Callable[[], object]] = {
 
 def end_stalled(stage: Stage, config: RunConfig, attempt: int) -> None:
     """The end of a stage that hangs, from another thread: with its result, unless that would hang as well."""
-    said = f"{stage} has not got on for {config.limits.stall_timeout:g} s (limits.stallTimeout); it was at: {pulse.activity or 'its start'}"
+    said = (
+        f"{stage} made no progress for {config.limits.stall_timeout:g} s (limits.stallTimeout); last activity: {pulse.activity or 'start'}"
+    )
     result = failed_result(stage, config, attempt, StageFailure(ExitCode.STALLED, "Stalled", said))
     path = Workspace(config.paths.workspace).result(stage)
     writer = threading.Thread(target=lambda: write_atomic(path, result.to_json(indent=2)), daemon=True)

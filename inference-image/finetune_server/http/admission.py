@@ -45,7 +45,7 @@ class Admission:
         """Raises ApiError, 429, when as many requests run, wait or come in as may."""
         load = engine.load()
         if load.running + load.waiting + self.entering >= engine.capacity:
-            raise overloaded(QueueFull(f"{load.running} requests run and {load.waiting + self.entering} wait"))
+            raise overloaded(QueueFull(f"{load.running} requests are running and {load.waiting + self.entering} are waiting"))
 
     async def in_pool(self, work: Callable[[], Result]) -> Result:
         """The work's result, computed beside the event loop."""
@@ -87,7 +87,7 @@ class Entry:
         if self._held > limit:
             raise too_large(limit)
         if self._admission.held > HELD_BODIES * limit:
-            raise overloaded(QueueFull("the bodies of other requests fill the memory that is set aside for them"))
+            raise overloaded(QueueFull("the memory for request bodies is used up by other requests"))
         return chunk
 
     def leave(self) -> None:

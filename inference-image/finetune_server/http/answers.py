@@ -122,6 +122,6 @@ async def encoded(events: AsyncIterator[object]) -> AsyncIterator[bytes]:
         async for event in events:
             yield b"data: " + orjson.dumps(event) + b"\n\n"
     except GenerationFailed as error:
-        yield b"data: " + orjson.dumps(unavailable(f"The server cannot go on: {error}.").body()) + b"\n\n"
+        yield b"data: " + orjson.dumps(unavailable(f"The server cannot continue: {error}.").body()) + b"\n\n"
         return
     yield DONE

@@ -78,11 +78,11 @@ def check_tools(body: ChatBody, template: ChatTemplate) -> None:
     """Raises ApiError for tools that the model would not be told of, or whose calls could not be told from text."""
     param = "tools" if body.offered else "messages"
     if body.speaks_of_tools and template.tools.calls == "ignored":
-        message = "This model's chat template leaves tools and their calls out. Ask without them, or publish it with another one."
+        message = "This model's chat template does not support tools. Omit them, or publish the model with another template."
         raise ApiError(400, message, param=param, code="unsupported_parameter")
     if body.offered and template.tools.calls == "other":
         message = (
-            f"The chat template of this model writes calls in another form than {OPEN}{{...}}{CLOSE}, which this server cannot read back."
+            f"The chat template of this model uses another tool call format than {OPEN}{{...}}{CLOSE}, which this server cannot parse."
         )
         raise ApiError(400, f"{message} Leave 'tools' out.", param=param, code="unsupported_parameter")
 

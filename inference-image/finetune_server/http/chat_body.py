@@ -37,12 +37,12 @@ class ChatBody(GenerationBody):
 
     def _refuse_tools(self) -> None:
         if self.tool_choice not in (None, "auto", "none"):
-            raise not_supported("tool_choice", "Making the model call a tool: a 'tool_choice' other than 'auto' and 'none'")
+            raise not_supported("tool_choice", "A 'tool_choice' other than 'auto' and 'none'")
         if self.logprobs and self.offered:
             raise not_supported("logprobs", "Setting 'logprobs' and 'tools' at the same time")
         for index, tool in enumerate(self.tools or []):
             if tool.function.strict:
-                raise not_supported(f"tools[{index}].function.strict", "Holding the arguments to their schema")
+                raise not_supported(f"tools[{index}].function.strict", "Enforcing the schema of the arguments")
         for name, count in Counter(tool.function.name for tool in self.tools or []).items():
             if count > 1:
                 raise ApiError(400, f"Invalid value for 'tools': {count} have the name '{name}'.", param="tools", code="invalid_value")

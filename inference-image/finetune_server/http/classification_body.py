@@ -18,7 +18,7 @@ def as_inputs(value: Any) -> Any:
     for index, one in enumerate(inputs):
         texts = one if isinstance(one, list) else [one]
         if not texts or not all(isinstance(text, str) and text for text in texts):
-            raise ValueError(f"entry {index} is no text and no list of texts, or holds an empty one")
+            raise ValueError(f"entry {index} is neither a text nor a list of texts, or contains an empty one")
     return inputs
 
 

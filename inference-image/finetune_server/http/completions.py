@@ -55,7 +55,7 @@ def check_count(count: int, engine: GenerationEngine) -> None:
     load = engine.load()
     free = engine.capacity - load.running - load.waiting
     if count > max((free + 1) // 2, 1):
-        raise overloaded(QueueFull(f"'prompt' has {count} entries, {free} places are free, and one request may take half of them"))
+        raise overloaded(QueueFull(f"'prompt' has {count} entries, {free} slots are free, and one request may take half of them"))
 
 
 def requests_of(body: CompletionBody, model: LanguageModel) -> list[GenerationRequest]:

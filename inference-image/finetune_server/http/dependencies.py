@@ -68,7 +68,7 @@ def classifier_of(model: LanguageModel | Classifier, task: EncoderTask) -> Class
 def wrong_endpoint(model: LanguageModel | Classifier) -> ApiError:
     """400 that names the endpoints which the model has."""
     endpoints = " or ".join(ENDPOINTS.get(model.task, GENERATION_ENDPOINTS))
-    message = f"The model '{model.name}' is made for {model.task} and does not answer here. Use {endpoints}."
+    message = f"The model '{model.name}' is made for {model.task} and is not available at this endpoint. Use {endpoints}."
     return ApiError(400, message, param="model", code="unsupported_endpoint")
 
 

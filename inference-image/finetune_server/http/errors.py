@@ -121,4 +121,4 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def _(_request: Request, _error: Exception) -> Response:
-        return ApiError(500, "The server had an error while processing your request. Its log says more.").response()
+        return ApiError(500, "The server had an error while processing your request. See the server log.").response()

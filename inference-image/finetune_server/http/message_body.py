@@ -28,7 +28,7 @@ def text_of(content: object) -> object:
     for number, part in enumerate(content):
         if not isinstance(part, dict) or part.get("type") != "text" or not isinstance(part.get("text"), str):
             kind = part.get("type") if isinstance(part, dict) else type(part).__name__
-            raise ValueError(f"part {number} is {kind!r}; this model reads only parts of the type 'text' with a text")
+            raise ValueError(f"part {number} is {kind!r}; only content parts of type 'text' are supported")
         texts.append(part["text"])
     return "\n".join(texts)
 

@@ -7,23 +7,23 @@ _ADVICE = {
     "ConfigMapNotFound": "create the ConfigMap in this namespace",
     "ConfigMapKeyNotFound": "add the key to the ConfigMap, or correct the key in the source",
     "VolumeClaimNotFound": "create the claim, or correct its name in the spec",
-    "VolumeClaimTerminating": "wait until the claim has gone, or use another one",
-    "VolumeLost": "the volume behind the claim has gone: delete the claim",
-    "VolumeInUse": "end the other pod that uses the volume, or use a claim with access mode ReadWriteMany",
-    "VolumeNotBound": "check that the storage class exists and can make volumes of this size and access mode",
-    "VolumeProvisioningFailed": "check that the storage class exists and can make volumes of this size and access mode",
+    "VolumeClaimTerminating": "wait until the claim is deleted, or use another one",
+    "VolumeLost": "the volume of the claim is lost: delete the claim",
+    "VolumeInUse": "stop the other pod that uses the volume, or use a claim with access mode ReadWriteMany",
+    "VolumeNotBound": "check that the storage class exists and can provision volumes of this size and access mode",
+    "VolumeProvisioningFailed": "check that the storage class exists and can provision volumes of this size and access mode",
     "VolumeMountFailed": "check the volume and the node that mounts it",
     "VolumeAttachFailed": "check the volume and the node that it is attached to",
-    "QuotaExceeded": "raise the quota, or ask for less in {field}resources",
+    "QuotaExceeded": "raise the quota, or lower {field}resources",
     "ServiceAccountNotFound": "create the ServiceAccount, or correct {field}pod.serviceAccountName",
-    "Refused": "change what the message names; it is tried again until then",
-    "Unschedulable": "add nodes that match, or ask for less in {field}resources and {field}pod",
+    "Refused": "change what the message names; the operator retries until then",
+    "Unschedulable": "add matching nodes, or relax {field}resources and {field}pod",
     "NodeOfVolumeFull": (
-        "pods with the same ReadWriteOnce volume share a node, which has no room: make room there, scale to 0 and back, "
+        "pods with the same ReadWriteOnce volume share a node, which has no free capacity: free some capacity there, scale to 0 and back, "
         "or train with output.storage.accessMode ReadWriteMany"
     ),
     "VolumeElsewhere": (
-        "a node has room but cannot reach the volume, which was bound where its first pod ran: wait for room there, or in a new job "
+        "a node has capacity but cannot mount the volume, which is bound where its first pod ran: wait there, or in a new job "
         "set preparation.pod.nodeSelector to the zone of the nodes for training, or workspace.storage.accessMode to ReadWriteMany"
     ),
     "QueuedByKueue": "check that the LocalQueue in queueName exists and has quota",
@@ -32,19 +32,19 @@ _ADVICE = {
     "StorageFull": "in a new job set a larger size in workspace.storage (prepare and train) or output.storage (publish)",
     "Diverged": "lower hyperparameters.learningRate, or set hyperparameters.maxGradNorm",
     "NodeLost": "bring the node back, delete its Node object, or taint it node.kubernetes.io/out-of-service",
-    "NameTaken": "wait until it has gone, delete it, or use another name",
+    "NameTaken": "wait until it is gone, delete it, or use another name",
 }
 
 FIELD = {"prepare": "preparation", "train": "training", "publish": "publishing"}
 """The spec field that configures a stage."""
 _OTHERWISE = {
     "server": {
-        "VolumeElsewhere": "a node has room but cannot reach the model's volume: add nodes where the volume is, or change pod.nodeSelector",
+        "VolumeElsewhere": "a node has capacity but cannot mount the volume: add nodes where the volume is, or change pod.nodeSelector",
         "OutOfMemory": "raise resources.limits.memory, or lower maxConcurrency or maxContext",
-        "VolumeInUse": "end the other pod that uses the volume, or train with output.storage.accessMode ReadWriteMany",
+        "VolumeInUse": "stop the other pod that uses the volume, or train with output.storage.accessMode ReadWriteMany",
         "VolumeClaimTerminating": "deploy a model on another claim",
         "VolumeClaimNotFound": "restore the claim, or deploy another model",
-        "ProgressDeadlineExceeded": "see the newest pod's log, and raise progressDeadline if the model only takes long to load",
+        "ProgressDeadlineExceeded": "see the newest pod's log, and raise progressDeadline if the model just takes a long time to load",
     },
     "inspect": {
         "ImagePullFailed": "check the chart's images.trainer and imagePullSecrets",

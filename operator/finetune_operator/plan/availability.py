@@ -43,7 +43,7 @@ def availability(observed: ObservedDeployment, spec: ModelDeploymentSpec, applie
     if holdup:
         return _held(holdup, late)
     ready = min(workload.ready, wanted)
-    message = f"{ready} of {wanted} replicas are ready, {workload.updated} are of the newest revision"
+    message = f"{ready} of {wanted} replicas are ready, {workload.updated} belong to the latest revision"
     if late:
         return _held(Holdup(DEADLINE, f"no progress within progressDeadline ({spec.progress_deadline}): {message}"), late)
     return Availability(False, "RollingOut", message)
@@ -54,7 +54,7 @@ def _holdup(workload: Workload, observed: ObservedDeployment, now: float) -> Hol
     pods = sorted((pod for pod in observed.pods if not pod.meta.deleting), key=lambda pod: -pod.meta.created)
     found = workload_holdup(workload.meta.name, pods, observed.warnings, now) or _crash(pods)
     if (found is None or found.queued) and (gone := [pod for pod in observed.pods if lost(pod, now)]):
-        return Holdup("NodeLost", f"its node {gone[0].node} does not answer", f"Node {gone[0].node}", pod=gone[0].meta.name)
+        return Holdup("NodeLost", f"its node {gone[0].node} is not responding", f"Node {gone[0].node}", pod=gone[0].meta.name)
     return found or (Holdup("Refused", workload.failure_message) if workload.failure_message else None)
 
 
@@ -79,6 +79,6 @@ def _crash(pods: Sequence[Pod]) -> Holdup | None:
         lines = [line for line in pod.exit_message.splitlines() if line.strip()]
         said = lines[-1].strip() if lines else pod.waiting_message or "it said nothing"
         if pod.exit_reason == "OOMKilled":
-            return Holdup("OutOfMemory", "the server was killed for its memory", f"Pod {pod.meta.name}", pod=pod.meta.name)
-        return Holdup("ServerCrashes", f"ended with exit code {pod.exit_code}: {said}", f"Pod {pod.meta.name}", pod=pod.meta.name)
+            return Holdup("OutOfMemory", "the server was OOM-killed", f"Pod {pod.meta.name}", pod=pod.meta.name)
+        return Holdup("ServerCrashes", f"exited with code {pod.exit_code}: {said}", f"Pod {pod.meta.name}", pod=pod.meta.name)
     return None

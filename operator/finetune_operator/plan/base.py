@@ -37,7 +37,7 @@ def base_claim(view: View) -> ClaimSource | None:
 def _obstacle(view: View, name: str) -> tuple[str, str] | None:
     model = view.observed.base_model
     if model is None:
-        return "BaseModelNotFound", f"base.fineTunedModel: there is no FineTunedModel {name} in this namespace"
+        return "BaseModelNotFound", f"base.fineTunedModel: FineTunedModel {name} does not exist in this namespace"
     if model.meta.deleting:
         return "BaseModelNotFound", f"base.fineTunedModel: FineTunedModel {name} is being deleted"
     if model.spec is None or not holds(model.status.conditions, "Ready"):

@@ -30,7 +30,7 @@ def claim_obstacle(view: View, stage: StageName) -> Holdup | None:
         if claim and view.observed.job.meta.uid not in claim.meta.owners:
             return Holdup("NameTaken", f"PersistentVolumeClaim {name} belongs to another object", f"PersistentVolumeClaim {name}")
         if claim and claim.meta.deleting:
-            message = f"PersistentVolumeClaim {name} is being deleted; a new one is made when it has gone"
+            message = f"PersistentVolumeClaim {name} is being deleted; a new one is created once it is gone"
             return Holdup(CLAIM_TERMINATING, message, f"PersistentVolumeClaim {name}")
     return None
 

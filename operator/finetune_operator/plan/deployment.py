@@ -92,7 +92,7 @@ def _beside(standing: Availability, served: str) -> Availability:
     """What is wrong with a new revision takes nothing away from the one that serves, and the message says so."""
     if standing.error is None or not served:
         return standing
-    message = f"{short(standing.message, 4000)}; meanwhile {served} is served as before"
+    message = f"{short(standing.message, 4000)}; meanwhile {served} keeps serving"
     return replace(standing, message=message, error=standing.error.model_copy(update={"message": message}))
 
 

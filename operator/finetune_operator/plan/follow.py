@@ -27,8 +27,8 @@ RESULT_LOST = "ResultLost"
 GONE = {
     "Cancelled": "ended because spec.cancel is true",
     "DeadlineExceeded": "ended at limits.deadline",
-    "Suspended": "paused: goes on from the newest checkpoint",
-    "JobDeleted": "its Job was deleted from outside",
+    "Suspended": "paused: will resume from the latest checkpoint",
+    "JobDeleted": "its Job was deleted by another client",
 }
 
 
@@ -112,7 +112,7 @@ def _completed(
             update={
                 "state": "Interrupted",
                 "reason": RESULT_LOST,
-                "message": "the pod's result was not seen",
+                "message": "the result of the pod was not observed",
                 "finished_at": rfc3339(ended_at),
             }
         )
@@ -141,7 +141,9 @@ def _failed(
     """Counts the failure against the budget while there is one; an uncounted Failed attempt is the end of the job."""
     outcome, ended_at = outcome_of(attempt.stage, batch, pods), batch.finished or now
     if outcome.retryable and outcome.counts and _without_room(spec, attempt, batch, pods):
-        message = with_advice(f"not every pod got a node, and the others ended: {outcome.message}", UNSCHEDULABLE, attempt.stage)
+        message = with_advice(
+            f"not all pods were scheduled, so the others were terminated: {outcome.message}", UNSCHEDULABLE, attempt.stage
+        )
         outcome = replace(outcome, reason=UNSCHEDULABLE, message=message, counts=False)
     else:
         attempt = _ran(attempt, pods)

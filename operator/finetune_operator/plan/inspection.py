@@ -60,7 +60,7 @@ def inspect(observed: ObservedModel, spec: FineTunedModelSpec, now: float) -> Ve
         return Verdict(_unverified(status, error), "ClaimNotFound", message, delete=leftovers, requeue_after=15.0)
     if status.size_bytes is not None:
         verified = status.model_copy(update={"error": None})
-        return Verdict(verified, "Verified", "the directory agrees with its MANIFEST.json", ready=True, delete=leftovers)
+        return Verdict(verified, "Verified", "the model directory matches its MANIFEST.json", ready=True, delete=leftovers)
     rejected = find(status.conditions, "Stalled")
     if rejected and rejected.status == "True" and rejected.reason != "InvalidSpec":
         return Verdict(status, rejected.reason, rejected.message, stalled=True, delete=leftovers)
@@ -117,7 +117,7 @@ def size_text(size: int) -> str:
 
 
 def _inspecting(status: FineTunedModelStatus, create: tuple[dict[str, Any], ...] = ()) -> Verdict:
-    return Verdict(status, "Inspecting", "the directory is being compared with its MANIFEST.json", create=create, requeue_after=POLL)
+    return Verdict(status, "Inspecting", "the model directory is being verified", create=create, requeue_after=POLL)
 
 
 def _jobs(observed: ObservedModel) -> tuple[BatchJob, ...]:
@@ -147,7 +147,7 @@ def _created(observed: ObservedModel, spec: FineTunedModelSpec, name: str) -> Ve
     """The number was read back from the status. A Job that was deleted is made again: it only reads."""
     status = observed.model.status
     if name in observed.jobs:
-        message = f"Job {name} belongs to another object, perhaps to an earlier model of this name that is being collected"
+        message = f"Job {name} belongs to another object, possibly to an earlier model with this name that is being garbage-collected"
         return Verdict(status, "NameTaken", message, requeue_after=5.0)
     place = beside_publish(observed.maker.spec) if observed.maker and observed.maker.spec else Placement()
     job = inspect_job_object(observed.model.meta, spec.source.claim, status.inspect_attempt, observed.settings, place)
@@ -163,8 +163,8 @@ def _ended(observed: ObservedModel, batch: BatchJob, pods: tuple[Pod, ...], now:
         result = stage_result("inspect", pods)
         if result and result.inspect:
             verified = with_summary(status, result.inspect)
-            return Verdict(verified, "Verified", "the directory agrees with its MANIFEST.json", ready=True)
-        outcome = Outcome("ResultLost", "the inspection's result was not seen", retryable=True, counts=True)
+            return Verdict(verified, "Verified", "the model directory matches its MANIFEST.json", ready=True)
+        outcome = Outcome("ResultLost", "the result of the inspection was not observed", retryable=True, counts=True)
     else:
         outcome = outcome_of("inspect", batch, pods)
     failed = status.model_copy(update={"error": error_of(outcome, ())})

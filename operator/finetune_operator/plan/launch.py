@@ -84,7 +84,7 @@ def next_attempt(view: View) -> Step | None:
     wait = backoff(view.status, stage) - (view.now - (epoch(newest.finished_at) or 0.0)) if newest else 0.0
     if newest and wait > 0:
         delay = length(backoff(view.status, stage))
-        message = f"{stage} {newest.number} ended: {newest.message or newest.reason}; {stage} {newest.number + 1} follows {delay} later"
+        message = f"{stage} {newest.number} ended: {newest.message or newest.reason}; {stage} {newest.number + 1} starts in {delay}"
         return Step(view.status, "Starting", newest.reason or "BackOff", message, warning=True, requeue_after=wait)
     status = appended(view.status, stage, view.now)
     return creating(replace(view, status=status), status.attempts[-1])
@@ -131,7 +131,7 @@ def _pods_ending(view: View) -> Step | None:
     missing = [pod for pod in pods if lost(pod, view.now)]
     if missing:
         pod = missing[0]
-        message = with_advice(f"pod {pod.meta.name} on node {pod.node} has not ended, so the next attempt cannot start", "NodeLost")
+        message = with_advice(f"pod {pod.meta.name} on node {pod.node} has not terminated, so the next attempt cannot start", "NodeLost")
         return waiting(view, "NodeLost", message, object=f"Node {pod.node}")
     names = ", ".join(pod.meta.name for pod in pods[:3])
-    return waiting(view, "PodsEnding", f"waiting for the last attempt's pods to end: {names}", requeue_after=10.0)
+    return waiting(view, "PodsEnding", f"waiting for the pods of the previous attempt to terminate: {names}", requeue_after=10.0)

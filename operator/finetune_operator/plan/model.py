@@ -63,14 +63,14 @@ def _quality(status: FineTunedModelStatus) -> tuple[Fact, ...]:
 
 def _in_use(users: list[str]) -> Fact:
     if not users:
-        return Fact("InUse", False, "NotUsed", "nothing uses this model")
+        return Fact("InUse", False, "NotUsed", "the model is not in use")
     return Fact("InUse", True, "Used", f"used by {used_by_text(users)}")
 
 
 def _guarded(installed: bool) -> Fact:
     if installed:
-        return Fact("Guarded", True, "GuardInstalled", "the API server refuses to delete the model while it is used")
-    message = "the admission policies that keep a used model from being deleted are not installed (chart value guard.enabled)"
+        return Fact("Guarded", True, "GuardInstalled", "the API server refuses to delete the model while it is in use")
+    message = "the admission policies that protect models in use from deletion are not installed (chart value guard.enabled)"
     return Fact("Guarded", False, "GuardNotInstalled", message)
 
 

@@ -95,7 +95,7 @@ def _pod_outcome(stage: Stage, pod: Pod) -> Outcome | None:
     result = _parse(pod.exit_message)
     error = result.error if result and result.stage == stage else None
     if pod.exit_reason == "OOMKilled":
-        message = f"pod {name} was killed for its memory: the container reached its memory limit or the node had none left"
+        message = f"pod {name} was OOM-killed: the container reached its memory limit or the node ran out of memory"
         again = stage == "publish"  # killed during an export, it goes without that export at last
         return Outcome(OUT_OF_MEMORY, with_advice(message, OUT_OF_MEMORY, stage), again, again, pod.exit_code, pod=name)
     if error is not None and pod.exit_code:
@@ -122,12 +122,12 @@ def _pod_failure(stage: Stage, pod: Pod) -> Outcome:
 
 def _from_exit_code(stage: Stage, code: int, message: str, error: StageError | None, pod: str) -> Outcome:
     if code == SIGTERM:
-        return Outcome("Terminated", message or f"pod {pod} was ended from outside (SIGTERM)", True, False, code, error, pod)
+        return Outcome("Terminated", message or f"pod {pod} was terminated from outside (SIGTERM)", True, False, code, error, pod)
     if code == SIGKILL:
         return Outcome("Killed", message or f"pod {pod} was killed (SIGKILL)", True, True, code, error, pod)
     known = ExitCode(code) if code in ExitCode.__members__.values() else ExitCode.INTERNAL_ERROR
     reason = error.code if error else REASONS[known]
-    text = message or f"{stage} ended with exit code {code}"
+    text = message or f"{stage} exited with code {code}"
     return Outcome(reason, text if error else with_advice(text, reason, stage), known.retryable, known.counts, code, error, pod)
 
 

@@ -21,16 +21,16 @@ def output_taken(view: View) -> Step | None:
     if model is None or _begun(view.status) or made_by(model, view.observed.job.meta.uid):
         return None
     if attempt:
-        message = f"FineTunedModel {model.meta.name} appeared before the attempt had a Job"
+        message = f"FineTunedModel {model.meta.name} was created before the Job of the attempt"
         change = {"state": "Interrupted", "reason": "OutputTaken", "message": message, "finished_at": rfc3339(view.now)}
         view = replace(view, status=replaced(view.status, attempt.model_copy(update=change)))
     name = model.meta.name
     if model.meta.deleting:
-        return waiting(view, "ModelTerminating", f"FineTunedModel {name} is being deleted; its name is free after that")
+        return waiting(view, "ModelTerminating", f"FineTunedModel {name} is being deleted; its name is available after that")
     if digest_of(model) != view.status.spec_digest:
         return failure(view, "OutputExists", _exists(name), param="output.model", object=f"FineTunedModel {name}")
     if holds(model.status.conditions, "Ready"):
-        message = f"FineTunedModel {name} was trained from the same spec already"
+        message = f"FineTunedModel {name} has already been trained from the same spec"
         return Step(view.status.model_copy(update={"error": None}), "Succeeded", "AlreadyTrained", message, end="Complete")
     if holds(model.status.conditions, "Stalled"):
         broken = f"FineTunedModel {name} was trained from the same spec and is not usable ({ready_message(model)}): delete it"
@@ -47,7 +47,7 @@ def output_contested(view: View) -> Step | None:
     if first is None:
         return None
     message = (
-        f"FineTuneJob {first.meta.name} makes FineTunedModel {model_name(view)}, too, and was there first: choose another name in "
+        f"FineTuneJob {first.meta.name} also creates FineTunedModel {model_name(view)} and takes precedence: choose another name in "
         "output.model, or delete that job"
     )
     return failure(view, "OutputContested", message, param="output.model", object=f"FineTuneJob {first.meta.name}")
@@ -66,7 +66,7 @@ def output_renamed(view: View) -> Step | None:
     name = model_name(view)
     following = names[names.index(name) + 1 :] if name in names else ()
     if not following:
-        return failure(view, "OutputExists", f"{obstacle}, and so are the names to fall back to", param="output.model")
+        return failure(view, "OutputExists", f"{obstacle}, and so are the fallback names", param="output.model")
     message = f"{obstacle}: the result of this job is kept as FineTunedModel {following[0]}"
     status = view.status.model_copy(update={"model": following[0]})
     return Step(status, resting_phase(view.status), "OutputRenamed", message, warning=True, requeue_after=1.0)
@@ -86,7 +86,7 @@ def digest_of(model: FineTunedModel) -> str | None:
 def ready_message(model: FineTunedModel) -> str:
     """Why a model is not ready, in its own words."""
     ready = find(model.status.conditions, "Ready")
-    return f"{ready.reason}: {ready.message}" if ready else "it has not been looked at yet"
+    return f"{ready.reason}: {ready.message}" if ready else "it has not been inspected yet"
 
 
 def model_name(view: View) -> str:
@@ -103,7 +103,7 @@ def model_volume_name(view: View) -> str:
 
 
 def _exists(name: str) -> str:
-    return f"FineTunedModel {name} exists already and comes from another spec: choose another name in output.model, or delete that model"
+    return f"FineTunedModel {name} already exists and was trained from another spec: change output.model, or delete that model"
 
 
 def _begun(status: FineTuneJobStatus) -> bool:
@@ -119,7 +119,7 @@ def _taken(view: View) -> str:
     """Who has the name of the model or of its volume; empty when it is free, or ours."""
     model, refusal, uid = view.observed.output_model, view.observed.refusal, view.observed.job.meta.uid
     if model and not made_by(model, uid):
-        return f"FineTunedModel {model.meta.name} was made by somebody else meanwhile"
+        return f"FineTunedModel {model.meta.name} was meanwhile created by another client"
     volume = model_volume_name(view)
     claim = view.observed.claims.get(volume)
     foreign = claim is not None and not claim.meta.deleting and uid not in claim.meta.owners and model is None

@@ -37,4 +37,4 @@ def forbidden_field(pods: Mapping[str, Pod], settings: Settings) -> str | None:
 def told(field: str) -> str:
     """For people, up to what to do; the caller says what comes after that."""
     value = field.rpartition(".")[2]
-    return f"{field}, which the administrator forbids (chart value overrides.{value} is false): leave it out, or have the value changed"
+    return f"{field}, which the administrator has forbidden (chart value overrides.{value} is false): remove it, or change the value"

@@ -37,10 +37,10 @@ def dataset_text(rows: DatasetSummary) -> str:
         _count(rows.invalid_rows, "invalid row"),
         _count(rows.duplicates, "duplicate"),
         _count(rows.in_both, "row of the validation file", "rows of the validation file"),
-        _count(rows.without_target, "example with nothing to learn", "examples with nothing to learn"),
+        _count(rows.without_target, "example without supervised tokens", "examples without supervised tokens"),
     ]
     without = " and ".join(text for text in left if text)
-    cut = f"; {_count(rows.truncated_examples, 'example')} cut to maxSequenceLength" if rows.truncated_examples else ""
+    cut = f"; {_count(rows.truncated_examples, 'example')} truncated to maxSequenceLength" if rows.truncated_examples else ""
     return f"{counts}{labels}{f'; left out: {without}' if without else ''}{cut}"
 
 

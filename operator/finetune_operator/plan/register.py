@@ -20,7 +20,7 @@ def register(view: View) -> Step | None:
     name, model = model_name(view), view.observed.output_model
     claim = model_volume_name(view)
     if not claim_exists(view, claim):
-        message = f"PersistentVolumeClaim {claim} has gone, and the model {name} with it: create the job again under a new name"
+        message = f"PersistentVolumeClaim {claim} is gone, and the model {name} with it: recreate the job with a new name"
         return failure(view, "ModelVolumeLost", message, object=f"PersistentVolumeClaim {claim}")
     if model is None:
         refused = refusal_holdup(view.observed.refusal)

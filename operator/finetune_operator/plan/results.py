@@ -63,7 +63,7 @@ def gate_fact(report: EvaluationReport) -> Fact:
     """Whether the model may be deployed, with the measured figures."""
     text = "; ".join(gate.text for gate in report.gate)
     if not report.gate:
-        return Fact("GatePassed", True, "NoGate", f"{score_text(report)}; evaluation.gate asks for nothing")
+        return Fact("GatePassed", True, "NoGate", f"{score_text(report)}; evaluation.gate is not set")
     return Fact("GatePassed", report.gate_passed, "GatePassed" if report.gate_passed else "GateFailed", text)
 
 

@@ -11,7 +11,7 @@ from finetune_operator.plan.step import RUNNING_PHASE, Step, View
 WRITE_EVERY = 15.0
 REASON = {"prepare": "Preparing", "train": "Training", "publish": "Publishing"}
 MESSAGE = {
-    "prepare": "reading, checking and tokenising the rows",
+    "prepare": "reading, validating and tokenizing the rows",
     "train": "training",
     "publish": "evaluating base and tuned model, and exporting",
 }
@@ -25,7 +25,7 @@ def running(view: View) -> Step | None:
     phase, reason = RUNNING_PHASE[attempt.stage], REASON[attempt.stage]
     gone = [pod for pod in pods_of(view.observed, attempt) if lost(pod, view.now)]
     if gone:
-        message = with_advice(f"pod {gone[0].meta.name} on node {gone[0].node} does not answer", "NodeLost")
+        message = with_advice(f"pod {gone[0].meta.name} on node {gone[0].node} is not responding", "NodeLost")
         return Step(view.status, phase, "NodeLost", message, warning=True, requeue_after=WRITE_EVERY)
     status = with_progress(view.status, view.observed.progress, attempt.stage, view.now)
     return Step(status, phase, reason, MESSAGE[attempt.stage], requeue_after=WRITE_EVERY)

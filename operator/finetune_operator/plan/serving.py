@@ -44,7 +44,7 @@ def servable(observed: ObservedDeployment, spec: ModelDeploymentSpec) -> Servabl
     """The first thing that is wrong, or the model."""
     if observed.foreign:
         kind, _, name = observed.foreign.partition("/")
-        message = f"{kind} {name} is not ours: delete it, or give the ModelDeployment another name"
+        message = f"{kind} {name} belongs to another owner: delete it, or give the ModelDeployment another name"
         # Often that of a deleted namesake, which the garbage collector takes in a moment.
         return Refusal("NameTaken", message, f"{kind} {name}", stalled=False)
     field = forbidden_field({"pod": spec.pod}, observed.settings)
@@ -54,12 +54,12 @@ def servable(observed: ObservedDeployment, spec: ModelDeploymentSpec) -> Servabl
     name, model, claim = spec.model.name, observed.model, observed.model_claim
     about = f"FineTunedModel {name}"
     if model is None:
-        return Refusal("ModelNotFound", f"there is no {about} in this namespace", about, "model.name", stalled=False)
+        return Refusal("ModelNotFound", f"{about} does not exist in this namespace", about, "model.name", stalled=False)
     if model.meta.deleting:
         return Refusal("ModelTerminating", f"{about} is being deleted", about, "model.name", stalled=False)
     pinned = observed.deployment.status.revision
     if pinned and pinned.model == name and pinned.model_uid != model.meta.uid:
-        message = f"{about} was deleted and made again, and is not what was rolled out here: delete and create the deployment"
+        message = f"{about} was deleted and recreated, so it is not the model that was rolled out: delete and recreate the deployment"
         return Refusal("ModelReplaced", message, about, "model.name")
     if model.spec is None or not holds(model.status.conditions, "Ready"):
         stalled = holds(model.status.conditions, "Stalled")
@@ -126,7 +126,7 @@ def _unsuitable(model: FineTunedModel, spec: ModelDeploymentSpec) -> Refusal | N
         return Refusal("ArtifactMissing", _artifact_missing(model, spec), about, "engine")
     if status.gate_passed is False and not spec.allow_ungated:
         gate = "; ".join(status.evaluation.gate) if status.evaluation else ""
-        message = f"{about} did not pass its evaluation gate ({gate}): train a better one, or set allowUngated"
+        message = f"{about} did not pass its evaluation gate ({gate}): train a better model, or set allowUngated"
         return Refusal("GateFailed", message, about, "allowUngated")
     return None
 
@@ -145,7 +145,7 @@ def _artifact_missing(model: FineTunedModel, spec: ModelDeploymentSpec) -> str:
 def _not_shared(replicas: int, claim: Claim) -> Refusal:
     modes, volume = ", ".join(claim.access_modes), f"PersistentVolumeClaim {claim.meta.name}"
     message = (
-        f"{replicas} replicas need a volume that several pods can mount, and {volume} is {modes}: set replicas to 1, "
+        f"{replicas} replicas require a volume that several pods can mount, and {volume} is {modes}: set replicas to 1, "
         "or train with output.storage.accessMode ReadWriteOnce (several pods on one node) or ReadWriteMany"
     )
     return Refusal("VolumeNotShared", message, volume, "replicas")

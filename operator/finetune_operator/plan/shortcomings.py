@@ -22,7 +22,7 @@ WORRYING = (("Exported", "False"), ("BetterThanBase", "False"), ("ServedAsTraine
 def exported_fact(missing: Sequence[MissingArtifact | MissingArtifactStatus]) -> Fact:
     """Whether all that export asked for was written."""
     if not missing:
-        return Fact("Exported", True, "Exported", "every artifact that export asks for was written")
+        return Fact("Exported", True, "Exported", "every requested artifact was written")
     text = "; ".join(f"no {found.format} artifact of precision {found.precision}: {found.message}" for found in missing)
     return Fact("Exported", False, short(missing[0].reason, 128), text)
 
@@ -30,7 +30,7 @@ def exported_fact(missing: Sequence[MissingArtifact | MissingArtifactStatus]) ->
 def better_fact(base: Figures | None, tuned: Figures | None) -> Fact:
     """Whether the model is better than its base, with the figures."""
     if base is None or tuned is None:
-        return Fact("BetterThanBase", None, "NotEvaluated", "MANIFEST.json holds no scores of the model and its base")
+        return Fact("BetterThanBase", None, "NotEvaluated", "MANIFEST.json has no scores for the model and its base")
     found = compared(base, tuned)
     reason = {"better": "Better", "equal": "NotBetter", "worse": "WorseThanBase"}[found.verdict]
     return Fact("BetterThanBase", found.verdict == "better", reason, found.text)
@@ -39,8 +39,8 @@ def better_fact(base: Figures | None, tuned: Figures | None) -> Fact:
 def skew_fact(check: SkewCheck | None) -> Fact:
     """Whether the server makes the tokens that were trained of held-out requests."""
     if check is None or not (check.prompts or check.difference):
-        return Fact("ServedAsTrained", None, "NotChecked", "publish had no held-out requests to check")
-    counted = f"{check.equal} of {check.prompts} held-out requests have the tokens that were trained"
+        return Fact("ServedAsTrained", None, "NotChecked", "publish had no validation requests to check")
+    counted = f"{check.equal} of {check.prompts} validation requests have the same tokens as in training"
     if check.difference is None:
         return Fact("ServedAsTrained", True, "TokensEqual", counted)
     return Fact("ServedAsTrained", False, "TokensDiffer", short(f"{counted}; {check.difference}"))

@@ -27,9 +27,11 @@ def ending(view: View) -> Step | None:
     gone = [pod for pod in pods_of(view.observed, attempt) if lost(pod, view.now)]
     phase = RUNNING_PHASE[attempt.stage]
     if gone:
-        message = with_advice(f"pod {gone[0].meta.name} on node {gone[0].node} does not answer", "NodeLost")
+        message = with_advice(f"pod {gone[0].meta.name} on node {gone[0].node} is not responding", "NodeLost")
         return Step(view.status, phase, "NodeLost", message, warning=True, requeue_after=POLL)
-    return Step(view.status, phase, "PodsEnding", f"waiting for the pods of {attempt.stage} {attempt.number} to end", requeue_after=2.0)
+    return Step(
+        view.status, phase, "PodsEnding", f"waiting for the pods of {attempt.stage} {attempt.number} to terminate", requeue_after=2.0
+    )
 
 
 def starting(view: View) -> Step | None:
@@ -88,5 +90,5 @@ def _param(attempt: Attempt, holdup: Holdup) -> str | None:
 
 def _given_up(view: View, attempt: Attempt, holdup: Holdup | None) -> Step:
     if holdup is None:
-        return given_up(view, attempt, "StartDeadlineExceeded", "the pods were created and did not run")
+        return given_up(view, attempt, "StartDeadlineExceeded", "the pods were created but did not run")
     return given_up(view, attempt, holdup.reason, _shown(view, attempt, holdup)[1], holdup.object or None, queued=holdup.queued)

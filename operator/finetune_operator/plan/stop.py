@@ -50,7 +50,7 @@ def _ending(view: View, reason: str) -> Step | None:
     stage = current_stage(view.status)
     phase = RUNNING_PHASE[stage] if stage and pods else resting_phase(view.status)
     word = {"Suspended": "Suspending", "Cancelled": "Cancelling"}.get(reason, reason)
-    message = f"waiting for {len(pods)} pods to end" if pods else "deleting the running Job"
+    message = f"waiting for {len(pods)} pods to terminate" if pods else "deleting the running Job"
     delete = tuple(job_ref(batch) for batch in jobs if not batch.meta.deleting)
     return Step(view.status, phase, word, message, delete=delete, requeue_after=10.0)
 
@@ -59,5 +59,5 @@ def _paused_message(view: View) -> str:
     train = latest(view.status, "train")
     progress = view.status.progress
     if train and progress and progress.checkpoint_step:
-        return f"spec.suspend is true; goes on from the checkpoint at step {progress.checkpoint_step} when it is false"
-    return "spec.suspend is true; goes on when it is false"
+        return f"spec.suspend is true; set it to false to resume from the checkpoint at step {progress.checkpoint_step}"
+    return "spec.suspend is true; set it to false to resume"

@@ -40,7 +40,7 @@ def workspace_lost(view: View) -> Step | None:
         return None
     change = {"state": "Interrupted", "reason": WORKSPACE_LOST, "finished_at": rfc3339(view.now)}
     void = [a.model_copy(update=change) if a.state == "Succeeded" or a.state in ACTIVE else a for a in view.status.attempts]
-    message = f"PersistentVolumeClaim {name} has gone with what was in it; starting again from prepare"
+    message = f"PersistentVolumeClaim {name} is gone with its contents; restarting from prepare"
     return Step(view.status.model_copy(update={"attempts": void}), "Starting", WORKSPACE_LOST, message, warning=True, requeue_after=1.0)
 
 
@@ -57,7 +57,7 @@ def workspace_damaged(view: View) -> Step | None:
     void = [_voided(a) if a.stage in earlier and _older(a, newest) else a for a in view.status.attempts]
     if void == view.status.attempts:
         return None
-    message = f"{stage} {newest.number} found what was left for it damaged: {newest.message}; starting again from {earlier[0]}"
+    message = f"{stage} {newest.number} found damaged files of an earlier stage: {newest.message}; restarting from {earlier[0]}"
     return Step(view.status.model_copy(update={"attempts": void}), "Starting", WORKSPACE_DAMAGED, message, warning=True, requeue_after=1.0)
 
 
@@ -74,7 +74,7 @@ def workspace_misplaced(view: View) -> Step | None:
     holdup = job_holdup(batch, pods, view.observed.warnings, view.now)
     if holdup is None or holdup.reason != VOLUME_ELSEWHERE or view.now - max(pod.meta.created for pod in pods) < PATIENCE:
         return None
-    message = f"no node that takes the training can mount the workspace, so prepare runs again, beside the training: {holdup.message}"
+    message = f"no node for the training can mount the workspace, so prepare runs again next to the training: {holdup.message}"
     change = {"state": "Interrupted", "reason": WORKSPACE_MISPLACED, "message": short(message), "finished_at": rfc3339(view.now)}
     status = replaced(view.status, attempt.model_copy(update=change)).model_copy(update={"error": None})
     return Step(status, "Starting", WORKSPACE_MISPLACED, message, warning=True, delete=(job_ref(batch),), requeue_after=1.0)
@@ -88,7 +88,7 @@ def _given_back(view: View) -> Step | None:
     claim = view.observed.claims.get(workspace_claim(view.observed.job.meta.name))
     if claim is None or view.observed.job.meta.uid not in claim.meta.owners:
         return None
-    message = f"PersistentVolumeClaim {claim.meta.name} is made again where the training can mount it"
+    message = f"PersistentVolumeClaim {claim.meta.name} is recreated where the training can mount it"
     gone = () if claim.meta.deleting else (ObjectRef("v1", "PersistentVolumeClaim", claim.meta.namespace, claim.meta.name, claim.meta.uid),)
     delete = (*claim_holders(view), *gone)
     return Step(view.status, "Starting", WORKSPACE_MISPLACED, message, warning=True, delete=delete, requeue_after=2.0)

@@ -107,7 +107,7 @@ def test_two_jobs_that_make_one_model(space: Space, start: Start) -> None:
     space.wait("train runs", lambda: space.get("job", "first-train-1"))
     space.apply(simulated_job(space.name, "second", output={"model": "bot"}))
     space.wait("the second is refused", lambda: space.phases()["Failed"] == 1)
-    assert "FineTuneJob first makes FineTunedModel bot, too" in json.dumps(space.get("finetunejob", "second"))
+    assert "FineTuneJob first also creates FineTunedModel bot" in json.dumps(space.get("finetunejob", "second"))
     assert space.list("jobs", "finetune.dev/job=second") == []
     space.apply(model(space.name, "bot"))
     kept = space.wait("the first one's model is registered", lambda: space.get("finetunedmodel", "bot-from-first"))

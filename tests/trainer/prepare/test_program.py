@@ -48,7 +48,7 @@ def test_the_example_s_data_is_prepared(assets: Path, tmp_path: Path) -> None:
     "content, words",
     [
         (b'{"messages": [{"role": "user", "content": "Hi"}]}', "line 1: messages has no message of the assistant"),
-        (None, "there is no such file"),
+        (None, "file not found"),
     ],
 )
 def test_a_failure_is_told_without_a_traceback(assets: Path, tmp_path: Path, content: bytes | None, words: str) -> None:

@@ -101,9 +101,9 @@ def test_a_model_that_has_changed_is_fetched_anew(folder: Path, filled: Bucket) 
             {"data": "data/trian.jsonl"},
             "DataNotFound",
             "dataset.train.source",
-            "there is no such object; the folder s3://BUCKET/data",
+            "object not found; the folder s3://BUCKET/data",
         ),
-        ({"base": "models/bas"}, "BaseModelNotFound", "base.source", "there is no such folder; the folder s3://BUCKET/models holds: base"),
+        ({"base": "models/bas"}, "BaseModelNotFound", "base.source", "folder not found; the folder s3://BUCKET/models holds: base"),
         ({"base": "models"}, "BaseModelIncomplete", "base.source", "has no config.json"),
     ],
 )
@@ -122,7 +122,7 @@ def test_wrong_keys_of_a_base(folder: Path, filled: Bucket) -> None:
     with filled.checked_keys():
         failure = refusal(folder, filled)
     assert (failure.exit_code, failure.error.code, failure.error.param) == (ExitCode.INVALID_INPUT, "AccessDenied", "base.source")
-    assert "the key in the Secret is not one that the server knows" in failure.error.message
+    assert "the key in the Secret is not known to the server" in failure.error.message
 
 
 def test_no_keys(folder: Path, filled: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:

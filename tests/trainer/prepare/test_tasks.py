@@ -65,7 +65,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 def test_chat_with_tools(assets: Path, tmp_path: Path) -> None:
     """SmolLM2's template ignores tools: one that tells them takes its place, and a note says so; calls and answers are learnt."""
     result = run(assets, tmp_path, "chat", DECODER, "order-desk/train.jsonl.gz")
-    assert "does not know tools: one that does" in " ".join(result.report.notes)
+    assert "does not support tools: one that does" in " ".join(result.report.notes)
     assert result.prepared.chat_template is not None
     assert "<tool_call>" in result.prepared.chat_template
     assert result.prepared.eos_token_ids == [2]

@@ -45,7 +45,7 @@ def killed(times: int) -> Callable[[RunConfig], None]:
 @pytest.mark.parametrize(
     ("change", "reason", "words"),
     [
-        (without_prompts, "NoPrompts", "holds no prompt to check the ONNX export with"),
+        (without_prompts, "NoPrompts", "has no prompt to check the ONNX export with"),
         (killed(2), "ExportKilled", "2 attempts were killed during the export, most often because the pod ran out of memory"),
         (killed(1), "", ""),
     ],

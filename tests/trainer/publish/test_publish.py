@@ -85,7 +85,7 @@ def test_the_model_is_asked_what_was_trained(published: RunConfig) -> None:
     root = Path(published.paths.model)
     check = Manifest.from_json((root / "MANIFEST.json").read_bytes()).skew_check
     assert check == SkewCheck(prompts=4, equal=4)
-    assert "the tokens that were trained of all 4 held-out prompts" in (root / "README.md").read_text()
+    assert "the tokens of training for all 4 validation prompts" in (root / "README.md").read_text()
 
 
 def test_adapter_names_the_base_as_the_user_did(published: RunConfig) -> None:

@@ -96,14 +96,14 @@ def test_a_missing_object_is_told_with_the_names_beside_it(source: Source) -> No
     failure = source.failure("data/trian.jsonl")
     assert (failure.exit_code, failure.error.code) == (ExitCode.INVALID_INPUT, "DataNotFound")
     folder = source.uri("data")
-    assert f"there is no such object; the folder {folder} holds: train.jsonl, validation.jsonl" in failure.error.message
+    assert f"object not found; the folder {folder} holds: train.jsonl, validation.jsonl" in failure.error.message
 
 
 def test_a_missing_folder_of_an_object(source: Source) -> None:
     """The first folder above it that is there is shown."""
     failure = source.failure("dat/deeper/train.jsonl")
     assert failure.error.code == "DataNotFound"
-    assert f"there is no such object; {source.place.holder}" in failure.error.message
+    assert f"object not found; {source.place.holder}" in failure.error.message
     assert failure.error.message.endswith(" holds: data")
 
 
@@ -111,7 +111,7 @@ def test_a_folder_is_no_file(source: Source) -> None:
     """Its files are named."""
     failure = source.failure("data")
     assert failure.error.code == "DataNotFound"
-    assert "this is a folder, and a file is needed" in failure.error.message
+    assert "this is a folder, but a file is required" in failure.error.message
     assert "data/train.jsonl" in failure.error.message
     assert f"; {source.place.holder}" in failure.error.message
 
@@ -237,6 +237,6 @@ def test_a_missing_folder_is_told_with_the_names_beside_it(source: Source) -> No
     """As a missing file is."""
     if source.place.scheme == "hf":
         pytest.skip("a model's address on the Hub has no folder")
-    with pytest.raises(StageFailure, match=f"there is no such folder; {source.place.holder} holds: data") as caught:
+    with pytest.raises(StageFailure, match=f"folder not found; {source.place.holder} holds: data") as caught:
         source.folder("dta").files()
     assert (caught.value.error.code, caught.value.error.param) == ("BaseModelNotFound", "base.source")

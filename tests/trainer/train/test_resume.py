@@ -124,7 +124,7 @@ def test_damaged_checkpoints_are_passed_over(
     assert run.checkpoints() == ["attempt-1/checkpoint-8", "attempt-3/checkpoint-10"]
     summary = run.result().train
     assert summary is not None
-    told = [f"{checkpoints}/attempt-1/checkpoint-10/{file}", "training goes on from attempt-1/checkpoint-8"]
+    told = [f"{checkpoints}/attempt-1/checkpoint-10/{file}", "training resumes from attempt-1/checkpoint-8"]
     cut_short = harm in (cut, Path.unlink)  # such a mark does not count from the beginning
     assert [all(part in found.message for part in told) for found in summary.warnings] == ([] if cut_short else [True])
 
@@ -138,7 +138,7 @@ def test_a_run_without_a_whole_checkpoint_starts_again(
         zeroed(checkpoint.path / "optimizer.pt")
     run_here(run, 2)
     assert run.losses() == pytest.approx(with_dropout.losses(), rel=ROUNDING)
-    assert "no checkpoint is left, so training starts again from the base" in capfd.readouterr().out
+    assert "no checkpoint is left, so training restarts from the base" in capfd.readouterr().out
     summary = run.result().train
     assert summary is not None
     assert [found.code for found in summary.warnings] == ["CheckpointDamaged"] * 2

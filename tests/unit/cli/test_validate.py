@@ -30,7 +30,7 @@ spec:
   base: {source: s3://models/base}
   dataset:
     train: {source: "s3://rows/train.jsonl", credentials: {secretRef: {name: keys}}}
-    validation: {source: "s3://rows/held-out.jsonl", credentials: {secretRef: {name: keys}}}
+    validation: {source: "s3://rows/validation.jsonl", credentials: {secretRef: {name: keys}}}
 """
 
 
@@ -72,12 +72,12 @@ COMMANDS = [
     ("quiz.csv --task completion --columns prompt=question --columns completion=answer", 0, "CSV"),
     ("quiz.csv --task completion --prompt {question} --completion {answer}", 0, "template"),
     ("quiz.csv --task completion --prompt {question}", 2, "--prompt and --completion"),
-    ("missing.jsonl", 3, "missing.jsonl: there is no such file"),
+    ("missing.jsonl", 3, "missing.jsonl: file not found"),
     ("quiz.csv --task completion --columns prompt=question,completion=answer", 0, "CSV"),
-    ("job.yaml", 0, "spec.dataset.train.source: pvc://data/rows.jsonl is in the cluster: name a local copy with --data FILE"),
+    ("job.yaml", 0, "spec.dataset.train.source: pvc://data/rows.jsonl is in the cluster: give a local copy with --data FILE"),
     ("stored.yaml", 0, "Secret keys, which is in the cluster: name a local copy with --data FILE, or set AWS_ACCESS_KEY_ID or AWS_PROFILE"),
-    ("stored.yaml --data chat.jsonl", 2, "spec.dataset.validation.source: s3://rows/held-out.jsonl needs the credentials of Secret keys"),
-    ("stored.yaml --data chat.jsonl --validation chat.json.gz", 3, "20 more are in the validation file, too"),
+    ("stored.yaml --data chat.jsonl", 2, "spec.dataset.validation.source: s3://rows/validation.jsonl needs the credentials of Secret keys"),
+    ("stored.yaml --data chat.jsonl --validation chat.json.gz", 3, "20 more are also in the validation file"),
     ("stored.yaml --data chat.jsonl --validation other.jsonl", 0, "train: chat.jsonl (JSONL, OpenAI chat): 20 of 20 rows"),
     ("job.yaml --data body.jsonl", 0, "labels: "),
     ("job.yaml --data labelled.jsonl", 3, "body"),

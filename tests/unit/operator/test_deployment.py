@@ -104,13 +104,13 @@ NO_OVERRIDES = replace(SETTINGS, overrides=frozenset())
 @pytest.mark.parametrize(
     ("change", "spec", "expected", "stalled", "words"),
     [
-        ({"model": None}, {}, "ModelNotFound", "False", "there is no FineTunedModel bot"),
+        ({"model": None}, {}, "ModelNotFound", "False", "FineTunedModel bot does not exist"),
         ({"model": model(deleting=True)}, {}, "ModelTerminating", "False", "being deleted"),
         ({"model": NOT_READY}, {}, "ModelNotReady", "False", "Inspecting"),
         ({"model": BROKEN}, {}, "ModelNotReady", "True", "Damaged"),
         ({"model": NO_ONNX}, {}, "ArtifactMissing", "True", "train with export.onnx"),
         ({"model": UNGATED}, {}, "GateFailed", "True", "allowUngated"),
-        ({"model": model(uid="made-again")}, {}, "ModelReplaced", "True", "deleted and made again"),
+        ({"model": model(uid="made-again")}, {}, "ModelReplaced", "True", "deleted and recreated"),
         ({"model_claim": None}, {}, "ClaimNotFound", "False", "PersistentVolumeClaim bot-model"),
         (
             {"model_claim": claim("bot-model", "ReadWriteOncePod")}, {"replicas": 2},
@@ -119,7 +119,7 @@ NO_OVERRIDES = replace(SETTINGS, overrides=frozenset())
         ({"foreign": "Service/web"}, {}, "NameTaken", "False", "Service web"),
         (
             {"settings": NO_OVERRIDES}, {"pod": {"image": "other:1"}},
-            "OverrideForbidden", "True", "web sets pod.image, which the administrator forbids (chart value overrides.image is false)",
+            "OverrideForbidden", "True", "web sets pod.image, which the administrator has forbidden (chart value overrides.image is false)",
         ),
     ],
 )  # fmt: skip
@@ -136,7 +136,7 @@ def test_what_may_not_be_served_leaves_the_running_deployment_alone(
     )  # fmt: skip
     assert found.message is not None
     assert words in found.message
-    assert found.message.endswith("meanwhile bot is served as before")
+    assert found.message.endswith("meanwhile bot keeps serving")
     assert found.serving_text == "bot"
     assert [(s.model, s.uid) for s in found.serving] == [("bot", "uid-bot")]
     assert found.revision == state.revision
@@ -292,7 +292,7 @@ def test_a_bad_revision_leaves_the_good_one_serving(late: bool) -> None:
         "Ready": "False", "Reconciling": str(not late), "Stalled": str(late), "Available": "True", "Progressing": str(not late),
     }  # fmt: skip
     assert found.message is not None
-    assert "check the image's name and tag, and pod.imagePullSecrets; meanwhile bot is served as before" in found.message
+    assert "check the image's name and tag, and pod.imagePullSecrets; meanwhile bot keeps serving" in found.message
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def test_a_pod_with_nothing_against_it_has_no_holdup(found: Pod) -> None:
         ("ImagePullFailed", "inspect", "the chart's images.trainer"),
         ("OutOfMemory", "server", "raise resources.limits.memory, or lower maxConcurrency"),
         ("OutOfMemory", "prepare", "raise preparation.resources.limits.memory"),
-        ("QuotaExceeded", "server", "ask for less in resources"),
+        ("QuotaExceeded", "server", "lower resources"),
         ("ServiceAccountNotFound", "train", "correct training.pod.serviceAccountName"),
     ],
 )

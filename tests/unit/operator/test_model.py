@@ -211,6 +211,6 @@ def test_conditions_keep_their_time_while_their_status_lasts() -> None:
     """A new reason or message is no transition."""
     status = FineTunedModelStatus(size_bytes=7, conditions=[condition("Ready", "True", "Old", at=T - 500)])
     ready = find(status_of(plan_model(observed(status), T)).conditions, "Ready")
-    assert ready == condition("Ready", "True", "Verified", "the directory agrees with its MANIFEST.json", at=T - 500).model_copy(
+    assert ready == condition("Ready", "True", "Verified", "the model directory matches its MANIFEST.json", at=T - 500).model_copy(
         update={"observed_generation": 1}
     )

@@ -43,7 +43,7 @@ def test_the_second_job_is_refused_before_its_first_attempt(other: FineTuneJob, 
         error = world.job.status.error
         assert error is not None
         assert (error.code, error.param, error.object) == ("OutputContested", "output.model", f"FineTuneJob {other.meta.name}")
-        assert f"FineTuneJob {other.meta.name} makes FineTunedModel bot, too, and was there first" in error.message
+        assert f"FineTuneJob {other.meta.name} also creates FineTunedModel bot and takes precedence" in error.message
         assert world.created == []
 
 

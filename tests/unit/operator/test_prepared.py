@@ -27,11 +27,11 @@ MEMORY = MemoryEstimate(
         (
             {"invalid_rows": 1, "duplicates": 20, "without_target": 2},
             "9,000 training examples, 1,000 validation examples, 900,000 tokens; left out: 1 invalid row and 20 duplicates and 2 "
-            "examples with nothing to learn",
+            "examples without supervised tokens",
         ),
         (
             {"truncated_examples": 1},
-            "9,000 training examples, 1,000 validation examples, 900,000 tokens; 1 example cut to maxSequenceLength",
+            "9,000 training examples, 1,000 validation examples, 900,000 tokens; 1 example truncated to maxSequenceLength",
         ),
     ],
 )
@@ -81,7 +81,7 @@ def test_memory_in_one_line() -> None:
         ({"tokens": 1_234_000, "hours": 1.4, "cost": 8.4, "currency": "USD"}, "500 steps, 1.23 M tokens, about 1.4 h, about 8.40 USD"),
         ({"tokens": 999, "hours": 0.2}, "500 steps, 999 tokens, about 12 min"),
         ({"tokens": 2_000, "hours": 0.001}, "500 steps, 2 k tokens, less than a minute"),
-        ({"tokens": 2_000, "basis": "the GPU X is not known"}, "500 steps, 2 k tokens (the GPU X is not known)"),
+        ({"tokens": 2_000, "basis": "the GPU X is unknown"}, "500 steps, 2 k tokens (the GPU X is unknown)"),
     ],
 )
 def test_the_expectation_in_one_line(found: dict[str, Any], text: str) -> None:

@@ -22,7 +22,7 @@ from tests.unit.operator.world import World
 
 pytestmark = pytest.mark.unit
 
-PARITY = "onnx/fp32 does not answer as the PyTorch model: prompt 1 of 4: ...; the weights in model/ are complete"
+PARITY = "onnx/fp32 differs from the PyTorch model: prompt 1 of 4: ...; the weights in model/ are complete"
 MISSING = [MissingArtifact(format="onnx", precision="fp32", reason="ParityFailed", message=PARITY)]
 WORSE = REPORT.model_copy(update={"base": Scores(loss=22.0), "tuned": Scores(loss=377.0), "gate": []})
 EQUAL = WORSE.model_copy(update={"tuned": Scores(loss=22.0)})
@@ -73,17 +73,22 @@ def test_every_model_is_compared_with_its_base(report: EvaluationReport, status:
 @pytest.mark.parametrize(
     ("check", "status", "reason", "message"),
     [
-        (SkewCheck(prompts=9, equal=9), "True", "TokensEqual", "9 of 9 held-out requests have the tokens that were trained"),
-        (SkewCheck(prompts=9, equal=8, difference="row 3"), "False", "TokensDiffer", "8 of 9 held-out requests ... trained; row 3"),
-        (SkewCheck(prompts=9, equal=9, difference="too long"), "False", "TokensDiffer", "9 of 9 held-out requests ... trained; too long"),
-        (SkewCheck(prompts=0, equal=0), "Unknown", "NotChecked", "publish had no held-out requests to check"),
-        (None, "Unknown", "NotChecked", "publish had no held-out requests to check"),
+        (SkewCheck(prompts=9, equal=9), "True", "TokensEqual", "9 of 9 validation requests have the same tokens as in training"),
+        (SkewCheck(prompts=9, equal=8, difference="row 3"), "False", "TokensDiffer", "8 of 9 validation requests ... training; row 3"),
+        (
+            SkewCheck(prompts=9, equal=9, difference="too long"),
+            "False",
+            "TokensDiffer",
+            "9 of 9 validation requests ... training; too long",
+        ),
+        (SkewCheck(prompts=0, equal=0), "Unknown", "NotChecked", "publish had no validation requests to check"),
+        (None, "Unknown", "NotChecked", "publish had no validation requests to check"),
     ],
 )
 def test_a_model_that_is_asked_otherwise_than_it_was_trained(check: SkewCheck | None, status: str, reason: str, message: str) -> None:
     """The job has a condition, and a Warning where the tokens differ."""
     world = finished(skew=check)
-    expected = message.replace("...", "have the tokens that were")
+    expected = message.replace("...", "have the same tokens as in")
     assert told(world.job.status.conditions, "ServedAsTrained") == (status, reason, expected)
     assert [n.message for n in world.events if n.reason == "TokensDiffer"] == ([expected] if status == "False" else [])
 

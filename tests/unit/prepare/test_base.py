@@ -71,7 +71,7 @@ def neither_template_nor_end(base: Path) -> None:
 # code's end -> (name, what is changed, words of the refusal)
 REFUSED: dict[str, list[tuple[str, Change, str]]] = {
     "Incomplete": [
-        ("no config", remove("config.json"), "has no config.json: a model folder in Hugging Face layout is needed; the folder holds: "),
+        ("no config", remove("config.json"), "has no config.json: a model folder in Hugging Face layout is required; the folder holds: "),
         ("no tokenizer", remove("tokenizer.json"), "has no tokenizer.json: save the model's fast tokenizer"),
         ("broken tokenizer", write("tokenizer.json", "{}"), "tokenizer.json cannot be read"),
         ("no weights", remove("model.safetensors"), "has no weights: model.safetensors"),
@@ -95,7 +95,7 @@ REFUSED: dict[str, list[tuple[str, Change, str]]] = {
         ),
         ("remote code", set_keys("config.json", auto_map={"AutoConfig": "x.C"}), "auto_map in config.json"),
         ("remote tokenizer", set_keys("tokenizer_config.json", auto_map={}), "auto_map in tokenizer_config.json"),
-        ("quantised", set_keys("config.json", quantization_config={"quant_method": "gptq"}), "quantised weights (gptq)"),
+        ("quantised", set_keys("config.json", quantization_config={"quant_method": "gptq"}), "quantized weights (gptq)"),
         ("neither template nor end", neither_template_nor_end, "has neither a chat template nor an eos_token"),
         ("broken template", write("chat_template.jinja", "{% if %}"), "has a chat template that is not valid Jinja"),
     ],
@@ -174,7 +174,7 @@ def test_gradient_checkpointing_is_refused_of_a_model_that_does_not_know_it(tmp_
         "GradientCheckpointingUnsupported",
         "hyperparameters.gradientCheckpointing",
     )
-    assert f"is a {name}, which cannot compute activations again: leave gradientCheckpointing out" in caught.value.error.message
+    assert f"is a {name}, which does not support gradient checkpointing: leave gradientCheckpointing out" in caught.value.error.message
 
 
 @pytest.mark.parametrize("task", ["sequence-classification", "token-classification"])
@@ -213,7 +213,7 @@ def test_a_missing_base_is_told_with_its_neighbours(tmp_path: Path) -> None:
         open_run(tmp_path, run_config(tmp_path))
     error = caught.value.error
     assert (error.code, error.param) == ("BaseModelNotFound", "base.source")
-    assert error.message == "pvc://models/base: there is no such folder; the claim holds: base-v1"
+    assert error.message == "pvc://models/base: folder not found; the claim holds: base-v1"
 
 
 def test_a_fine_tuned_model_s_weights_lie_in_its_model_folder(tmp_path: Path) -> None:

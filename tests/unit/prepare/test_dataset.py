@@ -107,7 +107,7 @@ def test_invalid_rows_within_the_limit_are_left_out(tmp_path: Path, own: bool) -
     data = opened(tmp_path, "sequence-classification", rows, held, limits={"maxInvalidFraction": 0.5})
     assert data.summary().invalid_rows == (3 if own else 2)
     assert (data.train_side.rows_read, data.train_side.invalid_rows) == (42, 2)
-    told = "2 of 42 rows of pvc://data/train.jsonl are invalid and left out ("
+    told = "2 of 42 rows of pvc://data/train.jsonl are invalid and dropped ("
     assert data.notes[0].startswith(told)
     assert data.notes[0].endswith("), as dataset.limits.maxInvalidFraction allows")
     assert data.findings[0].startswith("line 4: ")
@@ -121,7 +121,7 @@ def test_invalid_rows_within_the_limit_are_left_out(tmp_path: Path, own: bool) -
     [
         (range(9), None, "has 9 examples to train on, at least 10 are needed"),
         ([*range(9), 0, 0], None, "has 9 examples to train on, at least 10 are needed; 2 more are exact duplicates"),
-        (range(12), range(5), "has 7 examples to train on, at least 10 are needed; 5 more are in the validation file, too"),
+        (range(12), range(5), "has 7 examples to train on, at least 10 are needed; 5 more are also in the validation file"),
     ],
 )
 def test_too_few_rows(tmp_path: Path, rows: Any, held: Any, words: str) -> None:

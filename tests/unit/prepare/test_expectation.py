@@ -54,9 +54,9 @@ def test_hours_and_cost(settings: dict[str, Any], operations: int) -> None:
 @pytest.mark.parametrize(
     ("hardware", "words"),
     [
-        ({"gpus": 1, "gpuProduct": "ACME-1"}, "the GPU ACME-1 is not known"),
-        ({"gpus": 1}, "no node says which GPU it has"),
-        ({}, "training.resources does not say how many CPUs"),
+        ({"gpus": 1, "gpuProduct": "ACME-1"}, "the GPU ACME-1 is unknown"),
+        ({"gpus": 1}, "no node has a GPU product label"),
+        ({}, "training.resources does not specify CPUs"),
     ],
 )
 def test_what_is_not_known(hardware: dict[str, Any], words: str) -> None:

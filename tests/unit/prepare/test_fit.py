@@ -218,7 +218,7 @@ def test_a_model_that_cannot_compute_activations_again_is_refused_where_others_w
             tried(ALBERT, hardware, lengths, hyperparameters=given, **classify)
         assert "gradientCheckpointing" not in str(caught.value)
     found = tried(ALBERT, gpu(80), lengths, **classify)
-    assert found.decided.reasons["gradientCheckpointing"].reason == "the base model cannot compute activations again"
+    assert found.decided.reasons["gradientCheckpointing"].reason == "the base model does not support gradient checkpointing"
 
 
 def test_a_classifier_has_padded_rows() -> None:

@@ -152,7 +152,9 @@ def test_precision_of_the_gpu(product: str, precision: str) -> None:
 
 def test_a_precision_that_the_gpu_lacks_is_refused() -> None:
     """Before the GPU is asked for."""
-    with pytest.raises(StageFailure, match="precision is bf16, and the training may run on a node whose GPU, Tesla-T4, cannot") as caught:
+    with pytest.raises(
+        StageFailure, match="precision is bf16, and the training may run on a node whose GPU, Tesla-T4, does not support it"
+    ) as caught:
         decide(100, hardware={"gpus": 1, "gpuProduct": "Tesla-T4"}, hyperparameters={"precision": "bf16"})
     assert (caught.value.error.code, caught.value.error.param) == ("PrecisionNotSupported", "hyperparameters.precision")
 

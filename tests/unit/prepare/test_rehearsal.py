@@ -16,7 +16,7 @@ from finetune_trainer.workspace import Workspace
 from tests.unit.prepare.base_folder import make_base
 from tests.unit.prepare.run import run_config
 
-NOT_HELD = "the ONNX export was not rehearsed, so publish may find that it does not work: "
+NOT_HELD = "the trial ONNX export did not run, so the export may still fail in publish: "
 
 
 def said(reason: str, detail: str = "") -> str:

@@ -103,8 +103,8 @@ def test_where_they_part_is_said(tmp_path: Path) -> None:
     found = checked(tmp_path)
     assert found.equal == 0
     assert found.difference is not None
-    assert found.difference.startswith("held-out row line ")
-    assert "from token 1 on the model was trained with 'syst' and is asked ' sys': check tokenizer.json" in found.difference
+    assert found.difference.startswith("validation row line ")
+    assert "from token 1 on the model was trained with 'syst' but is served ' sys': check tokenizer.json" in found.difference
 
 
 def test_positions_that_a_classifier_lacks_are_said(tmp_path: Path) -> None:

@@ -197,7 +197,7 @@ def test_too_few_examples_are_refused(folder: Path, rows: Any, words: str) -> No
 def test_rows_that_are_all_held_out_are_told(folder: Path) -> None:
     """A validation file that is the training file leaves nothing to train on."""
     error = refusal(folder, dataset=dataset(folder, validation={"uri": str(folder / "train.jsonl")})).error
-    assert "has 0 examples to train on, at least 10 are needed; 40 more are in the validation file, too" in error.message
+    assert "has 0 examples to train on, at least 10 are needed; 40 more are also in the validation file" in error.message
 
 
 @pytest.mark.parametrize("side", ["train", "validation"])
@@ -270,7 +270,7 @@ def test_tools_that_the_template_does_not_know_are_refused(folder: Path) -> None
     )
     error = refusal(folder).error
     assert (error.code, error.param) == ("ChatTemplateUnsupported", "base.source")
-    assert "pvc://models/base does not tell the model of tools, and pvc://data/train.jsonl has rows with tools" in error.message
+    assert "pvc://models/base does not pass tools to the model, and pvc://data/train.jsonl has rows with tools" in error.message
     (folder / "base" / "chat_template.jinja").write_text(templates.CHATML)
     assert prepare(run_config(folder), 1).error is None
 
@@ -285,7 +285,7 @@ def test_a_model_s_own_template_for_tools_is_taken(folder: Path) -> None:
     write_rows(folder / "train.jsonl", *[row(user(f"Hi {n}"), assistant(), tools=tools) for n in range(20)])
     summary = prepare(run_config(folder), 1).prepare
     assert summary is not None
-    assert "does not know tools: the model's own for tools (tool_use) replaces it" in " ".join(summary.dataset.notes)
+    assert "does not support tools: the model's own for tools (tool_use) replaces it" in " ".join(summary.dataset.notes)
     assert Prepared.from_json(Workspace(folder / "workspace").prepared.read_bytes()).chat_template == own
 
 
@@ -327,8 +327,8 @@ def test_a_tokenizer_of_another_model_is_refused(folder: Path) -> None:
 @pytest.mark.parametrize(
     "name, words",
     [
-        ("trian.jsonl", "pvc://data/trian.jsonl: there is no such file; the claim holds: train.jsonl, "),
-        ("", "this is a folder, and a file is needed"),
+        ("trian.jsonl", "pvc://data/trian.jsonl: file not found; the claim holds: train.jsonl, "),
+        ("", "this is a folder, but a file is required"),
     ],
 )
 def test_missing_data_is_told_with_what_is_there(folder: Path, name: str, words: str) -> None:

@@ -101,4 +101,4 @@ def test_one_column_is_csv_when_the_spec_says_so(tmp_path: Path) -> None:
 
 def test_what_is_left_out_is_noted(tmp_path: Path) -> None:
     """A column without a name cannot be asked for."""
-    assert opened(tmp_path, b",a,b\n0,1,2\n").notes == ("pvc://data/rows: column 1 has no name in the header line: it is left out",)
+    assert opened(tmp_path, b",a,b\n0,1,2\n").notes == ("pvc://data/rows: column 1 has no name in the header line: it is ignored",)

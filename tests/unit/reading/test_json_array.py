@@ -51,7 +51,7 @@ def test_rows_nested_deeper_than_the_fast_pattern_are_cut(tmp_path: Path) -> Non
         (b'[{"a": 1}\n', "row 1 (line 1) is not closed"),
         (b"[\n", "row 1 (line 2) is not closed"),
         (b'[{"a": 1}]\n{}', "line 2: there is more after the array's closing bracket"),
-        (b"[1]\n[2]\n", "line 2: there is another array after the first: a file holds one array, or JSONL with an object a line"),
+        (b"[1]\n[2]\n", "line 2: there is another array after the first: a file holds one array, or JSONL with one object per line"),
         (b'[{"a": 1}}]', "row 1 (line 1): a closing brace without an opening one"),
     ],
 )

@@ -35,8 +35,8 @@ REFUSED: list[tuple[str, bytes, str]] = [
     ("pandas, long", b'{"te\\"xt":{"0":"' + b"a" * 100_000, 'orient="records", lines=True'),
     ("encoded twice", b"\n".join([json.dumps(ROW.decode()).encode()] * 2), "holds rows that were encoded twice: each line is"),
     ("one row encoded twice", json.dumps(ROW.decode()).encode() + b",\n", "(jq -c fromjson FILE > rows.jsonl)"),
-    ("bare messages", b'[{"role": "user", "content": "Hi"}]\n' * 3, "holds a bare list of messages a line: each row is an o"),
-    ("CoNLL", b"-DOCSTART- -X- -X- O\n\nMaria NNP B-NP B-PER\nsleeps VBZ O O\n\n. . O O\n", "is CoNLL text, a word and its tag a line"),
+    ("bare messages", b'[{"role": "user", "content": "Hi"}]\n' * 3, "holds a bare list of messages per line: each row is an o"),
+    ("CoNLL", b"-DOCSTART- -X- -X- O\n\nMaria NNP B-NP B-PER\nsleeps VBZ O O\n\n. . O O\n", "is CoNLL text, a word and its tag per line"),
     ("CoNLL of two columns", b"Maria\tB-PER\nsleeps\tO\n\nOslo\tB-LOC\n", '{"tokens": ["Maria", "sleeps"], "tags": ["B-PER", "O"]}'),
     ("white space", b" \n\n\t", "has only white space"),
     ("only a byte order mark", b"\xef\xbb\xbf", "has only white space"),
@@ -76,9 +76,9 @@ REFUSED: list[tuple[str, bytes, str]] = [
     ("JSON string", b'"hello"\n', "is text, but neither JSONL nor CSV"),
     ("pretty-printed objects", b"\n".join(json.dumps(row, indent=2).encode() for row in texts(3)), "go over several lines"),
     ("one pretty-printed row", json.dumps({"messages": [{"role": "user", "content": "a"}]}, indent=2).encode(), "go over several lines"),
-    ("pretty-printed and broken", b'{\n  "a": 1\n', "go over several lines: write one object a line (jq -c . FILE > rows.jsonl)"),
+    ("pretty-printed and broken", b'{\n  "a": 1\n', "go over several lines: write one object per line (jq -c . FILE > rows.jsonl)"),
     ("one huge pretty-printed object", json.dumps({"x": "y", "a": ["z" * 50] * 9000}, indent=2).encode(), "go over several lines"),
-    ("object with rows", json.dumps({"data": texts(3)}).encode(), "holds the rows under the key 'data': write them one a line (jq"),
+    ("object with rows", json.dumps({"data": texts(3)}).encode(), "holds the rows under the key 'data': write them one per line (jq"),
     ("huge object with rows", json.dumps({"data": texts(9000)}).encode(), "holds the rows under the key 'data'"),
     ("pretty object with rows", json.dumps({"version": 1, "questions": texts(3)}, indent=1).encode(), "under the key 'questions'"),
 ]  # fmt: skip
@@ -93,7 +93,7 @@ def test_what_holds_no_rows_is_refused(tmp_path: Path, content: bytes, words: st
     assert (error.code, error.param) == ("InvalidDataset", PARAM)
     assert error.message.startswith("pvc://data/rows ")
     assert words in error.message
-    assert "expected JSONL (one JSON object a line), a JSON array, CSV with a header line, Parquet or Arrow" in error.message
+    assert "expected JSONL (one JSON object per line), a JSON array, CSV with a header line, Parquet or Arrow" in error.message
 
 
 # What may look odd and is left to the check of its rows: (name, the file, its format, how many records)

@@ -107,10 +107,10 @@ def test_a_slice_behind_the_end_is_said(tmp_path: Path, writer: str) -> None:
         ("9:9", "it leaves no row"),
         ("0%:120%", "120% is more than 100%"),
         ("5", "expected two row numbers or percentages"),
-        ("a:b", "'a' is no row number"),
-        ("-5:", "'-5' is no row number"),
-        ("9" * 5000 + ":", "is no row number"),
-        ("²:", "is no row number"),
+        ("a:b", "'a' is not a row number"),
+        ("-5:", "'-5' is not a row number"),
+        ("9" * 5000 + ":", "is not a row number"),
+        ("²:", "is not a row number"),
     ],
 )
 def test_a_wrong_slice_is_refused(tmp_path: Path, text: str, words: str) -> None:

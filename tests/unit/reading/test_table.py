@@ -63,14 +63,14 @@ def test_a_column_has_jsons_types(tmp_path: Path, writer: Any, column: pa.Array,
     [
         (pa.array([b"\xff\xd8", b"\x89"]), "it holds bytes that are not UTF-8 text"),
         (pa.array([{"bytes": b"\xff\xd8"}, None]), "it holds bytes that are not UTF-8 text"),
-        (pa.array([pa.MonthDayNano([1, 2, 3]), None]), "it is of type month_day_nano_interval, which JSON does not know"),
+        (pa.array([pa.MonthDayNano([1, 2, 3]), None]), "it is of type month_day_nano_interval, which JSON cannot represent"),
     ],
 )
 def test_a_column_that_json_cannot_say_is_left_out(tmp_path: Path, column: pa.Array, why: str) -> None:
     """Images beside the text do not keep anybody from the text; the note says what is missing."""
     file = opened(tmp_path, arrow_stream(pa.table({"image": column, "text": ["a", "b"]})))
     assert file.columns == ("text",)
-    assert file.notes == (f"pvc://data/rows: column 'image' is left out: {why}",)
+    assert file.notes == (f"pvc://data/rows: column 'image' is ignored: {why}",)
     assert contents(list(file.records())) == [{"text": "a"}, {"text": "b"}]
     with pytest.raises(StageFailure, match="has no column that can be read"):
         opened(tmp_path, arrow_stream(pa.table({"image": column})))

@@ -68,7 +68,7 @@ LINES: list[tuple[Task, list[bytes], Any, str, str]] = [
     ("token-classification", TAGS, tags("PER"), "not a BIO tag", "tags[0] is 'PER', expected 'O', or 'B-' or 'I-' and the entity as in 'B"),
     ("token-classification", TAGS, tags("B-"), "not a BIO tag", "tags[0] is 'B-', expected 'O'"),
     ("token-classification", TAGS, tags("o"), "not a BIO tag", "tags[0] is 'o', expected 'O'"),
-    ("token-classification", TAGS, tags("[PAD]"), "not a BIO tag", "as in 'B-PER'; -100 for a token of which nothing is learnt"),
+    ("token-classification", TAGS, tags("[PAD]"), "not a BIO tag", "as in 'B-PER'; -100 for a token of which nothing is learned"),
     ("token-classification", TAGS, tags(-100, "-100"), "nothing to learn", "every entry of tags is -100, which is ignored"),
     ("token-classification", TAGS, tags("B-PER", -100, "O", "I-PER"), "tag does not fit BIO", "tags[3] is 'I-PER' after 'O'"),
     ("token-classification", TAGS, tags(""), "empty tag", "tags[0] is empty, expected a tag: 'O' for a word of no entity"),

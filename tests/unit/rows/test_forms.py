@@ -76,7 +76,7 @@ NAMED: list[tuple[Task, list[Any], str]] = [
     (
         "token-classification",
         [{"Sentence #": "1", "Word": "Maria", "Tag": "B-per"}],
-        "has one word a row ('Word' and 'Tag'): a row is a whole sentence",
+        "has one word per row ('Word', 'Tag'): a row is a whole sentence",
     ),
     ("chat", [{"query": "a", "tools": "[]", "answers": "[]"}], "holds tool calls as xLAM writes them (query, tools, answers)"),
     (
@@ -87,7 +87,7 @@ NAMED: list[tuple[Task, list[Any], str]] = [
     ("chat", [{"contents": [{"role": "user", "parts": [{"text": "a"}]}]}], "holds chats as Gemini writes them (contents, parts)"),
     ("chat", [{"segments": [{"label": True, "text": "a"}]}], "holds segments with labels (Axolotl"),
     ("completion", [{"input_ids": [1], "labels": [1]}], "holds token ids (input_ids)"),
-    ("chat", [user(), assistant()], "has one message a row: a row is a whole conversation"),
+    ("chat", [user(), assistant()], "has one message per row: a row is a whole conversation"),
     (
         "sequence-classification",
         [{"comment_text": "a", "toxic": 0, "insult": 1}] * 2,

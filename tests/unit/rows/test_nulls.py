@@ -91,7 +91,7 @@ def test_nulls_are_noted(tmp_path: Path) -> None:
     survey = opened(tmp_path / "a", b"\n".join(rows)).survey(1)
     notes = remark_notes(survey, "rows.jsonl")
     assert notes[0].startswith("rows.jsonl, line 1: nulls in tools, or in a call's arguments where")
-    assert notes[1].startswith("rows.jsonl, line 2: null in a call's arguments is learnt as it is")
+    assert notes[1].startswith("rows.jsonl, line 2: null in a call's arguments is learned as it is")
     assert len(notes) == 2
 
 

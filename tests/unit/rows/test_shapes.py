@@ -264,7 +264,7 @@ UNFIT: list[tuple[Task, dict[str, Any], Any, str, str]] = [
         "chat",
         {"template": RowTemplate(prompt="", completion="{fr}")},
         {"en": "a", "fr": "b"},
-        "template.prompt is empty, and a row of task chat has one: plain text is learnt with task completion",
+        "template.prompt is empty, and a row of task chat has one: plain text is learned with task completion",
         "dataset.train.template.prompt",
     ),
     (
@@ -351,7 +351,7 @@ FOREIGN: list[tuple[Task, dict[str, Any], Any, Any, str]] = [
         {},
         {"conversations": [HI, HELLO]},
         {"conversations": [HI, HELLO, HI | {"from": "User"}]},
-        "conversations[2].from is 'User', expected 'gpt': the last word",
+        "conversations[2].from is 'User', expected 'gpt': the last message must be",
     ),
     (
         "chat",

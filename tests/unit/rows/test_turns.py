@@ -56,7 +56,7 @@ READ: list[tuple[str, bytes, list[tuple[Any, ...]]]] = [
         share(stock(), LEFT, stock("lamp"), LEFT, SAID),
         [USER, ("assistant", None, 1, None), RESULT, ("assistant", None, 1, None), RESULT, ANSWER],
     ),
-    ("a call as the last word", share(told("gpt", "I look."), stock()), [USER, ("assistant", "I look.", 1, None)]),
+    ("a call as the last message must be", share(told("gpt", "I look."), stock()), [USER, ("assistant", "I look.", 1, None)]),
     ("two questions", share(told("human", "Well?"), SAID), [USER, ("user", "Well?", 0, None), ANSWER]),
     (
         "other words",
@@ -102,12 +102,12 @@ REFUSED: list[tuple[str, bytes, str]] = [
     (
         "thoughts",
         share(told("gpt", "None.", reasoning_content="Hm.")),
-        "conversations[1].reasoning_content cannot be learnt: it is not learnt apart",
+        "conversations[1].reasoning_content cannot be learned: it is not learned apart",
     ),
     (
         "a refusal",
         share(told("gpt", "None.", refusal="No.")),
-        "conversations[1].refusal cannot be learnt: the served model refuses in content",
+        "conversations[1].refusal cannot be learned: the served model refuses in content",
     ),
     ("OpenAI's calls", share(told("gpt", "None.", tool_calls=[{"name": "x"}])), "write each call as a turn from 'function_call'"),
     ("a flag of words", share(told("gpt", "None.", train="no")), "conversations[1].train is 'no', expected true or false"),
@@ -116,7 +116,7 @@ REFUSED: list[tuple[str, bytes, str]] = [
         share(told("gpt", "None.", train=True, weight=0)),
         "conversations[1] has weight 0 and train true, which contradict",
     ),
-    ("a learnt question", share(told("human", "?", train=True), SAID), "conversations[1].train: only an assistant's message has a train"),
+    ("a learned question", share(told("human", "?", train=True), SAID), "conversations[1].train: only an assistant's message has a train"),
     (
         "half an answer",
         share(told("gpt", "I look.", train=False), stock(), LEFT, SAID),
@@ -128,8 +128,8 @@ REFUSED: list[tuple[str, bytes, str]] = [
         "conversations[1].value is not answered before conversations[2]: expected a turn from 'observation'",
     ),
     ("a result first", json.dumps({"conversations": [LEFT, SAID]}).encode(), "conversations[0].from is 'observation', expected 'human'"),
-    ("a result of nothing", share(LEFT, SAID), "conversations[1] answers no call: expected right after a turn from 'function_call'"),
-    ("two results", share(stock(), LEFT, LEFT, SAID), "conversations[3] answers no call"),
+    ("a result of nothing", share(LEFT, SAID), "conversations[1] does not answer a call: expected right after a turn from 'function_call'"),
+    ("two results", share(stock(), LEFT, LEFT, SAID), "conversations[3] does not answer a call"),
     ("one result of two", share(stock(), stock("b"), LEFT, SAID), "conversations[2].value is not answered before conversations[4]"),
     (
         "unknown tool",
@@ -149,7 +149,7 @@ REFUSED: list[tuple[str, bytes, str]] = [
     ),
     ("no text", share(told("gpt", None)), "conversations[1].value is null, expected a string"),
     ("a system that is none", share(SAID, system={"text": "Be kind."}), "system is an object, expected a string"),
-    ("pictures", share(SAID, images=["a.png"]), "images is not empty: training takes text"),
+    ("pictures", share(SAID, images=["a.png"]), "images is not empty: only text is supported"),
 ]
 
 
@@ -165,7 +165,7 @@ LOOK = assistant("I look.")
 # (name, a row, the note)
 NOTED: list[tuple[str, bytes, str]] = [
     ("keys that describe", share(told("gpt", "None.", id="a7", model="m"), tools=None), "line 1: the key 'id' of turns is not used"),
-    ("two answers", row(user(), assistant("A"), assistant("B")), "line 1: the assistant has two messages in a row: each is learnt as an"),
+    ("two answers", row(user(), assistant("A"), assistant("B")), "line 1: the assistant has two messages in a row: each is learned as an"),
     ("two answers of ShareGPT", share(told("gpt", "A."), SAID), "line 1: the assistant has two messages in a row"),
     (
         "text, then a call",

@@ -125,7 +125,7 @@ def test_the_queue(gate: Gate, batcher: EncoderBatcher) -> None:
     tickets = [batcher.submit(request(5), lambda _event: None)]
     gate.batches.get(timeout=30)
     tickets += [batcher.submit(request(5), lambda _event: None) for _ in range(2)]
-    with pytest.raises(QueueFull, match="1 requests run and 2 wait"):
+    with pytest.raises(QueueFull, match="1 requests are running and 2 are waiting"):
         batcher.submit(request(5), lambda _event: None)
     tickets[1].cancel()
     assert batcher.load() == Load(running=1, waiting=1)
@@ -138,7 +138,7 @@ def test_a_broken_network(gate: Gate, batcher: EncoderBatcher) -> None:
     for _ in range(2):
         batcher.submit(request(5), answers.put)
     gate.let(fail=True)
-    assert [answers.get(timeout=30) for _ in range(2)] == [Failed("the engine broke; its log says why")] * 2
+    assert [answers.get(timeout=30) for _ in range(2)] == [Failed("the engine failed; see the server log")] * 2
     assert batcher.failed
-    with pytest.raises(EngineStopped, match="the engine broke"):
+    with pytest.raises(EngineStopped, match="the engine failed"):
         batcher.submit(request(5), answers.put)

@@ -49,7 +49,7 @@ def test_which_account_of_azure(host: str, keys: Keys, url: str) -> None:
 @pytest.mark.parametrize(
     ("host", "keys", "code", "words"),
     [
-        ("", {}, "InvalidSource", "nothing says which account it is in: write abfs://CONTAINER@ACCOUNT"),
+        ("", {}, "InvalidSource", "the account is unknown: write abfs://CONTAINER@ACCOUNT"),
         (
             ACCOUNT_HOST,
             {"AZURE_STORAGE_ACCOUNT_NAME": "other"},

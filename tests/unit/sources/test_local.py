@@ -30,11 +30,11 @@ def failure(claim: Path, path: str, shown_as: str = "pvc://data/{}") -> StageFai
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("2026/trian.jsonl", "there is no such file; the folder pvc://data/2026 holds: train.jsonl"),
-        ("al.jsonl", "there is no such file; the claim holds: all.jsonl, 2026"),
-        ("2025/train.jsonl", "there is no such file; the claim holds: 2026, all.jsonl"),
-        ("2025/a/b/train.jsonl", "there is no such file; the claim holds: 2026, all.jsonl"),
-        ("2026", "this is a folder, and a file is needed; the claim holds: 2026/train.jsonl"),
+        ("2026/trian.jsonl", "file not found; the folder pvc://data/2026 holds: train.jsonl"),
+        ("al.jsonl", "file not found; the claim holds: all.jsonl, 2026"),
+        ("2025/train.jsonl", "file not found; the claim holds: 2026, all.jsonl"),
+        ("2025/a/b/train.jsonl", "file not found; the claim holds: 2026, all.jsonl"),
+        ("2026", "this is a folder, but a file is required; the claim holds: 2026/train.jsonl"),
     ],
 )
 def test_what_is_missing_is_told_with_what_is_there(claim: Path, path: str, words: str) -> None:
@@ -44,7 +44,7 @@ def test_what_is_missing_is_told_with_what_is_there(claim: Path, path: str, word
 
 def test_a_missing_folder(claim: Path) -> None:
     """In the same way."""
-    with pytest.raises(StageFailure, match="pvc://data/2025/base: there is no such folder; the claim holds: 2026"):
+    with pytest.raises(StageFailure, match="pvc://data/2025/base: folder not found; the claim holds: 2026"):
         open_folder(RunSource(uri=str(claim / "2025/base")), Subject("pvc://data/2025/base", "base.source", "BaseModelNotFound"))
 
 

@@ -81,8 +81,8 @@ def test_a_file_arrives_as_it_is(server: WebServer, fetch: Fetch) -> None:
 REFUSED = [
     (Answer(401), "AccessDenied", "answered 401 Unauthorized: name a Secret with HTTP_BEARER_TOKEN"),
     (Answer(403), "AccessDenied", "answered 403 Forbidden: name a Secret with HTTP_BEARER_TOKEN"),
-    (Answer(404), "DataNotFound", "there is no such file: the server answered 404 Not Found"),
-    (Answer(410), "DataNotFound", "there is no such file: the server answered 410 Gone"),
+    (Answer(404), "DataNotFound", "file not found: the server answered 404 Not Found"),
+    (Answer(410), "DataNotFound", "file not found: the server answered 410 Gone"),
     (Answer(400), "InvalidSource", "the server answered 400 Bad Request, and 200 OK is needed"),
     (Answer(204, length=None), "InvalidSource", "the server answered 204 No Content, and 200 OK is needed"),
     (Answer(304, length=None), "InvalidSource", "the server answered 304 Not Modified"),
@@ -109,10 +109,10 @@ AGAIN = [
     (Answer(503, headers={"Retry-After": "120"}), "the server answered 503 Service Unavailable"),
     (Answer(429), "the server answered 429 Too Many Requests"),
     (Answer(408), "the server answered 408 Request Timeout"),
-    (Answer(body=ROWS[:1000], length=len(ROWS), headers=PLAIN), "the connection broke off after 1,000 bytes"),
-    (Answer(body=b"5\r\nhello\r\n", headers={"Transfer-Encoding": "chunked"}), "the connection broke off after 5 bytes"),
-    (Answer(body=gzip.compress(ROWS)[:-20], headers={"Content-Encoding": "gzip"}), "the connection broke off after"),
-    (Answer(body=b"no gzip at all", headers={"Content-Encoding": "gzip"}), "the connection broke off after 0 bytes"),
+    (Answer(body=ROWS[:1000], length=len(ROWS), headers=PLAIN), "the connection was interrupted after 1,000 bytes"),
+    (Answer(body=b"5\r\nhello\r\n", headers={"Transfer-Encoding": "chunked"}), "the connection was interrupted after 5 bytes"),
+    (Answer(body=gzip.compress(ROWS)[:-20], headers={"Content-Encoding": "gzip"}), "the connection was interrupted after"),
+    (Answer(body=b"no gzip at all", headers={"Content-Encoding": "gzip"}), "the connection was interrupted after 0 bytes"),
 ]
 
 
@@ -296,7 +296,7 @@ def test_five_redirects_and_not_six(server: WebServer, fetch: Fetch) -> None:
         ("http://[::ffff:10.0.0.1]/", "is a private or reserved address"),
         ("http://2852039166/", "the address cannot be used"),
         ("http://0xa9fea9fe/", "metadata service"),
-        ("ftp://example.com/x", "from https only https is followed"),
+        ("ftp://example.com/x", "redirects from https must use https"),
         ("file:///etc/passwd", "cannot be used"),
         ("http://user:secret@127.0.0.1/", "an address with a user name in it"),
         ("http://[::1", "an address that cannot be used"),
@@ -402,7 +402,7 @@ def test_a_token_that_is_none(fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> 
     """A line break in it would begin another header; it is not shown."""
     monkeypatch.setenv("DATA_HTTP_BEARER_TOKEN", "abc\r\nX-Other: def")
     failure = fetch.failure("https://example.com/rows.jsonl", prefix="DATA_")
-    assert "HTTP_BEARER_TOKEN in the Secret is no token" in failure.error.message
+    assert "HTTP_BEARER_TOKEN in the Secret is not a token" in failure.error.message
     assert "abc" not in failure.error.message
 
 

@@ -92,8 +92,8 @@ TEXTS = {f"Where is parcel {number}? I ordered it three weeks ago": 1 for number
         ),
         (
             {f"{number / 100:.2f}": 1 for number in range(30)},
-            f"{TRAIN}: 30 different labels in 30 rows ('0.00', '0.01' and 28 more): these are numbers, and a class is wanted: a score "
-            "cannot be learnt; turn it into a few named classes",
+            f"{TRAIN}: 30 different labels in 30 rows ('0.00', '0.01' and 28 more): these are numbers, but classes are expected: a "
+            "score cannot be learned; convert it into a few named classes",
         ),
     ],
 )
@@ -124,7 +124,7 @@ def test_lists_of_labels_that_are_all_the_same_cannot_be_learnt(rows: list[tuple
     "counts, words",
     [
         ({"B-PER": 3, "O": 9}, ""),
-        ({"O": 9}, "every tag is 'O', so there is nothing to tell apart"),
+        ({"O": 9}, "every tag is 'O', so there is nothing to classify"),
         ({str(number): 1 for number in range(1001)}, "1,001 different tags ('0', '1', '2' and 998 more), at most 1,000 are taken"),
     ],
 )
@@ -143,8 +143,8 @@ def test_tags_that_cannot_be_learnt(counts: dict[str, int], words: str) -> None:
             "sequence-classification",
             {"ham": 9, "spam": 9},
             {"spamm": 2, "ham": 1, "Ham": 1},
-            f"held.jsonl has 2 labels that no row of {TRAIN} has: 'spamm' (2 rows), 'Ham' (1 row). What is not trained on cannot be "
-            f"learnt: add such rows to {TRAIN}, or correct them ({TRAIN} has 'ham', 'spam')",
+            f"held.jsonl has 2 labels that no row of {TRAIN} has: 'spamm' (2 rows), 'Ham' (1 row). Labels without training rows cannot be "
+            f"learned: add rows to {TRAIN}, or correct them ({TRAIN} has 'ham', 'spam')",
         ),
         ("token-classification", {"B-PER": 9, "O": 9}, {"I-PER": 2, "O": 2}, ""),
         ("token-classification", {"B-PER": 9, "O": 9}, {"B-LOC": 2, "I-LOC": 1}, "held.jsonl has 1 entity type that no row of"),
@@ -166,7 +166,7 @@ def test_labels_of_the_validation_file_alone(task: Task, train: dict[str, int], 
         (
             {"ham": 4827, "spam": 47},
             [
-                "labels are not balanced: 'ham' has 4,827 rows, 'spam' 47 (102 to 1); accuracy says little then, a gate on f1 says more",
+                "labels are not balanced: 'ham' has 4,827 rows, 'spam' 47 (102 to 1); prefer f1 to accuracy in evaluation.gate",
             ],
         ),
         (
@@ -176,14 +176,14 @@ def test_labels_of_the_validation_file_alone(task: Task, train: dict[str, int], 
         (
             {"spam": 5, "Spam": 2, " spam ": 2},
             [
-                "labels that differ by case or white space only are taken for different ones: "
+                "labels that differ only in case or white space are treated as different labels: "
                 "' spam ' (2 rows) and 'Spam' (2 rows) and 'spam' (5 rows)"
             ],
         ),
         ({"-1": 5, "1": 5}, []),
         (
             {"0": 5, "1": 5, "-1": 2},
-            ["-1 is taken for a class (2 rows); if it says that nobody knows the label, as in SNLI, leave these rows out"],
+            ["-1 is treated as a class (2 rows); if it means that the label is unknown, as in SNLI, remove these rows"],
         ),
         ({"x" * 70: 5, "y": 5}, [f"1 label of more than 64 characters ('{'x' * 37}...'): is this the right column?"]),
     ],

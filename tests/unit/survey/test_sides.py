@@ -83,7 +83,7 @@ def test_near_duplicates_stay_on_one_side(tmp_path: Path) -> None:
     assert sides.near_duplicates == 30
     assert abs(int(sides.validation.sum()) - 27) <= 1
     first = "line 61 is nearly line 1; line 62 is nearly line 2"
-    assert sides.notes == [f"30 rows of train.jsonl are nearly equal to an earlier one ({first}): kept, on the same side"]
+    assert sides.notes == [f"30 rows of train.jsonl are nearly equal to an earlier one ({first}): kept, in the same split"]
 
 
 def test_near_duplicates_of_a_group_go_with_it(tmp_path: Path) -> None:
@@ -148,8 +148,8 @@ def test_the_seed_decides(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "split, field, words",
     [
-        ({"groupBy": "everyone"}, "groupBy", "all rows have the same 'everyone', so that none can be held out without the others"),
-        ({"stratifyBy": "text"}, "stratifyBy", "every row has another 'text', so that its values cannot have shares on both sides"),
+        ({"groupBy": "everyone"}, "groupBy", "all rows have the same 'everyone', so they cannot be split"),
+        ({"stratifyBy": "text"}, "stratifyBy", "every row has another 'text', so the split cannot be stratified by it"),
         ({"groupBy": "label"}, "groupBy", "rows with the same 'label' stay together, and then 1 label has no row left to train on"),
         ({"groupBy": "city", "stratifyBy": "land"}, "groupBy", "and then 1 value of 'land' has no row left to train on"),
     ],
@@ -170,7 +170,7 @@ def test_a_share_that_groups_do_not_allow_is_told(tmp_path: Path) -> None:
     """It is near enough otherwise."""
     rows = [labelled(number, customer=number % 3) for number in range(60)]
     assert of_rows(tmp_path, rows, groupBy="customer").notes == [
-        "33% of the rows are held out instead of 10%: rows with the same 'customer' stay together"
+        "33% of the rows are used for validation instead of 10%: rows with the same 'customer' stay together"
     ]
 
 
@@ -180,7 +180,7 @@ def test_a_share_that_groups_do_not_allow_is_told(tmp_path: Path) -> None:
 def test_a_share_that_labels_do_not_allow_is_told(tmp_path: Path, split: dict[str, Any], why: str) -> None:
     """What is not trained on cannot be learnt, so it is not measured either."""
     rows = [labelled(number) | {"label": f"l{number % 3}"} for number in range(12)]
-    assert of_rows(tmp_path, rows, fraction=0.95, **split).notes == [f"75% of the rows are held out instead of 95%: {why}"]
+    assert of_rows(tmp_path, rows, fraction=0.95, **split).notes == [f"75% of the rows are used for validation instead of 95%: {why}"]
 
 
 def test_near_rows_of_two_files_are_told(tmp_path: Path) -> None:
@@ -191,15 +191,15 @@ def test_near_rows_of_two_files_are_told(tmp_path: Path) -> None:
     sides = own_sides(train, held, different(train.survey.prints, held.survey.prints))
     assert (sides.train.sum(), sides.validation.sum(), sides.in_both, sides.near_duplicates) == (39, 3, 1, 1)
     assert sides.notes == [
-        "1 row of train.jsonl is nearly in held.jsonl, too (line 8 is nearly line 3 there): kept, although it makes the validation loss "
-        "look better than it is"
+        "1 row of train.jsonl is nearly equal to rows of held.jsonl (line 8 is nearly line 3 there): kept, although it makes the "
+        "validation loss look better than it is"
     ]
 
 
 def test_a_draw_of_a_large_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was not compared may hold near duplicates."""
     monkeypatch.setattr("finetune_trainer.data.survey.near_duplicates.chosen.__defaults__", (30,))
-    assert of_rows(tmp_path, list(map(labelled, range(50)))).notes == ["near duplicates were looked for among 30 of the 50 rows"]
+    assert of_rows(tmp_path, list(map(labelled, range(50)))).notes == ["near duplicates were searched for among 30 of the 50 rows"]
 
 
 def test_near_duplicates_that_connect_most_groups_come_second(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_near_duplicates_that_connect_most_groups_come_second(tmp_path: Path) ->
     assert sides.validation.sum() == 8
     held = {row["customer"] for row, taken in zip(rows, sides.validation, strict=True) if taken}
     assert not held & {row["customer"] for row, taken in zip(rows, sides.train, strict=True) if taken}
-    assert sides.notes[0].endswith("kept, maybe on both sides: they connect most groups, and groups come first")
+    assert sides.notes[0].endswith("kept, possibly in both splits: they connect most groups, and groups come first")
 
 
 def test_labels_whose_rows_are_all_near_are_measured_all_the_same(tmp_path: Path) -> None:
@@ -219,4 +219,4 @@ def test_labels_whose_rows_are_all_near_are_measured_all_the_same(tmp_path: Path
     sides = of_rows(tmp_path, rows)
     assert sides.validation.sum() == 6
     assert len(labels_of(rows, sides.train)) == 20
-    assert sides.notes[0].endswith("kept, maybe on both sides: some labels have no other rows")
+    assert sides.notes[0].endswith("kept, possibly in both splits: some labels have no other rows")

@@ -46,8 +46,8 @@ def test_the_words_are_noted() -> None:
     unseen = UnseenWords(KNOWN)
     assert unseen.notes() == []
     unseen.seen("line 2", ["\ufe0f", "a"], ["O", "O"], [None, 0])
-    assert unseen.notes() == [r"1 word in 1 row has no tokens (first: line 2, word 1 '\ufe0f') and is not learnt"]
+    assert unseen.notes() == [r"1 word in 1 row has no tokens (first: line 2, word 1 '\ufe0f') and is not learned"]
     unseen.seen("line 5", ["of", "\u200b", "Otto"], ["O", "B-PER", "I-PER"], [0, None, 1])
     (note,) = unseen.notes()
-    assert note.startswith(r"2 words in 2 rows have no tokens (first: line 2, word 1 '\ufe0f') and are not learnt; 1 entity that has such")
+    assert note.startswith(r"2 words in 2 rows have no tokens (first: line 2, word 1 '\ufe0f') and are not learned; 1 entity that has such")
     assert r"words is cut to the others (first: line 5, word 2 '\u200b')" in note

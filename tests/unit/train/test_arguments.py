@@ -37,6 +37,6 @@ def test_a_gpu_that_only_emulates_bf16_is_refused(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(major=7, minor=5))
     monkeypatch.setattr(torch.cuda, "_check_bf16_tensor_supported", lambda device: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
-    with pytest.raises(StageFailure, match=r"Tesla T4 cannot compute in bf16.*hyperparameters\.precision: fp32") as refused:
+    with pytest.raises(StageFailure, match=r"Tesla T4 does not support bf16.*hyperparameters\.precision: fp32") as refused:
         training_arguments(HYPER, tmp_path, World(rank=0, size=1, device=torch.device("cuda", 0)))
     assert (refused.value.exit_code, refused.value.error.param) == (ExitCode.INVALID_INPUT, "hyperparameters.precision")

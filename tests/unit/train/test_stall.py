@@ -61,7 +61,7 @@ def test_a_stage_that_hangs_ends_with_a_result(body: str, tmp_path: Path) -> Non
     error = StageResult.from_json(Workspace(tmp_path / "workspace").result("prepare").read_bytes()).error
     assert error is not None
     assert error.code == "Stalled"
-    assert error.message == "prepare has not got on for 1 s (limits.stallTimeout); it was at: asking the oracle"
+    assert error.message == "prepare made no progress for 1 s (limits.stallTimeout); last activity: asking the oracle"
 
 
 def test_what_a_process_does_is_seen(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_messages() -> None:
     """They name the limit, its value, and who is waited for."""
     watchdog = Watchdog(LIMITS, "all of the 2 ranks at job-0.job:29400", now=0)
     lost = watchdog.look({0: "joining 2"}, 0, 100)
-    assert str(lost) == "rank 0 has not met all of the 2 ranks at job-0.job:29400 within 100 s (limits.startDeadline)"
+    assert str(lost) == "rank 0 did not connect to all of the 2 ranks at job-0.job:29400 within 100 s (limits.startDeadline)"
     watchdog.look(MET, 0, 101)
     stalled = watchdog.look(MET, 0, 131)
     assert str(stalled) == "no rank on this node made progress for 30 s (limits.stallTimeout): rank 0 training, rank 1 training"

@@ -15,7 +15,7 @@ def judge_one(condition: GateCondition, base: Scores, tuned: Scores) -> GateResu
     metric = condition.metric
     value, reference = getattr(tuned, metric), getattr(base, metric)
     if value is None or reference is None:
-        return GateResult(metric=metric, passed=False, text=f"{metric} is not measured of this task: take it out of evaluation.gate")
+        return GateResult(metric=metric, passed=False, text=f"{metric} is not available for this task: remove it from evaluation.gate")
     verdicts: list[tuple[bool, str]] = []
     if condition.better_than_base:
         better = value > reference if metric in HIGHER_IS_BETTER else value < reference

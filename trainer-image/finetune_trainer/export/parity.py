@@ -85,7 +85,7 @@ def parity_failed(artifact: str, differences: list[str]) -> StageFailure:
     """The export is not the model: a new attempt would compute the same."""
     return invalid(
         "ParityFailed",
-        f"{artifact} does not answer as the PyTorch model: {differences[0]}",
+        f"{artifact} differs from the PyTorch model: {differences[0]}",
         param="export.onnx",
         details=differences[1:],
     )

@@ -76,7 +76,7 @@ def check_checkpointing(config: dict[str, Any], subject: Subject, *, wanted: boo
     if wanted and not can_recompute(config):
         raise invalid(
             "GradientCheckpointingUnsupported",
-            f"hyperparameters.gradientCheckpointing is true, but {subject.name} is a {config['architectures'][0]}, which cannot compute "
-            "activations again: leave gradientCheckpointing out, and lower maxSequenceLength where memory is short",
+            f"hyperparameters.gradientCheckpointing is true, but {subject.name} is a {config['architectures'][0]}, which does not support "
+            "gradient checkpointing: leave gradientCheckpointing out, and lower maxSequenceLength where memory is short",
             param="hyperparameters.gradientCheckpointing",
         )

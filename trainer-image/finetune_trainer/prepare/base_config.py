@@ -78,11 +78,11 @@ def architecture(config: dict[str, Any], subject: Subject, run: RunConfig) -> st
     names = config.get("architectures") or []
     name = str(names[0]) if isinstance(names, list) and names else ""
     if not name:
-        raise unsupported(subject, 'does not say what it is: config.json has no "architectures"')
+        raise unsupported(subject, 'does not state its architecture: config.json has no "architectures"')
     check_family(config, name, subject, run)
     if "quantization_config" in config:
         method = (config["quantization_config"] or {}).get("quant_method", "quantised")
-        raise unsupported(subject, f"has quantised weights ({method}): give the unquantised model")
+        raise unsupported(subject, f"has quantized weights ({method}): use the unquantized model")
     return name
 
 

@@ -48,7 +48,7 @@ def check_layout(files: dict[str, Stored], subject: Subject) -> None:
             raise unsupported(subject, "is a LoRA adapter, not a model: merge it into its base first")
         if any(name.endswith(".gguf") for name in files):
             raise unsupported(subject, "holds a GGUF file: give the model's folder in Hugging Face layout instead")
-        raise incomplete(subject, "has no config.json: a model folder in Hugging Face layout is needed", files)
+        raise incomplete(subject, "has no config.json: a model folder in Hugging Face layout is required", files)
     if "tokenizer.json" not in files:
         raise incomplete(subject, "has no tokenizer.json: save the model's fast tokenizer with save_pretrained", files)
 

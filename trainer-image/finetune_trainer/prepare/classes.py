@@ -85,7 +85,7 @@ def ignored_note(sides: Iterable[Tagged]) -> list[str]:
     if not tokens:
         return []
     return [
-        f"{counted(tokens, 'token')} in {counted(rows, 'row')} {'has' if tokens == 1 else 'have'} the tag -100: nothing is learnt there"
+        f"{counted(tokens, 'token')} in {counted(rows, 'row')} {'has' if tokens == 1 else 'have'} the tag -100: nothing is learned there"
     ]
 
 

@@ -168,7 +168,7 @@ def check_size(train: Surveyed, left: Different) -> None:
     if count < MIN_EXAMPLES:
         dropped = {
             "are exact duplicates": len(left.train) - count - left.in_both,
-            "are in the validation file, too": left.in_both,
+            "are also in the validation file": left.in_both,
             "are invalid": len(train.survey.invalid),
         }
         why = "".join(f"; {number} more {what}" for what, number in dropped.items() if number)

@@ -81,7 +81,7 @@ def conversations(config: RunConfig, base: Base, dataset: Dataset, template: Cha
         notes.append(f'{name} has no chat template: a default ("User:", "Assistant:") is used and published with the model')
     if config.task == "chat" and template.tools.calls == "ignored" and has_tools(dataset):
         template, which = template_with_tools(base, dataset, template)
-        notes.append(f"the chat template of {name} does not know tools: {which} replaces it")
+        notes.append(f"the chat template of {name} does not support tools: {which} replaces it")
     chat = ChatRenderer(template, markers_of(tokenizer, base.config.special_tokens.get("eos_token", ""), base.config.eos_token_ids))
     marker = chat.markers.end_of_turn(template)
     end = tokenizer.token_to_id(marker) if marker else None
@@ -122,8 +122,8 @@ def template_with_tools(base: Base, dataset: Dataset, template: ChatTemplate) ->
     if not is_chatml(template, base.config.tokenizer.get_vocab()):
         raise invalid(
             "ChatTemplateUnsupported",
-            f"the chat template of {base.subject.name} does not tell the model of tools, and {dataset.train.name} has rows with tools: "
-            "take a base model whose template knows them, or leave tools and tool_calls out of the rows",
+            f"the chat template of {base.subject.name} does not pass tools to the model, and {dataset.train.name} has rows with tools: "
+            "use a base model whose template supports them, or remove tools and tool_calls from the rows",
             param=base.subject.param,
         )
     return compiled(base, chatml_with_tools(template)), "one that does (ChatML, calls as <tool_call>)"

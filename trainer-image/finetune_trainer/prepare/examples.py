@@ -106,7 +106,7 @@ class ExamplesWriter:
         for file, kept in ((data.train, train), (data.validation, validation)):
             notes += lost_notes(file.name, kept, int(limit.value), self.kind, self.base.config.max_length)
         if refusals.rows:
-            notes.append(f"{refusals.rows:,} rows were left out because the base's chat template refuses them")
+            notes.append(f"{refusals.rows:,} rows were dropped because the base's chat template rejects them")
         return Examples(
             summary=self._summary(train, validation, lengths, notes, refusals.rows),
             train=side_with_tokens(data.train_side, train, lengths),
@@ -130,7 +130,7 @@ class ExamplesWriter:
                     if side == "validation":
                         self._requests.saw(example)
                 if number % 1000 == 0:
-                    self.progress.show(f"tokenising {file.name}: {number:,} examples")
+                    self.progress.show(f"tokenizing {file.name}: {number:,} examples")
         vocabulary = self.base.config.vocab_size
         if vocabulary is not None and writer.largest_id >= vocabulary:
             what = f"it makes token {writer.largest_id}, and config.json's vocab_size is {vocabulary}"
@@ -143,7 +143,7 @@ class ExamplesWriter:
             refusals.saw(file)
             text = canonical(row)
             if len(text) >= LONG_ROW:
-                self.progress.show(f"tokenising {file.name}, {where}: a row of {len(text) / 1e6:.1f} MB", force=True)
+                self.progress.show(f"tokenizing {file.name}, {where}: a row of {len(text) / 1e6:.1f} MB", force=True)
             self._digest.update(side.encode() + b"\t" + text + b"\n")
             self._control_texts.saw(file.name, where, row)
             self._names.saw(file.name, where, row)
@@ -232,7 +232,7 @@ def border_notes(task: TaskEncoder) -> list[str]:
     if WHITE_SPACE in borders.reasons:
         whose = "the chat template's generation prompt" if task.chat else "prompts, in rows and requests, and begin answers with it"
         advice = f"; better: remove it from the end of {whose}"
-    return [f"in {rows} (first: {borders.first}) the prompt is tokenised apart from the answer, as a request is, because {why}{advice}"]
+    return [f"in {rows} (first: {borders.first}) the prompt is tokenized without the answer, as in a request, because {why}{advice}"]
 
 
 def template_notes(base: Subject, task: TaskEncoder) -> list[str]:

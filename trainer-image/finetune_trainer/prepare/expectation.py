@@ -48,12 +48,12 @@ def rate(run: RunConfig, precision: str) -> tuple[float | None, str]:
     if hardware.gpus:
         peak = peak_flops(hardware.gpu_product, precision)
         if peak is None:
-            said = f"the GPU {hardware.gpu_product} is not known" if hardware.gpu_product else "no node says which GPU it has"
-            return None, f"{said}, so its speed is not"
+            said = f"the GPU {hardware.gpu_product} is unknown" if hardware.gpu_product else "no node has a GPU product label"
+            return None, f"{said}, so its speed is unknown"
         use = f"{GPU_USE:.0%} of {peak / 1e12:.0f} TFLOP/s ({hardware.gpu_product}, {precision})"
         return hardware.gpus * peak * GPU_USE, f"{hardware.gpus} x {use}"
     if hardware.cpus is None:
-        return None, "training.resources does not say how many CPUs there are, so the speed is not known"
+        return None, "training.resources does not specify CPUs, so the speed is unknown"
     cores = run.world.nodes * hardware.cpus
     return cores * CORE[precision], f"{cores:g} CPUs x about {CORE[precision] / 1e9:.0f} GFLOP/s ({precision})"
 

@@ -51,7 +51,7 @@ def fit(run: RunConfig, decided: Decided, facts: TrainingFacts) -> Fit:
 def reason(chosen: Choice, facts: TrainingFacts, available: int | None) -> str:
     """Why activations are kept or computed again."""
     if not can_recompute(facts.config):
-        return "the base model cannot compute activations again"
+        return "the base model does not support gradient checkpointing"
     if available is None:
-        return "not needed as far as is known: nobody says how much memory there is"
+        return "not needed as far as known: the available memory is unknown"
     return "the training does not fit without it" if chosen.checkpointing else "the training fits without it"

@@ -119,7 +119,7 @@ def decide_batch_size(into: Resolution, config: RunConfig, examples: int) -> int
     size = min(max(smallest, min(power, largest)), examples)
     size = math.ceil(size / processes) * processes
     spread = f", a multiple of {processes} processes" if processes > 1 else ""
-    reason = f"{examples:,} examples: about {_STEPS_AN_EPOCH} steps an epoch, between {smallest} and {largest} examples a step{spread}"
+    reason = f"{examples:,} examples: about {_STEPS_AN_EPOCH} steps per epoch, between {smallest} and {largest} examples per step{spread}"
     return int(into.decide("batchSize", config.hyperparameters.batch_size, size, reason))
 
 
@@ -144,7 +144,7 @@ def decide_learning_rate(into: Resolution, config: RunConfig, facts: Facts, batc
     rate, reason = learning_rate(config, facts, batch)
     if given.learning_rate is not None:
         return float(into.decide("learningRate", given.learning_rate, rate, reason))
-    multiplier = into.decide("learningRateMultiplier", given.learning_rate_multiplier, 1.0, "the automatic learning rate as it is")
+    multiplier = into.decide("learningRateMultiplier", given.learning_rate_multiplier, 1.0, "the automatic learning rate")
     if given.learning_rate_multiplier is not None:
         rate, reason = tidy(rate * multiplier), f"automatic {rate:g} x {multiplier:g}: {reason}"
     return float(into.decide("learningRate", None, rate, reason))
@@ -174,11 +174,11 @@ def decide_precision(into: Resolution, config: RunConfig) -> Any:
         if config.hyperparameters.precision == "bf16":
             raise invalid(
                 "PrecisionNotSupported",
-                f"hyperparameters.precision is bf16, and the training may run on a node whose GPU, {product}, cannot compute in it: "
+                f"hyperparameters.precision is bf16, and the training may run on a node whose GPU, {product}, does not support it: "
                 "set fp32, leave it out, or choose other nodes with training.pod.nodeSelector",
                 param="hyperparameters.precision",
             )
-        return into.decide("precision", config.hyperparameters.precision, "fp32", f"{product} cannot compute in bf16")
+        return into.decide("precision", config.hyperparameters.precision, "fp32", f"{product} does not support bf16")
     return into.decide("precision", config.hyperparameters.precision, "bf16", "half the memory of fp32, with its range")
 
 
@@ -187,7 +187,7 @@ def decide_lora(into: Resolution, config: RunConfig, examples: int) -> Lora | No
     if config.method.type != "lora":
         return None
     given = config.method.lora or Lora()
-    rank = into.decide("lora.rank", given.rank, up_to(examples, _RANKS), f"{examples:,} examples: more of them, more to learn")
+    rank = into.decide("lora.rank", given.rank, up_to(examples, _RANKS), f"{examples:,} examples: more examples allow a higher rank")
     alpha = into.decide("lora.alpha", given.alpha, float(2 * rank), "twice the rank")
     return given.model_copy(update={"rank": int(rank), "alpha": float(alpha)})
 

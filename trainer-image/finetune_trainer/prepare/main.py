@@ -23,7 +23,7 @@ def prepare(config: RunConfig, attempt: int) -> StageResult:
     """Runs the stage; raises StageFailure in the user's words."""
     workspace, progress = Workspace(config.paths.workspace), ProgressPrinter("prepare")
     workspace.root.mkdir(parents=True, exist_ok=True)
-    progress.show("looking for the data set", force=True)
+    progress.show("looking for the dataset", force=True)
     look_for_rows(config)
     base = open_base(config, workspace, progress)
     try:

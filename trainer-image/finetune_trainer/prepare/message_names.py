@@ -28,7 +28,7 @@ class MessageNames:
         if not self._rows:
             return []
         rows = "1 row has" if self._rows == 1 else f"{self._rows:,} rows have"
-        return [f"{rows} messages with a name (first: {self._first}), which the base's chat template does not write: it is not learnt"]
+        return [f"{rows} messages with a name (first: {self._first}), which the base's chat template does not write: it is not learned"]
 
 
 def writes_name(template: RowTemplate, role: str) -> bool:

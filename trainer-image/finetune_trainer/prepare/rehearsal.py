@@ -23,7 +23,7 @@ MEMORY = 5 << 28
 """Bytes that it takes: libraries above all; 1,000 MB were seen."""
 LIMIT = 600.0
 """Seconds; some fifteen are usual."""
-NOT_HELD = "the ONNX export was not rehearsed, so publish may find that it does not work"
+NOT_HELD = "the trial ONNX export did not run, so the export may still fail in publish"
 
 
 def rehearse_export(run: RunConfig, base: Base, workspace: Workspace, progress: ProgressPrinter) -> list[str]:
@@ -35,10 +35,10 @@ def rehearse_export(run: RunConfig, base: Base, workspace: Workspace, progress: 
     free = free_memory()
     if free is not None and free < MEMORY:
         return [f"{NOT_HELD}: it takes {MEMORY >> 20} MiB, and {free >> 20} MiB are free; raise preparation.resources.limits.memory"]
-    progress.show("rehearsing the ONNX export", force=True)
+    progress.show("running a trial ONNX export", force=True)
     with tempfile.TemporaryDirectory(prefix="rehearsal-", dir=workspace.root) as scratch:
         arguments = [str(base.download.small_files()), run.task, str(Path(scratch, "work"))]
-        ended = run_apart(PROGRAM, arguments, Path(scratch), lambda: progress.show("rehearsing the ONNX export"), limit=LIMIT)
+        ended = run_apart(PROGRAM, arguments, Path(scratch), lambda: progress.show("running a trial ONNX export"), limit=LIMIT)
     return judge(ended, base)
 
 

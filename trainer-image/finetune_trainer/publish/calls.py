@@ -50,7 +50,7 @@ def prompt_of(task: str, prompting: Prompting) -> tuple[str, str]:
     if task == "summarization":
         return f"<the text>{SUMMARY_CUE}", "The document is followed by the word that the model was trained with:"
     if task == "completion":
-        return "<the prompt>", "The prompt goes to the model as it is; there is no chat template:"
+        return "<the prompt>", "The prompt is passed to the model unchanged, without a chat template:"
     return "Hello!", "As any chat model:"
 
 

@@ -63,7 +63,7 @@ def introduction(manifest: Manifest, lineage: Lineage) -> str:
 def labels(manifest: Manifest) -> Iterable[str]:
     """What a classifier tells apart."""
     if manifest.labels:
-        how = "Each label is judged by itself: several or none may hold." if manifest.multi_label else ""
+        how = "Labels are independent: several or none may apply." if manifest.multi_label else ""
         names = ", ".join(map(code, manifest.labels))
         yield f"Its {len(manifest.labels)} labels: {names}. {how}".rstrip()
 
@@ -78,8 +78,8 @@ def asked(check: SkewCheck) -> str:
     """Whether requests have the tokens that were trained."""
     if check.difference:
         parted = f"{check.prompts - check.equal} of {check.prompts} prompts"
-        return f"**The model is not asked what it was trained on** ({parted}): {check.difference}."
-    return f"A server makes the tokens that were trained of all {check.prompts} held-out prompts that were compared."
+        return f"**Requests are tokenized differently than in training** ({parted}): {check.difference}."
+    return f"A server produces the tokens of training for all {check.prompts} validation prompts that were compared."
 
 
 def evaluation(manifest: Manifest, report: EvaluationReport) -> Iterable[str]:
@@ -100,16 +100,16 @@ def measured(manifest: Manifest, report: EvaluationReport) -> str:
     """What the figures are of."""
     if manifest.task == "token-classification":
         return (
-            f"{report.examples} held-out examples, {report.tokens} labelled tokens; loss in nats per token, accuracy over labelled tokens, "
+            f"{report.examples} validation examples, {report.tokens} labelled tokens; loss in nats per token, accuracy over these tokens, "
             "f1 over whole entities. The base is the base model with a new head."
         )
     if manifest.labels:
         accuracy = "the share of examples with all labels right" if manifest.multi_label else "the share of examples that are right"
         return (
-            f"{report.examples} held-out examples; loss in nats per example, accuracy is {accuracy}, f1 the mean over labels. "
+            f"{report.examples} validation examples; loss in nats per example, accuracy is {accuracy}, f1 the mean over labels. "
             "The base is the base model with a new head."
         )
-    return f"{report.examples} held-out examples, {report.tokens} supervised tokens; loss in nats per token."
+    return f"{report.examples} validation examples, {report.tokens} supervised tokens; loss in nats per token."
 
 
 def scores(report: EvaluationReport) -> str:
@@ -128,11 +128,11 @@ def proof(parity: Parity) -> str:
     """What was compared with PyTorch."""
     if parity.max_difference is not None:
         return (
-            f"`{parity.artifact}` gives the same labels as PyTorch in fp32: {parity.equal} of {parity.prompts} held-out rows; no logit "
+            f"`{parity.artifact}` gives the same labels as PyTorch in fp32: {parity.equal} of {parity.prompts} validation rows; no logit "
             f"differs by more than {parity.max_difference:.1e}."
         )
     return (
-        f"`{parity.artifact}` gives the same greedy answers as PyTorch in fp32: {parity.equal} of {parity.prompts} held-out "
+        f"`{parity.artifact}` gives the same greedy answers as PyTorch in fp32: {parity.equal} of {parity.prompts} validation "
         f"prompts, up to {parity.tokens} tokens each."
     )
 
@@ -145,7 +145,7 @@ def data(lineage: Lineage, prepared: Prepared) -> str:
         ("training examples", counts.train_examples),
         ("training tokens", counts.train_tokens),
         ("of them supervised", counts.supervised_tokens),
-        ("held-out examples", counts.validation_examples),
+        ("validation examples", counts.validation_examples),
         ("truncated examples", counts.truncated_examples),
         ("invalid rows dropped", counts.invalid_rows),
         ("duplicates dropped", counts.duplicates),

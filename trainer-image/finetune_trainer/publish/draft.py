@@ -64,7 +64,7 @@ class Draft:
         present = [name for name in ENTRIES if (self.root / name).exists()]
         owner = self.owner.read_text() if self.owner.exists() else None
         if owner not in (None, self.identity.line()) or (present and owner is None):
-            what = ", ".join(present) or "the beginnings of another model"
+            what = ", ".join(present) or "an incomplete model"
             raise output_exists(f"{self.root} holds {what}, which this job did not write")
         for name in present:
             remove(self.root / name)

@@ -50,7 +50,7 @@ class LanguageModelKind:
         inputs, merged, out = self._inputs, draft.files / "model", draft.files / ONNX_FOLDER
         prompts = read_prompts(inputs.workspace.prompts, rows)
         if not prompts:
-            raise invalid("NoPrompts", f"{inputs.workspace.prompts} holds no prompt to check the ONNX export with", param="export.onnx")
+            raise invalid("NoPrompts", f"{inputs.workspace.prompts} has no prompt to check the ONNX export with", param="export.onnx")
         with phases.phase("exporting to ONNX"):
             build_onnx(merged, out, draft.scratch, phases.tick)
             copy_tokenizer(merged, out)

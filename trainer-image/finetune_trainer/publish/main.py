@@ -65,7 +65,7 @@ def describe_and_commit(inputs: Inputs, draft: Draft, report: EvaluationReport, 
             shutil.copyfile(source, draft.files / source.name)
     length = inputs.prepared.hyperparameters.max_sequence_length
     skew = check_skew(draft.files / "model", read_requests(inputs.workspace.requests), length)
-    print(skew.difference or f"{skew.equal} of {skew.prompts} held-out prompts have the tokens that were trained", flush=True)
+    print(skew.difference or f"{skew.equal} of {skew.prompts} validation prompts have the same tokens as in training", flush=True)
     manifest = make_manifest(inputs, draft.files, report, missing, skew)
     write_atomic(draft.files / "README.md", model_card(manifest, inputs.prepared, prompting(inputs, draft)))
     manifest = add_other_file(manifest, draft.files, "README.md")

@@ -53,12 +53,12 @@ def finite(name: str, scores: Scores) -> Scores:
         return scores
     if name == "base":
         raise invalid(
-            "EvaluationNotFinite", "the base model's loss on the held-out rows is not finite: try precision fp32",
+            "EvaluationNotFinite", "the base model's loss on the validation rows is not finite: try precision fp32",
             param="hyperparameters.precision",
         )  # fmt: skip
     raise StageFailure(
         ExitCode.DIVERGED,
         "Diverged",
-        "the tuned model's loss on the held-out rows is not finite: lower hyperparameters.learningRate",
+        "the tuned model's loss on the validation rows is not finite: lower hyperparameters.learningRate",
         param="hyperparameters.learningRate",
     )

@@ -61,7 +61,7 @@ def difference(tokenizer: Tokenizer, request: HeldOutRequest, asked: list[int]) 
     place = common(trained, asked)
     texts = [repr(tokenizer.decode(ids[place : place + _SHOWN], skip_special_tokens=False)) for ids in (trained, asked)]
     return (
-        f"held-out row {request.where}: from token {place} on the model was trained with {texts[0]} and is asked {texts[1]}: check "
+        f"validation row {request.where}: from token {place} on the model was trained with {texts[0]} but is served {texts[1]}: check "
         "tokenizer.json, tokenizer_config.json and chat_template.jinja of the base model, and train again"
     )
 

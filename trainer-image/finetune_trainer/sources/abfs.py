@@ -77,7 +77,7 @@ def service_client(host: str, keys: Keys, subject: Subject) -> Any:
             return client
         if account is None:
             where = f"write abfs://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH, or put {ACCOUNT} into the Secret"
-            raise subject.unusable(f"nothing says which account it is in: {where}")
+            raise subject.unusable(f"the account is unknown: {where}")
         service = (host or f"{account}.dfs.core.windows.net").replace(".dfs.", ".blob.")
         return BlobServiceClient(f"https://{service}", credential=credential(keys, account), **bounded)
     except ValueError as exc:

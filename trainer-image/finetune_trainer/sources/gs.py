@@ -40,7 +40,7 @@ class GoogleStorage(Store):
 
         code = status(exc)
         if code == 401 or isinstance(exc, RefreshError):
-            known = f"the key in the Secret is not one that Google knows: check {KEY_FILE}" if self.has_key else self.no_key()
+            known = f"the key in the Secret is not known to Google: check {KEY_FILE}" if self.has_key else self.no_key()
             return self.subject.denied(f"{self.where} answered 401: {known}")
         if code == 403:
             account = "the account of this key" if self.has_key else "this account, or anybody without one,"

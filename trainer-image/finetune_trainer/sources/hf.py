@@ -38,7 +38,7 @@ class Hub(Store):
         try:
             self.address = parse_hf_uri(uri)
         except HfUriError as exc:
-            raise subject.unusable(f"this is no address of the Hub: {exc.msg}") from exc
+            raise subject.unusable(f"this is not an address on the Hub: {exc.msg}") from exc
         self.key = self.address.path_in_repo.strip("/")
         self.root_words = f"the {self.address.type} repository {self.address.id}"
         self.subject = subject
@@ -85,7 +85,7 @@ class Hub(Store):
         data = [name for name in files if name.endswith(tuple(kind + packed for kind in DATA_FILES for packed in COMPRESSED))]
         shown = ", ".join(data[:NEARBY]) + (f" and {len(data) - NEARBY} more" if len(data) > NEARBY else "")
         return self.subject.not_found(
-            f"this is a repository, and a file of it is needed: write {self.subject.name.rstrip('/')}/PATH; "
+            f"this is a repository, but a file in it is required: write {self.subject.name.rstrip('/')}/PATH; "
             + (f"its data files are {shown}" if data else f"it has none of {', '.join(DATA_FILES)}")
         )
 
@@ -105,14 +105,12 @@ class Hub(Store):
             return self.unavailable(exc)
         status = exc.response.status_code if isinstance(exc, HfHubHTTPError) else 0
         if status in (401, 403):
-            why = (
-                "the token in the Secret is not one that the Hub knows, or may not read it: check HF_TOKEN" if self.token else self.bring()
-            )
+            why = "the token in the Secret is not known to the Hub, or may not read it: check HF_TOKEN" if self.token else self.bring()
             return self.subject.denied(f"{self.where} answered {status}: {why}")
         if status in SERVER_FAILED:
             return self.subject.unavailable(f"{self.where} answered {status}")
         if status == 404:
-            return self.subject.not_found("there is no such object")
+            return self.subject.not_found("object not found")
         return self.subject.unusable(f"{self.where} answered {status or 'with an error'}: {str(exc).partition(chr(10))[0]}")
 
     @property

@@ -17,9 +17,9 @@ def local_file(path: Path, subject: Subject) -> Path:
     """The file itself, after a look that it is one and can be read."""
     try:
         if path.is_dir():
-            raise subject.not_found("this is a folder, and a file is needed", (f"{path.name}/{name}" for name in names(path)))
+            raise subject.not_found("this is a folder, but a file is required", (f"{path.name}/{name}" for name in names(path)))
         if not path.is_file():
-            raise subject.not_found("there is no such file", *nearby(path))
+            raise subject.not_found("file not found", *nearby(path))
         path.open("rb").close()
     except PermissionError as exc:
         raise subject.denied(unreadable(path)) from exc
@@ -34,7 +34,7 @@ class LocalFolder:
         self.subject = subject
         try:
             if not path.is_dir():
-                raise subject.not_found("there is no such folder", *nearby(path))
+                raise subject.not_found("folder not found", *nearby(path))
         except PermissionError as exc:
             raise subject.denied(unreadable(path)) from exc
 

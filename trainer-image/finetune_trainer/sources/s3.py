@@ -116,7 +116,7 @@ def s3_code(exc: BaseException) -> str:
 def why_denied(code: str, text: str) -> str:
     """What to do about a refusal, by S3's error code."""
     if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken"):
-        return "the key in the Secret is not one that the server knows: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        return "the key in the Secret is not known to the server: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     if code == "ExpiredToken":
         return "AWS_SESSION_TOKEN has expired: put a new one into the Secret"
     if code in ("401", "403", "AccessDenied"):

@@ -108,10 +108,10 @@ class Store(ABC):
         try:
             inside = self.list(self.key)
             if inside:
-                return self.subject.not_found("this is a folder, and a file is needed", (f"{name}/{child}" for child in inside))
-            return self.not_found("there is no such object", folder)
+                return self.subject.not_found("this is a folder, but a file is required", (f"{name}/{child}" for child in inside))
+            return self.not_found("object not found", folder)
         except StageFailure as failure:
-            return self.subject.not_found("there is no such object") if failure.error.code == "AccessDenied" else failure
+            return self.subject.not_found("object not found") if failure.error.code == "AccessDenied" else failure
 
     def not_found(self, what: str, folder: str) -> StageFailure:
         """With the names in the folder, or in the first one above it that is there."""
@@ -135,7 +135,7 @@ class Store(ABC):
         except StageFailure:
             raise
         except FileNotFoundError as exc:
-            raise self.subject.not_found("there is no such object") from exc
+            raise self.subject.not_found("object not found") from exc
         except (ClientError, TimeoutError, ConnectionError) as exc:
             raise refusal_in(exc) or self.unavailable(exc) from exc
         except Exception as exc:
@@ -166,7 +166,7 @@ class StoreFolder:
         """See Folder."""
         entries = self.store.list(self.store.key)
         if not entries:
-            raise self.store.not_found("there is no such folder", self.store.key.rpartition("/")[0])
+            raise self.store.not_found("folder not found", self.store.key.rpartition("/")[0])
         files = {name: entry for name, entry in sorted(entries.items()) if entry["type"] == "file"}
         return {name: Stored(self.size(name, entry), self.store.version(entry)) for name, entry in files.items()}
 

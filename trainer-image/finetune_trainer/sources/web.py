@@ -94,7 +94,7 @@ class Download:
                 self.judge(response)
                 await self.store(response, partial)
         except (aiohttp.ClientPayloadError, zlib.error) as exc:
-            raise Interrupted(f"the connection broke off after {partial.size:,} bytes") from exc
+            raise Interrupted(f"the connection was interrupted after {partial.size:,} bytes") from exc
         except TimeoutError as exc:
             raise Interrupted(f"no answer within {READ_SECONDS} seconds") from exc
         except (aiohttp.ClientError, ValueError) as exc:
@@ -110,7 +110,7 @@ class Download:
             case aiohttp.ClientConnectorDNSError():
                 return Interrupted(f"the name {exc.host} cannot be resolved")
             case aiohttp.ClientConnectionError():
-                return Interrupted(str(exc) or "the connection broke off")
+                return Interrupted(str(exc) or "the connection was interrupted")
             case aiohttp.InvalidURL():
                 return self.subject.unusable(f"the address cannot be used: {exc}")
             case _:
@@ -140,7 +140,7 @@ class Download:
         except NO_URL as exc:
             raise self.subject.unusable(f"{told(url.origin())} leads to an address that cannot be used") from exc
         if following.scheme not in ("http", "https") or (url.scheme == "https" and following.scheme == "http"):
-            raise self.subject.unusable(f"{told(url.origin())} leads to {told(origin)}: from https only https is followed")
+            raise self.subject.unusable(f"{told(url.origin())} leads to {told(origin)}: redirects from https must use https")
         if "@" in following.raw_authority:
             raise self.subject.unusable(f"{told(url.origin())} leads to an address with a user name in it, which is not followed")
         return following
@@ -152,7 +152,7 @@ class Download:
         if status in (401, 403):
             raise self.subject.denied(f"{answer}: {'check the Secret that credentials.secretRef names' if self.authorization else _NEED}")
         if status in (404, 410):
-            raise self.subject.not_found(f"there is no such file: {answer}")
+            raise self.subject.not_found(f"file not found: {answer}")
         if status in _TRY_AGAIN or status >= 500:
             after = response.headers.get("Retry-After", "")
             raise Interrupted(answer, float(after) if after.isdecimal() else 0)
@@ -166,13 +166,13 @@ class Download:
         """Writes the answer's bytes behind those that have arrived, or from the beginning."""
         encoding = response.headers.get("Content-Encoding", "").strip().lower() or "identity"
         if encoding not in ("identity", "gzip", "x-gzip"):
-            raise self.subject.unusable(f"the server sent it encoded as {told(encoding)}, though it was asked for the bytes as they are")
+            raise self.subject.unusable(f"the server sent it encoded as {told(encoding)}, although identity encoding was requested")
         unpack = None if encoding == "identity" else Gunzip()
         goes_on = response.status == 206 and not unpack and response.headers.get("Content-Range", "").startswith(f"bytes {partial.size}-")
         if not goes_on:
             partial.begin_again()
         if response.status != 200 and not goes_on:
-            raise Interrupted("the server cannot go on where the connection broke off")
+            raise Interrupted("the server cannot resume the download")
         partial.validator = "" if unpack else validator(response)
         if response.content_length is not None and not unpack:
             partial.make_room(response.content_length)
@@ -181,7 +181,7 @@ class Download:
                 for piece in unpack.feed(block) if unpack else (block,):
                     partial.write(file, piece)
         if unpack and not unpack.finished:
-            raise Interrupted(f"the connection broke off after {partial.size:,} bytes")
+            raise Interrupted(f"the connection was interrupted after {partial.size:,} bytes")
 
 
 def told(text: object) -> str:
@@ -195,9 +195,9 @@ def parse(uri: str, subject: Subject) -> URL:
         url = URL(uri, encoded=True).with_fragment(None)
         host, _, _ = url.host, url.port, url.authority
     except NO_URL as exc:
-        raise subject.unusable(f"this is no address of a web server: {exc}") from exc
+        raise subject.unusable(f"this is not the address of a web server: {exc}") from exc
     if not host:
-        raise subject.unusable("this is no address of a web server: it has no host")
+        raise subject.unusable("this is not the address of a web server: it has no host")
     if "@" in url.raw_authority:
         raise subject.unusable("the address must not contain a user name or password: put them in a Secret and set credentials.secretRef")
     return url
@@ -207,7 +207,7 @@ def authorization(keys: Keys, subject: Subject) -> str:
     """The header's value, or nothing."""
     if bearer := keys.get("HTTP_BEARER_TOKEN"):
         if not bearer.isascii() or not bearer.isprintable():
-            raise subject.denied("HTTP_BEARER_TOKEN in the Secret is no token: it must be one line of ASCII characters")
+            raise subject.denied("HTTP_BEARER_TOKEN in the Secret is not a token: it must be one line of ASCII characters")
         return f"Bearer {bearer}"
     user = keys.get("HTTP_USERNAME")
     return aiohttp.encode_basic_auth(user, keys.get("HTTP_PASSWORD") or "", "utf-8") if user else ""

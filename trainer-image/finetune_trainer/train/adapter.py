@@ -57,7 +57,7 @@ def recompute_activations(model: Any) -> None:
     except ValueError as exc:
         raise invalid(
             "GradientCheckpointingUnsupported",
-            f"hyperparameters.gradientCheckpointing: the base model {type(model).__name__} cannot compute activations again: set it to "
+            f"hyperparameters.gradientCheckpointing: {type(model).__name__} does not support gradient checkpointing: set it to "
             "false, and lower maxSequenceLength where memory is short",
             param="hyperparameters.gradientCheckpointing",
         ) from exc

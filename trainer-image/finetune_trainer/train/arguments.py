@@ -16,7 +16,7 @@ def training_arguments(hyper: ResolvedHyperparameters, output: Path, world: Worl
     if hyper.precision == "bf16" and not cpu and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise invalid(
             "PrecisionNotSupported",
-            f"{torch.cuda.get_device_name(world.device)} cannot compute in bf16, which takes compute capability 8.0: "
+            f"{torch.cuda.get_device_name(world.device)} does not support bf16, which takes compute capability 8.0: "
             "set hyperparameters.precision: fp32",
             param="hyperparameters.precision",
         )

@@ -123,7 +123,7 @@ class Launcher:
         self._term_sent = True
         if rank_before_meeting(beats) is not None:
             # Such a rank may wait in C++ and hear nothing; there is nothing to save either.
-            raise StageFailure(ExitCode.PREEMPTED, "Preempted", "stopped by SIGTERM before all ranks had met")
+            raise StageFailure(ExitCode.PREEMPTED, "Preempted", "stopped by SIGTERM before all ranks had connected")
         for rank in self._running():
             self._ranks[rank].send_signal(signal.SIGTERM)
 

@@ -142,7 +142,7 @@ class StepTrainer(Trainer):
             ExitCode.DIVERGED,
             "Diverged",
             f"{what} is not finite at step {self.state.global_step + 1}: lower hyperparameters.learningRate "
-            f"(now {self.args.learning_rate:g}) or hyperparameters.maxGradNorm (now {self.args.max_grad_norm:g}), and look at the "
+            f"(now {self.args.learning_rate:g}) or hyperparameters.maxGradNorm (now {self.args.max_grad_norm:g}), and check the "
             "data near it; checkpoints up to this step are good",
             param="hyperparameters.learningRate",
         )

@@ -47,15 +47,15 @@ def effective(code: int, terminated: bool) -> int:
 def words(exit: Exit) -> tuple[str, str]:
     """Code and message for a rank that could not say anything itself."""
     if exit.code == ExitCode.PREEMPTED:
-        return "Preempted", "stopped by SIGTERM before training began; the next attempt goes on from the last checkpoint"
+        return "Preempted", "stopped by SIGTERM before training began; the next attempt resumes from the last checkpoint"
     if exit.code == 128 + signal.SIGKILL:
         return "RankKilled", (
             f"rank {exit.rank} was killed (SIGKILL), most often because the pod ran out of memory: raise "
             "training.resources.limits.memory, set hyperparameters.gradientCheckpointing: true, or lower hyperparameters.maxSequenceLength"
         )
     if exit.code > 128:
-        return "RankCrashed", f"rank {exit.rank} died of {signal_name(exit.code - 128)}; the pod's log has the details"
-    return "RankFailed", f"rank {exit.rank} ended with exit code {exit.code} and no message; the pod's log has the details"
+        return "RankCrashed", f"rank {exit.rank} was killed by {signal_name(exit.code - 128)}; the pod's log has the details"
+    return "RankFailed", f"rank {exit.rank} exited with code {exit.code} and no message; the pod's log has the details"
 
 
 def signal_name(number: int) -> str:

@@ -151,7 +151,7 @@ class Rank:
         if asked:
             trainer.course.world.leave()
             raise StageFailure(
-                ExitCode.PREEMPTED, "Preempted", f"stopped by SIGTERM {where}; the next attempt goes on from the last checkpoint"
+                ExitCode.PREEMPTED, "Preempted", f"stopped by SIGTERM {where}; the next attempt resumes from the last checkpoint"
             )
 
     def finish(self, model: nn.Module, course: Course) -> None:

@@ -55,5 +55,5 @@ def passed_over(checkpoint: Checkpoint, owner: str, world: World, tick: Callable
 
 def told(passed: list[str], checkpoint: Checkpoint | None) -> list[str]:
     """The same with what happens instead."""
-    instead = f"training goes on from {checkpoint.name}" if checkpoint else "no checkpoint is left, so training starts again from the base"
+    instead = f"training resumes from {checkpoint.name}" if checkpoint else "no checkpoint is left, so training restarts from the base"
     return [f"{why}: {instead}" for why in passed]

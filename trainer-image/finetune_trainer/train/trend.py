@@ -21,5 +21,5 @@ def loss_warning(steps: Sequence[StepMetrics]) -> StageWarning | None:
     return StageWarning(
         code="LossIncreased",
         message=f"the training loss rose from {start:.3f} (first {over}) to {end:.3f} (last {over}): lower hyperparameters.learningRate, "
-        "or look at the data",
+        "or check the data",
     )

@@ -42,14 +42,14 @@ class Watchdog:
             return StageFailure(
                 ExitCode.PEER_LOST,
                 "PeersNotFound",
-                f"rank {waiting} has not met {self._meeting} within {self._limits.start_deadline:g} s (limits.startDeadline)",
+                f"rank {waiting} did not connect to {self._meeting} within {self._limits.start_deadline:g} s (limits.startDeadline)",
             )
         if self._term_sent is not None and now - max(self._changed, self._term_sent) >= TERM_PATIENCE:
             return StageFailure(
                 ExitCode.PREEMPTED,
                 "Preempted",
                 f"stopped by SIGTERM; no rank on this node made progress for {TERM_PATIENCE:g} s after it, so they were killed: the next "
-                "attempt goes on from the last complete checkpoint",
+                "attempt resumes from the last complete checkpoint",
             )
         if now - self._changed >= self._limits.stall_timeout:
             phases = ", ".join(f"rank {rank} {phase_of(beat)}" for rank, beat in sorted(beats.items()))

@@ -85,7 +85,7 @@ class Batcher(ABC, Generic[R]):
                 raise EngineStopped(self._stopped)
             self._drop_cancelled()
             if len(self._waiting) + len(self._running) >= self.capacity:
-                raise QueueFull(f"{len(self._running)} requests run and {len(self._waiting)} wait")
+                raise QueueFull(f"{len(self._running)} requests are running and {len(self._waiting)} are waiting")
             self._waiting.append(request)
             self._changed.notify()
         return request
@@ -97,7 +97,7 @@ class Batcher(ABC, Generic[R]):
         except Exception:
             log.exception("the engine broke")
             self.failed = True
-            self._stop("the engine broke; its log says why")
+            self._stop("the engine failed; see the server log")
 
     def _wait_for_work(self) -> bool:
         """Sleeps while there is none; False: the end."""

@@ -34,5 +34,5 @@ def context_of(artifact: VerifiedArtifact, settings: Settings, models_own: int) 
     """Tokens to serve. Raises UnusableModel when more are asked for than the model has."""
     context_length = settings.max_context or min(models_own, DEFAULT_CONTEXT_LIMIT)
     if context_length > models_own:
-        raise UnusableModel(f"--max-context {context_length}: {artifact.folder} takes {models_own} tokens at most; ask for less")
+        raise UnusableModel(f"--max-context {context_length}: {artifact.folder} takes {models_own} tokens at most; use a smaller value")
     return context_length

@@ -43,7 +43,7 @@ def _values(array: pa.Array) -> list[Any]:
     if kind.is_fixed_size_list(of):
         return _in_steps(array, of.list_size)
     if kind.is_nested(of):
-        raise NoJson(f"is of type {of}, which JSON does not know")
+        raise NoJson(f"is of type {of}, which JSON cannot represent")
     return _scalars(array)
 
 
@@ -81,7 +81,7 @@ def _as_text(array: pa.Array) -> pa.Array:
     try:
         return array.cast(pa.string())
     except pa.ArrowNotImplementedError as exc:
-        raise NoJson(f"is of type {array.type}, which JSON does not know") from exc
+        raise NoJson(f"is of type {array.type}, which JSON cannot represent") from exc
     except pa.ArrowInvalid as exc:
         raise NoJson("holds bytes that are not UTF-8 text" if "UTF8" in str(exc) else f"cannot be converted to text ({exc})") from exc
 

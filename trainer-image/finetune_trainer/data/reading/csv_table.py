@@ -36,7 +36,7 @@ class Sheet:
     def notes(self) -> tuple[str, ...]:
         """What is left out."""
         unnamed = [str(number) for number, name in enumerate(self.columns, 1) if not name]
-        return (f"column {' and '.join(unnamed)} has no name in the header line: it is left out",) if unnamed else ()
+        return (f"column {' and '.join(unnamed)} has no name in the header line: it is ignored",) if unnamed else ()
 
 
 def sheet_of(head: bytes) -> Sheet:

@@ -8,7 +8,7 @@ from finetune_trainer.data.reading.lines import UTF8_BOM
 from finetune_trainer.data.reading.record import Record, Unreadable
 from finetune_trainer.data.reading.stream import ByteStream
 
-_ONE = "a file holds one array, or JSONL with an object a line"
+_ONE = "a file holds one array, or JSONL with one object per line"
 _SPACE = b" \t\r\n"
 _STRING = rb'"(?:[^"\\]++|\\.)*+"'
 _FLAT = rb'[^"\[\]{}]++'

@@ -15,7 +15,7 @@ _BLANK = re.compile(rb"\n(?=[ \t\r\v\f]*\n)")
 
 def jsonl_blocks(stream: ByteStream, bounds: Bounds) -> Iterator[Block]:
     """The lines whose rows are within the bounds, blank lines among them. Raises Unreadable."""
-    blocks = line_blocks(stream, record.MAX_ROW_BYTES, "JSONL has one object a line")
+    blocks = line_blocks(stream, record.MAX_ROW_BYTES, "JSONL has one object per line")
     return blocks if bounds.everything else _within(blocks, bounds.start, bounds.stop)
 
 

@@ -18,7 +18,7 @@ def refuse_near_miss(text: str) -> None:
     """Raises NotRows for text of a kind that is known."""
     if _PANDAS.match(text):
         raise NotRows(
-            "is a table as pandas writes it by default, one object for all rows: write an object a row "
+            "is a table as pandas writes it by default, one object for all rows: write one object per row "
             '(df.to_json("rows.jsonl", orient="records", lines=True))'
         )
     lines = [line.strip() for line in text.split("\n", _LINES)[:_LINES]]
@@ -28,10 +28,10 @@ def refuse_near_miss(text: str) -> None:
             "holds rows that were encoded twice: each line is the text of a JSON object within a string (jq -c fromjson FILE > rows.jsonl)"
         )
     if len(whole) > 1 and all(map(_messages, whole[:2])):
-        raise NotRows("holds a bare list of messages a line: each row is an object (jq -c '{messages: .}' FILE > rows.jsonl)")
+        raise NotRows("holds a bare list of messages per line: each row is an object (jq -c '{messages: .}' FILE > rows.jsonl)")
     if _is_conll(lines):
         raise NotRows(
-            "is CoNLL text, a word and its tag a line with blank lines between sentences: write an object a sentence, "
+            "is CoNLL text, a word and its tag per line with blank lines between sentences: write one object per sentence, "
             '{"tokens": ["Maria", "sleeps"], "tags": ["B-PER", "O"]}'
         )
 

@@ -13,7 +13,7 @@ from finetune_trainer.data.reading.stream import GZIP_MAGIC, ZSTD_MAGIC
 
 HEAD = 1 << 16
 """Bytes that are looked at."""
-EXPECTED = "expected JSONL (one JSON object a line), a JSON array, CSV with a header line, Parquet or Arrow, each plain, .gz or .zst"
+EXPECTED = "expected JSONL (one JSON object per line), a JSON array, CSV with a header line, Parquet or Arrow, each plain, .gz or .zst"
 NAMES: dict[RowFormat, str] = {"jsonl": "JSONL", "json": "a JSON array", "csv": "CSV", "parquet": "Parquet", "arrow": "Arrow"}
 
 _UTF16 = "UTF-16 text: save it as UTF-8 (iconv -f UTF-16 -t UTF-8)"
@@ -41,7 +41,7 @@ _MAGIC = {
     b"ORC": "an ORC file: export the rows as Parquet",
     b"Obj\x01": "an Avro file: export the rows as Parquet or JSONL",
     b"\x93NUMPY": "a NumPy array: training needs rows of text",
-    b"GGUF": "a GGUF model: this is no data set",
+    b"GGUF": "a GGUF model: this is not a dataset",
     b"\x89PNG": "a PNG image: training needs rows of text",
     b"\xff\xd8\xff": "a JPEG image: training needs rows of text",
     b"\x7fELF": "a binary file (a program)",
@@ -148,8 +148,8 @@ def _list_key(value: Any, keys: tuple[str, ...]) -> str:
 
 def _holds_rows(key: str) -> NotRows:
     way = f"jq -c '.{key}[]' FILE > rows.jsonl"
-    return NotRows(f"is one JSON object that holds the rows under the key {key!r}: write them one a line ({way})")
+    return NotRows(f"is one JSON object that holds the rows under the key {key!r}: write them one per line ({way})")
 
 
 def _pretty() -> NotRows:
-    return NotRows("holds JSON objects that go over several lines: write one object a line (jq -c . FILE > rows.jsonl)")
+    return NotRows("holds JSON objects that go over several lines: write one object per line (jq -c . FILE > rows.jsonl)")

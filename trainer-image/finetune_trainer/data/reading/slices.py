@@ -69,7 +69,7 @@ def _number(text: str, total: int) -> int | None:
         return None
     number = text.removesuffix("%")
     if not (number.isascii() and number.isdigit() and len(number) < 19):
-        raise WrongSlice(f'{text!r} is no row number or percentage; expected as in "100:2000", "0%:80%" or "100:"')
+        raise WrongSlice(f'{text!r} is not a row number or percentage; expected as in "100:2000", "0%:80%" or "100:"')
     if number == text:
         return int(number)
     if int(number) > 100:

@@ -42,7 +42,7 @@ def shape_of(path: Path, fmt: str) -> Shape:
         columns = tuple(name for name in names if name not in left_out)
         if not columns:
             raise NotRows(f"has no column that can be read: {'; '.join(map(' '.join, left_out.items())) or 'it has none at all'}")
-        notes = [f"column {name!r} is left out: it {why}" for name, why in left_out.items()]
+        notes = [f"column {name!r} is ignored: it {why}" for name, why in left_out.items()]
         for name, classes in class_names(table.schema).items():
             if name in columns:
                 few = ", ".join(map(repr, classes[:_CLASSES])) + (", ..." if len(classes) > _CLASSES else "")

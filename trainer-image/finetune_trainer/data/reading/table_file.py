@@ -160,4 +160,4 @@ def _window(reader: Any, start: int, stop: int) -> Iterator[pa.RecordBatch]:
         passed += len(batch)
         if passed >= stop:
             return
-    raise Unreadable(f"the table has {passed:,} rows where {stop:,} were found before: did somebody write to it?")
+    raise Unreadable(f"the table has {passed:,} rows where {stop:,} were found before: was it modified?")

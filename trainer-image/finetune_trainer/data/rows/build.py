@@ -46,9 +46,9 @@ FIELDS: dict[Task, tuple[str, ...]] = {
 }
 """What a row of each task has."""
 OPTIONAL = ("tools", "parallel_tool_calls", "text_pair")
-ONE_ANSWER = "the assistant's text and the tool calls in the message after it are learnt as one message, as the served model gives them"
+ONE_ANSWER = "the assistant's text and the tool calls in the message after it are learned as one message, as the served model returns them"
 TWO_ANSWERS = (
-    "the assistant has two messages in a row: each is learnt as an answer of its own, after which the model stops; "
+    "the assistant has two messages in a row: each is learned as an answer of its own, after which the model stops; "
     "join them if they are one answer"
 )
 

@@ -120,7 +120,7 @@ def advice(task: Task, keys: tuple[str, ...], first: list[dict[str, Any]]) -> st
     if task == "chat" and named is None:
         missing = [field for field in PAIR if field not in keys]
         named = proposal(missing, left, first)
-    plain = "; plain text is learnt with task: completion" if task == "chat" and "text" in keys else ""
+    plain = "; plain text is learned with task: completion" if task == "chat" and "text" in keys else ""
     template = "; or build the texts with template" if task in ("chat", "completion", "summarization") else ""
     if named is None:
         kinds = {"tokens": "a list of words", "tags": "a list of tags", "label": "a label", "messages": "a list of messages"}

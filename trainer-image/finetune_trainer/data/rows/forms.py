@@ -78,7 +78,7 @@ def _label_studio(keys: set[str], first: Rows) -> Form | None:
     if "data" not in keys or not keys & {"annotations", "completions", "predictions"}:
         return None
     return Form(
-        "is an export of Label Studio with all its annotations: export it as JSON-MIN or CSV (of spans: as CONLL2003), a label a row"
+        "is an export of Label Studio with all its annotations: export it as JSON-MIN or CSV (of spans: as CONLL2003), a label per row"
     )
 
 
@@ -94,7 +94,7 @@ def _gemini(keys: set[str], first: Rows) -> Form | None:
 def _segments(keys: set[str], first: Rows) -> Form | None:
     if "segments" not in keys:
         return None
-    return Form("holds segments with labels (Axolotl's template-free form): write chat rows, whose messages say by weight what is learnt")
+    return Form("holds segments with labels (Axolotl's template-free form): write chat rows, whose messages say by weight what is learned")
 
 
 def _tokenised(keys: set[str], first: Rows) -> Form | None:
@@ -106,7 +106,7 @@ def _tokenised(keys: set[str], first: Rows) -> Form | None:
 def _one_message(keys: set[str], first: Rows) -> Form | None:
     if not {"role", "content"} <= keys:
         return None
-    return Form('has one message a row: a row is a whole conversation, {"messages": [{"role": "user", ...}, {"role": "assistant", ...}]}')
+    return Form('has one message per row: a row is a whole conversation, {"messages": [{"role": "user", ...}, {"role": "assistant", ...}]}')
 
 
 def _one_word(keys: set[str], first: Rows) -> Form | None:
@@ -115,7 +115,7 @@ def _one_word(keys: set[str], first: Rows) -> Form | None:
     if not words or not tags or not all(isinstance(row.get(words), str) and not str(row[words]).startswith("[") for row in first):
         return None
     return Form(
-        f'has one word a row ({words!r} and {tags!r}): a row is a whole sentence, {{"tokens": ["Maria", "sleeps"], "tags": ["B-PER", "O"]}}'
+        f'has one word per row ({words!r}, {tags!r}): a row is a whole sentence, {{"tokens": ["Maria", "sleeps"], "tags": ["B-PER", "O"]}}'
     )
 
 

@@ -11,8 +11,8 @@ from finetune_trainer.data.rows.context import Context
 _NULL_IS_A_VALUE = ("default", "const", "enum", "examples")
 _NAMED_SCHEMAS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 LEFT_OUT = "nulls in tools, or in a call's arguments where the function's parameters do not allow null, are read as keys that are not there"
-KEPT = "null in a call's arguments is learnt as it is: its function's parameters allow null, or do not say"
-KEPT_DEFAULT = "null as the default or const of a parameter is learnt as it is"
+KEPT = "null in a call's arguments is learned as it is: its function's parameters allow null, or do not say"
+KEPT_DEFAULT = "null as the default or const of a parameter is learned as it is"
 
 
 def without_nulls(row: dict[str, Any], context: Context) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from finetune_trainer.data.rows.types import Row, identity
 
 PIECE = 1 << 19
 """Bytes that are read at once: what becomes of them stays in a core's cache."""
-_HALF = Problem("not UTF-8", "has half of a surrogate pair (\\ud800 to \\udfff) in its tools, which is no character: remove it")
+_HALF = Problem("not UTF-8", "has half of a surrogate pair (\\ud800 to \\udfff) in its tools, which is not a valid character: remove it")
 _HUGE = Problem("huge number", "has a whole number of more than 64 bits in its tools, or in a field that the split names: write it as text")
 FEW = 32
 """Lines that are tried at once where a piece has something that is not plain."""

@@ -23,7 +23,7 @@ from finetune_trainer.data.rows.types import Row
 
 FIRST = 50
 """Records that a file is judged by."""
-PLAIN_TEXT = "rows have no prompt: they are plain text, of which every token is learnt"
+PLAIN_TEXT = "rows have no prompt: they are plain text, of which every token is learned"
 OWN_WORDS: dict[Task, str] = {
     "chat": "OpenAI chat",
     "completion": "prompt/completion",
@@ -124,7 +124,7 @@ def _templated(task: Task, keys: tuple[str, ...], columns: Mapping[str, str], te
         raise Unfit(f"template builds a prompt and a completion, which task {task} does not have: use columns", "template")
     if not texts[0].strip() and task != "completion":
         raise Unfit(
-            f"template.prompt is empty, and a row of task {task} has one: plain text is learnt with task completion", "template.prompt"
+            f"template.prompt is empty, and a row of task {task} has one: plain text is learned with task completion", "template.prompt"
         )
     found = []
     for name, text in zip(("prompt", "completion"), texts, strict=True):

@@ -72,7 +72,7 @@ def openai_row(row: dict[str, Any], context: Context) -> dict[str, Any]:
 
 def media_problem(key: str, value: Any) -> Problem | None:
     """A row's images, videos or sounds."""
-    return None if empty(value) else Problem("not learnt", f"{key} is not empty: training takes text, no images, audio or files")
+    return None if empty(value) else Problem("not learned", f"{key} is not empty: only text is supported, no images, audio or files")
 
 
 def _names(turns: list[Any], places: tuple[Place, ...], functions: tuple[str, ...]) -> Names:

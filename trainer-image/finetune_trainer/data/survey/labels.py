@@ -92,7 +92,7 @@ def too_many(file: LabelledFile, counts: Mapping[str, int], rows: int) -> str:
     where = f"{file.param.removesuffix('.source')}.columns.label"
     found = f"{len(counts):,} different labels in {rows:,} rows ({among(counts, 2)}): "
     if all(is_fraction(name) for name in counts):
-        return found + "these are numbers, and a class is wanted: a score cannot be learnt; turn it into a few named classes"
+        return found + "these are numbers, but classes are expected: a score cannot be learned; convert it into a few named classes"
     right = f"is {file.column!r} the right column? A label is a name that many rows share; {where} says which column has it"
     return found + right
 
@@ -108,7 +108,7 @@ def is_fraction(name: str) -> bool:
 def check_tags(file: LabelledFile, counts: Mapping[str, int]) -> None:
     """Raises StageFailure for one tag only, or far too many."""
     if len(counts) == 1:
-        raise file.refused(f"every tag is {next(iter(counts))!r}, so there is nothing to tell apart")
+        raise file.refused(f"every tag is {next(iter(counts))!r}, so there is nothing to classify")
     if len(counts) > MOST_TAGS:
         raise file.refused(
             f"{len(counts):,} different tags ({among(counts, 3)}), at most {MOST_TAGS:,} are taken: are these tags, or the tokens?"
@@ -130,7 +130,7 @@ def check_unseen(file: LabelledFile, held: LabelledFile, counts: Mapping[str, in
         known_ones = f"{file.name} has {among(sorted(known - {OUTSIDE}), 5)}"
         raise invalid(
             "InvalidDataset",
-            f"{held.name} {has}. What is not trained on cannot be learnt: add such rows to {file.name}, or correct them ({known_ones})",
+            f"{held.name} {has}. Labels without training rows cannot be learned: add rows to {file.name}, or correct them ({known_ones})",
             param=held.param,
         )
 
@@ -160,7 +160,7 @@ def imbalance(counts: Mapping[str, int]) -> list[str]:
     if largest <= IMBALANCE * smallest:
         return []
     ratio = f"{quoted(most)} has {counted(largest, 'row')}, {quoted(least)} {smallest:,} ({largest // smallest:,} to 1)"
-    return [f"labels are not balanced: {ratio}; accuracy says little then, a gate on f1 says more"]
+    return [f"labels are not balanced: {ratio}; prefer f1 to accuracy in evaluation.gate"]
 
 
 def no_label(counts: Mapping[str, int]) -> list[str]:
@@ -168,7 +168,7 @@ def no_label(counts: Mapping[str, int]) -> list[str]:
     if counts.get("-1", 0) == 0 or len(counts) < 3 or not all(name.isdecimal() for name in counts if name != "-1"):
         return []
     rows = counted(counts["-1"], "row")
-    return [f"-1 is taken for a class ({rows}); if it says that nobody knows the label, as in SNLI, leave these rows out"]
+    return [f"-1 is treated as a class ({rows}); if it means that the label is unknown, as in SNLI, remove these rows"]
 
 
 def spelled_alike(counts: Mapping[str, int]) -> Iterable[str]:
@@ -179,7 +179,7 @@ def spelled_alike(counts: Mapping[str, int]) -> Iterable[str]:
     for names in alike.values():
         if len(names) > 1:
             rows = " and ".join(f"{quoted(name)} ({counted(counts[name], 'row')})" for name in sorted(names))
-            yield f"labels that differ by case or white space only are taken for different ones: {rows}"
+            yield f"labels that differ only in case or white space are treated as different labels: {rows}"
 
 
 def entity_notes(entities: Mapping[str, int]) -> list[str]:

@@ -15,7 +15,7 @@ from finetune_trainer.data.survey.survey import Survey
 
 TEMPLATE = 0.5
 """Share of the rows from which on near ones are no longer duplicates: they are made from templates."""
-KEPT = "kept, on the same side"
+KEPT = "kept, in the same split"
 _EXAMPLES = 2
 _STEP = 10_000
 
@@ -87,7 +87,7 @@ class NearRows:
         if groups is not None:
             units = joined(groups, np.where(codes == ALONE, -1 - np.arange(len(codes)), codes))
             if largest(units) > TEMPLATE * len(codes) >= largest(groups):
-                return groups, "kept, maybe on both sides: they connect most groups, and groups come first"
+                return groups, "kept, possibly in both splits: they connect most groups, and groups come first"
         return units, "kept and split row by row: most rows are near-duplicates" if made else KEPT
 
     def notes(self, kept: str) -> list[str]:
@@ -110,7 +110,7 @@ def near_across(train: Surveyed, held: Surveyed, left: Different) -> tuple[int, 
     across = pairs[(pairs[:, 0] < border) & (pairs[:, 1] >= border)]
     if len(across):
         rows = len(np.unique(across[:, 0]))
-        found = f"{counted(rows, 'row')} of {train.file.name} {'is' if rows == 1 else 'are'} nearly in {held.file.name}, too"
+        found = f"{counted(rows, 'row')} of {train.file.name} {'is' if rows == 1 else 'are'} nearly equal to rows of {held.file.name}"
         examples = [f"{mine.where[a]} is nearly {other.where[b - border]} there" for a, b in across[:_EXAMPLES].tolist()]
         notes.append(f"{found} ({'; '.join(examples)}): kept, although it makes the validation loss look better than it is")
     return count, notes + within(train, mine, pairs[pairs[:, 1] < border], "kept")
@@ -145,4 +145,4 @@ def largest(codes: Codes) -> int:
 
 def left_out_of_comparison(compared: int, rows: int) -> list[str]:
     """A note where only a draw of the rows was compared."""
-    return [f"near duplicates were looked for among {compared:,} of the {rows:,} rows"] if compared < rows else []
+    return [f"near duplicates were searched for among {compared:,} of the {rows:,} rows"] if compared < rows else []

@@ -42,7 +42,7 @@ def invalid_notes(survey: Survey, name: str) -> list[str]:
     if not count:
         return []
     what = ", ".join(f"{number:,} x {kind}" for kind, number in kinds.most_common(5))
-    rows = f"{count:,} of {counted(survey.rows_read, 'row')} of {name} {'is' if count == 1 else 'are'} invalid and left out"
+    rows = f"{count:,} of {counted(survey.rows_read, 'row')} of {name} {'is' if count == 1 else 'are'} invalid and dropped"
     return [f"{rows} ({what}), as dataset.limits.maxInvalidFraction allows"]
 
 

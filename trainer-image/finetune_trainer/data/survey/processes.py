@@ -40,7 +40,7 @@ def in_order(work: Callable[[Work], Result], items: Iterable[Work], processes: i
         while waiting:
             yield waiting.popleft().result()
     except BrokenProcessPool as exc:  # the kernel ends processes for one reason only
-        raise MemoryError("a process that checked rows was ended") from exc
+        raise MemoryError("a validation process was terminated") from exc
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

@@ -184,7 +184,7 @@ class RowFile:
             raise self._changed() from exc
 
     def _changed(self) -> StageFailure:
-        says = f"{self.name} changed while it was read: start a new job when nobody writes to it"
+        says = f"{self.name} changed while it was read: start a new job once it is no longer being written"
         return invalid("DataChanged", says, param=self.param)
 
 

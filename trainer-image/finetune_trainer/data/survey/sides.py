@@ -65,7 +65,7 @@ def split_sides(train: Surveyed, left: Different, split: Split, labels: Codes | 
         if groups is not None:
             raise unusable("groupBy", torn_apart(split, len(used_up(strata, drawn))))
         drawn = hold_out(prints, split.fraction, strata)
-        kept = "kept, maybe on both sides: some labels have no other rows"
+        kept = "kept, possibly in both splits: some labels have no other rows"
     held = np.zeros(len(once), np.bool_)
     held[once] = drawn
     notes = near.notes(kept) + share_notes(split, drawn, groups, strata, near.count)
@@ -94,13 +94,13 @@ def check_columns(split: Split, groups: Codes | None, strata: Codes | None) -> N
     """Raises StageFailure for columns by which no row can be held out."""
     group, stratum = split.group_by, split.stratify_by
     if groups is not None and len(groups) and len(np.unique(groups)) == 1:
-        raise unusable("groupBy", f"all rows have the same {group!r}, so that none can be held out without the others: name another column")
+        raise unusable("groupBy", f"all rows have the same {group!r}, so they cannot be split: use another column")
     if stratum is None or strata is None or not len(strata):
         return
     if np.unique(strata, return_counts=True)[1].max() == 1:
         raise unusable(
             "stratifyBy",
-            f"every row has another {stratum!r}, so that its values cannot have shares on both sides: name a column with few values",
+            f"every row has another {stratum!r}, so the split cannot be stratified by it: use a column with few values",
         )
 
 
@@ -118,13 +118,13 @@ def share_notes(split: Split, held: Rows, groups: Codes | None, strata: Codes | 
             why = f"rows with the same {split.group_by!r} stay together"
         elif not near and split.stratify_by:
             why = f"each value of {split.stratify_by!r} keeps rows to train on"
-        notes.append(f"{share:.0%} of the rows are held out instead of {split.fraction:.0%}: {why}")
+        notes.append(f"{share:.0%} of the rows are used for validation instead of {split.fraction:.0%}: {why}")
     if strata is not None:
         values, sizes = np.unique(strata, return_counts=True)
         missing = int((~np.isin(values[sizes > 1], strata[held])).sum())
         single = int((sizes == 1).sum())
         if missing:
-            notes.append(f"{strata_named(split, missing)} {have(missing)} no held-out row: nothing is measured on {pronoun(missing)}")
+            notes.append(f"{strata_named(split, missing)} {have(missing)} no validation row: nothing is measured on {pronoun(missing)}")
         if single and split.stratify_by:
             notes.append(f"{strata_named(split, single)} {have(single)} one row only, which is trained on")
     return notes

@@ -41,7 +41,7 @@ class UnseenWords:
         rows = "1 row" if self._rows == 1 else f"{self._rows:,} rows"
         one = self._words == 1
         words = f"1 word in {rows} has" if one else f"{self._words:,} words in {rows} have"
-        note = f"{words} no tokens (first: {self._first}) and {'is' if one else 'are'} not learnt"
+        note = f"{words} no tokens (first: {self._first}) and {'is' if one else 'are'} not learned"
         if self._cut:
             many = "1 entity that has such words is" if self._cut == 1 else f"{self._cut:,} entities that have such words are"
             note += f"; {many} cut to the others (first: {self._first_cut}): remove these words from the rows"

@@ -17,12 +17,12 @@ KEYS = ("messages", "tools", "parallel_tool_calls")
 MESSAGE_KEYS = ("role", "content", "weight", "name", "tool_calls", "tool_call_id")
 NOT_LEARNT = {
     "refusal": "the served model refuses in content: move the text there to learn it",
-    "reasoning_content": "it is not learnt apart from content: write it there as the base's chat template does (<think>...</think>)",
-    "reasoning": "it is not learnt apart from content: write it there as the base's chat template does (<think>...</think>)",
-    "thinking": "it is not learnt apart from content: write it there as the base's chat template does (<think>...</think>)",
+    "reasoning_content": "it is not learned apart from content: write it there as the base's chat template does (<think>...</think>)",
+    "reasoning": "it is not learned apart from content: write it there as the base's chat template does (<think>...</think>)",
+    "thinking": "it is not learned apart from content: write it there as the base's chat template does (<think>...</think>)",
     "audio": "training takes text",
     "images": "training takes text",
-    "annotations": "they are no part of the text that is learnt",
+    "annotations": "they are no part of the text that is learned",
     "train_detail": "parts of a message cannot be left out of the loss: use weight 0 for the whole message",
 }
 """Keys of messages that other programs know, and why they cannot be honoured."""
@@ -90,7 +90,7 @@ def empty(value: Any) -> bool:
 def not_learnt(path: str, key: str) -> Problem | None:
     """Keys that hold something which would be lost."""
     why = NOT_LEARNT.get(key)
-    return Problem("not learnt", f"{path}.{key} cannot be learnt: {why}; or remove it") if why else None
+    return Problem("not learned", f"{path}.{key} cannot be learned: {why}; or remove it") if why else None
 
 
 def legacy(path: str, key: str) -> Problem | None:
@@ -138,7 +138,7 @@ def order_problems(messages: list[dict[str, Any]], names: Names) -> Iterator[Pro
         yield Problem("no assistant message", f"{names.messages} has no message of the assistant, so there is nothing to learn")
     elif roles[-1] != "assistant":
         last = f"{names.message(len(roles) - 1)}.{names.role} is {names.said(roles[-1])}"
-        yield Problem("wrong order", f"{last}, expected {names.said('assistant')}: the last word is the assistant's")
+        yield Problem("wrong order", f"{last}, expected {names.said('assistant')}: the last message must be the assistant's")
     elif not any(is_learnt(message) for message in messages if message["role"] == "assistant"):
         yield Problem("nothing to learn", "every message of the assistant has weight 0, so there is nothing to learn")
     for index, (message, after) in enumerate(pairwise(messages)):

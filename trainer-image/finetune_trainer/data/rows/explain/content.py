@@ -54,7 +54,7 @@ def part_problems(path: str, parts: list[Any]) -> Iterator[Problem]:
             what = "text"  # as Bedrock and Gemini write parts
         if what not in TEXT_PARTS:
             seen = f"of type {shown(what)}" if isinstance(part, dict) else kind_of(part)
-            says = f"{path}[{index}] is {seen}, expected {_PART}: training takes text, no images, audio or files"
+            says = f"{path}[{index}] is {seen}, expected {_PART}: only text is supported, no images, audio or files"
             yield Problem("content is not text", says)
         elif not isinstance(part.get("text"), str):
             yield Problem("content is not text", f"{path}[{index}].text is {kind_of(part.get('text'))}, expected a string")

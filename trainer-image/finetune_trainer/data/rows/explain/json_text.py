@@ -67,26 +67,26 @@ def not_json(text: str, exc: ValueError, what: str) -> str:
     says = exc.msg.removesuffix(" at") if isinstance(exc, json.JSONDecodeError) else str(exc).partition(";")[0]
     stripped = text.strip()
     if not stripped:
-        return "is empty: there is a comma too many before it" if what == "line" else "is empty"
+        return "is empty: there is an extra comma before it" if what == "line" else "is empty"
     hint = ""
     if "Extra data" in says and text.rstrip().endswith(","):
         hint = (
             ": a comma follows the object, and JSONL has none between its lines: remove them (sed 's/,[[:space:]]*$//' FILE > rows.jsonl)"
         )
     elif stripped in ("{", "}") or (stripped.startswith("{") and not stripped.endswith("}")):
-        hint = ": the object does not end on this line, and JSONL has one object a line"
+        hint = ": the object does not end on this line, and JSONL has one object per line"
     elif stripped.startswith(("{'", "[{'", "['")):
-        hint = ": JSON takes double quotes"
+        hint = ": JSON requires double quotes"
     elif stripped.startswith("\ufeff"):
         hint = ": it starts with a byte order mark, which only the first line of a file may have; were files joined? Remove it"
     elif "\r{" in stripped or "\r[" in stripped:
         hint = ": lines end with a carriage return alone; write line feeds (tr '\\r' '\\n' < FILE > rows.jsonl)"
     elif _BARE_KEY.search(stripped) and says.startswith("Expecting property name"):
-        hint = ": the names of keys stand in double quotes"
+        hint = ": keys must be in double quotes"
     elif "Extra data" in says:
-        hint = ": there is more after the object's end; one object a line"
+        hint = ": there is more text after the object; write one object per line"
     elif stripped.endswith((",}", ",]")) or says.startswith(("Illegal trailing comma", "Expecting property name")):
-        hint = ": there may be a comma too many"
+        hint = ": there may be an extra comma"
     elif "control character" in says:
         hint = ": a tab or line end inside a string is written \\t or \\n"
     return f"is not valid JSON{hint} ({says}{where}; the {what} starts with {shown(stripped)})"

@@ -68,7 +68,7 @@ def text_problems(path: str, value: Any, *, missing: str = "", expected: str = "
 
 def nothing(value: str) -> str:
     """What a text is that says nothing."""
-    return "empty" if not value else "only characters without width" if value.strip() else "only white space"
+    return "empty" if not value else "only zero-width characters" if value.strip() else "only white space"
 
 
 def character_problems(path: str, value: str) -> Iterator[Problem]:
@@ -76,7 +76,7 @@ def character_problems(path: str, value: str) -> Iterator[Problem]:
     if "\0" in value:
         yield Problem("NUL byte", f"{path} has a NUL character at position {value.index(chr(0)) + 1}: remove it")
     elif not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
-        yield Problem("not UTF-8", f"{path} has half of a surrogate pair (\\ud800 to \\udfff), which is no character: remove it")
+        yield Problem("not UTF-8", f"{path} has half of a surrogate pair (\\ud800 to \\udfff), which is not a valid character: remove it")
 
 
 def _last(path: str) -> str:

@@ -108,4 +108,4 @@ def bio_problems(path: str, tags: Sequence[str | None]) -> Iterator[Problem]:
 
 def hint_for(tag: str) -> str:
     """A way for tags that are meant to be ignored."""
-    return "; -100 for a token of which nothing is learnt" if _IGNORE.fullmatch(tag) else ""
+    return "; -100 for a token of which nothing is learned" if _IGNORE.fullmatch(tag) else ""

@@ -124,7 +124,7 @@ class Calls:
             way = f"write it as {self.names.calling}, and describe its function in tools"
             yield Problem("call as text", f"{says}, which the base's chat template does not know as a call: {way}")
         elif not self.open:
-            says = f"{path} answers no call: expected right after {self.names.calling}, once for each call"
+            says = f"{path} does not answer a call: expected right after {self.names.calling}, once for each call"
             yield Problem("answer without call", says)
         elif given is None:
             waiting = self.open.pop(0)
@@ -146,7 +146,7 @@ class Calls:
             yield Problem("wrong tool call", f"{path} is {kind_of(calls)}, expected an array of {_CALL}, or no such key")
             return
         if self.parallel is False and len(calls) > 1:
-            says = f"{path} has {len(calls)} calls although the row's parallel_tool_calls is false: expected one call a message"
+            says = f"{path} has {len(calls)} calls although the row's parallel_tool_calls is false: expected one call per message"
             yield Problem("wrong tool call", says)
         for number, call in enumerate(calls):
             where = self.names.call(index, number)
@@ -215,5 +215,5 @@ def argument_problems(path: str, name: str, arguments: dict[str, Any], schema: d
         for key in arguments:
             if key not in properties:
                 known = f"it takes {listed(properties)}" if properties else "it takes none"
-                says = f"{path} has {key!r}, which function {name!r} does not know{did_you_mean(key, properties)}: {known}"
+                says = f"{path} has {key!r}, which is not a parameter of function {name!r}{did_you_mean(key, properties)}: {known}"
                 yield Problem("wrong arguments", says)
