@@ -50,8 +50,8 @@ class Rollout:
     source: ClaimSource
     claim_uid: str
     reach: Reach
-    replaces_itself: bool = False
-    """Living pods mount the claim already."""
+    gap: bool = False
+    """The next pod can be sure of its volume only when the last one has gone."""
 
     @property
     def selector(self) -> dict[str, str]:
@@ -108,7 +108,7 @@ def _strategy(rollout: Rollout) -> dict[str, Any]:
 
     The null takes away what the API server filled in for an earlier RollingUpdate.
     """
-    if rollout.reach == "one-pod" and rollout.replaces_itself:
+    if rollout.gap:
         return {"type": "Recreate", "rollingUpdate": None}
     return {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
 

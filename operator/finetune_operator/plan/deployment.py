@@ -15,6 +15,7 @@ from finetune_operator.plan.observed import ObservedDeployment
 from finetune_operator.plan.plan import EventNote, Plan
 from finetune_operator.plan.serving import Refusal, Servable, answering, reach, revision_digest, servable, serving, target_revision
 from finetune_operator.plan.shortcomings import no_gain
+from finetune_operator.records import Claim
 
 POLL = 10.0
 
@@ -74,10 +75,17 @@ def _objects(observed: ObservedDeployment, spec: ModelDeploymentSpec, found: Ser
         found.spec.source.claim,
         found.claim.meta.uid,
         reach(found.claim),
-        replaces_itself=any(pod.meta.labels.get(CLAIM_UID_LABEL) == found.claim.meta.uid for pod in living(observed.pods)),
+        gap=_gap(observed, found.claim),
     )
     workload = () if _applied(observed, revision) else (deployment_object(rollout, observed.settings),)
     return workload if observed.service_exists else (*workload, service_object(rollout))
+
+
+def _gap(observed: ObservedDeployment, claim: Claim) -> bool:
+    """True when a pod that lives keeps the next one from mounting the claim: one of a claim for a single pod, or one without the label
+    that the next pod follows to its node, as the first version of the operator made them."""
+    mounted = [pod.meta.labels.get(CLAIM_UID_LABEL) for pod in living(observed.pods)]
+    return {"many-nodes": False, "one-node": None in mounted, "one-pod": None in mounted or claim.meta.uid in mounted}[reach(claim)]
 
 
 def _scaled(observed: ObservedDeployment, spec: ModelDeploymentSpec) -> tuple[dict[str, Any], ...]:

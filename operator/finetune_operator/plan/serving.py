@@ -92,7 +92,7 @@ def answering(pods: Iterable[Pod]) -> str:
 def target_revision(observed: ObservedDeployment, spec: ModelDeploymentSpec, model: FineTunedModel) -> Revision:
     """What the rollout is pinned to. The image changes with the model or the spec only, not with an upgrade of the operator."""
     digest, pinned = template_digest(spec), observed.deployment.status.revision
-    if pinned and pinned.model_uid == model.meta.uid and pinned.spec_digest == digest:
+    if pinned and pinned.model_uid == model.meta.uid and pinned.spec_digest in (digest, _first_digest(spec)):
         return pinned
     image = spec.pod.image or observed.settings.onnx_server_image
     generation = observed.deployment.meta.generation
@@ -103,6 +103,17 @@ def template_digest(spec: ModelDeploymentSpec) -> str:
     """sha256 of what the pods depend on: scaling replaces none of them, nor does a field with a default that a later version adds."""
     elsewhere = {"replicas", "progress_deadline", "allow_ungated"}
     return _sha256(spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True, exclude=elsewhere))
+
+
+def _first_digest(spec: ModelDeploymentSpec) -> str:
+    """As the first version computed it, of all that it knew, defaults included: what it has rolled out is still what is asked for."""
+    later = {"replicas", "progress_deadline", *(() if "drain_timeout" in _chosen(spec) else ("drain_timeout",))}
+    return _sha256(spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=later))
+
+
+def _chosen(spec: ModelDeploymentSpec) -> set[str]:
+    """Names of the fields that have another value than their default."""
+    return set(spec.model_dump(exclude_defaults=True))
 
 
 def revision_digest(revision: Revision) -> str:

@@ -172,6 +172,35 @@ def test_an_upgrade_of_the_operator_replaces_no_pod() -> None:
     assert revision.image == "registry/server:2"
 
 
+@pytest.mark.parametrize(
+    ("spec", "digest"),
+    [
+        ({}, "1affa05ef3c5128d721d3689f69be94fb7709e257d3c69f87f41d51c7ec76ef5"),
+        (
+            {
+                "replicas": 2, "resources": {"limits": {"memory": "2Gi"}}, "maxContext": 2048, "allowUngated": True,
+                "pod": {"env": [{"name": "A", "value": "1"}]}, "progressDeadline": "2m",
+            },
+            "70fa176974257a6aef8c998cf76b5ff27f3345757b188ad26e773c17ed88a950",
+        ),
+    ],
+)  # fmt: skip
+def test_what_the_first_version_rolled_out_is_not_replaced(spec: dict[str, Any], digest: str) -> None:
+    """Its digests were computed in another way; a change of the spec is a rollout all the same."""
+    first = recorded(spec)
+    assert first.revision is not None
+    state = first.model_copy(update={"revision": first.revision.model_copy(update={"spec_digest": digest})})
+    newer = replace(SETTINGS, onnx_server_image="registry/server:2")
+    seen = replace(observed(state, spec, workload=workload(state), service_exists=True), settings=newer)
+    plan = plan_deployment(seen, T)
+    assert plan.apply == ()
+    assert status_of(plan).revision == state.revision
+    changed = plan_deployment(replace(seen, deployment=deployment(state, **{**spec, "drainTimeout": "5m"})), T)
+    revision = status_of(changed).revision
+    assert revision is not None
+    assert revision.image == "registry/server:2"
+
+
 def test_another_model_is_a_new_revision() -> None:
     """Both are guarded until the old one's pods have gone."""
     state = recorded()
@@ -218,21 +247,29 @@ def test_a_server_scales_while_its_next_model_is_not_there_yet() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "other_model", "expected"),
+    ("mode", "other_model", "labelled", "expected"),
     [
-        ("ReadWriteOnce", False, "RollingUpdate"),
-        ("ReadWriteOncePod", False, "Recreate"),
-        ("ReadWriteOncePod", True, "RollingUpdate"),
-        ("ReadWriteMany", False, "RollingUpdate"),
+        ("ReadWriteOnce", False, True, "RollingUpdate"),
+        ("ReadWriteOncePod", False, True, "Recreate"),
+        ("ReadWriteOncePod", True, True, "RollingUpdate"),
+        ("ReadWriteMany", False, True, "RollingUpdate"),
+        ("ReadWriteOnce", False, False, "Recreate"),
+        ("ReadWriteOncePod", False, False, "Recreate"),
+        ("ReadWriteMany", False, False, "RollingUpdate"),
     ],
 )
-def test_only_a_claim_for_one_pod_is_handed_over_with_a_gap(mode: str, other_model: bool, expected: str) -> None:
-    """And only where the next pod mounts the same claim."""
+def test_a_claim_is_handed_over_with_a_gap_where_the_next_pod_cannot_mount_it(
+    mode: str, other_model: bool, labelled: bool, expected: str
+) -> None:
+    """A claim for one pod that the next one mounts as well; and any but a shared one where the last pod has no label to be found by."""
     state, name = recorded(), "next" if other_model else "bot"
     spec: dict[str, Any] = {"model": {"name": name}, "maxConcurrency": 2}
     seen: dict[str, Any] = {"model": model(name), "model_claim": claim(f"{name}-model", mode)}
     pinned = status_of(plan_deployment(observed(state, spec, **seen), T))
-    plan = plan_deployment(observed(pinned, spec, workload=workload(state), pods=(server_pod(),), service_exists=True, **seen), T)
+    last = server_pod()
+    if not labelled:
+        last = replace(last, meta=replace(last.meta, labels={k: v for k, v in last.meta.labels.items() if k != CLAIM_UID_LABEL}))
+    plan = plan_deployment(observed(pinned, spec, workload=workload(state), pods=(last,), service_exists=True, **seen), T)
     assert [obj["spec"]["strategy"]["type"] for obj in plan.apply] == [expected]
 
 
