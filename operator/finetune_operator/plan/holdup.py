@@ -27,6 +27,8 @@ VOLUME_REASONS = {
 }
 VOLUME_ELSEWHERE = "VolumeElsewhere"
 """A node has room for the pod, and cannot mount its volume, which is bound to another zone or node."""
+ELSEWHERE_WORDS = ("volume node affinity conflict", "didn't match PersistentVolume's node affinity", "had no available volume zone")
+"""Of the scheduler until Kubernetes 1.34, of later ones, and for volumes that have their zone in a label. It looks for room first."""
 TELLING_REASONS = frozenset({*VOLUME_REASONS, "FailedCreate"})
 """Of the Warning events that are read below."""
 RECENT = 300.0
@@ -108,7 +110,7 @@ def _scheduling_holdup(pod: Pod, warnings: Sequence[WarningEvent]) -> Holdup | N
         return Holdup("VolumeInUse", message, named, pod=pod.meta.name)
     if "didn't match pod affinity rules" in message:
         return Holdup("NodeOfVolumeFull", message, queued=True, pod=pod.meta.name)
-    if "volume node affinity conflict" in message:
+    if any(words in message for words in ELSEWHERE_WORDS):
         return Holdup(VOLUME_ELSEWHERE, message, queued=True, pod=pod.meta.name)
     if "unbound immediate PersistentVolumeClaims" in message:
         return _claim_holdup(warnings) or Holdup("VolumeNotBound", message, pod=pod.meta.name)

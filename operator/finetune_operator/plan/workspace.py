@@ -2,7 +2,7 @@
 that takes the training can mount it."""
 
 from finetune_api.exit_codes import ExitCode
-from finetune_api.resources.finetune_job_status import Attempt
+from finetune_api.resources.finetune_job_status import Attempt, FineTuneJobStatus
 from finetune_operator.build.placement import can_move
 from finetune_operator.names import workspace_claim
 from finetune_operator.plan.attempts import (
@@ -68,8 +68,9 @@ def workspace_misplaced(view: View) -> Step | None:
     if attempt is None:
         return _given_back(view)
     batch, pods = job_of(view.observed, attempt), pods_of(view.observed, attempt)
-    trained = any(a.stage == "train" and a.running_at for a in view.status.attempts)
-    if attempt.stage != "train" or batch is None or trained or was_misplaced(view.status) or not can_move(view.spec):
+    if attempt.stage != "train" or batch is None or was_misplaced(view.status) or not can_move(view.spec):
+        return None
+    if _may_have_trained(view.status, attempt):
         return None
     holdup = job_holdup(batch, pods, view.observed.warnings, view.now)
     if holdup is None or holdup.reason != VOLUME_ELSEWHERE or view.now - max(pod.meta.created for pod in pods) < PATIENCE:
@@ -80,10 +81,18 @@ def workspace_misplaced(view: View) -> Step | None:
     return Step(status, "Starting", WORKSPACE_MISPLACED, message, warning=True, delete=(job_ref(batch),), requeue_after=1.0)
 
 
+def _may_have_trained(status: FineTuneJobStatus, attempt: Attempt) -> bool:
+    """True unless it is sure that there is no checkpoint. An attempt that its queue took back is pending again, and has left its GPU
+    seconds or its loss in the status; one that ended before it was seen running may have run, but for a pause."""
+    before = any(a.stage == "train" and a.number != attempt.number and a.reason != "Suspended" for a in status.attempts)
+    ran = any(a.stage == "train" and a.running_at for a in status.attempts)
+    return ran or before or bool(status.loss_text) or bool(status.usage and status.usage.gpu_seconds)
+
+
 def _given_back(view: View) -> Step | None:
     """The volume that was out of reach goes, with the ended pods that hold it; `workspace_lost` takes it from there."""
     prepare, train = latest(view.status, "prepare"), latest(view.status, "train")
-    if train is None or prepare is None or train.reason != WORKSPACE_MISPLACED or not _older(prepare, train):
+    if train is None or prepare is None or train.reason != WORKSPACE_MISPLACED or not _begun_before_end(prepare, train):
         return None
     claim = view.observed.claims.get(workspace_claim(view.observed.job.meta.name))
     if claim is None or view.observed.job.meta.uid not in claim.meta.owners:
@@ -96,6 +105,11 @@ def _given_back(view: View) -> Step | None:
 
 def _voided(attempt: Attempt) -> Attempt:
     return attempt.model_copy(update={"state": "Interrupted", "reason": WORKSPACE_DAMAGED})
+
+
+def _begun_before_end(attempt: Attempt, other: Attempt) -> bool:
+    """True for a success that began before the other attempt's end, both by the operator's clock: the Job controller's is another."""
+    return attempt.state == "Succeeded" and (epoch(attempt.started_at) or 0.0) < (epoch(other.finished_at) or 0.0)
 
 
 def _older(attempt: Attempt, than: Attempt) -> bool:

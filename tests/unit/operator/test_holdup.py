@@ -85,6 +85,8 @@ def warning(kind: str, name: str, reason: str, message: str, at: float = T) -> W
             "NodeOfVolumeFull", "", True,
         ),
         (unscheduled("0/2 nodes are available: 1 node(s) had volume node affinity conflict."), [], "VolumeElsewhere", "", True),
+        (unscheduled("0/1 nodes are available: 1 node(s) didn't match PersistentVolume's node affinity."), [], "VolumeElsewhere", "", True),
+        (unscheduled("0/1 nodes are available: 1 node(s) had no available volume zone."), [], "VolumeElsewhere", "", True),
     ],
 )  # fmt: skip
 def test_a_pod_that_waits_says_why(found: Pod, warnings: list[WarningEvent], reason: str, object_: str, queued: bool) -> None:

@@ -5,16 +5,17 @@ from typing import Any
 
 import pytest
 
+from finetune_api.progress import Progress
 from finetune_api.resources.finetune_job_status import FineTuneJobStatus
 from finetune_operator.plan.job import plan_job
 from finetune_operator.plan.plan import ObjectRef
-from tests.unit.operator.samples import claim, job
+from tests.unit.operator.samples import T, claim, job
 from tests.unit.operator.world import World
 
 pytestmark = pytest.mark.unit
 
 GPU_POOL: dict[str, Any] = {"pod": {"nodeSelector": {"pool": "gpu"}, "tolerations": [{"key": "gpu", "operator": "Exists"}]}}
-CONFLICT = "0/2 nodes are available: 1 Insufficient nvidia.com/gpu, 1 node(s) had volume node affinity conflict."
+CONFLICT = "0/2 nodes are available: 1 Insufficient nvidia.com/gpu, 1 node(s) didn't match PersistentVolume's node affinity."
 
 
 @dataclass
@@ -86,3 +87,45 @@ def test_when_the_workspace_is_made_again(spec: dict[str, Any], seconds: float, 
     assert isinstance(plan.status, FineTuneJobStatus)
     assert (plan.status.phase, plan.status.reason) == (phase, reason)
     assert [ref.kind for ref in plan.delete] == (["Job"] if reason == "WorkspaceMisplaced" else [])
+
+
+@pytest.mark.parametrize("gpus", [1, 0])
+def test_a_workspace_with_checkpoints_is_never_made_again(gpus: int) -> None:
+    """A training that its queue has taken back waits for its volume, with all that it has learnt, however it was paid for."""
+    world = Zones(job(training=GPU_POOL | {"gpusPerNode": gpus}))
+    world.out_of_reach = False
+    world.reconcile()
+    world.run_pods()
+    world.end_pods()
+    world.tick()
+    world.reconcile()
+    world.run_pods()
+    world.tick()
+    world.progress = Progress(stage="train", activity="training", step=100, total_steps=500, loss=2.5, checkpoint_step=90)
+    world.reconcile()
+    world.progress, world.out_of_reach = None, True
+    batch = world.jobs["tune-train-1"]
+    world.jobs[batch.meta.name], world.pods = replace(batch, suspended=True), {}
+    world.tick()
+    world.reconcile()
+    assert world.job.status.phase == "Queued"
+    world.jobs[batch.meta.name] = batch
+    world._create_pod(batch.meta.name, 0)
+    world.run_pods()
+    world.tick(600)
+    world.reconcile()
+    assert (world.job.status.phase, world.job.status.reason, world.claims_deleted) == ("Queued", "VolumeElsewhere", 0)
+
+
+def test_a_new_prepare_is_kept_whatever_the_clock_of_the_controllers_says() -> None:
+    """The end of its Job comes from another clock, which may be an hour behind."""
+    world = Zones(job(training=GPU_POOL))
+    for _ in range(40):
+        world.reconcile()
+        world.run_pods()
+        world.end_pods()
+        world.tick()
+        world.jobs = {
+            name: replace(batch, finished=T) if batch.finished and "prepare" in name else batch for name, batch in world.jobs.items()
+        }
+    assert (world.job.status.phase, world.claims_deleted) == ("Succeeded", 1)

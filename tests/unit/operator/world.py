@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from finetune_api.exit_codes import ExitCode
+from finetune_api.progress import Progress
 from finetune_api.resources.finetune_job_status import FineTuneJobStatus
 from finetune_api.resources.finetuned_model import FineTunedModelSpec, FineTunedModelStatus
 from finetune_api.result import Stage
@@ -41,6 +42,8 @@ class World:
     rivals: tuple[FineTuneJob, ...] = ()
     refusal: WarningEvent | None = None
     service: Meta | None = None
+    progress: Progress | None = None
+    """What rank 0 says."""
     created: list[str] = field(default_factory=list)
     writes: int = 0
     """Of the job's status."""
@@ -87,6 +90,7 @@ class World:
         name = self.job.status.model or self.job.meta.name
         model = next((found for found in (self.model, self.foreign) if found and found.meta.name == name), None)
         more: dict[str, Any] = {"output_model": model, "rivals": self.rivals, "refusal": self.refusal, "service": self.service}
+        more["progress"] = self.progress
         return ObservedJob(self.job, SETTINGS, jobs, pods, frozenset(self.applied), dict(self.claims), **more)
 
     def observed_model(self, model: FineTunedModel) -> ObservedModel:
