@@ -15,24 +15,25 @@ from finetune_trainer.families import Family, families, versions
 PAGE = Path(__file__).parents[1] / "docs" / "models.md"
 HEADING = """# Models
 
-Which base models can be fine-tuned. A family is what `config.json` calls `model_type`; every line below was proven with a tiny random model
-of the family that went through prepare, train and publish and, where it can be exported, to an answer of the server (`make test-models`).
+The base models that can be fine-tuned. A family is the `model_type` in `config.json`. Every family below was tested with a tiny random
+model through prepare, train and publish and, if it can be exported, up to a response of the server (`make test-models`).
 
-prepare refuses everything else before anything is trained, with the reason and what to do instead. It also needs `tokenizer.json` and
-weights as safetensors that are not quantised; Python code beside the weights (`auto_map`) is not run.
+prepare refuses all other models before any training, with the reason and an alternative. A base model also needs `tokenizer.json` and
+unquantized safetensors weights; Python code in the model folder (`auto_map`) is not run.
 
-**ONNX** is what `export.onnx` needs. A family's "yes" is not yet a yes for each of its models. So where `export.onnx` is set, prepare
-rehearses the export with a small copy of the very model: its config.json with two layers, or one of each kind, narrow and with random
-weights; head size, rotary settings, norms, activations and window attention as they are. Its logits are compared with PyTorch's. That takes
-seconds and about 1 GiB of memory on the CPU, and no GPU. `kubectl finetune validate` rehearses where torch is installed.
+**ONNX** is required for `export.onnx`. "yes" for a family does not guarantee that each of its models can be exported. Therefore, if
+`export.onnx` is set, prepare runs a trial export with a small copy of the model: its config.json with two layers, or one of each kind, a
+small width and random weights, and unchanged head size, rotary settings, norms, activations and window attention. Its logits are compared
+with PyTorch's. This takes seconds and about 1 GiB of memory on the CPU, and no GPU. `kubectl finetune validate` runs the trial export if
+torch is installed.
 """
 LANGUAGE = """## Language models
 
-For the tasks chat, completion and summarization. Of a mixture of experts, LoRA adapts the linear layers, but not the experts.
+For the tasks chat, completion and summarization. For mixture-of-experts models, LoRA adapts the linear layers, but not the experts.
 """
 ENCODERS = "## Encoders\n\nFor sequence-classification and token-classification.\n"
-REFUSED = "## What cannot be used\n"
-HOW = "(`python -m tests.models.measure --write` measures the table again.)"
+REFUSED = "## Unsupported models\n"
+HOW = "(`python -m tests.models.measure --write` repeats the measurement.)"
 
 
 def page() -> str:

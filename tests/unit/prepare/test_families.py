@@ -48,7 +48,13 @@ def test_what_was_proven_is_accepted(tmp_path: Any, model_type: str, architectur
         ("gpt2", "GPT2LMHeadModel", ONNX, "export.onnx", ". Leave export.onnx out, or use a model of one of these types: "),
         ("ibert", "IBertForMaskedLM", LABELS, "method.type", "is a IBertForMaskedLM, which method.type lora cannot train: "),
         ("ibert", "IBertForMaskedLM", LABELS, "method.type", ". Set method.type: full"),
-        ("gemma3", "Gemma3ForConditionalGeneration", {}, "base.source", "which cannot be used: it reads pictures or sound besides text; "),
+        (
+            "gemma3",
+            "Gemma3ForConditionalGeneration",
+            {},
+            "base.source",
+            "which cannot be used: it takes images or audio in addition to text; ",
+        ),
         ("made-up", "MadeUpForCausalLM", {}, "base.source", "is a MadeUpForCausalLM of model type 'made-up', which is not known to work: "),
         ("llama", "LlamaForSequenceClassification", {}, "base.source", "of model type llama, only LlamaForCausalLM can be used"),
         ("bert", "BertModel", {}, "base.source", "is a BertModel, an encoder, which serves sequence-classification and token-class"),
@@ -59,7 +65,7 @@ def test_what_was_proven_is_accepted(tmp_path: Any, model_type: str, architectur
             "base.source",
             "a causal language model: task sequence-classification needs an encoder (al",
         ),
-        ("t5", "T5EncoderModel", LABELS, "base.source", "which cannot be used: it is one half of an encoder-decoder model"),
+        ("t5", "T5EncoderModel", LABELS, "base.source", "which cannot be used: it is part of an encoder-decoder model"),
     ],
 )
 def test_what_does_not_work_is_refused_with_its_reason(

@@ -42,8 +42,8 @@ TOO_LARGE = 400_000_000
 UNKNOWN = "onnxruntime-genai's builder does not support it"
 BUILDER_FAILS = "onnxruntime-genai's builder fails on its configuration"
 CANNOT_RUN = "ONNX Runtime cannot run the exported graph"
-DIFFERS = "the exported graph does not compute what PyTorch computes"
-OTHER_INPUTS = "the exported graph has inputs that the server does not give"
+DIFFERS = "the output of the exported graph differs from PyTorch's"
+OTHER_INPUTS = "the exported graph has inputs that the server does not provide"
 EXPORTER_FAILS = "torch.onnx cannot export it"
 
 
