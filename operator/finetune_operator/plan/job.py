@@ -38,7 +38,8 @@ def plan_job(observed: ObservedJob, now: float) -> Plan:
     view = View(observed, job.spec, followed.status, now)
     step = decide(view)
     status = job_status(job, step, followed.facts, now)
-    left = None if step.end or job.spec.suspend else deadline_left(job.spec, status, now)
+    unlimited = step.end or job.spec.suspend or current_stage(status) is None
+    left = None if unlimited else deadline_left(job.spec, status, now)
     return Plan(
         status=None if nothing_new(job.status, status, now) else status,
         apply=step.apply,

@@ -8,9 +8,9 @@ from finetune_operator.records import BatchJob
 
 
 def stopped(view: View) -> Step | None:
-    """Ends or pauses the job when something asks for it."""
+    """Ends or pauses the job when something asks for it. A model that is made is registered, however late: no deadline throws it away."""
     reason = stop_reason(view.spec, view.status, view.now)
-    if not reason:
+    if not reason or (reason == "DeadlineExceeded" and current_stage(view.status) is None):
         return None
     ending = _ending(view, reason)
     if ending:

@@ -7,9 +7,9 @@ import pytest
 
 from finetune_api.progress import Progress
 from finetune_api.resources.common import ErrorStatus
-from finetune_api.resources.finetune_job_status import Attempt, FineTuneJobStatus, ProgressStatus
+from finetune_api.resources.finetune_job_status import Attempt, FineTuneJobStatus, ProgressStatus, StageName
 from finetune_api.run_config import RunConfig
-from finetune_operator.names import JOB_UID_ANNOTATION, SPEC_DIGEST_ANNOTATION
+from finetune_operator.names import JOB_UID_ANNOTATION, MODEL_LABEL, SPEC_DIGEST_ANNOTATION
 from finetune_operator.plan.clock import rfc3339
 from finetune_operator.plan.conditions import find
 from finetune_operator.plan.job import plan_job
@@ -553,6 +553,21 @@ def test_the_pause_is_not_counted() -> None:
     assert resumed.phase == "Starting"
     over = plan_job(observed(resumed, {"limits": {"deadline": "200s"}}), T + 5101)
     assert shown(over) == ("Failed", "DeadlineExceeded")
+
+
+@pytest.mark.parametrize(
+    ("done", "phase", "reason"),
+    [(("prepare", "train"), "Failed", "DeadlineExceeded"), (("prepare", "train", "publish"), "Evaluating", "Registering")],
+)
+def test_a_deadline_does_not_throw_a_finished_model_away(done: tuple[StageName, ...], phase: str, reason: str) -> None:
+    """All that is left to do is to register it and to verify its files."""
+    state = status(*(attempt(stage, 1) for stage in done))
+    volume = claim("tune-model", owners=frozenset({JOB_UID}), labels={MODEL_LABEL: "tune"})
+    claims = {"tune-workspace": claim("tune-workspace", owners=frozenset({JOB_UID})), "tune-model": volume}
+    plan = plan_job(observed(state, DEADLINE, claims=claims), T + 60)
+    assert shown(plan) == (phase, reason)
+    assert [obj["kind"] for obj in plan.create] == (["FineTunedModel"] if reason == "Registering" else [])
+    assert plan.requeue_after is None or plan.requeue_after >= 5
 
 
 def test_resuming_is_a_new_attempt_that_does_not_count() -> None:
