@@ -44,6 +44,8 @@ class Announcer:
                 await self._api.create(event)
             except ApiError as error:
                 LOG.warning("event %s could not be written: %s", event["reason"], error)
+            except Exception:
+                LOG.exception("event %s on %s could not be written", event["reason"], event["involvedObject"]["name"])
 
 
 def _event(note: EventNote, subject: Subject, instance: str) -> Object:

@@ -39,8 +39,12 @@ class Executor:
         self._announce = announce
 
     async def carry_out(self, plan: Plan, subject: Subject) -> None:
-        """Conflict means that the subject has changed meanwhile: its newest state is in the cache then."""
+        """Conflict means that the subject has changed meanwhile: its newest state is in the cache then.
+
+        Events tell of what the status says, whatever fails after that; without a status, of what was done.
+        """
         await self._write_status(plan, subject)
+        told = plan.status is not None
         try:
             await self._all(plan.apply, subject, self._apply)
             await self._all(plan.patch, subject, self._patch)
@@ -50,8 +54,9 @@ class Executor:
                 self._refusals.pop(key_of(subject), None)
             for ref in plan.delete:
                 await self._delete(ref, subject)
+            told = True
         finally:
-            for note in plan.events:
+            for note in plan.events if told else ():
                 self._announce(note, subject)
 
     async def _all(self, objects: Sequence[Object], subject: Subject, send: Callable[[Object, Subject], Coroutine[Any, Any, None]]) -> None:

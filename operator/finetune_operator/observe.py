@@ -22,7 +22,7 @@ from finetune_operator.records import (
     WarningEvent,
     Workload,
 )
-from finetune_operator.resources import CLAIMS, CONFIG_MAPS, DEPLOYMENTS, JOBS, PODS, SERVICES, Resource
+from finetune_operator.resources import CONFIG_MAPS, DEPLOYMENTS, SERVICES, Resource
 from finetune_operator.stage_logs import Said, StageLogs
 from finetune_operator.warning_events import WarningEvents
 
@@ -182,23 +182,23 @@ class Observer:
             raise NotYet
         return said
 
-    def _warnings(self, stuck: Iterable[tuple[str, Meta]]) -> tuple[WarningEvent, ...]:
-        return tuple(event for kind, about in stuck for event in self._events.about(kind, about.namespace, about.name))
+    def _warnings(self, stuck: Iterable[Meta]) -> tuple[WarningEvent, ...]:
+        return tuple(event for about in stuck for event in self._events.about(about.uid))
 
     def _replica_warnings(self, workload: Workload | None, now: float) -> tuple[WarningEvent, ...]:
         """A Deployment's pods that are refused are seen in the events of its ReplicaSet."""
         if workload is None or workload.replicas >= workload.spec_replicas or now - workload.meta.created < PATIENCE_SECONDS:
             return ()
-        return self._events.about_replicas(workload.meta.namespace, workload.meta.name)
+        return self._events.about(workload.meta.uid)
 
 
-def _stuck(now: float, jobs: Iterable[BatchJob], pods: Sequence[Pod], claims: Iterable[Claim]) -> list[tuple[str, Meta]]:
+def _stuck(now: float, jobs: Iterable[BatchJob], pods: Sequence[Pod], claims: Iterable[Claim]) -> list[Meta]:
     """Children that should have come up by now: pods, Jobs without a pod, claims without a volume."""
     with_pods = {pod.meta.labels.get(JOB_NAME_LABEL) for pod in pods}
-    waiting = [(PODS.kind, pod.meta) for pod in pods if not pod.ready and pod.phase in ("Pending", "Running")]
-    waiting += [(JOBS.kind, job.meta) for job in jobs if not (job.terminated or job.suspended or job.meta.name in with_pods)]
-    waiting += [(CLAIMS.kind, claim.meta) for claim in claims if claim.phase == "Pending"]
-    return [(kind, about) for kind, about in waiting if now - about.created > PATIENCE_SECONDS and not about.deleting]
+    waiting = [pod.meta for pod in pods if not pod.ready and pod.phase in ("Pending", "Running")]
+    waiting += [job.meta for job in jobs if not (job.terminated or job.suspended or job.meta.name in with_pods)]
+    waiting += [claim.meta for claim in claims if claim.phase == "Pending"]
+    return [about for about in waiting if now - about.created > PATIENCE_SECONDS and not about.deleting]
 
 
 def _speaker(pods: Iterable[Pod]) -> Pod | None:

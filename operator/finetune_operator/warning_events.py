@@ -16,8 +16,8 @@ from finetune_operator.cache import Cache, Key, Keys
 from finetune_operator.errors import ApiError, Expired
 from finetune_operator.parse import warning_event
 from finetune_operator.plan.holdup import TELLING_REASONS
-from finetune_operator.records import WarningEvent, Workload
-from finetune_operator.resources import CLAIMS, EVENTS, JOBS, PODS
+from finetune_operator.records import WarningEvent
+from finetune_operator.resources import CLAIMS, DEPLOYMENTS, EVENTS, JOBS, PODS
 
 LOG = logging.getLogger(__name__)
 
@@ -33,25 +33,21 @@ SELECTOR = {"fieldSelector": "type=Warning,reason!=FailedScheduling,reason!=Back
 
 
 class WarningEvents:
-    """`watch` each scope; `about` and `about_replicas` of what is known."""
+    """`watch` each scope; `about` says what is known of a child."""
 
     def __init__(self, api: Api, cache: Cache, wake: Callable[[Keys], None], clock: Callable[[], float] = time.time) -> None:
         self._api = api
         self._cache = cache
         self._wake = wake
         self._clock = clock
-        self._known: OrderedDict[Key, dict[str, WarningEvent]] = OrderedDict()
-        """By the object that they are about, the newest of each reason."""
+        self._known: OrderedDict[str, dict[str, WarningEvent]] = OrderedDict()
+        """By the uid of the child that they are about, the newest of each reason."""
 
-    def about(self, kind: str, namespace: str, name: str) -> tuple[WarningEvent, ...]:
-        """The newest first, of the last minutes."""
+    def about(self, uid: str) -> tuple[WarningEvent, ...]:
+        """The newest first, of the last minutes; what is about the ReplicaSets of a Deployment is about the Deployment."""
         since = self._clock() - KEPT_SECONDS
-        found = [event for event in self._known.get(Key(kind, namespace, name), {}).values() if event.last_seen >= since]
+        found = [event for event in self._known.get(uid, {}).values() if event.last_seen >= since]
         return tuple(sorted(found, key=lambda event: -event.last_seen))
-
-    def about_replicas(self, namespace: str, workload: str) -> tuple[WarningEvent, ...]:
-        """About the ReplicaSets of a Deployment: they are named after it."""
-        return self.about("ReplicaSet", namespace, workload)
 
     async def watch(self, namespace: str | None) -> None:
         """For ever. Call it when the children have been listed: events about others are not kept."""
@@ -81,26 +77,27 @@ class WarningEvents:
         """Keeps an event about a child, and wakes those whose child it is."""
         try:
             event, namespace = warning_event(raw, MESSAGE_LENGTH), raw["metadata"].get("namespace", "")
+            uid = raw["involvedObject"].get("uid", "")
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             LOG.debug("an event cannot be understood: %r", error)
             return
         key = self._child(Key(event.kind, namespace, event.name))
-        if event.reason not in TELLING_REASONS or key is None:
+        child = self._cache.meta(key) if key else None
+        if event.reason not in TELLING_REASONS or key is None or child is None:
             return
-        known = self._known.setdefault(key, {})
+        if key.kind == event.kind and uid != child.uid:  # about an earlier object of that name
+            return
+        known = self._known.setdefault(child.uid, {})
         known[event.reason] = event
         if len(known) > REASONS_KEPT:
             del known[min(known, key=lambda reason: known[reason].last_seen)]
-        self._known.move_to_end(key)
+        self._known.move_to_end(child.uid)
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
-        self._wake(self._cache.owners(self._workload_of(key)))
+        self._wake(self._cache.owners(key))
 
     def _child(self, about: Key) -> Key | None:
+        """The child that is concerned; ReplicaSets are named after their Deployment."""
         if about.kind == "ReplicaSet":
-            about = Key(about.kind, about.namespace, about.name.rpartition("-")[0])
-            return about if self._cache.get(Workload, about.namespace, about.name) else None
-        return about if about.kind in CHILDREN and self._cache.meta(about) else None
-
-    def _workload_of(self, key: Key) -> Key:
-        return Key("Deployment", key.namespace, key.name) if key.kind == "ReplicaSet" else key
+            return Key(DEPLOYMENTS.kind, about.namespace, about.name.rpartition("-")[0])
+        return about if about.kind in CHILDREN else None

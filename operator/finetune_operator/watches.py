@@ -25,10 +25,6 @@ class Watches:
         """Not connected, or about to be."""
         self._down.setdefault(name, self._clock())
 
-    def forget(self, name: str) -> None:
-        """It is not wanted any more."""
-        self._down.pop(name, None)
-
     def dead(self, seconds: float = GRACE) -> list[str]:
         """Names of those that have been down for longer, the longest first."""
         now = self._clock()

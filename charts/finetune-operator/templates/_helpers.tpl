@@ -58,7 +58,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
   verbs: [get, list, watch, create, patch]
-- apiGroups: [""]      # to hand a claim over to its model, where OwnerReferencesPermissionEnforcement is on (OpenShift)
+# Workspaces after limits.ttlAfterFinished, or out of the training's reach (WorkspaceMisplaced). Where
+# OwnerReferencesPermissionEnforcement is on (OpenShift), also to hand a claim over to its model.
+- apiGroups: [""]
   resources: [persistentvolumeclaims]
   verbs: [delete]
 - apiGroups: [""]

@@ -25,6 +25,8 @@ class Server:
     async def create(self, obj: dict[str, Any]) -> None:
         if obj["reason"] == "Refused":
             raise ServerGone("POST events", 0)
+        if obj["reason"] == "Unwritable":
+            raise TypeError("str is not valid UTF-8: surrogates not allowed")
         self.created.append(obj)
 
 
@@ -38,7 +40,7 @@ async def test_events_are_written_in_their_order_and_a_failure_stops_none() -> N
     """About the very object, with a message that the API server takes."""
     server = Server()
     announcer = Announcer(server, "operator-0")  # type: ignore[arg-type]
-    for reason in ("First", "Refused", "Last"):
+    for reason in ("First", "Refused", "Unwritable", "Last"):
         announcer.say(EventNote("Normal", reason, "x" * 5000), subject())
     writing = asyncio.create_task(announcer.run())
     await asyncio.sleep(0.01)

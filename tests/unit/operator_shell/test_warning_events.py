@@ -30,13 +30,13 @@ class Watched:
         self.woken |= keys
 
     def about_pod(self) -> list[str]:
-        return [event.message for event in self.events.about("Pod", "a", "p")]
+        return [event.message for event in self.events.about("uid-p")]
 
 
 def event(message: str = "timed out", kind: str = "Pod", name: str = "p", reason: str = "FailedMount", **more: Any) -> dict[str, Any]:
     return {
         "metadata": {"name": "e", "namespace": "a", "resourceVersion": "7"}, "type": "Warning",
-        "involvedObject": {"kind": kind, "name": name, "namespace": "a"}, "reason": reason, "message": message,
+        "involvedObject": {"kind": kind, "name": name, "namespace": "a", "uid": f"uid-{name}"}, "reason": reason, "message": message,
         "lastTimestamp": "2026-01-01T12:00:00Z", **more,
     }  # fmt: skip
 
@@ -57,7 +57,7 @@ def test_pods_that_a_deployment_is_refused_are_told_of_its_replica_set() -> None
     """Which is named after it."""
     watched = Watched()
     watched.events.take(event("exceeded quota", "ReplicaSet", "web-5d4f", "FailedCreate"))
-    assert [found.message for found in watched.events.about_replicas("a", "web")] == ["exceeded quota"]
+    assert [found.message for found in watched.events.about("uid-web")] == ["exceeded quota"]
     assert watched.woken == {Key("ModelDeployment", "a", "web")}
 
 
@@ -66,6 +66,7 @@ def test_pods_that_a_deployment_is_refused_are_told_of_its_replica_set() -> None
     [
         event(name="somebody-else"),
         event(reason="Unhealthy"),
+        {**event(), "involvedObject": {"kind": "Pod", "name": "p", "namespace": "a", "uid": "of-an-earlier-pod-p"}},
         event(kind="Node", name="p"),
         event("x", "ReplicaSet", "other-5d4f", "FailedCreate"),
         {"metadata": {"namespace": "a"}},
