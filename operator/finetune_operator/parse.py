@@ -134,8 +134,6 @@ def _batch_job(raw: Raw) -> BatchJob:
     over = true.get("Complete") or true.get("Failed") or {}
     return BatchJob(
         meta(raw),
-        active=status.get("active", 0),
-        ready=status.get("ready", 0),
         succeeded=status.get("succeeded", 0),
         failed=status.get("failed", 0),
         suspended=bool(raw["spec"].get("suspend")),
@@ -173,7 +171,6 @@ def _pod(raw: Raw) -> Pod:
         waiting_reason=waiting.get("reason", ""),
         waiting_message=waiting.get("message", ""),
         started=_moment(running.get("startedAt")),
-        restarts=container.get("restartCount", 0),
         exit_code=ended.get("exitCode"),
         finished=_moment(ended.get("finishedAt")),
         exit_reason=ended.get("reason", ""),
@@ -216,7 +213,6 @@ def _workload(raw: Raw) -> Workload:
         spec_replicas=raw["spec"].get("replicas", 1),
         deadline=raw["spec"].get("progressDeadlineSeconds", 600),
         progressing_reason=progressing.get("reason", ""),
-        progressing_message=progressing.get("message", ""),
         failure_message=failure.get("message", "") if failure.get("status") == "True" else "",
     )
 

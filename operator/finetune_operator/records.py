@@ -60,8 +60,6 @@ class BatchJob:
     """A batch/v1 Job of ours."""
 
     meta: Meta
-    active: int = 0
-    ready: int = 0
     succeeded: int = 0
     failed: int = 0
     suspended: bool = False
@@ -98,7 +96,6 @@ class Pod:
     """CrashLoopBackOff, ErrImagePull, CreateContainerConfigError, ContainerCreating, ..."""
     waiting_message: str = ""
     started: float | None = None
-    restarts: int = 0
     exit_code: int | None = None
     """Of the container, once it has terminated (also of its last run, when it is waiting to be restarted)."""
     finished: float | None = None
@@ -143,7 +140,6 @@ class Workload:
     deadline: int = 600
     """spec.progressDeadlineSeconds."""
     progressing_reason: str = ""
-    progressing_message: str = ""
     failure_message: str = ""
     """Message of condition ReplicaFailure=True (quota, admission)."""
 

@@ -16,13 +16,14 @@ from finetune_operator.plan.attempts import UNSCHEDULABLE, active, ended, job_of
 from finetune_operator.plan.clock import epoch, rfc3339
 from finetune_operator.plan.conditions import Fact, short
 from finetune_operator.plan.observed import ObservedJob
-from finetune_operator.plan.outcome import Outcome, outcome_of, stage_result
+from finetune_operator.plan.outcome import OUT_OF_MEMORY, Outcome, outcome_of, stage_result
 from finetune_operator.plan.results import result_facts, with_result
 from finetune_operator.plan.time_limits import stop_reason
 from finetune_operator.records import BatchJob, Pod
 
 LAG = 10.0
 """Seconds for which a Job that is over waits for the last news of its pods."""
+KILLS = 2
 RESULT_LOST = "ResultLost"
 GONE = {
     "Cancelled": "ended because spec.cancel is true",
@@ -147,6 +148,8 @@ def _failed(
         outcome = replace(outcome, reason=UNSCHEDULABLE, message=message, counts=False)
     else:
         attempt = _ran(attempt, pods)
+    if _spared(status, attempt, outcome):
+        outcome = replace(outcome, counts=False)
     interrupted = outcome.retryable and not outcome.counts
     counted = outcome.retryable and outcome.counts and status.restarts < spec.limits.max_restarts
     over = attempt.model_copy(
@@ -163,6 +166,13 @@ def _failed(
     error = error_of(outcome, observed.log_tail).model_copy(update={"log_file": _log_file(observed, spec, attempt, outcome)})
     status = status.model_copy(update={"restarts": status.restarts + counted, "error": error})
     return Followed(status, _dataset_facts(attempt, outcome))
+
+
+def _spared(status: FineTuneJobStatus, attempt: Attempt, outcome: Outcome) -> bool:
+    """After KILLS ends for its memory publish goes without the export that it died of: a training that is done, and may have used up
+    limits.maxRestarts, must come so far."""
+    before = sum(a.stage == "publish" and a.reason == OUT_OF_MEMORY for a in status.attempts)
+    return attempt.stage == "publish" and outcome.reason == OUT_OF_MEMORY and before < KILLS
 
 
 def _log_file(observed: ObservedJob, spec: FineTuneJobSpec, attempt: Attempt, outcome: Outcome) -> str | None:

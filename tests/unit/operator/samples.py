@@ -95,7 +95,7 @@ def failure(stage: Stage, code: str, message: str, exit_code: int, param: str | 
 
 def batch(name: str, owner: str = JOB_UID, **more: Any) -> BatchJob:
     """A batch Job that runs."""
-    return BatchJob(meta(name, owners=frozenset({owner})), **{"active": 1, "started": T, **more})
+    return BatchJob(meta(name, owners=frozenset({owner})), **{"started": T, **more})
 
 
 def pod(name: str, job: str, **more: Any) -> Pod:

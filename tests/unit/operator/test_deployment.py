@@ -373,7 +373,7 @@ def test_going_back_to_the_model_before_is_a_rollout_like_any_other() -> None:
 def test_a_rollout_that_takes_too_long_is_stalled() -> None:
     """As the Deployment itself says."""
     state = recorded()
-    late = workload(state, **NEW, progressing_reason="ProgressDeadlineExceeded", progressing_message="has timed out progressing")
+    late = workload(state, **NEW, progressing_reason="ProgressDeadlineExceeded")
     plan = plan_deployment(observed(state, workload=late, service_exists=True), T)
     assert (reason(plan), conditions(plan)["Stalled"]) == ("ProgressDeadlineExceeded", "True")
     assert "no progress within progressDeadline (15m)" in (status_of(plan).message or "")

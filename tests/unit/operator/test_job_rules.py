@@ -223,6 +223,23 @@ def running(stage: str, code: int, message: str = "", **more: Any) -> ObservedJo
     return observed(state, jobs=jobs, pods=pods, **more)
 
 
+@pytest.mark.parametrize(
+    ("killed", "state", "counted", "phase"),
+    [(0, "Interrupted", False, "Starting"), (1, "Interrupted", False, "Starting"), (2, "Failed", False, "Failed")],
+)
+def test_an_export_that_is_killed_costs_no_restart(killed: int, state: str, counted: bool, phase: str) -> None:
+    """Twice: then publish goes without it. A training has used up all restarts, and its model is not lost for that."""
+    number, name = killed + 1, f"tune-publish-{killed + 1}"
+    before = (attempt("publish", n, "Interrupted", reason="OutOfMemory") for n in range(1, number))
+    pods = (ended_pod(f"{name}-0-x", name, 137, exit_reason="OOMKilled"),)
+    jobs = {name: batch(name, terminated=True, finished=T + 100, failure_reason="PodFailurePolicy")}
+    found = status(*DONE[:2], *before, attempt("publish", number, "Running", finished_at=None), restarts=3)
+    plan = plan_job(observed(found, jobs=jobs, pods=pods), T + 100)
+    over = next(a for a in status_of(plan).attempts if (a.stage, a.number) == ("publish", number))
+    assert (over.state, over.counted, over.reason) == (state, counted, "OutOfMemory")
+    assert (status_of(plan).phase, status_of(plan).restarts) == (phase, 3)
+
+
 def test_prepare_s_result_fills_the_status() -> None:
     """Counts, resolved hyper-parameters with their reasons, the model's size."""
     found = status_of(plan_job(running("prepare", 0, result("prepare")), T + 101))

@@ -36,7 +36,7 @@ def parsed_pod(status: raw.Raw) -> Pod:
         ),
         (
             status_of(state={"waiting": {"reason": "CrashLoopBackOff"}}, lastState={"terminated": {"exitCode": 1}}, restartCount=4),
-            {"waiting_reason": "CrashLoopBackOff", "exit_code": 1, "restarts": 4},
+            {"waiting_reason": "CrashLoopBackOff", "exit_code": 1},
         ),
         (
             {
