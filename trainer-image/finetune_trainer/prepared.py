@@ -52,8 +52,9 @@ class Prepared(Document):
     multi_label: bool = False
     """Of a classifier: several labels may hold for one example."""
     summary: PrepareSummary
-    files: dict[str, FileSum] = {}
-    """The rows as they were written, by their path below the workspace."""
+    files: dict[str, FileSum]
+    """The rows as they were written, by their path below the workspace. Without it prepare has to run again: older versions left no
+    held-out requests, either."""
 
     @property
     def identity(self) -> str:

@@ -24,7 +24,7 @@ from finetune_trainer.stall import watched
 from finetune_trainer.workspace import Workspace
 
 LAST_WORDS = 10.0
-"""Seconds for the result of a stage that hangs: its volume may be what it hangs on."""
+"""Seconds for the last words of a stage that hangs: it may hang on the volume that its result and its log are on."""
 
 
 def load_run_config(path: str) -> RunConfig:
@@ -91,16 +91,18 @@ SIGNS: dict[Stage, Callable[[], object]] = {
 
 
 def end_stalled(stage: Stage, config: RunConfig, attempt: int) -> None:
-    """The end of a stage that hangs, from another thread: with its result, unless that would hang as well."""
+    """The end of a stage that hangs, from another thread: with its result and its message, unless these would hang as well."""
     said = (
         f"{stage} made no progress for {config.limits.stall_timeout:g} s (limits.stallTimeout); last activity: {pulse.activity or 'start'}"
     )
     result = failed_result(stage, config, attempt, StageFailure(ExitCode.STALLED, "Stalled", said))
     path = Workspace(config.paths.workspace).result(stage)
-    writer = threading.Thread(target=lambda: write_atomic(path, result.to_json(indent=2)), daemon=True)
-    writer.start()
-    report(result)
-    writer.join(LAST_WORDS)
+    words = (lambda: report(result), lambda: write_atomic(path, result.to_json(indent=2)))
+    threads = [threading.Thread(target=say, daemon=True) for say in words]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LAST_WORDS)
     os._exit(result.exit_code)
 
 

@@ -15,7 +15,8 @@ checkpoints/attempt-N/checkpoint-S/  complete when it holds `.complete`; a resum
 metrics.csv                        step,epoch,loss,learning_rate,grad_norm,tokens,tokens_per_second; a line a logged step
 trained/                           the final weights: adapter/ (LoRA) or model/ (full); `.complete`
 results/STAGE.json                 the stages' results
-logs/STAGE-N.log                   what attempt N of a stage printed; of a training also train-N-rank-R.log and, of the nodes but the first,
+logs/STAGE-N.log                   what attempt N of a stage printed, the end of it in this file where it is long and what was before it in
+                                   STAGE-N-before.log; of a training also train-N-rank-R.log and, of the nodes but the first,
                                    train-N-node-R.log
 """
 

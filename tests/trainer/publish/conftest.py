@@ -153,6 +153,7 @@ def lay_out(
             hyperparameters={}, total_steps=4, estimate=Estimate(model_bytes=0, workspace_bytes=0),
             base_digest="base-digest", base_parameters=parameters,
         ),
+        files={},
     )  # fmt: skip
     write_atomic(workspace.prepared, prepared.to_json())
     write_rows(workspace.validation_rows, {"input_ids": [row[0] for row in rows], "loss_mask": [row[1] for row in rows]})

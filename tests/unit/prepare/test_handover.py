@@ -1,5 +1,6 @@
 """What prepare leaves is on disk before it is said to be there, and is made again when it is there no more."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -66,6 +67,21 @@ def test_damaged_rows_are_written_again(
     assert read_prepared(config, workspace) == before
     assert prepare(folder) == 0
     assert "prepare has already succeeded; repeating its result" in capfd.readouterr().out
+
+
+def test_what_an_older_version_prepared_is_prepared_again(folder: Path) -> None:
+    """It says nothing of its files, and lacks some: better before the training than after it."""
+    assert prepare(folder) == 0
+    workspace, config = Workspace(folder / "workspace"), run_config(folder)
+    older = json.loads(workspace.prepared.read_text())
+    del older["files"]
+    workspace.prepared.write_text(json.dumps(older))
+    workspace.requests.unlink()
+    with pytest.raises(StageFailure, match="files: Field required: the prepare stage has to run again") as refused:
+        read_prepared(config, workspace)
+    assert refused.value.exit_code == ExitCode.WORKSPACE_DAMAGED
+    assert prepare(folder) == 0
+    assert read_prepared(config, workspace).files
 
 
 def test_a_failure_of_the_second_run_is_a_failure(folder: Path) -> None:

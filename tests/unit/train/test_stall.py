@@ -1,8 +1,11 @@
 """A stage that hangs ends, whatever it hangs in; one that works is left alone, however silent it is."""
 
+import contextlib
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,7 +41,9 @@ def test_looks(looks: list[tuple[float, int]], stalled: bool) -> None:
 
 HANGING = """
 import sys, time
+from pathlib import Path
 from finetune_api.run_config import RunConfig
+from finetune_trainer.log_file import kept_log
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.stage import run_stage
 
@@ -47,16 +52,38 @@ def body():
     {body}
 
 config = RunConfig.from_json(open(sys.argv[1], "rb").read())
-sys.exit(run_stage("prepare", config, 1, body))
+with kept_log(Path(sys.argv[2])):
+    sys.exit(run_stage("prepare", config, 1, body))
 """
 
 
-@pytest.mark.parametrize("body", ["time.sleep(600)", "while True: pass"], ids=["waits", "turns"])
-def test_a_stage_that_hangs_ends_with_a_result(body: str, tmp_path: Path) -> None:
-    """Exit code 43, with the limit and what it was doing; a template whose loop never ends is told like a server that never answers."""
+@pytest.fixture
+def full_pipe(tmp_path: Path) -> Iterator[None]:
+    """What takes no byte more, as a file on a volume that is out of reach."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(pipe, bytes(4096))
+    yield
+    os.close(pipe)
+
+
+@pytest.mark.parametrize(
+    ("body", "log"),
+    [("time.sleep(600)", "log"), ("while True: pass", "log"), ("print('rows')", "pipe")],
+    ids=["waits", "turns", "its log hangs"],
+)
+@pytest.mark.usefixtures("full_pipe")
+def test_a_stage_that_hangs_ends_with_a_result(body: str, log: str, tmp_path: Path) -> None:
+    """Exit code 43, with the limit and what it was doing; a template whose loop never ends is told like a server that never answers.
+
+    The log's volume may be what it hangs on.
+    """
     config = run_config(tmp_path, limits={"stallTimeout": 1})
     (tmp_path / "run.json").write_text(config.to_json())
-    program = [sys.executable, "-c", HANGING.format(body=body), str(tmp_path / "run.json")]
+    program = [sys.executable, "-c", HANGING.format(body=body), str(tmp_path / "run.json"), str(tmp_path / log)]
     assert subprocess.run(program, timeout=120).returncode == ExitCode.STALLED
     error = StageResult.from_json(Workspace(tmp_path / "workspace").result("prepare").read_bytes()).error
     assert error is not None
