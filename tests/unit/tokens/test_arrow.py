@@ -14,7 +14,8 @@ from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 
 from finetune_text.tags import IGNORED
-from finetune_trainer.data.tokens.arrow import SCHEMAS, ExampleWriter, Kept, cut, within
+from finetune_trainer.data.tokens import arrow
+from finetune_trainer.data.tokens.arrow import ROWS_PER_BATCH, SCHEMAS, ExampleWriter, Kept, cut, within
 from finetune_trainer.data.tokens.encoded import Classified, Encoded, Example, Kind
 
 
@@ -77,8 +78,15 @@ def test_tags_are_cut_with_their_tokens(tmp_path: Path) -> None:
     assert (kept.supervised.tolist(), kept.without_target) == ([1], 1)
 
 
-def test_many_examples_make_several_batches(tmp_path: Path) -> None:
-    """Nothing is lost between them."""
+def test_many_examples_make_several_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is lost between them, and few long ones make one, too."""
+    for size in (ROWS_PER_BATCH, 3):
+        monkeypatch.setattr(arrow, "TOKENS_PER_BATCH", 4 * size)
+        with ExampleWriter(tmp_path / "full", "language") as writer:
+            for _ in range(2 * size):
+                writer.add(said(4, 1))
+        with pa.ipc.open_file(str(tmp_path / "full")) as file:
+            assert [file.get_batch(number).num_rows for number in range(file.num_record_batches)] == [size, size]
     kept, rows = written(tmp_path, "language", 100, *[said(2 + number % 5, 1) for number in range(3000)])
     assert [len(row["input_ids"]) for row in rows] == kept.lengths.tolist() == [2 + number % 5 for number in range(3000)]
 

@@ -7,6 +7,7 @@ skeleton.py   the same in one rendering, for conversations of a known form
 chat.py       conversations to text
 texts.py      completions and summaries to text
 borders.py    where prompts end and answers begin, in tokens
+batches.py    how many rows are tokenised together
 language.py   texts to token ids and loss masks
 unseen_words.py  words that have no tokens, and their entities
 classes.py    rows of the classification tasks to token ids and labels

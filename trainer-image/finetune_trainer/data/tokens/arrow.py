@@ -18,6 +18,8 @@ from finetune_trainer.data.tokens.encoded import Example, Kind
 from finetune_trainer.files import put_in_place
 
 ROWS_PER_BATCH = 1024
+TOKENS_PER_BATCH = 1 << 20
+"""Of a record batch without its last row: what is read again has room, too."""
 _IDS = ("input_ids", pa.list_(pa.int32()))
 _CLASSES = (("token_type_ids", pa.list_(pa.int8())), ("labels", pa.list_(pa.int32())))
 SCHEMAS: dict[Kind, pa.Schema] = {
@@ -90,6 +92,7 @@ class ExampleWriter:
         self._schema = full_schema(kind)
         self._file = pa.ipc.new_file(str(self._partial), self._schema)
         self._rows: list[Example] = []
+        self._tokens = 0
         self.lengths = array("I")
         """Tokens of each example."""
         self.largest_id = 0
@@ -110,7 +113,8 @@ class ExampleWriter:
         """Appends one example."""
         self._rows.append(example)
         self.lengths.append(len(example.input_ids))
-        if len(self._rows) == ROWS_PER_BATCH:
+        self._tokens += len(example.input_ids)
+        if len(self._rows) == ROWS_PER_BATCH or self._tokens >= TOKENS_PER_BATCH:
             self._flush()
 
     def _flush(self) -> None:
@@ -119,7 +123,7 @@ class ExampleWriter:
             self.largest_id = max(self.largest_id, pc.max(columns[0].values).as_py() or 0)
             columns.append(pa.array([row.where for row in self._rows], pa.string()))
             self._file.write_batch(pa.record_batch(columns, self._schema))
-            self._rows = []
+            self._rows, self._tokens = [], 0
 
 
 def lists(values: Sequence[npt.NDArray[Any]]) -> pa.ListArray:

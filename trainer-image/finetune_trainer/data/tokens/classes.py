@@ -4,7 +4,6 @@ Examples have their full length; arrow.cut shortens them by tokenizers' own rule
 """
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,12 @@ from tokenizers import Tokenizer
 from finetune_text.encoder_tokenizer import EncoderTokenizer, Input, first_tokens
 from finetune_text.tags import IGNORED
 from finetune_trainer.data.rows.types import Row, TextLabel, TokenTags
+from finetune_trainer.data.tokens.batches import batches
 from finetune_trainer.data.tokens.encoded import Classified, Example, Kind, Refused
 from finetune_trainer.data.tokens.unseen_words import UnseenWords
 
 BATCH = 1024
-"""Rows that are tokenised at once, over all cores."""
+"""Rows that are tokenised at once, over all cores, unless they are long."""
 
 
 class ClassEncoder:
@@ -31,8 +31,7 @@ class ClassEncoder:
 
     def encode(self, rows: Iterable[tuple[str, Row]]) -> Iterator[Example | Refused]:
         """Each row's example, in order."""
-        rows = iter(rows)
-        while batch := list(islice(rows, BATCH)):
+        for batch in batches(rows, BATCH, characters):
             encodings = self.tokenizer.encode_batch([input_of(row) for _, row in batch])
             for (where, row), encoding in zip(batch, encodings, strict=True):
                 yield self.example(where, row, encoding)
@@ -66,3 +65,9 @@ def input_of(row: Row) -> Input:
         return row.tokens
     assert isinstance(row, TextLabel)
     return row.text if row.text_pair is None else (row.text, row.text_pair)
+
+
+def characters(row: tuple[str, Row]) -> int:
+    """Of a row's input."""
+    texts = input_of(row[1])
+    return len(texts) if isinstance(texts, str) else sum(map(len, texts))

@@ -15,12 +15,13 @@ from finetune_text.chat_template import TemplateRefusal
 from finetune_text.prompt_tokenizer import PromptTokenizer, Spelled
 from finetune_text.span import Span
 from finetune_trainer.data.rows.types import Row
+from finetune_trainer.data.tokens.batches import batches
 from finetune_trainer.data.tokens.borders import Border, Borders
 from finetune_trainer.data.tokens.encoded import Encoded, Example, Kind, Refused
 from finetune_trainer.data.tokens.spans import NotPrefixPreserving, Rendered, WordsLeftOut
 
 BATCH = 512
-"""Rows that are tokenised at once, over all cores."""
+"""Rows that are tokenised at once, over all cores, unless they are long."""
 
 OPENING = 32
 """Tokens of a plain text that a model is given to go on with, at most."""
@@ -53,6 +54,8 @@ class Joint(NamedTuple):
     """Of each span its first token and the one after its last: those that begin inside it."""
     borders: list[Border]
     """What is before each."""
+    right: tuple[bool, ...] = ()
+    """Of each answer, whether the tokens before it are the prompt's own."""
 
 
 class LanguageEncoder:
@@ -75,12 +78,11 @@ class LanguageEncoder:
 
     def encode(self, rows: Iterable[tuple[str, Row]]) -> Iterator[Example | Refused]:
         """Each row's examples, in order; a batch is rendered while the one before it is tokenised."""
-        rows = iter(rows)
+        rendered = ((where, self.render(where, row)) for where, row in rows)
         with ThreadPoolExecutor(1) as pool:
             before: Future[list[tuple[str, list[Joint] | Refused]]] | None = None
-            while batch := list(islice(rows, BATCH)):
-                rendered = [(where, self.render(where, row)) for where, row in batch]
-                joints = pool.submit(self.joints, rendered)
+            for batch in batches(rendered, BATCH, characters):
+                joints = pool.submit(self.joints, batch)
                 if before:
                     yield from self._examples(before.result())
                 before = joints
@@ -114,8 +116,8 @@ class LanguageEncoder:
         encodings = self.tokenizer.encode_batch([text for text, _ in texts], add_special_tokens=False)  # the template wrote them
         found = [self.joint(part, *text, encoding) for part, text, encoding in zip(parts, texts, encodings, strict=True)]
         self.borders.learn(border for joint in found for border in joint.borders)
-        each = iter(found)
-        return [(where, item if isinstance(item, Refused) else [next(each) for _ in item]) for where, item in rows]
+        each = (joint._replace(right=tuple(map(self.borders.holds, joint.borders))) for joint in found)  # the next batch forgets them
+        return [(where, item if isinstance(item, Refused) else list(islice(each, len(item)))) for where, item in rows]
 
     def joint(self, rendered: Rendered, text: str, places: list[Span], encoding: Any) -> Joint:
         """One text."""
@@ -130,30 +132,29 @@ class LanguageEncoder:
             if isinstance(item, Refused):
                 yield item
                 continue
-            right = [[self.borders.holds(border) for border in joint.borders] for joint in item]
-            wrong = [(joint, holds.index(False)) for joint, holds in zip(item, right, strict=True) if not all(holds)]
+            wrong = next((joint for joint in item if not all(joint.right)), None)
             if wrong:
-                self.borders.saw(where, *halves(*wrong[0]))
-            for joint, holds in zip(item, right, strict=True):
-                yield from (replace(example, where=where) for example in self.examples(joint, holds))
+                self.borders.saw(where, *halves(wrong, wrong.right.index(False)))
+            for joint in item:
+                yield from (replace(example, where=where) for example in self.examples(joint))
 
-    def examples(self, joint: Joint, right: list[bool]) -> Iterator[Encoded]:
+    def examples(self, joint: Joint) -> Iterator[Encoded]:
         """The text as a whole with the answers that it is right for, and an example for each other one."""
         everything = self.loss_on == "all"
-        if right == [False] and everything:
+        if joint.right == (False,) and everything:
             yield self.apart(joint, 0)
             return
-        if any(right) or everything or not right:
-            yield self.together(joint, right)
-        for number, holds in enumerate(right):
+        if any(joint.right) or everything or not joint.right:
+            yield self.together(joint)
+        for number, holds in enumerate(joint.right):
             if not holds:
                 yield self.apart(joint, number)
 
-    def together(self, joint: Joint, right: list[bool]) -> Encoded:
+    def together(self, joint: Joint) -> Encoded:
         """The whole text; of an answer the tokens that begin inside it."""
         ids, everything = joint.ids, self.loss_on == "all"
         mask = np.full(len(ids), everything)
-        for (first, after), holds in zip(joint.answers, right, strict=True):
+        for (first, after), holds in zip(joint.answers, joint.right, strict=True):
             mask[first:after] = holds
         for token, letters in reversed(joint.spelled):
             ids = [*ids[:token], *letters, *ids[token + 1 :]]
@@ -189,6 +190,12 @@ class LanguageEncoder:
             return self.prompt_ids(text)
         ids = self.tokens.text(self.renderer.whole(row))
         return ids[: max(1, min(OPENING, len(ids) // 2))]
+
+
+def characters(row: tuple[str, list[Rendered] | Refused]) -> int:
+    """Of a row's texts."""
+    _, item = row
+    return 0 if isinstance(item, Refused) else sum(len(part.text) for part in item)
 
 
 def halves(joint: Joint, number: int) -> tuple[str, str]:
