@@ -132,7 +132,10 @@ class KopfThread:
         self._woken = False
         while self._calls and not self._stopped:
             call, arguments = self._calls.popleft()
-            call(*arguments)
+            try:
+                call(*arguments)
+            except Exception:  # what comes after it must not wait for the next change
+                LOG.exception("what kopf saw cannot be taken")
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()

@@ -31,8 +31,12 @@ class Seen:
     names: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     relists: int = 0
+    refuses: str = ""
+    """Name of an object at which it fails."""
 
     def __call__(self, resource: Resource, raw: dict[str, Any], deleted: bool) -> None:
+        if raw["metadata"]["name"] == self.refuses:
+            raise KeyError("odd")
         (self.deleted if deleted else self.names).append(raw["metadata"]["name"])
 
     async def relist(self) -> None:
@@ -133,3 +137,15 @@ async def test_it_ends_when_it_is_told_to(server: tuple[WatchServer, str]) -> No
         seen.server.put(FINETUNE_JOBS, "late")
         await until(lambda: not thread.is_alive())
         assert seen.names == []
+
+
+async def test_what_cannot_be_taken_holds_nothing_up(server: tuple[WatchServer, str]) -> None:
+    """An object that nobody foresaw is one object less."""
+    state, _ = server
+    async with running_edge(server) as (seen, task):
+        seen.refuses = "odd"
+        for name in ("odd", "next"):
+            state.put(FINETUNE_JOBS, name)
+        await until(lambda: "next" in seen.names)
+        assert seen.names == ["next"]
+        assert not task.done()

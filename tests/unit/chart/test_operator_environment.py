@@ -1,0 +1,40 @@
+"""What the chart's Deployment tells the operator of the chart's values."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from finetune_operator.settings import from_environment
+
+pytestmark = pytest.mark.unit
+
+CHART = Path(__file__).parents[3] / "charts" / "finetune-operator"
+HELM = Path(sys.executable).parent / "helm"
+ALL = {"image", "env", "envFrom", "serviceAccountName"}
+
+
+def environment(*values: str) -> dict[str, str]:
+    """Of the operator's container, without what comes from its pod."""
+    settings = [argument for value in values for argument in ("--set", value)]
+    done = subprocess.run([str(HELM), "template", "release", str(CHART), *settings], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = next(obj for obj in yaml.safe_load_all(done.stdout) if obj and obj["kind"] == "Deployment")
+    return {var["name"]: var["value"] for var in found["spec"]["template"]["spec"]["containers"][0]["env"] if "value" in var}
+
+
+@pytest.mark.parametrize(
+    ("values", "allowed"),
+    [
+        ((), ALL),
+        (("overrides.image=false",), ALL - {"image"}),
+        (tuple(f"overrides.{field}=false" for field in sorted(ALL)), set()),
+        (("overrides=null", "networkPolicies=null", "sources.instanceCredentials=null"), ALL),
+    ],
+    ids=["default", "one is forbidden", "all are", "the values of an earlier version"],
+)
+def test_what_jobs_may_set(values: tuple[str, ...], allowed: set[str]) -> None:
+    """An upgrade that reuses the values of a release from before there were any forbids nothing."""
+    assert from_environment(environment(*values)).plan.overrides == allowed
