@@ -1,9 +1,11 @@
 """The rehearsal of an ONNX export, with configurations of models as they are published: what can be exported, and why not."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -101,6 +103,13 @@ def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 def test_what_can_be_exported_is_known_from_the_config_alone(folder: Path, reason: str) -> None:
     """The small copy fails where the whole model would, and with the same words."""
     assert rehearse(folder, "chat", folder / "scratch").reason == reason
+
+
+@pytest.mark.parametrize("expected", [[math.nan, 1.0], [math.inf, 1.0], [0.0, 0.0]])
+def test_a_copy_that_computes_nothing_says_nothing_of_the_export(expected: list[float]) -> None:
+    """It is an error of the rehearsal, which is a note, and no refusal."""
+    with pytest.raises(ValueError, match="no finite logits"):
+        rooms.compared(np.array(expected), np.array(expected))
 
 
 @pytest.mark.parametrize("folder", PUBLISHED, indirect=True)

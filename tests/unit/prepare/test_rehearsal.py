@@ -35,6 +35,8 @@ def base(tmp_path: Path) -> Base:
     ("ended", "notes"),
     [
         (Ended(0, said("")), []),
+        (Ended(0, said("") + "a library's last words\n{}\n"), []),
+        (Ended(0, "a library's words alone\n"), [f"{NOT_HELD}a library's words alone"]),
         (Ended(1, "Traceback\nValueError: heads do not fit\n"), [f"{NOT_HELD}ValueError: heads do not fit"]),
         (Ended(-9, ""), [f"{NOT_HELD}exit code -9"]),
         (Ended(-9, "half a li", in_time=False), [f"{NOT_HELD}it took longer than 600 s"]),

@@ -37,6 +37,8 @@ from finetune_trainer.workspace import Workspace
 MAX_PROMPTS = 64
 ANSWER_ROOM = 64
 """Positions that a prompt leaves for its answer: beyond its last position a model cannot go on."""
+SHOWN_EVERY = 50
+"""Examples between two signs of life: of rows just below `LONG_ROW`, they take seconds."""
 LONG_ROW = 1_000_000
 """Bytes of a row that takes its time, and is told of."""
 LENGTH_STEP = 64
@@ -129,7 +131,7 @@ class ExamplesWriter:
                     writer.add(example)
                     if side == "validation":
                         self._requests.saw(example)
-                if number % 1000 == 0:
+                if number % SHOWN_EVERY == 0:
                     self.progress.show(f"tokenizing {file.name}: {number:,} examples")
         vocabulary = self.base.config.vocab_size
         if vocabulary is not None and writer.largest_id >= vocabulary:

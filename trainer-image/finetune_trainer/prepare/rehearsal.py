@@ -47,10 +47,10 @@ def judge(ended: Ended, base: Base) -> list[str]:
     if not ended.in_time:
         return [f"{NOT_HELD}: it took longer than {LIMIT:g} s"]
     lines = ended.output.strip().splitlines() or [f"exit code {ended.code}"]
-    if ended.code != 0:
+    found = None if ended.code != 0 else next(filter(None, map(verdict, reversed(lines))), None)
+    if found is None:
         print(ended.output, flush=True)
         return [f"{NOT_HELD}: {lines[-1][:300]}"]
-    found = json.loads(lines[-1])
     if found["reason"]:
         detail = f" ({found['detail']})" if found["detail"] else ""
         raise invalid(
@@ -60,3 +60,12 @@ def judge(ended: Ended, base: Base) -> list[str]:
             param="export.onnx",
         )
     return []
+
+
+def verdict(line: str) -> dict[str, str] | None:
+    """The program's own line; None for what libraries print, some of them when the program ends."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and "reason" in found else None
