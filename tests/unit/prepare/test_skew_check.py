@@ -96,6 +96,25 @@ def test_the_published_model_is_asked_what_was_trained(
     assert (found.equal, found.difference) == (found.prompts, None)
 
 
+REFUSES = templates.CHATML + "{% if add_generation_prompt and messages|length > 2 %}{{ raise_exception('two at most') }}{% endif %}"
+
+
+def test_what_the_template_refuses_to_ask_is_not_compared(tmp_path: Path) -> None:
+    """With lossOn all such rows are learnt as a whole, and a server would not ask them either."""
+    published(tmp_path, turns, "chat", REFUSES, **LOSS_ON_ALL)
+    assert checked(tmp_path) == SkewCheck(prompts=0, equal=0)
+
+
+def test_a_published_template_that_refuses_is_told_and_ends_nothing(tmp_path: Path) -> None:
+    """The training is done: its model must not be lost to a check."""
+    folder = published(tmp_path, turns, "chat")
+    (folder / "chat_template.jinja").write_text(REFUSES)
+    found = checked(tmp_path)
+    assert found.equal == 0
+    assert found.difference is not None
+    assert ": the published chat template refuses the prompt that the model was trained with: check tokenizer.json" in found.difference
+
+
 def test_where_they_part_is_said(tmp_path: Path) -> None:
     """Another template, or another tokenizer, is found: the row, the token, both texts, and what to do."""
     folder = published(tmp_path, turns, "chat")

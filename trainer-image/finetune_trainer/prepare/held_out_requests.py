@@ -5,6 +5,7 @@ from itertools import islice
 
 import numpy as np
 
+from finetune_text.chat_template import TemplateRefusal
 from finetune_trainer.data.rows.types import Conversation, Row, TextLabel, TokenTags
 from finetune_trainer.data.tokens.encoded import Classified, Encoded, Example
 from finetune_trainer.data.tokens.language import LanguageEncoder
@@ -60,6 +61,10 @@ class HeldOutRequests:
         template = self._task.chat.template.template
         now = template.clock().isoformat() if "strftime_now" in template.source else None
         messages, tools = plain_messages(chat.messages[: learnt[-1]]), plain_tools(chat.tools)
+        try:
+            template.prompt(messages, tools)
+        except TemplateRefusal:  # nor does a server ask it
+            return None
         return HeldOutRequest(where, trained, messages=messages, tools=tools, whole=whole, now=now)
 
 

@@ -8,12 +8,14 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from finetune_api.model_directory import SkewCheck
+from finetune_text.chat_template import TemplateRefusal
 from finetune_text.encoder_tokenizer import EncoderTokenizer, Input
 from finetune_text.positions import usable_positions
-from finetune_text.prompts import read_prompts
+from finetune_text.prompts import Prompts, read_prompts
 from finetune_text.tokenizer_files import read_object
 from finetune_trainer.requests import HeldOutRequest
 
+ADVICE = "check tokenizer.json, tokenizer_config.json and chat_template.jinja of the base model, and train again"
 _SHOWN = 4
 """Tokens that are shown of each side where they part."""
 
@@ -23,7 +25,9 @@ def check_skew(folder: Path, requests: Sequence[HeldOutRequest], max_length: int
     if not requests:
         return SkewCheck(prompts=0, equal=0)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    asked = inputs(tokenizer, requests) if requests[0].input is not None else prompts(folder, tokenizer, requests)
+    asked: Sequence[list[int] | None] = (
+        inputs(tokenizer, requests) if requests[0].input is not None else prompts(folder, tokenizer, requests)
+    )
     parted = [difference(tokenizer, request, ids) for request, ids in zip(requests, asked, strict=True) if not agrees(ids, request)]
     first = next(iter(parted), None if requests[0].input is None else length_difference(folder, max_length))
     return SkewCheck(prompts=len(requests), equal=len(requests) - len(parted), difference=first)
@@ -41,29 +45,36 @@ def input_of(request: HeldOutRequest) -> Input:
     return (request.input, request.pair) if isinstance(request.input, str) and request.pair is not None else request.input
 
 
-def prompts(folder: Path, tokenizer: Tokenizer, requests: Sequence[HeldOutRequest]) -> list[list[int]]:
-    """What the server makes of chats and texts; where the template tells the time, it is that of the training."""
+def prompts(folder: Path, tokenizer: Tokenizer, requests: Sequence[HeldOutRequest]) -> list[list[int] | None]:
+    """What the server makes of chats and texts; where the template tells the time, it is that of the training. None: it refuses."""
     now = next((datetime.fromisoformat(request.now) for request in requests if request.now), None)
     found = read_prompts(folder, tokenizer, lambda: now or datetime.now())
-    return [
-        found.chat(request.messages or [], request.tools) if request.prompt is None else found.text(request.prompt) for request in requests
-    ]
+    return [prompt(found, request) for request in requests]
 
 
-def agrees(asked: list[int], request: HeldOutRequest) -> bool:
+def prompt(found: Prompts, request: HeldOutRequest) -> list[int] | None:
+    """One of them."""
+    if request.prompt is not None:
+        return found.text(request.prompt)
+    try:
+        return found.chat(request.messages or [], request.tools)
+    except TemplateRefusal:
+        return None
+
+
+def agrees(asked: list[int] | None, request: HeldOutRequest) -> bool:
     """True when an example of the row has these tokens where the answer begins."""
-    return any(asked == (trained[: len(asked)] if request.whole else trained) for trained in request.trained)
+    return asked is not None and any(asked == (trained[: len(asked)] if request.whole else trained) for trained in request.trained)
 
 
-def difference(tokenizer: Tokenizer, request: HeldOutRequest, asked: list[int]) -> str:
+def difference(tokenizer: Tokenizer, request: HeldOutRequest, asked: list[int] | None) -> str:
     """Where they part, for people."""
+    if asked is None:
+        return f"validation row {request.where}: the published chat template refuses the prompt that the model was trained with: {ADVICE}"
     trained = max(request.trained, key=lambda ids: common(ids, asked), default=[])
     place = common(trained, asked)
     texts = [repr(tokenizer.decode(ids[place : place + _SHOWN], skip_special_tokens=False)) for ids in (trained, asked)]
-    return (
-        f"validation row {request.where}: from token {place} on the model was trained with {texts[0]} but is served {texts[1]}: check "
-        "tokenizer.json, tokenizer_config.json and chat_template.jinja of the base model, and train again"
-    )
+    return f"validation row {request.where}: from token {place} on the model was trained with {texts[0]} but is served {texts[1]}: {ADVICE}"
 
 
 def common(one: list[int], other: list[int]) -> int:
