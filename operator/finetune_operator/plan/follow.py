@@ -5,6 +5,7 @@ It decides nothing about what comes next; `job.py` does.
 
 from dataclasses import dataclass, replace
 
+from finetune_api.exit_codes import ExitCode
 from finetune_api.resources.common import ErrorStatus
 from finetune_api.resources.finetune_job import FineTuneJobSpec
 from finetune_api.resources.finetune_job_status import Attempt, FineTuneJobStatus, UsageStatus
@@ -169,10 +170,13 @@ def _failed(
 
 
 def _spared(status: FineTuneJobStatus, attempt: Attempt, outcome: Outcome) -> bool:
-    """After KILLS ends for its memory publish goes without the export that it died of: a training that is done, and may have used up
-    limits.maxRestarts, must come so far."""
-    before = sum(a.stage == "publish" and a.reason == OUT_OF_MEMORY for a in status.attempts)
-    return attempt.stage == "publish" and outcome.reason == OUT_OF_MEMORY and before < KILLS
+    """True where another attempt is all that it takes, so that what was trained is not lost to a limits.maxRestarts that is 0 or used up:
+    publish goes without an export that it died of KILLS times, and what an earlier stage left damaged is made again, once for each."""
+    earlier = [a for a in status.attempts if a.stage == attempt.stage and a.number < attempt.number]
+    if outcome.exit_code == ExitCode.WORKSPACE_DAMAGED:
+        return not any(a.exit_code == outcome.exit_code for a in earlier)
+    killed = sum(a.reason == OUT_OF_MEMORY for a in earlier)
+    return attempt.stage == "publish" and outcome.reason == OUT_OF_MEMORY and killed < KILLS
 
 
 def _log_file(observed: ObservedJob, spec: FineTuneJobSpec, attempt: Attempt, outcome: Outcome) -> str | None:
