@@ -5,7 +5,8 @@ While a chat template is rendered such words carry a stand-in for their first ch
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from itertools import groupby
 from typing import Any
 
 from tokenizers import Tokenizer
@@ -22,9 +23,9 @@ class ControlText:
     """The special tokens of one tokenizer, by their texts."""
 
     def __init__(self, tokens: Collection[str] = ()) -> None:
-        wanted = sorted((token for token in tokens if token.strip() and ord(token[0]) < 0xFFFE), key=len, reverse=True)
-        self._spelled = re.compile("|".join(map(re.escape, wanted))) if wanted else None
-        self._hidden = re.compile("|".join(re.escape(hidden(token)) for token in wanted)) if wanted else None
+        wanted = {token for token in tokens if token.strip() and ord(token[0]) < 0xFFFE}
+        self._spelled = re.compile(any_of(wanted)) if wanted else None
+        self._hidden = re.compile(any_of(map(hidden, wanted))) if wanted else None
 
     def spelled(self, text: str) -> str | None:
         """The first special token that a text spells."""
@@ -58,3 +59,19 @@ def control_text_of(tokenizer: Tokenizer) -> ControlText:
 def hidden(token: str) -> str:
     """A special token's text with the stand-in for its first character."""
     return chr(PRIVATE + ord(token[0])) + token[1:]
+
+
+def any_of(texts: Iterable[str]) -> str:
+    """A regular expression for any of these texts, the longest that is there. Their beginnings are shared: vocabularies have a thousand
+    special tokens, and tried one after the other they would take seconds for a megabyte of HTML."""
+    wanted = set(texts)
+    lead = common_beginning(min(wanted), max(wanted))  # of all of them
+    rests = groupby(sorted(text[len(lead) :] for text in wanted if text != lead), key=lambda rest: rest[0])
+    ways = "|".join(any_of(more) for _, more in rests)
+    return re.escape(lead) + (f"(?:{ways}){'?' if lead in wanted else ''}" if ways else "")
+
+
+def common_beginning(one: str, other: str) -> str:
+    """Of two texts."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return one[: next((place for place, (left, right) in pairs if left != right), min(len(one), len(other)))]
