@@ -50,13 +50,18 @@ class Reflector:
         self._version = 0
 
     async def list(self) -> None:
-        """Takes each page as it arrives, so that no more than one is in memory, and drops what is not in the list."""
+        """Takes each page as it arrives, so that no more than one is in memory, and drops what is not in the list.
+
+        The watch goes on from a list that was read to its end only: what is on the other pages would be passed over.
+        """
         listed: Keys = set()
+        newest = self._version
         async for items, version in self._api.pages(self._path, self._params, self._metadata_only):
+            newest = version
             for item in items:
                 listed.add(identity(self._resource, item)[0])
                 self._take(item)
-            self._version = version
+        self._version = newest
         self._wake(self._cache.prune(self._resource.kind, self._namespace, listed, self._version))
         self._listed_at = time.monotonic()
         LISTS.labels(self._resource.title).inc()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestServer
@@ -12,10 +13,12 @@ from finetune_operator import reflector as reflector_module
 from finetune_operator.api import Api
 from finetune_operator.cache import Cache
 from finetune_operator.connection import Connection
+from finetune_operator.errors import ServerGone
 from finetune_operator.records import FineTuneJob
 from finetune_operator.reflector import Reflector
 from finetune_operator.resources import FINETUNE_JOBS
 from finetune_operator.watches import Watches
+from tests.unit.operator_shell import raw
 from tests.unit.operator_shell.watch_server import WatchServer, until
 
 pytestmark = pytest.mark.unit
@@ -98,6 +101,37 @@ async def test_a_server_that_closes_at_once_is_not_asked_without_a_pause(watchin
     assert 0 < len(watching.server.asked) < 40
     watching.server.put(FINETUNE_JOBS, "after")
     await until(lambda: watching.names() == {"after"})
+
+
+class Pages:
+    """Stands in for the request layer: the second list breaks off after its first page."""
+
+    def __init__(self) -> None:
+        self.lists, self.since = 0, list[int]()
+
+    async def pages(self, *_: object) -> AsyncIterator[tuple[list[dict[str, Any]], int]]:
+        self.lists += 1
+        yield [raw.job("first", 5)], 10 * self.lists
+        if self.lists == 2:
+            raise ServerGone("GET finetunejobs", 0)
+
+    async def watch(self, _: str, __: object, since: int, *___: object) -> AsyncIterator[dict[str, Any]]:
+        self.since.append(since)
+        await asyncio.sleep(60)
+        yield {}
+
+
+async def test_a_list_that_breaks_off_moves_the_watch_nowhere() -> None:
+    """What is on the pages that were not read has to come through the watch."""
+    api = Pages()
+    reflector = Reflector(api, FINETUNE_JOBS, None, Cache(), lambda keys: None, Watches())  # type: ignore[arg-type]
+    await reflector.list()
+    with pytest.raises(ServerGone):
+        await reflector.list()
+    watch = asyncio.create_task(reflector.watch())
+    await until(lambda: api.since)
+    watch.cancel()
+    assert api.since == [10]
 
 
 def test_a_watch_counts_as_dead_after_a_while_only() -> None:
