@@ -155,7 +155,7 @@ def test_drain(model: Path, tmp_path: Path) -> None:
         started = threading.Event()
 
         def read() -> None:
-            body = {"model": "support-bot", "prompt": "Hello", "max_tokens": 400, "temperature": 2, "seed": 1, "stream": True}
+            body = {"model": "support-bot", "prompt": "Hello", "max_tokens": 200, "temperature": 2, "seed": 1, "stream": True}
             with httpx.stream("POST", f"{server.url}/v1/completions", json=body, timeout=60) as response:
                 for line in response.iter_lines():
                     chunks.append(line)

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 MAX_HEAD = 64 * 1024
 """Bytes of a request line with its headers."""
 MAX_CONNECTIONS = 1000
-FREE_CHUNKS = 1000
+FREE_CHUNKS = 200
 SMALLEST_CHUNK = 64
 """Bytes that a body's chunks must have on average once there are more than `FREE_CHUNKS`: each costs the event loop a few microseconds."""
 LINGER = 5
