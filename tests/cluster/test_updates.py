@@ -72,7 +72,7 @@ def test_a_job_changes_its_queue_while_suspended(api: Api, namespace: str) -> No
     api.create(job(namespace, "tune", suspend=True, queueName="a"))
     assert api.patch("FineTuneJob", "tune", {"spec": {"queueName": "b"}}, namespace)["spec"]["queueName"] == "b"
     api.patch("FineTuneJob", "tune", {"spec": {"suspend": False}}, namespace)
-    with pytest.raises(Refused, match="while the job is suspended only"):
+    with pytest.raises(Refused, match="can be changed only while the job is suspended"):
         api.patch("FineTuneJob", "tune", {"spec": {"queueName": "c"}}, namespace)
 
 

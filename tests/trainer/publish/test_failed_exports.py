@@ -1,5 +1,6 @@
 """An export that fails costs the artifact and never the model."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from finetune_api.model_directory import Manifest
 from finetune_api.result import StageResult
 from finetune_api.run_config import RunConfig
-from finetune_trainer.files import mark_complete, write_atomic
+from finetune_trainer.files import write_atomic
 from finetune_trainer.inspect.main import inspect_model
+from finetune_trainer.prepared import Prepared
 from finetune_trainer.publish.draft import DRAFT, Draft, Identity
 from finetune_trainer.publish.main import publish
 from finetune_trainer.publish.tokenizer import copy_tokenizer
+from finetune_trainer.sealed import seal
 from finetune_trainer.workspace import Workspace
 from tests.trainer.publish.conftest import lay_out, write_rows
 
@@ -82,10 +85,10 @@ def test_a_model_that_onnx_runtime_cannot_run(make_config: MakeConfig, folder: P
     model = LlamaForCausalLM(LlamaConfig(vocab_size=49152, head_dim=8, max_position_embeddings=512, eos_token_id=2, **shape))
     model.save_pretrained(base)
     copy_tokenizer(tiny, base)
-    trained.unlink()
+    shutil.rmtree(trained)
     model.save_pretrained(trained / "model")
-    mark_complete(trained)
     lay_out(Workspace(config.paths.workspace), config, base, rows, "fp32", 1000)
+    seal(trained, Prepared.from_json(Workspace(config.paths.workspace).prepared.read_bytes()).identity)
     publish(config, 1)
     manifest = Manifest.from_json((folder / "model" / "MANIFEST.json").read_bytes())
     assert [a.format for a in manifest.artifacts] == ["safetensors"]

@@ -14,8 +14,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from finetune_api.model_directory import Manifest, SkewCheck
 from finetune_api.run_config import RunConfig
 from finetune_trainer.failure import StageFailure
+from finetune_trainer.files import COMPLETE
 from finetune_trainer.inspect.main import inspect_model
 from finetune_trainer.publish.main import publish
+from finetune_trainer.workspace import Workspace
 
 pytestmark = pytest.mark.trainer
 MakeConfig = Callable[..., RunConfig]
@@ -158,14 +160,16 @@ def test_publish_repeats_a_finished_model(published: RunConfig) -> None:
 def test_another_model_is_not_overwritten(published: RunConfig) -> None:
     """A model directory of another spec is refused by name and stays as it is."""
     other = published.model_copy(update={"job": published.job.model_copy(update={"spec_digest": "d2"})})
-    prepared = Path(published.paths.workspace, "prepared.json")
-    text = prepared.read_text()
-    prepared.write_text(text.replace('"specDigest":"d1"', '"specDigest":"d2"'))
+    workspace = Workspace(published.paths.workspace)
+    texts = {path: path.read_text() for path in (workspace.prepared, workspace.trained / COMPLETE)}
+    for path, text in texts.items():
+        path.write_text(text.replace('"specDigest":"d1"', '"specDigest":"d2"').replace('"owner":"d1 ', '"owner":"d2 '))
     try:
         with pytest.raises(StageFailure, match="already holds the model bot-v1 of job bot") as caught:
             publish(other, 1)
     finally:
-        prepared.write_text(text)
+        for path, text in texts.items():
+            path.write_text(text)
     assert caught.value.error.code == "OutputExists"
 
 
