@@ -37,6 +37,8 @@ from finetune_operator.resources import (
 R = TypeVar("R", bound=Record)
 
 TOMBSTONES = 4096
+FILES = "Files"
+"""Kind of what models have on a claim, in the index of what is mentioned."""
 FINISHED = frozenset({"Succeeded", "Failed", "Cancelled"})
 """Phases of a FineTuneJob that is over."""
 
@@ -85,7 +87,7 @@ class Cache:
         self._records: dict[Key, Record] = {}
         self._children: defaultdict[Key, Keys] = defaultdict(set)
         self._mentions: defaultdict[Key, Keys] = defaultdict(set)
-        """A model or a claim, and those of our objects that name it."""
+        """A model or a claim, and those of our objects that name it; and the files on a claim, and the models that they are."""
         self._gone: OrderedDict[str, None] = OrderedDict()
         """uids of the objects that were deleted last: an answer that comes late must not bring them back."""
 
@@ -143,7 +145,7 @@ class Cache:
         return [record for key in sorted(keys) if isinstance(record := self._records[key], type_)]
 
     def on_claim(self, namespace: str, claim: str, type_: type[R]) -> list[R]:
-        """Those of our objects whose base or files lie on a claim, by name."""
+        """Those of our objects whose base lies on a claim, by name."""
         keys = self._mentions.get(Key(CLAIMS.kind, namespace, claim), ())
         return [record for key in sorted(keys) if isinstance(record := self._records[key], type_)]
 
@@ -169,13 +171,13 @@ class Cache:
         key = key_of(record)
         for owner in _owners(record):
             self._children[owner].add(key)
-        for thing in (*_mentioned(record), *_claims(record)):
+        for thing in (*_mentioned(record), *_claims(record), *_files(record)):
             self._mentions[thing].add(key)
         return self._concerned(record)
 
     def _unlink(self, record: Record) -> Keys:
         concerned, key = self._concerned(record), key_of(record)
-        for index, others in ((self._children, _owners(record)), (self._mentions, _mentioned(record) | _claims(record))):
+        for index, others in ((self._children, _owners(record)), (self._mentions, _mentioned(record) | _claims(record) | _files(record))):
             for other in others:
                 index[other].discard(key)
                 if not index[other]:
@@ -188,8 +190,7 @@ class Cache:
         if not isinstance(record, FineTuneJob | FineTunedModel | ModelDeployment):
             return owners
         key = key_of(record)
-        sharing = (other for claim in _claims(record) for other in self._mentions.get(claim, ()))
-        models = {other for other in sharing if other.kind == FINETUNED_MODELS.kind}
+        models = {model for claim in _claims(record) for model in self._mentions.get(claim._replace(kind=FILES), ())}
         return {key} | _mentioned(record) | models | self._mentions.get(key, set())
 
     def _bury(self, uid: str) -> None:
@@ -224,14 +225,18 @@ def _mentioned(record: Record) -> Keys:
 
 
 def _claims(record: Record) -> Keys:
-    """The claims on which a job's or a model's base lies (pvc://CLAIM/...), or a model's files."""
+    """The claim on which a job's or a model's base lies (pvc://CLAIM/...)."""
     if not isinstance(record, FineTunedModel | FineTuneJob) or record.spec is None:
         return set()
     scheme, _, rest = (record.spec.base.source or "").partition("://")
-    names = {rest.partition("/")[0]} if scheme == "pvc" else set()
-    if isinstance(record, FineTunedModel):
-        names.add(record.spec.source.claim.name)
-    return {Key(CLAIMS.kind, record.meta.namespace, name) for name in names}
+    return {Key(CLAIMS.kind, record.meta.namespace, rest.partition("/")[0])} if scheme == "pvc" else set()
+
+
+def _files(record: Record) -> Keys:
+    """A model's files on their claim: whose base lies there may start from them."""
+    if not isinstance(record, FineTunedModel) or record.spec is None:
+        return set()
+    return {Key(FILES, record.meta.namespace, record.spec.source.claim.name)}
 
 
 def _model_names(record: Record) -> set[str]:

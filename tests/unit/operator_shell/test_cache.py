@@ -67,6 +67,18 @@ def test_a_user_wakes_its_models(record: Record, woken: set[Key]) -> None:
     assert Cache().put(record) == woken
 
 
+def test_models_with_one_base_do_not_wake_each_other() -> None:
+    """Hundreds may start from the same claim: a change of one is its own affair, unless it starts from the other's files."""
+    cache = Cache()
+    for name in ("m", "n"):
+        cache.put(parse(FINETUNED_MODELS, raw.model(name)))
+    verified = raw.model("n", 2, status={"sizeBytes": 5})
+    assert cache.put(parse(FINETUNED_MODELS, verified)) == {Key("FineTunedModel", "a", "n")}
+    derived = raw.model("d")
+    derived["spec"]["base"] = {"source": "pvc://m-model/merged"}
+    assert cache.put(parse(FINETUNED_MODELS, derived)) == {Key("FineTunedModel", "a", "d"), Key("FineTunedModel", "a", "m")}
+
+
 def test_a_base_on_a_model_s_claim_wakes_the_model() -> None:
     """When it appears and when it goes; the model's appearance finds it, and one on another claim does not matter."""
     cache, tuned = Cache(), raw.job("tune")
