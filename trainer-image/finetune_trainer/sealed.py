@@ -26,11 +26,19 @@ def seal(directory: Path, owner: str, tick: Callable[[], None] = lambda: None) -
 
 
 def seal_of(directory: Path) -> Seal | None:
-    """What the mark says; None where there is none, or a listed file is missing or cut."""
+    """What the mark says; None where there is none, it cannot be read, or a listed file is missing or cut."""
+    try:
+        return read_seal(directory)
+    except OSError:
+        return None
+
+
+def read_seal(directory: Path) -> Seal | None:
+    """The same. Raises OSError for what cannot be read now, and maybe can be later."""
     try:
         mark = Seal.from_json((directory / COMPLETE).read_bytes())
         whole = all((directory / name).stat().st_size == file.size_bytes for name, file in mark.files.items())
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return mark if whole else None
 

@@ -49,6 +49,19 @@ def test_none(tmp_path: Path) -> None:
     assert complete_checkpoints(tmp_path / "absent", OURS) == []
 
 
+@pytest.mark.parametrize("name", [COMPLETE, "model.safetensors"])
+def test_what_cannot_be_read_now_is_not_removed(name: str, tmp_path: Path) -> None:
+    """A volume may fail for a moment: the checkpoint does not count, and counts again when it can be read."""
+    path = write(tmp_path, 1, 4)
+    (path / name).rename(tmp_path / "elsewhere")
+    (path / name).symlink_to(name)  # to itself: an error that is no absence
+    sweep(tmp_path, OURS, 2)
+    assert names(tmp_path) == []
+    (path / name).unlink()
+    (tmp_path / "elsewhere").rename(path / name)
+    assert names(tmp_path) == ["attempt-1/checkpoint-4"]
+
+
 @pytest.mark.parametrize("damage", ["no mark", "empty mark", "torn mark", "odd mark", "old mark", "cut file", "missing file", "no folder"])
 def test_damaged_checkpoints_do_not_count(tmp_path: Path, damage: str) -> None:
     """A resume passes over them, and the next attempt removes them."""

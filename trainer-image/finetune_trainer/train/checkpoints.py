@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finetune_trainer.files import COMPLETE
-from finetune_trainer.sealed import seal_of
+from finetune_trainer.sealed import read_seal, seal_of
 
 NAME = re.compile(r"attempt-(\d+)/checkpoint-(\d+)")
 DAMAGED = ".damaged"
@@ -63,11 +63,14 @@ def mark_damaged(checkpoint: Checkpoint) -> None:
 def sweep(root: Path, owner: str, attempt: int) -> None:
     """Removes what dead attempts left half-written. For the start of an attempt, when nobody else writes.
 
-    Another run's checkpoints stay, but for those whose names this attempt is going to use.
+    Another run's checkpoints stay, but for those whose names this attempt is going to use, and so does what cannot be read now.
     """
     for checkpoint in all_checkpoints(root):
-        theirs = owner_of(checkpoint)
-        if theirs is None or (theirs != owner and checkpoint.attempt == attempt):
+        try:
+            mark = read_seal(checkpoint.path)
+        except OSError:
+            continue
+        if mark is None or (mark.owner != owner and checkpoint.attempt == attempt):
             remove(checkpoint.path)
 
 
