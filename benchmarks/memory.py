@@ -184,7 +184,9 @@ def prepare(case: Case, config: RunConfig, base: Path) -> MemoryEstimate:
     space = Estimate(model_bytes=0, workspace_bytes=0)
     summary = PrepareSummary(dataset=counts, hyperparameters={}, total_steps=STEPS, estimate=space, base_digest="", base_parameters=0)
     values, lora = found.decided.values, found.decided.lora
-    prepared = Prepared(spec_digest="memory", base_path=str(base), hyperparameters=values, lora=lora, labels=labels, summary=summary)
+    prepared = Prepared(
+        spec_digest="memory", base_path=str(base), hyperparameters=values, lora=lora, labels=labels, summary=summary, files={}
+    )
     workspace.prepared.write_text(prepared.to_json())
     return found.memory
 

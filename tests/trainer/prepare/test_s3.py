@@ -41,9 +41,11 @@ def in_bucket(bucket: Bucket, key: str) -> dict[str, str]:
     return {"uri": f"s3://{bucket.name}/{key}", "envPrefix": "DATA_"}
 
 
-def run(folder: Path, bucket: Bucket, data: str = "data/train.jsonl", base: str | None = "models/base") -> PrepareSummary:
-    """Prepare with data, and with `base` the model too, from the bucket."""
-    settings: dict[str, Any] = {"dataset": {"train": in_bucket(bucket, data), "split": {}}}
+def run(folder: Path, bucket: Bucket, data: str | None = "data/train.jsonl", base: str | None = "models/base") -> PrepareSummary:
+    """Prepare with `data`, and with `base`, from the bucket; None takes the local one."""
+    settings: dict[str, Any] = {}
+    if data is not None:
+        settings["dataset"] = {"train": in_bucket(bucket, data), "split": {}}
     if base is not None:
         settings["base"] = {"source": in_bucket(bucket, base)}
     summary = prepare(run_config(folder, **settings), 1).prepare
@@ -120,7 +122,7 @@ def test_what_is_missing_is_told_with_what_is_there(
 def test_wrong_keys_of_a_base(folder: Path, filled: Bucket) -> None:
     """In the words of the field that names it."""
     with filled.checked_keys():
-        failure = refusal(folder, filled)
+        failure = refusal(folder, filled, data=None)
     assert (failure.exit_code, failure.error.code, failure.error.param) == (ExitCode.INVALID_INPUT, "AccessDenied", "base.source")
     assert "the key in the Secret is not known to the server" in failure.error.message
 

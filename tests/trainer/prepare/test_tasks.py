@@ -142,7 +142,7 @@ def test_token_classification(assets: Path, tmp_path: Path) -> None:
         (
             "token-classification",
             DECODER,
-            "is a LlamaForCausalLM, a causal language model: task token-classification needs an encoder (Albert, ",
+            "is a LlamaForCausalLM, a causal language model: task token-classification needs an encoder (albert, ",
         ),
     ],
 )
@@ -150,8 +150,9 @@ def test_a_base_of_the_wrong_kind_is_refused_before_the_data_is_read(
     assets: Path, tmp_path: Path, task: str, base: str, words: str
 ) -> None:
     """In words that name both kinds."""
+    (tmp_path / "broken.jsonl").write_text("no row at all\n")
     with pytest.raises(StageFailure) as caught:
-        run(assets, tmp_path, task, base, "no-such-file.jsonl")
+        run(assets, tmp_path, task, base, str(tmp_path / "broken.jsonl"))
     assert (caught.value.error.code, caught.value.error.param) == ("BaseModelUnsupported", "base.source")
     assert words in caught.value.error.message
 
