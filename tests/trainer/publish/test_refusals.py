@@ -43,7 +43,7 @@ def with_text(name: str, old: str, new: str) -> Callable[[Path], object]:
         (with_text("trained/.complete", '"xxh3":"', '"xxh3":"0'), "WorkspaceDamaged", "does not have the checksum"),
         (with_text("prepared.json", '"specDigest":"d1"', '"specDigest":"d0"'), "WorkspaceOfAnotherJob", "job bot has d1"),
         (with_text("prepared.json", '"contractVersion":1', '"contractVersion":9'), "WorkspaceInvalid", "contract version 9"),
-        (with_text("prepared.json", '"basePath":"', '"basePath":"/gone'), "BaseModelNotFound", "/gone no longer contains the base model"),
+        (with_text("prepared.json", '"basePath":"', '"basePath":"/gone'), "BaseModelNotFound", "/gone.* no longer contains the base model"),
         (with_text("prepared.json", '"seed":1', '"seed":"x"'), "WorkspaceDamaged", "hyperparameters.seed: Input should be a valid integer"),
     ],
 )
