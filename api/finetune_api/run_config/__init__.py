@@ -22,7 +22,7 @@ from finetune_api.run_config.contract import (
     RunSource,
     RunWorld,
 )
-from finetune_api.run_config.hardware import GpuType, Prices, cpus, hardware
+from finetune_api.run_config.hardware import GpuType, Prices, hardware, usable_cpus
 from finetune_api.run_config.sources import Source, spec_sources
 
 __all__ = [
@@ -44,7 +44,7 @@ __all__ = [
     "RunWorld",
     "Source",
     "build_run_config",
-    "cpus",
     "hardware",
     "spec_sources",
+    "usable_cpus",
 ]

@@ -9,6 +9,8 @@ from finetune_api.resources.finetune_job import FineTuneJobSpec
 from finetune_api.run_config.contract import RunHardware
 
 MEMORY_LIMIT = "training.resources.limits.memory"
+BURST = 2
+"""Threads for each core of a request without a limit: waiting threads sleep, so that on a busy node they cost little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,12 @@ def hardware(spec: FineTuneJobSpec, gpus: Sequence[GpuType] = (), prices: Prices
 def cpus(resources: Resources) -> float | None:
     """Cores that a container with these resources may count on; None where they say nothing."""
     return _of(resources.limits, "cpu") or _of(resources.requests, "cpu")
+
+
+def usable_cpus(resources: Resources) -> float | None:
+    """Cores that such a container may use: without a limit it may have more than its request, where the node can spare it."""
+    request = _of(resources.requests, "cpu")
+    return _of(resources.limits, "cpu") or (BURST * request if request else None)
 
 
 def _of(amounts: dict[str, str | int], name: str) -> float | None:

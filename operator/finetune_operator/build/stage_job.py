@@ -8,7 +8,7 @@ from finetune_api.resources.common import Pod, Resources
 from finetune_api.resources.finetune_job import FineTuneJobSpec
 from finetune_api.resources.finetune_job_status import StageName
 from finetune_api.resources.finetuned_model import ClaimSource
-from finetune_api.run_config import CPUS_VARIABLE, RUN_CONFIG_FILE, cpus
+from finetune_api.run_config import CPUS_VARIABLE, RUN_CONFIG_FILE, usable_cpus
 from finetune_operator.build.batch_job import CONTAINER, batch_job
 from finetune_operator.build.owner import child_metadata
 from finetune_operator.build.placement import beside_training, within_reach_of_training
@@ -103,8 +103,8 @@ def _args(run: StageRun) -> tuple[str, ...]:
 
 
 def _env(resources: Resources, settings: Settings) -> tuple[dict[str, Any], ...]:
-    """What the pod asks for, which without a limit the container cannot tell; and that the node's own role is not for everybody."""
-    cores = cpus(resources)
+    """The cores that the pod may use, which without a limit the container cannot tell; and that the node's own role is not for it."""
+    cores = usable_cpus(resources)
     asked = [{"name": CPUS_VARIABLE, "value": f"{cores:g}"}] if cores else []
     return (*asked, *([] if settings.instance_credentials else [NO_INSTANCE_CREDENTIALS]))
 

@@ -148,13 +148,13 @@ def test_the_train_job() -> None:
     [
         ({}, None),
         ({"requests": {"memory": "1Gi"}}, None),
-        ({"requests": {"cpu": "1500m"}}, "1.5"),
+        ({"requests": {"cpu": "1500m"}}, "3"),
         ({"requests": {"cpu": 2}, "limits": {"cpu": "4"}}, "4"),
     ],
 )
 @pytest.mark.parametrize(("name", "field"), [("prepare", "preparation"), ("train", "training"), ("publish", "publishing")])
-def test_a_stage_hears_what_cores_it_asks_for(name: StageName, field: str, resources: dict[str, Any], cores: str | None) -> None:
-    """Its limit, or its request where it has none: libraries would count the node's cores."""
+def test_a_stage_hears_what_cores_it_may_use(name: StageName, field: str, resources: dict[str, Any], cores: str | None) -> None:
+    """Its limit, or twice its request where it has none: libraries would count the node's cores."""
     env = {variable["name"]: variable["value"] for variable in container(name, spec(**{field: {"resources": resources}}))["env"]}
     assert env.get("FINETUNE_CPUS") == cores
 
