@@ -91,7 +91,7 @@ class Laptop:
             return RunSource(uri=str(path.absolute()), shown_as=str(path))
         if obstacle := self.obstacle(source):
             raise Unusable(obstacle)
-        return RunSource(uri=source.address, shown_as=source.address)
+        return RunSource(uri=source.address)  # messages show it without the signature that a web address may carry
 
     def base(self) -> RunSource:
         """The base model's folder; without one nothing is tokenised, and the address is never read."""
