@@ -22,8 +22,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from finetune_trainer.data.profile.row_file import RowFile
 from finetune_trainer.data.reading.record_file import RecordFile
-from finetune_trainer.data.survey.row_file import RowFile
 
 CLAIM = "checks chat rows at least 5 times as fast as the checker of OpenAI's cookbook, in one process"
 AT_LEAST = 5

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from finetune_trainer.data.survey.row_file import RowFile
+from finetune_trainer.data.profile.row_file import RowFile
 from finetune_trainer.failure import StageFailure
 from tests.unit.reading.files import opened
 

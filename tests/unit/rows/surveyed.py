@@ -7,9 +7,9 @@ import pytest
 
 from finetune_api.resources.finetune_job import Task
 from finetune_api.result import StageError
+from finetune_trainer.data.profile.row_file import RowFile
 from finetune_trainer.data.reading.record_file import RecordFile
 from finetune_trainer.data.rows.types import Row
-from finetune_trainer.data.survey.row_file import RowFile
 from finetune_trainer.failure import StageFailure
 
 NAME, PARAM = "pvc://data/train.jsonl", "dataset.train.source"

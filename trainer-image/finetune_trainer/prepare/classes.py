@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 
 from finetune_api.resources.finetune_job import CLASSIFICATION, Task
 from finetune_api.run_config import RunRows
-from finetune_trainer.data.rows.types import Row, TokenTags
-from finetune_trainer.data.survey.duplicates import Different
-from finetune_trainer.data.survey.labels import (
+from finetune_trainer.data.profile.duplicates import Different
+from finetune_trainer.data.profile.labels import (
     LabelledFile,
     check_labels,
     check_unseen,
@@ -16,8 +15,9 @@ from finetune_trainer.data.survey.labels import (
     label_counts,
     label_notes,
 )
-from finetune_trainer.data.survey.near_rows import Surveyed
-from finetune_trainer.data.survey.notes import counted
+from finetune_trainer.data.profile.near_rows import Surveyed
+from finetune_trainer.data.profile.notes import counted
+from finetune_trainer.data.rows.types import Row, TokenTags
 
 Counts = dict[str, int]
 

@@ -9,13 +9,13 @@ from finetune_api.dataset_report import Side
 from finetune_api.resources.finetune_job import CLASSIFICATION, Task
 from finetune_api.result import DatasetSummary
 from finetune_api.run_config import RunConfig
+from finetune_trainer.data.profile.duplicates import Different, Rows, different
+from finetune_trainer.data.profile.labels import entity_notes, label_counts, label_strata
+from finetune_trainer.data.profile.near_rows import Surveyed
+from finetune_trainer.data.profile.notes import invalid_notes, remark_notes
+from finetune_trainer.data.profile.row_file import RowFile
+from finetune_trainer.data.profile.sides import Sides, own_sides, split_sides
 from finetune_trainer.data.rows.types import Row
-from finetune_trainer.data.survey.duplicates import Different, Rows, different
-from finetune_trainer.data.survey.labels import entity_notes, label_counts, label_strata
-from finetune_trainer.data.survey.near_rows import Surveyed
-from finetune_trainer.data.survey.notes import invalid_notes, remark_notes
-from finetune_trainer.data.survey.row_file import RowFile
-from finetune_trainer.data.survey.sides import Sides, own_sides, split_sides
 from finetune_trainer.failure import invalid
 from finetune_trainer.prepare.classes import Classes, Tagged, find_classes, ignored_note, most_frequent_first
 from finetune_trainer.prepare.row_source import RowSource

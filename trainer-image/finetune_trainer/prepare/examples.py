@@ -11,8 +11,8 @@ import numpy as np
 from finetune_api.dataset_report import Side
 from finetune_api.result import DatasetSummary, ResolvedParameter
 from finetune_api.run_config import RunConfig
+from finetune_trainer.data.profile.row_file import RowFile
 from finetune_trainer.data.rows.types import canonical
-from finetune_trainer.data.survey.row_file import RowFile
 from finetune_trainer.data.tokens.arrow import ExampleWriter, Kept, cut, write_prompts
 from finetune_trainer.data.tokens.borders import WHITE_SPACE
 from finetune_trainer.data.tokens.classes import ClassEncoder

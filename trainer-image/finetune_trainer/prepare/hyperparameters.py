@@ -19,7 +19,7 @@ from finetune_api.resources.finetune_job import CLASSIFICATION
 from finetune_api.resources.learning import Lora
 from finetune_api.result import ResolvedParameter
 from finetune_api.run_config import RunConfig
-from finetune_trainer.data.survey.notes import counted
+from finetune_trainer.data.profile.notes import counted
 from finetune_trainer.failure import invalid
 from finetune_trainer.prepare.speeds import computes_bf16
 from finetune_trainer.prepare.weights import in_words

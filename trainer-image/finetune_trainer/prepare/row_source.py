@@ -7,11 +7,11 @@ import msgspec
 
 from finetune_api.resources.finetune_job import Split, Task
 from finetune_api.run_config import RunConfig, RunRows
+from finetune_trainer.data.profile.near_rows import Surveyed
+from finetune_trainer.data.profile.row_file import RowFile, first_records
 from finetune_trainer.data.reading.record import Record
 from finetune_trainer.data.reading.record_file import RecordFile
 from finetune_trainer.data.rows.build import FIELDS
-from finetune_trainer.data.survey.near_rows import Surveyed
-from finetune_trainer.data.survey.row_file import RowFile, first_records
 from finetune_trainer.failure import invalid
 from finetune_trainer.files import free_bytes
 from finetune_trainer.prepare.estimate import check_space

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from finetune_text.tags import IGNORED
-from finetune_trainer.data.survey.places import Places
+from finetune_trainer.data.profile.places import Places
 from finetune_trainer.data.tokens.encoded import Example, Kind
 from finetune_trainer.files import put_in_place
 

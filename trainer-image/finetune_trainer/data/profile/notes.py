@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from finetune_trainer.data.survey.survey import Survey
+from finetune_trainer.data.profile.survey import Survey
 
 _LONGEST = 40
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.unit.survey.surveys import surveyed
+from tests.unit.profile.surveys import surveyed
 
 LINES = [
     '{"text": "é", "label": "a"}',

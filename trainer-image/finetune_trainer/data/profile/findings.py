@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from finetune_trainer.data.profile.tally import KEPT, Wrongs
 from finetune_trainer.data.rows.explain import Problem
-from finetune_trainer.data.survey.tally import KEPT, Wrongs
 from finetune_trainer.failure import StageFailure, invalid
 
 __all__ = ["KEPT", "Findings"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from finetune_trainer.data.survey.survey import Fingerprints
+from finetune_trainer.data.profile.survey import Fingerprints
 
 Rows = npt.NDArray[np.bool_]
 """One entry for each row of a file: whether it is taken."""

@@ -10,6 +10,10 @@ import numpy.typing as npt
 
 from finetune_api.resources.finetune_job import Task
 from finetune_api.resources.source import RowTemplate
+from finetune_trainer.data.profile.findings import Findings
+from finetune_trainer.data.profile.processes import in_order, processes_for
+from finetune_trainer.data.profile.survey import Survey, survey_of
+from finetune_trainer.data.profile.tally import Tally, joined, tally
 from finetune_trainer.data.reading.record import Block, NotRows, Record, Unreadable, size_of
 from finetune_trainer.data.reading.record_file import RecordFile
 from finetune_trainer.data.reading.stream import NAMES, Progress, no_progress
@@ -18,10 +22,6 @@ from finetune_trainer.data.rows.foreign import Unfit
 from finetune_trainer.data.rows.read import Reader
 from finetune_trainer.data.rows.shape import FIRST, Shape, recognise
 from finetune_trainer.data.rows.types import Row
-from finetune_trainer.data.survey.findings import Findings
-from finetune_trainer.data.survey.processes import in_order, processes_for
-from finetune_trainer.data.survey.survey import Survey, survey_of
-from finetune_trainer.data.survey.tally import Tally, joined, tally
 from finetune_trainer.failure import StageFailure, invalid
 
 NONE_INVALID: npt.NDArray[np.int64] = np.empty(0, np.int64)

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from finetune_trainer.data.survey.duplicates import Codes, Rows
-from finetune_trainer.data.survey.survey import Fingerprints
+from finetune_trainer.data.profile.duplicates import Codes, Rows
+from finetune_trainer.data.profile.survey import Fingerprints
 
 Counts = npt.NDArray[np.int64]
 ALONE = -1

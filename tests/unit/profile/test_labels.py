@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from finetune_api.resources.finetune_job import Task
-from finetune_trainer.data.survey.findings import Findings
-from finetune_trainer.data.survey.labels import (
+from finetune_trainer.data.profile.findings import Findings
+from finetune_trainer.data.profile.labels import (
     LabelledFile,
     check_labels,
     check_unseen,
@@ -19,7 +19,7 @@ from finetune_trainer.data.survey.labels import (
     label_notes,
     label_strata,
 )
-from finetune_trainer.data.survey.survey import Survey
+from finetune_trainer.data.profile.survey import Survey
 from finetune_trainer.failure import StageFailure
 
 TRAIN = "pvc://data/train.jsonl"

@@ -7,6 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from finetune_trainer.data.profile.near_duplicates import (
+    NEAR,
+    Pairs,
+    Sketches,
+    chosen,
+    clusters,
+    digest,
+    near_pairs,
+    sketch,
+    text_of,
+)
+from finetune_trainer.data.profile.survey import Fingerprints
 from finetune_trainer.data.rows.types import (
     Completion,
     Conversation,
@@ -18,18 +30,6 @@ from finetune_trainer.data.rows.types import (
     TokenTags,
     ToolCall,
 )
-from finetune_trainer.data.survey.near_duplicates import (
-    NEAR,
-    Pairs,
-    Sketches,
-    chosen,
-    clusters,
-    digest,
-    near_pairs,
-    sketch,
-    text_of,
-)
-from finetune_trainer.data.survey.survey import Fingerprints
 
 LONG = "The printer on the second floor stops after every page and shows that it has no paper, which is not true at all."
 CALL = Message("assistant", tool_calls=[ToolCall(FunctionCall("weather", '{"city": "Bern"}'))])

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finetune_trainer.data.survey.duplicates import Codes, copies_agree, different, first_of_each, joined
-from finetune_trainer.data.survey.survey import Fingerprints
+from finetune_trainer.data.profile.duplicates import Codes, copies_agree, different, first_of_each, joined
+from finetune_trainer.data.profile.survey import Fingerprints
 
 PRINTS = st.lists(st.integers(0, 40), max_size=60)
 PAIRS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=20)

@@ -11,9 +11,9 @@ import numpy as np
 
 from finetune_api.resources.finetune_job import Task
 from finetune_text.tags import OUTSIDE, entities, split_tag
-from finetune_trainer.data.survey.duplicates import Codes, Rows
-from finetune_trainer.data.survey.notes import among, counted, listed, quoted, verb
-from finetune_trainer.data.survey.survey import Survey
+from finetune_trainer.data.profile.duplicates import Codes, Rows
+from finetune_trainer.data.profile.notes import among, counted, listed, quoted, verb
+from finetune_trainer.data.profile.survey import Survey
 from finetune_trainer.failure import StageFailure, invalid
 
 IMBALANCE = 10

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from finetune_trainer.data.profile.duplicates import Codes, Different, Rows, joined
+from finetune_trainer.data.profile.near_duplicates import LIMIT, Pairs, Sketches, chosen, clusters, near_pairs, sketch
+from finetune_trainer.data.profile.notes import counted
+from finetune_trainer.data.profile.row_file import RowFile
+from finetune_trainer.data.profile.split import ALONE
+from finetune_trainer.data.profile.survey import Survey
 from finetune_trainer.data.rows.types import Row
-from finetune_trainer.data.survey.duplicates import Codes, Different, Rows, joined
-from finetune_trainer.data.survey.near_duplicates import LIMIT, Pairs, Sketches, chosen, clusters, near_pairs, sketch
-from finetune_trainer.data.survey.notes import counted
-from finetune_trainer.data.survey.row_file import RowFile
-from finetune_trainer.data.survey.split import ALONE
-from finetune_trainer.data.survey.survey import Survey
 
 TEMPLATE = 0.5
 """Share of the rows from which on near ones are no longer duplicates: they are made from templates."""

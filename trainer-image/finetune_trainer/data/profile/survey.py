@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from finetune_trainer.data.profile.findings import Findings
+from finetune_trainer.data.profile.places import Places
+from finetune_trainer.data.profile.tally import Tally
 from finetune_trainer.data.rows.build import Layout
-from finetune_trainer.data.survey.findings import Findings
-from finetune_trainer.data.survey.places import Places
-from finetune_trainer.data.survey.tally import Tally
 
 Fingerprints = npt.NDArray[np.uint64]
 

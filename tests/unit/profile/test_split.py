@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finetune_trainer.data.survey.duplicates import Codes, Rows
-from finetune_trainer.data.survey.split import ALONE, hold_out
-from finetune_trainer.data.survey.survey import Fingerprints
+from finetune_trainer.data.profile.duplicates import Codes, Rows
+from finetune_trainer.data.profile.split import ALONE, hold_out
+from finetune_trainer.data.profile.survey import Fingerprints
 
 FRACTIONS = st.floats(0.001, 0.999)
 ROWS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 9)), min_size=2, max_size=60)

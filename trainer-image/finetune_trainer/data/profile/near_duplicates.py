@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from rensa import RMinHash
 
+from finetune_trainer.data.profile.duplicates import Codes, Rows
+from finetune_trainer.data.profile.survey import Fingerprints
 from finetune_trainer.data.rows.types import Completion, Conversation, Row, Summary, TextLabel
-from finetune_trainer.data.survey.duplicates import Codes, Rows
-from finetune_trainer.data.survey.survey import Fingerprints
 
 NEAR = 0.85
 LIMIT = 250_000

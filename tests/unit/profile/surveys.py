@@ -7,9 +7,9 @@ from random import Random
 from typing import Any
 
 from finetune_api.resources.finetune_job import Task
+from finetune_trainer.data.profile.near_rows import Surveyed
+from finetune_trainer.data.profile.row_file import RowFile
 from finetune_trainer.data.reading.record_file import RecordFile
-from finetune_trainer.data.survey.near_rows import Surveyed
-from finetune_trainer.data.survey.row_file import RowFile
 
 WORDS = ("printer", "invoice", "parcel", "refund", "password", "account", "screen", "cable", "delivery", "keyboard", "network", "mouse")
 

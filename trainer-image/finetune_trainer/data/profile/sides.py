@@ -6,11 +6,11 @@ import numpy as np
 from xxhash import xxh3_64_intdigest
 
 from finetune_api.resources.finetune_job import Split
-from finetune_trainer.data.survey.duplicates import Codes, Different, Rows, copies_agree
-from finetune_trainer.data.survey.near_rows import NearRows, Surveyed, near_across
-from finetune_trainer.data.survey.notes import counted
-from finetune_trainer.data.survey.split import hold_out
-from finetune_trainer.data.survey.survey import Survey
+from finetune_trainer.data.profile.duplicates import Codes, Different, Rows, copies_agree
+from finetune_trainer.data.profile.near_rows import NearRows, Surveyed, near_across
+from finetune_trainer.data.profile.notes import counted
+from finetune_trainer.data.profile.split import hold_out
+from finetune_trainer.data.profile.survey import Survey
 from finetune_trainer.failure import StageFailure, invalid
 
 SPLIT = "dataset.validation.split"
