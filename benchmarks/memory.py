@@ -23,10 +23,10 @@ import pyarrow as pa
 
 from finetune_api.result import DatasetSummary, Estimate, MemoryEstimate, PrepareSummary, ResolvedParameter
 from finetune_api.run_config import RunConfig
-from finetune_trainer.prepare.choice import TrainingFacts
-from finetune_trainer.prepare.fit import fit
+from finetune_trainer.prepare.base.weights import Weights, read_weights
+from finetune_trainer.prepare.fit.choice import TrainingFacts
+from finetune_trainer.prepare.fit.fit import fit
 from finetune_trainer.prepare.hyperparameters import Facts, resolve
-from finetune_trainer.prepare.weights import Weights, read_weights
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.sources.folder import Stored
 from finetune_trainer.sources.local import LocalFolder

@@ -4,8 +4,8 @@ from finetune_api.dataset_report import DatasetReport
 from finetune_api.run_config import RunConfig
 from finetune_cli.bar import Bar
 from finetune_trainer.failure import StageFailure, explain
-from finetune_trainer.prepare.base import open_base
-from finetune_trainer.prepare.dataset import open_dataset
+from finetune_trainer.prepare.base.base import open_base
+from finetune_trainer.prepare.dataset.dataset import open_dataset
 from finetune_trainer.prepare.examine import examine, plan_training
 from finetune_trainer.prepare.report import refusal, report_of
 from finetune_trainer.workspace import Workspace

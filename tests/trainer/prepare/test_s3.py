@@ -138,7 +138,7 @@ def test_no_keys(folder: Path, filled: Bucket, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_full_workspace_is_noticed_before_the_download(folder: Path, filled: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is fetched that cannot be stored."""
-    monkeypatch.setattr("finetune_trainer.prepare.row_source.free_bytes", lambda path: 10)
+    monkeypatch.setattr("finetune_trainer.prepare.dataset.row_source.free_bytes", lambda path: 10)
     failure = refusal(folder, filled, base=None)
     assert (failure.exit_code, failure.error.param) == (ExitCode.STORAGE_FULL, "workspace.storage.size")
     assert not Workspace(folder / "workspace").downloads.exists()

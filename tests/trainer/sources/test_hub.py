@@ -11,7 +11,7 @@ from huggingface_hub.errors import OfflineModeIsEnabled
 
 from finetune_api.run_config import RunSource
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.prepare.base_files import choose_files
+from finetune_trainer.prepare.base.files import choose_files
 from finetune_trainer.prepare.main import prepare
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.sources.folder import Folder

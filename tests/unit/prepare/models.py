@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from finetune_trainer.prepare.weights import Shapes, Weights
+from finetune_trainer.prepare.base.weights import Shapes, Weights
 
 
 def llama(layers: int, hidden: int, heads: int, key_value_heads: int, intermediate: int, vocabulary: int) -> tuple[dict[str, Any], Weights]:

@@ -10,8 +10,8 @@ import pytest
 from finetune_api.resources.learning import Lora
 from finetune_api.run_config import RunConfig
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.prepare.base import Base, open_base
-from finetune_trainer.prepare.encoder import base_template
+from finetune_trainer.prepare.base.base import Base, open_base
+from finetune_trainer.prepare.examples.encoder import base_template
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.workspace import Workspace
 from tests.unit.prepare.base_folder import PARAMETERS, SHAPES, change_json, make_base, write_json, write_weights

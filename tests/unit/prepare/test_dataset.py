@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.prepare.dataset import Dataset, open_dataset
+from finetune_trainer.prepare.dataset.dataset import Dataset, open_dataset
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.workspace import Workspace
 from tests.unit.prepare.run import run_config

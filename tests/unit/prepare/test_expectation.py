@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from finetune_api.result import Expectation, ResolvedParameter
-from finetune_trainer.prepare.expectation import expect
+from finetune_trainer.prepare.fit.expectation import expect
 from finetune_trainer.prepare.hyperparameters import Facts, resolve
 from finetune_trainer.prepare.speeds import computes_bf16, peak_flops
 from tests.unit.prepare.run import run_config

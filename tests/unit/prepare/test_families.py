@@ -6,7 +6,7 @@ import pytest
 
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.families import Family, families
-from finetune_trainer.prepare.architectures import check_family
+from finetune_trainer.prepare.base.architectures import check_family
 from finetune_trainer.sources.subject import Subject
 from tests.unit.prepare.run import run_config
 

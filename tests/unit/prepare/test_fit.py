@@ -11,11 +11,11 @@ from finetune_api.exit_codes import ExitCode
 from finetune_api.result import ResolvedParameter
 from finetune_trainer.__main__ import main
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.prepare.choice import TrainingFacts, trained_model
-from finetune_trainer.prepare.fit import Fit, fit
+from finetune_trainer.prepare.fit.choice import TrainingFacts, trained_model
+from finetune_trainer.prepare.fit.fit import Fit, fit
+from finetune_trainer.prepare.fit.memory import CPU, GPU, Micro, need
+from finetune_trainer.prepare.fit.model_shape import model_shape
 from finetune_trainer.prepare.hyperparameters import Facts, resolve
-from finetune_trainer.prepare.memory import CPU, GPU, Micro, need
-from finetune_trainer.prepare.model_shape import model_shape
 from finetune_trainer.workspace import Workspace
 from tests.unit.prepare.base_folder import make_base
 from tests.unit.prepare.models import ALBERT, LLAMA_8B, MINILM, SMALL, bert

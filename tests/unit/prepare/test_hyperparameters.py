@@ -9,7 +9,7 @@ import pytest
 from finetune_api.resources.learning import Hyperparameters
 from finetune_api.result import ResolvedParameter
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.prepare.examples import check_length, decide_length
+from finetune_trainer.prepare.examples.examples import check_length, decide_length
 from finetune_trainer.prepare.hyperparameters import Facts, resolve
 from finetune_trainer.prepared import ResolvedHyperparameters
 from tests.unit.prepare.run import run_config

@@ -8,7 +8,7 @@ import pytest
 
 from finetune_trainer.apart import Ended
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.prepare.base import Base, open_base
+from finetune_trainer.prepare.base.base import Base, open_base
 from finetune_trainer.prepare.rehearsal import judge, rehearse_export
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.room import free_memory

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 from finetune_api.result import Expectation
 from finetune_api.run_config import RunConfig
-from finetune_trainer.prepare.base import Base
-from finetune_trainer.prepare.choice import TrainingFacts
-from finetune_trainer.prepare.dataset import Dataset, open_dataset
-from finetune_trainer.prepare.encoder import TaskEncoder, base_template, task_encoder
-from finetune_trainer.prepare.examples import Examples, ExamplesWriter
-from finetune_trainer.prepare.expectation import expect
-from finetune_trainer.prepare.fit import Fit, fit
+from finetune_trainer.prepare.base.base import Base
+from finetune_trainer.prepare.dataset.dataset import Dataset, open_dataset
+from finetune_trainer.prepare.examples.encoder import TaskEncoder, base_template, task_encoder
+from finetune_trainer.prepare.examples.examples import Examples, ExamplesWriter
+from finetune_trainer.prepare.fit.choice import TrainingFacts
+from finetune_trainer.prepare.fit.expectation import expect
+from finetune_trainer.prepare.fit.fit import Fit, fit
 from finetune_trainer.prepare.hyperparameters import Facts, resolve
 from finetune_trainer.prepare.rehearsal import rehearse_export
 from finetune_trainer.progress import ProgressPrinter

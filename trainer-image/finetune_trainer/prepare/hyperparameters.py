@@ -21,8 +21,8 @@ from finetune_api.result import ResolvedParameter
 from finetune_api.run_config import RunConfig
 from finetune_trainer.data.profile.notes import counted
 from finetune_trainer.failure import invalid
+from finetune_trainer.prepare.base.weights import in_words
 from finetune_trainer.prepare.speeds import computes_bf16
-from finetune_trainer.prepare.weights import in_words
 from finetune_trainer.prepared import ResolvedHyperparameters
 
 MICRO_BATCH_TOKENS = 1024

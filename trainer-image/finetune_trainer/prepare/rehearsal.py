@@ -12,7 +12,7 @@ from pathlib import Path
 from finetune_api.run_config import RunConfig
 from finetune_trainer.apart import Ended, run_apart
 from finetune_trainer.failure import invalid
-from finetune_trainer.prepare.base import Base
+from finetune_trainer.prepare.base.base import Base
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.room import free_memory
 from finetune_trainer.workspace import Workspace

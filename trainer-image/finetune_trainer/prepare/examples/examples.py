@@ -19,16 +19,16 @@ from finetune_trainer.data.tokens.classes import ClassEncoder
 from finetune_trainer.data.tokens.encoded import Kind, Refused
 from finetune_trainer.data.tokens.language import LanguageEncoder
 from finetune_trainer.failure import invalid
-from finetune_trainer.prepare.base import Base
-from finetune_trainer.prepare.base_files import incomplete
-from finetune_trainer.prepare.control_texts import ControlTexts
-from finetune_trainer.prepare.dataset import Dataset, Rowed
-from finetune_trainer.prepare.encoder import TaskEncoder
-from finetune_trainer.prepare.held_out_requests import HeldOutRequests
+from finetune_trainer.prepare.base.base import Base
+from finetune_trainer.prepare.base.files import incomplete
+from finetune_trainer.prepare.dataset.dataset import Dataset, Rowed
+from finetune_trainer.prepare.dataset.statistics import first_notes, quantiles, side_with_tokens
+from finetune_trainer.prepare.examples.control_texts import ControlTexts
+from finetune_trainer.prepare.examples.encoder import TaskEncoder
+from finetune_trainer.prepare.examples.held_out_requests import HeldOutRequests
+from finetune_trainer.prepare.examples.message_names import MessageNames
+from finetune_trainer.prepare.examples.refusals import Refusals
 from finetune_trainer.prepare.hyperparameters import AS_GIVEN
-from finetune_trainer.prepare.message_names import MessageNames
-from finetune_trainer.prepare.refusals import Refusals
-from finetune_trainer.prepare.statistics import first_notes, quantiles, side_with_tokens
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.requests import write_requests
 from finetune_trainer.sources.subject import Subject

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.prepare.estimate import Sizes, check_space, estimate, readable
+from finetune_trainer.prepare.disk_space import Sizes, check_space, estimate, readable
 from tests.unit.prepare.run import run_config
 
 LORA = Sizes(parameters=1000, trained=100, small_files=10, downloaded=2000, data=50)

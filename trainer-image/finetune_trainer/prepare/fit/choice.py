@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from finetune_api.resources.finetune_job import CLASSIFICATION
 from finetune_api.run_config import RunConfig
-from finetune_trainer.prepare.architectures import can_recompute
+from finetune_trainer.prepare.base.architectures import can_recompute
+from finetune_trainer.prepare.base.weights import Weights
+from finetune_trainer.prepare.fit.memory import CPU, GPU, Micro, Need, Surroundings, TrainedModel, need
+from finetune_trainer.prepare.fit.model_shape import model_shape
 from finetune_trainer.prepare.hyperparameters import Decided
-from finetune_trainer.prepare.memory import CPU, GPU, Micro, Need, Surroundings, TrainedModel, need
-from finetune_trainer.prepare.model_shape import model_shape
-from finetune_trainer.prepare.weights import Weights
 from finetune_trainer.step_plan import Layout, MicroBatch, StepPlan
 
 Counts = NDArray[np.int64]

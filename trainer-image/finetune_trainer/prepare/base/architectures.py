@@ -6,7 +6,7 @@ from finetune_api.resources.finetune_job import CLASSIFICATION, Task
 from finetune_api.run_config import RunConfig
 from finetune_trainer.failure import invalid
 from finetune_trainer.families import Family, families
-from finetune_trainer.prepare.base_files import unsupported
+from finetune_trainer.prepare.base.files import unsupported
 from finetune_trainer.sources.subject import Subject
 
 LISTED = "docs/models.md lists the model types that can be fine-tuned"

@@ -16,9 +16,9 @@ from finetune_trainer.data.tokens.encoded import Encoder
 from finetune_trainer.data.tokens.language import LanguageEncoder
 from finetune_trainer.data.tokens.texts import SummaryRenderer, TextRenderer
 from finetune_trainer.failure import invalid
-from finetune_trainer.prepare.base import Base
-from finetune_trainer.prepare.base_files import unsupported
-from finetune_trainer.prepare.dataset import Dataset
+from finetune_trainer.prepare.base.base import Base
+from finetune_trainer.prepare.base.files import unsupported
+from finetune_trainer.prepare.dataset.dataset import Dataset
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from finetune_api.exit_codes import ExitCode
 from finetune_api.resources.learning import Lora
 from finetune_api.run_config import RunConfig
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.prepare.architectures import can_recompute
-from finetune_trainer.prepare.choice import COMFORT, Choice, TrainingFacts, choose
-from finetune_trainer.prepare.estimate import readable
+from finetune_trainer.prepare.base.architectures import can_recompute
+from finetune_trainer.prepare.base.weights import DEFAULT_RANK, Weights, in_words
+from finetune_trainer.prepare.disk_space import readable
+from finetune_trainer.prepare.fit.choice import COMFORT, Choice, TrainingFacts, choose
+from finetune_trainer.prepare.fit.model_shape import layer_of
 from finetune_trainer.prepare.hyperparameters import Decided
-from finetune_trainer.prepare.model_shape import layer_of
-from finetune_trainer.prepare.weights import DEFAULT_RANK, Weights, in_words
 
 GPU_SIZES = (16, 24, 32, 40, 48, 80, 96, 141, 192, 288)
 """GiB that GPUs are sold with."""

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from finetune_trainer.prepare.weights import Weights
+from finetune_trainer.prepare.base.weights import Weights
 
 _NORM = re.compile(r"(norm|ln_\w+|layernorm)[^.]*\.weight$", re.IGNORECASE)
 _LAYER = re.compile(r"\.\d+\.")

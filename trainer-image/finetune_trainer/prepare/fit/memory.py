@@ -10,7 +10,7 @@ that nobody has measured.
 from dataclasses import dataclass
 from typing import Literal
 
-from finetune_trainer.prepare.model_shape import ModelShape
+from finetune_trainer.prepare.fit.model_shape import ModelShape
 
 FP32 = 4
 MOMENTS = 8

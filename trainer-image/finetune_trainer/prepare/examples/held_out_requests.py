@@ -11,8 +11,8 @@ from finetune_trainer.data.tokens.encoded import Classified, Encoded, Example
 from finetune_trainer.data.tokens.language import LanguageEncoder
 from finetune_trainer.data.tokens.template import plain_messages, plain_tools
 from finetune_trainer.data.tokens.texts import SummaryRenderer, TextRenderer
-from finetune_trainer.prepare.dataset import Rowed
-from finetune_trainer.prepare.encoder import TaskEncoder
+from finetune_trainer.prepare.dataset.dataset import Rowed
+from finetune_trainer.prepare.examples.encoder import TaskEncoder
 from finetune_trainer.requests import HeldOutRequest
 
 ROWS = 64

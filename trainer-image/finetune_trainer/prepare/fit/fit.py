@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 from finetune_api.result import MemoryEstimate, ResolvedParameter
 from finetune_api.run_config import RunConfig
-from finetune_trainer.prepare.architectures import can_recompute
-from finetune_trainer.prepare.choice import Choice, TrainingFacts, choose
+from finetune_trainer.prepare.base.architectures import can_recompute
+from finetune_trainer.prepare.fit.choice import Choice, TrainingFacts, choose
+from finetune_trainer.prepare.fit.too_large import does_not_fit
 from finetune_trainer.prepare.hyperparameters import AS_GIVEN, Decided
-from finetune_trainer.prepare.too_large import does_not_fit
 
 
 @dataclass(frozen=True)

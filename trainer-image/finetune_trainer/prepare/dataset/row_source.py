@@ -14,7 +14,7 @@ from finetune_trainer.data.reading.record_file import RecordFile
 from finetune_trainer.data.rows.build import FIELDS
 from finetune_trainer.failure import invalid
 from finetune_trainer.files import free_bytes
-from finetune_trainer.prepare.estimate import check_space
+from finetune_trainer.prepare.disk_space import check_space
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.sources.open import fetch_file, look_for
 from finetune_trainer.sources.subject import Subject

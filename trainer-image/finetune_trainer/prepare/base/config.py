@@ -10,8 +10,8 @@ from tokenizers import Tokenizer
 from finetune_api.run_config import RunConfig
 from finetune_text.positions import usable_positions
 from finetune_text.tokenizer_files import TokenizerFiles, UnreadableFile, read_object, read_tokenizer_files
-from finetune_trainer.prepare.architectures import check_family
-from finetune_trainer.prepare.base_files import incomplete, unsupported
+from finetune_trainer.prepare.base.architectures import check_family
+from finetune_trainer.prepare.base.files import incomplete, unsupported
 from finetune_trainer.sources.subject import Subject
 
 

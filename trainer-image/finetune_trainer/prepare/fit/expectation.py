@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from finetune_api.result import Expectation
 from finetune_api.run_config import RunConfig, RunHardware
+from finetune_trainer.prepare.base.weights import in_words
 from finetune_trainer.prepare.hyperparameters import Decided
 from finetune_trainer.prepare.speeds import peak_flops
-from finetune_trainer.prepare.weights import in_words
 
 Counts = NDArray[np.int64]
 FULL, LORA = 6, 4

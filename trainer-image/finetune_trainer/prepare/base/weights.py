@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from finetune_api.resources.learning import Lora
 from finetune_trainer.failure import invalid
-from finetune_trainer.prepare.base_files import incomplete
+from finetune_trainer.prepare.base.files import incomplete
 from finetune_trainer.sources.folder import Folder, Stored
 from finetune_trainer.sources.subject import Subject
 

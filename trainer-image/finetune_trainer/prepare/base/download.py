@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from finetune_trainer.files import COMPLETE, free_bytes, is_complete, mark_complete, sha256_of, write_atomic
-from finetune_trainer.prepare.base_files import BaseFiles, total_bytes
-from finetune_trainer.prepare.estimate import check_space
+from finetune_trainer.prepare.base.files import BaseFiles, total_bytes
+from finetune_trainer.prepare.disk_space import check_space
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.sources.folder import Folder, Stored
 

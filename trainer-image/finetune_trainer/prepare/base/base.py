@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 
 from finetune_api.resources.learning import Lora
 from finetune_api.run_config import RunConfig
-from finetune_trainer.prepare.architectures import check_checkpointing
-from finetune_trainer.prepare.base_config import BaseConfig, read_base_config
-from finetune_trainer.prepare.base_files import BaseFiles, choose_files
-from finetune_trainer.prepare.download import BaseDownload
-from finetune_trainer.prepare.weights import TRANSPOSED, Weights, read_weights
+from finetune_trainer.prepare.base.architectures import check_checkpointing
+from finetune_trainer.prepare.base.config import BaseConfig, read_base_config
+from finetune_trainer.prepare.base.download import BaseDownload
+from finetune_trainer.prepare.base.files import BaseFiles, choose_files
+from finetune_trainer.prepare.base.weights import TRANSPOSED, Weights, read_weights
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.sources.open import open_folder
 from finetune_trainer.sources.subject import Subject

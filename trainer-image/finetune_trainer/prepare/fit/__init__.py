@@ -1,0 +1,9 @@
+"""Whether the training fits into memory, and what it takes.
+
+choice.py       micro-batches and gradient checkpointing that the training could run with, and what each needs
+model_shape.py  what the memory depends on, from config.json and the tensors' shapes
+memory.py       the memory of a training process, by a formula
+fit.py          the choice that fits, or
+too_large.py    why none does, and what would
+expectation.py  tokens, hours, cost
+"""
