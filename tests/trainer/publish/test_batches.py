@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finetune_trainer.evaluation.batches import token_batches
-from finetune_trainer.evaluation.rows import Row
+from finetune_trainer.language_model.batches import token_batches
+from finetune_trainer.language_model.held_out import Row
 from finetune_trainer.publish.kind import scored_tokens
 
 pytestmark = pytest.mark.trainer

@@ -16,11 +16,11 @@ from transformers import AutoModelForSequenceClassification, AutoModelForTokenCl
 
 from finetune_api.model_directory import EvaluationReport, Manifest
 from finetune_api.run_config import RunConfig
+from finetune_trainer.artefacts.onnx.classifier import OnnxClassifier
+from finetune_trainer.artefacts.onnx.classifier_parity import prove_labels
 from finetune_trainer.classification.labelling import Labelling
 from finetune_trainer.classification.model import load_classifier
 from finetune_trainer.classification.rows import LabelledRows
-from finetune_trainer.export.classifier_onnx import OnnxClassifier
-from finetune_trainer.export.classifier_parity import prove_labels
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.inspect.main import inspect_model
 from finetune_trainer.prepare.main import prepare

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from finetune_api.run_config import RunConfig
-from finetune_trainer.export.greedy import Decoder, Logits, answer_greedily
-from finetune_trainer.export.parity import TOKENS, Comparison, choices, compare, prove_parity
+from finetune_trainer.artefacts.onnx.greedy import Decoder, Logits, answer_greedily
+from finetune_trainer.artefacts.onnx.parity import TOKENS, Comparison, choices, compare, prove_parity
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.publish.language_model import onnx_answers, tokens_as_text
 from finetune_trainer.publish.weights import load_model

@@ -13,11 +13,11 @@ from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassificati
 from finetune_api.exit_codes import ExitCode
 from finetune_text.tags import IGNORED
 from finetune_trainer.classification.labelling import Labelling
+from finetune_trainer.classification.learner import Classifying
 from finetune_trainer.classification.model import load_classifier
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.step_plan import StepPlan
-from finetune_trainer.train.classifying import Classifying
 from finetune_trainer.train.metrics import read_metrics
 from tests.trainer.train.blackboard import Loss, train_plainly
 from tests.trainer.train.conftest import run_here

@@ -11,10 +11,10 @@ from safetensors.torch import load_file
 from transformers import MambaConfig, MambaForCausalLM
 
 from finetune_trainer.files import is_complete
+from finetune_trainer.language_model.learner import load_language_model
+from finetune_trainer.language_model.rows import Rows
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.step_plan import StepPlan
-from finetune_trainer.train.language_model import load_language_model
-from finetune_trainer.train.rows import Rows
 from tests.trainer.train.blackboard import Loss, train_plainly
 from tests.trainer.train.conftest import run_here
 from tests.trainer.train.runs import FULL, LORA, Run

@@ -5,7 +5,7 @@ from collections.abc import Hashable
 import pytest
 
 from finetune_text.tags import entities
-from finetune_trainer.evaluation.f1 import accuracy, mean_f1, set_f1
+from finetune_trainer.classification.f1 import accuracy, mean_f1, set_f1
 
 pytestmark = pytest.mark.unit
 

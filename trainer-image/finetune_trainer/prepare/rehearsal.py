@@ -1,7 +1,7 @@
 """The ONNX export is rehearsed before a GPU is asked for: a small copy of this very model is exported and compared, on the CPU.
 
-In a process of its own (`finetune_trainer.export.rehearse`), since this room has no torch. Only what the rehearsal has seen to fail is
-refused; one that cannot be held is a note.
+In a process of its own (`finetune_trainer.artefacts.onnx.rehearse`), since this room has no torch. A model is refused only when its
+rehearsal failed; a rehearsal that cannot run is a note.
 """
 
 import json
@@ -17,7 +17,7 @@ from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.room import free_memory
 from finetune_trainer.workspace import Workspace
 
-PROGRAM = "finetune_trainer.export.rehearse"
+PROGRAM = "finetune_trainer.artefacts.onnx.rehearse"
 NEEDS = ("torch", "transformers", "onnxruntime", "onnxruntime_genai")
 MEMORY = 5 << 28
 """Bytes that it takes: libraries above all; 1,000 MB were seen."""

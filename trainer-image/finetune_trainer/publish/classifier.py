@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from finetune_api.model_directory import Parity, Scores
+from finetune_trainer.artefacts.onnx.classifier import OnnxClassifier, export_classifier
+from finetune_trainer.artefacts.onnx.classifier_parity import prove_labels
 from finetune_trainer.classification.labelling import Labelling
 from finetune_trainer.classification.model import Classifier, load_classifier
 from finetune_trainer.classification.rows import LabelledRows
-from finetune_trainer.evaluation.score_classifier import score_classifier
-from finetune_trainer.export.classifier_onnx import OnnxClassifier, export_classifier
-from finetune_trainer.export.classifier_parity import prove_labels
+from finetune_trainer.classification.score import score_classifier
 from finetune_trainer.publish.draft import ONNX_FOLDER, Draft
 from finetune_trainer.publish.inputs import Inputs
 from finetune_trainer.publish.kind import Show, scored_tokens

@@ -7,13 +7,13 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from finetune_api.model_directory import Parity, Scores
-from finetune_trainer.evaluation.rows import read_prompts, read_rows
-from finetune_trainer.evaluation.score import score
-from finetune_trainer.export.greedy import answer_greedily
-from finetune_trainer.export.onnx import build_onnx
-from finetune_trainer.export.onnx_decoder import OnnxModel, onnx_decoder
-from finetune_trainer.export.parity import TOKENS, prove_parity
+from finetune_trainer.artefacts.onnx.build import build_onnx
+from finetune_trainer.artefacts.onnx.decoder import OnnxModel, onnx_decoder
+from finetune_trainer.artefacts.onnx.greedy import answer_greedily
+from finetune_trainer.artefacts.onnx.parity import TOKENS, prove_parity
 from finetune_trainer.failure import invalid
+from finetune_trainer.language_model.held_out import read_prompts, read_rows
+from finetune_trainer.language_model.score import score
 from finetune_trainer.publish.draft import ONNX_FOLDER, Draft
 from finetune_trainer.publish.inputs import Inputs
 from finetune_trainer.publish.kind import Show, scored_tokens

@@ -13,6 +13,7 @@ from finetune_api.result import PublishSummary, StageResult
 from finetune_api.run_config import RunConfig
 from finetune_text.tokenizer_files import TEMPLATE_FILE
 from finetune_trainer.cores import thread_settings
+from finetune_trainer.evaluation.skew_check import check_skew
 from finetune_trainer.files import sha256_of, write_atomic
 from finetune_trainer.publish.calls import Prompting
 from finetune_trainer.publish.card import model_card
@@ -20,7 +21,6 @@ from finetune_trainer.publish.draft import Draft, Identity
 from finetune_trainer.publish.inputs import Inputs, read_inputs
 from finetune_trainer.publish.manifest import add_other_file, make_manifest
 from finetune_trainer.publish.phases import Phases
-from finetune_trainer.publish.skew_check import check_skew
 from finetune_trainer.publish.space import check_space, storage_full_names
 from finetune_trainer.requests import read_requests
 
@@ -45,9 +45,9 @@ def make_model(inputs: Inputs, draft: Draft) -> Manifest:
     draft.root.mkdir(parents=True, exist_ok=True)
     draft.begin()
     check_space(inputs, draft.root)
-    from finetune_trainer.publish.exports import export_onnx
+    from finetune_trainer.artefacts.export import export_onnx
+    from finetune_trainer.evaluation.measure import measure_and_write  # torch: after everything that fails quickly
     from finetune_trainer.publish.kind import kind_of
-    from finetune_trainer.publish.measure import measure_and_write  # torch: after everything that fails quickly
 
     phases, kind = Phases(), kind_of(inputs)
     report = measure_and_write(inputs, kind, draft.files, phases)

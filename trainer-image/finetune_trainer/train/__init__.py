@@ -9,7 +9,6 @@
     worker.py       one rank as a process: dies with its launcher, hears SIGTERM
     rank.py         what a rank does: join, load, train, leave the result
     objective.py    what is learned: the interface between the loop and the kinds of training
-    language_model.py, classifying.py    the kinds of training
     loop.py         the loop: transformers.Trainer, one step at a time
     checkpoints.py  complete or absent, newest first, over all attempts
 

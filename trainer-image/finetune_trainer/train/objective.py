@@ -46,8 +46,8 @@ class Objective(Protocol):
 def objective_of(config: RunConfig, prepared: Prepared, workspace: Workspace) -> Objective:
     """The objective of the run's task."""
     from finetune_trainer.classification.labelling import is_classifier, labelling_of
-    from finetune_trainer.train.classifying import Classifying
-    from finetune_trainer.train.language_model import LanguageModelling
+    from finetune_trainer.classification.learner import Classifying
+    from finetune_trainer.language_model.learner import LanguageModelling
 
     if is_classifier(config.task):
         return Classifying(prepared, workspace.train_rows, labelling_of(config.task, prepared))

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from finetune_trainer.export.greedy import Decoder, Logits
-from finetune_trainer.export.session import open_session
+from finetune_trainer.artefacts.onnx.greedy import Decoder, Logits
+from finetune_trainer.artefacts.onnx.session import open_session
 
 
 class OnnxModel:

@@ -1,6 +1,6 @@
 """The rehearsal of an ONNX export: a small copy of a base model, with random weights, is exported and compared with PyTorch.
 
-    python -m finetune_trainer.export.rehearse BASE TASK SCRATCH
+    python -m finetune_trainer.artefacts.onnx.rehearse BASE TASK SCRATCH
 
 BASE needs its JSON files only. Takes seconds and some hundred MB, whatever the model's size. The last line on standard output is JSON:
 {"reason": ""} when the export works, else why it does not, and in "detail" what was seen.
@@ -19,16 +19,16 @@ import transformers
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from finetune_api.resources.finetune_job import Task
+from finetune_trainer.artefacts.onnx.builder import build
+from finetune_trainer.artefacts.onnx.classifier import OnnxClassifier, export_classifier, quiet
+from finetune_trainer.artefacts.onnx.classifier_parity import alone
+from finetune_trainer.artefacts.onnx.decoder import OnnxModel, onnx_decoder
+from finetune_trainer.artefacts.onnx.liveliness import enliven
+from finetune_trainer.artefacts.onnx.shrink import shrunk
 from finetune_trainer.classification.batch import Collator
 from finetune_trainer.classification.labelling import Labelling, is_classifier
 from finetune_trainer.classification.model import CLASSES, pad_token, takes_token_types
 from finetune_trainer.classification.rows import LabelledRow
-from finetune_trainer.export.builder import build
-from finetune_trainer.export.classifier_onnx import OnnxClassifier, export_classifier, quiet
-from finetune_trainer.export.classifier_parity import alone
-from finetune_trainer.export.liveliness import enliven
-from finetune_trainer.export.onnx_decoder import OnnxModel, onnx_decoder
-from finetune_trainer.export.shrink import shrunk
 from finetune_trainer.failure import StageFailure
 
 PROMPT = 40

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from finetune_trainer.evaluation.rows import Row
+from finetune_trainer.language_model.held_out import Row
 
 
 @dataclass(frozen=True)

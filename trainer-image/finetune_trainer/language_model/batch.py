@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from finetune_trainer.language_model.rows import Rows
 from finetune_trainer.step_plan import MicroBatch
-from finetune_trainer.train.rows import Rows
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ Attention keeps them apart by their positions; a model with a recurrent state, o
 import torch
 from torch import nn
 
-from finetune_trainer.train.rows import Rows
+from finetune_trainer.language_model.rows import Rows
 
 PROBE_TOKENS = 48
 """Of each of two examples: contamination is largest at the second one's first tokens."""

@@ -11,9 +11,9 @@ import torch
 from finetune_api.model_directory import Scores
 from finetune_text.tags import entities
 from finetune_trainer.classification.batch import Collator, PaddedBatch, logits_asked, loss_sum
+from finetune_trainer.classification.f1 import accuracy, mean_f1, set_f1
 from finetune_trainer.classification.labelling import Labelling
 from finetune_trainer.classification.rows import LabelledRows
-from finetune_trainer.evaluation.f1 import accuracy, mean_f1, set_f1
 from finetune_trainer.step_plan import cut
 
 Logits = np.ndarray[Any, np.dtype[np.float32]]

@@ -11,10 +11,10 @@ import numpy.typing as npt
 import torch
 
 from finetune_api.model_directory import Parity
+from finetune_trainer.artefacts.onnx.classifier import OnnxClassifier
+from finetune_trainer.artefacts.onnx.parity import parity_failed
 from finetune_trainer.classification.batch import Collator, logits_asked
 from finetune_trainer.classification.rows import LabelledRow
-from finetune_trainer.export.classifier_onnx import OnnxClassifier
-from finetune_trainer.export.parity import parity_failed
 
 Logits = npt.NDArray[np.float32]
 TOLERANCE = 1e-3

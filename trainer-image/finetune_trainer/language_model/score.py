@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from finetune_api.model_directory import Scores
-from finetune_trainer.evaluation.batches import Batch, token_batches
-from finetune_trainer.evaluation.rows import Row
+from finetune_trainer.language_model.batches import Batch, token_batches
+from finetune_trainer.language_model.held_out import Row
 
 SOFTMAX_ROWS = 512
 """Positions whose logits are held in fp32 at once."""

@@ -11,7 +11,7 @@ from finetune_api.exit_codes import ExitCode
 from finetune_trainer.apart import run_apart
 from finetune_trainer.failure import StageFailure, invalid
 
-BUILDER = "finetune_trainer.export.builder"
+BUILDER = "finetune_trainer.artefacts.onnx.builder"
 
 
 def build_onnx(model: Path, out: Path, scratch: Path, tick: Callable[[], None]) -> None:
