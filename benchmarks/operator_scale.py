@@ -31,9 +31,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.scale_peers import JOBS, Contestant, jobset, ours, wait
-from finetune_operator.api import Api
-from finetune_operator.connection import connect
-from finetune_operator.errors import ApiError
+from finetune_operator.client.api import Api
+from finetune_operator.client.connection import connect
+from finetune_operator.client.errors import ApiError
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.operator.simulation import volumes
 

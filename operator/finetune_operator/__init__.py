@@ -1,7 +1,14 @@
-"""The operator: watches our kinds and their children, decides, acts.
+"""The operator: watches our kinds and their children, decides what to do, and does it.
 
-edge.py, reflector.py   listen           records.py  what plan may know
-queue.py, cache.py      remember         plan/       decides (pure)
-observe.py              gathers          build/      builds children (pure dicts)
-execute.py              acts             api.py      speaks HTTP
+process.py        the process: stands by for the Lease, fills the cache, watches and works until SIGTERM
+listen/           watches of our kinds, of their children and of Warning events
+reconcile/        the key queue, its workers, and the execution of plans
+observe/          gathers what a plan reads: from the cache, and by reads on demand
+plan/             decides (pure functions)
+build/            builds the child objects (pure functions)
+client/           HTTP to the API server: connection, requests, errors, the Lease
+objects/          names, paths and slim records of the objects, and the cache that holds them
+telemetry/        logs, metrics and probes
+settings.py       the operator's environment
+configuration.py  what plans and builders read of it
 """

@@ -7,28 +7,28 @@ import signal
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-from finetune_operator.announce import Announcer
-from finetune_operator.api import Api, Object
-from finetune_operator.cache import Cache, Key, Keys, identity
-from finetune_operator.connection import Connection, connect
-from finetune_operator.edge import Edge
-from finetune_operator.execute import Executor
-from finetune_operator.guard import guard_installed, watch_guard
-from finetune_operator.lease import Lease
-from finetune_operator.metrics import REGISTRY, Snapshot
-from finetune_operator.observe import Observer, Refusals
-from finetune_operator.parse import readable
-from finetune_operator.probes import serve
-from finetune_operator.queue import Queue
-from finetune_operator.reads import Reads
-from finetune_operator.reconcile import Controller, Reconciler
-from finetune_operator.records import FineTuneJob
-from finetune_operator.resources import FINETUNE_JOBS, FINETUNED_MODELS, MODEL_DEPLOYMENTS, OURS, Resource
-from finetune_operator.scope import Scope
+from finetune_operator.client.api import Api, Object
+from finetune_operator.client.connection import Connection, connect
+from finetune_operator.client.lease import Lease
+from finetune_operator.listen.edge import Edge
+from finetune_operator.listen.guard import guard_installed, watch_guard
+from finetune_operator.listen.scope import Scope
+from finetune_operator.listen.warning_events import WarningEvents
+from finetune_operator.listen.watches import Watches
+from finetune_operator.objects.cache import Cache, Key, Keys, identity
+from finetune_operator.objects.parse import readable
+from finetune_operator.objects.records import FineTuneJob
+from finetune_operator.objects.resources import FINETUNE_JOBS, FINETUNED_MODELS, MODEL_DEPLOYMENTS, OURS, Resource
+from finetune_operator.observe.observer import Observer, Refusals
+from finetune_operator.observe.reads import Reads
+from finetune_operator.observe.stage_logs import StageLogs
+from finetune_operator.reconcile.announce import Announcer
+from finetune_operator.reconcile.execute import Executor
+from finetune_operator.reconcile.queue import Queue
+from finetune_operator.reconcile.reconciler import Controller, Reconciler
 from finetune_operator.settings import OperatorSettings
-from finetune_operator.stage_logs import StageLogs
-from finetune_operator.warning_events import WarningEvents
-from finetune_operator.watches import Watches
+from finetune_operator.telemetry.metrics import REGISTRY, Snapshot
+from finetune_operator.telemetry.probes import serve
 
 LOG = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from finetune_api.resources.common import Quantity, VolumeClaim
 from finetune_operator.build.owner import Kind, child_metadata
-from finetune_operator.names import JOB_LABEL, workspace_claim
-from finetune_operator.records import Meta
+from finetune_operator.objects.names import JOB_LABEL, workspace_claim
+from finetune_operator.objects.records import Meta
 
 GIB = 1024**3
 

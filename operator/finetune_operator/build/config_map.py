@@ -4,8 +4,8 @@ from typing import Any
 
 from finetune_api.run_config import RUN_CONFIG_FILE, RunConfig
 from finetune_operator.build.owner import child_metadata
-from finetune_operator.names import JOB_LABEL, run_config_map
-from finetune_operator.records import Meta
+from finetune_operator.objects.names import JOB_LABEL, run_config_map
+from finetune_operator.objects.records import Meta
 
 
 def run_config_map_object(meta: Meta, config: RunConfig) -> dict[str, Any]:

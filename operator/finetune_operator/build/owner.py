@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from finetune_operator.names import MANAGED_BY
-from finetune_operator.records import Meta
+from finetune_operator.objects.names import MANAGED_BY
+from finetune_operator.objects.records import Meta
 
 API_VERSION = "finetune.dev/v1alpha1"
 

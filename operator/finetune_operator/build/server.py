@@ -11,7 +11,7 @@ from finetune_operator.build.inspect_job import model_folder
 from finetune_operator.build.owner import child_metadata
 from finetune_operator.build.pod import Mount, PodShape, pod_template
 from finetune_operator.configuration import Settings
-from finetune_operator.names import (
+from finetune_operator.objects.names import (
     CLAIM_UID_LABEL,
     DEPLOYMENT_LABEL,
     MANAGED_BY,
@@ -19,7 +19,7 @@ from finetune_operator.names import (
     MODEL_UID_LABEL,
     REVISION_ANNOTATION,
 )
-from finetune_operator.records import Meta
+from finetune_operator.objects.records import Meta
 
 CONTAINER = "server"
 PORT = 8080

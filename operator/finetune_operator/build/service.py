@@ -3,8 +3,8 @@
 from typing import Any
 
 from finetune_operator.build.owner import child_metadata
-from finetune_operator.names import JOB_LABEL, STAGE_LABEL, train_service
-from finetune_operator.records import Meta
+from finetune_operator.objects.names import JOB_LABEL, STAGE_LABEL, train_service
+from finetune_operator.objects.records import Meta
 
 MASTER_PORT = 29400
 

@@ -107,7 +107,7 @@ class OperatorProcess:
 
     def writes(self) -> int:
         """How many lines of its log tell of a write."""
-        return sum(line["logger"] == "finetune_operator.execute" for line in self.lines())
+        return sum(line["logger"] == "finetune_operator.reconcile.execute" for line in self.lines())
 
     def said(self, *words: str) -> bool:
         """True when a message of its log holds all of the words."""

@@ -5,14 +5,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from finetune_operator.api import Api
-from finetune_operator.cache import Cache, Key, Keys
-from finetune_operator.connection import connect
-from finetune_operator.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
-from finetune_operator.records import FineTuneJob, Presence
-from finetune_operator.reflector import Reflector
-from finetune_operator.resources import CONFIG_MAPS, FINETUNE_JOBS
-from finetune_operator.watches import Watches
+from finetune_operator.client.api import Api
+from finetune_operator.client.connection import connect
+from finetune_operator.client.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
+from finetune_operator.listen.reflector import Reflector
+from finetune_operator.listen.watches import Watches
+from finetune_operator.objects.cache import Cache, Key, Keys
+from finetune_operator.objects.records import FineTuneJob, Presence
+from finetune_operator.objects.resources import CONFIG_MAPS, FINETUNE_JOBS
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.objects import job
 from tests.cluster.operator.simulation import Object, Space

@@ -10,7 +10,7 @@ import yaml
 
 from finetune_operator.build.server import PORT
 from finetune_operator.build.service import MASTER_PORT
-from finetune_operator.names import DEPLOYMENT_LABEL, MANAGED_BY, STAGE_LABEL
+from finetune_operator.objects.names import DEPLOYMENT_LABEL, MANAGED_BY, STAGE_LABEL
 
 pytestmark = pytest.mark.unit
 

@@ -21,8 +21,8 @@ from finetune_api.result import (
     TrainSummary,
 )
 from finetune_operator.configuration import Settings
-from finetune_operator.plan.clock import rfc3339
-from finetune_operator.records import BatchJob, Claim, FineTunedModel, FineTuneJob, Meta, ModelDeployment, Pod
+from finetune_operator.objects.records import BatchJob, Claim, FineTunedModel, FineTuneJob, Meta, ModelDeployment, Pod
+from finetune_operator.plan.common.clock import rfc3339
 
 T = 1_800_000_000.0
 NAMESPACE = "team"

@@ -12,11 +12,11 @@ from finetune_api.progress import Progress
 from finetune_api.resources.finetune_job_status import FineTuneJobStatus
 from finetune_api.resources.finetuned_model import FineTunedModelSpec, FineTunedModelStatus
 from finetune_api.result import Stage
-from finetune_operator.plan.job import plan_job
-from finetune_operator.plan.model import plan_model
-from finetune_operator.plan.observed import ObservedJob, ObservedModel
-from finetune_operator.plan.plan import EventNote, ObjectRef, Plan
-from finetune_operator.records import BatchJob, Claim, FineTunedModel, FineTuneJob, Meta, Pod, WarningEvent
+from finetune_operator.objects.records import BatchJob, Claim, FineTunedModel, FineTuneJob, Meta, Pod, WarningEvent
+from finetune_operator.plan.common.observed import ObservedJob, ObservedModel
+from finetune_operator.plan.common.plan import EventNote, ObjectRef, Plan
+from finetune_operator.plan.job.plan_job import plan_job
+from finetune_operator.plan.model.plan_model import plan_model
 from tests.unit.operator.samples import SETTINGS, T, job, result
 
 ROUNDS = 12

@@ -1,0 +1,66 @@
+"""Conditions as metav1.Condition has them: one of each type, a new time only when the status changes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from finetune_api.resources.common import Condition
+from finetune_operator.plan.common.clock import rfc3339
+
+MESSAGE_LIMIT = 4096
+TRUE: Literal["True"] = "True"
+FALSE: Literal["False"] = "False"
+UNKNOWN: Literal["Unknown"] = "Unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What a condition is to say."""
+
+    type: str
+    holds: bool | None
+    """None: nobody can tell."""
+    reason: str
+    message: str = ""
+
+
+def find(conditions: Sequence[Condition], type_: str) -> Condition | None:
+    """The condition of that type, or None."""
+    return next((condition for condition in conditions if condition.type == type_), None)
+
+
+def holds(conditions: Sequence[Condition], type_: str) -> bool:
+    """True when the condition is there and True."""
+    found = find(conditions, type_)
+    return found is not None and found.status == TRUE
+
+
+def with_facts(conditions: Sequence[Condition], facts: Sequence[Fact], generation: int, now: float) -> list[Condition]:
+    """The conditions with these facts in them; conditions of other types stay as they are, the order too."""
+    merged = {condition.type: condition for condition in conditions}
+    for fact in facts:
+        merged[fact.type] = _condition(merged.get(fact.type), fact, generation, now)
+    return list(merged.values())
+
+
+def without(conditions: Sequence[Condition], type_: str) -> list[Condition]:
+    """The conditions but for that type."""
+    return [condition for condition in conditions if condition.type != type_]
+
+
+def _condition(old: Condition | None, fact: Fact, generation: int, now: float) -> Condition:
+    status = UNKNOWN if fact.holds is None else TRUE if fact.holds else FALSE
+    since = old.last_transition_time if old and old.status == status else rfc3339(now)
+    return Condition(
+        type=fact.type,
+        status=status,
+        reason=fact.reason,
+        message=short(fact.message, MESSAGE_LIMIT),
+        last_transition_time=since,
+        observed_generation=generation,
+    )
+
+
+def short(text: str, limit: int = 1024) -> str:
+    """Cut to the length that the resource's schema lets through."""
+    return text if len(text) <= limit else text[: limit - 3] + "..."

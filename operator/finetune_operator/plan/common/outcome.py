@@ -1,0 +1,148 @@
+"""How an attempt ended: from its pods' results and states, or from the Job's condition when the pods have gone.
+
+In a gang one failure brings the others down, so the decisive pod is chosen: first a failure that no retry can mend, then a
+disruption from outside, then the pod that ended first, and a rank that merely lost its peers last.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from finetune_api.exit_codes import ExitCode
+from finetune_api.result import Stage, StageError, StageResult
+from finetune_operator.objects.records import BatchJob, Pod
+from finetune_operator.plan.common.advice import FIELD, with_advice
+
+REASONS = {
+    ExitCode.INTERNAL_ERROR: "InternalError",
+    ExitCode.INVALID_INPUT: "InvalidInput",
+    ExitCode.DOES_NOT_FIT: "DoesNotFit",
+    ExitCode.STORAGE_FULL: "StorageFull",
+    ExitCode.PREEMPTED: "Preempted",
+    ExitCode.STALLED: "Stalled",
+    ExitCode.DIVERGED: "Diverged",
+    ExitCode.PEER_LOST: "PeerLost",
+    ExitCode.WORKSPACE_DAMAGED: "WorkspaceDamaged",
+    ExitCode.SOURCE_UNAVAILABLE: "SourceUnavailable",
+}
+DISRUPTIONS = {
+    "PreemptionByScheduler": "Preempted",
+    "EvictionByEvictionAPI": "Evicted",
+    "DeletionByTaintManager": "NodeLost",
+    "DeletionByPodGC": "NodeLost",
+    "TerminationByKubelet": "Evicted",
+}
+SIGTERM, SIGKILL = 143, 137
+OUT_OF_MEMORY = "OutOfMemory"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of a failed attempt."""
+
+    reason: str
+    message: str
+    retryable: bool
+    counts: bool
+    """False: an interruption from outside, which uses up none of limits.maxRestarts."""
+    exit_code: int | None = None
+    error: StageError | None = None
+    """What the stage itself said."""
+    pod: str = ""
+
+
+def outcome_of(stage: Stage, batch: BatchJob, pods: Sequence[Pod]) -> Outcome:
+    """Classifies the failure of a Job whose pods have ended."""
+    failed = [(pod, outcome) for pod in pods if (outcome := _pod_outcome(stage, pod))]
+    if not failed:
+        return _job_outcome(stage, batch)
+    return min(failed, key=lambda item: (_weight(*item), item[0].finished or 0.0, item[0].meta.name))[1]
+
+
+def stage_result(stage: Stage, pods: Sequence[Pod]) -> StageResult | None:
+    """The result in a pod's termination message, if it is one of this stage."""
+    for pod in pods:
+        result = _parse(pod.exit_message)
+        if result and result.stage == stage and pod.exit_code is not None:
+            return result
+    return None
+
+
+def _parse(message: str) -> StageResult | None:
+    if not message.lstrip().startswith("{"):
+        return None
+    try:
+        return StageResult.from_json(message)
+    except ValidationError:
+        return None
+
+
+def _weight(pod: Pod, outcome: Outcome) -> int:
+    if not outcome.retryable:
+        return 0
+    if pod.disruption or (pod.failure and not outcome.counts):
+        return 1
+    return 3 if outcome.exit_code == ExitCode.PEER_LOST else 2
+
+
+def _pod_outcome(stage: Stage, pod: Pod) -> Outcome | None:
+    """None for a pod that has not failed."""
+    if pod.phase == "Succeeded" or pod.exit_code == 0:
+        return None
+    name = pod.meta.name
+    result = _parse(pod.exit_message)
+    error = result.error if result and result.stage == stage else None
+    if pod.exit_reason == "OOMKilled":
+        message = f"pod {name} was OOM-killed: the container reached its memory limit or the node ran out of memory"
+        again = stage == "publish"  # killed during an export, it goes without that export at last
+        return Outcome(OUT_OF_MEMORY, with_advice(message, OUT_OF_MEMORY, stage), again, again, pod.exit_code, pod=name)
+    if error is not None and pod.exit_code:
+        return _from_exit_code(stage, pod.exit_code, error.message, error, name)
+    if pod.disruption:
+        reason = DISRUPTIONS.get(pod.disruption, pod.disruption)
+        message = f"pod {name} was disrupted: {pod.disruption} {pod.failure_message}".rstrip()
+        return Outcome(reason, message, True, False, pod.exit_code, pod=name)
+    if pod.failure:
+        return _pod_failure(stage, pod)
+    if pod.exit_code:
+        return _from_exit_code(stage, pod.exit_code, _last_words(pod), None, name)
+    return None
+
+
+def _pod_failure(stage: Stage, pod: Pod) -> Outcome:
+    """A pod that its node has failed. Growing beyond its own storage limit is the pod's fault, all else is not."""
+    message = f"pod {pod.meta.name}: {pod.failure}: {pod.failure_message}"
+    if pod.failure == "Evicted" and "exceeds the" in pod.failure_message:
+        limit = f"raise {FIELD.get(stage, stage)}.resources.limits.ephemeral-storage"
+        return Outcome("EphemeralStorageExceeded", f"{message}: {limit}", True, True, pod.exit_code, pod=pod.meta.name)
+    return Outcome(pod.failure, message, True, False, pod.exit_code, pod=pod.meta.name)
+
+
+def _from_exit_code(stage: Stage, code: int, message: str, error: StageError | None, pod: str) -> Outcome:
+    if code == SIGTERM:
+        return Outcome("Terminated", message or f"pod {pod} was terminated from outside (SIGTERM)", True, False, code, error, pod)
+    if code == SIGKILL:
+        return Outcome("Killed", message or f"pod {pod} was killed (SIGKILL)", True, True, code, error, pod)
+    known = ExitCode(code) if code in ExitCode.__members__.values() else ExitCode.INTERNAL_ERROR
+    reason = error.code if error else REASONS[known]
+    text = message or f"{stage} exited with code {code}"
+    return Outcome(reason, text if error else with_advice(text, reason, stage), known.retryable, known.counts, code, error, pod)
+
+
+def _last_words(pod: Pod) -> str:
+    """The last log line that FallbackToLogsOnError left, where the stage wrote no result."""
+    lines = [line for line in pod.exit_message.splitlines() if line.strip()]
+    return f"exit code {pod.exit_code}: {lines[-1].strip()}" if lines else f"exit code {pod.exit_code}"
+
+
+def _job_outcome(stage: Stage, batch: BatchJob) -> Outcome:
+    """All that is left when the pods have gone: "Container trainer for pod ns/x failed with exit code 42 matching FailJob rule ..."."""
+    message = batch.failure_message or f"Job {batch.meta.name} failed: {batch.failure_reason}"
+    if "DisruptionTarget" in message:
+        return Outcome("Disrupted", message, True, False)
+    code = re.search(r"exit code (\d+)", message)
+    if code:
+        return _from_exit_code(stage, int(code[1]), message, None, "")
+    return Outcome(batch.failure_reason or "JobFailed", message, True, True)

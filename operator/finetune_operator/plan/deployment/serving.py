@@ -1,0 +1,166 @@
+"""May a model be served as it is asked for? And what a rollout is pinned to."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from finetune_api.resources.finetuned_model import FineTunedModelSpec
+from finetune_api.resources.model_deployment import ModelDeploymentSpec, Revision, Serving
+from finetune_operator.build.server import Reach
+from finetune_operator.objects.names import MODEL_LABEL, MODEL_UID_LABEL
+from finetune_operator.objects.records import Claim, FineTunedModel, Pod
+from finetune_operator.plan.common.conditions import holds
+from finetune_operator.plan.common.observed import ObservedDeployment
+from finetune_operator.plan.job.attempts import living
+from finetune_operator.plan.job.output import ready_message
+from finetune_operator.plan.job.overrides import REASON, forbidden_field, told
+
+LISTED = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why nothing is rolled out. What runs goes on running."""
+
+    reason: str
+    message: str
+    object: str = ""
+    param: str = ""
+    stalled: bool = True
+    """False when waiting may be enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Servable:
+    """A model that may be served, with its parsed spec and its claim."""
+
+    model: FineTunedModel
+    spec: FineTunedModelSpec
+    claim: Claim
+
+
+def servable(observed: ObservedDeployment, spec: ModelDeploymentSpec) -> Servable | Refusal:
+    """The first thing that is wrong, or the model."""
+    if observed.foreign:
+        kind, _, name = observed.foreign.partition("/")
+        message = f"{kind} {name} belongs to another owner: delete it, or give the ModelDeployment another name"
+        # Often that of a deleted namesake, which the garbage collector takes in a moment.
+        return Refusal("NameTaken", message, f"{kind} {name}", stalled=False)
+    field = forbidden_field({"pod": spec.pod}, observed.settings)
+    if field:
+        mine = f"ModelDeployment {observed.deployment.meta.name}"
+        return Refusal(REASON, f"{mine} sets {told(field)}", mine, field)
+    name, model, claim = spec.model.name, observed.model, observed.model_claim
+    about = f"FineTunedModel {name}"
+    if model is None:
+        return Refusal("ModelNotFound", f"{about} does not exist in this namespace", about, "model.name", stalled=False)
+    if model.meta.deleting:
+        return Refusal("ModelTerminating", f"{about} is being deleted", about, "model.name", stalled=False)
+    pinned = observed.deployment.status.revision
+    if pinned and pinned.model == name and pinned.model_uid != model.meta.uid:
+        message = f"{about} was deleted and recreated, so it is not the model that was rolled out: delete and recreate the deployment"
+        return Refusal("ModelReplaced", message, about, "model.name")
+    if model.spec is None or not holds(model.status.conditions, "Ready"):
+        stalled = holds(model.status.conditions, "Stalled")
+        return Refusal("ModelNotReady", f"{about} is not ready: {ready_message(model)}", about, "model.name", stalled=stalled)
+    wrong = _unsuitable(model, spec)
+    if wrong:
+        return wrong
+    if claim is None:
+        volume = f"PersistentVolumeClaim {model.spec.source.claim.name}"
+        return Refusal("ClaimNotFound", f"{volume} of {about} does not exist", volume, stalled=False)
+    if spec.replicas > 1 and reach(claim) == "one-pod":
+        return _not_shared(spec.replicas, claim)
+    return Servable(model, model.spec, claim)
+
+
+def reach(claim: Claim) -> Reach:
+    """How far the pods that mount the claim may be apart."""
+    modes = set(claim.access_modes)
+    if modes & {"ReadWriteMany", "ReadOnlyMany"}:
+        return "many-nodes"
+    return "one-pod" if modes == {"ReadWriteOncePod"} else "one-node"
+
+
+def answering(pods: Iterable[Pod]) -> str:
+    """The models that requests reach now, as a column shows them; a pod that is to go gets none any more."""
+    reached = (pod.meta.labels for pod in pods if pod.ready and not pod.meta.deleting)
+    return ", ".join(sorted({labels[MODEL_LABEL] for labels in reached if MODEL_LABEL in labels}))
+
+
+def target_revision(observed: ObservedDeployment, spec: ModelDeploymentSpec, model: FineTunedModel) -> Revision:
+    """What the rollout is pinned to. The image changes with the model or the spec only, not with an upgrade of the operator."""
+    digest, pinned = template_digest(spec), observed.deployment.status.revision
+    if pinned and pinned.model_uid == model.meta.uid and pinned.spec_digest in (digest, _first_digest(spec)):
+        return pinned
+    image = spec.pod.image or observed.settings.onnx_server_image
+    generation = observed.deployment.meta.generation
+    return Revision(model=model.meta.name, model_uid=model.meta.uid, image=image, spec_generation=generation, spec_digest=digest)
+
+
+def template_digest(spec: ModelDeploymentSpec) -> str:
+    """sha256 of what the pods depend on: scaling replaces none of them, nor does a field with a default that a later version adds."""
+    elsewhere = {"replicas", "progress_deadline", "allow_ungated"}
+    return _sha256(spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True, exclude=elsewhere))
+
+
+def _first_digest(spec: ModelDeploymentSpec) -> str:
+    """As the first version computed it, of all that it knew, defaults included: what it has rolled out is still what is asked for."""
+    later = {"replicas", "progress_deadline", *(() if "drain_timeout" in _chosen(spec) else ("drain_timeout",))}
+    return _sha256(spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=later))
+
+
+def _chosen(spec: ModelDeploymentSpec) -> set[str]:
+    """Names of the fields that have another value than their default."""
+    return set(spec.model_dump(exclude_defaults=True))
+
+
+def revision_digest(revision: Revision) -> str:
+    """Identifies a rollout on its Deployment; short enough for people."""
+    return _sha256(revision.to_dict())[:16]
+
+
+def serving(observed: ObservedDeployment, target: Revision | None) -> list[Serving]:
+    """The models that live pods mount, and the one that the next pods will: what the delete guard must know."""
+    labels = (pod.meta.labels for pod in living(observed.pods))
+    found = {(mine[MODEL_LABEL], mine[MODEL_UID_LABEL]) for mine in labels if MODEL_LABEL in mine and MODEL_UID_LABEL in mine}
+    if target:
+        found.add((target.model, target.model_uid))
+    return [Serving(model=model, uid=uid) for model, uid in sorted(found)][:LISTED]
+
+
+def _unsuitable(model: FineTunedModel, spec: ModelDeploymentSpec) -> Refusal | None:
+    name, status = model.meta.name, model.status
+    about = f"FineTunedModel {name}"
+    if not any(a.format == spec.engine and a.precision == spec.precision for a in status.artifacts):
+        return Refusal("ArtifactMissing", _artifact_missing(model, spec), about, "engine")
+    if status.gate_passed is False and not spec.allow_ungated:
+        gate = "; ".join(status.evaluation.gate) if status.evaluation else ""
+        message = f"{about} did not pass its evaluation gate ({gate}): train a better model, or set allowUngated"
+        return Refusal("GateFailed", message, about, "allowUngated")
+    return None
+
+
+def _artifact_missing(model: FineTunedModel, spec: ModelDeploymentSpec) -> str:
+    """Why the engine has nothing to load, and the next step."""
+    status = model.status
+    have = ", ".join(f"{a.format} {a.precision}" for a in status.artifacts) or "nothing"
+    text = f"FineTunedModel {model.meta.name} has no {spec.engine} artifact of precision {spec.precision} (it has {have})"
+    failed = next((m for m in status.missing_artifacts if (m.format, m.precision) == (spec.engine, spec.precision)), None)
+    if failed:
+        return f"{text}, because its export failed: {failed.reason}: {failed.message}"
+    return f"{text}: train with export.onnx"
+
+
+def _not_shared(replicas: int, claim: Claim) -> Refusal:
+    modes, volume = ", ".join(claim.access_modes), f"PersistentVolumeClaim {claim.meta.name}"
+    message = (
+        f"{replicas} replicas require a volume that several pods can mount, and {volume} is {modes}: set replicas to 1, "
+        "or train with output.storage.accessMode ReadWriteOnce (several pods on one node) or ReadWriteMany"
+    )
+    return Refusal("VolumeNotShared", message, volume, "replicas")
+
+
+def _sha256(value: dict[str, object]) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -1,0 +1,132 @@
+"""plan_job: what a FineTuneJob needs next. A chain of small policies; the first that has something to say decides."""
+
+from finetune_api.resources.finetune_job import FineTuneJobSpec, output_name, spec_digest
+from finetune_api.resources.finetune_job_status import FineTuneJobStatus
+from finetune_operator.objects.records import BatchJob
+from finetune_operator.plan.common.clock import rfc3339, soonest
+from finetune_operator.plan.common.conditions import holds
+from finetune_operator.plan.common.observed import ObservedJob
+from finetune_operator.plan.common.plan import ObjectRef, Plan
+from finetune_operator.plan.job.attempts import active, current_stage, latest, owned
+from finetune_operator.plan.job.base import base_missing
+from finetune_operator.plan.job.launch import create_job, next_attempt
+from finetune_operator.plan.job.output import output_contested, output_renamed, output_taken
+from finetune_operator.plan.job.overrides import override_forbidden
+from finetune_operator.plan.job.register import register
+from finetune_operator.plan.job.release import released, retired
+from finetune_operator.plan.job.running import running
+from finetune_operator.plan.job.settling import nothing_new
+from finetune_operator.plan.job.startup import ending, starting
+from finetune_operator.plan.job.status import finished_status, invalid_status, job_events, job_status
+from finetune_operator.plan.job.stop import job_ref, stopped
+from finetune_operator.plan.job.sync_attempts import follow
+from finetune_operator.plan.job.time_limits import deadline_left
+from finetune_operator.plan.job.view import Policy, Step, View, failure
+from finetune_operator.plan.job.workspace import workspace_damaged, workspace_lost, workspace_misplaced
+
+
+def plan_job(observed: ObservedJob, now: float) -> Plan:
+    """Decides from one snapshot. Safe to repeat: the same snapshot gives the same plan."""
+    job = observed.job
+    if job.meta.deleting:
+        return Plan()
+    if is_over(job.status):
+        return _plan(observed, finished_status(job), released(observed), retired(observed, now))
+    if job.spec is None:
+        return _plan(observed, invalid_status(job, now), (), Plan())
+    followed = follow(observed, job.spec, introduced(observed, job.spec, now), now)
+    view = View(observed, job.spec, followed.status, now)
+    step = decide(view)
+    status = job_status(job, step, followed.facts, now)
+    unlimited = step.end or job.spec.suspend or current_stage(status) is None
+    left = None if unlimited else deadline_left(job.spec, status, now)
+    return Plan(
+        status=None if nothing_new(job.status, status, now) else status,
+        apply=step.apply,
+        create=step.create,
+        delete=_union(step.delete, strays(observed, status)),
+        events=job_events(job.status, status, step),
+        requeue_after=soonest(step.requeue_after, left),
+    )
+
+
+def failed(view: View) -> Step | None:
+    """A failure that no retry can mend, or one too many."""
+    stage = current_stage(view.status)
+    newest = latest(view.status, stage) if stage else None
+    if newest is None or newest.state != "Failed" or newest.counted:
+        return None
+    message = newest.message or newest.reason or "failed"
+    if view.status.restarts:
+        message = f"{message} (after {view.status.restarts} restarts; limits.maxRestarts is {view.spec.limits.max_restarts})"
+    return failure(view, newest.reason or "Failed", message)
+
+
+POLICIES: tuple[Policy, ...] = (
+    failed,
+    stopped,
+    override_forbidden,
+    output_taken,
+    output_contested,
+    output_renamed,
+    base_missing,
+    workspace_lost,
+    workspace_damaged,
+    workspace_misplaced,
+    create_job,
+    ending,
+    starting,
+    running,
+    next_attempt,
+    register,
+)
+
+
+def decide(view: View) -> Step:
+    """The first policy's step that is one."""
+    return next(step for policy in POLICIES if (step := policy(view)) is not None)
+
+
+def is_over(status: FineTuneJobStatus) -> bool:
+    """Complete and Failed are for ever."""
+    return holds(status.conditions, "Complete") or holds(status.conditions, "Failed")
+
+
+def introduced(observed: ObservedJob, spec: FineTuneJobSpec, now: float) -> FineTuneJobStatus:
+    """The status at first sight: what is pinned for the job's life, and what the columns show.
+
+    The image is pinned with the first attempt: before it there is no run config, which is of this operator's version.
+    """
+    status, meta = observed.job.status, observed.job.meta
+    base = spec.base.source or f"FineTunedModel/{spec.base.fine_tuned_model.name if spec.base.fine_tuned_model else ''}"
+    return status.model_copy(
+        update={
+            "model": (status.model if status.attempts else None) or output_name(meta.name, spec),
+            "base": base,
+            "spec_digest": status.spec_digest or spec_digest(spec),
+            "image": (status.image if status.attempts else None) or observed.settings.trainer_image,
+            "started_at": status.started_at or rfc3339(now),
+        }
+    )
+
+
+def strays(observed: ObservedJob, status: FineTuneJobStatus) -> tuple[ObjectRef, ...]:
+    """Our Jobs that are not over and belong to no attempt that is not: there are never two live attempts."""
+    attempt = active(status)
+    name = f"{observed.job.meta.name}-{attempt.stage}-{attempt.number}" if attempt else ""
+
+    def stray(batch: BatchJob) -> bool:
+        wanted = attempt is not None and batch.meta.name == name and attempt.job_uid in (None, batch.meta.uid)
+        return not (wanted or batch.complete or batch.terminated or batch.meta.deleting)
+
+    return tuple(job_ref(batch) for batch in observed.jobs.values() if owned(observed, batch) and stray(batch))
+
+
+def _plan(observed: ObservedJob, status: FineTuneJobStatus, delete: tuple[ObjectRef, ...], more: Plan) -> Plan:
+    changed = status if status != observed.job.status else None
+    gone = _union(_union(delete, more.delete), strays(observed, status))
+    return Plan(status=changed, delete=gone, events=more.events, requeue_after=more.requeue_after)
+
+
+def _union(first: tuple[ObjectRef, ...], second: tuple[ObjectRef, ...]) -> tuple[ObjectRef, ...]:
+    return tuple(dict.fromkeys((*first, *second)))

@@ -1,0 +1,76 @@
+"""A stage at work: its progress as people read it, written seldom."""
+
+from finetune_api.progress import Progress
+from finetune_api.resources.finetune_job_status import FineTuneJobStatus, ProgressStatus
+from finetune_operator.plan.common.advice import with_advice
+from finetune_operator.plan.common.clock import epoch, length, rfc3339
+from finetune_operator.plan.common.conditions import short
+from finetune_operator.plan.job.attempts import active, job_of, lost, pods_of
+from finetune_operator.plan.job.view import RUNNING_PHASE, Step, View
+
+WRITE_EVERY = 15.0
+REASON = {"prepare": "Preparing", "train": "Training", "publish": "Publishing"}
+MESSAGE = {
+    "prepare": "reading, validating and tokenizing the rows",
+    "train": "training",
+    "publish": "evaluating base and tuned model, and exporting",
+}
+
+
+def running(view: View) -> Step | None:
+    """All pods of the attempt run or have run."""
+    attempt = active(view.status)
+    if attempt is None or attempt.running_at is None or job_of(view.observed, attempt) is None:
+        return None
+    phase, reason = RUNNING_PHASE[attempt.stage], REASON[attempt.stage]
+    gone = [pod for pod in pods_of(view.observed, attempt) if lost(pod, view.now)]
+    if gone:
+        message = with_advice(f"pod {gone[0].meta.name} on node {gone[0].node} is not responding", "NodeLost")
+        return Step(view.status, phase, "NodeLost", message, warning=True, requeue_after=WRITE_EVERY)
+    status = with_progress(view.status, view.observed.progress, attempt.stage, view.now)
+    return Step(status, phase, reason, MESSAGE[attempt.stage], requeue_after=WRITE_EVERY)
+
+
+def with_progress(status: FineTuneJobStatus, progress: Progress | None, stage: str, now: float) -> FineTuneJobStatus:
+    """The status with a newer progress line, when its text differs and the last write is long enough ago."""
+    if progress is None or progress.stage != stage:
+        return status
+    shown = {
+        "progress_text": progress_text(progress),
+        "eta": length(progress.eta_seconds) if progress.eta_seconds is not None else None,
+        "loss_text": loss_text(progress.loss) if progress.loss is not None and stage == "train" else status.loss_text,
+    }
+    last = epoch(status.progress.updated_at) if status.progress else None
+    same = shown == {"progress_text": status.progress_text, "eta": status.eta, "loss_text": status.loss_text}
+    if same or (last is not None and now - last < WRITE_EVERY):
+        return status
+    return status.model_copy(update={**shown, "progress": _progress_status(status, progress, now)})
+
+
+def progress_text(progress: Progress) -> str:
+    """ "62% (310/500)"; what is being done, where there are no steps."""
+    return steps_text(progress.step, progress.total_steps) or short(progress.activity)
+
+
+def steps_text(step: int | None, total: int | None) -> str | None:
+    """ "62% (310/500)", None where there are no steps."""
+    return f"{min(100, 100 * step // total)}% ({step}/{total})" if step is not None and total else None
+
+
+def loss_text(loss: float) -> str:
+    """Three decimals, as a column shows it."""
+    return f"{loss:.3f}"
+
+
+def _progress_status(status: FineTuneJobStatus, progress: Progress, now: float) -> ProgressStatus:
+    old = status.progress.checkpoint_step if status.progress else None
+    return ProgressStatus(
+        activity=short(progress.activity),
+        step=progress.step,
+        total_steps=progress.total_steps,
+        epoch=progress.epoch,
+        loss=progress.loss,
+        tokens_per_second=progress.tokens_per_second,
+        checkpoint_step=progress.checkpoint_step if progress.checkpoint_step is not None else old,
+        updated_at=rfc3339(now),
+    )

@@ -1,0 +1,130 @@
+"""Renders a decision about a FineTuneJob into its status: conditions after kstatus, phase, columns, events."""
+
+from finetune_api.resources.finetune_job_status import FineTuneJobStatus
+from finetune_operator.objects.records import FineTuneJob
+from finetune_operator.plan.common.clock import rfc3339
+from finetune_operator.plan.common.conditions import Fact, short, with_facts, without
+from finetune_operator.plan.common.plan import EventNote
+from finetune_operator.plan.common.shortcomings import shortcoming_events
+from finetune_operator.plan.job.attempts import ACTIVE, active, current_stage
+from finetune_operator.plan.job.running import REASON, steps_text
+from finetune_operator.plan.job.time_limits import active_seconds
+from finetune_operator.plan.job.view import Step
+from finetune_operator.plan.job.words import told_briefly
+
+FINAL = ("Complete", "Failed")
+AT_WORK = frozenset({*REASON.values(), "Complete"})
+"""Reasons for which the progress is that of the work."""
+
+
+def job_status(job: FineTuneJob, step: Step, facts: tuple[Fact, ...], now: float) -> FineTuneJobStatus:
+    """The whole new status. Facts that a stage settled come first, then what the decision means."""
+    status, generation = step.status, job.meta.generation
+    paused = step.phase == "Paused"
+    if step.end:
+        status = _closed(status, now)
+    spent = round(active_seconds(status, now)) if paused or step.end else status.active_seconds
+    said = (*facts, *_verdict(step, paused), *_never_trained(status, step, facts))
+    before = without(status.conditions, "Ready") if paused else status.conditions
+    running = active(status)
+    return status.model_copy(
+        update={
+            "observed_generation": generation,
+            "phase": step.phase,
+            "reason": short(step.reason, 128),
+            "conditions": with_facts(before, said, generation, now),
+            "progress_text": _progress(status, step),
+            "attempt_text": f"{running.stage} {running.number}" if running else status.attempt_text,
+            "eta": status.eta if running and running.running_at else None,
+            "active_seconds": spent,
+            "finished_at": rfc3339(now) if step.end else None,
+        }
+    )
+
+
+def finished_status(job: FineTuneJob) -> FineTuneJobStatus:
+    """A job that is over keeps its status; only the generation is taken note of."""
+    generation = job.meta.generation
+    conditions = [
+        condition if condition.type in FINAL else condition.model_copy(update={"observed_generation": generation})
+        for condition in job.status.conditions
+    ]
+    return job.status.model_copy(update={"observed_generation": generation, "conditions": conditions})
+
+
+def invalid_status(job: FineTuneJob, now: float) -> FineTuneJobStatus:
+    """A spec that this operator cannot read."""
+    facts = stalled_facts("InvalidSpec", job.spec_error)
+    return job.status.model_copy(
+        update={
+            "observed_generation": job.meta.generation,
+            "phase": job.status.phase or "Pending",
+            "reason": "InvalidSpec",
+            "progress_text": told_briefly("InvalidSpec", None),
+            "conditions": with_facts(job.status.conditions, facts, job.meta.generation, now),
+        }
+    )
+
+
+def stalled_facts(reason: str, message: str) -> tuple[Fact, ...]:
+    """Nothing will change by itself."""
+    return (
+        Fact("Ready", False, reason, message),
+        Fact("Reconciling", False, reason, message),
+        Fact("Stalled", True, reason, message),
+    )
+
+
+def job_events(old: FineTuneJobStatus, new: FineTuneJobStatus, step: Step) -> tuple[EventNote, ...]:
+    """When the phase changes or there is a reason to look, for each attempt that ended badly, and for what the model has against it."""
+    notes = list(shortcoming_events(old.conditions, new.conditions))
+    before = {(a.stage, a.number) for a in old.attempts if a.state not in ACTIVE}
+    for attempt in new.attempts:
+        if attempt.state in ("Failed", "Interrupted") and (attempt.stage, attempt.number) not in before:
+            kind = "Warning" if attempt.state == "Failed" else "Normal"
+            text = f"{attempt.stage} {attempt.number}: {attempt.message or attempt.reason}"
+            notes.append(EventNote(kind, attempt.reason or attempt.state, short(text)))
+    if old.phase != new.phase or (step.warning and old.reason != new.reason):
+        notes.append(EventNote("Warning" if step.warning else "Normal", step.reason, short(step.message)))
+    return tuple(notes)
+
+
+def _progress(status: FineTuneJobStatus, step: Step) -> str | None:
+    """How far the work is; of a job that waits or has failed the reason in a few words."""
+    if step.reason in AT_WORK:
+        return status.progress_text
+    done = status.progress if step.phase == "Paused" and current_stage(status) == "train" else None
+    return (done and steps_text(done.step, done.total_steps)) or short(told_briefly(step.reason, status.error))
+
+
+def _verdict(step: Step, paused: bool) -> tuple[Fact, ...]:
+    """A paused job is what its spec asks for, though it is not ready: without a Ready condition kstatus takes it for current, as it
+    does a suspended batch Job, and `kubectl wait --for=condition=Ready` goes on waiting."""
+    reason, message = step.reason, step.message
+    suspended = Fact("Suspended", paused, reason if paused else "Running", message if paused else "")
+    if step.end == "Complete":
+        ended = (Fact("Ready", True, reason, message), Fact("Reconciling", False, reason), Fact("Stalled", False, reason))
+        return (*ended, suspended, Fact("Complete", True, reason, message))
+    if step.end == "Failed":
+        return (*stalled_facts(reason, message), suspended, Fact("Failed", True, reason, message))
+    progressing = (Fact("Reconciling", not paused, reason, message), Fact("Stalled", False, reason), suspended)
+    return progressing if paused else (Fact("Ready", False, reason, message), *progressing)
+
+
+def _closed(status: FineTuneJobStatus, now: float) -> FineTuneJobStatus:
+    """No attempt outlives its job."""
+    attempts = [
+        attempt.model_copy(update={"state": "Interrupted", "reason": attempt.reason or "JobEnded", "finished_at": rfc3339(now)})
+        if attempt.state in ACTIVE
+        else attempt
+        for attempt in status.attempts
+    ]
+    return status.model_copy(update={"attempts": attempts})
+
+
+def _never_trained(status: FineTuneJobStatus, step: Step, facts: tuple[Fact, ...]) -> tuple[Fact, ...]:
+    """Trained=False belongs to a job that failed while it trained."""
+    known = {*(condition.type for condition in status.conditions), *(fact.type for fact in facts)}
+    if step.end != "Failed" or "Trained" in known or not any(attempt.stage == "train" for attempt in status.attempts):
+        return ()
+    return (Fact("Trained", False, step.reason, step.message),)

@@ -1,0 +1,178 @@
+"""The inspection of a model directory: one Job after another until one has read it, or has found it wrong."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from finetune_api.exit_codes import ExitCode
+from finetune_api.resources.common import ErrorStatus
+from finetune_api.resources.common import Pod as Placement
+from finetune_api.resources.finetuned_model import (
+    ArtifactStatus,
+    FineTunedModelSpec,
+    FineTunedModelStatus,
+    LineageStatus,
+    MissingArtifactStatus,
+)
+from finetune_api.result import InspectSummary
+from finetune_operator.build.inspect_job import inspect_job_object
+from finetune_operator.build.placement import beside_publish
+from finetune_operator.objects.names import inspect_job
+from finetune_operator.objects.records import BatchJob, Pod
+from finetune_operator.plan.common.advice import with_advice
+from finetune_operator.plan.common.blocked import job_holdup, refusal_holdup
+from finetune_operator.plan.common.conditions import find, short
+from finetune_operator.plan.common.observed import ObservedModel
+from finetune_operator.plan.common.outcome import Outcome, outcome_of, stage_result
+from finetune_operator.plan.common.plan import ObjectRef
+from finetune_operator.plan.job.attempts import living, pods_named
+from finetune_operator.plan.job.launch import FIRST_BACKOFF, LONGEST_BACKOFF
+from finetune_operator.plan.job.results import evaluation_status, gate_text, score_text
+from finetune_operator.plan.job.settling import SETTLING
+from finetune_operator.plan.job.stop import job_ref
+from finetune_operator.plan.job.sync_attempts import LAG, error_of
+
+POLL = 10.0
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether the model may be used, why not, and what to do about it."""
+
+    status: FineTunedModelStatus
+    reason: str
+    message: str
+    ready: bool = False
+    stalled: bool = False
+    create: tuple[dict[str, Any], ...] = ()
+    delete: tuple[ObjectRef, ...] = ()
+    requeue_after: float | None = None
+
+
+def inspect(observed: ObservedModel, spec: FineTunedModelSpec, now: float) -> Verdict:
+    """What is known decides first; then the newest inspect Job."""
+    status = observed.model.status
+    leftovers = tuple(job_ref(batch) for batch in _jobs(observed) if not batch.meta.deleting)
+    claim = spec.source.claim.name
+    if observed.claim_absent:
+        message = f"PersistentVolumeClaim {claim} does not exist: create it, or delete this model and name another claim"
+        error = ErrorStatus(code="ClaimNotFound", message=message, param="spec.source.claim.name", object=f"PersistentVolumeClaim {claim}")
+        return Verdict(_unverified(status, error), "ClaimNotFound", message, delete=leftovers, requeue_after=15.0)
+    if status.size_bytes is not None:
+        verified = status.model_copy(update={"error": None})
+        return Verdict(verified, "Verified", "the model directory matches its MANIFEST.json", ready=True, delete=leftovers)
+    rejected = find(status.conditions, "Stalled")
+    if rejected and rejected.status == "True" and rejected.reason != "InvalidSpec":
+        return Verdict(status, rejected.reason, rejected.message, stalled=True, delete=leftovers)
+    if status.inspect_attempt == 0:
+        return _inspecting(status.model_copy(update={"inspect_attempt": 1}))
+    return _followed(observed, spec, now)
+
+
+def _unverified(status: FineTunedModelStatus, error: ErrorStatus) -> FineTunedModelStatus:
+    """What was verified has gone with its claim: another claim of that name is inspected anew, by a Job of another name."""
+    verified = status.size_bytes is not None
+    again = {"size_bytes": None, "inspect_attempt": status.inspect_attempt + 1} if verified else {}
+    return status.model_copy(update={"error": error, **again})
+
+
+def with_summary(status: FineTunedModelStatus, summary: InspectSummary) -> FineTunedModelStatus:
+    """The status with what the model directory says about itself."""
+    report = summary.evaluation
+    return status.model_copy(
+        update={
+            "artifacts": [
+                ArtifactStatus(format=a.format, precision=a.precision, path=a.path, size_bytes=a.size_bytes, sha256=a.sha256)
+                for a in summary.artifacts[:16]
+            ],
+            "missing_artifacts": [
+                MissingArtifactStatus(
+                    format=missing.format, precision=missing.precision, reason=short(missing.reason, 128), message=short(missing.message)
+                )
+                for missing in summary.missing_artifacts[:16]
+            ],
+            "size_bytes": summary.size_bytes,
+            "size_text": size_text(summary.size_bytes),
+            "score_text": short(score_text(report), 64) if report else None,
+            "gate_text": gate_text(report) if report else None,
+            "evaluation": evaluation_status(report) if report else None,
+            "gate_passed": report.gate_passed if report else None,
+            "lineage": LineageStatus(
+                job=short(summary.job, 253) or None,
+                spec_digest=summary.spec_digest[:80] or None,
+                dataset_digest=summary.dataset_digest[:80] or None,
+                manifest_sha256=summary.manifest_sha256[:80] or None,
+            ),
+            "error": None,
+        }
+    )
+
+
+def size_text(size: int) -> str:
+    """ "815 MiB"."""
+    amount, unit = float(size), 0
+    while amount >= 1024 and unit < len(UNITS) - 1:
+        amount, unit = amount / 1024, unit + 1
+    return f"{amount:.1f} {UNITS[unit]}" if 0 < amount < 10 and unit else f"{amount:.0f} {UNITS[unit]}"
+
+
+def _inspecting(status: FineTunedModelStatus, create: tuple[dict[str, Any], ...] = ()) -> Verdict:
+    return Verdict(status, "Inspecting", "the model directory is being verified", create=create, requeue_after=POLL)
+
+
+def _jobs(observed: ObservedModel) -> tuple[BatchJob, ...]:
+    return tuple(batch for batch in observed.jobs.values() if observed.model.meta.uid in batch.meta.owners)
+
+
+def _followed(observed: ObservedModel, spec: FineTunedModelSpec, now: float) -> Verdict:
+    meta, status = observed.model.meta, observed.model.status
+    name = inspect_job(meta.name, status.inspect_attempt)
+    batch = next((found for found in _jobs(observed) if found.meta.name == name), None)
+    if batch is None:
+        return _created(observed, spec, name)
+    pods = pods_named(observed.pods, name, batch.meta.uid)
+    if batch.complete or batch.terminated:
+        if living(pods) and batch.finished is not None and now - batch.finished < LAG:
+            return Verdict(status, "Inspecting", "the inspection has ended", requeue_after=2.0)
+        return _ended(observed, batch, pods, now)
+    holdup = job_holdup(batch, pods, observed.warnings, now)
+    if holdup is None or now - batch.meta.created < SETTLING:
+        return _inspecting(status.model_copy(update={"error": None}))
+    message = with_advice(holdup.message, holdup.reason, "inspect")
+    error = ErrorStatus(code=holdup.reason, message=short(message, 8192), object=holdup.object or None)
+    return Verdict(status.model_copy(update={"error": error}), holdup.reason, message, requeue_after=POLL)
+
+
+def _created(observed: ObservedModel, spec: FineTunedModelSpec, name: str) -> Verdict:
+    """The number was read back from the status. A Job that was deleted is made again: it only reads."""
+    status = observed.model.status
+    if name in observed.jobs:
+        message = f"Job {name} belongs to another object, possibly to an earlier model with this name that is being garbage-collected"
+        return Verdict(status, "NameTaken", message, requeue_after=5.0)
+    place = beside_publish(observed.maker.spec) if observed.maker and observed.maker.spec else Placement()
+    job = inspect_job_object(observed.model.meta, spec.source.claim, status.inspect_attempt, observed.settings, place)
+    refused = refusal_holdup(observed.refusal)
+    if refused is None:
+        return _inspecting(status, create=(job,))
+    return Verdict(status, refused.reason, with_advice(refused.message, refused.reason, "inspect"), create=(job,), requeue_after=POLL)
+
+
+def _ended(observed: ObservedModel, batch: BatchJob, pods: tuple[Pod, ...], now: float) -> Verdict:
+    status = observed.model.status
+    if batch.complete:
+        result = stage_result("inspect", pods)
+        if result and result.inspect:
+            verified = with_summary(status, result.inspect)
+            return Verdict(verified, "Verified", "the model directory matches its MANIFEST.json", ready=True)
+        outcome = Outcome("ResultLost", "the result of the inspection was not observed", retryable=True, counts=True)
+    else:
+        outcome = outcome_of("inspect", batch, pods)
+    failed = status.model_copy(update={"error": error_of(outcome, ())})
+    if outcome.exit_code == ExitCode.INVALID_INPUT:
+        return Verdict(failed, outcome.reason, outcome.message, stalled=True)
+    wait = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(status.inspect_attempt - 1, 10))
+    left = wait - (now - (batch.finished or batch.meta.created))
+    if left > 0:
+        return Verdict(failed, outcome.reason, outcome.message, requeue_after=left)
+    following = failed.model_copy(update={"inspect_attempt": status.inspect_attempt + 1})
+    return Verdict(following, outcome.reason, outcome.message, delete=(job_ref(batch),), requeue_after=1.0)

@@ -1,0 +1,89 @@
+"""plan_model: has a FineTunedModel's directory verified once, and shows what is in it and who uses it."""
+
+from finetune_api.resources.finetuned_model import FineTunedModelSpec, FineTunedModelStatus
+from finetune_operator.plan.common.conditions import Fact, holds, short, with_facts
+from finetune_operator.plan.common.observed import ObservedModel
+from finetune_operator.plan.common.plan import EventNote, Plan
+from finetune_operator.plan.common.shortcomings import better_fact, exported_fact, shortcoming_events
+from finetune_operator.plan.job.status import stalled_facts
+from finetune_operator.plan.model.inspection import Verdict, inspect
+from finetune_operator.plan.model.usage import used_by, used_by_text
+
+
+def plan_model(observed: ObservedModel, now: float) -> Plan:
+    """Decides from one snapshot. What has been verified stays so: the spec cannot change."""
+    model = observed.model
+    if model.meta.deleting:
+        return Plan()
+    verdict = _verdict(observed, now)
+    users = used_by(observed)
+    facts = (*_ready_facts(verdict), *_quality(verdict.status), _in_use(users), _guarded(observed.settings.guard_installed))
+    status = verdict.status.model_copy(
+        update={
+            "observed_generation": model.meta.generation,
+            "conditions": with_facts(model.status.conditions, facts, model.meta.generation, now),
+            "base_text": _base_text(model.spec) or model.status.base_text,
+            "used_by": users,
+            "used_by_text": used_by_text(users),
+        }
+    )
+    return Plan(
+        status=status if status != model.status else None,
+        create=verdict.create,
+        delete=verdict.delete,
+        events=_events(model.status, status, verdict),
+        requeue_after=verdict.requeue_after,
+    )
+
+
+def _verdict(observed: ObservedModel, now: float) -> Verdict:
+    if observed.model.spec is None:
+        return Verdict(observed.model.status, "InvalidSpec", observed.model.spec_error, stalled=True)
+    return inspect(observed, observed.model.spec, now)
+
+
+def _ready_facts(verdict: Verdict) -> tuple[Fact, ...]:
+    reason, message = verdict.reason, verdict.message
+    if verdict.stalled:
+        return stalled_facts(reason, message)
+    return (
+        Fact("Ready", verdict.ready, reason, message),
+        Fact("Reconciling", not verdict.ready, reason, "" if verdict.ready else message),
+        Fact("Stalled", False, reason),
+    )
+
+
+def _quality(status: FineTunedModelStatus) -> tuple[Fact, ...]:
+    """Known once the directory was read."""
+    if status.size_bytes is None:
+        return ()
+    scores = status.evaluation
+    return (exported_fact(status.missing_artifacts), better_fact(scores.base, scores.tuned) if scores else better_fact(None, None))
+
+
+def _in_use(users: list[str]) -> Fact:
+    if not users:
+        return Fact("InUse", False, "NotUsed", "the model is not in use")
+    return Fact("InUse", True, "Used", f"used by {used_by_text(users)}")
+
+
+def _guarded(installed: bool) -> Fact:
+    if installed:
+        return Fact("Guarded", True, "GuardInstalled", "the API server refuses to delete the model while it is in use")
+    message = "the admission policies that protect models in use from deletion are not installed (chart value guard.enabled)"
+    return Fact("Guarded", False, "GuardNotInstalled", message)
+
+
+def _base_text(spec: FineTunedModelSpec | None) -> str | None:
+    if spec is None:
+        return None
+    return spec.base.source or (f"FineTunedModel/{spec.base.fine_tuned_model.name}" if spec.base.fine_tuned_model else None)
+
+
+def _events(old: FineTunedModelStatus, new: FineTunedModelStatus, verdict: Verdict) -> tuple[EventNote, ...]:
+    """When the model becomes ready and what it has against it, and when it will never be."""
+    if holds(new.conditions, "Ready") and not holds(old.conditions, "Ready"):
+        return (EventNote("Normal", verdict.reason, short(verdict.message)), *shortcoming_events(old.conditions, new.conditions))
+    if verdict.stalled and not holds(old.conditions, "Stalled"):
+        return (EventNote("Warning", verdict.reason, short(verdict.message)),)
+    return ()

@@ -1,0 +1,117 @@
+"""Two that make a model of one name: the second is refused before it has begun, and loses no more than the name when it has."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from finetune_api.resources.finetune_job_status import FineTuneJobStatus
+from finetune_operator.objects.names import kept_names
+from finetune_operator.objects.records import FineTuneJob, WarningEvent
+from finetune_operator.plan.job.plan_job import plan_job
+from tests.unit.operator.plan.job.test_job_rules import attempt, shown, status, status_of
+from tests.unit.operator.samples import JOB_UID, T, claim, job, meta, model, spec
+from tests.unit.operator.world import World
+
+pytestmark = pytest.mark.unit
+
+OUTPUT: dict[str, Any] = {"output": {"model": "bot"}}
+
+
+def rival(name: str, created: float = T, begun: bool = False) -> FineTuneJob:
+    """A job that makes bot, too."""
+    state = status(attempt("prepare", 1)) if begun else FineTuneJobStatus()
+    return FineTuneJob(meta(name, created=created), spec(**OUTPUT), state)
+
+
+@pytest.mark.parametrize(
+    ("other", "refused"),
+    [
+        (rival("aaa"), True),
+        (rival("zzz"), False),
+        (rival("zzz", created=T - 1), True),
+        (rival("aaa", created=T + 1), False),
+        (rival("zzz", created=T + 1, begun=True), True),
+    ],
+)
+def test_the_second_job_is_refused_before_its_first_attempt(other: FineTuneJob, refused: bool) -> None:
+    """One that has begun is first, else the older one, else the one whose name comes first; the refusal names it."""
+    world = World(job=job(**OUTPUT), rivals=(other,))
+    world.reconcile()
+    assert world.job.status.phase == ("Failed" if refused else "Pending")
+    if refused:
+        error = world.job.status.error
+        assert error is not None
+        assert (error.code, error.param, error.object) == ("OutputContested", "output.model", f"FineTuneJob {other.meta.name}")
+        assert f"FineTuneJob {other.meta.name} also creates FineTunedModel bot and takes precedence" in error.message
+        assert world.created == []
+
+
+def test_a_job_that_has_begun_is_not_refused() -> None:
+    """The other one is, however old it is."""
+    world = World(job=job(**OUTPUT))
+    world.do()
+    world.rivals = (rival("aaa", created=T - 1),)
+    world.calm()
+    assert world.job.status.phase == "Succeeded"
+
+
+@pytest.mark.parametrize("stages_done", [1, 2, 3])
+def test_a_model_made_by_hand_meanwhile_takes_the_name_alone(stages_done: int) -> None:
+    """The result is registered under a name that says so, with the volume that holds it."""
+    world = World(job=job(**OUTPUT))
+    for _ in range(stages_done - 1):
+        world.do()
+    world.reconcile()
+    world.run_pods()
+    world.reconcile()
+    world.foreign = model("bot")
+    world.end_pods()
+    world.tick()
+    world.calm()
+    state = world.job.status
+    assert (state.phase, state.model) == ("Succeeded", "bot-from-tune")
+    assert world.model is not None
+    assert world.model.meta.name == "bot-from-tune"
+    assert world.model.spec is not None
+    volume = world.claims[world.model.spec.source.claim.name]
+    assert volume.meta.owners == {world.model.meta.uid}
+    assert volume.meta.labels["finetune.dev/model"] == "bot-from-tune"
+    told = [note for note in world.events if note.reason == "OutputRenamed"]
+    assert [note.type for note in told] == ["Warning"]
+    assert "is kept as FineTunedModel bot-from-tune" in told[0].message
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"claims": {"bot-model": claim("bot-model", owners=frozenset({"another"}))}},
+        {"refusal": WarningEvent("PersistentVolumeClaim", "bot-model", "NotOurs", "belongs to another object", T)},
+    ],
+)
+def test_a_volume_of_another_job_takes_the_name_alone(more: dict[str, Any]) -> None:
+    """What a job has left that failed while it published: the name is another one before anything waits for it."""
+    state = status(attempt("prepare", 1), attempt("train", 1)).model_copy(update={"model": "bot"})
+    world = World(job=job(state, **OUTPUT))
+    seen = replace(world.observed(), claims={"tune-workspace": claim("tune-workspace", owners=frozenset({JOB_UID}))})
+    seen = replace(seen, refusal=more.get("refusal"), claims={**seen.claims, **more.get("claims", {})})
+    plan = plan_job(seen, T)
+    assert shown(plan) == ("Starting", "OutputRenamed")
+    assert status_of(plan).model == "bot-from-tune"
+
+
+def test_names_to_fall_back_to() -> None:
+    """Within the limit of a name, and never the job's own name twice."""
+    assert kept_names("bot", "tune", "0123456789") == ("bot", "bot-from-tune", "bot-01234567")
+    assert kept_names("bot", "bot", "0123456789") == ("bot", "bot-01234567")
+    assert kept_names("b" * 40, "tune", "0123456789") == ("b" * 40, "b" * 31 + "-01234567")
+
+
+def test_the_last_name_is_taken_as_well() -> None:
+    """Then there is nothing left but to fail, and the volume stays the job's."""
+    state = status(attempt("prepare", 1), attempt("train", 1), attempt("publish", 1))
+    there = model("bot-11111111")
+    world = World(job=job(state.model_copy(update={"model": "bot-11111111"}), **OUTPUT), foreign=there)
+    world.claims = {name: claim(name, owners=frozenset({JOB_UID})) for name in ("tune-workspace", "bot-model")}
+    plan = plan_job(world.observed(), T)
+    assert shown(plan) == ("Failed", "OutputExists")

@@ -1,0 +1,111 @@
+"""What prepare found, as a job's status shows it."""
+
+from typing import Any
+
+import pytest
+
+from finetune_api.model_directory import Scores
+from finetune_api.resources.finetune_job_status import FineTuneJobStatus
+from finetune_api.result import DatasetSummary, Expectation, MemoryEstimate, Quantiles, StageResult
+from finetune_operator.plan.job.prepared import dataset_status, dataset_text, expected_status, memory_status
+from finetune_operator.plan.job.results import evaluation_status, result_facts, score_text, with_result
+from tests.unit.operator.samples import PREPARED, REPORT
+
+GIB = 1 << 30
+ROWS = DatasetSummary(train_examples=9000, validation_examples=1000, train_tokens=900_000, supervised_tokens=300_000, digest="d" * 64)
+MEMORY = MemoryEstimate(
+    weights=15 * GIB, gradients=GIB // 10, optimizer=GIB // 5, activations=4 * GIB, logits=GIB, runtime=GIB, total=21 * GIB,
+    available=80 * GIB, available_from="training.gpuMemory", micro_batch_tokens=4096, accumulation=2,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        ({}, "9,000 training examples, 1,000 validation examples, 900,000 tokens"),
+        ({"label_count": 3}, "9,000 training examples, 1,000 validation examples, 900,000 tokens, 3 labels"),
+        (
+            {"invalid_rows": 1, "duplicates": 20, "without_target": 2},
+            "9,000 training examples, 1,000 validation examples, 900,000 tokens; left out: 1 invalid row and 20 duplicates and 2 "
+            "examples without supervised tokens",
+        ),
+        (
+            {"truncated_examples": 1},
+            "9,000 training examples, 1,000 validation examples, 900,000 tokens; 1 example truncated to maxSequenceLength",
+        ),
+    ],
+)
+def test_a_valid_data_set_in_one_line(more: dict[str, Any], text: str) -> None:
+    """What is learnt from, and what was left out of it."""
+    assert dataset_text(ROWS.model_copy(update=more)) == text
+
+
+def test_a_data_set_in_the_status() -> None:
+    """All counts; what is long is cut to what the schema lets through, which parsing it again proves."""
+    rows = ROWS.model_copy(
+        update={
+            "format": "JSONL, OpenAI chat",
+            "lengths": Quantiles(p50=10, p95=20, max=30),
+            "labels": {f"{number}{'x' * 300}": number for number in range(30)},
+            "label_count": 30,
+            "notes": ["n" * 2000] * 12,
+        }
+    )
+    found = FineTuneJobStatus.from_json(FineTuneJobStatus(dataset=dataset_status(rows)).to_json()).dataset
+    assert found is not None
+    assert found.lengths is not None
+    assert (found.format, found.lengths.p95, found.label_count, len(found.labels), len(found.notes)) == (
+        "JSONL, OpenAI chat",
+        20,
+        30,
+        20,
+        10,
+    )
+    assert (found.turns, found.truncated_tokens, found.invalid_rows, found.near_duplicates) == (None, 0, 0, 0)
+
+
+def test_memory_in_one_line() -> None:
+    """Needed of what there is, who says so, and what it is made of; or that nobody says."""
+    assert memory_status(MEMORY).text == (
+        "21.0 GiB of 80.0 GiB (training.gpuMemory): weights 15.0 GiB, gradients 102 MiB, optimizer 205 MiB, activations 4.0 GiB, "
+        "logits 1.0 GiB, runtime 1.0 GiB"
+    )
+    unknown = memory_status(MEMORY.model_copy(update={"available": None}))
+    assert unknown.available_bytes is None
+    assert (unknown.text or "").startswith("21.0 GiB, available memory unknown; set training.gpuMemory")
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        ({"tokens": 1_234_000, "hours": 1.4, "cost": 8.4, "currency": "USD"}, "500 steps, 1.23 M tokens, about 1.4 h, about 8.40 USD"),
+        ({"tokens": 999, "hours": 0.2}, "500 steps, 999 tokens, about 12 min"),
+        ({"tokens": 2_000, "hours": 0.001}, "500 steps, 2 k tokens, less than a minute"),
+        ({"tokens": 2_000, "basis": "the GPU X is unknown"}, "500 steps, 2 k tokens (the GPU X is unknown)"),
+    ],
+)
+def test_the_expectation_in_one_line(found: dict[str, Any], text: str) -> None:
+    """What is not known is not there."""
+    assert expected_status(500, Expectation(**found)).text == text
+
+
+def test_the_status_after_prepare() -> None:
+    """All of it at once, and the condition."""
+    summary = PREPARED.model_copy(update={"memory": MEMORY, "expected": Expectation(tokens=5)})
+    result = StageResult(stage="prepare", prepare=summary)
+    status = with_result(FineTuneJobStatus(), result)
+    assert status.memory is not None
+    assert status.expected is not None
+    assert (status.memory.micro_batch_tokens, status.memory.accumulation, status.expected.steps) == (4096, 2, 500)
+    (fact,) = result_facts(result)
+    assert (fact.type, fact.holds, fact.message) == ("DatasetValid", True, "90 training examples, 10 validation examples, 900 tokens")
+
+
+def test_scores_of_a_classifier() -> None:
+    """Accuracy says more than a loss."""
+    report = REPORT.model_copy(update={"base": Scores(loss=1.1, accuracy=0.51, f1=0.4), "tuned": Scores(loss=0.2, accuracy=0.934, f1=0.92)})
+    assert score_text(report) == "accuracy 0.93 (base 0.51)"
+    tuned = evaluation_status(report).tuned
+    assert tuned is not None
+    assert (tuned.accuracy, tuned.f1, tuned.perplexity) == (0.934, 0.92, None)
+    assert score_text(REPORT) == "loss 2.50 (base 4.03)"
