@@ -2,7 +2,7 @@
 
 import asyncio
 
-from finetune_server.served_model import Classifier, LanguageModel
+from finetune_server.models.served_model import Classifier, LanguageModel
 
 
 class Lifecycle:

@@ -7,7 +7,7 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from finetune_server.lifecycle import Lifecycle
-from finetune_server.served_model import Classifier
+from finetune_server.models.served_model import Classifier
 
 SECONDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 

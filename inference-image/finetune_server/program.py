@@ -19,7 +19,7 @@ from finetune_server.http.app import create_app
 from finetune_server.http.connection import Connections
 from finetune_server.lifecycle import Lifecycle
 from finetune_server.model_directory import UnusableModel
-from finetune_server.served_model import Classifier, LanguageModel, load_model
+from finetune_server.models.served_model import Classifier, LanguageModel, load_model
 from finetune_server.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.kube import Kube, Object, condition
 from tests.e2e.manifests import SMALL, model_deployment
 from tests.e2e.traffic import Traffic
-from tests.server.onnx_model import ONNX_FOLDER, cached_model_directory, write_manifest
+from tests.server.assets.onnx_model import ONNX_FOLDER, cached_model_directory, write_manifest
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

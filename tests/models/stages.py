@@ -11,8 +11,8 @@ import httpx
 from finetune_api.model_directory import Manifest
 from finetune_api.run_config import RunConfig
 from finetune_server.lifecycle import Lifecycle
+from finetune_server.models.served_model import load_model
 from finetune_server.program import http_server
-from finetune_server.served_model import load_model
 from finetune_server.settings import parse_settings
 from finetune_trainer.prepare.main import prepare
 from finetune_trainer.publish.main import publish

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from openai import OpenAI
 
-from tests.server.classifier_model import MULTI_LABEL, cached_classifiers
-from tests.server.onnx_model import cached_model_directory, cached_tool_model
+from tests.server.assets.classifier_model import MULTI_LABEL, cached_classifiers
+from tests.server.assets.onnx_model import cached_model_directory, cached_tool_model
 from tests.server.running_server import RunningServer
 
 CONCURRENCY = 8
@@ -44,7 +44,7 @@ def client(server: RunningServer) -> Iterator[OpenAI]:
 
 @pytest.fixture(scope="session")
 def tool_hf_model(assets: Path) -> Path:
-    """A model that repeats the calls of tools it has read (tests/server/export_tool_model.py), as a Hugging Face folder."""
+    """A model that repeats the calls of tools it has read (tests/server/assets/export_tool_model.py), as a Hugging Face folder."""
     return cached_tool_model(assets / "smollm2-135m-instruct", assets.parent / "test-models")
 
 

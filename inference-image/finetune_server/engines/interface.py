@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from finetune_server.sampling import SamplingParameters
+from finetune_server.engines.sampling import SamplingParameters
 
 FinishReason = Literal["stop", "length"]
 EncoderTask = Literal["sequence-classification", "token-classification"]

@@ -2,10 +2,10 @@
 
 from fastapi import FastAPI
 
-from finetune_server.http import chat, classify, completions, models, probes, token_classify
 from finetune_server.http.admission import Admission
 from finetune_server.http.errors import install_error_handlers
 from finetune_server.http.gate import Gate
+from finetune_server.http.routes import chat, classify, completions, models, probes, token_classify
 from finetune_server.lifecycle import Lifecycle
 from finetune_server.metrics import Metrics
 

@@ -9,7 +9,7 @@ from finetune_server.http.admission import Admission
 from finetune_server.http.errors import ApiError, unavailable
 from finetune_server.lifecycle import Lifecycle
 from finetune_server.metrics import Metrics
-from finetune_server.served_model import Classifier, LanguageModel
+from finetune_server.models.served_model import Classifier, LanguageModel
 
 GENERATION_ENDPOINTS = ("POST /v1/chat/completions", "POST /v1/completions")
 ENDPOINTS = {"sequence-classification": ("POST /v1/classify",), "token-classification": ("POST /v1/token-classify",)}

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from finetune_server.engines.interface import EngineStopped, QueueFull
-from finetune_server.generation import GenerationFailed
+from finetune_server.generation.generation import GenerationFailed
 
 CLIENT_CLOSED_REQUEST = 499
 """For the log and the metrics: nobody is there to read it."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from finetune_server.http.errors import ApiError
-from finetune_server.served_model import LanguageModel
+from finetune_server.models.served_model import LanguageModel
 
 
 def check_text(text: str, model: LanguageModel, *, param: str) -> None:

@@ -1,1 +1,9 @@
-"""Engines directly on ONNX Runtime: a slot batcher for the onnxruntime-genai builder's decoders, dynamic batches for encoders."""
+"""Engines on ONNX Runtime, without torch.
+
+- `engine`: opens the engine of a verified artifact
+- `session`: how a graph is loaded for the CPU
+- `decoder`: a decoder graph of the onnxruntime-genai builder and its key-value memory
+- `genai_config`: genai_config.json beside that graph
+- `encoder`: a classifier graph
+- `encoder_config`: config.json beside that graph
+"""

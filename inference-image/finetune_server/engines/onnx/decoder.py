@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from finetune_server.engines.onnx.genai_config import GenaiConfig
 from finetune_server.engines.onnx.session import open_session
+from finetune_server.engines.sampling import Logits
 from finetune_server.model_directory import UnusableModel
-from finetune_server.sampling import Logits
 
 PREFILL_CHUNK = 64
 """Tokens of a prompt in one run: the graph makes logits for every position (vocabulary x 4 bytes each), and other rows wait."""

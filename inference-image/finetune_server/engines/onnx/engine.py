@@ -1,11 +1,11 @@
 """Opens the ONNX engine of a verified artifact."""
 
+from finetune_server.engines.batching.encoder_batcher import EncoderBatcher
+from finetune_server.engines.batching.slot_batcher import SlotBatcher
 from finetune_server.engines.onnx.decoder import OnnxDecoder
 from finetune_server.engines.onnx.encoder import OnnxEncoder
-from finetune_server.engines.onnx.encoder_batcher import EncoderBatcher
 from finetune_server.engines.onnx.encoder_config import GRAPH_FILE, EncoderConfig
 from finetune_server.engines.onnx.genai_config import read_genai_config
-from finetune_server.engines.onnx.slot_batcher import SlotBatcher
 from finetune_server.model_directory import UnusableModel, VerifiedArtifact
 from finetune_server.settings import DEFAULT_CONTEXT_LIMIT, Settings
 

@@ -1,0 +1,101 @@
+"""Dynamic batches: the rows of concurrent requests that are similarly long are padded and computed together.
+
+As many requests as may run are served in turn, so that one with thousands of rows does not hold up the others: each batch
+starts with the longest row left of the request whose turn it is, and rows of about that length join it. It knows no text.
+"""
+
+from collections import deque
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finetune_server.engines.batching.batcher import Batcher
+from finetune_server.engines.batching.encoding import Encoding
+from finetune_server.engines.interface import (
+    BatchCounts,
+    EncoderListener,
+    EncoderRow,
+    EncodingRequest,
+)
+
+BATCH_TOKENS = 2048
+"""Rows times the longest row, at most (one row always fits): larger batches are no faster on a CPU, and newcomers wait longer."""
+SIMILAR_SHARE = 0.75
+SIMILAR_TOKENS = 16
+"""A row joins a longer one when it has three quarters of its tokens, or at most 16 fewer: padding costs what tokens cost."""
+
+
+class Network(Protocol):
+    """What computes a batch."""
+
+    def run(self, rows: list[EncoderRow]) -> list[NDArray[np.float32]]:
+        """The logits of each row."""
+
+
+class EncoderBatcher(Batcher[Encoding]):
+    """An `EncoderEngine` (finetune_server.engines.interface). The next turn is the first running request's."""
+
+    def __init__(self, network: Network, *, context_length: int, vocabulary_size: int, max_running: int, max_queue: int) -> None:
+        super().__init__("encoder-batcher", max_running=max_running, max_queue=max_queue)
+        self.context_length = context_length
+        self.vocabulary_size = vocabulary_size
+        self._network = network
+        self._max_running = max_running
+        self._counts = BatchCounts()
+        self._thread.start()
+
+    def submit(self, request: EncodingRequest, listener: EncoderListener) -> Encoding:
+        """Queues a request. Raises QueueFull or EngineStopped."""
+        assert request.rows and all(0 < len(row.ids) <= self.context_length for row in request.rows), "the HTTP side checks the lengths"
+        return self._queue(Encoding(request, listener))
+
+    def counts(self) -> BatchCounts:
+        """What was computed so far."""
+        with self._changed:
+            return self._counts
+
+    def _turn(self) -> None:
+        with self._changed:
+            if not self._running:  # all of them were cancelled since the wait was over
+                return
+            batch = take_batch(self._running, BATCH_TOKENS)
+            self._running.rotate(-1)
+        self._deliver(batch, self._network.run([encoding.request.rows[index] for encoding, index in batch]))
+
+    def _start_waiting(self) -> None:
+        while self._waiting and len(self._running) < self._max_running:
+            self._running.append(self._waiting.popleft())
+
+    def _drop_running(self) -> None:
+        self._running = deque(encoding for encoding in self._running if not encoding.cancelled)
+
+    def _deliver(self, batch: list[tuple[Encoding, int]], logits: list[NDArray[np.float32]]) -> None:
+        lengths = [len(encoding.request.rows[index].ids) for encoding, index in batch]
+        finished = [encoding for (encoding, index), row in zip(batch, logits, strict=True) if encoding.take(index, row)]
+        with self._changed:
+            counts, tokens = self._counts, sum(lengths)
+            self._counts = replace(
+                counts,
+                batches=counts.batches + 1,
+                rows=counts.rows + len(batch),
+                tokens=counts.tokens + tokens,
+                padding=counts.padding + max(lengths) * len(batch) - tokens,
+            )
+            self._running = deque(encoding for encoding in self._running if encoding not in finished)
+        for encoding in finished:
+            encoding.finish()
+
+
+def take_batch(encodings: deque[Encoding], max_tokens: int) -> list[tuple[Encoding, int]]:
+    """Takes rows out of the encodings: the first one's longest, then similar ones of each in turn, padded at most `max_tokens`."""
+    first = next(encoding for encoding in encodings if encoding.longest is not None)
+    length = first.longest
+    assert length is not None, "the first encoding has a row left"
+    shortest = min(int(length * SIMILAR_SHARE), length - SIMILAR_TOKENS)
+    room = max(max_tokens // length, 1)
+    batch: list[tuple[Encoding, int]] = []
+    for encoding in (first, *(encoding for encoding in encodings if encoding is not first)):
+        batch += [(encoding, index) for index in encoding.take_rows(shortest, length, room - len(batch))]
+    return batch

@@ -1,0 +1,84 @@
+"""The slot batcher: its thread lets rows of different length decode together while new ones join and others leave.
+
+Each turn of the loop prefills one chunk of the oldest unfinished prompt and then decodes one token of every other row, so
+neither a long prompt nor a long answer holds up the rest. It knows no text and no HTTP.
+"""
+
+import threading
+
+import numpy as np
+
+from finetune_server.engines.batching.batcher import Batcher
+from finetune_server.engines.batching.row import Row
+from finetune_server.engines.batching.slots import Slots
+from finetune_server.engines.interface import GenerationRequest, Listener
+from finetune_server.engines.onnx.decoder import PREFILL_CHUNK, OnnxDecoder
+
+
+class SlotBatcher(Batcher[Row]):
+    """A `GenerationEngine` (finetune_server.engines.interface) over one decoder."""
+
+    def __init__(self, decoder: OnnxDecoder, end_tokens: frozenset[int], *, slots: int, context_length: int, max_queue: int) -> None:
+        super().__init__("slot-batcher", max_running=slots, max_queue=max_queue)
+        self.context_length = context_length
+        self.vocabulary_size = decoder.vocabulary_size
+        self._decoder = decoder
+        self._end_tokens = end_tokens
+        self._slots = Slots(slots)
+        self._thread.start()
+
+    def submit(self, request: GenerationRequest, listener: Listener) -> Row:
+        """Queues a request. Raises QueueFull or EngineStopped."""
+        assert request.prompt, "a prompt holds at least one token"
+        assert len(request.prompt) + request.max_tokens <= self.context_length, "the HTTP side checks the context limit"
+        return self._queue(Row(request, listener))
+
+    def _turn(self) -> None:
+        self._prefill()
+        self._decode()
+
+    def _start_waiting(self) -> None:
+        while self._slots and self._waiting:
+            row = self._waiting.popleft()
+            row.slot = self._slots.take()
+            self._running.append(row)
+
+    def _drop_running(self) -> None:
+        if threading.current_thread() is self._thread:  # a slot may be given away only between two steps
+            for row in [row for row in self._running if row.cancelled]:
+                self._leave(row)
+
+    def _leave(self, row: Row) -> None:
+        self._running.remove(row)
+        self._slots.give_back(row.slot)
+
+    def _prefill(self) -> None:
+        row = next((row for row in self._running if not row.decoding), None)
+        if row is None:
+            return
+        chunk = row.request.prompt[row.prefilled : row.prefilled + PREFILL_CHUNK]
+        logits = self._decoder.prefill(row.slot, chunk, row.prefilled)
+        row.prefilled += len(chunk)
+        if row.decoding:
+            self._advance(row, logits)
+
+    def _decode(self) -> None:
+        """One token for each decoding row. The other rows in the span take part with a token that nothing will read:
+        its keys and values lie at the position that the row's next chunk, or the slot's next row, writes first."""
+        rows = [row for row in self._running if row.decoding]
+        if not rows:
+            return
+        tokens = np.zeros(max(row.slot for row in rows) + 1, dtype=np.int64)
+        lengths = np.ones_like(tokens)
+        for row in self._running:
+            if row.slot < len(tokens):
+                lengths[row.slot] = row.length
+                tokens[row.slot] = max(row.last_token, 0)
+        logits = self._decoder.decode(tokens, lengths)
+        for row in rows:
+            self._advance(row, logits[row.slot])
+
+    def _advance(self, row: Row, logits: np.ndarray[tuple[int], np.dtype[np.float32]]) -> None:
+        if row.take(logits, self._end_tokens):
+            with self._changed:
+                self._leave(row)

@@ -1,0 +1,73 @@
+"""What both classification endpoints do: tokenise, check lengths, wait for the logits, and count."""
+
+import time
+import uuid
+from collections.abc import Sequence
+
+import numpy as np
+from fastapi import Request
+from numpy.typing import NDArray
+
+from finetune_server.classification.logits import logits_of
+from finetune_server.classification.tokenizer import EncoderInput
+from finetune_server.engines.interface import EncodingRequest
+from finetune_server.http.dependencies import admission_of
+from finetune_server.http.errors import ApiError
+from finetune_server.http.limits import check_tokens
+from finetune_server.http.streaming import unless_client_goes
+from finetune_server.metrics import Metrics
+from finetune_server.models.served_model import Classifier
+from finetune_text.encoder_tokenizer import Input
+
+
+class Classifications:
+    """The inputs of one HTTP request, tokenised."""
+
+    def __init__(self, model: Classifier, inputs: Sequence[EncoderInput]) -> None:
+        self.inputs = inputs
+        self._model = model
+
+    @classmethod
+    async def of(cls, request: Request, model: Classifier, inputs: Sequence[Input], *, truncate: bool) -> "Classifications":
+        """Tokenises beside the event loop. Raises ApiError for an input that is too long."""
+        encoded = await admission_of(request).in_pool(lambda: model.tokenizer.encode(inputs, truncate=truncate))
+        for index, one in enumerate(encoded):
+            check_length(one.length, model.engine.context_length, index)
+            check_tokens(one.encoding.ids, model.engine.vocabulary_size, param="input")
+        return cls(model, encoded)
+
+    async def logits(self, request: Request, metrics: Metrics) -> Sequence[NDArray[np.float32]]:
+        """Of each input. Raises QueueFull, EngineStopped or ClientGone."""
+        rows = tuple(one.row for one in self.inputs)
+        request.state.entry.leave()
+        found = await unless_client_goes(request, logits_of(self._model.engine, EncodingRequest(rows)))
+        request.state.usage = self.usage
+        metrics.prompt_tokens.inc(self.usage["prompt_tokens"])
+        return found
+
+    @property
+    def usage(self) -> dict[str, int]:
+        """OpenAI's usage object; special tokens count, padding does not."""
+        tokens = sum(one.length for one in self.inputs)
+        return {"prompt_tokens": tokens, "completion_tokens": 0, "total_tokens": tokens}
+
+    def response(self, prefix: str, results: Sequence[dict[str, object]]) -> dict[str, object]:
+        """The object around the results, which get their index."""
+        return {
+            "id": f"{prefix}-{uuid.uuid4().hex}",
+            "object": "list",
+            "created": int(time.time()),
+            "model": self._model.name,
+            "data": [{"index": index, **result} for index, result in enumerate(results)],
+            "usage": self.usage,
+        }
+
+
+def check_length(tokens: int, context_length: int, index: int) -> None:
+    """Raises ApiError, context_length_exceeded, in OpenAI's words."""
+    if tokens > context_length:
+        message = (
+            f"This model's maximum context length is {context_length} tokens. However, input[{index}] resulted in {tokens} tokens. "
+            "Please reduce its length, or set 'truncate' to true."
+        )
+        raise ApiError(400, message, param="input", code="context_length_exceeded")

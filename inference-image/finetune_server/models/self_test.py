@@ -1,0 +1,52 @@
+"""Tries a model before anybody asks it: a model that cannot answer is not ready."""
+
+import queue
+
+from finetune_server.classification.classes import Classes
+from finetune_server.classification.tokenizer import EncoderTokenizer
+from finetune_server.engines.interface import (
+    Encoded,
+    EncoderEngine,
+    EncodingRequest,
+    Event,
+    Failed,
+    GenerationEngine,
+    GenerationRequest,
+)
+from finetune_server.engines.sampling import SamplingParameters
+from finetune_server.model_directory import UnusableModel
+from finetune_text.prompts import Prompts
+
+TIMEOUT = 120.0
+"""Seconds for one token, or for one input of a classifier."""
+
+
+def ask_for_a_token(engine: GenerationEngine, prompts: Prompts) -> None:
+    """Of a language model. Raises UnusableModel when the engine cannot give one."""
+    prompt = tuple(prompts.text("Hello"))
+    events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+    engine.submit(GenerationRequest(prompt, 1, SamplingParameters(temperature=0)), events.put)
+    first_of(events)
+
+
+def ask_for_classes(engine: EncoderEngine, tokenizer: EncoderTokenizer, classes: Classes) -> None:
+    """Of a classifier. Raises UnusableModel unless there is one number for each class."""
+    (greeting,) = tokenizer.encode(["Hello"], truncate=True)
+    events: queue.SimpleQueue[Event | Encoded] = queue.SimpleQueue()
+    engine.submit(EncodingRequest((greeting.row,)), events.put)
+    event = first_of(events)
+    found = event.logits[0].shape[-1] if isinstance(event, Encoded) else 0
+    if found != len(classes.names):
+        wanted = len(classes.names)
+        raise UnusableModel(f"self-test: the graph gives {found} logits, and the model has {wanted} labels; publish the model again")
+
+
+def first_of(events: "queue.SimpleQueue[Event] | queue.SimpleQueue[Event | Encoded]") -> Event | Encoded:
+    """The engine's first event. Raises UnusableModel when it fails or does not come."""
+    try:
+        event = events.get(timeout=TIMEOUT)
+    except queue.Empty:
+        raise UnusableModel(f"self-test: no answer within {TIMEOUT:.0f} s; give the server more CPU or a smaller model") from None
+    if isinstance(event, Failed):
+        raise UnusableModel(f"self-test: {event.message}")
+    return event
