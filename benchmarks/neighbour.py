@@ -17,7 +17,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from finetune_trainer.cores import thread_settings
-from finetune_trainer.train.metrics import read_metrics
+from finetune_trainer.train.loop.metrics import read_metrics
 from tests.trainer.train.runs import Run, prepare_workspace
 
 ASSETS = Path(__file__).parent.parent / "examples" / "assets"

@@ -16,8 +16,8 @@ from finetune_server.program import http_server
 from finetune_server.settings import parse_settings
 from finetune_trainer.prepare.main import prepare
 from finetune_trainer.publish.main import publish
-from finetune_trainer.train.exchange import Assignment
-from finetune_trainer.train.heartbeat import Heartbeat
+from finetune_trainer.train.launch.exchange import Assignment
+from finetune_trainer.train.launch.heartbeat import Heartbeat
 from finetune_trainer.train.rank import Rank
 from finetune_trainer.workspace import Workspace
 

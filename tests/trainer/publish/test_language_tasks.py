@@ -12,8 +12,8 @@ from finetune_trainer.prepare.main import prepare
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.publish.calls import Prompting, calling
 from finetune_trainer.publish.main import publish
-from finetune_trainer.train.exchange import Assignment
-from finetune_trainer.train.heartbeat import Heartbeat
+from finetune_trainer.train.launch.exchange import Assignment
+from finetune_trainer.train.launch.heartbeat import Heartbeat
 from finetune_trainer.train.rank import Rank
 
 pytestmark = [pytest.mark.trainer, pytest.mark.filterwarnings("ignore")]

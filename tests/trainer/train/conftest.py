@@ -8,8 +8,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from finetune_trainer.train.exchange import Assignment
-from finetune_trainer.train.heartbeat import Heartbeat
+from finetune_trainer.train.launch.exchange import Assignment
+from finetune_trainer.train.launch.heartbeat import Heartbeat
 from finetune_trainer.train.rank import Rank
 from tests.trainer.train.runs import FULL, LORA, Run, prepare_workspace
 

@@ -19,9 +19,9 @@ from finetune_api.resources.learning import Lora
 from finetune_api.result import DatasetSummary, Estimate, PrepareSummary, StageResult
 from finetune_api.run_config import RunConfig
 from finetune_trainer.checksums import sums_of
+from finetune_trainer.distributed.network import free_port
 from finetune_trainer.prepared import Prepared, ResolvedHyperparameters
-from finetune_trainer.train.metrics import StepMetrics, read_metrics
-from finetune_trainer.train.network import free_port
+from finetune_trainer.train.loop.metrics import StepMetrics, read_metrics
 from finetune_trainer.workspace import Workspace
 
 T = TypeVar("T")

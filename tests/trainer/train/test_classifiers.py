@@ -18,7 +18,7 @@ from finetune_trainer.classification.model import load_classifier
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.step_plan import StepPlan
-from finetune_trainer.train.metrics import read_metrics
+from finetune_trainer.train.loop.metrics import read_metrics
 from tests.trainer.train.blackboard import Loss, train_plainly
 from tests.trainer.train.conftest import run_here
 from tests.trainer.train.labelled import LABELS, prepare_labelled, random_rows

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from finetune_api.exit_codes import ExitCode
+from finetune_trainer.distributed.world import World
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.prepared import ResolvedHyperparameters
-from finetune_trainer.train.arguments import training_arguments
-from finetune_trainer.train.world import World
+from finetune_trainer.train.loop.arguments import training_arguments
 
 pytestmark = pytest.mark.unit
 HYPER = ResolvedHyperparameters(

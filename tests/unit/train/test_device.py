@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from finetune_api.exit_codes import ExitCode
-from finetune_trainer.train.device import check_device, given_gpu
+from finetune_trainer.distributed.device import check_device, given_gpu
 
 pytestmark = pytest.mark.unit
 

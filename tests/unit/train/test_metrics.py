@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from finetune_trainer.train.metrics import HEADER, MetricsFile, StepMetrics, read_metrics
+from finetune_trainer.train.loop.metrics import HEADER, MetricsFile, StepMetrics, read_metrics
 
 pytestmark = pytest.mark.unit
 

@@ -6,8 +6,8 @@ import pytest
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.result import StageError
-from finetune_trainer.train.exchange import RankFailure
-from finetune_trainer.train.outcome import Exit, outcome
+from finetune_trainer.train.launch.exchange import RankFailure
+from finetune_trainer.train.launch.outcome import Exit, outcome
 
 pytestmark = pytest.mark.unit
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from finetune_trainer.train.metrics import StepMetrics
-from finetune_trainer.train.trend import loss_warning
+from finetune_trainer.train.loop.metrics import StepMetrics
+from finetune_trainer.train.loop.trend import loss_warning
 
 pytestmark = pytest.mark.unit
 

@@ -4,7 +4,7 @@ import pytest
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.run_config import RunLimits
-from finetune_trainer.train.watchdog import Watchdog
+from finetune_trainer.train.launch.watchdog import Watchdog
 
 pytestmark = pytest.mark.unit
 LIMITS = RunLimits(start_deadline=100, stall_timeout=30)

@@ -9,10 +9,10 @@ from finetune_trainer.classification.batch import PaddedBatch, logits_asked, los
 from finetune_trainer.classification.labelling import Labelling
 from finetune_trainer.classification.model import Classifier, load_classifier
 from finetune_trainer.classification.rows import LabelledRows
+from finetune_trainer.distributed.world import World
+from finetune_trainer.methods.adapter import add_adapter, recompute_activations
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.step_plan import MicroBatch, StepPlan
-from finetune_trainer.train.adapter import add_adapter, recompute_activations
-from finetune_trainer.train.world import World
 
 TASK_TYPES = {"sequence-classification": "SEQ_CLS", "token-classification": "TOKEN_CLS"}
 

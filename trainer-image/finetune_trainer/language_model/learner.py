@@ -8,14 +8,14 @@ import torch.nn.functional as F
 from safetensors import SafetensorError
 from torch import nn
 
+from finetune_trainer.distributed.world import World
 from finetune_trainer.failure import invalid
 from finetune_trainer.language_model.batch import PackedRow, pack
 from finetune_trainer.language_model.packing import packing_error, packing_is_exact
 from finetune_trainer.language_model.rows import Rows
+from finetune_trainer.methods.adapter import add_adapter, recompute_activations
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.step_plan import MicroBatch, StepPlan
-from finetune_trainer.train.adapter import add_adapter, recompute_activations
-from finetune_trainer.train.world import World
 
 
 class LanguageModelling:

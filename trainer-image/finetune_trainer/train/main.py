@@ -6,11 +6,11 @@ The node of rank 0 writes the stage's result; the others end with the same exit 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.result import StageResult
 from finetune_api.run_config import RunConfig
+from finetune_trainer.distributed.network import split_endpoint
 from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.handover import damaged, read_prepared, trained_damage
 from finetune_trainer.stage import failed_result, finished_result, report, run_stage
-from finetune_trainer.train.launcher import Launcher
-from finetune_trainer.train.network import split_endpoint
+from finetune_trainer.train.launch.launcher import Launcher
 from finetune_trainer.workspace import Workspace
 
 

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from finetune_api.run_config import RunConfig
+from finetune_trainer.distributed.world import World
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.step_plan import MicroBatch, StepPlan
-from finetune_trainer.train.world import World
 from finetune_trainer.workspace import Workspace
 
 

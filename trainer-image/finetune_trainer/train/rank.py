@@ -16,25 +16,25 @@ from torch import nn
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.result import StageResult, StageWarning, TrainSummary
+from finetune_trainer.distributed.device import device_name
+from finetune_trainer.distributed.world import World, join
 from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.files import write_atomic
 from finetune_trainer.log_file import kept_log
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.sealed import seal
-from finetune_trainer.train.arguments import training_arguments
 from finetune_trainer.train.checkpoints import Checkpoint
-from finetune_trainer.train.device import device_name
 from finetune_trainer.train.errors import explain_rank
-from finetune_trainer.train.exchange import Assignment, Exchange
-from finetune_trainer.train.heartbeat import Heartbeat
-from finetune_trainer.train.loop import CheckpointPlace, Course, StepTrainer, writing
-from finetune_trainer.train.metrics import MetricsFile, read_metrics
+from finetune_trainer.train.launch.exchange import Assignment, Exchange
+from finetune_trainer.train.launch.heartbeat import Heartbeat
+from finetune_trainer.train.loop.arguments import training_arguments
+from finetune_trainer.train.loop.metrics import MetricsFile, read_metrics
+from finetune_trainer.train.loop.run_log import RunLog
+from finetune_trainer.train.loop.trainer import CheckpointPlace, Course, StepTrainer, writing
+from finetune_trainer.train.loop.trend import loss_warning
 from finetune_trainer.train.objective import Objective, objective_of
 from finetune_trainer.train.resume import choose_checkpoint
-from finetune_trainer.train.run_log import RunLog
-from finetune_trainer.train.trend import loss_warning
-from finetune_trainer.train.world import World, join
 from finetune_trainer.workspace import Workspace
 
 WARNINGS = 3

@@ -8,8 +8,9 @@ import os
 import signal
 import sys
 
+from finetune_trainer.train.launch.heartbeat import LAUNCHER_PID
+
 PR_SET_PDEATHSIG = 1
-LAUNCHER_PID = "FINETUNE_LAUNCHER_PID"
 stop_asked = False
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from finetune_api.result import StageWarning
-from finetune_trainer.train.metrics import StepMetrics
+from finetune_trainer.train.loop.metrics import StepMetrics
 
 SHARE, LONGEST = 10, 50
 """The first and the last tenth of the steps are compared, at most so many: one step's loss tells as much of its rows as of the model."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from finetune_api.exit_codes import ExitCode
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.train.exchange import RankFailure
+from finetune_trainer.train.launch.exchange import RankFailure
 
 CONSEQUENCES: dict[int, int] = {ExitCode.PREEMPTED: 1, ExitCode.PEER_LOST: 2}
 """Exits that any other failure explains better; the higher the number, the less they say."""

@@ -14,9 +14,9 @@ import torch
 import torch.distributed as dist
 
 from finetune_api.exit_codes import ExitCode
+from finetune_trainer.distributed.device import choose_device
+from finetune_trainer.distributed.network import interface_towards, wait_for_name
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.train.device import choose_device
-from finetune_trainer.train.network import interface_towards, wait_for_name
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 from transformers import TrainingArguments
 
+from finetune_trainer.distributed.world import World
 from finetune_trainer.failure import invalid
 from finetune_trainer.prepared import ResolvedHyperparameters
-from finetune_trainer.train.world import World
 
 
 def training_arguments(hyper: ResolvedHyperparameters, output: Path, world: World) -> TrainingArguments:

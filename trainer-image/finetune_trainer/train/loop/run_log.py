@@ -4,7 +4,7 @@ import time
 from collections import deque
 
 from finetune_trainer.progress import ProgressPrinter
-from finetune_trainer.train.metrics import MetricsFile, StepMetrics
+from finetune_trainer.train.loop.metrics import MetricsFile, StepMetrics
 
 WINDOW = 20
 """Steps that the speed and the time that is left are guessed from."""

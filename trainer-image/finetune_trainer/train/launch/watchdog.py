@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from finetune_api.exit_codes import ExitCode
 from finetune_api.run_config import RunLimits
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.train.heartbeat import phase_of
+from finetune_trainer.train.launch.heartbeat import phase_of
 
 TERM_PATIENCE = 90.0
 """Seconds without a sign of life after SIGTERM: within the pod's grace, so that the exit code still tells what happened."""

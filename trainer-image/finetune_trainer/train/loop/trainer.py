@@ -20,17 +20,17 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from finetune_api.exit_codes import ExitCode
+from finetune_trainer.distributed.world import World
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.files import is_complete
 from finetune_trainer.sealed import seal
 from finetune_trainer.step_plan import StepPlan
 from finetune_trainer.train.checkpoints import checkpoint_at, remove, rotate
 from finetune_trainer.train.errors import explain_saving
-from finetune_trainer.train.heartbeat import Heartbeat
+from finetune_trainer.train.launch.heartbeat import Heartbeat
+from finetune_trainer.train.loop.run_log import RunLog
+from finetune_trainer.train.loop.steps import RankStep, step_loader
 from finetune_trainer.train.objective import ModelBatch, Objective
-from finetune_trainer.train.run_log import RunLog
-from finetune_trainer.train.steps import RankStep, step_loader
-from finetune_trainer.train.world import World
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from typing import Literal
 
 Phase = Literal["starting", "joining", "loading", "planning", "training", "saving", "finishing"]
 WIDTH = 32
+LAUNCHER_PID = "FINETUNE_LAUNCHER_PID"
+"""Environment variable of a rank: it ends with this process."""
 
 
 class Heartbeat:

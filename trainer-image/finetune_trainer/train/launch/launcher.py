@@ -19,14 +19,13 @@ from finetune_api.exit_codes import ExitCode
 from finetune_api.run_config import RunConfig
 from finetune_trainer import interruption
 from finetune_trainer.cores import thread_settings
+from finetune_trainer.distributed.network import free_port
 from finetune_trainer.doings import doings
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.train.exchange import Assignment, Exchange
-from finetune_trainer.train.heartbeat import phase_of, read_beat
-from finetune_trainer.train.network import free_port
-from finetune_trainer.train.outcome import Exit, outcome
-from finetune_trainer.train.watchdog import Watchdog, rank_before_meeting
-from finetune_trainer.train.worker import LAUNCHER_PID
+from finetune_trainer.train.launch.exchange import Assignment, Exchange
+from finetune_trainer.train.launch.heartbeat import LAUNCHER_PID, phase_of, read_beat
+from finetune_trainer.train.launch.outcome import Exit, outcome
+from finetune_trainer.train.launch.watchdog import Watchdog, rank_before_meeting
 from finetune_trainer.workspace import Workspace
 
 POLL = 0.2

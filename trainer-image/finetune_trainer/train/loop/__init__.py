@@ -1,0 +1,9 @@
+"""The training loop: one optimizer step at a time.
+
+trainer.py     transformers.Trainer with one optimizer step as its unit
+arguments.py   the hyper-parameters as TrainingArguments
+steps.py       the dataloader: one item is one step of this rank
+run_log.py     rank 0's progress lines and metrics
+metrics.py     metrics.csv
+trend.py       whether the loss decreased                  (pure)
+"""
