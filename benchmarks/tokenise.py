@@ -22,10 +22,10 @@ from tokenizers import Tokenizer
 
 from finetune_text.chat_template import ChatTemplate
 from finetune_text.markers import Markers
-from finetune_trainer.data.rows.types import Conversation, Message, Role
 from finetune_trainer.data.tokens.chat import ChatRenderer
 from finetune_trainer.data.tokens.encoded import Encoded
 from finetune_trainer.data.tokens.language import LanguageEncoder
+from finetune_trainer.tasks.rows import Conversation, Message, Role
 
 ASSETS = Path(__file__).parent.parent / "examples" / "assets"
 TEXT = (

@@ -11,8 +11,8 @@ from finetune_server.generation.tool_calls import MARKERS
 from finetune_server.http.schemas.chat import ChatBody
 from finetune_text.chat_template import ChatTemplate
 from finetune_text.prompt_tokenizer import PromptTokenizer
-from finetune_trainer.data.rows import types
 from finetune_trainer.data.tokens.template import RowTemplate
+from finetune_trainer.tasks import rows as types
 from tests.server.generation.tool_chats import ONE, RESULTS, STRANGE, TOOLS, TWO, again
 
 pytestmark = pytest.mark.server

@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from finetune_trainer.data.rows.types import Message, Tool
 from finetune_trainer.data.tokens.chat import ChatRenderer
 from finetune_trainer.data.tokens.encoded import Encoded
 from finetune_trainer.data.tokens.language import LanguageEncoder
 from finetune_trainer.data.tokens.template import plain_messages, plain_tools
+from finetune_trainer.tasks.rows import Message, Tool
 
 
 class Answer(NamedTuple):

@@ -12,10 +12,10 @@ from tokenizers import AddedToken, Tokenizer
 
 from finetune_text.chat_template import ChatTemplate
 from finetune_text.markers import Markers
-from finetune_trainer.data.rows.types import Conversation, Message
 from finetune_trainer.data.tokens.chat import ChatRenderer
 from finetune_trainer.data.tokens.encoded import Encoded, Refused
 from finetune_trainer.data.tokens.language import LanguageEncoder
+from finetune_trainer.tasks.rows import Conversation, Message
 from tests.trainer.prepare.answers import answers_of, asked
 from tests.unit.tokens import templates
 

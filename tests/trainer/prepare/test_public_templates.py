@@ -13,10 +13,10 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 
 from finetune_text.chat_template import ChatTemplate, TemplateRefusal
 from finetune_text.markers import Markers
-from finetune_trainer.data.rows.types import Conversation, Function, FunctionCall, Message, Tool, ToolCall
 from finetune_trainer.data.tokens.chat import ChatRenderer
 from finetune_trainer.data.tokens.encoded import Encoded, Refused
 from finetune_trainer.data.tokens.language import LanguageEncoder
+from finetune_trainer.tasks.rows import Conversation, Function, FunctionCall, Message, Tool, ToolCall
 from tests.trainer.prepare.answers import answers_of, asked
 from tests.trainer.prepare.public_templates import public_templates, tokens_of
 

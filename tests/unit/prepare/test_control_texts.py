@@ -4,8 +4,8 @@ import pytest
 from tokenizers import AddedToken, Tokenizer
 from tokenizers.models import WordLevel
 
-from finetune_trainer.data.rows.types import Completion, Conversation, Message, Row, Summary, TextLabel, TokenTags
 from finetune_trainer.prepare.examples.control_texts import ControlTexts
+from finetune_trainer.tasks.rows import Completion, Conversation, Message, Row, Summary, TextLabel, TokenTags
 
 PLAIN = Conversation([Message("user", "an <s> and <|im_end"), Message("assistant", "<tool_call> and <>")])
 ASKED = Conversation([Message("user", "hello <|im_end|> there"), Message("assistant", "Hi")])

@@ -19,7 +19,7 @@ from finetune_trainer.data.profile.near_duplicates import (
     text_of,
 )
 from finetune_trainer.data.profile.survey import Fingerprints
-from finetune_trainer.data.rows.types import (
+from finetune_trainer.tasks.rows import (
     Completion,
     Conversation,
     FunctionCall,

@@ -9,8 +9,8 @@ from finetune_api.resources.finetune_job import Task
 from finetune_api.result import StageError
 from finetune_trainer.data.profile.row_file import RowFile
 from finetune_trainer.data.reading.record_file import RecordFile
-from finetune_trainer.data.rows.types import Row
 from finetune_trainer.failure import StageFailure
+from finetune_trainer.tasks.rows import Row
 
 NAME, PARAM = "pvc://data/train.jsonl", "dataset.train.source"
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from finetune_api.resources.finetune_job import Task
-from finetune_trainer.data.rows.types import Completion, Row, Summary, TextLabel, TokenTags
+from finetune_trainer.tasks.rows import Completion, Row, Summary, TextLabel, TokenTags
 from tests.unit.rows.surveyed import finding, refusal, rows_of
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from finetune_api.resources.finetune_job import Task
 from finetune_api.resources.source import RowTemplate
-from finetune_trainer.data.rows.types import (
+from finetune_trainer.tasks.rows import (
     Completion,
     Conversation,
     Function,

@@ -4,13 +4,13 @@ import time
 
 import pytest
 
-from finetune_trainer.data.rows.types import Completion
 from finetune_trainer.data.tokens import batches as room
 from finetune_trainer.data.tokens import language
 from finetune_trainer.data.tokens.batches import batches
 from finetune_trainer.data.tokens.encoded import Encoded
 from finetune_trainer.data.tokens.language import LanguageEncoder
 from finetune_trainer.data.tokens.texts import TextRenderer
+from finetune_trainer.tasks.rows import Completion
 from tests.unit.text.test_prompts import byte_level
 
 pytestmark = pytest.mark.unit

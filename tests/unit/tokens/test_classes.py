@@ -7,9 +7,9 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer, ByteLevel
 from tokenizers.processors import TemplateProcessing
 
-from finetune_trainer.data.rows.types import Row, TextLabel, TokenTags
 from finetune_trainer.data.tokens.classes import ClassEncoder
 from finetune_trainer.data.tokens.encoded import Classified, Kind
+from finetune_trainer.tasks.rows import Row, TextLabel, TokenTags
 
 PIECES = ["[UNK]", "[CLS]", "[SEP]", "a", "b", "##b", "c", "'", "mul", "##ler"]
 

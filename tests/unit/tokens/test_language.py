@@ -12,7 +12,6 @@ from tokenizers.processors import TemplateProcessing
 
 from finetune_text.chat_template import ChatTemplate
 from finetune_text.markers import Markers
-from finetune_trainer.data.rows.types import Completion, Conversation, Message, Row, Summary
 from finetune_trainer.data.tokens.chat import ChatRenderer
 from finetune_trainer.data.tokens.encoded import Encoded
 from finetune_trainer.data.tokens.language import LanguageEncoder, Renderer
@@ -20,6 +19,7 @@ from finetune_trainer.data.tokens.skeleton import Skeletons
 from finetune_trainer.data.tokens.spans import by_difference
 from finetune_trainer.data.tokens.template import plain_messages
 from finetune_trainer.data.tokens.texts import SummaryRenderer, TextRenderer
+from finetune_trainer.tasks.rows import Completion, Conversation, Message, Row, Summary
 from tests.unit.prepare.base_folder import byte_tokenizer
 from tests.unit.tokens import templates
 

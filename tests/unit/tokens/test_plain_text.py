@@ -4,10 +4,10 @@ from typing import Literal
 
 import pytest
 
-from finetune_trainer.data.rows.types import Completion
 from finetune_trainer.data.tokens.encoded import Encoded
 from finetune_trainer.data.tokens.language import OPENING, LanguageEncoder
 from finetune_trainer.data.tokens.texts import TextRenderer
+from finetune_trainer.tasks.rows import Completion
 from tests.unit.tokens.test_language import with_bos
 
 TEXT = "The red kettle stood in the attic. " * 20

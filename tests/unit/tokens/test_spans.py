@@ -6,9 +6,9 @@ import pytest
 
 from finetune_text.chat_template import ChatTemplate, InvalidTemplate, TemplateRefusal
 from finetune_text.markers import Markers
-from finetune_trainer.data.rows.types import Conversation, FunctionCall, Message, ToolCall
 from finetune_trainer.data.tokens.spans import NotPrefixPreserving, Rendered, WordsLeftOut, by_blocks, by_difference, by_turns
 from finetune_trainer.data.tokens.template import RowTemplate
+from finetune_trainer.tasks.rows import Conversation, FunctionCall, Message, ToolCall
 from tests.unit.tokens import templates
 
 MARKERS = Markers(

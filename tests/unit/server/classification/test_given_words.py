@@ -4,9 +4,9 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from finetune_server.classification.tokenizer import EncoderTokenizer
-from finetune_trainer.data.rows.types import TokenTags
 from finetune_trainer.data.tokens.classes import ClassEncoder
 from finetune_trainer.data.tokens.encoded import Classified
+from finetune_trainer.tasks.rows import TokenTags
 
 pytestmark = pytest.mark.unit
 

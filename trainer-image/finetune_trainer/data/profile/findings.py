@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from finetune_trainer.data.profile.tally import KEPT, Wrongs
-from finetune_trainer.data.rows.explain import Problem
 from finetune_trainer.failure import StageFailure, invalid
+from finetune_trainer.tasks.explain import Problem
 
 __all__ = ["KEPT", "Findings"]
 

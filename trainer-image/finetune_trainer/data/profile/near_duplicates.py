@@ -14,7 +14,7 @@ from rensa import RMinHash
 
 from finetune_trainer.data.profile.duplicates import Codes, Rows
 from finetune_trainer.data.profile.survey import Fingerprints
-from finetune_trainer.data.rows.types import Completion, Conversation, Row, Summary, TextLabel
+from finetune_trainer.tasks.rows import Completion, Conversation, Row, Summary, TextLabel
 
 NEAR = 0.85
 LIMIT = 250_000

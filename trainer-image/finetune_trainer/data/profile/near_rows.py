@@ -11,7 +11,7 @@ from finetune_trainer.data.profile.notes import counted
 from finetune_trainer.data.profile.row_file import RowFile
 from finetune_trainer.data.profile.split import ALONE
 from finetune_trainer.data.profile.survey import Survey
-from finetune_trainer.data.rows.types import Row
+from finetune_trainer.tasks.rows import Row
 
 TEMPLATE = 0.5
 """Share of the rows from which on near ones are no longer duplicates: they are made from templates."""

@@ -17,12 +17,12 @@ from finetune_trainer.data.profile.tally import Tally, joined, tally
 from finetune_trainer.data.reading.record import Block, NotRows, Record, Unreadable, size_of
 from finetune_trainer.data.reading.record_file import RecordFile
 from finetune_trainer.data.reading.stream import NAMES, Progress, no_progress
-from finetune_trainer.data.rows.explain import Problem
 from finetune_trainer.data.rows.foreign import Unfit
 from finetune_trainer.data.rows.read import Reader
 from finetune_trainer.data.rows.shape import FIRST, Shape, recognise
-from finetune_trainer.data.rows.types import Row
 from finetune_trainer.failure import StageFailure, invalid
+from finetune_trainer.tasks.explain import Problem
+from finetune_trainer.tasks.rows import Row
 
 NONE_INVALID: npt.NDArray[np.int64] = np.empty(0, np.int64)
 TABLES = ("csv", "parquet", "arrow")

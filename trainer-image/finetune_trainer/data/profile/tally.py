@@ -15,9 +15,9 @@ from xxhash import xxh3_64_intdigest
 
 from finetune_trainer.data.profile.places import Places, add_to, join_into
 from finetune_trainer.data.reading.record import Block, Record
-from finetune_trainer.data.rows.explain import Problem
 from finetune_trainer.data.rows.read import Read, Reader
-from finetune_trainer.data.rows.types import Conversation, TextLabel, TokenTags
+from finetune_trainer.tasks.explain import Problem
+from finetune_trainer.tasks.rows import Conversation, TextLabel, TokenTags
 
 KEPT = 50
 """Findings that are kept word for word, and remarks."""

@@ -11,18 +11,18 @@ from typing import Any
 import msgspec
 
 from finetune_api.resources.finetune_job import Task
-from finetune_trainer.data.rows.context import Context
-from finetune_trainer.data.rows.explain import Problem, Wrong
-from finetune_trainer.data.rows.explain.chat import chat_problems, is_one_answer
-from finetune_trainer.data.rows.explain.content import says_nothing, text_of
-from finetune_trainer.data.rows.explain.labels import label_problems, label_text
-from finetune_trainer.data.rows.explain.names import OPENAI, Names
-from finetune_trainer.data.rows.explain.problem import kind_of
-from finetune_trainer.data.rows.explain.tags import tag_problems, tag_texts
-from finetune_trainer.data.rows.explain.texts import text_pair_problems
-from finetune_trainer.data.rows.explain.weights import weight_of
-from finetune_trainer.data.rows.nulls import without_nulls
-from finetune_trainer.data.rows.types import (
+from finetune_trainer.tasks.explain import Problem, Wrong
+from finetune_trainer.tasks.explain.chat import chat_problems, is_one_answer
+from finetune_trainer.tasks.explain.content import says_nothing, text_of
+from finetune_trainer.tasks.explain.labels import label_problems, label_text
+from finetune_trainer.tasks.explain.names import OPENAI, Names
+from finetune_trainer.tasks.explain.problem import kind_of
+from finetune_trainer.tasks.explain.tags import tag_problems, tag_texts
+from finetune_trainer.tasks.explain.texts import text_pair_problems
+from finetune_trainer.tasks.explain.weights import weight_of
+from finetune_trainer.tasks.layouts.context import Context
+from finetune_trainer.tasks.layouts.nulls import without_nulls
+from finetune_trainer.tasks.rows import (
     Completion,
     Conversation,
     Function,

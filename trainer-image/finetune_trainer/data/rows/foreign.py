@@ -6,8 +6,8 @@ from typing import Any
 
 from finetune_api.resources.finetune_job import Task
 from finetune_trainer.data.rows.build import FIELDS, OPTIONAL
-from finetune_trainer.data.rows.explain.problem import listed
-from finetune_trainer.data.rows.forms import is_messages, is_turns, known_form, never_read, proposal
+from finetune_trainer.tasks.explain.problem import listed
+from finetune_trainer.tasks.layouts.forms import is_messages, is_turns, known_form, never_read, proposal
 
 _ALIASES: dict[Task, tuple[Mapping[str, str], ...]] = {
     "chat": ({"prompt": "prompt", "completion": "completion"},),

@@ -18,10 +18,10 @@ import numpy.typing as npt
 from finetune_api.resources.finetune_job import Task
 from finetune_text.blank import BLANK
 from finetune_trainer.data.rows.build import Layout
-from finetune_trainer.data.rows.explain.labels import label_text
-from finetune_trainer.data.rows.explain.tags import bio_problems, tag_texts
 from finetune_trainer.data.rows.lossless import Bytes, is_whole, quotes_of
-from finetune_trainer.data.rows.types import Completion, Conversation, Row, Summary, TextLabel, TokenTags, identity
+from finetune_trainer.tasks.explain.labels import label_text
+from finetune_trainer.tasks.explain.tags import bio_problems, tag_texts
+from finetune_trainer.tasks.rows import Completion, Conversation, Row, Summary, TextLabel, TokenTags, identity
 
 Sizes = npt.NDArray[np.int64]
 _MESSAGES, _ROLE, _CONTENT = attrgetter("messages"), attrgetter("role"), attrgetter("content")

@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 
 from finetune_trainer.data.reading.record import Block, Record
-from finetune_trainer.data.rows.context import Context
-from finetune_trainer.data.rows.explain import Problem, Wrong
 from finetune_trainer.data.rows.plain import Plain, Sizes
 from finetune_trainer.data.rows.shape import Shape
-from finetune_trainer.data.rows.types import Row, identity
+from finetune_trainer.tasks.explain import Problem, Wrong
+from finetune_trainer.tasks.layouts.context import Context
+from finetune_trainer.tasks.rows import Row, identity
 
 PIECE = 1 << 19
 """Bytes that are read at once: what becomes of them stays in a core's cache."""

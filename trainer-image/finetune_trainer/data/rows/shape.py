@@ -7,19 +7,19 @@ from typing import Any
 
 from finetune_api.resources.finetune_job import CLASSIFICATION, Task
 from finetune_trainer.data.reading.record import Record
-from finetune_trainer.data.rows import sharegpt
-from finetune_trainer.data.rows.alpaca import Instructions
 from finetune_trainer.data.rows.build import FIELDS, OPTIONAL, Layout
-from finetune_trainer.data.rows.context import Context
-from finetune_trainer.data.rows.explain import Problem, Wrong, parse
-from finetune_trainer.data.rows.explain.problem import listed
-from finetune_trainer.data.rows.explain.tags import PREFIXES
 from finetune_trainer.data.rows.foreign import Foreign, Unfit, foreign, refuse_forms, unfit
-from finetune_trainer.data.rows.forms import headerless, looks_like_data
-from finetune_trainer.data.rows.message_lists import SCHEMA_VERSION, prompt_and_completion, system_first
-from finetune_trainer.data.rows.steps import Cells, Fields, Renamed, Step, Templated, Texts, as_chat, as_summary, as_text
-from finetune_trainer.data.rows.template import BadTemplate, TextTemplate
-from finetune_trainer.data.rows.types import Row
+from finetune_trainer.tasks.explain import Problem, Wrong, parse
+from finetune_trainer.tasks.explain.problem import listed
+from finetune_trainer.tasks.explain.tags import PREFIXES
+from finetune_trainer.tasks.layouts import sharegpt
+from finetune_trainer.tasks.layouts.alpaca import Instructions
+from finetune_trainer.tasks.layouts.context import Context
+from finetune_trainer.tasks.layouts.forms import headerless, looks_like_data
+from finetune_trainer.tasks.layouts.message_lists import SCHEMA_VERSION, prompt_and_completion, system_first
+from finetune_trainer.tasks.layouts.steps import Cells, Fields, Renamed, Step, Templated, Texts, as_chat, as_summary, as_text
+from finetune_trainer.tasks.layouts.template import BadTemplate, TextTemplate
+from finetune_trainer.tasks.rows import Row
 
 FIRST = 50
 """Records that a file is judged by."""

@@ -3,10 +3,10 @@
 from finetune_text.chat_template import ChatTemplate
 from finetune_text.markers import Markers
 from finetune_text.span import Span
-from finetune_trainer.data.rows.types import Conversation, Row
 from finetune_trainer.data.tokens.skeleton import Skeletons
 from finetune_trainer.data.tokens.spans import NotPrefixPreserving, Rendered, by_blocks, by_difference, by_turns
 from finetune_trainer.data.tokens.template import RowTemplate
+from finetune_trainer.tasks.rows import Conversation, Row
 
 
 class ChatRenderer:

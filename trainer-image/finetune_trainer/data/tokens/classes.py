@@ -11,10 +11,10 @@ from tokenizers import Tokenizer
 
 from finetune_text.encoder_tokenizer import EncoderTokenizer, Input, first_tokens
 from finetune_text.tags import IGNORED
-from finetune_trainer.data.rows.types import Row, TextLabel, TokenTags
 from finetune_trainer.data.tokens.batches import batches
 from finetune_trainer.data.tokens.encoded import Classified, Example, Kind, Refused
 from finetune_trainer.data.tokens.unseen_words import UnseenWords
+from finetune_trainer.tasks.rows import Row, TextLabel, TokenTags
 
 BATCH = 1024
 """Rows that are tokenised at once, over all cores, unless they are long."""

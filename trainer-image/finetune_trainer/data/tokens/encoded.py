@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from finetune_trainer.data.rows.types import Row
+from finetune_trainer.tasks.rows import Row
 
 Kind = Literal["language", "sequence", "tokens"]
 """A language model, a classifier of whole texts, a classifier of tokens."""

@@ -14,11 +14,11 @@ from tokenizers import Tokenizer
 from finetune_text.chat_template import TemplateRefusal
 from finetune_text.prompt_tokenizer import PromptTokenizer, Spelled
 from finetune_text.span import Span
-from finetune_trainer.data.rows.types import Row
 from finetune_trainer.data.tokens.batches import batches
 from finetune_trainer.data.tokens.borders import Border, Borders
 from finetune_trainer.data.tokens.encoded import Encoded, Example, Kind, Refused
 from finetune_trainer.data.tokens.spans import NotPrefixPreserving, Rendered, WordsLeftOut
+from finetune_trainer.tasks.rows import Row
 
 BATCH = 512
 """Rows that are tokenised at once, over all cores, unless they are long."""

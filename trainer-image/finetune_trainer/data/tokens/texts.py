@@ -2,9 +2,9 @@
 
 from finetune_text.instructions import SUMMARIZE, SUMMARY_CUE
 from finetune_text.span import Span
-from finetune_trainer.data.rows.types import Completion, Conversation, Message, Row, Summary
 from finetune_trainer.data.tokens.chat import ChatRenderer
 from finetune_trainer.data.tokens.spans import Rendered
+from finetune_trainer.tasks.rows import Completion, Conversation, Message, Row, Summary
 
 
 class TextRenderer:

@@ -17,7 +17,7 @@ from finetune_trainer.data.profile.labels import (
 )
 from finetune_trainer.data.profile.near_rows import Surveyed
 from finetune_trainer.data.profile.notes import counted
-from finetune_trainer.data.rows.types import Row, TokenTags
+from finetune_trainer.tasks.rows import Row, TokenTags
 
 Counts = dict[str, int]
 

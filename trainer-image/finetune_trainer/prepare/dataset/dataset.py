@@ -15,12 +15,12 @@ from finetune_trainer.data.profile.near_rows import Surveyed
 from finetune_trainer.data.profile.notes import invalid_notes, remark_notes
 from finetune_trainer.data.profile.row_file import RowFile
 from finetune_trainer.data.profile.sides import Sides, own_sides, split_sides
-from finetune_trainer.data.rows.types import Row
 from finetune_trainer.failure import invalid
 from finetune_trainer.prepare.dataset.classes import Classes, Tagged, find_classes, ignored_note, most_frequent_first
 from finetune_trainer.prepare.dataset.row_source import RowSource
 from finetune_trainer.prepare.dataset.statistics import histogram, quantiles
 from finetune_trainer.progress import ProgressPrinter
+from finetune_trainer.tasks.rows import Row
 from finetune_trainer.workspace import Workspace
 
 MIN_EXAMPLES = 10

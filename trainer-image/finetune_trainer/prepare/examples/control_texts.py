@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from tokenizers import Tokenizer
 
 from finetune_text.control_text import SAID_BY_OTHERS, ControlText, control_text_of
-from finetune_trainer.data.rows.types import Completion, Conversation, Row, Summary, TextLabel
+from finetune_trainer.tasks.rows import Completion, Conversation, Row, Summary, TextLabel
 
 SHORTEST = 3
 """Characters of a special token that is looked for: shorter ones are ordinary text."""

@@ -9,7 +9,6 @@ from finetune_text.chat_template import ChatTemplate, InvalidTemplate
 from finetune_text.control_text import control_text_of
 from finetune_text.markers import markers_of
 from finetune_text.standard_templates import PLAIN, chatml_with_tools, is_chatml
-from finetune_trainer.data.rows.types import Conversation
 from finetune_trainer.data.tokens.chat import ChatRenderer
 from finetune_trainer.data.tokens.classes import ClassEncoder
 from finetune_trainer.data.tokens.encoded import Encoder
@@ -19,6 +18,7 @@ from finetune_trainer.failure import invalid
 from finetune_trainer.prepare.base.base import Base
 from finetune_trainer.prepare.base.files import unsupported
 from finetune_trainer.prepare.dataset.dataset import Dataset
+from finetune_trainer.tasks.rows import Conversation
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from finetune_api.dataset_report import Side
 from finetune_api.result import DatasetSummary, ResolvedParameter
 from finetune_api.run_config import RunConfig
 from finetune_trainer.data.profile.row_file import RowFile
-from finetune_trainer.data.rows.types import canonical
 from finetune_trainer.data.tokens.arrow import ExampleWriter, Kept, cut, write_prompts
 from finetune_trainer.data.tokens.borders import WHITE_SPACE
 from finetune_trainer.data.tokens.classes import ClassEncoder
@@ -32,6 +31,7 @@ from finetune_trainer.prepare.hyperparameters import AS_GIVEN
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.requests import write_requests
 from finetune_trainer.sources.subject import Subject
+from finetune_trainer.tasks.rows import canonical
 from finetune_trainer.workspace import Workspace
 
 MAX_PROMPTS = 64

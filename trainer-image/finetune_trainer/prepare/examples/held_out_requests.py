@@ -6,7 +6,6 @@ from itertools import islice
 import numpy as np
 
 from finetune_text.chat_template import TemplateRefusal
-from finetune_trainer.data.rows.types import Conversation, Row, TextLabel, TokenTags
 from finetune_trainer.data.tokens.encoded import Classified, Encoded, Example
 from finetune_trainer.data.tokens.language import LanguageEncoder
 from finetune_trainer.data.tokens.template import plain_messages, plain_tools
@@ -14,6 +13,7 @@ from finetune_trainer.data.tokens.texts import SummaryRenderer, TextRenderer
 from finetune_trainer.prepare.dataset.dataset import Rowed
 from finetune_trainer.prepare.examples.encoder import TaskEncoder
 from finetune_trainer.requests import HeldOutRequest
+from finetune_trainer.tasks.rows import Conversation, Row, TextLabel, TokenTags
 
 ROWS = 64
 

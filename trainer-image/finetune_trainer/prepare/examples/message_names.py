@@ -1,8 +1,8 @@
 """Rows whose messages have a `name`: it goes to the chat template, and most templates do not write it."""
 
 from finetune_text.chat_template import TemplateRefusal
-from finetune_trainer.data.rows.types import Conversation, Message, Row
 from finetune_trainer.data.tokens.template import RowTemplate
+from finetune_trainer.tasks.rows import Conversation, Message, Row
 
 _PROBE = "Probename"
 

@@ -4,10 +4,10 @@ from collections import Counter
 
 from finetune_trainer.data.profile.findings import Findings
 from finetune_trainer.data.profile.row_file import RowFile
-from finetune_trainer.data.rows.explain import Problem
 from finetune_trainer.data.tokens.encoded import Refused
 from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.sources.subject import Subject
+from finetune_trainer.tasks.explain import Problem
 
 
 class Refusals:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from finetune_trainer.data.rows.explain.problem import Problem, shown
+from finetune_trainer.tasks.explain.problem import Problem, shown
 
 _BARE_KEY = re.compile(r"[{,]\s*\w+\s*:")
 MAX_DEPTH = 200

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from finetune_trainer.data.rows.explain.problem import Problem, character_problems, kind_of, listed, shown, text_problems, unknown_key
+from finetune_trainer.tasks.explain.problem import Problem, character_problems, kind_of, listed, shown, text_problems, unknown_key
 
 KEYS = ("text", "text_pair", "label")
 _ONE = "expected a label: a string, a whole number or a boolean"

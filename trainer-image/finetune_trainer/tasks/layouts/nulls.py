@@ -6,7 +6,7 @@ a null says nothing, and is left out.
 
 from typing import Any
 
-from finetune_trainer.data.rows.context import Context
+from finetune_trainer.tasks.layouts.context import Context
 
 _NULL_IS_A_VALUE = ("default", "const", "enum", "examples")
 _NAMED_SCHEMAS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")

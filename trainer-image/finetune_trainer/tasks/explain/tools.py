@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
-from finetune_trainer.data.rows.explain.content import text_of
-from finetune_trainer.data.rows.explain.json_text import Wrong, parse_text
-from finetune_trainer.data.rows.explain.names import OPENAI, Names
-from finetune_trainer.data.rows.explain.problem import Problem, did_you_mean, kind_of, listed, shown, unknown_key
+from finetune_trainer.tasks.explain.content import text_of
+from finetune_trainer.tasks.explain.json_text import Wrong, parse_text
+from finetune_trainer.tasks.explain.names import OPENAI, Names
+from finetune_trainer.tasks.explain.problem import Problem, did_you_mean, kind_of, listed, shown, unknown_key
 
 _FUNCTION_KEYS = ("name", "description", "parameters", "strict")
 _CALL_KEYS = ("id", "type", "function")

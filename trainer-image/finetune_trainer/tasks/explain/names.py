@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from finetune_trainer.data.rows.explain.problem import shown
+from finetune_trainer.tasks.explain.problem import shown
 
 
 class Place(NamedTuple):

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
-from finetune_trainer.data.rows.context import Context
-from finetune_trainer.data.rows.explain import Problem, Wrong
-from finetune_trainer.data.rows.explain.chat import empty
-from finetune_trainer.data.rows.explain.names import Names, Place
-from finetune_trainer.data.rows.explain.problem import kind_of
+from finetune_trainer.tasks.explain import Problem, Wrong
+from finetune_trainer.tasks.explain.chat import empty
+from finetune_trainer.tasks.explain.names import Names, Place
+from finetune_trainer.tasks.explain.problem import kind_of
+from finetune_trainer.tasks.layouts.context import Context
 
 SCHEMA_VERSION = "schemaVersion"
 """What Bedrock's rows begin with: "bedrock-conversation-2024"."""

@@ -8,13 +8,13 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from finetune_trainer.data.rows.context import Context
-from finetune_trainer.data.rows.explain import Problem, Wrong
-from finetune_trainer.data.rows.explain.chat import empty, legacy, not_learnt
-from finetune_trainer.data.rows.explain.json_text import parse_text
-from finetune_trainer.data.rows.explain.names import Names, Place
-from finetune_trainer.data.rows.explain.problem import did_you_mean, kind_of, listed, shown, text_problems, unknown_key
-from finetune_trainer.data.rows.explain.weights import FLAGS
+from finetune_trainer.tasks.explain import Problem, Wrong
+from finetune_trainer.tasks.explain.chat import empty, legacy, not_learnt
+from finetune_trainer.tasks.explain.json_text import parse_text
+from finetune_trainer.tasks.explain.names import Names, Place
+from finetune_trainer.tasks.explain.problem import did_you_mean, kind_of, listed, shown, text_problems, unknown_key
+from finetune_trainer.tasks.explain.weights import FLAGS
+from finetune_trainer.tasks.layouts.context import Context
 
 CALLING = ("function_call", "tool_call", "function-call", "tool-call")
 ROLES = {

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from finetune_text.blank import BLANK
-from finetune_trainer.data.rows.explain.problem import Problem, character_problems, kind_of, nothing, shown, text_problems
+from finetune_trainer.tasks.explain.problem import Problem, character_problems, kind_of, nothing, shown, text_problems
 
 TEXT_PARTS = ("text", "input_text", "output_text")
 """Types of parts that are text: those of the chat completions and of the responses API."""

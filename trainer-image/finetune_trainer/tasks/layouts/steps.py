@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from finetune_trainer.data.rows.context import Context
-from finetune_trainer.data.rows.explain import Problem, Wrong
-from finetune_trainer.data.rows.explain.json_text import parse_text
-from finetune_trainer.data.rows.explain.problem import listed
-from finetune_trainer.data.rows.explain.texts import text_pair_problems
-from finetune_trainer.data.rows.template import TextTemplate
+from finetune_trainer.tasks.explain import Problem, Wrong
+from finetune_trainer.tasks.explain.json_text import parse_text
+from finetune_trainer.tasks.explain.problem import listed
+from finetune_trainer.tasks.explain.texts import text_pair_problems
+from finetune_trainer.tasks.layouts.context import Context
+from finetune_trainer.tasks.layouts.template import TextTemplate
 
 Fields = dict[str, Any]
 Step = Callable[[Fields, Context], Fields]

@@ -4,7 +4,7 @@ What these functions find decides whether a row is valid. They are thorough, so 
 are not right at first sight.
 """
 
-from finetune_trainer.data.rows.explain.json_text import Wrong, parse
-from finetune_trainer.data.rows.explain.problem import Problem
+from finetune_trainer.tasks.explain.json_text import Wrong, parse
+from finetune_trainer.tasks.explain.problem import Problem
 
 __all__ = ["Problem", "Wrong", "parse"]

@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from finetune_trainer.data.rows.explain import Problem, Wrong
-from finetune_trainer.data.rows.explain.problem import kind_of
+from finetune_trainer.tasks.explain import Problem, Wrong
+from finetune_trainer.tasks.explain.problem import kind_of
 
 _PIECES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 

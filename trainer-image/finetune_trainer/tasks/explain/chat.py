@@ -4,11 +4,11 @@ from collections.abc import Collection, Iterator
 from itertools import pairwise
 from typing import Any
 
-from finetune_trainer.data.rows.explain.content import content_problems, says_nothing
-from finetune_trainer.data.rows.explain.names import OPENAI, Names
-from finetune_trainer.data.rows.explain.problem import Problem, character_problems, did_you_mean, kind_of, listed, shown, unknown_key
-from finetune_trainer.data.rows.explain.tools import Calls, tool_list_problems
-from finetune_trainer.data.rows.explain.weights import FLAGS, is_learnt, weight_problems
+from finetune_trainer.tasks.explain.content import content_problems, says_nothing
+from finetune_trainer.tasks.explain.names import OPENAI, Names
+from finetune_trainer.tasks.explain.problem import Problem, character_problems, did_you_mean, kind_of, listed, shown, unknown_key
+from finetune_trainer.tasks.explain.tools import Calls, tool_list_problems
+from finetune_trainer.tasks.explain.weights import FLAGS, is_learnt, weight_problems
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 OTHER_ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "ai": "assistant", "model": "assistant", "function": "tool"}

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from finetune_api.resources.finetune_job import Task
-from finetune_trainer.data.rows.explain.problem import listed
+from finetune_trainer.tasks.explain.problem import listed
 
 Rows = list[dict[str, Any]]
 _TEXT_TASKS = ("chat", "completion", "summarization")

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from finetune_trainer.data.rows.context import Context
-from finetune_trainer.data.rows.explain import Problem, Wrong
-from finetune_trainer.data.rows.explain.chat import empty
-from finetune_trainer.data.rows.explain.names import Names, Place
-from finetune_trainer.data.rows.explain.problem import kind_of, listed, text_problems
-from finetune_trainer.data.rows.sharegpt import media_problem
+from finetune_trainer.tasks.explain import Problem, Wrong
+from finetune_trainer.tasks.explain.chat import empty
+from finetune_trainer.tasks.explain.names import Names, Place
+from finetune_trainer.tasks.explain.problem import kind_of, listed, text_problems
+from finetune_trainer.tasks.layouts.context import Context
+from finetune_trainer.tasks.layouts.sharegpt import media_problem
 
 WITH_INPUT = (
     "Below is an instruction that describes a task, paired with an input that provides further context. "

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from finetune_trainer.data.rows.explain.names import OPENAI, Names
+from finetune_trainer.tasks.explain.names import OPENAI, Names
 
 
 @dataclass

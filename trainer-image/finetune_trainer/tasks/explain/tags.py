@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from finetune_text.tags import BEGINNING, ENDING
-from finetune_trainer.data.rows.explain.labels import label_text
-from finetune_trainer.data.rows.explain.problem import Problem, character_problems, kind_of, listed, shown, unknown_key
+from finetune_trainer.tasks.explain.labels import label_text
+from finetune_trainer.tasks.explain.problem import Problem, character_problems, kind_of, listed, shown, unknown_key
 
 KEYS = ("tokens", "tags")
 PREFIXES = tuple(f"{prefix}-" for prefix in ("I", *BEGINNING, *ENDING))

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from finetune_trainer.data.rows.explain.problem import Problem, listed, text_problems, unknown_key
+from finetune_trainer.tasks.explain.problem import Problem, listed, text_problems, unknown_key
 
 
 def text_pair_problems(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from finetune_trainer.data.rows.explain.problem import Problem, shown
+from finetune_trainer.tasks.explain.problem import Problem, shown
 
 FLAGS = ("weight", "train", "loss")
 """`weight` is OpenAI's, `train` Axolotl's, `loss` ms-swift's: 0 or false keeps a message out of the loss."""
