@@ -46,12 +46,12 @@ def deployment(namespace: str, name: str, of_model: str) -> Object:
 
 
 def claim(namespace: str, name: str, of_model: str, owner: Object | None = None) -> Object:
-    """A claim that is labelled as the files of a model; `owner` is the model as the API server returned it."""
+    """A claim that is labelled as the files of a model; `owner` is the model, or the job, as the API server returned it."""
     metadata: Object = {"name": name, "namespace": namespace, "labels": {"finetune.dev/model": of_model}}
     if owner is not None:
         reference = {
             "apiVersion": API_VERSION,
-            "kind": "FineTunedModel",
+            "kind": owner["kind"],
             "name": owner["metadata"]["name"],
             "uid": owner["metadata"]["uid"],
         }

@@ -299,6 +299,18 @@ def test_the_claim_of_an_earlier_model_of_that_name_can_go(api: Api, namespace: 
     assert api.exists("FineTunedModel", "base", namespace)
 
 
+def test_the_claim_of_a_job_that_could_not_register_its_model_goes_with_the_job(api: Api, namespace: str) -> None:
+    """Another model has the name in its label, and other files; a claim that the model names stays, whoever owns it."""
+    living = create(api, namespace, model("NS", "base"))
+    failed = create(api, namespace, job("NS", "failed"))
+    api.create(claim(namespace, "base-model-of-failed", "base", failed))
+    api.create(claim(namespace, living["spec"]["source"]["claim"]["name"], "base", failed))
+    refused_soon(api, "PersistentVolumeClaim", "base-model", namespace, "claim base-model holds the files of FineTunedModel base")
+    api.delete("FineTuneJob", "failed", namespace)
+    gone(api, "PersistentVolumeClaim", "base-model-of-failed", namespace)
+    assert api.exists("PersistentVolumeClaim", "base-model", namespace)
+
+
 def test_other_claims_are_nobodys_business(api: Api, namespace: str) -> None:
     """A claim without the label, or with the name of a model that does not exist, is not guarded."""
     create(api, namespace, model("NS", "base"))

@@ -9,6 +9,7 @@ import pytest
 
 from tests.cluster.control_plane import rendered
 from tests.cluster.operator.conftest import Start
+from tests.cluster.operator.operator_process import OperatorProcess
 from tests.cluster.operator.simulation import Space, seen_jobs, simulated_job, twice
 
 pytestmark = pytest.mark.cluster
@@ -20,6 +21,19 @@ STAGES = ("prepare", "train", "publish")
 def registered(space: Space, count: int) -> bool:
     """True when every job has come to its model."""
     return len(space.list("finetunedmodels")) == count
+
+
+def _runs(space: Space, job: str) -> bool:
+    """True when the status of the job says that its training runs."""
+    found = space.get("finetunejob", job)
+    return bool(found) and found.get("status", {}).get("reason") == "Training"
+
+
+def _silent(operator: OperatorProcess, seconds: float = 1.5) -> bool:
+    """True when the operator has written nothing for a while: no request is in flight whose log line would come later."""
+    before = operator.writes()
+    time.sleep(seconds)
+    return operator.writes() == before
 
 
 def test_kill_9(space: Space, start: Start, tmp_path: Path) -> None:
@@ -68,8 +82,8 @@ def test_a_stopped_leader_is_replaced(space: Space, start: Start, tmp_path: Path
     space.wait("the first leads", leader.leads)
     standby = start("operator-b")
     with seen_jobs(space, tmp_path / "jobs") as jobs:
-        space.apply(simulated_job(space.name, "tune", train=SLOW))
-        space.wait("prepare was created", lambda: space.get("job", "tune-prepare-1"))
+        space.apply(simulated_job(space.name, "tune", train={"kwok.finetune.dev/run-for": "30s"}))
+        space.wait("train runs, and the leader has nothing to write", lambda: _runs(space, "tune") and _silent(leader))
         leader.signal(signal.SIGSTOP)
         begun = time.monotonic()
         space.wait("the second leads", standby.leads)
