@@ -9,6 +9,6 @@ build/            builds the child objects (pure functions)
 client/           HTTP to the API server: connection, requests, errors, the Lease
 objects/          names, paths and slim records of the objects, and the cache that holds them
 telemetry/        logs, metrics and probes
-settings.py       the operator's environment
-configuration.py  what plans and builders read of it
+settings.py       what the administrator configured
+environment.py    reads the settings from environment variables
 """

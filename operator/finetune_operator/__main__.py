@@ -5,11 +5,11 @@ import logging
 import os
 import sys
 
+from finetune_operator.environment import SettingsError, from_environment
 from finetune_operator.plan.deployment.plan_deployment import plan_deployment
 from finetune_operator.plan.job.plan_job import plan_job
 from finetune_operator.plan.model.plan_model import plan_model
 from finetune_operator.process import Plans, run
-from finetune_operator.settings import SettingsError, from_environment
 from finetune_operator.telemetry import logs
 
 PLANS: Plans = {"FineTuneJob": plan_job, "FineTunedModel": plan_model, "ModelDeployment": plan_deployment}

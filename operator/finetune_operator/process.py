@@ -5,6 +5,7 @@ import contextlib
 import logging
 import signal
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from typing import Any
 
 from finetune_operator.client.api import Api, Object
@@ -26,7 +27,7 @@ from finetune_operator.reconcile.announce import Announcer
 from finetune_operator.reconcile.execute import Executor
 from finetune_operator.reconcile.queue import Queue
 from finetune_operator.reconcile.reconciler import Controller, Reconciler
-from finetune_operator.settings import OperatorSettings
+from finetune_operator.settings import Settings
 from finetune_operator.telemetry.metrics import REGISTRY, Snapshot
 from finetune_operator.telemetry.probes import serve
 
@@ -39,14 +40,14 @@ Plans = Mapping[str, Callable[[Any, float], Any]]
 class Operator:
     """Everything that a leader has: cache, queue, reflectors, workers. A standby has none of it."""
 
-    def __init__(self, api: Api, connection: Connection, settings: OperatorSettings, plans: Plans) -> None:
+    def __init__(self, api: Api, connection: Connection, settings: Settings, plans: Plans) -> None:
         self._api = api
         self._settings = settings
         self._cache = Cache()
         self._queue: Queue[Key] = Queue()
         refusals: Refusals = {}
         self._events = WarningEvents(api, self._cache, self._wake)
-        observer = Observer(self._cache, Reads(api), StageLogs(api), self._events, refusals, lambda: self._settings.plan, self._wake)
+        observer = Observer(self._cache, Reads(api), StageLogs(api), self._events, refusals, lambda: self._settings, self._wake)
         self._announcer = Announcer(api, settings.pod)
         executor = Executor(api, self._cache, refusals, self._wake, self._announcer.say)
         controllers = {
@@ -99,7 +100,7 @@ class Operator:
             *(self._events.watch(scope) for scope in self._settings.scopes),
             self._announcer.run(),
             self._edge.run(),
-            watch_guard(self._api, self._guard_found, self._settings.plan.guard_installed),
+            watch_guard(self._api, self._guard_found, self._settings.guard_installed),
         ]
 
     def _wake(self, keys: Keys) -> None:
@@ -121,7 +122,7 @@ class Operator:
             self._wake(self._cache.put(record))
 
     def _guard_found(self, installed: bool) -> None:
-        self._settings = self._settings.with_guard(installed)
+        self._settings = replace(self._settings, guard_installed=installed)
         self._wake(self._cache.keys(FINETUNED_MODELS.kind))
 
     def _phases(self) -> Mapping[str, int]:
@@ -132,7 +133,7 @@ class Operator:
         return phases
 
 
-async def run(settings: OperatorSettings, plans: Plans) -> None:
+async def run(settings: Settings, plans: Plans) -> None:
     """The whole life of the process. Returns after SIGTERM or SIGINT; raises what makes it impossible to go on."""
     connection = await connect()
     async with Api(connection) as lease_api:

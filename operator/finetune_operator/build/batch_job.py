@@ -3,7 +3,7 @@
 from typing import Any
 
 from finetune_operator.build.pod import PodShape, pod_template
-from finetune_operator.configuration import Settings
+from finetune_operator.settings import Settings
 
 CONTAINER = "trainer"
 

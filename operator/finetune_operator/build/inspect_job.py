@@ -7,9 +7,9 @@ from finetune_api.resources.finetuned_model import ClaimSource
 from finetune_operator.build.batch_job import CONTAINER, batch_job
 from finetune_operator.build.owner import child_metadata
 from finetune_operator.build.pod import Mount, PodShape
-from finetune_operator.configuration import Settings
 from finetune_operator.objects.names import ATTEMPT_LABEL, MANAGED_BY, MODEL_LABEL, STAGE_LABEL, inspect_job
 from finetune_operator.objects.records import Meta
+from finetune_operator.settings import Settings
 
 
 def inspect_job_object(meta: Meta, claim: ClaimSource, number: int, settings: Settings, pod: Pod) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from finetune_api.resources.common import Pod, Resources
-from finetune_operator.configuration import Settings
+from finetune_operator.settings import Settings
 
 USER = 65532
 HOME = "/home/finetune"

@@ -6,8 +6,8 @@ from finetune_api.resources.finetune_job import FineTuneJobSpec, spec_digest
 from finetune_api.resources.finetuned_model import ClaimSource
 from finetune_api.run_config import GpuType, JobIdentity, Place, Prices, RunBase, RunConfig, RunNetwork, build_run_config, hardware
 from finetune_operator.build.sources import claim_run_source, run_source
-from finetune_operator.configuration import Settings
 from finetune_operator.objects.records import Meta
+from finetune_operator.settings import Settings
 
 WORKSPACE_MOUNT = "/workspace"
 

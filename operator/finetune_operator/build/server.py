@@ -10,7 +10,6 @@ from finetune_api.resources.model_deployment import ModelDeploymentSpec, Revisio
 from finetune_operator.build.inspect_job import model_folder
 from finetune_operator.build.owner import child_metadata
 from finetune_operator.build.pod import Mount, PodShape, pod_template
-from finetune_operator.configuration import Settings
 from finetune_operator.objects.names import (
     CLAIM_UID_LABEL,
     DEPLOYMENT_LABEL,
@@ -20,6 +19,7 @@ from finetune_operator.objects.names import (
     REVISION_ANNOTATION,
 )
 from finetune_operator.objects.records import Meta
+from finetune_operator.settings import Settings
 
 CONTAINER = "server"
 PORT = 8080

@@ -16,7 +16,6 @@ from finetune_operator.build.pod import DEFAULT_REQUESTS, Mount, PodShape
 from finetune_operator.build.run_config import WORKSPACE_MOUNT
 from finetune_operator.build.service import MASTER_PORT
 from finetune_operator.build.sources import source_env_from, source_mounts
-from finetune_operator.configuration import Settings
 from finetune_operator.objects.names import (
     ATTEMPT_LABEL,
     JOB_LABEL,
@@ -29,6 +28,7 @@ from finetune_operator.objects.names import (
     workspace_claim,
 )
 from finetune_operator.objects.records import Meta
+from finetune_operator.settings import Settings
 
 RUN_CONFIG_FOLDER = "/etc/finetune"
 NO_INSTANCE_CREDENTIALS = {"name": "AWS_EC2_METADATA_DISABLED", "value": "true"}

@@ -16,7 +16,7 @@ from typing import NoReturn
 from finetune_operator.client.api import Api, Object
 from finetune_operator.client.errors import AlreadyExists, ApiError, Conflict, NotFound
 from finetune_operator.objects.resources import LEASES
-from finetune_operator.settings import OperatorSettings
+from finetune_operator.settings import Settings
 from finetune_operator.telemetry.metrics import LEADING
 
 LOG = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def exit_now(why: str) -> NoReturn:
 class Lease:
     """`acquire`, then `hold` for ever; `check` before every write; `release` when leaving of one's own accord."""
 
-    def __init__(self, api: Api, settings: OperatorSettings, lost: Callable[[str], NoReturn] = exit_now) -> None:
+    def __init__(self, api: Api, settings: Settings, lost: Callable[[str], NoReturn] = exit_now) -> None:
         self._api = api
         self._lost = lost
         self._pod = settings.pod

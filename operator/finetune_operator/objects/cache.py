@@ -15,6 +15,7 @@ from finetune_operator.objects.parse import Record
 from finetune_operator.objects.records import (
     BatchJob,
     Claim,
+    CustomResource,
     FineTunedModel,
     FineTuneJob,
     Meta,
@@ -187,7 +188,7 @@ class Cache:
     def _concerned(self, record: Record) -> Keys:
         """Whose plan reads this record."""
         owners = _owners(record)
-        if not isinstance(record, FineTuneJob | FineTunedModel | ModelDeployment):
+        if not isinstance(record, CustomResource):
             return owners
         key = key_of(record)
         models = {model for claim in _claims(record) for model in self._mentions.get(claim._replace(kind=FILES), ())}
@@ -213,7 +214,7 @@ def _of_no_concern_to_models(old: Record, new: Record) -> bool:
 
 
 def _owners(record: Record) -> Keys:
-    if isinstance(record, FineTuneJob | FineTunedModel | ModelDeployment):
+    if isinstance(record, CustomResource):
         return set()
     labels, namespace = record.meta.labels, record.meta.namespace
     return {Key(kind, namespace, labels[label]) for label, kind in _OWNER_LABELS if label in labels}

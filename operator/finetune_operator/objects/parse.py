@@ -18,6 +18,7 @@ from finetune_operator.objects.names import SERVER_CONTAINER, STAGE_CONTAINER
 from finetune_operator.objects.records import (
     BatchJob,
     Claim,
+    CustomResource,
     FineTunedModel,
     FineTuneJob,
     Meta,
@@ -43,7 +44,7 @@ from finetune_operator.objects.resources import (
 LOG = logging.getLogger(__name__)
 
 Raw = Mapping[str, Any]
-Record = FineTuneJob | FineTunedModel | ModelDeployment | BatchJob | Pod | Claim | Workload | Presence
+Record = CustomResource | BatchJob | Pod | Claim | Workload | Presence
 Document = TypeVar("Document", bound=BaseModel)
 
 

@@ -55,6 +55,10 @@ class ModelDeployment:
     spec_error: str = ""
 
 
+CustomResource = FineTuneJob | FineTunedModel | ModelDeployment
+"""An object of one of our kinds."""
+
+
 @dataclass(frozen=True, slots=True)
 class BatchJob:
     """A batch/v1 Job of ours."""

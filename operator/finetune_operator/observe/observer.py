@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Sequence
 
 from finetune_api.resources.finetune_job import output_name
 from finetune_api.run_config import GpuType
-from finetune_operator.configuration import Settings
 from finetune_operator.listen.warning_events import WarningEvents
 from finetune_operator.objects.cache import FINISHED, Cache, Key, Keys
 from finetune_operator.objects.names import DEPLOYMENT_LABEL, run_config_map
@@ -25,6 +24,7 @@ from finetune_operator.observe.reads import Reads
 from finetune_operator.observe.stage_logs import Said, StageLogs
 from finetune_operator.plan.common.observed import ObservedDeployment, ObservedJob, ObservedModel
 from finetune_operator.plan.job.output import made_by
+from finetune_operator.settings import Settings
 
 PATIENCE_SECONDS = 10.0
 """A child that has not come up for so long has something to tell."""

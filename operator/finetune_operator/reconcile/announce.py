@@ -9,13 +9,12 @@ from finetune_operator.client.api import Api, Object
 from finetune_operator.client.errors import ApiError
 from finetune_operator.objects.cache import key_of
 from finetune_operator.objects.names import FIELD_MANAGER
-from finetune_operator.objects.records import FineTunedModel, FineTuneJob, ModelDeployment
+from finetune_operator.objects.records import CustomResource
 from finetune_operator.objects.resources import EVENTS, OURS
 from finetune_operator.plan.common.plan import EventNote
 
 LOG = logging.getLogger(__name__)
 
-Subject = FineTuneJob | FineTunedModel | ModelDeployment
 WAITING = 2000
 """Notes; more than that tell nobody anything."""
 _API_VERSIONS: Mapping[str, str] = {resource.kind: resource.api_version for resource in OURS}
@@ -29,12 +28,12 @@ class Announcer:
         self._instance = instance
         self._notes: asyncio.Queue[Object] = asyncio.Queue(WAITING)
 
-    def say(self, note: EventNote, subject: Subject) -> None:
+    def say(self, note: EventNote, target: CustomResource) -> None:
         """Never waits."""
         try:
-            self._notes.put_nowait(_event(note, subject, self._instance))
+            self._notes.put_nowait(_event(note, target, self._instance))
         except asyncio.QueueFull:
-            LOG.warning("event %s on %s is dropped: %d others wait to be written", note.reason, subject.meta.name, WAITING)
+            LOG.warning("event %s on %s is dropped: %d others wait to be written", note.reason, target.meta.name, WAITING)
 
     async def run(self) -> None:
         """One after another, in their order."""
@@ -48,8 +47,8 @@ class Announcer:
                 LOG.exception("event %s on %s could not be written", event["reason"], event["involvedObject"]["name"])
 
 
-def _event(note: EventNote, subject: Subject, instance: str) -> Object:
-    key, meta, now = key_of(subject), subject.meta, time.time()
+def _event(note: EventNote, target: CustomResource, instance: str) -> Object:
+    key, meta, now = key_of(target), target.meta, time.time()
     written = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
     return {
         "apiVersion": EVENTS.api_version, "kind": EVENTS.kind,

@@ -16,15 +16,15 @@ from finetune_operator.client.merge_patch import merge_patch
 from finetune_operator.objects.cache import Cache, Key, Keys, key_of
 from finetune_operator.objects.names import JOB_UID_ANNOTATION
 from finetune_operator.objects.parse import parse
-from finetune_operator.objects.records import Meta, WarningEvent
+from finetune_operator.objects.records import CustomResource, Meta, WarningEvent
 from finetune_operator.objects.resources import BY_KIND, OURS, Resource, resource_of
 from finetune_operator.observe.observer import Refusals
 from finetune_operator.plan.common.plan import EventNote, ObjectRef, Plan
-from finetune_operator.reconcile.announce import Subject
 
 LOG = logging.getLogger(__name__)
 
-Announce = Callable[[EventNote, Subject], None]
+Announce = Callable[[EventNote, CustomResource], None]
+Send = Callable[[Object, CustomResource], Coroutine[Any, Any, None]]
 _OURS = {resource.kind: resource for resource in OURS}
 
 
@@ -38,70 +38,70 @@ class Executor:
         self._wake = wake
         self._announce = announce
 
-    async def carry_out(self, plan: Plan, subject: Subject) -> None:
-        """Conflict means that the subject has changed meanwhile: its newest state is in the cache then.
+    async def carry_out(self, plan: Plan, target: CustomResource) -> None:
+        """Conflict means that the target has changed meanwhile: its newest state is in the cache then.
 
         Events tell of what the status says, whatever fails after that; without a status, of what was done.
         """
-        await self._write_status(plan, subject)
+        await self._write_status(plan, target)
         told = plan.status is not None
         try:
-            await self._all(plan.apply, subject, self._apply)
-            await self._all(plan.patch, subject, self._patch)
-            await self._all(plan.create[:-1], subject, self._create)
-            await self._all(plan.create[-1:], subject, self._create)
+            await self._all(plan.apply, target, self._apply)
+            await self._all(plan.patch, target, self._patch)
+            await self._all(plan.create[:-1], target, self._create)
+            await self._all(plan.create[-1:], target, self._create)
             if plan.apply or plan.patch or plan.create:
-                self._refusals.pop(key_of(subject), None)
+                self._refusals.pop(key_of(target), None)
             for ref in plan.delete:
-                await self._delete(ref, subject)
+                await self._delete(ref, target)
             told = True
         finally:
             for note in plan.events if told else ():
-                self._announce(note, subject)
+                self._announce(note, target)
 
-    async def _all(self, objects: Sequence[Object], subject: Subject, send: Callable[[Object, Subject], Coroutine[Any, Any, None]]) -> None:
+    async def _all(self, objects: Sequence[Object], target: CustomResource, send: Send) -> None:
         """At once, and all of them to their end; the first error is raised then."""
-        results = await asyncio.gather(*(self._accepted(subject, obj, send) for obj in objects), return_exceptions=True)
+        results = await asyncio.gather(*(self._accepted(target, obj, send) for obj in objects), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
 
-    async def _write_status(self, plan: Plan, subject: Subject) -> None:
+    async def _write_status(self, plan: Plan, target: CustomResource) -> None:
         """Merge patch against exactly the state that was planned from: another uid or resourceVersion is a Conflict."""
         if plan.status is None:
             return
-        key, meta = key_of(subject), subject.meta
-        patch = merge_patch(_dumped(subject.status), _dumped(plan.status))
+        key, meta = key_of(target), target.meta
+        patch = merge_patch(_dumped(target.status), _dumped(plan.status))
         if not patch:
             return
         body = {"metadata": {"uid": meta.uid, "resourceVersion": str(meta.resource_version)}, "status": patch}
         resource = _OURS[key.kind]
         try:
-            self._put(resource, await self._api.patch_status(resource, meta.namespace, meta.name, body), subject)
+            self._put(resource, await self._api.patch_status(resource, meta.namespace, meta.name, body), target)
         except (Conflict, NotFound) as error:
-            await self._refresh(resource, subject)
+            await self._refresh(resource, target)
             raise Conflict(error.request, 409, {"message": error.message}) from error
         LOG.info("status: %s", ", ".join(sorted(patch)))
 
-    async def _refresh(self, resource: Resource, subject: Subject) -> None:
-        meta = subject.meta
+    async def _refresh(self, resource: Resource, target: CustomResource) -> None:
+        meta = target.meta
         try:
-            self._put(resource, await self._api.get(resource.path(meta.namespace, meta.name)), subject)
+            self._put(resource, await self._api.get(resource.path(meta.namespace, meta.name)), target)
         except NotFound:
-            self._wake(self._cache.remove(key_of(subject), meta.uid))
+            self._wake(self._cache.remove(key_of(target), meta.uid))
 
-    async def _accepted(self, subject: Subject, obj: Object, send: Callable[[Object, Subject], Coroutine[Any, Any, None]]) -> None:
+    async def _accepted(self, target: CustomResource, obj: Object, send: Send) -> None:
         """Remembers what the API server will not take, for the next plan to show."""
         try:
-            await send(obj, subject)
+            await send(obj, target)
         except (Forbidden, Invalid, NotOurs) as error:
             reason = "NotOurs" if isinstance(error, NotOurs) else "Refused"
             message = error.message if isinstance(error, ApiError) else str(error)
             refusal = WarningEvent(obj["kind"], obj["metadata"]["name"], reason, message, time.time())
-            self._refusals[key_of(subject)] = refusal
+            self._refusals[key_of(target)] = refusal
             raise
 
-    async def _apply(self, obj: Object, subject: Subject) -> None:
+    async def _apply(self, obj: Object, target: CustomResource) -> None:
         """Server-side apply, bound to the uid of what is there. What we do not know of may be somebody else's: look first."""
         resource = resource_of(obj)
         metadata = obj["metadata"]
@@ -112,19 +112,19 @@ class Executor:
             except NotFound:
                 LOG.info("apply %s %s", resource.kind, metadata["name"])
         if known is not None:
-            _assert_ours(known, obj, subject)
+            _assert_ours(known, obj, target)
             obj = {**obj, "metadata": {**metadata, "uid": known.uid}}
-        self._put(resource, await self._api.apply(obj), subject)
+        self._put(resource, await self._api.apply(obj), target)
 
-    async def _patch(self, obj: Object, subject: Subject) -> None:
+    async def _patch(self, obj: Object, target: CustomResource) -> None:
         """Merge patch of what is known to be ours, bound to its uid: what was made again under its name is a Conflict."""
         resource, metadata = resource_of(obj), obj["metadata"]
         try:
-            self._put(resource, await self._api.patch(obj), subject)
+            self._put(resource, await self._api.patch(obj), target)
         except NotFound:
-            self._wake_others(self._cache.remove(Key(resource.kind, metadata["namespace"], metadata["name"]), metadata["uid"]), subject)
+            self._wake_others(self._cache.remove(Key(resource.kind, metadata["namespace"], metadata["name"]), metadata["uid"]), target)
 
-    async def _create(self, obj: Object, subject: Subject) -> None:
+    async def _create(self, obj: Object, target: CustomResource) -> None:
         """POST. An object of that name that is ours is what an earlier try has left: it is adopted."""
         resource = resource_of(obj)
         metadata = obj["metadata"]
@@ -133,11 +133,11 @@ class Executor:
             LOG.info("created %s %s", resource.kind, metadata["name"])
         except AlreadyExists:
             raw = await self._api.get(resource.path(metadata["namespace"], metadata["name"]))
-            _assert_ours(_meta(resource, raw), obj, subject)
+            _assert_ours(_meta(resource, raw), obj, target)
             LOG.info("adopted %s %s", resource.kind, metadata["name"])
-        self._put(resource, raw, subject)
+        self._put(resource, raw, target)
 
-    async def _delete(self, ref: ObjectRef, subject: Subject) -> None:
+    async def _delete(self, ref: ObjectRef, target: CustomResource) -> None:
         resource = BY_KIND[ref.api_version, ref.kind]
         key = Key(ref.kind, ref.namespace, ref.name)
         try:
@@ -146,16 +146,16 @@ class Executor:
             raw = {"kind": "Status"}
         LOG.info("deleted %s %s", ref.kind, ref.name)
         if raw.get("kind") == ref.kind:  # it lingers, for a finalizer or for its grace period
-            self._put(resource, raw, subject)
+            self._put(resource, raw, target)
         else:
-            self._wake_others(self._cache.remove(key, ref.uid), subject)
+            self._wake_others(self._cache.remove(key, ref.uid), target)
 
-    def _put(self, resource: Resource, raw: Object, subject: Subject) -> None:
-        self._wake_others(self._cache.put(parse(resource, raw)), subject)
+    def _put(self, resource: Resource, raw: Object, target: CustomResource) -> None:
+        self._wake_others(self._cache.put(parse(resource, raw)), target)
 
-    def _wake_others(self, keys: Keys, subject: Subject) -> None:
-        """The subject itself is looked at again anyway."""
-        self._wake(keys - {key_of(subject)})
+    def _wake_others(self, keys: Keys, target: CustomResource) -> None:
+        """The target itself is looked at again anyway."""
+        self._wake(keys - {key_of(target)})
 
 
 def _dumped(status: Any) -> Object:
@@ -167,9 +167,9 @@ def _meta(resource: Resource, raw: Object) -> Meta:
     return parse(resource, raw).meta
 
 
-def _assert_ours(existing: Meta, wanted: Object, subject: Subject) -> None:
+def _assert_ours(existing: Meta, wanted: Object, target: CustomResource) -> None:
     metadata = wanted["metadata"]
-    owners = {subject.meta.uid, *(owner["uid"] for owner in metadata.get("ownerReferences") or ())}
+    owners = {target.meta.uid, *(owner["uid"] for owner in metadata.get("ownerReferences") or ())}
     job = (metadata.get("annotations") or {}).get(JOB_UID_ANNOTATION)
     if not (existing.owners & owners or (job and existing.annotations.get(JOB_UID_ANNOTATION) == job)):
         owner = "another object" if existing.owners else "nobody that this operator knows"

@@ -8,9 +8,9 @@ from typing import Any
 
 from finetune_operator.client.errors import ApiError, Conflict, NotOurs
 from finetune_operator.objects.cache import Key
+from finetune_operator.objects.records import CustomResource
 from finetune_operator.observe.observer import NotYet, Refusals
 from finetune_operator.plan.common.plan import Plan
-from finetune_operator.reconcile.announce import Subject
 from finetune_operator.reconcile.execute import Executor
 from finetune_operator.reconcile.queue import Queue
 from finetune_operator.telemetry import logs
@@ -33,7 +33,7 @@ class Controller:
     observe: Callable[[Key, float], Awaitable[Any]]
     """Takes the key and the time; None when there is nothing to do for it."""
     plan: Callable[[Any, float], Plan]
-    subject: Callable[[Any], Subject]
+    target: Callable[[Any], CustomResource]
     """The object itself in what was observed."""
 
 
@@ -89,13 +89,13 @@ class Reconciler:
             if observed is None:
                 self._refusals.pop(key, None)
                 return None
-            subject = controller.subject(observed)
+            target = controller.target(observed)
             plan = controller.plan(observed, now)
             if not plan.acts and not plan.events:
                 return plan.requeue_after
-            with logs.context(generation=subject.meta.generation):
+            with logs.context(generation=target.meta.generation):
                 try:
-                    await self._executor.carry_out(plan, subject)
+                    await self._executor.carry_out(plan, target)
                 except Conflict as error:
                     LOG.debug("planned from an old state: %s", error)
             if not plan.acts:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from finetune_operator.settings import from_environment
+from finetune_operator.environment import from_environment
 
 pytestmark = pytest.mark.unit
 
@@ -37,4 +37,4 @@ def environment(*values: str) -> dict[str, str]:
 )
 def test_what_jobs_may_set(values: tuple[str, ...], allowed: set[str]) -> None:
     """An upgrade that reuses the values of a release from before there were any forbids nothing."""
-    assert from_environment(environment(*values)).plan.overrides == allowed
+    assert from_environment(environment(*values)).overrides == allowed

@@ -20,9 +20,9 @@ from finetune_api.result import (
     StageResult,
     TrainSummary,
 )
-from finetune_operator.configuration import Settings
 from finetune_operator.objects.records import BatchJob, Claim, FineTunedModel, FineTuneJob, Meta, ModelDeployment, Pod
 from finetune_operator.plan.common.clock import rfc3339
+from finetune_operator.settings import Settings
 
 T = 1_800_000_000.0
 NAMESPACE = "team"

@@ -1,4 +1,4 @@
-"""What to do next, by the reason of a failure or a hold-up."""
+"""What to do next, by the reason of a failure or a blocker."""
 
 _ADVICE = {
     "ImagePullFailed": "check the image's name and tag, and {field}pod.imagePullSecrets",

@@ -1,6 +1,6 @@
 """Why pods do not come up, in words for the person who can mend it: from the pods, the Job and its Warning events.
 
-A hold-up that waiting cannot mend fails the job at limits.startDeadline; one that waits for room is `queued` and bounded by
+A blocker that waiting cannot mend fails the job at limits.startDeadline; one that waits for room is `queued` and bounded by
 limits.scheduleTimeout, since autoscalers and queues take their time.
 """
 
@@ -36,7 +36,7 @@ RECENT = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Holdup:
+class Blocker:
     """One reason why something has not started."""
 
     reason: str
@@ -48,45 +48,45 @@ class Holdup:
     pod: str = ""
 
 
-def job_holdup(batch: BatchJob, pods: Sequence[Pod], warnings: Sequence[WarningEvent], now: float) -> Holdup | None:
+def job_blocker(batch: BatchJob, pods: Sequence[Pod], warnings: Sequence[WarningEvent], now: float) -> Blocker | None:
     """Why the pods of a Job are not all running; None when nothing is known against it."""
     if batch.suspended:
-        return Holdup("QueuedByKueue", f"Job {batch.meta.name} is suspended and waits for its turn in its queue", queued=True)
+        return Blocker("QueuedByKueue", f"Job {batch.meta.name} is suspended and waits for its turn in its queue", queued=True)
     recent = [warning for warning in warnings if warning.last_seen >= now - RECENT]
     for pod in pods:
-        found = pod_holdup(pod, recent)
+        found = pod_blocker(pod, recent)
         if found:
             return found
-    return None if pods else _creation_holdup(batch.meta.name, "Job", recent)
+    return None if pods else _creation_blocker(batch.meta.name, "Job", recent)
 
 
-def workload_holdup(name: str, pods: Sequence[Pod], warnings: Sequence[WarningEvent], now: float) -> Holdup | None:
+def workload_blocker(name: str, pods: Sequence[Pod], warnings: Sequence[WarningEvent], now: float) -> Blocker | None:
     """Why the pods of a Deployment are not running."""
     recent = [warning for warning in warnings if warning.last_seen >= now - RECENT]
-    found = next((found for pod in pods if not pod.ready and (found := pod_holdup(pod, recent))), None)
-    return found or _creation_holdup(name, "ReplicaSet", recent)
+    found = next((found for pod in pods if not pod.ready and (found := pod_blocker(pod, recent))), None)
+    return found or _creation_blocker(name, "ReplicaSet", recent)
 
 
-def refusal_holdup(refusal: WarningEvent | None) -> Holdup | None:
+def refusal_blocker(refusal: WarningEvent | None) -> Blocker | None:
     """A child that the API server would not take."""
     if refusal is None:
         return None
     if refusal.reason == "NotOurs":
-        return Holdup("NameTaken", refusal.message, f"{refusal.kind} {refusal.name}")
+        return Blocker("NameTaken", refusal.message, f"{refusal.kind} {refusal.name}")
     return _refused(refusal, f"{refusal.kind} {refusal.name}: ", f"{refusal.kind} {refusal.name}")
 
 
-def pod_holdup(pod: Pod, warnings: Sequence[WarningEvent]) -> Holdup | None:
+def pod_blocker(pod: Pod, warnings: Sequence[WarningEvent]) -> Blocker | None:
     """Why one pod does not run."""
     if pod.phase != "Pending" and not pod.waiting_reason:
         return None
     if not pod.scheduled and not pod.node:
-        return _scheduling_holdup(pod, warnings)
+        return _scheduling_blocker(pod, warnings)
     if pod.waiting_reason in IMAGE_REASONS:
-        return Holdup("ImagePullFailed", pod.waiting_message or pod.waiting_reason, _image_of(pod.waiting_message), pod=pod.meta.name)
+        return Blocker("ImagePullFailed", pod.waiting_message or pod.waiting_reason, _image_of(pod.waiting_message), pod=pod.meta.name)
     if pod.waiting_reason in CONTAINER_REASONS:
         return _named(pod.waiting_reason, pod.waiting_message, pod.meta.name)
-    return _volume_holdup(pod, warnings) if pod.phase == "Pending" else None
+    return _volume_blocker(pod, warnings) if pod.phase == "Pending" else None
 
 
 def same_but_shorter(old: str, new: str) -> bool:
@@ -94,37 +94,37 @@ def same_but_shorter(old: str, new: str) -> bool:
     return new.startswith("Back-off pulling image") and ":" not in new.rpartition('"')[2] and bool(old)
 
 
-def _scheduling_holdup(pod: Pod, warnings: Sequence[WarningEvent]) -> Holdup | None:
+def _scheduling_blocker(pod: Pod, warnings: Sequence[WarningEvent]) -> Blocker | None:
     message = pod.scheduling_message
     if not message:
-        return _claim_holdup(warnings)  # while a volume is being made the scheduler says nothing
+        return _claim_blocker(warnings)  # while a volume is being made the scheduler says nothing
     claim = re.search(r'persistentvolumeclaim "([^"]+)"', message)
     named = f"PersistentVolumeClaim {claim[1]}" if claim else ""
     if claim and "not found" in message:
-        return Holdup("VolumeClaimNotFound", message, named, pod=pod.meta.name)
+        return Blocker("VolumeClaimNotFound", message, named, pod=pod.meta.name)
     if claim and "being deleted" in message:
-        return Holdup("VolumeClaimTerminating", message, named, pod=pod.meta.name)
+        return Blocker("VolumeClaimTerminating", message, named, pod=pod.meta.name)
     if claim and "bound to non-existent" in message:
-        return Holdup("VolumeLost", message, named, pod=pod.meta.name)
+        return Blocker("VolumeLost", message, named, pod=pod.meta.name)
     if "ReadWriteOncePod" in message:
-        return Holdup("VolumeInUse", message, named, pod=pod.meta.name)
+        return Blocker("VolumeInUse", message, named, pod=pod.meta.name)
     if "didn't match pod affinity rules" in message:
-        return Holdup("NodeOfVolumeFull", message, queued=True, pod=pod.meta.name)
+        return Blocker("NodeOfVolumeFull", message, queued=True, pod=pod.meta.name)
     if any(words in message for words in ELSEWHERE_WORDS):
-        return Holdup(VOLUME_ELSEWHERE, message, queued=True, pod=pod.meta.name)
+        return Blocker(VOLUME_ELSEWHERE, message, queued=True, pod=pod.meta.name)
     if "unbound immediate PersistentVolumeClaims" in message:
-        return _claim_holdup(warnings) or Holdup("VolumeNotBound", message, pod=pod.meta.name)
-    return _claim_holdup(warnings) or Holdup("Unschedulable", message, queued=True, pod=pod.meta.name)
+        return _claim_blocker(warnings) or Blocker("VolumeNotBound", message, pod=pod.meta.name)
+    return _claim_blocker(warnings) or Blocker("Unschedulable", message, queued=True, pod=pod.meta.name)
 
 
-def _claim_holdup(warnings: Sequence[WarningEvent]) -> Holdup | None:
+def _claim_blocker(warnings: Sequence[WarningEvent]) -> Blocker | None:
     found = _newest(warnings, "PersistentVolumeClaim")
     if found is None:
         return None
-    return Holdup(VOLUME_REASONS.get(found.reason, found.reason), found.message, f"PersistentVolumeClaim {found.name}")
+    return Blocker(VOLUME_REASONS.get(found.reason, found.reason), found.message, f"PersistentVolumeClaim {found.name}")
 
 
-def _volume_holdup(pod: Pod, warnings: Sequence[WarningEvent]) -> Holdup | None:
+def _volume_blocker(pod: Pod, warnings: Sequence[WarningEvent]) -> Blocker | None:
     mine = [w for w in warnings if w.kind == "Pod" and w.name == pod.meta.name and w.reason in VOLUME_REASONS]
     newest = max(mine, key=lambda warning: warning.last_seen, default=None)
     if newest is None:
@@ -135,7 +135,7 @@ def _volume_holdup(pod: Pod, warnings: Sequence[WarningEvent]) -> Holdup | None:
     return _named(reason, newest.message, pod.meta.name)
 
 
-def _creation_holdup(name: str, kind: str, warnings: Sequence[WarningEvent]) -> Holdup | None:
+def _creation_blocker(name: str, kind: str, warnings: Sequence[WarningEvent]) -> Blocker | None:
     """Pods that the API server refuses are seen in their controller's events only. A ReplicaSet is named after its Deployment."""
     mine = [w for w in warnings if w.kind == kind and w.reason == "FailedCreate" and (w.name == name or w.name.startswith(f"{name}-"))]
     newest = max(mine, key=lambda warning: warning.last_seen, default=None)
@@ -144,15 +144,15 @@ def _creation_holdup(name: str, kind: str, warnings: Sequence[WarningEvent]) -> 
     return _refused(newest)
 
 
-def _refused(warning: WarningEvent, prefix: str = "", object: str = "") -> Holdup:
+def _refused(warning: WarningEvent, prefix: str = "", object: str = "") -> Blocker:
     message = prefix + warning.message
     account = re.search(r'serviceaccount "([^"]+)" not found', message)
     if account:
-        return Holdup("ServiceAccountNotFound", message, f"ServiceAccount {account[1]}")
+        return Blocker("ServiceAccountNotFound", message, f"ServiceAccount {account[1]}")
     quota = re.search(r"exceeded quota: ([^,\s]+)", message)
     if quota:
-        return Holdup("QuotaExceeded", message, f"ResourceQuota {quota[1]}")
-    return Holdup("Refused", message, object)
+        return Blocker("QuotaExceeded", message, f"ResourceQuota {quota[1]}")
+    return Blocker("Refused", message, object)
 
 
 def _newest(warnings: Sequence[WarningEvent], kind: str) -> WarningEvent | None:
@@ -160,18 +160,18 @@ def _newest(warnings: Sequence[WarningEvent], kind: str) -> WarningEvent | None:
     return max(mine, key=lambda warning: warning.last_seen, default=None)
 
 
-def _named(reason: str, message: str, pod: str) -> Holdup:
+def _named(reason: str, message: str, pod: str) -> Blocker:
     """Finds the missing Secret or ConfigMap in the kubelet's words."""
     missing = re.search(r'(secret|configmap) "([^"]+)" not found', message, re.IGNORECASE)
     if missing:
         kind = "Secret" if missing[1].lower() == "secret" else "ConfigMap"
-        return Holdup(f"{kind}NotFound", message, f"{kind} {missing[2]}", pod=pod)
+        return Blocker(f"{kind}NotFound", message, f"{kind} {missing[2]}", pod=pod)
     key = re.search(r"couldn't find key (\S+) in (Secret|ConfigMap) [^/\s]+/(\S+)", message)
     if key:
-        return Holdup(f"{key[2]}KeyNotFound", message, f"{key[2]} {key[3]}", pod=pod)
+        return Blocker(f"{key[2]}KeyNotFound", message, f"{key[2]} {key[3]}", pod=pod)
     if "references non-existent config key" in message:
-        return Holdup("ConfigMapKeyNotFound", message, pod=pod)
-    return Holdup(reason, message, pod=pod)
+        return Blocker("ConfigMapKeyNotFound", message, pod=pod)
+    return Blocker(reason, message, pod=pod)
 
 
 def _image_of(message: str) -> str:

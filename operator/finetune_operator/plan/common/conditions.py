@@ -14,7 +14,7 @@ UNKNOWN: Literal["Unknown"] = "Unknown"
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class ConditionUpdate:
     """What a condition is to say."""
 
     type: str
@@ -35,11 +35,11 @@ def holds(conditions: Sequence[Condition], type_: str) -> bool:
     return found is not None and found.status == TRUE
 
 
-def with_facts(conditions: Sequence[Condition], facts: Sequence[Fact], generation: int, now: float) -> list[Condition]:
-    """The conditions with these facts in them; conditions of other types stay as they are, the order too."""
+def with_updates(conditions: Sequence[Condition], updates: Sequence[ConditionUpdate], generation: int, now: float) -> list[Condition]:
+    """The conditions with these updates in them; conditions of other types stay as they are, the order too."""
     merged = {condition.type: condition for condition in conditions}
-    for fact in facts:
-        merged[fact.type] = _condition(merged.get(fact.type), fact, generation, now)
+    for update in updates:
+        merged[update.type] = _condition(merged.get(update.type), update, generation, now)
     return list(merged.values())
 
 
@@ -48,14 +48,14 @@ def without(conditions: Sequence[Condition], type_: str) -> list[Condition]:
     return [condition for condition in conditions if condition.type != type_]
 
 
-def _condition(old: Condition | None, fact: Fact, generation: int, now: float) -> Condition:
-    status = UNKNOWN if fact.holds is None else TRUE if fact.holds else FALSE
+def _condition(old: Condition | None, update: ConditionUpdate, generation: int, now: float) -> Condition:
+    status = UNKNOWN if update.holds is None else TRUE if update.holds else FALSE
     since = old.last_transition_time if old and old.status == status else rfc3339(now)
     return Condition(
-        type=fact.type,
+        type=update.type,
         status=status,
-        reason=fact.reason,
-        message=short(fact.message, MESSAGE_LIMIT),
+        reason=update.reason,
+        message=short(update.message, MESSAGE_LIMIT),
         last_transition_time=since,
         observed_generation=generation,
     )

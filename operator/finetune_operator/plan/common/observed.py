@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 from finetune_api.progress import Progress
 from finetune_api.run_config import GpuType
-from finetune_operator.configuration import Settings
 from finetune_operator.objects.records import (
     BatchJob,
     Claim,
@@ -17,6 +16,7 @@ from finetune_operator.objects.records import (
     WarningEvent,
     Workload,
 )
+from finetune_operator.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from finetune_api.model_directory import MissingArtifact, SkewCheck
 from finetune_api.resources.common import Condition
 from finetune_api.resources.finetuned_model import MissingArtifactStatus
 from finetune_operator.objects.records import FineTunedModel
-from finetune_operator.plan.common.conditions import FALSE, Fact, find, short
+from finetune_operator.plan.common.conditions import FALSE, ConditionUpdate, find, short
 from finetune_operator.plan.common.plan import EventNote
 
 LOSS_INCREASED = "LossIncreased"
@@ -19,31 +19,31 @@ WORRYING = (("Exported", "False"), ("BetterThanBase", "False"), ("ServedAsTraine
 """Conditions, and the status of each that is worth a Warning."""
 
 
-def exported_fact(missing: Sequence[MissingArtifact | MissingArtifactStatus]) -> Fact:
+def exported_condition(missing: Sequence[MissingArtifact | MissingArtifactStatus]) -> ConditionUpdate:
     """Whether all that export asked for was written."""
     if not missing:
-        return Fact("Exported", True, "Exported", "every requested artifact was written")
+        return ConditionUpdate("Exported", True, "Exported", "every requested artifact was written")
     text = "; ".join(f"no {found.format} artifact of precision {found.precision}: {found.message}" for found in missing)
-    return Fact("Exported", False, short(missing[0].reason, 128), text)
+    return ConditionUpdate("Exported", False, short(missing[0].reason, 128), text)
 
 
-def better_fact(base: Figures | None, tuned: Figures | None) -> Fact:
+def better_condition(base: Figures | None, tuned: Figures | None) -> ConditionUpdate:
     """Whether the model is better than its base, with the figures."""
     if base is None or tuned is None:
-        return Fact("BetterThanBase", None, "NotEvaluated", "MANIFEST.json has no scores for the model and its base")
+        return ConditionUpdate("BetterThanBase", None, "NotEvaluated", "MANIFEST.json has no scores for the model and its base")
     found = compared(base, tuned)
     reason = {"better": "Better", "equal": "NotBetter", "worse": "WorseThanBase"}[found.verdict]
-    return Fact("BetterThanBase", found.verdict == "better", reason, found.text)
+    return ConditionUpdate("BetterThanBase", found.verdict == "better", reason, found.text)
 
 
-def skew_fact(check: SkewCheck | None) -> Fact:
+def skew_condition(check: SkewCheck | None) -> ConditionUpdate:
     """Whether the server makes the tokens that were trained of held-out requests."""
     if check is None or not (check.prompts or check.difference):
-        return Fact("ServedAsTrained", None, "NotChecked", "publish had no validation requests to check")
+        return ConditionUpdate("ServedAsTrained", None, "NotChecked", "publish had no validation requests to check")
     counted = f"{check.equal} of {check.prompts} validation requests have the same tokens as in training"
     if check.difference is None:
-        return Fact("ServedAsTrained", True, "TokensEqual", counted)
-    return Fact("ServedAsTrained", False, "TokensDiffer", short(f"{counted}; {check.difference}"))
+        return ConditionUpdate("ServedAsTrained", True, "TokensEqual", counted)
+    return ConditionUpdate("ServedAsTrained", False, "TokensDiffer", short(f"{counted}; {check.difference}"))
 
 
 def no_gain(model: FineTunedModel | None) -> str:

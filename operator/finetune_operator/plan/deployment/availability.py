@@ -7,7 +7,7 @@ from finetune_api.resources.common import ErrorStatus
 from finetune_api.resources.model_deployment import ModelDeploymentSpec
 from finetune_operator.objects.records import Pod, Workload
 from finetune_operator.plan.common.advice import with_advice
-from finetune_operator.plan.common.blocked import Holdup, refusal_holdup, workload_holdup
+from finetune_operator.plan.common.blocked import Blocker, refusal_blocker, workload_blocker
 from finetune_operator.plan.common.conditions import short
 from finetune_operator.plan.common.observed import ObservedDeployment
 from finetune_operator.plan.job.attempts import lost
@@ -29,7 +29,7 @@ class Availability:
 def availability(observed: ObservedDeployment, spec: ModelDeploymentSpec, applied: bool, now: float) -> Availability:
     """`applied`: the Deployment is of the revision that is wanted."""
     workload, wanted = observed.workload, spec.replicas
-    refused = refusal_holdup(observed.refusal)
+    refused = refusal_blocker(observed.refusal)
     if workload is None or not applied:
         return _held(refused) if refused else Availability(False, "Applying", "the Deployment is being applied")
     if refused and not observed.service_exists:
@@ -38,24 +38,24 @@ def availability(observed: ObservedDeployment, spec: ModelDeploymentSpec, applie
         if wanted == 0:
             return Availability(True, "ScaledToZero", "replicas is 0")
         return Availability(True, "Serving", f"{workload.available} of {wanted} replicas serve")
-    holdup = refused or _holdup(workload, observed, now)
+    blocker = refused or _blocker(workload, observed, now)
     late = workload.progressing_reason == DEADLINE and workload.observed_generation >= workload.meta.generation
-    if holdup:
-        return _held(holdup, late)
+    if blocker:
+        return _held(blocker, late)
     ready = min(workload.ready, wanted)
     message = f"{ready} of {wanted} replicas are ready, {workload.updated} belong to the latest revision"
     if late:
-        return _held(Holdup(DEADLINE, f"no progress within progressDeadline ({spec.progress_deadline}): {message}"), late)
+        return _held(Blocker(DEADLINE, f"no progress within progressDeadline ({spec.progress_deadline}): {message}"), late)
     return Availability(False, "RollingOut", message)
 
 
-def _holdup(workload: Workload, observed: ObservedDeployment, now: float) -> Holdup | None:
+def _blocker(workload: Workload, observed: ObservedDeployment, now: float) -> Blocker | None:
     """Of the newest pod that has some; pods that are to go are out of it, but for one whose node does not let it go."""
     pods = sorted((pod for pod in observed.pods if not pod.meta.deleting), key=lambda pod: -pod.meta.created)
-    found = workload_holdup(workload.meta.name, pods, observed.warnings, now) or _crash(pods)
+    found = workload_blocker(workload.meta.name, pods, observed.warnings, now) or _crash(pods)
     if (found is None or found.queued) and (gone := [pod for pod in observed.pods if lost(pod, now)]):
-        return Holdup("NodeLost", f"its node {gone[0].node} is not responding", f"Node {gone[0].node}", pod=gone[0].meta.name)
-    return found or (Holdup("Refused", workload.failure_message) if workload.failure_message else None)
+        return Blocker("NodeLost", f"its node {gone[0].node} is not responding", f"Node {gone[0].node}", pod=gone[0].meta.name)
+    return found or (Blocker("Refused", workload.failure_message) if workload.failure_message else None)
 
 
 def _rolled_out(workload: Workload, wanted: int) -> bool:
@@ -64,14 +64,14 @@ def _rolled_out(workload: Workload, wanted: int) -> bool:
     return workload.updated == workload.replicas == workload.available == wanted
 
 
-def _held(holdup: Holdup, stalled: bool = False) -> Availability:
-    where = f"pod {holdup.pod}: " if holdup.pod else ""
-    message = with_advice(f"{where}{holdup.message}", holdup.reason, "server")
-    error = ErrorStatus(code=holdup.reason, message=short(message, 8192), object=holdup.object or None)
-    return Availability(False, holdup.reason, message, stalled, error)
+def _held(blocker: Blocker, stalled: bool = False) -> Availability:
+    where = f"pod {blocker.pod}: " if blocker.pod else ""
+    message = with_advice(f"{where}{blocker.message}", blocker.reason, "server")
+    error = ErrorStatus(code=blocker.reason, message=short(message, 8192), object=blocker.object or None)
+    return Availability(False, blocker.reason, message, stalled, error)
 
 
-def _crash(pods: Sequence[Pod]) -> Holdup | None:
+def _crash(pods: Sequence[Pod]) -> Blocker | None:
     """A server that ends is started again by the kubelet; its last words tell why."""
     for pod in pods:
         if pod.ready or not (pod.exit_code or pod.waiting_reason == "CrashLoopBackOff"):
@@ -79,6 +79,6 @@ def _crash(pods: Sequence[Pod]) -> Holdup | None:
         lines = [line for line in pod.exit_message.splitlines() if line.strip()]
         said = lines[-1].strip() if lines else pod.waiting_message or "it said nothing"
         if pod.exit_reason == "OOMKilled":
-            return Holdup("OutOfMemory", "the server was OOM-killed", f"Pod {pod.meta.name}", pod=pod.meta.name)
-        return Holdup("ServerCrashes", f"exited with code {pod.exit_code}: {said}", f"Pod {pod.meta.name}", pod=pod.meta.name)
+            return Blocker("OutOfMemory", "the server was OOM-killed", f"Pod {pod.meta.name}", pod=pod.meta.name)
+        return Blocker("ServerCrashes", f"exited with code {pod.exit_code}: {said}", f"Pod {pod.meta.name}", pod=pod.meta.name)
     return None

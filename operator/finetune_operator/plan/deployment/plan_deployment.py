@@ -8,7 +8,7 @@ from finetune_api.resources.model_deployment import ModelDeploymentSpec, ModelDe
 from finetune_operator.build.server import Rollout, deployment_object, progress_deadline, scaled_object, service_object
 from finetune_operator.objects.names import CLAIM_UID_LABEL, DEPLOYMENT_LABEL, REVISION_ANNOTATION
 from finetune_operator.objects.records import Claim
-from finetune_operator.plan.common.conditions import Fact, find, short, with_facts
+from finetune_operator.plan.common.conditions import ConditionUpdate, find, short, with_updates
 from finetune_operator.plan.common.observed import ObservedDeployment
 from finetune_operator.plan.common.plan import EventNote, Plan
 from finetune_operator.plan.common.shortcomings import no_gain
@@ -24,7 +24,7 @@ from finetune_operator.plan.deployment.serving import (
     target_revision,
 )
 from finetune_operator.plan.job.attempts import living
-from finetune_operator.plan.job.status import stalled_facts
+from finetune_operator.plan.job.status import stalled_conditions
 
 POLL = 10.0
 
@@ -141,7 +141,7 @@ def _status(observed: ObservedDeployment, verdict: Verdict, now: float) -> Model
     return old.model_copy(
         update={
             "observed_generation": meta.generation,
-            "conditions": with_facts(old.conditions, _facts(observed, standing), meta.generation, now),
+            "conditions": with_updates(old.conditions, _conditions(observed, standing), meta.generation, now),
             "url": f"http://{meta.name}.{meta.namespace}.svc",
             "replicas": workload.replicas if workload else 0,
             "ready_text": f"{workload.ready if workload else 0}/{wanted}",
@@ -155,17 +155,17 @@ def _status(observed: ObservedDeployment, verdict: Verdict, now: float) -> Model
     )
 
 
-def _facts(observed: ObservedDeployment, standing: Availability) -> tuple[Fact, ...]:
+def _conditions(observed: ObservedDeployment, standing: Availability) -> tuple[ConditionUpdate, ...]:
     reason, message = standing.reason, standing.message
     available = observed.workload.available if observed.workload else 0
-    serves = Fact("Available", available > 0, "Serving" if available else "NotServing", f"{available} replicas answer")
-    progressing = Fact("Progressing", not (standing.ready or standing.stalled), reason, "" if standing.ready else message)
+    serves = ConditionUpdate("Available", available > 0, "Serving" if available else "NotServing", f"{available} replicas answer")
+    progressing = ConditionUpdate("Progressing", not (standing.ready or standing.stalled), reason, "" if standing.ready else message)
     if standing.stalled:
-        return (*stalled_facts(reason, message), serves, progressing)
+        return (*stalled_conditions(reason, message), serves, progressing)
     return (
-        Fact("Ready", standing.ready, reason, message),
-        Fact("Reconciling", not standing.ready, reason, "" if standing.ready else message),
-        Fact("Stalled", False, reason),
+        ConditionUpdate("Ready", standing.ready, reason, message),
+        ConditionUpdate("Reconciling", not standing.ready, reason, "" if standing.ready else message),
+        ConditionUpdate("Stalled", False, reason),
         serves,
         progressing,
     )

@@ -8,7 +8,7 @@ from finetune_operator.build.config_map import run_config_map_object
 from finetune_operator.build.run_config import run_config
 from finetune_operator.build.service import train_service_object
 from finetune_operator.objects.names import JOB_LABEL, MODEL_LABEL, workspace_claim
-from finetune_operator.plan.common.blocked import Holdup
+from finetune_operator.plan.common.blocked import Blocker
 from finetune_operator.plan.job.base import base_claim
 from finetune_operator.plan.job.output import model_name, model_volume_name
 from finetune_operator.plan.job.view import View
@@ -21,17 +21,17 @@ def claim_exists(view: View, name: str) -> bool:
     return name in view.observed.claims
 
 
-def claim_obstacle(view: View, stage: StageName) -> Holdup | None:
+def claim_obstacle(view: View, stage: StageName) -> Blocker | None:
     """A claim in the way: one of an earlier job of the same name, or our own that somebody deletes."""
     names = [] if view.spec.workspace.claim_name else [workspace_claim(view.observed.job.meta.name)]
     names += [model_volume_name(view)] if stage == "publish" else []
     for name in names:
         claim = view.observed.claims.get(name)
         if claim and view.observed.job.meta.uid not in claim.meta.owners:
-            return Holdup("NameTaken", f"PersistentVolumeClaim {name} belongs to another object", f"PersistentVolumeClaim {name}")
+            return Blocker("NameTaken", f"PersistentVolumeClaim {name} belongs to another object", f"PersistentVolumeClaim {name}")
         if claim and claim.meta.deleting:
             message = f"PersistentVolumeClaim {name} is being deleted; a new one is created once it is gone"
-            return Holdup(CLAIM_TERMINATING, message, f"PersistentVolumeClaim {name}")
+            return Blocker(CLAIM_TERMINATING, message, f"PersistentVolumeClaim {name}")
     return None
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from finetune_api.resources.finetune_job_status import Attempt, FineTuneJobStatus, StageName
 from finetune_operator.build.stage_job import StageRun, stage_job_object
 from finetune_operator.plan.common.advice import with_advice
-from finetune_operator.plan.common.blocked import Holdup, refusal_holdup
+from finetune_operator.plan.common.blocked import Blocker, refusal_blocker
 from finetune_operator.plan.common.clock import epoch, length
 from finetune_operator.plan.job.attempts import (
     UNSCHEDULABLE,
@@ -44,12 +44,12 @@ def create_job(view: View) -> Step | None:
     if ending := _pods_ending(view):  # of a Job that somebody deleted before its uid was written down
         return ending
     obstacle = _name_taken(view, attempt) or claim_obstacle(view, attempt.stage)
-    holdup = obstacle or refusal_holdup(view.observed.refusal)
+    blocker = obstacle or refusal_blocker(view.observed.refusal)
     left = start_left(view, attempt)
-    if holdup and left <= 0:
-        message = with_advice(holdup.message, holdup.reason, attempt.stage)
-        return given_up(view, attempt, holdup.reason, message, holdup.object or None)
-    step = _held_up(view, attempt, holdup, left) if holdup else creating(view, attempt)
+    if blocker and left <= 0:
+        message = with_advice(blocker.message, blocker.reason, attempt.stage)
+        return given_up(view, attempt, blocker.reason, message, blocker.object or None)
+    step = _held_up(view, attempt, blocker, left) if blocker else creating(view, attempt)
     if obstacle:
         return replace(step, delete=claim_holders(view)) if obstacle.reason == CLAIM_TERMINATING else step
     volume, image = model_volume_name(view), view.status.image or ""
@@ -59,17 +59,17 @@ def create_job(view: View) -> Step | None:
     return replace(step, apply=missing_model_volume(view, attempt.stage), create=(*missing_children(view, attempt.stage), job))
 
 
-def _held_up(view: View, attempt: Attempt, holdup: Holdup, left: float) -> Step:
-    message = with_advice(holdup.message, holdup.reason, attempt.stage)
-    return waiting(view, holdup.reason, message, object=holdup.object or None, requeue_after=min(left, 5.0))
+def _held_up(view: View, attempt: Attempt, blocker: Blocker, left: float) -> Step:
+    message = with_advice(blocker.message, blocker.reason, attempt.stage)
+    return waiting(view, blocker.reason, message, object=blocker.object or None, requeue_after=min(left, 5.0))
 
 
-def _name_taken(view: View, attempt: Attempt) -> Holdup | None:
+def _name_taken(view: View, attempt: Attempt) -> Blocker | None:
     """job_of has not found it, so a Job of that name is not ours: an earlier job's, perhaps, that is being collected."""
     name = job_name(view.observed, attempt)
     if name not in view.observed.jobs:
         return None
-    return Holdup("NameTaken", f"Job {name} belongs to another object", f"Job {name}")
+    return Blocker("NameTaken", f"Job {name} belongs to another object", f"Job {name}")
 
 
 def next_attempt(view: View) -> Step | None:

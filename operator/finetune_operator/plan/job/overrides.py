@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from finetune_api.resources.common import Pod
-from finetune_operator.configuration import OVERRIDES, Settings
 from finetune_operator.plan.job.view import Step, View, failure
+from finetune_operator.settings import OVERRIDES, Settings
 
 REASON = "OverrideForbidden"
 

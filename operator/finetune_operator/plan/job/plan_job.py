@@ -19,7 +19,7 @@ from finetune_operator.plan.job.settling import nothing_new
 from finetune_operator.plan.job.startup import ending, starting
 from finetune_operator.plan.job.status import finished_status, invalid_status, job_events, job_status
 from finetune_operator.plan.job.stop import job_ref, stopped
-from finetune_operator.plan.job.sync_attempts import follow
+from finetune_operator.plan.job.sync_attempts import sync_attempts
 from finetune_operator.plan.job.time_limits import deadline_left
 from finetune_operator.plan.job.view import Policy, Step, View, failure
 from finetune_operator.plan.job.workspace import workspace_damaged, workspace_lost, workspace_misplaced
@@ -34,17 +34,17 @@ def plan_job(observed: ObservedJob, now: float) -> Plan:
         return _plan(observed, finished_status(job), released(observed), retired(observed, now))
     if job.spec is None:
         return _plan(observed, invalid_status(job, now), (), Plan())
-    followed = follow(observed, job.spec, introduced(observed, job.spec, now), now)
-    view = View(observed, job.spec, followed.status, now)
+    synced = sync_attempts(observed, job.spec, introduced(observed, job.spec, now), now)
+    view = View(observed, job.spec, synced.status, now)
     step = decide(view)
-    status = job_status(job, step, followed.facts, now)
+    status = job_status(job, step, synced.updates, now)
     unlimited = step.end or job.spec.suspend or current_stage(status) is None
     left = None if unlimited else deadline_left(job.spec, status, now)
     return Plan(
         status=None if nothing_new(job.status, status, now) else status,
         apply=step.apply,
         create=step.create,
-        delete=_union(step.delete, strays(observed, status)),
+        delete=_union(step.delete, orphans(observed, status)),
         events=job_events(job.status, status, step),
         requeue_after=soonest(step.requeue_after, left),
     )
@@ -110,21 +110,21 @@ def introduced(observed: ObservedJob, spec: FineTuneJobSpec, now: float) -> Fine
     )
 
 
-def strays(observed: ObservedJob, status: FineTuneJobStatus) -> tuple[ObjectRef, ...]:
+def orphans(observed: ObservedJob, status: FineTuneJobStatus) -> tuple[ObjectRef, ...]:
     """Our Jobs that are not over and belong to no attempt that is not: there are never two live attempts."""
     attempt = active(status)
     name = f"{observed.job.meta.name}-{attempt.stage}-{attempt.number}" if attempt else ""
 
-    def stray(batch: BatchJob) -> bool:
+    def orphaned(batch: BatchJob) -> bool:
         wanted = attempt is not None and batch.meta.name == name and attempt.job_uid in (None, batch.meta.uid)
         return not (wanted or batch.complete or batch.terminated or batch.meta.deleting)
 
-    return tuple(job_ref(batch) for batch in observed.jobs.values() if owned(observed, batch) and stray(batch))
+    return tuple(job_ref(batch) for batch in observed.jobs.values() if owned(observed, batch) and orphaned(batch))
 
 
 def _plan(observed: ObservedJob, status: FineTuneJobStatus, delete: tuple[ObjectRef, ...], more: Plan) -> Plan:
     changed = status if status != observed.job.status else None
-    gone = _union(_union(delete, more.delete), strays(observed, status))
+    gone = _union(_union(delete, more.delete), orphans(observed, status))
     return Plan(status=changed, delete=gone, events=more.events, requeue_after=more.requeue_after)
 
 

@@ -2,7 +2,7 @@
 
 from finetune_api.resources.finetune_job import output_name
 from finetune_operator.build.model import model_object
-from finetune_operator.plan.common.blocked import refusal_holdup
+from finetune_operator.plan.common.blocked import refusal_blocker
 from finetune_operator.plan.common.conditions import holds
 from finetune_operator.plan.job.attempts import current_stage
 from finetune_operator.plan.job.children import claim_exists, model_volume
@@ -23,7 +23,7 @@ def register(view: View) -> Step | None:
         message = f"PersistentVolumeClaim {claim} is gone, and the model {name} with it: recreate the job with a new name"
         return failure(view, "ModelVolumeLost", message, object=f"PersistentVolumeClaim {claim}")
     if model is None:
-        refused = refusal_holdup(view.observed.refusal)
+        refused = refusal_blocker(view.observed.refusal)
         reason, message = (refused.reason, refused.message) if refused else (REGISTERING, _at_work(name))
         warning = refused is not None
         return Step(view.status, "Evaluating", reason, message, warning=warning, create=(_model(view),), requeue_after=5.0)

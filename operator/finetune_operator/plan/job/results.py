@@ -10,8 +10,8 @@ from finetune_api.resources.finetune_job_status import (
     ScoresStatus,
 )
 from finetune_api.result import PrepareSummary, StageResult, TrainSummary
-from finetune_operator.plan.common.conditions import Fact, short
-from finetune_operator.plan.common.shortcomings import better_fact, exported_fact, skew_fact
+from finetune_operator.plan.common.conditions import ConditionUpdate, short
+from finetune_operator.plan.common.shortcomings import better_condition, exported_condition, skew_condition
 from finetune_operator.plan.job.prepared import dataset_status, dataset_text, expected_status, memory_status
 
 
@@ -38,33 +38,35 @@ def finished_progress(status: FineTuneJobStatus) -> FineTuneJobStatus:
     return status.model_copy(update={"error": None, "eta": None, "progress_text": text, "progress": progress})
 
 
-def result_facts(result: StageResult) -> tuple[Fact, ...]:
+def result_conditions(result: StageResult) -> tuple[ConditionUpdate, ...]:
     """The conditions that a finished stage settles: DatasetValid, Trained, GatePassed, Exported, BetterThanBase,
     ServedAsTrained."""
     if result.prepare:
-        return (Fact("DatasetValid", True, "Validated", dataset_text(result.prepare.dataset)),)
+        return (ConditionUpdate("DatasetValid", True, "Validated", dataset_text(result.prepare.dataset)),)
     if result.train:
         return (_trained(result.train),)
     if result.publish:
         report = result.publish.evaluation
         missing, skew = result.publish.missing_artifacts, result.publish.skew_check
-        return (gate_fact(report), exported_fact(missing), better_fact(report.base, report.tuned), skew_fact(skew))
+        return (gate_condition(report), exported_condition(missing), better_condition(report.base, report.tuned), skew_condition(skew))
     return ()
 
 
-def _trained(summary: TrainSummary) -> Fact:
+def _trained(summary: TrainSummary) -> ConditionUpdate:
     text = f"{summary.steps} steps, training loss {summary.loss:.3f}"
     if not summary.warnings:
-        return Fact("Trained", True, "Finished", text)
-    return Fact("Trained", True, short(summary.warnings[0].code, 128), "; ".join([text, *(found.message for found in summary.warnings)]))
+        return ConditionUpdate("Trained", True, "Finished", text)
+    return ConditionUpdate(
+        "Trained", True, short(summary.warnings[0].code, 128), "; ".join([text, *(found.message for found in summary.warnings)])
+    )
 
 
-def gate_fact(report: EvaluationReport) -> Fact:
+def gate_condition(report: EvaluationReport) -> ConditionUpdate:
     """Whether the model may be deployed, with the measured figures."""
     text = "; ".join(gate.text for gate in report.gate)
     if not report.gate:
-        return Fact("GatePassed", True, "NoGate", f"{score_text(report)}; evaluation.gate is not set")
-    return Fact("GatePassed", report.gate_passed, "GatePassed" if report.gate_passed else "GateFailed", text)
+        return ConditionUpdate("GatePassed", True, "NoGate", f"{score_text(report)}; evaluation.gate is not set")
+    return ConditionUpdate("GatePassed", report.gate_passed, "GatePassed" if report.gate_passed else "GateFailed", text)
 
 
 def gate_text(report: EvaluationReport) -> str:

@@ -4,7 +4,7 @@ from finetune_api.resources.common import ErrorStatus, seconds
 from finetune_api.resources.finetune_job_status import Attempt, Phase
 from finetune_operator.objects.records import BatchJob, Pod
 from finetune_operator.plan.common.advice import FIELD, with_advice
-from finetune_operator.plan.common.blocked import Holdup, job_holdup, same_but_shorter
+from finetune_operator.plan.common.blocked import Blocker, job_blocker, same_but_shorter
 from finetune_operator.plan.common.clock import epoch, soonest
 from finetune_operator.plan.common.conditions import short
 from finetune_operator.plan.job.attempts import active, job_of, lost, pods_of
@@ -41,26 +41,26 @@ def starting(view: View) -> Step | None:
     if attempt is None or batch is None or attempt.running_at is not None:
         return None
     pods = pods_of(view.observed, attempt)
-    holdup = job_holdup(batch, pods, view.observed.warnings, view.now)
-    left = _time_left(view, attempt, batch, pods, holdup)
+    blocker = job_blocker(batch, pods, view.observed.warnings, view.now)
+    left = _time_left(view, attempt, batch, pods, blocker)
     if left <= 0:
-        return _given_up(view, attempt, holdup)
+        return _given_up(view, attempt, blocker)
     if settling_left(attempt, view.now) > 0 and not batch.suspended:
         return creating(view, attempt)
-    if holdup is None:
+    if blocker is None:
         status = view.status.model_copy(update={"error": None})
         message = f"the pods of {attempt.stage} {attempt.number} are starting" if pods else "the pods are being created"
         return Step(status, "Starting", "PodsStarting", message, requeue_after=soonest(left, POLL))
-    error, message = _shown(view, attempt, holdup)
+    error, message = _shown(view, attempt, blocker)
     status = view.status.model_copy(update={"error": error})
-    phase: Phase = "Queued" if holdup.queued else "Starting"
-    return Step(status, phase, holdup.reason, message, warning=True, requeue_after=soonest(left, POLL))
+    phase: Phase = "Queued" if blocker.queued else "Starting"
+    return Step(status, phase, blocker.reason, message, warning=True, requeue_after=soonest(left, POLL))
 
 
-def _time_left(view: View, attempt: Attempt, batch: BatchJob, pods: tuple[Pod, ...], holdup: Holdup | None) -> float:
+def _time_left(view: View, attempt: Attempt, batch: BatchJob, pods: tuple[Pod, ...], blocker: Blocker | None) -> float:
     """Room on the nodes may take limits.scheduleTimeout; all else counts to limits.startDeadline from when it could have begun."""
     limits = view.spec.limits
-    if holdup and holdup.queued:
+    if blocker and blocker.queued:
         recorded = epoch(attempt.started_at) or batch.meta.created
         since = min((pod.meta.created for pod in pods if not pod.scheduled), default=recorded)
         if (began := queued_since(view.status, attempt)) is not None and began < recorded:
@@ -70,25 +70,25 @@ def _time_left(view: View, attempt: Attempt, batch: BatchJob, pods: tuple[Pod, .
     return seconds(limits.start_deadline) - (view.now - max(begun))
 
 
-def _shown(view: View, attempt: Attempt, holdup: Holdup) -> tuple[ErrorStatus | None, str]:
+def _shown(view: View, attempt: Attempt, blocker: Blocker) -> tuple[ErrorStatus | None, str]:
     """The kubelet's words with the next step; the longer ones stay where it alternates."""
     old = view.status.error
-    if old and old.code == holdup.reason and same_but_shorter(old.message, holdup.message):
+    if old and old.code == blocker.reason and same_but_shorter(old.message, blocker.message):
         return old, old.message
-    where = f"pod {holdup.pod}: " if holdup.pod else ""
-    message = with_advice(f"{where}{holdup.message}", holdup.reason, attempt.stage)
-    if holdup.queued:
+    where = f"pod {blocker.pod}: " if blocker.pod else ""
+    message = with_advice(f"{where}{blocker.message}", blocker.reason, attempt.stage)
+    if blocker.queued:
         return None, message
-    error = ErrorStatus(code=holdup.reason, message=short(message, 8192), object=holdup.object or None, param=_param(attempt, holdup))
+    error = ErrorStatus(code=blocker.reason, message=short(message, 8192), object=blocker.object or None, param=_param(attempt, blocker))
     return error, message
 
 
-def _param(attempt: Attempt, holdup: Holdup) -> str | None:
+def _param(attempt: Attempt, blocker: Blocker) -> str | None:
     field = FIELD[attempt.stage]
-    return {"ImagePullFailed": f"{field}.pod.image", "ServiceAccountNotFound": f"{field}.pod.serviceAccountName"}.get(holdup.reason)
+    return {"ImagePullFailed": f"{field}.pod.image", "ServiceAccountNotFound": f"{field}.pod.serviceAccountName"}.get(blocker.reason)
 
 
-def _given_up(view: View, attempt: Attempt, holdup: Holdup | None) -> Step:
-    if holdup is None:
+def _given_up(view: View, attempt: Attempt, blocker: Blocker | None) -> Step:
+    if blocker is None:
         return given_up(view, attempt, "StartDeadlineExceeded", "the pods were created but did not run")
-    return given_up(view, attempt, holdup.reason, _shown(view, attempt, holdup)[1], holdup.object or None, queued=holdup.queued)
+    return given_up(view, attempt, blocker.reason, _shown(view, attempt, blocker)[1], blocker.object or None, queued=blocker.queued)

@@ -3,7 +3,7 @@
 from finetune_api.resources.finetune_job_status import FineTuneJobStatus
 from finetune_operator.objects.records import FineTuneJob
 from finetune_operator.plan.common.clock import rfc3339
-from finetune_operator.plan.common.conditions import Fact, short, with_facts, without
+from finetune_operator.plan.common.conditions import ConditionUpdate, short, with_updates, without
 from finetune_operator.plan.common.plan import EventNote
 from finetune_operator.plan.common.shortcomings import shortcoming_events
 from finetune_operator.plan.job.attempts import ACTIVE, active, current_stage
@@ -17,14 +17,14 @@ AT_WORK = frozenset({*REASON.values(), "Complete"})
 """Reasons for which the progress is that of the work."""
 
 
-def job_status(job: FineTuneJob, step: Step, facts: tuple[Fact, ...], now: float) -> FineTuneJobStatus:
+def job_status(job: FineTuneJob, step: Step, updates: tuple[ConditionUpdate, ...], now: float) -> FineTuneJobStatus:
     """The whole new status. Facts that a stage settled come first, then what the decision means."""
     status, generation = step.status, job.meta.generation
     paused = step.phase == "Paused"
     if step.end:
         status = _closed(status, now)
     spent = round(active_seconds(status, now)) if paused or step.end else status.active_seconds
-    said = (*facts, *_verdict(step, paused), *_never_trained(status, step, facts))
+    said = (*updates, *_verdict(step, paused), *_never_trained(status, step, updates))
     before = without(status.conditions, "Ready") if paused else status.conditions
     running = active(status)
     return status.model_copy(
@@ -32,7 +32,7 @@ def job_status(job: FineTuneJob, step: Step, facts: tuple[Fact, ...], now: float
             "observed_generation": generation,
             "phase": step.phase,
             "reason": short(step.reason, 128),
-            "conditions": with_facts(before, said, generation, now),
+            "conditions": with_updates(before, said, generation, now),
             "progress_text": _progress(status, step),
             "attempt_text": f"{running.stage} {running.number}" if running else status.attempt_text,
             "eta": status.eta if running and running.running_at else None,
@@ -54,24 +54,24 @@ def finished_status(job: FineTuneJob) -> FineTuneJobStatus:
 
 def invalid_status(job: FineTuneJob, now: float) -> FineTuneJobStatus:
     """A spec that this operator cannot read."""
-    facts = stalled_facts("InvalidSpec", job.spec_error)
+    updates = stalled_conditions("InvalidSpec", job.spec_error)
     return job.status.model_copy(
         update={
             "observed_generation": job.meta.generation,
             "phase": job.status.phase or "Pending",
             "reason": "InvalidSpec",
             "progress_text": told_briefly("InvalidSpec", None),
-            "conditions": with_facts(job.status.conditions, facts, job.meta.generation, now),
+            "conditions": with_updates(job.status.conditions, updates, job.meta.generation, now),
         }
     )
 
 
-def stalled_facts(reason: str, message: str) -> tuple[Fact, ...]:
+def stalled_conditions(reason: str, message: str) -> tuple[ConditionUpdate, ...]:
     """Nothing will change by itself."""
     return (
-        Fact("Ready", False, reason, message),
-        Fact("Reconciling", False, reason, message),
-        Fact("Stalled", True, reason, message),
+        ConditionUpdate("Ready", False, reason, message),
+        ConditionUpdate("Reconciling", False, reason, message),
+        ConditionUpdate("Stalled", True, reason, message),
     )
 
 
@@ -97,18 +97,22 @@ def _progress(status: FineTuneJobStatus, step: Step) -> str | None:
     return (done and steps_text(done.step, done.total_steps)) or short(told_briefly(step.reason, status.error))
 
 
-def _verdict(step: Step, paused: bool) -> tuple[Fact, ...]:
+def _verdict(step: Step, paused: bool) -> tuple[ConditionUpdate, ...]:
     """A paused job is what its spec asks for, though it is not ready: without a Ready condition kstatus takes it for current, as it
     does a suspended batch Job, and `kubectl wait --for=condition=Ready` goes on waiting."""
     reason, message = step.reason, step.message
-    suspended = Fact("Suspended", paused, reason if paused else "Running", message if paused else "")
+    suspended = ConditionUpdate("Suspended", paused, reason if paused else "Running", message if paused else "")
     if step.end == "Complete":
-        ended = (Fact("Ready", True, reason, message), Fact("Reconciling", False, reason), Fact("Stalled", False, reason))
-        return (*ended, suspended, Fact("Complete", True, reason, message))
+        ended = (
+            ConditionUpdate("Ready", True, reason, message),
+            ConditionUpdate("Reconciling", False, reason),
+            ConditionUpdate("Stalled", False, reason),
+        )
+        return (*ended, suspended, ConditionUpdate("Complete", True, reason, message))
     if step.end == "Failed":
-        return (*stalled_facts(reason, message), suspended, Fact("Failed", True, reason, message))
-    progressing = (Fact("Reconciling", not paused, reason, message), Fact("Stalled", False, reason), suspended)
-    return progressing if paused else (Fact("Ready", False, reason, message), *progressing)
+        return (*stalled_conditions(reason, message), suspended, ConditionUpdate("Failed", True, reason, message))
+    progressing = (ConditionUpdate("Reconciling", not paused, reason, message), ConditionUpdate("Stalled", False, reason), suspended)
+    return progressing if paused else (ConditionUpdate("Ready", False, reason, message), *progressing)
 
 
 def _closed(status: FineTuneJobStatus, now: float) -> FineTuneJobStatus:
@@ -122,9 +126,9 @@ def _closed(status: FineTuneJobStatus, now: float) -> FineTuneJobStatus:
     return status.model_copy(update={"attempts": attempts})
 
 
-def _never_trained(status: FineTuneJobStatus, step: Step, facts: tuple[Fact, ...]) -> tuple[Fact, ...]:
+def _never_trained(status: FineTuneJobStatus, step: Step, updates: tuple[ConditionUpdate, ...]) -> tuple[ConditionUpdate, ...]:
     """Trained=False belongs to a job that failed while it trained."""
-    known = {*(condition.type for condition in status.conditions), *(fact.type for fact in facts)}
+    known = {*(condition.type for condition in status.conditions), *(update.type for update in updates)}
     if step.end != "Failed" or "Trained" in known or not any(attempt.stage == "train" for attempt in status.attempts):
         return ()
-    return (Fact("Trained", False, step.reason, step.message),)
+    return (ConditionUpdate("Trained", False, step.reason, step.message),)

@@ -15,11 +15,11 @@ from finetune_operator.objects.names import workspace_claim
 from finetune_operator.objects.records import BatchJob, Pod
 from finetune_operator.plan.common.advice import with_advice
 from finetune_operator.plan.common.clock import epoch, rfc3339
-from finetune_operator.plan.common.conditions import Fact, short
+from finetune_operator.plan.common.conditions import ConditionUpdate, short
 from finetune_operator.plan.common.observed import ObservedJob
 from finetune_operator.plan.common.outcome import OUT_OF_MEMORY, Outcome, outcome_of, stage_result
 from finetune_operator.plan.job.attempts import UNSCHEDULABLE, active, ended, job_of, living, lost, pods_of, replaced
-from finetune_operator.plan.job.results import result_facts, with_result
+from finetune_operator.plan.job.results import result_conditions, with_result
 from finetune_operator.plan.job.time_limits import stop_reason
 
 LAG = 10.0
@@ -35,32 +35,32 @@ GONE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
+class Synced:
     """The status with up-to-date attempts, and what a stage's end settled."""
 
     status: FineTuneJobStatus
-    facts: tuple[Fact, ...] = ()
+    updates: tuple[ConditionUpdate, ...] = ()
 
 
-def follow(observed: ObservedJob, spec: FineTuneJobSpec, status: FineTuneJobStatus, now: float) -> Followed:
+def sync_attempts(observed: ObservedJob, spec: FineTuneJobSpec, status: FineTuneJobStatus, now: float) -> Synced:
     """Looks after the one attempt that is not over."""
     attempt = active(status)
     if attempt is None:
-        return Followed(status)
+        return Synced(status)
     batch, pods = job_of(observed, attempt), pods_of(observed, attempt)
     if batch is None:
-        return Followed(_without_job(spec, status, attempt, pods, now))
+        return Synced(_without_job(spec, status, attempt, pods, now))
     attempt = attempt if attempt.job_uid else attempt.model_copy(update={"job_uid": batch.meta.uid})
     status = replaced(status, attempt)
     if batch.complete or batch.terminated:
         if _pods_lag(batch, pods, now):
-            return Followed(status)
+            return Synced(status)
         if batch.complete:
             return _completed(spec, status, _ran(attempt, pods), batch, pods, now)
         return _failed(observed, spec, status, attempt, batch, pods, now)
     if batch.failure_reason:
-        return Followed(status)
-    return Followed(_running(spec, status, attempt, batch, pods, now))
+        return Synced(status)
+    return Synced(_running(spec, status, attempt, batch, pods, now))
 
 
 def _without_job(
@@ -105,7 +105,7 @@ def _running(
 
 def _completed(
     spec: FineTuneJobSpec, status: FineTuneJobStatus, attempt: Attempt, batch: BatchJob, pods: tuple[Pod, ...], now: float
-) -> Followed:
+) -> Synced:
     result = stage_result(attempt.stage, pods)
     ended_at = batch.finished or now
     if result is None and not _lost_before(status, attempt):
@@ -118,13 +118,13 @@ def _completed(
                 "finished_at": rfc3339(ended_at),
             }
         )
-        return Followed(_used(spec, replaced(status, unseen), attempt, ended_at))
+        return Synced(_used(spec, replaced(status, unseen), attempt, ended_at))
     done = attempt.model_copy(update={"state": "Succeeded", "exit_code": 0, "finished_at": rfc3339(ended_at)})
     # The next stage has progress of its own to show.
     progress = status.progress.model_copy(update={"activity": None}) if status.progress else None
     fresh = {"error": None, "progress": progress, "progress_text": None, "eta": None}
     status = _used(spec, replaced(status, done), done, ended_at).model_copy(update=fresh)
-    return Followed(with_result(status, result), result_facts(result)) if result else Followed(status)
+    return Synced(with_result(status, result), result_conditions(result)) if result else Synced(status)
 
 
 def _lost_before(status: FineTuneJobStatus, attempt: Attempt) -> bool:
@@ -139,7 +139,7 @@ def _failed(
     batch: BatchJob,
     pods: tuple[Pod, ...],
     now: float,
-) -> Followed:
+) -> Synced:
     """Counts the failure against the budget while there is one; an uncounted Failed attempt is the end of the job."""
     outcome, ended_at = outcome_of(attempt.stage, batch, pods), batch.finished or now
     if outcome.retryable and outcome.counts and _without_room(spec, attempt, batch, pods):
@@ -166,7 +166,7 @@ def _failed(
     status = _used(spec, replaced(status, over), attempt, ended_at)
     error = error_of(outcome, observed.log_tail).model_copy(update={"log_file": _log_file(observed, spec, attempt, outcome)})
     status = status.model_copy(update={"restarts": status.restarts + counted, "error": error})
-    return Followed(status, _dataset_facts(attempt, outcome))
+    return Synced(status, _dataset_conditions(attempt, outcome))
 
 
 def _spared(status: FineTuneJobStatus, attempt: Attempt, outcome: Outcome) -> bool:
@@ -212,11 +212,11 @@ def error_of(outcome: Outcome, log_tail: tuple[str, ...]) -> ErrorStatus:
     )
 
 
-def _dataset_facts(attempt: Attempt, outcome: Outcome) -> tuple[Fact, ...]:
+def _dataset_conditions(attempt: Attempt, outcome: Outcome) -> tuple[ConditionUpdate, ...]:
     said = outcome.error
     if attempt.stage != "prepare" or said is None or not (said.param or "").startswith("dataset") or outcome.retryable:
         return ()
-    return (Fact("DatasetValid", False, said.code, said.message),)
+    return (ConditionUpdate("DatasetValid", False, said.code, said.message),)
 
 
 def _used(spec: FineTuneJobSpec, status: FineTuneJobStatus, attempt: Attempt, until: float) -> FineTuneJobStatus:

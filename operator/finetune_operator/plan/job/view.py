@@ -17,7 +17,7 @@ RUNNING_PHASE: dict[StageName, Phase] = {"prepare": "Validating", "train": "Trai
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A FineTuneJob with its attempts followed up to now."""
+    """A FineTuneJob with its attempts synced up to now."""
 
     observed: ObservedJob
     spec: FineTuneJobSpec

@@ -5,7 +5,7 @@ from finetune_api.exit_codes import ExitCode
 from finetune_api.resources.finetune_job_status import Attempt, FineTuneJobStatus
 from finetune_operator.build.placement import can_move
 from finetune_operator.objects.names import workspace_claim
-from finetune_operator.plan.common.blocked import VOLUME_ELSEWHERE, job_holdup
+from finetune_operator.plan.common.blocked import VOLUME_ELSEWHERE, job_blocker
 from finetune_operator.plan.common.clock import epoch, rfc3339
 from finetune_operator.plan.common.conditions import short
 from finetune_operator.plan.common.plan import ObjectRef
@@ -72,10 +72,10 @@ def workspace_misplaced(view: View) -> Step | None:
         return None
     if _may_have_trained(view.status, attempt):
         return None
-    holdup = job_holdup(batch, pods, view.observed.warnings, view.now)
-    if holdup is None or holdup.reason != VOLUME_ELSEWHERE or view.now - max(pod.meta.created for pod in pods) < PATIENCE:
+    blocker = job_blocker(batch, pods, view.observed.warnings, view.now)
+    if blocker is None or blocker.reason != VOLUME_ELSEWHERE or view.now - max(pod.meta.created for pod in pods) < PATIENCE:
         return None
-    message = f"no node for the training can mount the workspace, so prepare runs again next to the training: {holdup.message}"
+    message = f"no node for the training can mount the workspace, so prepare runs again next to the training: {blocker.message}"
     change = {"state": "Interrupted", "reason": WORKSPACE_MISPLACED, "message": short(message), "finished_at": rfc3339(view.now)}
     status = replaced(view.status, attempt.model_copy(update=change)).model_copy(update={"error": None})
     return Step(status, "Starting", WORKSPACE_MISPLACED, message, warning=True, delete=(job_ref(batch),), requeue_after=1.0)

@@ -19,7 +19,7 @@ from finetune_operator.build.placement import beside_publish
 from finetune_operator.objects.names import inspect_job
 from finetune_operator.objects.records import BatchJob, Pod
 from finetune_operator.plan.common.advice import with_advice
-from finetune_operator.plan.common.blocked import job_holdup, refusal_holdup
+from finetune_operator.plan.common.blocked import job_blocker, refusal_blocker
 from finetune_operator.plan.common.conditions import find, short
 from finetune_operator.plan.common.observed import ObservedModel
 from finetune_operator.plan.common.outcome import Outcome, outcome_of, stage_result
@@ -135,12 +135,12 @@ def _followed(observed: ObservedModel, spec: FineTunedModelSpec, now: float) -> 
         if living(pods) and batch.finished is not None and now - batch.finished < LAG:
             return Verdict(status, "Inspecting", "the inspection has ended", requeue_after=2.0)
         return _ended(observed, batch, pods, now)
-    holdup = job_holdup(batch, pods, observed.warnings, now)
-    if holdup is None or now - batch.meta.created < SETTLING:
+    blocker = job_blocker(batch, pods, observed.warnings, now)
+    if blocker is None or now - batch.meta.created < SETTLING:
         return _inspecting(status.model_copy(update={"error": None}))
-    message = with_advice(holdup.message, holdup.reason, "inspect")
-    error = ErrorStatus(code=holdup.reason, message=short(message, 8192), object=holdup.object or None)
-    return Verdict(status.model_copy(update={"error": error}), holdup.reason, message, requeue_after=POLL)
+    message = with_advice(blocker.message, blocker.reason, "inspect")
+    error = ErrorStatus(code=blocker.reason, message=short(message, 8192), object=blocker.object or None)
+    return Verdict(status.model_copy(update={"error": error}), blocker.reason, message, requeue_after=POLL)
 
 
 def _created(observed: ObservedModel, spec: FineTunedModelSpec, name: str) -> Verdict:
@@ -151,7 +151,7 @@ def _created(observed: ObservedModel, spec: FineTunedModelSpec, name: str) -> Ve
         return Verdict(status, "NameTaken", message, requeue_after=5.0)
     place = beside_publish(observed.maker.spec) if observed.maker and observed.maker.spec else Placement()
     job = inspect_job_object(observed.model.meta, spec.source.claim, status.inspect_attempt, observed.settings, place)
-    refused = refusal_holdup(observed.refusal)
+    refused = refusal_blocker(observed.refusal)
     if refused is None:
         return _inspecting(status, create=(job,))
     return Verdict(status, refused.reason, with_advice(refused.message, refused.reason, "inspect"), create=(job,), requeue_after=POLL)

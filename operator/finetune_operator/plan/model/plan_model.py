@@ -1,11 +1,11 @@
 """plan_model: has a FineTunedModel's directory verified once, and shows what is in it and who uses it."""
 
 from finetune_api.resources.finetuned_model import FineTunedModelSpec, FineTunedModelStatus
-from finetune_operator.plan.common.conditions import Fact, holds, short, with_facts
+from finetune_operator.plan.common.conditions import ConditionUpdate, holds, short, with_updates
 from finetune_operator.plan.common.observed import ObservedModel
 from finetune_operator.plan.common.plan import EventNote, Plan
-from finetune_operator.plan.common.shortcomings import better_fact, exported_fact, shortcoming_events
-from finetune_operator.plan.job.status import stalled_facts
+from finetune_operator.plan.common.shortcomings import better_condition, exported_condition, shortcoming_events
+from finetune_operator.plan.job.status import stalled_conditions
 from finetune_operator.plan.model.inspection import Verdict, inspect
 from finetune_operator.plan.model.usage import used_by, used_by_text
 
@@ -17,11 +17,11 @@ def plan_model(observed: ObservedModel, now: float) -> Plan:
         return Plan()
     verdict = _verdict(observed, now)
     users = used_by(observed)
-    facts = (*_ready_facts(verdict), *_quality(verdict.status), _in_use(users), _guarded(observed.settings.guard_installed))
+    updates = (*_ready_conditions(verdict), *_quality(verdict.status), _in_use(users), _guarded(observed.settings.guard_installed))
     status = verdict.status.model_copy(
         update={
             "observed_generation": model.meta.generation,
-            "conditions": with_facts(model.status.conditions, facts, model.meta.generation, now),
+            "conditions": with_updates(model.status.conditions, updates, model.meta.generation, now),
             "base_text": _base_text(model.spec) or model.status.base_text,
             "used_by": users,
             "used_by_text": used_by_text(users),
@@ -42,36 +42,39 @@ def _verdict(observed: ObservedModel, now: float) -> Verdict:
     return inspect(observed, observed.model.spec, now)
 
 
-def _ready_facts(verdict: Verdict) -> tuple[Fact, ...]:
+def _ready_conditions(verdict: Verdict) -> tuple[ConditionUpdate, ...]:
     reason, message = verdict.reason, verdict.message
     if verdict.stalled:
-        return stalled_facts(reason, message)
+        return stalled_conditions(reason, message)
     return (
-        Fact("Ready", verdict.ready, reason, message),
-        Fact("Reconciling", not verdict.ready, reason, "" if verdict.ready else message),
-        Fact("Stalled", False, reason),
+        ConditionUpdate("Ready", verdict.ready, reason, message),
+        ConditionUpdate("Reconciling", not verdict.ready, reason, "" if verdict.ready else message),
+        ConditionUpdate("Stalled", False, reason),
     )
 
 
-def _quality(status: FineTunedModelStatus) -> tuple[Fact, ...]:
+def _quality(status: FineTunedModelStatus) -> tuple[ConditionUpdate, ...]:
     """Known once the directory was read."""
     if status.size_bytes is None:
         return ()
     scores = status.evaluation
-    return (exported_fact(status.missing_artifacts), better_fact(scores.base, scores.tuned) if scores else better_fact(None, None))
+    return (
+        exported_condition(status.missing_artifacts),
+        better_condition(scores.base, scores.tuned) if scores else better_condition(None, None),
+    )
 
 
-def _in_use(users: list[str]) -> Fact:
+def _in_use(users: list[str]) -> ConditionUpdate:
     if not users:
-        return Fact("InUse", False, "NotUsed", "the model is not in use")
-    return Fact("InUse", True, "Used", f"used by {used_by_text(users)}")
+        return ConditionUpdate("InUse", False, "NotUsed", "the model is not in use")
+    return ConditionUpdate("InUse", True, "Used", f"used by {used_by_text(users)}")
 
 
-def _guarded(installed: bool) -> Fact:
+def _guarded(installed: bool) -> ConditionUpdate:
     if installed:
-        return Fact("Guarded", True, "GuardInstalled", "the API server refuses to delete the model while it is in use")
+        return ConditionUpdate("Guarded", True, "GuardInstalled", "the API server refuses to delete the model while it is in use")
     message = "the admission policies that protect models in use from deletion are not installed (chart value guard.enabled)"
-    return Fact("Guarded", False, "GuardNotInstalled", message)
+    return ConditionUpdate("Guarded", False, "GuardNotInstalled", message)
 
 
 def _base_text(spec: FineTunedModelSpec | None) -> str | None:

@@ -10,13 +10,13 @@ from kubernetes.aio.client import Configuration
 
 from finetune_operator.client.api import Api
 from finetune_operator.client.connection import Connection
+from finetune_operator.environment import from_environment
 from finetune_operator.listen.scope import Scope
 from finetune_operator.listen.watches import Watches
 from finetune_operator.objects.cache import Cache
 from finetune_operator.objects.resources import FINETUNE_JOBS
 from finetune_operator.plan.job.plan_job import plan_job
 from finetune_operator.process import Operator
-from finetune_operator.settings import from_environment
 from tests.unit.operator.samples import SPEC
 
 pytestmark = pytest.mark.unit

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from finetune_operator.configuration import Settings
 from finetune_operator.listen.warning_events import WarningEvents
 from finetune_operator.objects.cache import Cache, Key
 from finetune_operator.objects.parse import parse
@@ -12,6 +11,7 @@ from finetune_operator.objects.resources import CLAIMS, FINETUNE_JOBS, FINETUNED
 from finetune_operator.observe.observer import Observer
 from finetune_operator.observe.reads import Reads
 from finetune_operator.observe.stage_logs import StageLogs
+from finetune_operator.settings import Settings
 from tests.unit.operator import raw
 
 pytestmark = pytest.mark.unit

@@ -30,7 +30,7 @@ class Server:
         self.created.append(obj)
 
 
-def subject() -> FineTuneJob:
+def job() -> FineTuneJob:
     record = parse(FINETUNE_JOBS, raw.job("tune"))
     assert isinstance(record, FineTuneJob)
     return record
@@ -41,7 +41,7 @@ async def test_events_are_written_in_their_order_and_a_failure_stops_none() -> N
     server = Server()
     announcer = Announcer(server, "operator-0")  # type: ignore[arg-type]
     for reason in ("First", "Refused", "Unwritable", "Last"):
-        announcer.say(EventNote("Normal", reason, "x" * 5000), subject())
+        announcer.say(EventNote("Normal", reason, "x" * 5000), job())
     writing = asyncio.create_task(announcer.run())
     await asyncio.sleep(0.01)
     writing.cancel()
@@ -56,4 +56,4 @@ async def test_to_say_something_never_waits() -> None:
     """What nobody takes is dropped in the end."""
     announcer = Announcer(Server(), "operator-0")  # type: ignore[arg-type]
     for _ in range(WAITING + 10):
-        announcer.say(EventNote("Normal", "Any", "text"), subject())
+        announcer.say(EventNote("Normal", "Any", "text"), job())

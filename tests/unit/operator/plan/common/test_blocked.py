@@ -4,7 +4,7 @@ import pytest
 
 from finetune_operator.objects.records import Pod, WarningEvent
 from finetune_operator.plan.common.advice import with_advice
-from finetune_operator.plan.common.blocked import Holdup, job_holdup, pod_holdup, refusal_holdup, same_but_shorter
+from finetune_operator.plan.common.blocked import Blocker, job_blocker, pod_blocker, refusal_blocker, same_but_shorter
 from tests.unit.operator.samples import T, batch, pod
 
 pytestmark = pytest.mark.unit
@@ -91,18 +91,18 @@ def warning(kind: str, name: str, reason: str, message: str, at: float = T) -> W
 )  # fmt: skip
 def test_a_pod_that_waits_says_why(found: Pod, warnings: list[WarningEvent], reason: str, object_: str, queued: bool) -> None:
     """The reason is one of few, the object is the one to create or change, and only room on the nodes is waited for."""
-    holdup = job_holdup(batch(JOB), (found,), warnings, T + 30)
-    assert holdup is not None
-    assert (holdup.reason, holdup.object, holdup.queued) == (reason, object_, queued)
+    blocker = job_blocker(batch(JOB), (found,), warnings, T + 30)
+    assert blocker is not None
+    assert (blocker.reason, blocker.object, blocker.queued) == (reason, object_, queued)
 
 
 @pytest.mark.parametrize(
     "found",
     [pod(POD, JOB), pending(), unscheduled(), pod(POD, JOB, phase="Succeeded", exit_code=0)],
 )
-def test_a_pod_with_nothing_against_it_has_no_holdup(found: Pod) -> None:
+def test_a_running_pod_has_no_blocker(found: Pod) -> None:
     """Running, being created, not looked at yet, done."""
-    assert pod_holdup(found, []) is None
+    assert pod_blocker(found, []) is None
 
 
 @pytest.mark.parametrize(
@@ -127,8 +127,8 @@ def test_advice_names_the_field_of_the_object_it_is_written_to(reason: str, stag
 def test_old_warnings_say_nothing_about_now() -> None:
     """An event of ten minutes ago may have mended itself, and a container that crashes has its volumes."""
     old = [warning("Pod", POD, "FailedMount", "timed out", T)]
-    assert job_holdup(batch(JOB), (pending(),), old, T + 600) is None
-    assert pod_holdup(pod(POD, JOB, waiting_reason="CrashLoopBackOff"), old) is None
+    assert job_blocker(batch(JOB), (pending(),), old, T + 600) is None
+    assert pod_blocker(pod(POD, JOB, waiting_reason="CrashLoopBackOff"), old) is None
 
 
 @pytest.mark.parametrize(
@@ -141,28 +141,28 @@ def test_old_warnings_say_nothing_about_now() -> None:
 )
 def test_a_job_without_pods_says_why(message: str, reason: str, object_: str) -> None:
     """Pods that the API server refuses are seen in the Job's events only."""
-    holdup = job_holdup(batch(JOB), (), [warning("Job", JOB, "FailedCreate", message)], T)
-    assert holdup is not None
-    assert (holdup.reason, holdup.object, holdup.message) == (reason, object_, message)
+    blocker = job_blocker(batch(JOB), (), [warning("Job", JOB, "FailedCreate", message)], T)
+    assert blocker is not None
+    assert (blocker.reason, blocker.object, blocker.message) == (reason, object_, message)
 
 
 def test_a_job_that_kueue_holds_back_is_queued() -> None:
     """A suspended Job waits for its turn."""
-    holdup = job_holdup(batch(JOB, suspended=True), (), [], T)
-    assert holdup is not None
-    assert (holdup.reason, holdup.queued) == ("QueuedByKueue", True)
+    blocker = job_blocker(batch(JOB, suspended=True), (), [], T)
+    assert blocker is not None
+    assert (blocker.reason, blocker.queued) == ("QueuedByKueue", True)
 
 
 @pytest.mark.parametrize(
     ("reason", "message", "expected"),
     [
-        ("NotOurs", "belongs to another object", Holdup("NameTaken", "belongs to another object", "Job x")),
-        ("Refused", "denied by policy", Holdup("Refused", "Job x: denied by policy", "Job x")),
+        ("NotOurs", "belongs to another object", Blocker("NameTaken", "belongs to another object", "Job x")),
+        ("Refused", "denied by policy", Blocker("Refused", "Job x: denied by policy", "Job x")),
     ],
 )
-def test_a_refused_child_is_named(reason: str, message: str, expected: Holdup) -> None:
+def test_a_refused_child_is_named(reason: str, message: str, expected: Blocker) -> None:
     """What the API server would not take, with its words."""
-    assert refusal_holdup(warning("Job", "x", reason, message)) == expected
+    assert refusal_blocker(warning("Job", "x", reason, message)) == expected
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from finetune_api.resources.common import Pod
-from finetune_operator.configuration import OVERRIDES
 from finetune_operator.plan.common.plan import Plan
 from finetune_operator.plan.job.overrides import forbidden_field
 from finetune_operator.plan.job.plan_job import plan_job
+from finetune_operator.settings import OVERRIDES
 from tests.unit.operator.plan.job.test_job_rules import attempt, shown, status, status_of
 from tests.unit.operator.samples import SETTINGS, T, job
 from tests.unit.operator.world import World

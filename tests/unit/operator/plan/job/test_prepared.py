@@ -8,7 +8,7 @@ from finetune_api.model_directory import Scores
 from finetune_api.resources.finetune_job_status import FineTuneJobStatus
 from finetune_api.result import DatasetSummary, Expectation, MemoryEstimate, Quantiles, StageResult
 from finetune_operator.plan.job.prepared import dataset_status, dataset_text, expected_status, memory_status
-from finetune_operator.plan.job.results import evaluation_status, result_facts, score_text, with_result
+from finetune_operator.plan.job.results import evaluation_status, result_conditions, score_text, with_result
 from tests.unit.operator.samples import PREPARED, REPORT
 
 GIB = 1 << 30
@@ -97,8 +97,8 @@ def test_the_status_after_prepare() -> None:
     assert status.memory is not None
     assert status.expected is not None
     assert (status.memory.micro_batch_tokens, status.memory.accumulation, status.expected.steps) == (4096, 2, 500)
-    (fact,) = result_facts(result)
-    assert (fact.type, fact.holds, fact.message) == ("DatasetValid", True, "90 training examples, 10 validation examples, 900 tokens")
+    (update,) = result_conditions(result)
+    assert (update.type, update.holds, update.message) == ("DatasetValid", True, "90 training examples, 10 validation examples, 900 tokens")
 
 
 def test_scores_of_a_classifier() -> None:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from finetune_operator.settings import OperatorSettings, SettingsError, from_environment
+from finetune_operator.environment import SettingsError, from_environment
 
 pytestmark = pytest.mark.unit
 
@@ -20,12 +20,12 @@ def test_defaults() -> None:
     """What the chart may leave out has a default; an empty value counts as left out."""
     settings = from_environment({**COMPLETE, "FINETUNE_WATCH_NAMESPACES": "", "FINETUNE_HTTP_PORT": "", "FINETUNE_LOG_LEVEL": ""})
     assert (settings.namespaces, settings.scopes, settings.http_port, settings.log_level) == ((), (None,), 8080, "INFO")
-    assert (settings.plan.trainer_image, settings.plan.image_pull_policy, settings.plan.workspace_size) == (
+    assert (settings.trainer_image, settings.image_pull_policy, settings.workspace_size) == (
         "trainer:1",
         "IfNotPresent",
         "20Gi",
     )
-    assert settings.plan.guard_installed
+    assert settings.guard_installed
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_defaults() -> None:
 def test_overrides(value: str | None, allowed: set[str]) -> None:
     """All fields of `pod` may be set unless the chart lists those that may; an empty list forbids them all."""
     given = {} if value is None else {"FINETUNE_OVERRIDES": value}
-    assert from_environment({**COMPLETE, **given}).plan.overrides == allowed
+    assert from_environment({**COMPLETE, **given}).overrides == allowed
 
 
 @pytest.mark.parametrize("name", sorted(COMPLETE.keys() - {"POD_NAME"}))
@@ -82,7 +82,7 @@ def test_namespaces(text: str, namespaces: tuple[str, ...]) -> None:
 )
 def test_private_networks(text: str, expected: tuple[str, ...]) -> None:
     """Networks, single addresses and host names that data may come from."""
-    assert from_environment({**COMPLETE, "FINETUNE_ALLOWED_PRIVATE": text}).plan.allowed_private == expected
+    assert from_environment({**COMPLETE, "FINETUNE_ALLOWED_PRIVATE": text}).allowed_private == expected
 
 
 @pytest.mark.parametrize("entry", ["10.0.0.0/33", "10.0.0.300", "http://minio", "*.example.com", "minio:9000", "a b"])
@@ -99,14 +99,6 @@ def test_each_process_has_an_identity_of_its_own() -> None:
     assert {first.identity.rpartition("_")[0], second.identity.rpartition("_")[0], first.pod} == {"operator-abc"}
 
 
-def test_the_guard_can_be_found_out_later() -> None:
-    """Only that changes."""
-    settings: OperatorSettings = from_environment(COMPLETE)
-    without = settings.with_guard(False)
-    assert not without.plan.guard_installed
-    assert without.with_guard(True) == settings
-
-
 @pytest.mark.parametrize(
     ("text", "prices"),
     [
@@ -118,7 +110,7 @@ def test_the_guard_can_be_found_out_later() -> None:
 )
 def test_prices(text: str, prices: dict[str, float]) -> None:
     """Of a GPU hour, by product."""
-    assert from_environment({**COMPLETE, "FINETUNE_PRICES": text}).plan.prices == prices
+    assert from_environment({**COMPLETE, "FINETUNE_PRICES": text}).prices == prices
 
 
 @pytest.mark.parametrize("text", ["4", "[4]", '{"default": "four"}', '{"default": null}', '{"default": NaN}', '{"default": -1}', "{"])
