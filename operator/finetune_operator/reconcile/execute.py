@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from pydantic import BaseModel
+
 from finetune_operator.client.api import Api, Object
 from finetune_operator.client.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound, NotOurs
 from finetune_operator.client.merge_patch import merge_patch
@@ -158,9 +160,16 @@ class Executor:
         self._wake(keys - {key_of(target)})
 
 
-def _dumped(status: Any) -> Object:
-    dumped: Object = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+def _dumped(status: BaseModel) -> Object:
+    """Without fields that are None and without empty lists, which `kubectl describe` would show as headings with nothing below."""
+    dumped: Object = _filled(status.model_dump(mode="json", by_alias=True, exclude_none=True))
     return dumped
+
+
+def _filled(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {field: _filled(inner) for field, inner in value.items() if inner != []}
+    return [_filled(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _meta(resource: Resource, raw: Object) -> Meta:

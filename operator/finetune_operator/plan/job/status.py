@@ -1,6 +1,6 @@
 """Renders a decision about a FineTuneJob into its status: conditions after kstatus, phase, columns, events."""
 
-from finetune_api.resources.finetune_job_status import FineTuneJobStatus
+from finetune_api.resources.finetune_job_status import Attempt, FineTuneJobStatus
 from finetune_operator.objects.records import FineTuneJob
 from finetune_operator.plan.common.clock import rfc3339
 from finetune_operator.plan.common.conditions import ConditionUpdate, short, with_updates, without
@@ -70,23 +70,29 @@ def stalled_conditions(reason: str, message: str) -> tuple[ConditionUpdate, ...]
     """Nothing will change by itself."""
     return (
         ConditionUpdate("Ready", False, reason, message),
-        ConditionUpdate("Reconciling", False, reason, message),
+        ConditionUpdate("Reconciling", False, reason),
         ConditionUpdate("Stalled", True, reason, message),
     )
 
 
 def job_events(old: FineTuneJobStatus, new: FineTuneJobStatus, step: Step) -> tuple[EventNote, ...]:
     """When the phase changes or there is a reason to look, for each attempt that ended badly, and for what the model has against it."""
-    notes = list(shortcoming_events(old.conditions, new.conditions))
+    changed = old.phase != new.phase or (step.warning and old.reason != new.reason)
+    decided = (EventNote("Warning" if step.warning else "Normal", step.reason, short(step.message)),) if changed else ()
     before = {(a.stage, a.number) for a in old.attempts if a.state not in ACTIVE}
-    for attempt in new.attempts:
-        if attempt.state in ("Failed", "Interrupted") and (attempt.stage, attempt.number) not in before:
-            kind = "Warning" if attempt.state == "Failed" else "Normal"
-            text = f"{attempt.stage} {attempt.number}: {attempt.message or attempt.reason}"
-            notes.append(EventNote(kind, attempt.reason or attempt.state, short(text)))
-    if old.phase != new.phase or (step.warning and old.reason != new.reason):
-        notes.append(EventNote("Warning" if step.warning else "Normal", step.reason, short(step.message)))
-    return tuple(notes)
+    ended = (a for a in new.attempts if a.state in ("Failed", "Interrupted") and (a.stage, a.number) not in before)
+    told = (_attempt_event(attempt) for attempt in ended if not (changed and step.warning and _repeats(step, attempt)))
+    return (*shortcoming_events(old.conditions, new.conditions), *told, *decided)
+
+
+def _repeats(step: Step, attempt: Attempt) -> bool:
+    """True when the event about the decision gives the reason for which the attempt ended."""
+    return step.reason == attempt.reason and (attempt.message or attempt.reason or "") in step.message
+
+
+def _attempt_event(attempt: Attempt) -> EventNote:
+    text = f"{attempt.stage} {attempt.number}: {attempt.message or attempt.reason}"
+    return EventNote("Warning" if attempt.state == "Failed" else "Normal", attempt.reason or attempt.state, short(text))
 
 
 def _progress(status: FineTuneJobStatus, step: Step) -> str | None:
@@ -131,4 +137,4 @@ def _never_trained(status: FineTuneJobStatus, step: Step, updates: tuple[Conditi
     known = {*(condition.type for condition in status.conditions), *(update.type for update in updates)}
     if step.end != "Failed" or "Trained" in known or not any(attempt.stage == "train" for attempt in status.attempts):
         return ()
-    return (ConditionUpdate("Trained", False, step.reason, step.message),)
+    return (ConditionUpdate("Trained", False, step.reason, "training did not finish"),)

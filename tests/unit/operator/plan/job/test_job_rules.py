@@ -289,7 +289,7 @@ def test_a_bad_data_set_ends_the_job_with_the_stage_s_words() -> None:
     assert {c.type for c in found.conditions if c.status == "True"} == {"Stalled", "Failed"}
     assert {c.type for c in found.conditions if c.status == "False"} == {"Ready", "Reconciling", "DatasetValid", "Suspended"}
     assert found.finished_at == rfc3339(T + 101)
-    assert [note.type for note in plan.events] == ["Warning", "Warning"]
+    assert [(note.type, note.reason, note.message) for note in plan.events] == [("Warning", "InvalidDataset", "line 3: no messages")]
 
 
 def test_a_failure_uses_up_the_budget_and_then_ends_the_job() -> None:
