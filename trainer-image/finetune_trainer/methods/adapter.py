@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from torch import nn
 
 from finetune_api.resources.learning import Lora
@@ -43,11 +45,28 @@ def add_adapter(model: nn.Module, lora: Lora, task_type: str, whole: list[str] |
 
 
 def left_alone(model: Any) -> list[str]:
-    """Linear layers without an adapter though the spec says all-linear: those that compute more than a product (routers that answer
-    with several tensors), and those of Mamba's that its kernel reads past the layer."""
+    """Linear layers without an adapter although the spec says all-linear: those that compute something else than a product (routers that
+    answer with several tensors), and those of Mamba whose weights the kernel reads directly."""
     linear = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     mamba = model.config.model_type in MAMBA
-    return [name for name, module in linear if type(module).forward is not nn.Linear.forward or (mamba and name.endswith("out_proj"))]
+    return [name for name, module in linear if not _is_product(module) or (mamba and name.endswith("out_proj"))]
+
+
+def _is_product(module: nn.Linear) -> bool:
+    """Whether its forward pass is nn.Linear's, inherited or written again (Falcon)."""
+    if type(module).forward is nn.Linear.forward:
+        return True
+    some = torch.ones(1, module.in_features, dtype=module.weight.dtype, device=module.weight.device)
+    try:
+        with torch.no_grad():
+            answer = module(some)
+    except (TypeError, RuntimeError, ValueError):  # it takes more than one tensor, or another shape
+        return False
+    return (
+        isinstance(answer, torch.Tensor)
+        and answer.shape == (1, module.out_features)
+        and torch.allclose(answer, F.linear(some, module.weight, module.bias), atol=1e-2)
+    )
 
 
 def recompute_activations(model: Any) -> None:
