@@ -4,6 +4,7 @@ import errno
 import os
 
 from finetune_api.exit_codes import ExitCode
+from finetune_api.registry import Entry, Registry
 from finetune_api.result import StageError
 from finetune_trainer.interruption import Stopped
 
@@ -27,6 +28,14 @@ class StageFailure(Exception):
 def invalid(code: str, message: str, *, param: str | None = None, details: list[str] | None = None) -> StageFailure:
     """Wrong input: a new attempt cannot help."""
     return StageFailure(ExitCode.INVALID_INPUT, code, message, param=param, details=details)
+
+
+def entry_of(registry: Registry[Entry], name: str, param: str) -> Entry:
+    """The entry that a run config names in `param`; raises StageFailure InvalidSpec listing the known ones."""
+    try:
+        return registry[name]
+    except KeyError as exc:
+        raise invalid("InvalidSpec", f"{param}: {exc.args[0]}", param=param) from exc
 
 
 def explain(exc: BaseException) -> StageFailure:

@@ -5,6 +5,8 @@ prefixes of environment variables, defaults are filled in. The same file works o
 `python -m finetune_trainer prepare --run run.json`.
 """
 
+from typing import Annotated
+
 from pydantic import Field
 
 from finetune_api import CONTRACT_VERSION
@@ -119,6 +121,12 @@ class RunLimits(Document):
     """A stage without progress for this long (a training: on any rank) ends with STALLED."""
 
 
+class RunMethod(Method):
+    """As in the spec, but with any method that the trainer's registry knows: installed packages add theirs."""
+
+    type: Annotated[str, Field(max_length=64)] = "lora"  # type: ignore[assignment]
+
+
 class RunConfig(Document):
     """Everything that a stage needs to know, besides its attempt number and node rank (program arguments)."""
 
@@ -127,7 +135,7 @@ class RunConfig(Document):
     task: Task = "chat"
     base: RunBase
     dataset: RunDataset
-    method: Method = Method()
+    method: RunMethod = RunMethod()
     hyperparameters: Hyperparameters = Hyperparameters()
     checkpoints: Checkpoints = Checkpoints()
     evaluation: Evaluation = Evaluation()

@@ -16,6 +16,7 @@ from finetune_trainer.classification.labelling import Labelling
 from finetune_trainer.classification.learner import Classifying
 from finetune_trainer.classification.model import load_classifier
 from finetune_trainer.failure import StageFailure
+from finetune_trainer.methods import METHODS
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.step_plan import StepPlan
 from finetune_trainer.train.loop.metrics import read_metrics
@@ -78,7 +79,7 @@ def blackboard(run: Run, kind: str) -> list[tuple[float, float]]:
     """Loss and gradient norm of each step: every example by itself, no Trainer, no padding, no mask."""
     prepared = Prepared.from_json(run.workspace.prepared.read_bytes())
     hyper, rows = prepared.hyperparameters, random_rows(kind, ROWS, VOCABULARY)
-    objective = Classifying(prepared, run.workspace.train_rows, labelling(kind))
+    objective = Classifying(prepared, METHODS[run.method["type"]], run.workspace.train_rows, labelling(kind))
     model: Any = objective.load().train()
     lengths, counts = objective._rows.lengths, objective._rows.supervised
     plan = StepPlan(lengths, counts, hyper.batch_size, hyper.micro_batch_tokens, hyper.seed)

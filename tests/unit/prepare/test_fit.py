@@ -11,6 +11,7 @@ from finetune_api.exit_codes import ExitCode
 from finetune_api.result import ResolvedParameter
 from finetune_trainer.__main__ import main
 from finetune_trainer.failure import StageFailure
+from finetune_trainer.methods.lora import LORA
 from finetune_trainer.prepare.fit.choice import TrainingFacts, trained_model
 from finetune_trainer.prepare.fit.fit import Fit, fit
 from finetune_trainer.prepare.fit.memory import CPU, GPU, Micro, need
@@ -168,7 +169,7 @@ def test_what_a_parameter_costs(method: str, precision: str, weights: int, gradi
     found = tried(SMALL, {}, method={"type": method}, hyperparameters={"precision": precision})
     parameters, adapter = SMALL[1].parameters, 0
     if found.decided.lora is not None:
-        adapter = SMALL[1].adapter_parameters(found.decided.lora)
+        adapter = LORA.trained(parameters, SMALL[1].linear_layers, found.decided.lora)
     assert found.memory.weights == weights * parameters + 4 * adapter
     assert found.memory.gradients == gradients * parameters + 4 * adapter
     assert found.memory.optimizer == optimizer * parameters + 8 * adapter

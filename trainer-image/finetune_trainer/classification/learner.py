@@ -7,10 +7,11 @@ from torch import nn
 
 from finetune_trainer.classification.batch import PaddedBatch, logits_asked, loss_sum
 from finetune_trainer.classification.labelling import Labelling
-from finetune_trainer.classification.model import Classifier, load_classifier
+from finetune_trainer.classification.model import load_classifier
 from finetune_trainer.classification.rows import LabelledRows
 from finetune_trainer.distributed.world import World
-from finetune_trainer.methods.adapter import add_adapter, recompute_activations
+from finetune_trainer.methods import Method
+from finetune_trainer.methods.gradient_checkpointing import enable_gradient_checkpointing
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.step_plan import MicroBatch, StepPlan
 
@@ -20,30 +21,24 @@ TASK_TYPES = {"sequence-classification": "SEQ_CLS", "token-classification": "TOK
 class Classifying:
     """An Objective."""
 
-    def __init__(self, prepared: Prepared, rows: Path, labelling: Labelling) -> None:
+    def __init__(self, prepared: Prepared, method: Method, rows: Path, labelling: Labelling) -> None:
         self._prepared = prepared
+        self._method = method
         self._labelling = labelling
         self._rows = LabelledRows(rows, labelling)
 
     def load(self) -> nn.Module:
-        """The base with a head for the labels; LoRA trains the head and what else is new with all of its weights."""
-        hyper = self._prepared.hyperparameters
+        """The base with a head for the labels; the head and what else is new is trained whole, whatever the method."""
+        hyper, method = self._prepared.hyperparameters, self._method
         self._base = load_classifier(Path(self._prepared.base_path), self._labelling, hyper.seed)
         if hyper.gradient_checkpointing:
-            recompute_activations(self._base.model)
-        if self._prepared.lora is None:
-            return self._base.model  # type: ignore[no-any-return]
-        return self._with_adapter(self._base)
-
-    def _with_adapter(self, base: Classifier) -> nn.Module:
-        hyper = self._prepared.hyperparameters
-        assert self._prepared.lora is not None
-        if hyper.precision == "bf16":
-            base.model.to(torch.bfloat16)
+            enable_gradient_checkpointing(self._base.model)
+        self._base.model.to(getattr(torch, method.loading(hyper.precision)["dtype"]))
         torch.manual_seed(hyper.seed)
-        model = add_adapter(base.model, self._prepared.lora, TASK_TYPES[self._labelling.task], base.head_modules)
+        task_type = TASK_TYPES[self._labelling.task]
+        model: nn.Module = method.prepare(self._base.model, self._prepared.lora, task_type, self._base.head_modules)
         for parameter in model.parameters():
-            if parameter.requires_grad:  # what is trained is held in fp32; PEFT sees to its own layers only
+            if parameter.requires_grad:  # what is trained is kept in fp32; PEFT does so for its own layers only
                 parameter.data = parameter.data.float()
         return model
 

@@ -9,22 +9,24 @@ from finetune_api.exit_codes import ExitCode
 from finetune_api.model_directory import EvaluationReport, Scores
 from finetune_trainer.evaluation.gate import judge
 from finetune_trainer.failure import StageFailure, invalid
+from finetune_trainer.methods import method_of
 from finetune_trainer.publish.inputs import Inputs
 from finetune_trainer.publish.kind import Kind
 from finetune_trainer.publish.phases import Phases
-from finetune_trainer.publish.weights import copy_adapter, merge_adapter, release_memory
+from finetune_trainer.publish.weights import copy_adapter, release_memory
 
 
 def measure_and_write(inputs: Inputs, kind: Kind, files: Path, phases: Phases) -> EvaluationReport:
     """Scores the base, makes the tuned model of it, scores that on the same rows, and writes it to model/ (and adapter/)."""
     evaluation, precision = inputs.config.evaluation, inputs.prepared.hyperparameters.precision
+    method = method_of(inputs.config)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with phases.phase("evaluating the base model"):
         model = kind.load(inputs.base, precision, device)
         base = finite("base", kind.score(model, phases.scored))
     with phases.phase("merging"):
-        if inputs.config.method.type == "lora":
-            model = merge_adapter(model, inputs.trained)
+        if method.published == "adapter":
+            model = method.merge(model, inputs.trained)
             copy_adapter(inputs.trained, inputs.config.base.source.name, files / "adapter")
         else:
             del model

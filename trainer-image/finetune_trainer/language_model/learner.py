@@ -13,7 +13,8 @@ from finetune_trainer.failure import invalid
 from finetune_trainer.language_model.batch import PackedRow, pack
 from finetune_trainer.language_model.packing import packing_error, packing_is_exact
 from finetune_trainer.language_model.rows import Rows
-from finetune_trainer.methods.adapter import add_adapter, recompute_activations
+from finetune_trainer.methods import Method
+from finetune_trainer.methods.gradient_checkpointing import enable_gradient_checkpointing
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.step_plan import MicroBatch, StepPlan
 
@@ -21,14 +22,15 @@ from finetune_trainer.step_plan import MicroBatch, StepPlan
 class LanguageModelling:
     """An Objective."""
 
-    def __init__(self, prepared: Prepared, rows: Path) -> None:
+    def __init__(self, prepared: Prepared, method: Method, rows: Path) -> None:
         self._prepared = prepared
+        self._method = method
         self._rows = Rows(rows)
         self._packed = True
 
     def load(self) -> nn.Module:
         """See load_language_model."""
-        model = load_language_model(self._prepared)
+        model = load_language_model(self._prepared, self._method)
         self._head = SupervisedHead(model)
         return model
 
@@ -51,28 +53,21 @@ class LanguageModelling:
         return self._head.loss_sum(model, batch, packed=self._packed)
 
 
-def load_language_model(prepared: Prepared) -> nn.Module:
-    """The base in training form. New adapter weights depend on the seed alone.
-
-    A frozen base is held in the run's precision. Weights that are trained are held in fp32: in bf16 small updates
-    would round to nothing; with precision bf16 the loop computes with bf16 copies of them (autocast).
-    """
+def load_language_model(prepared: Prepared, method: Method) -> nn.Module:
+    """The base in the method's training form. New weights depend on the seed alone."""
     from transformers import AutoModelForCausalLM
 
     hyper, base = prepared.hyperparameters, prepared.base_path
-    dtype = torch.bfloat16 if prepared.lora is not None and hyper.precision == "bf16" else torch.float32
     try:
-        model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, local_files_only=True, use_safetensors=True)
+        model = AutoModelForCausalLM.from_pretrained(base, **method.loading(hyper.precision), local_files_only=True, use_safetensors=True)
     except (OSError, ValueError, SafetensorError) as exc:
         raise invalid("BaseModelUnreadable", f"cannot load the base model from {base}: {exc}", param="base.source") from exc
     if head_of(model) is None:
         raise invalid("BaseModelWithoutHead", f"the base model {type(model).__name__} has no language model head", param="base.source")
     if hyper.gradient_checkpointing:
-        recompute_activations(model)
-    if prepared.lora is None:
-        return model
+        enable_gradient_checkpointing(model)
     torch.manual_seed(hyper.seed)
-    return add_adapter(model, prepared.lora, "CAUSAL_LM")
+    return method.prepare(model, prepared.lora, "CAUSAL_LM", [])  # type: ignore[no-any-return]
 
 
 def head_of(model: Any) -> nn.Module | None:

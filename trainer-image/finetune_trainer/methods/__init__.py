@@ -1,4 +1,28 @@
-"""Fine-tuning methods: what of a model is trained.
+"""Fine-tuning methods: what of a model is trained, and what that costs. METHODS has them by name (method.type of a spec).
 
-adapter.py   puts LoRA adapters on a model
+method.py                 the protocol
+full.py                   all weights
+lora.py                   low-rank adapters
+gradient_checkpointing.py activations computed again in the backward pass
 """
+
+from finetune_api.registry import Registry
+from finetune_api.run_config import RunConfig
+from finetune_trainer.failure import entry_of
+from finetune_trainer.methods.full import FULL
+from finetune_trainer.methods.lora import LORA
+from finetune_trainer.methods.method import Method
+
+__all__ = ["METHODS", "Method", "method_of"]
+
+METHODS: Registry[Method] = Registry(
+    "method",
+    "finetune.methods",
+    LORA,
+    FULL,
+)
+
+
+def method_of(config: RunConfig) -> Method:
+    """The method of a run; raises StageFailure InvalidSpec for an unknown one."""
+    return entry_of(METHODS, config.method.type, "method.type")

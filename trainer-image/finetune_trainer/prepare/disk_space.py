@@ -7,6 +7,7 @@ from finetune_api.exit_codes import ExitCode
 from finetune_api.result import Estimate
 from finetune_api.run_config import RunConfig
 from finetune_trainer.failure import StageFailure
+from finetune_trainer.methods import method_of
 
 MARGIN = 1.1
 """Reports, and what a file system takes for itself."""
@@ -35,7 +36,7 @@ class Sizes:
 def estimate(config: RunConfig, sizes: Sizes) -> Estimate:
     """What publish writes to the model volume, and what the workspace holds at most."""
     model = BYTES[sizes.precision] * sizes.parameters + sizes.small_files
-    if config.method.type == "lora":
+    if method_of(config).published == "adapter":
         model += FP32 * sizes.trained + sizes.small_files
     if config.export.onnx is not None:
         model += FP32 * sizes.parameters + sizes.small_files

@@ -21,6 +21,7 @@ from finetune_api.result import ResolvedParameter
 from finetune_api.run_config import RunConfig
 from finetune_trainer.data.profile.notes import counted
 from finetune_trainer.failure import invalid
+from finetune_trainer.methods import method_of
 from finetune_trainer.prepare.base.weights import in_words
 from finetune_trainer.prepare.speeds import computes_bf16
 from finetune_trainer.prepared import ResolvedHyperparameters
@@ -32,10 +33,8 @@ _EPOCHS = ((100, 5.0), (1_000, 3.0), (10_000, 2.0), (math.inf, 1.0))
 """(at most so many examples, epochs)."""
 _ENCODER_EPOCHS = ((100, 10.0), (1_000, 5.0), (10_000, 3.0), (math.inf, 2.0))
 _LEARNING_RATES = ((1e9, 5e-4), (20e9, 2e-4), (math.inf, 1e-4))
-"""(fewer parameters than, learning rate with LoRA); full fine-tuning takes a tenth."""
+"""(fewer parameters than, learning rate of adapters)."""
 _ENCODER_LEARNING_RATES = ((2e8, 5e-4), (5e8, 3e-4), (math.inf, 2e-4))
-_RANKS = ((10_000, 16), (100_000, 32), (math.inf, 64))
-"""(at most so many examples, rank of the adapters): what there is to learn is about as much as the data holds."""
 _STEPS_AN_EPOCH = 32
 _BATCH = (4, 32)
 _SHORT_RUN = 100
@@ -85,10 +84,9 @@ def resolve(config: RunConfig, facts: Facts) -> Decided:
     batch = decide_batch_size(into, config, facts.examples)
     per_epoch = math.ceil(facts.examples / batch)
     total = decide_length(into, config, facts.examples, per_epoch)
-    short, lora = total < _SHORT_RUN, config.method.type == "lora"
+    short, method = total < _SHORT_RUN, method_of(config)
     falls = "linear" if short or encoder else "cosine"
     why_falls = "usual for encoders" if encoder else f"linear below {_SHORT_RUN} steps, cosine from there on: the run has {total}"
-    decay = "usual for LoRA" if lora else "usual for full fine-tuning"
     warm_up = 0.1 if short or encoder else 0.03
     decided = ResolvedHyperparameters(
         total_steps=total,
@@ -97,7 +95,7 @@ def resolve(config: RunConfig, facts: Facts) -> Decided:
         learning_rate=decide_learning_rate(into, config, facts, batch),
         scheduler=into.decide("scheduler", given.scheduler, falls, why_falls),
         warmup_steps=math.ceil(total * into.decide("warmupRatio", given.warmup_ratio, warm_up, f"of {counted(total, 'step')}")),
-        weight_decay=into.decide("weightDecay", given.weight_decay, 0.0 if lora else 0.01, decay),
+        weight_decay=into.decide("weightDecay", given.weight_decay, method.weight_decay, f"usual for {method.title}"),
         max_grad_norm=into.decide("maxGradNorm", given.max_grad_norm, 1.0, "the usual bound"),
         max_sequence_length=int(facts.max_sequence_length.value),
         precision=decide_precision(into, config),
@@ -108,7 +106,7 @@ def resolve(config: RunConfig, facts: Facts) -> Decided:
         micro_batch_tokens=max(MICRO_BATCH_TOKENS, int(facts.max_sequence_length.value)),
     )
     into.parameters["maxSequenceLength"] = facts.max_sequence_length
-    return Decided(decided, decide_lora(into, config, facts.examples), into.parameters)
+    return Decided(decided, method.resolve(config.method, facts.examples, into.decide), into.parameters)
 
 
 def decide_batch_size(into: Resolution, config: RunConfig, examples: int) -> int:
@@ -153,12 +151,11 @@ def decide_learning_rate(into: Resolution, config: RunConfig, facts: Facts, batc
 def learning_rate(config: RunConfig, facts: Facts, batch: int) -> tuple[float, str]:
     """By task, method and model size, then by batch and data size: larger models take smaller steps, adapters ten times larger ones
     than full weights."""
-    lora, encoder = config.method.type == "lora", config.task in CLASSIFICATION
+    method, encoder = method_of(config), config.task in CLASSIFICATION
     table = _ENCODER_LEARNING_RATES if encoder else _LEARNING_RATES
-    rate = next(rate for fewer, rate in table if facts.parameters < fewer)
-    rate = rate if lora else rate / 10
+    rate = next(rate for fewer, rate in table if facts.parameters < fewer) * method.learning_rate_scale
     kind = "an encoder" if encoder else "a model"
-    reason = f"{'LoRA' if lora else 'full fine-tuning'} of {kind} with {in_words(facts.parameters)} parameters"
+    reason = f"{method.title} of {kind} with {in_words(facts.parameters)} parameters"
     if batch > _BATCH[1]:
         growth = min(2.0, math.sqrt(batch / _BATCH[1]))
         rate, reason = rate * growth, f"{reason}, x {growth:.2g} for batches of {batch}"
@@ -180,16 +177,6 @@ def decide_precision(into: Resolution, config: RunConfig) -> Any:
             )
         return into.decide("precision", config.hyperparameters.precision, "fp32", f"{product} does not support bf16")
     return into.decide("precision", config.hyperparameters.precision, "bf16", "half the memory of fp32, with its range")
-
-
-def decide_lora(into: Resolution, config: RunConfig, examples: int) -> Lora | None:
-    """The adapters' rank and alpha; the rest is as given."""
-    if config.method.type != "lora":
-        return None
-    given = config.method.lora or Lora()
-    rank = into.decide("lora.rank", given.rank, up_to(examples, _RANKS), f"{examples:,} examples: more examples allow a higher rank")
-    alpha = into.decide("lora.alpha", given.alpha, float(2 * rank), "twice the rank")
-    return given.model_copy(update={"rank": int(rank), "alpha": float(alpha)})
 
 
 def up_to(count: int, table: tuple[tuple[float, Any], ...]) -> Any:

@@ -8,6 +8,7 @@ from finetune_trainer import interruption
 from finetune_trainer.checksums import FileSum, sizes_of, sums_of
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.files import free_bytes, write_atomic
+from finetune_trainer.methods import method_of
 from finetune_trainer.prepare.base.base import Base, open_base
 from finetune_trainer.prepare.base.files import total_bytes
 from finetune_trainer.prepare.dataset.row_source import look_for_rows
@@ -85,7 +86,7 @@ def space(config: RunConfig, examined: Examined, plan: Plan, workspace: Workspac
     """The later stages' needs; raises StageFailure when the workspace cannot hold what it still has to."""
     base, decided = examined.base, plan.fitted.decided
     downloaded = total_bytes(base.files.all) if base.download.folder.local is None else 0
-    trained = base.weights.adapter_parameters(decided.lora) if decided.lora else base.weights.parameters
+    trained = method_of(config).trained(base.weights.parameters, base.weights.linear_layers, decided.lora)
     sizes = Sizes(
         base.weights.parameters, trained, total_bytes(base.files.small), downloaded, examined.examples.bytes, decided.values.precision
     )

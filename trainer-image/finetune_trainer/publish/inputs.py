@@ -6,6 +6,7 @@ from pathlib import Path
 from finetune_api.run_config import RunConfig
 from finetune_trainer.classification.labelling import is_classifier
 from finetune_trainer.handover import damaged, read_prepared, trained_damage
+from finetune_trainer.methods import method_of
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.workspace import Workspace
 
@@ -18,7 +19,7 @@ class Inputs:
     workspace: Workspace
     prepared: Prepared
     trained: Path
-    """Folder of the PEFT adapter (method.type lora) or of the whole model (full)."""
+    """Folder of the trained weights: a PEFT adapter or a whole model."""
 
     @property
     def base(self) -> Path:
@@ -32,7 +33,7 @@ def read_inputs(config: RunConfig) -> Inputs:
     prepared = read_prepared(config, workspace)
     if what := trained_damage(config, workspace):
         raise damaged(what, "train")
-    trained = workspace.trained / ("adapter" if config.method.type == "lora" else "model")
+    trained = workspace.trained / method_of(config).folder
     if not trained.is_dir():
         raise damaged(f"{trained} is missing", "train")
     prompts = [] if is_classifier(config.task) else [workspace.prompts]

@@ -20,6 +20,7 @@ from finetune_api.model_directory import (
 )
 from finetune_trainer import interruption
 from finetune_trainer.files import sha256_of, walk
+from finetune_trainer.methods import method_of
 from finetune_trainer.publish.inputs import Inputs
 
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors", "onnx", "onnxruntime", "onnxruntime-genai")
@@ -33,7 +34,7 @@ def make_manifest(inputs: Inputs, files: Path, evaluation: EvaluationReport, mis
         model=inputs.config.output_model,
         created_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         task=inputs.config.task,
-        type="adapter" if inputs.config.method.type == "lora" else "full",
+        type=method_of(inputs.config).published,
         labels=inputs.prepared.labels,
         multi_label=inputs.prepared.multi_label,
         artifacts=artifacts,

@@ -1,4 +1,4 @@
-"""Loads, merges and saves model weights. Weights are read and written as safetensors only, and no remote code is run."""
+"""Loads and saves model weights. Weights are read and written as safetensors only, and no remote code is run."""
 
 import gc
 import json
@@ -7,10 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
 from transformers import AutoModelForCausalLM, GenerationConfig
-
-from finetune_trainer.failure import invalid
 
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
@@ -21,21 +18,6 @@ def load_model(folder: Path, precision: str, device: str) -> Any:
         folder, dtype=DTYPES[precision], use_safetensors=True, local_files_only=True, trust_remote_code=False
     )
     return model.to(device).eval()
-
-
-def merge_adapter(model: Any, adapter: Path) -> Any:
-    """Adds a LoRA adapter to the base's weights, each sum rounded once to the base's precision; uses up `model`.
-
-    Modules that were trained whole (a classifier's head) take the place of the base's.
-    """
-    if not (adapter / "adapter_model.safetensors").exists():
-        raise invalid("WorkspaceInvalid", f"{adapter} holds no adapter_model.safetensors: run the train stage again")
-    dtype = next(model.parameters()).dtype
-    tuned: Any = PeftModel.from_pretrained(model, str(adapter))
-    try:
-        return tuned.merge_and_unload(safe_merge=True).to(dtype).eval()
-    except ValueError as exc:  # PEFT's words for weights that are not finite
-        raise invalid("ModelNotFinite", f"the trained adapter holds values that are not finite ({exc}): lower the learning rate") from exc
 
 
 def save_model(model: Any, base: Path, end_tokens: list[int], folder: Path) -> None:

@@ -11,6 +11,7 @@ from torch import nn
 
 from finetune_api.run_config import RunConfig
 from finetune_trainer.distributed.world import World
+from finetune_trainer.methods import Method
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.step_plan import MicroBatch, StepPlan
 from finetune_trainer.workspace import Workspace
@@ -43,12 +44,12 @@ class Objective(Protocol):
         """Sum of the losses (nats) of a batch, a scalar; 0 with a gradient of zeros where nothing is supervised."""
 
 
-def objective_of(config: RunConfig, prepared: Prepared, workspace: Workspace) -> Objective:
+def objective_of(config: RunConfig, prepared: Prepared, method: Method, workspace: Workspace) -> Objective:
     """The objective of the run's task."""
     from finetune_trainer.classification.labelling import is_classifier, labelling_of
     from finetune_trainer.classification.learner import Classifying
     from finetune_trainer.language_model.learner import LanguageModelling
 
     if is_classifier(config.task):
-        return Classifying(prepared, workspace.train_rows, labelling_of(config.task, prepared))
-    return LanguageModelling(prepared, workspace.train_rows)
+        return Classifying(prepared, method, workspace.train_rows, labelling_of(config.task, prepared))
+    return LanguageModelling(prepared, method, workspace.train_rows)

@@ -21,6 +21,7 @@ from finetune_trainer.distributed.world import World, join
 from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.files import write_atomic
 from finetune_trainer.log_file import kept_log
+from finetune_trainer.methods import method_of
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.sealed import seal
@@ -78,6 +79,7 @@ class Rank:
         self.workspace = Workspace(self.config.paths.workspace)
         self.prepared = Prepared.from_json(self.workspace.prepared.read_bytes())
         self.hyper = self.prepared.hyperparameters
+        self.method = method_of(self.config)
         self.printer = ProgressPrinter("train")
         self.began = time.monotonic()
 
@@ -94,7 +96,7 @@ class Rank:
         resume = self.resume(world)
         if world.is_first:
             self.printer.show("loading the model", force=True, total_steps=self.hyper.total_steps)
-        objective = objective_of(self.config, self.prepared, self.workspace)
+        objective = objective_of(self.config, self.prepared, self.method, self.workspace)
         model = objective.load().to(world.device)
         self.heartbeat.beat("planning")
         trainer = self.trainer(world, objective, model, resume)
@@ -187,7 +189,7 @@ class Rank:
         return loss
 
     def write_weights(self, model: Any, trained: Path) -> None:
-        """adapter/ for LoRA, model/ for full fine-tuning."""
+        """In the method's folder, sealed."""
         self.printer.show("writing the trained weights", force=True, step=self.hyper.total_steps, total_steps=self.hyper.total_steps)
-        model.save_pretrained(trained / ("adapter" if self.config.method.type == "lora" else "model"))
+        self.method.save(model, trained / self.method.folder, model.state_dict().items())
         seal(trained, self.prepared.identity, partial(self.heartbeat.beat, "finishing"))

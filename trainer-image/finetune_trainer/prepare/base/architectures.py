@@ -6,6 +6,7 @@ from finetune_api.resources.finetune_job import CLASSIFICATION, Task
 from finetune_api.run_config import RunConfig
 from finetune_trainer.failure import invalid
 from finetune_trainer.families import Family, families
+from finetune_trainer.methods import METHODS, method_of
 from finetune_trainer.prepare.base.files import unsupported
 from finetune_trainer.sources.subject import Subject
 
@@ -47,13 +48,12 @@ def check_kind(family: Family, architecture: str, subject: Subject, task: Task) 
 
 def check_method(family: Family, architecture: str, subject: Subject, run: RunConfig) -> None:
     """Raises StageFailure where the family cannot be trained by the job's method, with the one that works."""
-    reasons = {"lora": family.lora, "full": family.full}
-    reason = reasons[run.method.type]
+    reason = method_of(run).obstacle(family)
     if not reason:
         return
     if not family.trainable:
         raise unsupported(subject, f"is a {architecture}, which cannot be fine-tuned: {reason}. {LISTED}")
-    other = "full" if run.method.type == "lora" else "lora"
+    other = next(name for name, method in METHODS.items() if not method.obstacle(family))
     raise invalid(
         "MethodUnsupported",
         f"{subject.name} is a {architecture}, which method.type {run.method.type} cannot train: {reason}. Set method.type: {other}",

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from finetune_api.resources.learning import Lora
 from finetune_api.run_config import RunConfig
+from finetune_trainer.methods import method_of
 from finetune_trainer.prepare.base.architectures import check_checkpointing
 from finetune_trainer.prepare.base.config import BaseConfig, read_base_config
 from finetune_trainer.prepare.base.download import BaseDownload
@@ -34,8 +34,7 @@ def open_base(config: RunConfig, workspace: Workspace, progress: ProgressPrinter
     folder = open_folder(config.base.source, subject, below="model" if tuned else "", network=config.network)
     files = choose_files(folder, subject)
     weights = read_weights(folder, files.weights, subject)
-    if config.method.type == "lora":
-        weights.adapted(config.method.lora or Lora())  # refuses a target module that the model does not have
+    method_of(config).adapted(weights.linear_layers, config.method.lora)  # refuses a target module that the model does not have
     download = BaseDownload(folder, files, workspace.base, progress, subject.name)
     base_config = read_base_config(download.small_files(), subject, config)
     check_checkpointing(base_config.values, subject, wanted=config.hyperparameters.gradient_checkpointing is True)

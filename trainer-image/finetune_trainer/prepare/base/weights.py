@@ -4,17 +4,12 @@ import json
 import math
 from dataclasses import dataclass
 
-from finetune_api.resources.learning import Lora
-from finetune_trainer.failure import invalid
 from finetune_trainer.prepare.base.files import incomplete
 from finetune_trainer.sources.folder import Folder, Stored
 from finetune_trainer.sources.subject import Subject
 
 MAX_HEADER = 100_000_000
 """Bytes; the format's own limit."""
-
-DEFAULT_RANK = 16
-"""LoRA's, where the spec leaves it open."""
 
 TRANSPOSED = ("gpt-sw3", "gpt2", "openai-gpt")
 """Model types whose matrices are transformers' Conv1D."""
@@ -45,26 +40,6 @@ class Weights:
             for name, shape in self.shapes.items()
             if len(shape) == 2 and name.endswith(".weight") and any(part.isdigit() for part in name.split("."))
         }
-
-    def adapter_parameters(self, lora: Lora) -> int:
-        """Numbers in the LoRA adapter; raises what `adapted` does."""
-        return sum((lora.rank or DEFAULT_RANK) * sum(shape) for shape in self.adapted(lora).values())
-
-    def adapted(self, lora: Lora) -> dict[str, tuple[int, int]]:
-        """Those linear layers that get an adapter; raises StageFailure for a target module that the model does not have."""
-        layers = self.linear_layers
-        kinds = sorted({name.rpartition(".")[2] for name in layers})
-        chosen: dict[str, tuple[int, int]] = {}
-        for target in lora.target_modules:
-            matching = {name for name in layers if target == "all-linear" or name == target or name.endswith("." + target)}
-            if not matching:
-                raise invalid(
-                    "InvalidTargetModules",
-                    f"method.lora.targetModules: the model has no linear layer {target!r}; it has {', '.join(kinds[:20])}",
-                    param="method.lora.targetModules",
-                )
-            chosen |= {name: layers[name] for name in matching}
-        return chosen
 
 
 def read_weights(folder: Folder, files: dict[str, Stored], subject: Subject) -> Weights:

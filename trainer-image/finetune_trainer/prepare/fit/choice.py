@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from finetune_api.resources.finetune_job import CLASSIFICATION
 from finetune_api.run_config import RunConfig
+from finetune_trainer.methods import method_of
 from finetune_trainer.prepare.base.architectures import can_recompute
 from finetune_trainer.prepare.base.weights import Weights
-from finetune_trainer.prepare.fit.memory import CPU, GPU, Micro, Need, Surroundings, TrainedModel, need
+from finetune_trainer.prepare.fit.memory import CPU, GPU, DeviceProfile, Micro, Need, TrainedModel, need
 from finetune_trainer.prepare.fit.model_shape import model_shape
 from finetune_trainer.prepare.hyperparameters import Decided
 from finetune_trainer.step_plan import Layout, MicroBatch, StepPlan
@@ -23,7 +24,7 @@ Counts = NDArray[np.int64]
 CPU_TOKENS = 1024
 GPU_TOKENS = 8192
 """Tokens of a micro-batch at most: more of them make a step no faster. A GPU whose memory nobody tells gets no more than a CPU."""
-COMFORT = 0.9
+HEADROOM = 0.9
 """Share of the memory that a choice may fill; what fits into the rest is taken only where nothing smaller is left."""
 STEPS_LOOKED_AT = 64
 
@@ -58,7 +59,7 @@ def choose(run: RunConfig, decided: Decided, facts: TrainingFacts) -> Choice:
     given, available = run.hyperparameters.gradient_checkpointing, run.hardware.memory
     ways = (False, True) if given is None and can_recompute(facts.config) else (given is True,)
     smallest: Choice | None = None
-    for room in (COMFORT, 1.0):
+    for room in (HEADROOM, 1.0):
         for choice in choices(run, decided, facts, ways):
             if available is None or choice.need.total <= room * available:
                 return choice
@@ -70,16 +71,16 @@ def choose(run: RunConfig, decided: Decided, facts: TrainingFacts) -> Choice:
 def choices(run: RunConfig, decided: Decided, facts: TrainingFacts, ways: tuple[bool, ...]) -> Iterator[Choice]:
     """The fastest first: large micro-batches before small ones, and all of them before activations are computed again."""
     longest = int(facts.lengths.max())
-    around = GPU if run.hardware.gpus else CPU
+    device = GPU if run.hardware.gpus else CPU
     largest = GPU_TOKENS if run.hardware.gpus and run.hardware.memory is not None else CPU_TOKENS
     budgets = [max(largest >> half, longest) for half in range(6)]
     for checkpointing in ways:
         model = trained_model(run, decided, facts, checkpointing)
         for budget in dict.fromkeys(budgets):
-            yield heaviest(run, decided, facts, model, around, budget)
+            yield heaviest(run, decided, facts, model, device, budget)
 
 
-def heaviest(run: RunConfig, decided: Decided, facts: TrainingFacts, model: TrainedModel, around: Surroundings, budget: int) -> Choice:
+def heaviest(run: RunConfig, decided: Decided, facts: TrainingFacts, model: TrainedModel, device: DeviceProfile, budget: int) -> Choice:
     """The micro-batch that needs most, among those of the first steps and the longest example by itself."""
     classifier = run.task in CLASSIFICATION
     hyper = decided.values
@@ -90,7 +91,7 @@ def heaviest(run: RunConfig, decided: Decided, facts: TrainingFacts, model: Trai
     longest = MicroBatch(0, (int(facts.lengths.argmax()),))
     micros = {as_micro(batch, facts, classifier) for step in steps for rank in step for batch in rank}
     micros.add(as_micro(longest, facts, classifier))
-    most = max((need(model, micro, around) for micro in micros), key=lambda found: found.total)
+    most = max((need(model, micro, device) for micro in micros), key=lambda found: found.total)
     return Choice(budget, model.checkpointing, most, accumulation)
 
 
@@ -107,14 +108,15 @@ def as_micro(batch: MicroBatch, facts: TrainingFacts, classifier: bool) -> Micro
 def trained_model(run: RunConfig, decided: Decided, facts: TrainingFacts, checkpointing: bool) -> TrainedModel:
     """The base as this training changes it."""
     shape, weights, lora = model_shape(facts.config, facts.weights), facts.weights, decided.lora
-    adapted = weights.adapted(lora) if lora else {}
+    method, layers = method_of(run), weights.linear_layers
+    adapted = method.adapted(layers, lora)
     head = shape.hidden * (shape.hidden + facts.labels) if facts.labels else 0  # a classifier's, which is new and trained whole
     return TrainedModel(
         shape=shape,
         parameters=weights.parameters + head,
         stored=weights.stored,
-        method=run.method.type,
-        trained=head + (weights.adapter_parameters(lora) if lora else weights.parameters),
+        method=method,
+        trained=head + method.trained(weights.parameters, layers, lora),
         adapted=sum(inputs for _, inputs in adapted.values()) // shape.stored_layers,
         ranks=(lora.rank or 0) * len(adapted) // shape.stored_layers if lora else 0,
         precision=decided.values.precision,

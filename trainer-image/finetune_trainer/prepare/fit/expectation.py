@@ -1,8 +1,7 @@
 """What the training will come to before it starts: tokens, hours, cost. Rough on purpose, and it says what from.
 
-A training step costs about 6 operations for each parameter and token: 2 forward, 4 backward (Kaplan et al. 2020, "Scaling Laws",
-section 2.1). Frozen weights need no gradient of their own: 4 with LoRA. Attention over long sequences, the start of the pods,
-evaluation and export come on top.
+A training step costs a few operations per parameter and token (Method.operations). Attention over long sequences, the start of the
+pods, evaluation and export come on top.
 """
 
 import numpy as np
@@ -10,12 +9,12 @@ from numpy.typing import NDArray
 
 from finetune_api.result import Expectation
 from finetune_api.run_config import RunConfig, RunHardware
+from finetune_trainer.methods import method_of
 from finetune_trainer.prepare.base.weights import in_words
 from finetune_trainer.prepare.hyperparameters import Decided
 from finetune_trainer.prepare.speeds import peak_flops
 
 Counts = NDArray[np.int64]
-FULL, LORA = 6, 4
 RECOMPUTED = 2
 """More with gradient checkpointing: the forward pass is made twice."""
 GPU_USE = 0.35
@@ -31,7 +30,7 @@ def expect(run: RunConfig, decided: Decided, parameters: int, lengths: Counts) -
     epochs, rest = divmod(hyper.total_steps, hyper.steps_per_epoch)
     examples = epochs * len(lengths) + min(rest * hyper.batch_size, len(lengths))
     tokens = round(float(lengths.mean()) * examples)
-    each = (LORA if run.method.type == "lora" else FULL) + (RECOMPUTED if hyper.gradient_checkpointing else 0)
+    each = method_of(run).operations + (RECOMPUTED if hyper.gradient_checkpointing else 0)
     speed, basis = rate(run, hyper.precision)
     if speed is None:
         return Expectation(tokens=tokens, basis=basis)

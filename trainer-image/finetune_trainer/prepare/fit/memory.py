@@ -10,6 +10,7 @@ that nobody has measured.
 from dataclasses import dataclass
 from typing import Literal
 
+from finetune_trainer.methods import Method
 from finetune_trainer.prepare.fit.model_shape import ModelShape
 
 FP32 = 4
@@ -21,25 +22,25 @@ MIB = 1 << 20
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class DeviceProfile:
     """What the machine adds to the tensors."""
 
     runtime: int
     """Python, torch and transformers; on a GPU the CUDA context and the libraries' work spaces."""
-    holes: dict[str, float]
-    """Memory that the allocator cannot use again, as a share of the activations: by the kind of training."""
-    largest_hole: int
-    """Larger tensors are given back to the system when they are freed."""
-    keeps: bool
+    fragmentation: tuple[float, float]
+    """Memory that the allocator cannot reuse, as a share of the activations: with a frozen base, with a trained one."""
+    largest_fragment: int
+    """Bytes; larger tensors are returned to the system when they are freed."""
+    reuses: bool
     """The allocator keeps what activations leave behind from the optimizer's temporaries."""
     dropout_in_kernel: bool
     """Attention with dropout keeps no probabilities."""
 
 
-CPU = Surroundings(runtime=850 * MIB, holes={"lora": 0.6, "full": 0.15}, largest_hole=32 * MIB, keeps=True, dropout_in_kernel=False)
+CPU = DeviceProfile(runtime=850 * MIB, fragmentation=(0.6, 0.15), largest_fragment=32 * MIB, reuses=True, dropout_in_kernel=False)
 """Measured: Python 3.11, torch 2.13, transformers 5.23 (800 MiB) and the launcher beside the training process; glibc's allocator, whose
 holes are what freed temporaries leave behind."""
-GPU = Surroundings(runtime=1200 * MIB, holes={"lora": 0.1, "full": 0.1}, largest_hole=1 << 62, keeps=False, dropout_in_kernel=True)
+GPU = DeviceProfile(runtime=1200 * MIB, fragmentation=(0.1, 0.1), largest_fragment=1 << 62, reuses=False, dropout_in_kernel=True)
 """Not measured: a context of about 500 MiB, cuBLAS and NCCL, and a tenth of the activations lost in torch's caching allocator."""
 
 
@@ -51,7 +52,7 @@ class TrainedModel:
     parameters: int
     stored: int
     """Bytes of its files."""
-    method: Literal["lora", "full"]
+    method: Method
     trained: int
     """Parameters that change."""
     adapted: int
@@ -99,67 +100,67 @@ class Need:
         return self.weights + self.gradients + self.optimizer + self.activations + self.logits + self.runtime
 
 
-def need(model: TrainedModel, micro: Micro, around: Surroundings) -> Need:
+def need(model: TrainedModel, micro: Micro, device: DeviceProfile) -> Need:
     """The peak: at the loss, or when the optimizer steps, or while the model is loaded."""
-    frozen = model.parameters * (model.bytes if model.method == "lora" else FP32)
-    weights = frozen + (FP32 * model.trained if model.method == "lora" else 0)
+    frozen = int(model.parameters * model.method.base_bytes(model.precision))
+    weights = frozen + (0 if model.method.trains_base else FP32 * model.trained)
     gradients = FP32 * model.trained * (2 if model.processes > 1 else 1)  # DDP has its own copy of them
     optimizer = MOMENTS * model.trained
-    kept, holes = activations(model, micro, around), lost(model, micro, around)
+    kept, holes = activations(model, micro, device), lost(model, micro, device)
     logits = LOGITS * micro.supervised * (micro.classes or model.shape.vocabulary)
-    stepping = temporaries(model, around)
-    if not around.keeps:  # what activations leave behind serves the optimizer
+    stepping = temporaries(model, device)
+    if not device.reuses:  # what activations leave behind serves the optimizer
         stepping = max(0, stepping - kept - holes - logits)
-    converted = around.keeps and not model.stored * 2 // 3 < frozen <= model.stored  # on a CPU; else the file's pages serve as weights
+    converted = device.reuses and not model.stored * 2 // 3 < frozen <= model.stored  # on a CPU; else the file's pages serve as weights
     loading = model.stored - gradients - optimizer - kept if converted else 0
-    return Need(weights, gradients, optimizer, kept, logits, around.runtime + holes + max(0, stepping - logits, loading - logits))
+    return Need(weights, gradients, optimizer, kept, logits, device.runtime + holes + max(0, stepping - logits, loading - logits))
 
 
-def activations(model: TrainedModel, micro: Micro, around: Surroundings) -> int:
+def activations(model: TrainedModel, micro: Micro, device: DeviceProfile) -> int:
     """What the backward pass needs of the forward pass."""
-    shape, stream = model.shape, 2 if model.method == "lora" and model.precision == "bf16" else FP32
-    ends = shape.hidden * (stream + FP32 * (1 if model.method == "lora" else 2))  # the embeddings, and the norm before the head
-    layer = in_a_layer(model, micro, around)
-    cast = model.method == "full" and model.precision == "bf16" and not model.checkpointing
+    shape, stream = model.shape, FP32 if model.method.trains_base else model.bytes
+    ends = shape.hidden * (stream + FP32 * (2 if model.method.trains_base else 1))  # the embeddings, and the norm before the head
+    layer = in_a_layer(model, micro, device)
+    cast = model.method.trains_base and model.precision == "bf16" and not model.checkpointing
     copies = 2 * model.parameters if cast else 0  # autocast's, which the backward pass needs; computed again, they are made again
     layers = shape.hidden * stream * shape.layers + layer if model.checkpointing else layer * shape.layers
     return micro.tokens * (layers + ends) + copies
 
 
-def in_a_layer(model: TrainedModel, micro: Micro, around: Surroundings) -> int:
+def in_a_layer(model: TrainedModel, micro: Micro, device: DeviceProfile) -> int:
     """Bytes a token."""
-    shape, size, lora, half = model.shape, model.bytes, model.method == "lora", model.precision == "bf16"
+    shape, size, whole, half = model.shape, model.bytes, model.method.trains_base, model.precision == "bf16"
     attention = 4 * shape.query * size + micro.width * size  # queries, keys, values for all heads, what comes out; the mask
-    if shape.attention_dropout and not around.dropout_in_kernel:
+    if shape.attention_dropout and not device.dropout_in_kernel:
         attention += shape.heads * micro.width * (2 * size + 1)
     forward = (3 if shape.gated else 1) * shape.intermediate * size
-    norms = shape.norms * FP32 * (1 if lora or not shape.rms else 2)
+    norms = shape.norms * FP32 * (2 if whole and shape.rms else 1)
     dropped = 2 * shape.hidden if shape.hidden_dropout else 0
-    return attention + forward + norms + dropped + into_matrices(model, lora, half) + 2 * size * model.ranks
+    return attention + forward + norms + dropped + into_matrices(model, whole, half) + 2 * size * model.ranks
 
 
-def into_matrices(model: TrainedModel, lora: bool, half: bool) -> int:
+def into_matrices(model: TrainedModel, whole: bool, half: bool) -> int:
     """The inputs of the matrices whose gradients are wanted: autocast and PEFT copy each, in fp32 they share them."""
     shape = model.shape
     if half:
-        return 2 * (model.adapted if lora else shape.inputs - shape.attention_out)
+        return 2 * (shape.inputs - shape.attention_out if whole else model.adapted)
     shared = 2 * shape.hidden + shape.intermediate
-    return FP32 * (min(model.adapted, shared) if lora else shared)
+    return FP32 * (shared if whole else min(model.adapted, shared))
 
 
-def lost(model: TrainedModel, micro: Micro, around: Surroundings) -> int:
+def lost(model: TrainedModel, micro: Micro, device: DeviceProfile) -> int:
     """The allocator's holes. Those on a CPU come from the temporaries of every layer; of those that are computed again, fewer stay open."""
     widest = micro.tokens * max(model.shape.intermediate, model.shape.hidden) * model.bytes
-    if widest >= around.largest_hole:
+    if widest >= device.largest_fragment:
         return 0
-    if not around.keeps:
-        return int(around.holes[model.method] * activations(model, micro, around))
-    share = around.holes[model.method] * (2 / 3 if model.checkpointing else 1)
-    return int(share * micro.tokens * model.shape.layers * in_a_layer(model, micro, around))
+    if not device.reuses:
+        return int(device.fragmentation[model.method.trains_base] * activations(model, micro, device))
+    share = device.fragmentation[model.method.trains_base] * (2 / 3 if model.checkpointing else 1)
+    return int(share * micro.tokens * model.shape.layers * in_a_layer(model, micro, device))
 
 
-def temporaries(model: TrainedModel, around: Surroundings) -> int:
+def temporaries(model: TrainedModel, device: DeviceProfile) -> int:
     """Of the optimizer: two of its largest tensor's size on a CPU, where it goes from tensor to tensor; all at once on a GPU."""
-    if not around.keeps:
+    if not device.reuses:
         return FP32 * model.trained
-    return 2 * FP32 * (model.shape.largest if model.method == "full" else 0)
+    return 2 * FP32 * (model.shape.largest if model.method.trains_base else 0)

@@ -3,17 +3,19 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from finetune_api.exit_codes import ExitCode
-from finetune_api.resources.learning import Lora
-from finetune_api.run_config import RunConfig
+from finetune_api.run_config import RunConfig, RunMethod
 from finetune_trainer.failure import StageFailure
+from finetune_trainer.methods import method_of
+from finetune_trainer.methods.lora import LORA
 from finetune_trainer.prepare.base.architectures import can_recompute
-from finetune_trainer.prepare.base.weights import DEFAULT_RANK, Weights, in_words
+from finetune_trainer.prepare.base.weights import Weights, in_words
 from finetune_trainer.prepare.disk_space import readable
-from finetune_trainer.prepare.fit.choice import COMFORT, Choice, TrainingFacts, choose
+from finetune_trainer.prepare.fit.choice import HEADROOM, Choice, TrainingFacts, choose
 from finetune_trainer.prepare.fit.model_shape import layer_of
 from finetune_trainer.prepare.hyperparameters import Decided
 
@@ -98,7 +100,7 @@ def tried(attempt: Attempt | None, available: int) -> tuple[Attempt, Choice] | N
 def fits(attempt: Attempt, available: int) -> Choice | None:
     """What it would run with, None where it does not fit either. With some room: advice that only just fails is worse than none."""
     choice = choose(attempt.run, attempt.decided, attempt.facts)
-    return choice if choice.need.total <= COMFORT * available else None
+    return choice if choice.need.total <= HEADROOM * available else None
 
 
 def recomputed(of: Attempt) -> Attempt | None:
@@ -112,12 +114,17 @@ def recomputed(of: Attempt) -> Attempt | None:
 
 def with_adapters(of: Attempt) -> Attempt | None:
     """LoRA instead of full fine-tuning."""
-    if of.run.method.type == "lora":
+    if not method_of(of.run).trains_base:
         return None
-    lora = Lora(rank=DEFAULT_RANK, alpha=2.0 * DEFAULT_RANK)
-    method = of.run.method.model_copy(update={"type": "lora", "lora": lora})
+    lora = LORA.resolve(RunMethod(), len(of.facts.lengths), automatically)
+    method = RunMethod(type=LORA.name, lora=lora)
     run = of.run.model_copy(update={"method": method})
     return replace(of, words="method.type: lora", param="method.type", run=run, decided=replace(of.decided, lora=lora))
+
+
+def automatically(name: str, given: Any, automatic: Any, reason: str) -> Any:
+    """A Decide that takes the automatic value."""
+    return automatic
 
 
 def with_smaller_rank(of: Attempt) -> Attempt | None:
@@ -185,7 +192,7 @@ def number_of(name: str) -> int:
 
 def more_memory(run: RunConfig, needed: int) -> tuple[str, str]:
     """The same training with more memory, and the field that gives it."""
-    gib = math.ceil(needed / COMFORT / _GIB)
+    gib = math.ceil(needed / HEADROOM / _GIB)
     if run.hardware.gpus:
         size = next((size for size in GPU_SIZES if size >= gib), gib)
         return f"a GPU with {size} GiB (training.pod.nodeSelector)", "training.pod.nodeSelector"

@@ -1,0 +1,62 @@
+"""Full fine-tuning: all weights of the base are trained, in fp32.
+
+In bf16 small updates would round to nothing; with precision bf16 the training loop computes with bf16 copies (autocast).
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from finetune_api.resources.learning import Lora
+from finetune_api.run_config import RunMethod
+from finetune_trainer.families import Family
+from finetune_trainer.methods.method import FP32, Decide, Layers, Precision
+
+
+class Full:
+    """A Method."""
+
+    name = "full"
+    title = "full fine-tuning"
+    trains_base = True
+    published: Literal["adapter", "full"] = "full"
+    folder = "model"
+    learning_rate_scale = 0.1
+    weight_decay = 0.01
+    operations = 6  # Kaplan et al. 2020, section 2.1: 2 forward, 4 backward
+
+    def obstacle(self, family: Family) -> str:
+        return family.full
+
+    def resolve(self, given: RunMethod, examples: int, decide: Decide) -> Lora | None:
+        return None
+
+    def adapted(self, layers: Layers, adapter: Lora | None) -> Layers:
+        return {}
+
+    def trained(self, parameters: int, layers: Layers, adapter: Lora | None) -> int:
+        return parameters
+
+    def base_bytes(self, precision: Precision) -> float:
+        return FP32
+
+    def loading(self, precision: Precision) -> dict[str, Any]:
+        return {"dtype": "float32"}
+
+    def prepare(self, model: Any, adapter: Lora | None, task_type: str, whole: list[str]) -> Any:
+        return model
+
+    def save(self, model: Any, folder: Path, weights: Iterable[tuple[str, Any]]) -> None:
+        model.save_pretrained(folder, state_dict=dict(weights))
+
+    def restore(self, model: Any, folder: Path) -> None:
+        from safetensors.torch import load_file
+
+        for file in sorted(folder.glob("*.safetensors")):
+            model.load_state_dict(load_file(file), strict=False)  # tied weights are stored once
+
+    def merge(self, base: Any, trained: Path) -> Any:
+        raise NotImplementedError(f"{self.title} has no adapter")
+
+
+FULL = Full()

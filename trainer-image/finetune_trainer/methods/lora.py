@@ -1,0 +1,150 @@
+"""LoRA (Hu et al. 2021): low-rank adapters in fp32 on a frozen base in the run's precision, by PEFT."""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from finetune_api.resources import learning
+from finetune_api.run_config import RunMethod
+from finetune_trainer.failure import invalid
+from finetune_trainer.families import Family
+from finetune_trainer.methods.method import BF16, FP32, Decide, Layers, Precision
+
+ALL = ["all-linear"]
+MAMBA = ("falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h")
+"""Model types for which PEFT refuses out_proj."""
+RANKS = ((10_000, 16), (100_000, 32), (math.inf, 64))
+"""(number of examples up to which it applies, rank): more data hold more to learn."""
+
+
+class Lora:
+    """A Method."""
+
+    name = "lora"
+    title = "LoRA"
+    trains_base = False
+    published: Literal["adapter", "full"] = "adapter"
+    folder = "adapter"
+    learning_rate_scale = 1.0
+    weight_decay = 0.0
+    operations = 4  # frozen weights need no gradient
+
+    def obstacle(self, family: Family) -> str:
+        return family.lora
+
+    def resolve(self, given: RunMethod, examples: int, decide: Decide) -> learning.Lora | None:
+        lora = given.lora or learning.Lora()
+        automatic = next(rank for most, rank in RANKS if examples <= most)
+        rank = decide("lora.rank", lora.rank, automatic, f"{examples:,} examples: more examples allow a higher rank")
+        alpha = decide("lora.alpha", lora.alpha, float(2 * rank), "twice the rank")
+        return lora.model_copy(update={"rank": int(rank), "alpha": float(alpha)})
+
+    def adapted(self, layers: Layers, adapter: learning.Lora | None) -> Layers:
+        kinds = sorted({name.rpartition(".")[2] for name in layers})
+        chosen: dict[str, tuple[int, int]] = {}
+        for target in (adapter or learning.Lora()).target_modules:
+            matching = {name for name in layers if target in (*ALL, name) or name.endswith("." + target)}
+            if not matching:
+                raise invalid(
+                    "InvalidTargetModules",
+                    f"method.lora.targetModules: the model has no linear layer {target!r}; it has {', '.join(kinds[:20])}",
+                    param="method.lora.targetModules",
+                )
+            chosen |= {name: layers[name] for name in matching}
+        return chosen
+
+    def trained(self, parameters: int, layers: Layers, adapter: learning.Lora | None) -> int:
+        assert adapter is not None and adapter.rank is not None  # by resolve
+        return sum(adapter.rank * sum(shape) for shape in self.adapted(layers, adapter).values())
+
+    def base_bytes(self, precision: Precision) -> float:
+        return BF16 if precision == "bf16" else FP32
+
+    def loading(self, precision: Precision) -> dict[str, Any]:
+        return {"dtype": "bfloat16" if precision == "bf16" else "float32"}
+
+    def prepare(self, model: Any, adapter: learning.Lora | None, task_type: str, whole: list[str]) -> Any:
+        from peft import LoraConfig, get_peft_model
+        from transformers.pytorch_utils import Conv1D
+
+        assert adapter is not None and adapter.rank is not None and adapter.alpha is not None  # by resolve
+        alpha: Any = int(adapter.alpha) if adapter.alpha.is_integer() else adapter.alpha  # most readers of adapters expect an int
+        config = LoraConfig(
+            task_type=task_type,
+            r=adapter.rank,
+            lora_alpha=alpha,
+            lora_dropout=adapter.dropout,
+            fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),  # GPT-2 stores its matrices transposed
+            target_modules="all-linear" if adapter.target_modules == ALL else list(adapter.target_modules),
+            exclude_modules=left_alone(model) or None if adapter.target_modules == ALL else None,
+            modules_to_save=list(whole) or None,  # PEFT adds to it
+        )
+        try:
+            return get_peft_model(model, config)
+        except ValueError as exc:
+            raise invalid(
+                "UnknownTargetModules",
+                f"method.lora.targetModules {adapter.target_modules} do not fit the base model: {exc}",
+                param="method.lora.targetModules",
+            ) from exc
+
+    def save(self, model: Any, folder: Path, weights: Iterable[tuple[str, Any]]) -> None:
+        model.save_pretrained(folder, state_dict=dict(weights))
+
+    def restore(self, model: Any, folder: Path) -> None:
+        model.load_adapter(folder, model.active_adapter, is_trainable=True)
+
+    def merge(self, base: Any, trained: Path) -> Any:
+        """Each sum is rounded once to the base's precision.
+
+        Modules that were trained whole (a classifier's head) replace the base's.
+        """
+        from peft import PeftModel
+
+        if not (trained / "adapter_model.safetensors").exists():
+            raise invalid("WorkspaceInvalid", f"{trained} holds no adapter_model.safetensors: run the train stage again")
+        dtype = next(base.parameters()).dtype
+        tuned: Any = PeftModel.from_pretrained(base, str(trained))
+        try:
+            return tuned.merge_and_unload(safe_merge=True).to(dtype).eval()
+        except ValueError as exc:  # PEFT's message for weights that are not finite
+            raise invalid(
+                "ModelNotFinite", f"the trained adapter holds values that are not finite ({exc}): lower the learning rate"
+            ) from exc
+
+
+def left_alone(model: Any) -> list[str]:
+    """Names of linear layers that get no adapter although the spec says all-linear.
+
+    Those that compute something else than a product (routers that return several tensors), and those of Mamba whose weights the
+    kernel reads directly.
+    """
+    from torch import nn
+
+    linear = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    mamba = model.config.model_type in MAMBA
+    return [name for name, module in linear if not is_product(module) or (mamba and name.endswith("out_proj"))]
+
+
+def is_product(module: Any) -> bool:
+    """Whether the forward pass of a linear layer is nn.Linear's, inherited or written again (Falcon)."""
+    import torch
+    import torch.nn.functional as F
+
+    if type(module).forward is torch.nn.Linear.forward:
+        return True
+    some = torch.ones(1, module.in_features, dtype=module.weight.dtype, device=module.weight.device)
+    try:
+        with torch.no_grad():
+            answer = module(some)
+    except (TypeError, RuntimeError, ValueError):  # it takes more than one tensor, or another shape
+        return False
+    return (
+        isinstance(answer, torch.Tensor)
+        and answer.shape == (1, module.out_features)
+        and torch.allclose(answer, F.linear(some, module.weight, module.bias), atol=1e-2)
+    )
+
+
+LORA = Lora()

@@ -1,0 +1,79 @@
+"""What a fine-tuning method has to say: the protocol of the registry METHODS.
+
+prepare asks for defaults and sizes and runs without torch, so a method imports torch, transformers and PEFT inside the functions
+that train and publish call.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from finetune_api.resources.learning import Lora
+from finetune_api.run_config import RunMethod
+from finetune_trainer.families import Family
+
+Layers = Mapping[str, tuple[int, int]]
+"""Linear layers of a model by module name: (outputs, inputs)."""
+Precision = Literal["bf16", "fp32"]
+FP32, BF16 = 4, 2
+"""Bytes of a number."""
+
+
+class Decide(Protocol):
+    """Records a hyper-parameter with its reason and returns its value: the given one, or the automatic one if that is None."""
+
+    def __call__(self, name: str, given: Any, automatic: Any, reason: str) -> Any: ...
+
+
+class Method(Protocol):
+    """What is trained, what is frozen, what it costs, and what is published."""
+
+    name: str
+    """As specs write it: method.type."""
+    title: str
+    """For messages: "LoRA"."""
+    trains_base: bool
+    """The base's own weights are trained, in fp32. Otherwise they are frozen, and what is trained comes on top."""
+    published: Literal["adapter", "full"]
+    """Type of the FineTunedModel."""
+    folder: str
+    """Folder of the trained weights in the workspace."""
+    learning_rate_scale: float
+    """Factor on the automatic learning rate, which is that of adapters."""
+    weight_decay: float
+    """Default of hyperparameters.weightDecay."""
+    operations: int
+    """Floating point operations per parameter of the base and token, forward and backward."""
+
+    def obstacle(self, family: Family) -> str:
+        """Why models of a family cannot be trained this way, "" if they can."""
+
+    def resolve(self, given: RunMethod, examples: int, decide: Decide) -> Lora | None:
+        """The adapter's settings, complete, for so many training examples; None for a method without adapters."""
+
+    def adapted(self, layers: Layers, adapter: Lora | None) -> Layers:
+        """The layers that get an adapter. Raises StageFailure for a target module that the model does not have."""
+
+    def trained(self, parameters: int, layers: Layers, adapter: Lora | None) -> int:
+        """Number of trained parameters, out of the base's number of parameters and its linear layers."""
+
+    def base_bytes(self, precision: Precision) -> float:
+        """Bytes of one parameter of the base in memory. Trained parameters take 4 (weight), 4 (gradient) and 8 (optimizer) bytes."""
+
+    def loading(self, precision: Precision) -> dict[str, Any]:
+        """Arguments of from_pretrained for the base, "dtype" (a name of torch's) at least."""
+
+    def prepare(self, model: Any, adapter: Lora | None, task_type: str, whole: list[str]) -> Any:
+        """The model in training form: requires_grad is set on what is trained. New weights depend on torch's seed alone.
+
+        `task_type` is PEFT's (CAUSAL_LM, SEQ_CLS, TOKEN_CLS); modules in `whole` are new and always trained.
+        """
+
+    def save(self, model: Any, folder: Path, weights: Iterable[tuple[str, Any]]) -> None:
+        """Writes what was trained; `weights` are the names and tensors of the whole model's state."""
+
+    def restore(self, model: Any, folder: Path) -> None:
+        """Loads what `save` wrote into a model that `prepare` returned."""
+
+    def merge(self, base: Any, trained: Path) -> Any:
+        """The base with the adapter merged into it, in eval mode; uses up `base`. Only for methods that publish an adapter."""
