@@ -25,7 +25,7 @@ from finetune_text.markers import Markers
 from finetune_trainer.data.tokens.chat import ChatRenderer
 from finetune_trainer.data.tokens.encoded import Encoded
 from finetune_trainer.data.tokens.language import LanguageEncoder
-from finetune_trainer.tasks.rows import Conversation, Message, Role
+from finetune_trainer.tasks.conversation import Conversation, Message, Role
 
 ASSETS = Path(__file__).parent.parent / "examples" / "assets"
 TEXT = (

@@ -24,6 +24,7 @@ from typing import Any
 
 from finetune_trainer.data.profile.row_file import RowFile
 from finetune_trainer.data.reading.record_file import RecordFile
+from finetune_trainer.tasks import TASKS
 
 CLAIM = "checks chat rows at least 5 times as fast as the checker of OpenAI's cookbook, in one process"
 AT_LEAST = 5
@@ -97,7 +98,7 @@ def cookbook(path: Path) -> Counter[str]:
 
 def ours(path: Path) -> Counter[str]:
     """What prepare does with the file, in this process alone."""
-    file = RowFile.open(RecordFile.open(path, path.name, "dataset.train.source", scratch=path.parent), "chat")
+    file = RowFile.open(RecordFile.open(path, path.name, "dataset.train.source", scratch=path.parent), TASKS["chat"])
     survey = file.survey(42, max_invalid_fraction=0.5, processes=1)
     assert len(survey.prints) + len(PLANTED) == survey.rows_read
     return survey.findings.kinds

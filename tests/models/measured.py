@@ -19,6 +19,7 @@ from finetune_trainer.failure import StageFailure
 from finetune_trainer.families import Family, families
 from finetune_trainer.publish.inputs import read_inputs
 from finetune_trainer.publish.kind import kind_of
+from finetune_trainer.tasks import TASKS
 from tests.models.left_out import LEFT_OUT
 from tests.models.stages import ANSWER, PROMPT, STAGES, answer, manifest_of, run_config
 from tests.models.tiny_models import END, load_tiny, load_tiny_encoder, make_encoder, make_language_model
@@ -128,7 +129,7 @@ def tuned(base: Path, folder: Path, family: Family, method: str, *, onnx: bool =
 def exported(base: Path, folder: Path, family: Family, method: str) -> None:
     """Rehearsed, an encoder's for tokens, then the whole way to an answer of the server, an encoder's for texts. Raises Failed."""
     try:
-        found = rehearse(base, task_of(family, "full"), folder / "rehearsal")
+        found = rehearse(base, TASKS[task_of(family, "full")].learner, folder / "rehearsal")
     except Exception as exc:
         raise Failed(f"no small copy of it can be made to rehearse the export ({words(exc)})") from exc
     if found.reason:

@@ -13,7 +13,7 @@ from finetune_api import CONTRACT_VERSION
 from finetune_api.document import Document
 from finetune_api.resources.evaluation import Evaluation
 from finetune_api.resources.export import Export
-from finetune_api.resources.finetune_job import DatasetLimits, Split, Task
+from finetune_api.resources.finetune_job import DatasetLimits, Split
 from finetune_api.resources.learning import Checkpoints, Hyperparameters, Method
 from finetune_api.resources.source import Columns, RowFormat, RowSlice, RowTemplate, shown_address
 
@@ -132,7 +132,8 @@ class RunConfig(Document):
 
     contract_version: int = Field(default=CONTRACT_VERSION, ge=CONTRACT_VERSION, le=CONTRACT_VERSION)
     job: JobIdentity
-    task: Task = "chat"
+    task: str = Field(default="chat", min_length=1, max_length=63)
+    """A task that the trainer has (finetune_trainer.tasks)."""
     base: RunBase
     dataset: RunDataset
     method: RunMethod = RunMethod()

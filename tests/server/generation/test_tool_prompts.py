@@ -12,7 +12,7 @@ from finetune_server.http.schemas.chat import ChatBody
 from finetune_text.chat_template import ChatTemplate
 from finetune_text.prompt_tokenizer import PromptTokenizer
 from finetune_trainer.data.tokens.template import RowTemplate
-from finetune_trainer.tasks import rows as types
+from finetune_trainer.tasks import conversation as types
 from tests.server.generation.tool_chats import ONE, RESULTS, STRANGE, TOOLS, TWO, again
 
 pytestmark = pytest.mark.server

@@ -85,7 +85,7 @@ ENCODERS: dict[str, dict[str, Any]] = {
 def test_encoders_as_they_are_published_can_be_exported(name: str, tmp_path: Path) -> None:
     """Their copies keep the ties between their sizes."""
     (tmp_path / "config.json").write_text(json.dumps(ENCODERS[name]))
-    assert rehearse(tmp_path, "sequence-classification", tmp_path / "scratch").reason == ""
+    assert rehearse(tmp_path, "sequence", tmp_path / "scratch").reason == ""
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 )
 def test_what_can_be_exported_is_known_from_the_config_alone(folder: Path, reason: str) -> None:
     """The small copy fails where the whole model would, and with the same words."""
-    assert rehearse(folder, "chat", folder / "scratch").reason == reason
+    assert rehearse(folder, "language", folder / "scratch").reason == reason
 
 
 @pytest.mark.parametrize("expected", [[math.nan, 1.0], [math.inf, 1.0], [0.0, 0.0]])

@@ -8,7 +8,7 @@ from finetune_trainer.data.tokens.chat import ChatRenderer
 from finetune_trainer.data.tokens.encoded import Encoded
 from finetune_trainer.data.tokens.language import LanguageEncoder
 from finetune_trainer.data.tokens.template import plain_messages, plain_tools
-from finetune_trainer.tasks.rows import Message, Tool
+from finetune_trainer.tasks.conversation import Message, Tool
 
 
 class Answer(NamedTuple):

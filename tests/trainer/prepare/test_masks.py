@@ -15,7 +15,7 @@ from finetune_text.markers import Markers
 from finetune_trainer.data.tokens.chat import ChatRenderer
 from finetune_trainer.data.tokens.encoded import Encoded, Refused
 from finetune_trainer.data.tokens.language import LanguageEncoder
-from finetune_trainer.tasks.rows import Conversation, Message
+from finetune_trainer.tasks.conversation import Conversation, Message
 from tests.trainer.prepare.answers import answers_of, asked
 from tests.unit.tokens import templates
 

@@ -16,7 +16,7 @@ from finetune_text.markers import Markers
 from finetune_trainer.data.tokens.chat import ChatRenderer
 from finetune_trainer.data.tokens.encoded import Encoded, Refused
 from finetune_trainer.data.tokens.language import LanguageEncoder
-from finetune_trainer.tasks.rows import Conversation, Function, FunctionCall, Message, Tool, ToolCall
+from finetune_trainer.tasks.conversation import Conversation, Function, FunctionCall, Message, Tool, ToolCall
 from tests.trainer.prepare.answers import answers_of, asked
 from tests.trainer.prepare.public_templates import public_templates, tokens_of
 

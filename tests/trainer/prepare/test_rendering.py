@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from finetune_text.chat_template import ChatTemplate
 from finetune_trainer.data.tokens.template import RowTemplate
-from finetune_trainer.tasks.rows import Function, FunctionCall, Message, Tool, ToolCall
+from finetune_trainer.tasks.conversation import Function, FunctionCall, Message, Tool, ToolCall
 from tests.trainer.prepare.public_templates import public_templates
 from tests.unit.tokens import templates
 

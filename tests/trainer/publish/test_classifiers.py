@@ -26,6 +26,7 @@ from finetune_trainer.inspect.main import inspect_model
 from finetune_trainer.prepare.main import prepare
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.publish.main import publish
+from finetune_trainer.tasks import TASKS
 from finetune_trainer.train.launch.exchange import Assignment
 from finetune_trainer.train.launch.heartbeat import Heartbeat
 from finetune_trainer.train.rank import Rank
@@ -102,7 +103,7 @@ class Case:
     @property
     def labelling(self) -> Labelling:
         """What it tells apart."""
-        return Labelling(self.config.task, tuple(self.manifest.labels), self.manifest.multi_label)  # type: ignore[arg-type]
+        return Labelling(TASKS[self.config.task].learner, tuple(self.manifest.labels), self.manifest.multi_label)  # type: ignore[arg-type]
 
     def held_out(self) -> LabelledRows:
         """The rows that it is measured on."""

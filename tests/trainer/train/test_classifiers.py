@@ -19,6 +19,7 @@ from finetune_trainer.failure import StageFailure
 from finetune_trainer.methods import METHODS
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.step_plan import StepPlan
+from finetune_trainer.tasks import TASKS
 from finetune_trainer.train.loop.metrics import read_metrics
 from tests.trainer.train.blackboard import Loss, train_plainly
 from tests.trainer.train.conftest import run_here
@@ -60,7 +61,7 @@ def classify(tmp_path: Path, encoder: Path) -> Callable[..., Run]:
 def labelling(kind: str) -> Labelling:
     """What the kind tells apart."""
     task, labels = LABELS[kind]
-    return Labelling(task, tuple(labels), multi_label=kind == "many")  # type: ignore[arg-type]
+    return Labelling(TASKS[task].learner, tuple(labels), multi_label=kind == "many")  # type: ignore[arg-type]
 
 
 def example_loss(kind: str, logits: torch.Tensor, labels: list[int]) -> tuple[torch.Tensor, int]:
@@ -169,6 +170,6 @@ def test_a_classifier_keeps_its_head_for_the_same_labels(
 def test_a_kind_of_model_that_does_not_classify(tmp_path: Path) -> None:
     """Said in words, with the field to change."""
     (tmp_path / "config.json").write_text('{"model_type": "whisper", "architectures": ["WhisperModel"]}')
-    with pytest.raises(StageFailure, match=r"cannot load .* for token-classification") as caught:
+    with pytest.raises(StageFailure, match=r"cannot load .* with AutoModelForTokenClassification") as caught:
         load_classifier(tmp_path, labelling("tokens"), seed=1)
     assert caught.value.error.param == "base.source"

@@ -5,7 +5,7 @@ import pytest
 from finetune_text.chat_template import ChatTemplate
 from finetune_trainer.data.tokens.template import RowTemplate
 from finetune_trainer.prepare.examples.message_names import MessageNames
-from finetune_trainer.tasks.rows import Conversation, Message
+from finetune_trainer.tasks.conversation import Conversation, Message
 from tests.unit.tokens.templates import CHATML
 
 WRITES = "{% for m in messages %}<{{ m.role }}{% if m.name %} {{ m.name }}{% endif %}>{{ m.content }}{% endfor %}"

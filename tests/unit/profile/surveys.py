@@ -10,6 +10,7 @@ from finetune_api.resources.finetune_job import Task
 from finetune_trainer.data.profile.near_rows import Surveyed
 from finetune_trainer.data.profile.row_file import RowFile
 from finetune_trainer.data.reading.record_file import RecordFile
+from finetune_trainer.tasks import TASKS
 
 WORDS = ("printer", "invoice", "parcel", "refund", "password", "account", "screen", "cable", "delivery", "keyboard", "network", "mouse")
 
@@ -36,5 +37,5 @@ def surveyed(
 ) -> Surveyed:
     """A file and its survey."""
     records = RecordFile.open(path, path.name, "dataset.train.source", scratch=path.parent)
-    file = RowFile.open(records, task, fields=[name for name in (group_by, stratify_by) if name])
+    file = RowFile.open(records, TASKS[task], fields=[name for name in (group_by, stratify_by) if name])
     return Surveyed(file, file.survey(seed, group_by=group_by, stratify_by=stratify_by))

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from finetune_api.resources.finetune_job import Task
 from finetune_trainer.data.profile.findings import Findings
 from finetune_trainer.data.profile.labels import (
     LabelledFile,
@@ -21,6 +20,7 @@ from finetune_trainer.data.profile.labels import (
 )
 from finetune_trainer.data.profile.survey import Survey
 from finetune_trainer.failure import StageFailure
+from finetune_trainer.tasks import Learner
 
 TRAIN = "pvc://data/train.jsonl"
 TOO_FEW = "one example is too few to learn from, and none is left to measure with"
@@ -42,9 +42,9 @@ def surveyed(*rows: tuple[str, ...], multi_label: bool = False) -> Survey:
     )
 
 
-def labelled(task: Task = "sequence-classification", name: str = TRAIN, side: str = "train") -> LabelledFile:
+def labelled(learner: Learner = "sequence", name: str = TRAIN, side: str = "train") -> LabelledFile:
     """A file for messages."""
-    return LabelledFile(name, f"dataset.{side}.source", task, "label")
+    return LabelledFile(name, f"dataset.{side}.source", learner, "label")
 
 
 def every(survey: Survey) -> Any:
@@ -130,30 +130,30 @@ def test_lists_of_labels_that_are_all_the_same_cannot_be_learnt(rows: list[tuple
 )
 def test_tags_that_cannot_be_learnt(counts: dict[str, int], words: str) -> None:
     """No entity at all, or words in place of tags."""
-    _, message = said(check_labels, labelled("token-classification"), surveyed(), counts, every(surveyed()))
+    _, message = said(check_labels, labelled("token"), surveyed(), counts, every(surveyed()))
     assert words in message
     assert bool(words) == bool(message)
 
 
 @pytest.mark.parametrize(
-    "task, train, held, words",
+    "learner, train, held, words",
     [
-        ("sequence-classification", {"ham": 9, "spam": 9}, {"ham": 2}, ""),
+        ("sequence", {"ham": 9, "spam": 9}, {"ham": 2}, ""),
         (
-            "sequence-classification",
+            "sequence",
             {"ham": 9, "spam": 9},
             {"spamm": 2, "ham": 1, "Ham": 1},
             f"held.jsonl has 2 labels that no row of {TRAIN} has: 'spamm' (2 rows), 'Ham' (1 row). Labels without training rows cannot be "
             f"learned: add rows to {TRAIN}, or correct them ({TRAIN} has 'ham', 'spam')",
         ),
-        ("token-classification", {"B-PER": 9, "O": 9}, {"I-PER": 2, "O": 2}, ""),
-        ("token-classification", {"B-PER": 9, "O": 9}, {"B-LOC": 2, "I-LOC": 1}, "held.jsonl has 1 entity type that no row of"),
-        ("token-classification", {"B-PER": 9}, {"O": 2}, ""),
+        ("token", {"B-PER": 9, "O": 9}, {"I-PER": 2, "O": 2}, ""),
+        ("token", {"B-PER": 9, "O": 9}, {"B-LOC": 2, "I-LOC": 1}, "held.jsonl has 1 entity type that no row of"),
+        ("token", {"B-PER": 9}, {"O": 2}, ""),
     ],
 )
-def test_labels_of_the_validation_file_alone(task: Task, train: dict[str, int], held: dict[str, int], words: str) -> None:
+def test_labels_of_the_validation_file_alone(learner: Learner, train: dict[str, int], held: dict[str, int], words: str) -> None:
     """They are refused with their names, for they are mistakes more often than not; a tag of a known entity is not."""
-    param, message = said(check_unseen, labelled(task), labelled(task, "held.jsonl", "validation"), train, held)
+    param, message = said(check_unseen, labelled(learner), labelled(learner, "held.jsonl", "validation"), train, held)
     assert param == ("dataset.validation.source" if words else "")
     assert words in message
     assert bool(words) == bool(message)
@@ -190,12 +190,12 @@ def test_labels_of_the_validation_file_alone(task: Task, train: dict[str, int], 
 )
 def test_what_is_odd_in_labels(counts: dict[str, int], notes: list[str]) -> None:
     """It trains, and is told."""
-    assert label_notes("sequence-classification", counts, multi_label=False) == notes
+    assert label_notes("sequence", counts, multi_label=False) == notes
 
 
 def test_an_imbalance_is_no_matter_with_several_labels_a_row() -> None:
     """There each label is a question of its own."""
-    assert label_notes("sequence-classification", {"ham": 100, "spam": 2}, multi_label=True) == []
+    assert label_notes("sequence", {"ham": 100, "spam": 2}, multi_label=True) == []
 
 
 @pytest.mark.parametrize(

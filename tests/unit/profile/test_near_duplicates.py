@@ -16,20 +16,15 @@ from finetune_trainer.data.profile.near_duplicates import (
     digest,
     near_pairs,
     sketch,
-    text_of,
 )
 from finetune_trainer.data.profile.survey import Fingerprints
-from finetune_trainer.tasks.rows import (
-    Completion,
-    Conversation,
-    FunctionCall,
-    Message,
-    Row,
-    Summary,
-    TextLabel,
-    TokenTags,
-    ToolCall,
-)
+from finetune_trainer.tasks import TASKS
+from finetune_trainer.tasks.completion import Completion
+from finetune_trainer.tasks.conversation import Conversation, FunctionCall, Message, ToolCall
+from finetune_trainer.tasks.rows import Row
+from finetune_trainer.tasks.sequence_classification import TextLabel
+from finetune_trainer.tasks.summarization import Summary
+from finetune_trainer.tasks.token_classification import TokenTags
 
 LONG = "The printer on the second floor stops after every page and shows that it has no paper, which is not true at all."
 CALL = Message("assistant", tool_calls=[ToolCall(FunctionCall("weather", '{"city": "Bern"}'))])
@@ -38,7 +33,7 @@ CALL = Message("assistant", tool_calls=[ToolCall(FunctionCall("weather", '{"city
 def sketched(*texts: str) -> Sketches:
     """Sketches of rows with these texts."""
     rows = [(f"line {number}", TextLabel(text, "a")) for number, text in enumerate(texts, start=1)]
-    return sketch(rows, np.ones(len(rows), np.bool_))
+    return sketch(rows, np.ones(len(rows), np.bool_), TASKS["sequence-classification"].text)
 
 
 def random_prints(count: int) -> Fingerprints:
@@ -106,7 +101,7 @@ def test_digests_do_not_depend_on_what_is_sketched_together() -> None:
 def test_only_the_wanted_rows_are_sketched() -> None:
     """Each with its number and its place."""
     rows = [(f"line {number}", TextLabel(str(number), "a")) for number in range(5)]
-    found = sketch(rows, np.array([False, True, False, False, True]))
+    found = sketch(rows, np.array([False, True, False, False, True]), TASKS["sequence-classification"].text)
     assert found.rows.tolist() == [1, 4]
     assert found.where == ["line 1", "line 4"]
     assert found.digests.shape[0] == 2
@@ -133,20 +128,20 @@ def test_clusters_are_what_pairs_connect(pairs: list[tuple[int, int]]) -> None:
 
 
 @pytest.mark.parametrize(
-    "row, text",
+    "task, row, text",
     [
-        (Conversation([Message("system", "s"), Message("user", "q"), CALL, Message("tool", "9"), Message("assistant", "a")]),
+        ("chat", Conversation([Message("system", "s"), Message("user", "q"), CALL, Message("tool", "9"), Message("assistant", "a")]),
          'q\n{"city": "Bern"}\n9\na'),
-        (Completion("p", "c"), "p\nc"),
-        (Summary("d", "s"), "d\ns"),
-        (TextLabel("t", "l"), "t"),
-        (TextLabel("t", "l", "u"), "t\nu"),
-        (TokenTags(["a", "b"], ["O", "O"]), "a b"),
+        ("completion", Completion("p", "c"), "p\nc"),
+        ("summarization", Summary("d", "s"), "d\ns"),
+        ("sequence-classification", TextLabel("t", "l"), "t"),
+        ("sequence-classification", TextLabel("t", "l", "u"), "t\nu"),
+        ("token-classification", TokenTags(["a", "b"], ["O", "O"]), "a b"),
     ],
 )  # fmt: skip
-def test_what_is_compared_of_a_row(row: Row, text: str) -> None:
+def test_what_is_compared_of_a_row(task: str, row: Row, text: str) -> None:
     """What it says, without what many rows share and without its label."""
-    assert text_of(row) == text
+    assert TASKS[task].text(row) == text
 
 
 def test_near_is_a_share_of_what_two_texts_have_together() -> None:

@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from finetune_api.resources.finetune_job import Task
+from finetune_trainer import tasks
 from finetune_trainer.data.reading.record import Block
-from finetune_trainer.data.rows.plain import Plain, in_order
 from finetune_trainer.data.rows.read import Reader
 from finetune_trainer.data.rows.shape import recognise
 from finetune_trainer.failure import StageFailure
+from finetune_trainer.tasks.plain_chat import in_order
 from tests.unit.rows.samples import WEATHER, asked, assistant, call, calling, good, row, system, tool, user
 from tests.unit.rows.surveyed import opened, refusal
 
@@ -188,8 +189,9 @@ ROW = (
 def test_what_is_plainly_right_is_right(task: Task, values: list[Any], ascii_only: bool) -> None:
     """The quick look at many rows takes none that the thorough look refuses, and both make the same rows of them."""
     texts = [json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass") for value in values]
-    shape = recognise([], task, table=False, columns={}, template=None, fields=())
-    found = Plain(shape.layout).read(b"\n".join(texts))
+    shape = recognise([], tasks.TASKS[task], table=False, columns={}, template=None, fields=())
+    plain = shape.task.plain(shape.layout)
+    found = plain.read(b"\n".join(texts)) if plain else None
     thorough = Reader(shape)
     thorough._plain = None
     (read,) = thorough.block(Block(b"\n".join(texts), 1))

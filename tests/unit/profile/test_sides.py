@@ -14,7 +14,7 @@ from finetune_trainer.data.profile.labels import label_strata
 from finetune_trainer.data.profile.near_rows import Surveyed
 from finetune_trainer.data.profile.sides import Sides, own_sides, split_sides
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.tasks.rows import TextLabel
+from finetune_trainer.tasks.sequence_classification import TextLabel
 from tests.unit.profile.surveys import labelled, surveyed, text, write_rows
 
 

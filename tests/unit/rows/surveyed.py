@@ -10,6 +10,7 @@ from finetune_api.result import StageError
 from finetune_trainer.data.profile.row_file import RowFile
 from finetune_trainer.data.reading.record_file import RecordFile
 from finetune_trainer.failure import StageFailure
+from finetune_trainer.tasks import TASKS
 from finetune_trainer.tasks.rows import Row
 
 NAME, PARAM = "pvc://data/train.jsonl", "dataset.train.source"
@@ -18,7 +19,7 @@ NAME, PARAM = "pvc://data/train.jsonl", "dataset.train.source"
 def opened(path: Path, content: bytes, task: Task = "chat", **settings: Any) -> RowFile:
     """A file with this content."""
     path.write_bytes(content)
-    return RowFile.open(RecordFile.open(path, NAME, PARAM, scratch=path.parent), task, **settings)
+    return RowFile.open(RecordFile.open(path, NAME, PARAM, scratch=path.parent), TASKS[task], **settings)
 
 
 def rows_of(path: Path, content: bytes, task: Task = "chat", **settings: Any) -> list[Row]:

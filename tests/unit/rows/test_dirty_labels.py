@@ -7,7 +7,11 @@ from typing import Any
 import pytest
 
 from finetune_api.resources.finetune_job import Task
-from finetune_trainer.tasks.rows import Completion, Row, Summary, TextLabel, TokenTags
+from finetune_trainer.tasks.completion import Completion
+from finetune_trainer.tasks.rows import Row
+from finetune_trainer.tasks.sequence_classification import TextLabel
+from finetune_trainer.tasks.summarization import Summary
+from finetune_trainer.tasks.token_classification import TokenTags
 from tests.unit.rows.surveyed import finding, refusal, rows_of
 
 

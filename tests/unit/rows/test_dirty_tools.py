@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from finetune_trainer.tasks.rows import Conversation
+from finetune_trainer.tasks.conversation import Conversation
 from tests.unit.rows.samples import WEATHER, asked, assistant, call, calling, good, row, tool, user
 from tests.unit.rows.surveyed import finding, rows_of
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from finetune_api.resources.finetune_job import Task
-from finetune_trainer.tasks.rows import Completion, Conversation, Message
+from finetune_trainer.tasks.completion import Completion
+from finetune_trainer.tasks.conversation import Conversation, Message
 from tests.unit.rows.samples import WEATHER, assistant, call, calling, row, system, tool, user
 from tests.unit.rows.surveyed import opened, refusal, rows_of
 

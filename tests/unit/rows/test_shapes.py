@@ -12,18 +12,11 @@ import pytest
 
 from finetune_api.resources.finetune_job import Task
 from finetune_api.resources.source import RowTemplate
-from finetune_trainer.tasks.rows import (
-    Completion,
-    Conversation,
-    Function,
-    FunctionCall,
-    Message,
-    Summary,
-    TextLabel,
-    TokenTags,
-    Tool,
-    ToolCall,
-)
+from finetune_trainer.tasks.completion import Completion
+from finetune_trainer.tasks.conversation import Conversation, Function, FunctionCall, Message, Tool, ToolCall
+from finetune_trainer.tasks.sequence_classification import TextLabel
+from finetune_trainer.tasks.summarization import Summary
+from finetune_trainer.tasks.token_classification import TokenTags
 from tests.unit.rows.samples import WEATHER, assistant, user
 from tests.unit.rows.surveyed import opened, refusal, rows_of
 

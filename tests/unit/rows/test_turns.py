@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from finetune_trainer.data.profile.notes import remark_notes
-from finetune_trainer.tasks.rows import Conversation
+from finetune_trainer.tasks.conversation import Conversation
 from tests.unit.rows.samples import asked, assistant, call, calling, row, tool, user
 from tests.unit.rows.surveyed import opened, refusal, rows_of
 

@@ -9,7 +9,7 @@ from finetune_text.markers import Markers
 from finetune_text.standard_templates import PLAIN, chatml_with_tools, is_chatml
 from finetune_trainer.data.tokens.spans import by_difference
 from finetune_trainer.data.tokens.template import RowTemplate
-from finetune_trainer.tasks.rows import Conversation, Function, FunctionCall, Message, Tool, ToolCall
+from finetune_trainer.tasks.conversation import Conversation, Function, FunctionCall, Message, Tool, ToolCall
 from tests.unit.tokens import templates
 
 TOOL = Tool(Function("find", "Finds.", {"type": "object", "properties": {"text": {"type": "string"}}}))

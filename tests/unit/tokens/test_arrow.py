@@ -16,17 +16,18 @@ from tokenizers.processors import TemplateProcessing
 from finetune_text.tags import IGNORED
 from finetune_trainer.data.tokens import arrow
 from finetune_trainer.data.tokens.arrow import ROWS_PER_BATCH, SCHEMAS, ExampleWriter, Kept, cut, within
-from finetune_trainer.data.tokens.encoded import Classified, Encoded, Example, Kind
+from finetune_trainer.data.tokens.encoded import Classified, Encoded, Example
+from finetune_trainer.tasks import Learner
 
 
-def written(folder: Path, kind: Kind, limit: int, *examples: Example) -> tuple[Kept, list[dict[str, Any]]]:
+def written(folder: Path, learner: Learner, limit: int, *examples: Example) -> tuple[Kept, list[dict[str, Any]]]:
     """What is left of examples after the cut."""
-    with ExampleWriter(folder / "full", kind) as writer:
+    with ExampleWriter(folder / "full", learner) as writer:
         for example in examples:
             writer.add(example)
-    kept = cut(folder / "full", folder / "cut", kind, limit)
+    kept = cut(folder / "full", folder / "cut", learner, limit)
     with pa.ipc.open_file(str(folder / "cut")) as file:
-        assert file.schema == SCHEMAS[kind]
+        assert file.schema == SCHEMAS[learner]
         return kept, file.read_all().to_pylist()
 
 
@@ -73,7 +74,7 @@ def test_tags_are_cut_with_their_tokens(tmp_path: Path) -> None:
     none = IGNORED
     first = classified([-1, 0, 0, 0, -1], [none, 1, none, 2, none])
     second = classified([-1, 0, 0, -1], [none, none, 1, none])
-    kept, rows = written(tmp_path, "tokens", 3, first, second)
+    kept, rows = written(tmp_path, "token", 3, first, second)
     assert [(row["input_ids"], row["labels"]) for row in rows] == [([0, 1, 4], [none, 1, none])]
     assert (kept.supervised.tolist(), kept.without_target) == ([1], 1)
 

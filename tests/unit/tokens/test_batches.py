@@ -10,7 +10,7 @@ from finetune_trainer.data.tokens.batches import batches
 from finetune_trainer.data.tokens.encoded import Encoded
 from finetune_trainer.data.tokens.language import LanguageEncoder
 from finetune_trainer.data.tokens.texts import TextRenderer
-from finetune_trainer.tasks.rows import Completion
+from finetune_trainer.tasks.completion import Completion, CompletionTask
 from tests.unit.text.test_prompts import byte_level
 
 pytestmark = pytest.mark.unit
@@ -40,7 +40,7 @@ def test_a_batch_does_not_know_the_others(limit: str, monkeypatch: pytest.Monkey
 
     def examples(pause: float) -> list[tuple[str, list[int], list[bool]]]:
         found = []
-        for example in LanguageEncoder(byte_level(), TextRenderer(), "assistant", 1).encode(rows):
+        for example in LanguageEncoder(byte_level(), TextRenderer(CompletionTask().texts), "assistant", 1).encode(rows):
             assert isinstance(example, Encoded)
             found.append((example.where, example.input_ids.tolist(), example.loss_mask.tolist()))
             time.sleep(pause)

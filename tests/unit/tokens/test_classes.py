@@ -8,8 +8,11 @@ from tokenizers.pre_tokenizers import BertPreTokenizer, ByteLevel
 from tokenizers.processors import TemplateProcessing
 
 from finetune_trainer.data.tokens.classes import ClassEncoder
-from finetune_trainer.data.tokens.encoded import Classified, Kind
-from finetune_trainer.tasks.rows import Row, TextLabel, TokenTags
+from finetune_trainer.data.tokens.encoded import Classified
+from finetune_trainer.tasks import TASKS, SequenceTask, TokenTask
+from finetune_trainer.tasks.rows import Row
+from finetune_trainer.tasks.sequence_classification import TextLabel
+from finetune_trainer.tasks.token_classification import TokenTags
 
 PIECES = ["[UNK]", "[CLS]", "[SEP]", "a", "b", "##b", "c", "'", "mul", "##ler"]
 
@@ -35,9 +38,11 @@ def byte_pairs() -> Tokenizer:
     return tokenizer
 
 
-def encode(row: Row, labels: str, kind: Kind, tokenizer: Tokenizer | None = None) -> Classified:
+def encode(row: Row, labels: str, task: str, tokenizer: Tokenizer | None = None) -> Classified:
     """One row's example; `labels` are named by letters."""
-    (example,) = ClassEncoder(tokenizer or word_pieces(), labels, kind).encode([("line 1", row)])
+    known = TASKS[task]
+    assert isinstance(known, SequenceTask | TokenTask)
+    (example,) = ClassEncoder(tokenizer or word_pieces(), labels, known).encode([("line 1", row)])
     assert isinstance(example, Classified)
     return example
 
@@ -54,7 +59,7 @@ def encode(row: Row, labels: str, kind: Kind, tokenizer: Tokenizer | None = None
 )
 def test_a_text_has_the_tokenizer_s_special_tokens(row: TextLabel, pieces: str, types: str, labels: list[int]) -> None:
     """In full length, whatever truncation and padding the tokenizer's file asks for."""
-    example = encode(row, "NP", "sequence")
+    example = encode(row, "NP", "sequence-classification")
     assert [PIECES[token] for token in example.input_ids] == pieces.split()
     assert "".join(map(str, example.token_type_ids)) == types
     assert example.labels.tolist() == labels
@@ -73,20 +78,20 @@ def test_a_text_has_the_tokenizer_s_special_tokens(row: TextLabel, pieces: str, 
 def test_the_first_sub_token_of_a_word_has_its_tag(tokens: list[str], pieces: str, labels: str) -> None:
     """Special tokens and the rest of a word have none; a word that gives no token is passed over."""
     tags: list[str | None] = ["N" if index % 2 == 0 else "O" for index in range(len(tokens))]
-    example = encode(TokenTags(tokens, tags), "NO", "tokens")
+    example = encode(TokenTags(tokens, tags), "NO", "token-classification")
     assert [PIECES[token] for token in example.input_ids] == pieces.split()
     assert [".NO"[label + 1 if label >= 0 else 0] for label in example.labels] == labels.split()
 
 
 def test_nothing_is_learnt_of_a_word_with_no_tag() -> None:
     """Neither at its first token nor at another."""
-    example = encode(TokenTags(["a", "bb", "b"], ["N", None, "O"]), "NO", "tokens")
+    example = encode(TokenTags(["a", "bb", "b"], ["N", None, "O"]), "NO", "token-classification")
     assert [PIECES[token] for token in example.input_ids] == ["[CLS]", "a", "b", "##b", "b", "[SEP]"]
     assert example.labels.tolist() == [-100, 0, -100, -100, 1, -100]
 
 
 def test_a_token_that_begins_with_a_space_is_of_the_word_after_it() -> None:
     """Byte-level tokenizers write " a" as one token."""
-    example = encode(TokenTags(["ab", "a", "ac"], ["O", "N", "O"]), "NO", "tokens", byte_pairs())
+    example = encode(TokenTags(["ab", "a", "ac"], ["O", "N", "O"]), "NO", "token-classification", byte_pairs())
     assert example.labels.tolist() == [1, 0, 1, -100]
     assert example.input_ids.tolist()[:2] == [257, 256]

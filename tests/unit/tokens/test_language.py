@@ -1,6 +1,7 @@
 """Rows of completion and summarization, and the fast way of chat, as token ids and masks."""
 
 from datetime import datetime
+from functools import partial
 from typing import Literal
 
 import pytest
@@ -18,13 +19,19 @@ from finetune_trainer.data.tokens.language import LanguageEncoder, Renderer
 from finetune_trainer.data.tokens.skeleton import Skeletons
 from finetune_trainer.data.tokens.spans import by_difference
 from finetune_trainer.data.tokens.template import plain_messages
-from finetune_trainer.data.tokens.texts import SummaryRenderer, TextRenderer
-from finetune_trainer.tasks.rows import Completion, Conversation, Message, Row, Summary
+from finetune_trainer.data.tokens.texts import TextRenderer
+from finetune_trainer.tasks import LanguageTask
+from finetune_trainer.tasks.chat import ChatTask
+from finetune_trainer.tasks.completion import Completion, CompletionTask
+from finetune_trainer.tasks.conversation import Conversation, Message
+from finetune_trainer.tasks.rows import Row
+from finetune_trainer.tasks.summarization import SummarizationTask, Summary
 from tests.unit.prepare.base_folder import byte_tokenizer
 from tests.unit.tokens import templates
 
 MARKERS = Markers(("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "</s>"))
 END = 1
+CHAT, COMPLETIONS, SUMMARIES = ChatTask(), CompletionTask(), SummarizationTask()
 
 
 def with_bos() -> Tokenizer:
@@ -34,9 +41,15 @@ def with_bos() -> Tokenizer:
     return tokenizer
 
 
-def chat(text: str = templates.CHATML) -> ChatRenderer:
-    """A template's renderer."""
-    return ChatRenderer(ChatTemplate(text, {"bos_token": "<s>", "eos_token": "</s>"}, clock=lambda: datetime(2026, 2, 1)), MARKERS)
+def chat(text: str = templates.CHATML, task: LanguageTask = CHAT, instructed: bool = False) -> ChatRenderer:
+    """A template's renderer of a task's rows."""
+    template = ChatTemplate(text, {"bos_token": "<s>", "eos_token": "</s>"}, clock=lambda: datetime(2026, 2, 1))
+    return ChatRenderer(template, MARKERS, partial(task.conversation, instructed=instructed))
+
+
+def texts(task: LanguageTask, instructed: bool = False) -> TextRenderer:
+    """A renderer without a template."""
+    return TextRenderer(partial(task.texts, instructed=instructed))
 
 
 COMPLETION = Completion("2 + 2 =", " 4")
@@ -47,11 +60,11 @@ ASKED = "<|im_start|>user\nSummarize the following text.\n\nA long text.<|im_end
 @pytest.mark.parametrize(
     "renderer, row, prompt, said",
     [
-        (TextRenderer(), COMPLETION, "2 + 2 =", " 4<|im_end|>"),
-        (TextRenderer(), SUMMARY, "A long text.\n\nSummary:", " Short.<|im_end|>"),
-        (TextRenderer(instructed=True), SUMMARY, "A long text.", "Short.<|im_end|>"),
-        (SummaryRenderer(chat()), SUMMARY, ASKED, "Short.<|im_end|>"),
-        (SummaryRenderer(chat(), instructed=True), SUMMARY, ASKED.replace("Summarize the following text.\n\n", ""), "Short.<|im_end|>"),
+        (texts(COMPLETIONS), COMPLETION, "2 + 2 =", " 4<|im_end|>"),
+        (texts(SUMMARIES), SUMMARY, "A long text.\n\nSummary:", " Short.<|im_end|>"),
+        (texts(SUMMARIES, instructed=True), SUMMARY, "A long text.", "Short.<|im_end|>"),
+        (chat(task=SUMMARIES), SUMMARY, ASKED, "Short.<|im_end|>"),
+        (chat(task=SUMMARIES, instructed=True), SUMMARY, ASKED.replace("Summarize the following text.\n\n", ""), "Short.<|im_end|>"),
     ],
     ids=["completion", "summary as text", "own prompt as text", "summary as chat", "own prompt as chat"],
 )
@@ -77,7 +90,7 @@ def decode(encoder: LanguageEncoder, ids: list[int]) -> str:
 @pytest.mark.parametrize("loss_on, supervised", [("assistant", 3), ("all", 10)])
 def test_loss_on_all_is_on_the_prompt_too(loss_on: Literal["assistant", "all"], supervised: int) -> None:
     """Every token but the first, which nothing predicts."""
-    (example,) = LanguageEncoder(with_bos(), TextRenderer(), loss_on, END).encode([("line 1", COMPLETION)])
+    (example,) = LanguageEncoder(with_bos(), texts(COMPLETIONS), loss_on, END).encode([("line 1", COMPLETION)])
     assert isinstance(example, Encoded)
     assert (len(example.input_ids), int(example.loss_mask.sum())) == (11, supervised)
 
@@ -105,7 +118,7 @@ def with_words() -> Tokenizer:
 def test_the_answer_begins_where_the_prompt_ends(loss_on: Literal["assistant", "all"], prompt: str, answer: str, reason: str) -> None:
     """What a server makes of the prompt alone is what was trained before the answer, and all of the answer is learnt; a row whose text
     as a whole has other tokens there is counted, with the reason."""
-    encoder = LanguageEncoder(with_words(), TextRenderer(), loss_on, END)
+    encoder = LanguageEncoder(with_words(), texts(COMPLETIONS), loss_on, END)
     (example,) = encoder.encode([("line 1", Completion(prompt, answer))])
     assert isinstance(example, Encoded)
     ids, asked = example.input_ids.tolist(), encoder.tokens.text(prompt)

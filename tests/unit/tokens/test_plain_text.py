@@ -7,7 +7,7 @@ import pytest
 from finetune_trainer.data.tokens.encoded import Encoded
 from finetune_trainer.data.tokens.language import OPENING, LanguageEncoder
 from finetune_trainer.data.tokens.texts import TextRenderer
-from finetune_trainer.tasks.rows import Completion
+from finetune_trainer.tasks.completion import Completion, CompletionTask
 from tests.unit.tokens.test_language import with_bos
 
 TEXT = "The red kettle stood in the attic. " * 20
@@ -17,7 +17,7 @@ TEXT = "The red kettle stood in the attic. " * 20
 @pytest.mark.parametrize("text", [TEXT, "a"])
 def test_every_token_is_learnt(loss_on: Literal["assistant", "all"], text: str) -> None:
     """Whatever lossOn says; the very first token of the sequence is predicted by nothing."""
-    encoder = LanguageEncoder(with_bos(), TextRenderer(), loss_on, end=2)
+    encoder = LanguageEncoder(with_bos(), TextRenderer(CompletionTask().texts), loss_on, end=2)
     (example,) = encoder.encode([("line 1", Completion("", text))])
     assert isinstance(example, Encoded)
     assert example.loss_mask.tolist() == [False] + [True] * (len(example.input_ids) - 1)
@@ -26,7 +26,7 @@ def test_every_token_is_learnt(loss_on: Literal["assistant", "all"], text: str) 
 @pytest.mark.parametrize("text", [TEXT, "a b", "a"])
 def test_a_model_goes_on_with_a_texts_beginning(text: str) -> None:
     """The tokens that were trained, and not all of them."""
-    encoder = LanguageEncoder(with_bos(), TextRenderer(), "assistant", end=2)
+    encoder = LanguageEncoder(with_bos(), TextRenderer(CompletionTask().texts), "assistant", end=2)
     (example,) = encoder.encode([("line 1", Completion("", text))])
     prompt = encoder.prompt(Completion("", text))
     assert isinstance(example, Encoded)

@@ -8,7 +8,7 @@ from finetune_text.chat_template import ChatTemplate, InvalidTemplate, TemplateR
 from finetune_text.markers import Markers
 from finetune_trainer.data.tokens.spans import NotPrefixPreserving, Rendered, WordsLeftOut, by_blocks, by_difference, by_turns
 from finetune_trainer.data.tokens.template import RowTemplate
-from finetune_trainer.tasks.rows import Conversation, FunctionCall, Message, ToolCall
+from finetune_trainer.tasks.conversation import Conversation, FunctionCall, Message, ToolCall
 from tests.unit.tokens import templates
 
 MARKERS = Markers(

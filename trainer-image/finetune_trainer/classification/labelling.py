@@ -1,20 +1,20 @@
-"""What a classifier is to tell of a text (or of its tokens): the task and its labels. Knows no model."""
+"""What a classifier learns of a text (or of its words): the labels by class index. Knows no model."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeGuard, get_args
+from typing import Any, Literal
 
-from finetune_api.resources.finetune_job import Task
 from finetune_trainer.failure import invalid
 from finetune_trainer.prepared import Prepared
 
-ClassifierTask = Literal["sequence-classification", "token-classification"]
+ClassifierLearner = Literal["sequence", "token"]
+"""The learners of this room (finetune_trainer.tasks)."""
 
 
 @dataclass(frozen=True)
 class Labelling:
     """The labels by class index, and what they are given to."""
 
-    task: ClassifierTask
+    learner: ClassifierLearner
     labels: tuple[str, ...]
     multi_label: bool = False
     """Each label is judged by itself: several or none may hold."""
@@ -22,7 +22,7 @@ class Labelling:
     @property
     def per_token(self) -> bool:
         """True where every token gets a label, False where the text gets one."""
-        return self.task == "token-classification"
+        return self.learner == "token"
 
     def config(self) -> dict[str, Any]:
         """As fields of a Hugging Face config."""
@@ -35,13 +35,8 @@ class Labelling:
         }
 
 
-def is_classifier(task: Task) -> TypeGuard[ClassifierTask]:
-    """True for the tasks of this room."""
-    return task in get_args(ClassifierTask)
-
-
-def labelling_of(task: ClassifierTask, prepared: Prepared) -> Labelling:
+def labelling_of(learner: ClassifierLearner, prepared: Prepared) -> Labelling:
     """What prepare found in the data."""
     if not prepared.labels:
-        raise invalid("WorkspaceInvalid", f"prepare left no labels for the task {task}: run the prepare stage again")
-    return Labelling(task, tuple(prepared.labels), prepared.multi_label)
+        raise invalid("WorkspaceInvalid", "prepare left no labels for the classifier: run the prepare stage again")
+    return Labelling(learner, tuple(prepared.labels), prepared.multi_label)

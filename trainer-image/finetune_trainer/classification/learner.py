@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from finetune_trainer.classification.batch import PaddedBatch, logits_asked, loss_sum
-from finetune_trainer.classification.labelling import Labelling
+from finetune_trainer.classification.labelling import ClassifierLearner, Labelling
 from finetune_trainer.classification.model import load_classifier
 from finetune_trainer.classification.rows import LabelledRows
 from finetune_trainer.distributed.world import World
@@ -15,7 +15,8 @@ from finetune_trainer.methods.gradient_checkpointing import enable_gradient_chec
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.step_plan import MicroBatch, StepPlan
 
-TASK_TYPES = {"sequence-classification": "SEQ_CLS", "token-classification": "TOKEN_CLS"}
+TASK_TYPES: dict[ClassifierLearner, str] = {"sequence": "SEQ_CLS", "token": "TOKEN_CLS"}
+"""What PEFT calls the learners."""
 
 
 class Classifying:
@@ -35,7 +36,7 @@ class Classifying:
             enable_gradient_checkpointing(self._base.model)
         self._base.model.to(getattr(torch, method.loading(hyper.precision)["dtype"]))
         torch.manual_seed(hyper.seed)
-        task_type = TASK_TYPES[self._labelling.task]
+        task_type = TASK_TYPES[self._labelling.learner]
         model: nn.Module = method.prepare(self._base.model, self._prepared.lora, task_type, self._base.head_modules)
         for parameter in model.parameters():
             if parameter.requires_grad:  # what is trained is kept in fp32; PEFT does so for its own layers only
@@ -45,7 +46,7 @@ class Classifying:
     def plan(self, model: nn.Module, world: World) -> StepPlan:
         """Rows of similar length side by side."""
         if world.is_first:
-            print(f"train: {self._labelling.task} with {self._base.head}", flush=True)
+            print(f"train: a classifier with {self._base.head}", flush=True)
         return StepPlan.of(self._prepared.hyperparameters, self._rows, world.size, "padded")
 
     def batch(self, examples: MicroBatch) -> PaddedBatch:

@@ -16,12 +16,12 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoModelForTokenClassification
 
 from finetune_trainer.classification.batch import Collator
-from finetune_trainer.classification.labelling import Labelling
+from finetune_trainer.classification.labelling import ClassifierLearner, Labelling
 from finetune_trainer.failure import invalid
 
-CLASSES: dict[str, tuple[Any, str]] = {
-    "sequence-classification": (AutoModelForSequenceClassification, "ForSequenceClassification"),
-    "token-classification": (AutoModelForTokenClassification, "ForTokenClassification"),
+CLASSES: dict[ClassifierLearner, tuple[Any, str]] = {
+    "sequence": (AutoModelForSequenceClassification, "ForSequenceClassification"),
+    "token": (AutoModelForTokenClassification, "ForTokenClassification"),
 }
 """Transformers' loader, and how the names of the classes that it makes end."""
 
@@ -40,7 +40,7 @@ class Classifier:
 
 def load_classifier(folder: Path, labelling: Labelling, seed: int) -> Classifier:
     """The model of a Hugging Face folder in fp32 with a head for the labels, on the CPU, in eval mode."""
-    loader, suffix = CLASSES[labelling.task]
+    loader, suffix = CLASSES[labelling.learner]
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # it warns of what we do on purpose
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
@@ -51,7 +51,7 @@ def load_classifier(folder: Path, labelling: Labelling, seed: int) -> Classifier
             ignore_mismatched_sizes=bool(other), output_loading_info=True, **labelling.config(),
         )  # fmt: skip
     except (OSError, ValueError, SafetensorError) as exc:
-        raise invalid("BaseModelUnreadable", f"cannot load {folder} for {labelling.task}: {exc}", param="base.source") from exc
+        raise invalid("BaseModelUnreadable", f"cannot load {folder} with {loader.__name__}: {exc}", param="base.source") from exc
     if other:
         renew_head(model, seed)
     absent = {key.rpartition(".")[0] for key in info["missing_keys"]}

@@ -15,7 +15,6 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from finetune_api.resources.finetune_job import CLASSIFICATION
 from finetune_api.resources.learning import Lora
 from finetune_api.result import ResolvedParameter
 from finetune_api.run_config import RunConfig
@@ -25,6 +24,7 @@ from finetune_trainer.methods import method_of
 from finetune_trainer.prepare.base.weights import in_words
 from finetune_trainer.prepare.speeds import computes_bf16
 from finetune_trainer.prepared import ResolvedHyperparameters
+from finetune_trainer.tasks import find_task
 
 MICRO_BATCH_TOKENS = 1024
 AS_GIVEN = "as given"
@@ -80,7 +80,7 @@ class Resolution:
 def resolve(config: RunConfig, facts: Facts) -> Decided:
     """A value for everything that the spec leaves open. What depends on the memory (the micro-batch, gradient checkpointing) is
     decided after this, by fit.py."""
-    given, into, encoder = config.hyperparameters, Resolution(), config.task in CLASSIFICATION
+    given, into, encoder = config.hyperparameters, Resolution(), find_task(config.task).learner != "language"
     batch = decide_batch_size(into, config, facts.examples)
     per_epoch = math.ceil(facts.examples / batch)
     total = decide_length(into, config, facts.examples, per_epoch)
@@ -128,7 +128,7 @@ def decide_length(into: Resolution, config: RunConfig, examples: int, per_epoch:
         total = given.max_steps
         into.decide("epochs", None, round(total / per_epoch, 4), f"{counted(total, 'step')} of {per_epoch} an epoch")
     else:
-        automatic = up_to(examples, _ENCODER_EPOCHS if config.task in CLASSIFICATION else _EPOCHS)
+        automatic = up_to(examples, _EPOCHS if find_task(config.task).learner == "language" else _ENCODER_EPOCHS)
         epochs = into.decide("epochs", given.epochs, automatic, f"{examples:,} examples: fewer examples, more epochs")
         total = max(1, round(per_epoch * epochs))
     decided = into.parameters["epochs"].value
@@ -151,7 +151,7 @@ def decide_learning_rate(into: Resolution, config: RunConfig, facts: Facts, batc
 def learning_rate(config: RunConfig, facts: Facts, batch: int) -> tuple[float, str]:
     """By task, method and model size, then by batch and data size: larger models take smaller steps, adapters ten times larger ones
     than full weights."""
-    method, encoder = method_of(config), config.task in CLASSIFICATION
+    method, encoder = method_of(config), find_task(config.task).learner != "language"
     table = _ENCODER_LEARNING_RATES if encoder else _LEARNING_RATES
     rate = next(rate for fewer, rate in table if facts.parameters < fewer) * method.learning_rate_scale
     kind = "an encoder" if encoder else "a model"

@@ -15,6 +15,7 @@ from finetune_trainer.failure import invalid
 from finetune_trainer.prepare.base.base import Base
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.room import free_memory
+from finetune_trainer.tasks import find_task
 from finetune_trainer.workspace import Workspace
 
 PROGRAM = "finetune_trainer.artefacts.onnx.rehearse"
@@ -37,7 +38,7 @@ def rehearse_export(run: RunConfig, base: Base, workspace: Workspace, progress: 
         return [f"{NOT_HELD}: it takes {MEMORY >> 20} MiB, and {free >> 20} MiB are free; raise preparation.resources.limits.memory"]
     progress.show("running a trial ONNX export", force=True)
     with tempfile.TemporaryDirectory(prefix="rehearsal-", dir=workspace.root) as scratch:
-        arguments = [str(base.download.small_files()), run.task, str(Path(scratch, "work"))]
+        arguments = [str(base.download.small_files()), find_task(run.task).learner, str(Path(scratch, "work"))]
         ended = run_apart(PROGRAM, arguments, Path(scratch), lambda: progress.show("running a trial ONNX export"), limit=LIMIT)
     return judge(ended, base)
 

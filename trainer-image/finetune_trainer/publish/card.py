@@ -8,9 +8,8 @@ from finetune_api.model_directory import EvaluationReport, Lineage, Manifest, Pa
 from finetune_api.result import json_text
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.publish.calls import Prompting, calling, loading
+from finetune_trainer.tasks import find_task
 
-PIPELINES = {"sequence-classification": "text-classification", "token-classification": "token-classification"}
-"""Names of the hub for tasks that are not text generation."""
 METRICS = {"loss": ".4f", "perplexity": ".2f", "accuracy": ".4f", "f1": ".4f"}
 
 
@@ -45,7 +44,7 @@ def front_matter(manifest: Manifest, lineage: Lineage) -> str:
     tags = ["finetune-operator", manifest.task, "sft", "lora" if manifest.type == "adapter" else "full-fine-tuning", *kinds]
     fields: dict[str, object] = {
         "library_name": "transformers",
-        "pipeline_tag": PIPELINES.get(manifest.task, "text-generation"),
+        "pipeline_tag": find_task(manifest.task).pipeline,
         "tags": tags,
         "base_model": lineage.base,
         "model_name": manifest.model,

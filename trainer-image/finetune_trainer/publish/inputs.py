@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finetune_api.run_config import RunConfig
-from finetune_trainer.classification.labelling import is_classifier
 from finetune_trainer.handover import damaged, read_prepared, trained_damage
 from finetune_trainer.methods import method_of
 from finetune_trainer.prepared import Prepared
+from finetune_trainer.tasks import find_task
 from finetune_trainer.workspace import Workspace
 
 
@@ -36,7 +36,7 @@ def read_inputs(config: RunConfig) -> Inputs:
     trained = workspace.trained / method_of(config).folder
     if not trained.is_dir():
         raise damaged(f"{trained} is missing", "train")
-    prompts = [] if is_classifier(config.task) else [workspace.prompts]
+    prompts = [workspace.prompts] if find_task(config.task).learner == "language" else []
     for path in (workspace.validation_rows, workspace.requests, *prompts):
         if not path.exists():
             raise damaged(f"{path} is missing", "prepare")

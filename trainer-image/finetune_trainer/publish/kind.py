@@ -11,6 +11,7 @@ from finetune_api.model_directory import Parity, Scores
 from finetune_trainer.publish.draft import Draft
 from finetune_trainer.publish.inputs import Inputs
 from finetune_trainer.publish.phases import Phases
+from finetune_trainer.tasks import find_task
 
 Show = Callable[[int, int], None]
 SCORED_TOKENS = {"cpu": 1024, "cuda": 8192}
@@ -48,10 +49,11 @@ class Kind(Protocol):
 
 def kind_of(inputs: Inputs) -> Kind:
     """The kind of the job's task."""
-    from finetune_trainer.classification.labelling import is_classifier, labelling_of
+    from finetune_trainer.classification.labelling import labelling_of
     from finetune_trainer.publish.classifier import ClassifierKind
     from finetune_trainer.publish.language_model import LanguageModelKind
 
-    if is_classifier(inputs.config.task):
-        return ClassifierKind(inputs, labelling_of(inputs.config.task, inputs.prepared))
-    return LanguageModelKind(inputs)
+    learner = find_task(inputs.config.task).learner
+    if learner == "language":
+        return LanguageModelKind(inputs)
+    return ClassifierKind(inputs, labelling_of(learner, inputs.prepared))

@@ -1,6 +1,44 @@
-"""What a row of each task is: its fields, the layouts that it is read from, and what is wrong with one that is not right.
+"""The tasks: what rows look like, what is wrong with one that is not right, and what a learner gets of it. One file a task.
 
-rows.py     the rows themselves
-explain/    what is wrong with a record
-layouts/    layouts of other programs, and the steps from them to a task's own
+chat.py, completion.py, summarization.py, sequence_classification.py, token_classification.py    the tasks
+task.py           what a task is: the row side
+learner.py        what a task gives to its learner: a language model, a classifier of texts, a classifier of words
+rows.py           what rows of all tasks have in common
+conversation.py   the row of task chat, and how it is made from a record
+plain.py          many rows at once that are right at first sight
+plain_chat.py     the same for conversations
+lossless.py       whether decoding has lost something that the bytes say
+explain/          what is wrong with a record
+layouts/          layouts of other programs, and the steps from them to a task's own
+
+Knows neither files nor tokens. An installed package adds a task by an entry point of the group finetune.tasks (docs/extending.md).
 """
+
+from finetune_api.registry import Registry
+from finetune_trainer.failure import entry_of
+from finetune_trainer.tasks.chat import ChatTask
+from finetune_trainer.tasks.completion import CompletionTask
+from finetune_trainer.tasks.learner import LanguageTask, SequenceTask, TokenTask
+from finetune_trainer.tasks.sequence_classification import SequenceClassificationTask
+from finetune_trainer.tasks.summarization import SummarizationTask
+from finetune_trainer.tasks.task import Learner, Task
+from finetune_trainer.tasks.token_classification import TokenClassificationTask
+
+__all__ = ["TASKS", "AnyTask", "LanguageTask", "Learner", "SequenceTask", "Task", "TokenTask", "find_task"]
+
+AnyTask = LanguageTask | SequenceTask | TokenTask
+
+TASKS: Registry[AnyTask] = Registry(
+    "task",
+    "finetune.tasks",
+    ChatTask(),
+    CompletionTask(),
+    SummarizationTask(),
+    SequenceClassificationTask(),
+    TokenClassificationTask(),
+)
+
+
+def find_task(name: str) -> AnyTask:
+    """The task of this name. Raises StageFailure InvalidSpec."""
+    return entry_of(TASKS, name, "task")

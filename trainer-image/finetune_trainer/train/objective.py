@@ -14,6 +14,7 @@ from finetune_trainer.distributed.world import World
 from finetune_trainer.methods import Method
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.step_plan import MicroBatch, StepPlan
+from finetune_trainer.tasks import find_task
 from finetune_trainer.workspace import Workspace
 
 
@@ -46,10 +47,11 @@ class Objective(Protocol):
 
 def objective_of(config: RunConfig, prepared: Prepared, method: Method, workspace: Workspace) -> Objective:
     """The objective of the run's task."""
-    from finetune_trainer.classification.labelling import is_classifier, labelling_of
+    from finetune_trainer.classification.labelling import labelling_of
     from finetune_trainer.classification.learner import Classifying
     from finetune_trainer.language_model.learner import LanguageModelling
 
-    if is_classifier(config.task):
-        return Classifying(prepared, method, workspace.train_rows, labelling_of(config.task, prepared))
-    return LanguageModelling(prepared, method, workspace.train_rows)
+    learner = find_task(config.task).learner
+    if learner == "language":
+        return LanguageModelling(prepared, method, workspace.train_rows)
+    return Classifying(prepared, method, workspace.train_rows, labelling_of(learner, prepared))

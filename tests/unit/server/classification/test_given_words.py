@@ -6,7 +6,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from finetune_server.classification.tokenizer import EncoderTokenizer
 from finetune_trainer.data.tokens.classes import ClassEncoder
 from finetune_trainer.data.tokens.encoded import Classified
-from finetune_trainer.tasks.rows import TokenTags
+from finetune_trainer.tasks.token_classification import TokenClassificationTask, TokenTags
 
 pytestmark = pytest.mark.unit
 
@@ -52,7 +52,7 @@ TOKENIZERS = {
 @pytest.mark.parametrize("name", TOKENIZERS)
 def test_the_first_token_of_a_word_is_the_one_that_was_labelled(name: str) -> None:
     """The same ids, and of each word the same token, which is the only one that the model was taught."""
-    trainer = ClassEncoder(TOKENIZERS[name], [str(place) for place in range(len(WORDS))], "tokens")
+    trainer = ClassEncoder(TOKENIZERS[name], [str(place) for place in range(len(WORDS))], TokenClassificationTask())
     (example,) = trainer.encode([("row 1", TokenTags(WORDS, [str(place) for place in range(len(WORDS))]))])
     assert isinstance(example, Classified)
     (found,) = EncoderTokenizer(TOKENIZERS[name], 512).encode([WORDS], truncate=False)

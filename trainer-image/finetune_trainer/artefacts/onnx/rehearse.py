@@ -18,7 +18,6 @@ import torch
 import transformers
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from finetune_api.resources.finetune_job import Task
 from finetune_trainer.artefacts.onnx.builder import build
 from finetune_trainer.artefacts.onnx.classifier import OnnxClassifier, export_classifier, quiet
 from finetune_trainer.artefacts.onnx.classifier_parity import alone
@@ -26,10 +25,11 @@ from finetune_trainer.artefacts.onnx.decoder import OnnxModel, onnx_decoder
 from finetune_trainer.artefacts.onnx.liveliness import enliven
 from finetune_trainer.artefacts.onnx.shrink import shrunk
 from finetune_trainer.classification.batch import Collator
-from finetune_trainer.classification.labelling import Labelling, is_classifier
+from finetune_trainer.classification.labelling import ClassifierLearner, Labelling
 from finetune_trainer.classification.model import CLASSES, pad_token, takes_token_types
 from finetune_trainer.classification.rows import LabelledRow
 from finetune_trainer.failure import StageFailure
+from finetune_trainer.tasks import Learner
 
 PROMPT = 40
 """Tokens of the prompt: more than the small copy's window."""
@@ -56,11 +56,11 @@ class Rehearsed:
     detail: str = ""
 
 
-def rehearse(base: Path, task: Task, scratch: Path) -> Rehearsed:
+def rehearse(base: Path, learner: Learner, scratch: Path) -> Rehearsed:
     """Exports and compares; whatever keeps the small copy itself from being made is raised."""
     torch.manual_seed(0)
     config = shrunk(AutoConfig.from_pretrained(base, local_files_only=True, trust_remote_code=False))
-    return rehearse_classifier(config, task, scratch) if is_classifier(task) else rehearse_language_model(config, base, scratch)
+    return rehearse_language_model(config, base, scratch) if learner == "language" else rehearse_classifier(config, learner, scratch)
 
 
 def rehearse_language_model(config: Any, base: Path, scratch: Path) -> Rehearsed:
@@ -96,13 +96,12 @@ def compare_language_models(out: Path, ids: list[int], expected: Any) -> Rehears
     return compared(np.array(found), expected)
 
 
-def rehearse_classifier(config: Any, task: Task, scratch: Path) -> Rehearsed:
+def rehearse_classifier(config: Any, learner: ClassifierLearner, scratch: Path) -> Rehearsed:
     """torch.onnx, and two rows of unlike length beside each other."""
-    assert is_classifier(task)
-    labelling = Labelling(task, ("a", "b", "c"))
+    labelling = Labelling(learner, ("a", "b", "c"))
     for name, value in labelling.config().items():
         setattr(config, name, value)
-    loader, _ = CLASSES[task]
+    loader, _ = CLASSES[learner]
     model = small_model(loader, config)
     collator = Collator(labelling, pad_token(config), takes_token_types(model))
     rows = [row(length, config.vocab_size, labelling) for length in (PROMPT, PROMPT // 3)]
@@ -148,12 +147,12 @@ def first_line(exc: Exception) -> str:
     return str(exc).strip().splitlines()[0][:300]
 
 
-def main(base: str, task: Task, scratch: str) -> None:
+def main(base: str, learner: Learner, scratch: str) -> None:
     """The program."""
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     torch.set_num_threads(1)
-    print(json.dumps(asdict(rehearse(Path(base), task, Path(scratch)))))
+    print(json.dumps(asdict(rehearse(Path(base), learner, Path(scratch)))))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])  # type: ignore[arg-type]  # prepare passes a task
+    main(*sys.argv[1:])  # type: ignore[arg-type]  # prepare passes a learner

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from finetune_api.resources.finetune_job import Task
 from finetune_text.tags import OUTSIDE, entities, split_tag
 from finetune_trainer.data.profile.duplicates import Codes, Rows
 from finetune_trainer.data.profile.notes import among, counted, listed, quoted, verb
 from finetune_trainer.data.profile.survey import Survey
 from finetune_trainer.failure import StageFailure, invalid
+from finetune_trainer.tasks import Learner
 
 IMBALANCE = 10
 """Rows of the most frequent label to one of the rarest from which on it is worth a note."""
@@ -30,7 +30,7 @@ class LabelledFile:
 
     name: str
     param: str
-    task: Task
+    learner: Learner
     column: str
     """The label's name in the file."""
 
@@ -73,7 +73,7 @@ def entity_counts(tags: Sequence[str]) -> Counter[str]:
 def check_labels(file: LabelledFile, survey: Survey, counts: Mapping[str, int], wanted: Rows) -> None:
     """Raises StageFailure where nothing can be learnt from the labels of the wanted rows."""
     rows = int(wanted.sum())
-    if file.task == "token-classification":
+    if file.learner == "token":
         check_tags(file, counts)
         return
     if not counts:
@@ -117,14 +117,14 @@ def check_tags(file: LabelledFile, counts: Mapping[str, int]) -> None:
 
 def check_unseen(file: LabelledFile, held: LabelledFile, counts: Mapping[str, int], held_counts: Mapping[str, int]) -> None:
     """Raises StageFailure for labels of the validation file that no training row has: they cannot be learnt."""
-    name_of = kind_of if file.task == "token-classification" else str
+    name_of = kind_of if file.learner == "token" else str
     known = {name_of(name) for name in counts}
     unseen: Counter[str] = Counter()
     for name, count in held_counts.items():
         if name_of(name) not in known and name != OUTSIDE:
             unseen[name_of(name)] += count
     if unseen:
-        what = "label" if file.task == "sequence-classification" else "entity type"
+        what = "label" if file.learner == "sequence" else "entity type"
         which = listed([f"{quoted(name)} ({counted(count, 'row')})" for name, count in unseen.most_common()], 5)
         has = f"has {counted(len(unseen), what)} that no row of {file.name} has: {which}"
         known_ones = f"{file.name} has {among(sorted(known - {OUTSIDE}), 5)}"
@@ -135,10 +135,10 @@ def check_unseen(file: LabelledFile, held: LabelledFile, counts: Mapping[str, in
         )
 
 
-def label_notes(task: Task, counts: Mapping[str, int], multi_label: bool) -> list[str]:
+def label_notes(learner: Learner, counts: Mapping[str, int], multi_label: bool) -> list[str]:
     """What is worth a look in the labels of the training rows."""
     notes = list(spelled_alike(counts))
-    if task == "sequence-classification":
+    if learner == "sequence":
         once = sorted(name for name, count in counts.items() if count == 1)
         if once:
             notes.append(f"{counted(len(once), 'label')} {verb(once, 'occur')} in one row only: {among(once, 5)}; {_TOO_FEW}")

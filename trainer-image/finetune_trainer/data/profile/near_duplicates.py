@@ -5,7 +5,7 @@ A text is the set of its runs of five bytes, in lower case and with white space 
 System messages and tools, which many rows share, do not count.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from rensa import RMinHash
 
 from finetune_trainer.data.profile.duplicates import Codes, Rows
 from finetune_trainer.data.profile.survey import Fingerprints
-from finetune_trainer.tasks.rows import Completion, Conversation, Row, Summary, TextLabel
+from finetune_trainer.tasks.rows import Row
 
 NEAR = 0.85
 LIMIT = 250_000
@@ -44,21 +44,6 @@ class Sketches:
     digests: Digests
 
 
-def text_of(row: Row) -> str:
-    """What is compared of a row."""
-    if isinstance(row, Conversation):
-        said = (message for message in row.messages if message.role != "system")
-        parts = [text for m in said for text in (m.content, *(call.function.arguments for call in m.tool_calls or ())) if text]
-        return "\n".join(parts)
-    if isinstance(row, Completion):
-        return f"{row.prompt}\n{row.completion}"
-    if isinstance(row, Summary):
-        return f"{row.document}\n{row.summary}"
-    if isinstance(row, TextLabel):
-        return f"{row.text}\n{row.text_pair}" if row.text_pair else row.text
-    return " ".join(row.tokens)
-
-
 def chosen(prints: Fingerprints, wanted: Rows, limit: int = LIMIT) -> Rows:
     """The wanted rows, or a fair draw of `limit` of them that does not depend on their order."""
     if int(wanted.sum()) <= limit:
@@ -68,8 +53,8 @@ def chosen(prints: Fingerprints, wanted: Rows, limit: int = LIMIT) -> Rows:
     return drawn
 
 
-def sketch(rows: Iterable[tuple[str, Row]], wanted: Rows) -> Sketches:
-    """Digests of the wanted rows of a file."""
+def sketch(rows: Iterable[tuple[str, Row]], wanted: Rows, text_of: Callable[[Row], str]) -> Sketches:
+    """Digests of the wanted rows of a file; `text_of` gives what of a row is compared."""
     where: list[str] = []
     digests: Digests = np.empty((int(wanted.sum()), _PERMUTATIONS), np.uint8)
     texts: list[bytes] = []

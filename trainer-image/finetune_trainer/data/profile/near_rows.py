@@ -31,7 +31,7 @@ class Surveyed:
 
     def sketch(self, wanted: Rows) -> Sketches:
         """Of the wanted rows."""
-        return sketch(self._rows(), wanted)
+        return sketch(self._rows(), wanted, self.file.task.text)
 
     def _rows(self) -> Iterator[tuple[str, Row]]:
         for number, row in enumerate(self.file.rows(self.survey.invalid)):
@@ -126,7 +126,7 @@ def within(source: Surveyed, sketches: Sketches, pairs: Pairs, kept: str) -> lis
     notes = [
         f"{counted(count, 'row')} of {source.file.name} {'is' if count == 1 else 'are'} nearly equal to an earlier one ({examples}): {kept}"
     ]
-    labels = source.survey.label_ids[sketches.rows] if source.file.task == "sequence-classification" else np.zeros(len(heaps), np.int32)
+    labels = source.survey.label_ids[sketches.rows] if source.file.task.learner == "sequence" else np.zeros(len(heaps), np.int32)
     differ = pairs[labels[pairs[:, 0]] != labels[pairs[:, 1]]]
     if len(differ):
         rows = len(np.unique(differ))

@@ -8,7 +8,6 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
-from finetune_api.resources.finetune_job import Task
 from finetune_api.resources.source import RowTemplate
 from finetune_trainer.data.profile.findings import Findings
 from finetune_trainer.data.profile.processes import in_order, processes_for
@@ -17,11 +16,12 @@ from finetune_trainer.data.profile.tally import Tally, joined, tally
 from finetune_trainer.data.reading.record import Block, NotRows, Record, Unreadable, size_of
 from finetune_trainer.data.reading.record_file import RecordFile
 from finetune_trainer.data.reading.stream import NAMES, Progress, no_progress
-from finetune_trainer.data.rows.foreign import Unfit
 from finetune_trainer.data.rows.read import Reader
 from finetune_trainer.data.rows.shape import FIRST, Shape, recognise
 from finetune_trainer.failure import StageFailure, invalid
+from finetune_trainer.tasks import AnyTask
 from finetune_trainer.tasks.explain import Problem
+from finetune_trainer.tasks.layouts.forms import Unfit
 from finetune_trainer.tasks.rows import Row
 
 NONE_INVALID: npt.NDArray[np.int64] = np.empty(0, np.int64)
@@ -53,9 +53,9 @@ class RowFile:
         return self.records.param
 
     @property
-    def task(self) -> Task:
+    def task(self) -> AnyTask:
         """What the rows are for."""
-        return self.shape.layout.task
+        return self.shape.task
 
     @property
     def format(self) -> str:
@@ -76,7 +76,7 @@ class RowFile:
     def open(
         cls,
         records: RecordFile,
-        task: Task,
+        task: AnyTask,
         *,
         columns: Mapping[str, str] | None = None,
         template: RowTemplate | None = None,

@@ -8,7 +8,8 @@ import numpy.typing as npt
 from finetune_trainer.data.profile.findings import Findings
 from finetune_trainer.data.profile.places import Places
 from finetune_trainer.data.profile.tally import Tally
-from finetune_trainer.data.rows.build import Layout
+from finetune_trainer.tasks.learner import MULTI_LABEL
+from finetune_trainer.tasks.task import RowLayout
 
 Fingerprints = npt.NDArray[np.uint64]
 
@@ -41,7 +42,7 @@ class Survey:
     """What is worth a note on valid rows, and where."""
 
 
-def survey_of(whole: Tally, findings: Findings, layout: Layout, group_by: str | None, stratify_by: str | None) -> Survey:
+def survey_of(whole: Tally, findings: Findings, layout: RowLayout, group_by: str | None, stratify_by: str | None) -> Survey:
     """The survey of a file; the tally has a column of values for each of the two fields that is named, in this order."""
     columns = iter(whole.values.T if whole.values.size else np.empty((2, len(whole.prints)), np.int64))
     groups = next(columns) if group_by is not None else None
@@ -53,7 +54,7 @@ def survey_of(whole: Tally, findings: Findings, layout: Layout, group_by: str | 
         turns=whole.turns,
         label_ids=whole.label_ids,
         label_sets=tuple(whole.label_sets),
-        multi_label=layout.task == "sequence-classification" and bool(layout.multi_label),
+        multi_label=layout.variant == MULTI_LABEL,
         groups=groups,
         strata=next(columns) if stratify_by is not None else None,
         remarks=whole.remarks,

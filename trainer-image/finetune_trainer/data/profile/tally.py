@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import repeat
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,8 @@ from xxhash import xxh3_64_intdigest
 from finetune_trainer.data.profile.places import Places, add_to, join_into
 from finetune_trainer.data.reading.record import Block, Record
 from finetune_trainer.data.rows.read import Read, Reader
+from finetune_trainer.tasks import AnyTask
 from finetune_trainer.tasks.explain import Problem
-from finetune_trainer.tasks.rows import Conversation, TextLabel, TokenTags
 
 KEPT = 50
 """Findings that are kept word for word, and remarks."""
@@ -73,8 +72,9 @@ class Tally:
 def tally(reader: Reader, seed: int, work: Block | Sequence[Record]) -> Tally:
     """Reads a stretch of a file."""
     with collector_off():
-        reads = list(map(tallied, reader.block(work), repeat(seed))) if isinstance(work, Block) else [tallied(reader.some(work), seed)]
-        return reads[0] if len(reads) == 1 else joined(reads)
+        reads = reader.block(work) if isinstance(work, Block) else (reader.some(work),)
+        parts = [tallied(read, seed, reader.shape.task) for read in reads]
+        return parts[0] if len(parts) == 1 else joined(parts)
 
 
 @contextmanager
@@ -89,7 +89,7 @@ def collector_off() -> Iterator[None]:
             gc.enable()
 
 
-def tallied(read: Read, seed: int) -> Tally:
+def tallied(read: Read, seed: int, task: AnyTask) -> Tally:
     """The numbers of some rows."""
     wrongs, remarks = Wrongs(), dict[str, Places]()
     for _, where, problems in read.wrong:
@@ -99,11 +99,11 @@ def tallied(read: Read, seed: int) -> Tally:
     prints = np.fromiter(map(xxh3_64_intdigest, read.identities, repeat(seed)), np.uint64, len(read.identities))
     hashes = [[xxh3_64_intdigest(value, seed) for value in row] for row in read.values]
     known = [] if read.turns is not None else list(read.rows)
-    ids, sets = label_numbers(known)
+    ids, sets = label_numbers(known, task)
     return Tally(
         records=read.records,
         prints=prints,
-        turns=turns(known) if read.turns is None else small(read.turns),
+        turns=turns(known, task) if read.turns is None else small(read.turns),
         label_ids=ids,
         label_sets=sets,
         values=np.array(hashes, np.uint64).view(np.int64) if hashes else np.empty((0, 0), np.int64),
@@ -113,12 +113,11 @@ def tallied(read: Read, seed: int) -> Tally:
     )
 
 
-def turns(rows: Sequence[Any]) -> npt.NDArray[np.uint16]:
-    """Messages of each conversation."""
-    if not rows or not isinstance(rows[0], Conversation):
+def turns(rows: Sequence[Any], task: AnyTask) -> npt.NDArray[np.uint16]:
+    """Messages of each conversation; empty for other rows."""
+    if not rows or task.turns(rows[0]) is None:
         return np.empty(0, np.uint16)
-    sizes = np.fromiter(map(len, map(attrgetter("messages"), rows)), np.int64, len(rows))
-    return small(sizes)
+    return small(np.fromiter(map(task.turns, rows), np.int64, len(rows)))
 
 
 def small(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.uint16]:
@@ -126,20 +125,13 @@ def small(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.uint16]:
     return np.minimum(sizes, MOST_TURNS).astype(np.uint16)
 
 
-def label_numbers(rows: Sequence[Any]) -> tuple[npt.NDArray[np.int32], list[tuple[str, ...]]]:
+def label_numbers(rows: Sequence[Any], task: AnyTask) -> tuple[npt.NDArray[np.int32], list[tuple[str, ...]]]:
     """For classified rows a number for each, and the labels that the numbers stand for."""
-    if not rows or not isinstance(rows[0], TextLabel | TokenTags):
+    if not rows or task.learner == "language":
         return np.empty(0, np.int32), []
     numbers: dict[tuple[str, ...], int] = {}
-    ids = np.fromiter((numbers.setdefault(labels_of(row), len(numbers)) for row in rows), np.int32, len(rows))
+    ids = np.fromiter((numbers.setdefault(task.labels(row), len(numbers)) for row in rows), np.int32, len(rows))
     return ids, list(numbers)
-
-
-def labels_of(row: TextLabel | TokenTags) -> tuple[str, ...]:
-    """A row's labels or tags, sorted."""
-    if isinstance(row, TokenTags):
-        return tuple(sorted({tag for tag in row.tags if tag is not None}))
-    return (row.label,) if isinstance(row.label, str) else tuple(row.label)
 
 
 def joined(parts: Sequence[Tally]) -> Tally:

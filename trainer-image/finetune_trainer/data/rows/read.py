@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 from finetune_trainer.data.reading.record import Block, Record
-from finetune_trainer.data.rows.plain import Plain, Sizes
 from finetune_trainer.data.rows.shape import Shape
 from finetune_trainer.tasks.explain import Problem, Wrong
 from finetune_trainer.tasks.layouts.context import Context
+from finetune_trainer.tasks.plain import Sizes
 from finetune_trainer.tasks.rows import Row, identity
 
 PIECE = 1 << 19
@@ -61,7 +61,7 @@ class Reader:
     def __init__(self, shape: Shape, fields: Sequence[str] = ()) -> None:
         self.shape = shape
         self.fields = tuple(fields)
-        self._plain = Plain(shape.layout) if shape.is_own and not self.fields else None
+        self._plain = shape.task.plain(shape.layout) if shape.is_own and not self.fields else None
 
     def __reduce__(self) -> tuple[type["Reader"], tuple[Shape, tuple[str, ...]]]:
         """On the way to another process: decoders are made anew there."""

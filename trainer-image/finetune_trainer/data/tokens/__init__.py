@@ -4,12 +4,12 @@ encoded.py    what an encoder makes of a row: the interface
 template.py   rows through a chat template (finetune_text renders it)
 spans.py      which characters of a conversation the assistant said
 skeleton.py   the same in one rendering, for conversations of a known form
-chat.py       conversations to text
-texts.py      completions and summaries to text
+chat.py       rows to text as conversations
+texts.py      prompts and answers to text, without a template
 borders.py    where prompts end and answers begin, in tokens
 batches.py    how many rows are tokenised together
 language.py   texts to token ids and loss masks
 unseen_words.py  words that have no tokens, and their entities
-classes.py    rows of the classification tasks to token ids and labels
+classes.py    texts and words to token ids and labels
 arrow.py      the files, written and cut
 """

@@ -14,18 +14,19 @@ import pyarrow.compute as pc
 
 from finetune_text.tags import IGNORED
 from finetune_trainer.data.profile.places import Places
-from finetune_trainer.data.tokens.encoded import Example, Kind
+from finetune_trainer.data.tokens.encoded import Example
 from finetune_trainer.files import put_in_place
+from finetune_trainer.tasks import Learner
 
 ROWS_PER_BATCH = 1024
 TOKENS_PER_BATCH = 1 << 20
 """Of a record batch without its last row: what is read again has room, too."""
 _IDS = ("input_ids", pa.list_(pa.int32()))
 _CLASSES = (("token_type_ids", pa.list_(pa.int8())), ("labels", pa.list_(pa.int32())))
-SCHEMAS: dict[Kind, pa.Schema] = {
+SCHEMAS: dict[Learner, pa.Schema] = {
     "language": pa.schema([_IDS, ("loss_mask", pa.list_(pa.bool_()))]),
     "sequence": pa.schema([_IDS, *_CLASSES]),
-    "tokens": pa.schema([_IDS, *_CLASSES]),
+    "token": pa.schema([_IDS, *_CLASSES]),
 }
 PROMPTS = pa.schema([_IDS])
 _SEGMENTS = pa.field("segments", pa.list_(pa.int8()))
@@ -77,19 +78,19 @@ class Kept:
         return len(self.lengths)
 
 
-def full_schema(kind: Kind) -> pa.Schema:
+def full_schema(learner: Learner) -> pa.Schema:
     """Of examples that are not cut yet: they know their row, and a classifier's which text each token is of."""
-    return (SCHEMAS[kind] if kind == "language" else SCHEMAS[kind].append(_SEGMENTS)).append(_WHERE)
+    return (SCHEMAS[learner] if learner == "language" else SCHEMAS[learner].append(_SEGMENTS)).append(_WHERE)
 
 
 class ExampleWriter:
     """Writes examples at full length as they come; complete or absent after `close`."""
 
-    def __init__(self, path: Path, kind: Kind) -> None:
+    def __init__(self, path: Path, learner: Learner) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._partial = path.with_name(f".{path.name}.part")
-        self._schema = full_schema(kind)
+        self._schema = full_schema(learner)
         self._file = pa.ipc.new_file(str(self._partial), self._schema)
         self._rows: list[Example] = []
         self._tokens = 0
@@ -132,7 +133,7 @@ def lists(values: Sequence[npt.NDArray[Any]]) -> pa.ListArray:
     return pa.ListArray.from_arrays(offsets, np.concatenate(values))
 
 
-def cut(source: Path, target: Path, kind: Kind, limit: int) -> Kept:
+def cut(source: Path, target: Path, learner: Learner, limit: int) -> Kept:
     """Copies the examples of `source`, each cut to `limit` tokens, and leaves out those with nothing left to learn.
 
     A language model's example loses its end. A classifier's keeps its special tokens and loses the end of its text; of two
@@ -141,20 +142,20 @@ def cut(source: Path, target: Path, kind: Kind, limit: int) -> Kept:
     lengths, supervised = array("q"), array("q")
     truncated, lost, cut_off, nothing = 0, 0, Lost(), Lost()
     partial = target.with_name(f".{target.name}.part")
-    with pa.memory_map(str(source)) as mapped, pa.ipc.open_file(mapped) as file, pa.ipc.new_file(str(partial), SCHEMAS[kind]) as out:
+    with pa.memory_map(str(source)) as mapped, pa.ipc.open_file(mapped) as file, pa.ipc.new_file(str(partial), SCHEMAS[learner]) as out:
         for number in range(file.num_record_batches):
             full = file.get_batch(number)
             batch = full.drop_columns("where")
-            batch = cut_end(batch, limit) if kind == "language" else cut_texts(batch, kind, limit)
+            batch = cut_end(batch, limit) if learner == "language" else cut_texts(batch, learner, limit)
             missing = list_lengths(full["input_ids"]) - list_lengths(batch["input_ids"])
             truncated, lost = truncated + int((missing > 0).sum()), lost + int(missing.sum())
-            targets = target_counts(batch, kind)
+            targets = target_counts(batch, learner)
             keep = targets > 0
             batch = batch.filter(pa.array(keep)) if not keep.all() else batch
             for into, values in ((lengths, list_lengths(batch["input_ids"])), (supervised, targets[keep])):
                 into.frombytes(np.ascontiguousarray(values, np.int64).tobytes())
             for index in np.flatnonzero(~keep).tolist():
-                needed = first_target(full, kind, index)
+                needed = first_target(full, learner, index)
                 (cut_off if needed else nothing).add(full["where"][index].as_py(), needed)
             if batch.num_rows:
                 out.write_batch(batch)
@@ -162,10 +163,10 @@ def cut(source: Path, target: Path, kind: Kind, limit: int) -> Kept:
     return Kept(np.array(lengths, np.int64), np.array(supervised, np.int64), truncated, lost, cut_off, nothing)
 
 
-def first_target(batch: pa.RecordBatch, kind: Kind, index: int) -> int:
+def first_target(batch: pa.RecordBatch, learner: Learner, index: int) -> int:
     """Tokens of an example up to the first that could be learnt, with it; 0 where there is none."""
-    values = list_values(batch["loss_mask" if kind == "language" else "labels"][index])
-    found = np.flatnonzero(values if kind == "language" else values != IGNORED)
+    values = list_values(batch["loss_mask" if learner == "language" else "labels"][index])
+    found = np.flatnonzero(values if learner == "language" else values != IGNORED)
     return int(found[0]) + 1 if len(found) else 0
 
 
@@ -175,16 +176,16 @@ def cut_end(batch: pa.RecordBatch, limit: int) -> pa.RecordBatch:
     return pa.record_batch(columns, batch.schema)
 
 
-def cut_texts(batch: pa.RecordBatch, kind: Kind, limit: int) -> pa.RecordBatch:
+def cut_texts(batch: pa.RecordBatch, learner: Learner, limit: int) -> pa.RecordBatch:
     """Cuts the texts of examples that are longer than `limit`, and forgets the segments."""
-    per_token = [name for name in batch.schema.names if kind == "tokens" or name != "labels"]
+    per_token = [name for name in batch.schema.names if learner == "token" or name != "labels"]
     rows = {name: [list_values(value) for value in batch[name]] for name in batch.schema.names}
     for index, segments in enumerate(rows["segments"]):
         if len(segments) > limit:
             stays = within(segments, limit)
             for name in per_token:
                 rows[name][index] = rows[name][index][stays]
-    schema = SCHEMAS[kind]
+    schema = SCHEMAS[learner]
     return pa.record_batch([lists(rows[field.name]).cast(field.type) for field in schema], schema)
 
 
@@ -208,13 +209,13 @@ def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
     return (first, room - first) if first <= room // 2 else (room // 2, room - room // 2)
 
 
-def target_counts(batch: pa.RecordBatch, kind: Kind) -> Ints:
+def target_counts(batch: pa.RecordBatch, learner: Learner) -> Ints:
     """Of each example, what the loss is computed on."""
-    if kind == "sequence":
+    if learner == "sequence":
         return np.ones(batch.num_rows, np.int64)
-    column = batch["loss_mask" if kind == "language" else "labels"]
+    column = batch["loss_mask" if learner == "language" else "labels"]
     values = column.flatten().to_numpy(zero_copy_only=False)
-    before = np.concatenate([[0], np.cumsum(values if kind == "language" else values != IGNORED, dtype=np.int64)])
+    before = np.concatenate([[0], np.cumsum(values if learner == "language" else values != IGNORED, dtype=np.int64)])
     ends = np.cumsum(list_lengths(column))
     counts: Ints = before[ends] - before[ends - list_lengths(column)]
     return counts

@@ -1,18 +1,23 @@
 """Conversations to text by a chat template, and what of the text the assistant said."""
 
+from collections.abc import Callable
+from typing import Any
+
 from finetune_text.chat_template import ChatTemplate
 from finetune_text.markers import Markers
 from finetune_text.span import Span
 from finetune_trainer.data.tokens.skeleton import Skeletons
 from finetune_trainer.data.tokens.spans import NotPrefixPreserving, Rendered, by_blocks, by_difference, by_turns
 from finetune_trainer.data.tokens.template import RowTemplate
-from finetune_trainer.tasks.rows import Conversation, Row
+from finetune_trainer.tasks.conversation import Conversation
+from finetune_trainer.tasks.rows import Row
 
 
 class ChatRenderer:
-    """Renders rows of task chat."""
+    """Renders rows as conversations; `conversation_of` makes one of a row that is not one."""
 
-    def __init__(self, template: ChatTemplate, markers: Markers) -> None:
+    def __init__(self, template: ChatTemplate, markers: Markers, conversation_of: Callable[[Any], Conversation] = lambda row: row) -> None:
+        self.conversation = conversation_of
         self.template = RowTemplate(template)
         self.markers = markers
         self.skeletons = Skeletons(self.template, markers)
@@ -27,8 +32,7 @@ class ChatRenderer:
 
     def render(self, row: Row) -> list[Rendered]:
         """The conversation's text, or one text for each answer."""
-        assert isinstance(row, Conversation)
-        return [self._ended(part) for part in self._rendered(row)]
+        return [self._ended(part) for part in self._rendered(self.conversation(row))]
 
     def _rendered(self, row: Conversation) -> list[Rendered]:
         fitting = self.skeletons.fit(row)
@@ -60,12 +64,12 @@ class ChatRenderer:
 
     def prompt(self, row: Row) -> str:
         """The conversation up to where the assistant begins its last message."""
-        assert isinstance(row, Conversation)
-        last = max(index for index, message in enumerate(row.messages) if message.role == "assistant")
-        return self.template.render(row.messages[:last], row.tools, add_generation_prompt=True)
+        chat = self.conversation(row)
+        last = max(index for index, message in enumerate(chat.messages) if message.role == "assistant")
+        return self.template.render(chat.messages[:last], chat.tools, add_generation_prompt=True)
 
     def whole(self, row: Row) -> str:
         """The conversation's text, with an end."""
-        assert isinstance(row, Conversation)
-        text = self.template.render(row.messages, row.tools)
+        chat = self.conversation(row)
+        text = self.template.render(chat.messages, chat.tools)
         return text if text.rstrip().endswith(self.markers.all) else text + self.markers.end

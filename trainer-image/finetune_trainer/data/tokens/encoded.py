@@ -2,15 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from finetune_trainer.tasks import Learner
 from finetune_trainer.tasks.rows import Row
-
-Kind = Literal["language", "sequence", "tokens"]
-"""A language model, a classifier of whole texts, a classifier of tokens."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class Encoder(Protocol):
     """Rows in, examples out."""
 
     @property
-    def kind(self) -> Kind:
+    def learner(self) -> Learner:
         """What its examples are for."""
 
     def encode(self, rows: Iterable[tuple[str, Row]]) -> Iterator[Example | Refused]:

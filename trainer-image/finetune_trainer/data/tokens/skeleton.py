@@ -12,7 +12,7 @@ from finetune_text.markers import Markers
 from finetune_text.span import Span
 from finetune_trainer.data.tokens.spans import NotPrefixPreserving, Rendered, WordsLeftOut, by_difference
 from finetune_trainer.data.tokens.template import RowTemplate
-from finetune_trainer.tasks.rows import Conversation, Message
+from finetune_trainer.tasks.conversation import Conversation, Message
 
 _KEPT = 4096
 """Skeletons that are remembered; data sets have a few dozen."""

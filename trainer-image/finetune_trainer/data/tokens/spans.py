@@ -12,7 +12,7 @@ from finetune_text.chat_template import TemplateRefusal
 from finetune_text.markers import Markers
 from finetune_text.span import Span
 from finetune_trainer.data.tokens.template import RowTemplate
-from finetune_trainer.tasks.rows import Conversation, Message
+from finetune_trainer.tasks.conversation import Conversation, Message
 
 
 class Rendered(NamedTuple):

@@ -8,7 +8,7 @@ import msgspec
 from finetune_text.chat_template import ChatTemplate
 from finetune_text.control_text import SAID_BY_OTHERS
 from finetune_text.span import Span
-from finetune_trainer.tasks.rows import Message, Tool, ToolCall
+from finetune_trainer.tasks.conversation import Message, Tool, ToolCall
 
 
 class RowTemplate:

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from finetune_api.resources.finetune_job import CLASSIFICATION, Task
 from finetune_api.run_config import RunConfig
 from finetune_trainer.failure import invalid
 from finetune_trainer.families import Family, families
 from finetune_trainer.methods import METHODS, method_of
 from finetune_trainer.prepare.base.files import unsupported
 from finetune_trainer.sources.subject import Subject
+from finetune_trainer.tasks import TASKS, AnyTask, find_task
 
 LISTED = "docs/models.md lists the model types that can be fine-tuned"
 WITHOUT_CHECKPOINTING = ("Albert", "CpmAnt", "GPTNeoXJapanese", "JetMoe", "MPNet")
@@ -20,7 +20,7 @@ def check_family(config: dict[str, Any], architecture: str, subject: Subject, ru
     family = families().get(str(config.get("model_type")))
     if family is None:
         raise unsupported(subject, f"is a {architecture} of model type {config.get('model_type')!r}, which is not known to work: {LISTED}")
-    check_kind(family, architecture, subject, run.task)
+    check_learner(family, architecture, subject, find_task(run.task))
     if not family.has(architecture):
         raise unsupported(subject, f"is a {architecture}: of model type {family.model_type}, only {classes(family)} can be used")
     check_method(family, architecture, subject, run)
@@ -34,16 +34,18 @@ def check_family(config: dict[str, Any], architecture: str, subject: Subject, ru
         )
 
 
-def check_kind(family: Family, architecture: str, subject: Subject, task: Task) -> None:
+def check_learner(family: Family, architecture: str, subject: Subject, task: AnyTask) -> None:
     """A language model for texts, an encoder for labels."""
     if family.kind == "other":
         raise unsupported(subject, f"is a {architecture} of model type {family.model_type}, which cannot be used: {family.unfit}")
-    if task in CLASSIFICATION and family.kind != "encoder":
+    if task.learner != "language" and family.kind != "encoder":
         known = ", ".join(name for name, other in families().items() if other.kind == "encoder" and other.trainable)
-        raise unsupported(subject, f"is a {architecture}, a causal language model: task {task} needs an encoder ({known})")
-    if task not in CLASSIFICATION and family.kind != "language":
-        serves = " and ".join(CLASSIFICATION)
-        raise unsupported(subject, f"is a {architecture}, an encoder, which serves {serves}: task {task} needs a causal language model")
+        raise unsupported(subject, f"is a {architecture}, a causal language model: task {task.name} needs an encoder ({known})")
+    if task.learner == "language" and family.kind != "language":
+        serves = " and ".join(name for name, other in TASKS.items() if other.learner != "language")
+        raise unsupported(
+            subject, f"is a {architecture}, an encoder, which serves {serves}: task {task.name} needs a causal language model"
+        )
 
 
 def check_method(family: Family, architecture: str, subject: Subject, run: RunConfig) -> None:

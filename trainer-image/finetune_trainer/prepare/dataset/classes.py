@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from finetune_api.resources.finetune_job import CLASSIFICATION, Task
 from finetune_api.run_config import RunRows
 from finetune_trainer.data.profile.duplicates import Different
 from finetune_trainer.data.profile.labels import (
@@ -17,7 +16,8 @@ from finetune_trainer.data.profile.labels import (
 )
 from finetune_trainer.data.profile.near_rows import Surveyed
 from finetune_trainer.data.profile.notes import counted
-from finetune_trainer.tasks.rows import Row, TokenTags
+from finetune_trainer.tasks import AnyTask, Learner, TokenTask
+from finetune_trainer.tasks.rows import Row
 
 Counts = dict[str, int]
 
@@ -32,27 +32,27 @@ class Classes:
     notes: list[str] = field(default_factory=list)
 
 
-def find_classes(task: Task, train: Surveyed, held: Surveyed, sources: tuple[RunRows, RunRows], left: Different) -> Classes:
+def find_classes(task: AnyTask, train: Surveyed, held: Surveyed, sources: tuple[RunRows, RunRows], left: Different) -> Classes:
     """The labels of the rows that are left; `held` is `train` again where its rows are split.
 
     Raises StageFailure for labels that nothing can be learnt from.
     """
-    if task not in CLASSIFICATION:
+    if task.learner == "language":
         return Classes()
-    file = labelled(task, train, sources[0])
+    file = labelled(task.learner, train, sources[0])
     counts = label_counts(train.survey, left.train)
     check_labels(file, train.survey, counts, left.train)
     multi_label, names = train.survey.multi_label, set(counts)
     if held is not train:
         held_counts = label_counts(held.survey, left.validation)
-        check_unseen(file, labelled(task, held, sources[1]), counts, held_counts)
+        check_unseen(file, labelled(task.learner, held, sources[1]), counts, held_counts)
         multi_label, names = multi_label or held.survey.multi_label, names | set(held_counts)
-    return Classes(tuple(sorted(names)), multi_label, label_notes(task, counts, multi_label))
+    return Classes(tuple(sorted(names)), multi_label, label_notes(task.learner, counts, multi_label))
 
 
-def labelled(task: Task, source: Surveyed, rows: RunRows) -> LabelledFile:
+def labelled(learner: Learner, source: Surveyed, rows: RunRows) -> LabelledFile:
     """A file as messages about labels need it."""
-    return LabelledFile(source.file.name, source.file.param, task, rows.columns.get("label", "label"))
+    return LabelledFile(source.file.name, source.file.param, learner, rows.columns.get("label", "label"))
 
 
 @dataclass
@@ -67,15 +67,15 @@ class Tagged:
     """Rows that have some."""
 
     @classmethod
-    def count(cls, rows: Iterable[tuple[str, Row]]) -> "Tagged":
+    def count(cls, task: TokenTask, rows: Iterable[tuple[str, Row]]) -> "Tagged":
         """Of these rows."""
         found = cls()
         for _, row in rows:
-            if isinstance(row, TokenTags):
-                tags = [tag for tag in row.tags if tag is not None]
-                found.entities.update(entity_counts(tags))
-                found.ignored += len(row.tags) - len(tags)
-                found.rows += len(tags) < len(row.tags)
+            given = task.tags(row)
+            tags = [tag for tag in given if tag is not None]
+            found.entities.update(entity_counts(tags))
+            found.ignored += len(given) - len(tags)
+            found.rows += len(tags) < len(given)
         return found
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from finetune_api.dataset_report import Side
-from finetune_api.resources.finetune_job import CLASSIFICATION, Task
 from finetune_api.result import DatasetSummary
 from finetune_api.run_config import RunConfig
 from finetune_trainer.data.profile.duplicates import Different, Rows, different
@@ -20,6 +19,7 @@ from finetune_trainer.prepare.dataset.classes import Classes, Tagged, find_class
 from finetune_trainer.prepare.dataset.row_source import RowSource
 from finetune_trainer.prepare.dataset.statistics import histogram, quantiles
 from finetune_trainer.progress import ProgressPrinter
+from finetune_trainer.tasks import AnyTask, find_task
 from finetune_trainer.tasks.rows import Row
 from finetune_trainer.workspace import Workspace
 
@@ -36,7 +36,7 @@ Rowed = Iterator[tuple[str, Row]]
 class Dataset:
     """Valid rows, dealt but not yet tokenised."""
 
-    task: Task
+    task: AnyTask
     files: tuple[Surveyed, Surveyed]
     """Training rows and held-out rows; the same file twice, where its rows are split."""
     sides: Sides
@@ -148,18 +148,19 @@ def open_dataset(config: RunConfig, workspace: Workspace, progress: ProgressPrin
     split, own = config.dataset.split, config.dataset.validation
     if (split is None) == (own is None):
         raise invalid("InvalidRunConfig", "dataset.validation: exactly one of split and source must be set", param="dataset.validation")
-    source = RowSource(config, workspace, progress)
+    task = find_task(config.task)
+    source = RowSource(config, task, workspace, progress)
     train = source.open(config.dataset.train, "dataset.train.source", split)
     held = train if own is None else source.open(own, "dataset.validation.source")
     left = different(train.survey.prints, train.survey.prints[:0] if held is train else held.survey.prints)
     check_size(train, left)
-    classes = find_classes(config.task, train, held, (config.dataset.train, own or config.dataset.train), left)
+    classes = find_classes(task, train, held, (config.dataset.train, own or config.dataset.train), left)
     progress.show("looking for near duplicates", force=True)
     if split is not None:
-        sides = split_sides(train, left, split, label_strata(train.survey, left.train) if config.task in CLASSIFICATION else None)
+        sides = split_sides(train, left, split, None if task.learner == "language" else label_strata(train.survey, left.train))
     else:
         sides = own_sides(train, held, left)
-    return described(Dataset(config.task, (train, held), sides, classes))
+    return described(Dataset(task, (train, held), sides, classes))
 
 
 def check_size(train: Surveyed, left: Different) -> None:
@@ -180,10 +181,10 @@ def check_size(train: Surveyed, left: Different) -> None:
 def described(dataset: Dataset) -> Dataset:
     """With the labels of each side counted, and all notes."""
     train, validation = dataset.files
-    tagged = dataset.task == "token-classification"
+    task, tagged = dataset.task, dataset.task.learner == "token"
     ignored: list[str] = []
-    if tagged:
-        tags = Tagged.count(dataset.train_rows()), Tagged.count(dataset.validation_rows())
+    if task.learner == "token":
+        tags = Tagged.count(task, dataset.train_rows()), Tagged.count(task, dataset.validation_rows())
         counts, ignored = (tags[0].entities, tags[1].entities), ignored_note(tags)
     else:
         counts = label_counts(train.survey, dataset.sides.train), label_counts(validation.survey, dataset.sides.validation)

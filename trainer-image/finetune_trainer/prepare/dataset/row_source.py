@@ -5,19 +5,19 @@ from difflib import get_close_matches
 
 import msgspec
 
-from finetune_api.resources.finetune_job import Split, Task
+from finetune_api.resources.finetune_job import Split
 from finetune_api.run_config import RunConfig, RunRows
 from finetune_trainer.data.profile.near_rows import Surveyed
 from finetune_trainer.data.profile.row_file import RowFile, first_records
 from finetune_trainer.data.reading.record import Record
 from finetune_trainer.data.reading.record_file import RecordFile
-from finetune_trainer.data.rows.build import FIELDS
 from finetune_trainer.failure import invalid
 from finetune_trainer.files import free_bytes
 from finetune_trainer.prepare.disk_space import check_space
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.sources.open import fetch_file, look_for
 from finetune_trainer.sources.subject import Subject
+from finetune_trainer.tasks import AnyTask
 from finetune_trainer.workspace import Workspace
 
 _SHOWN = 20
@@ -39,8 +39,9 @@ def subject_of(rows: RunRows, param: str) -> Subject:
 class RowSource:
     """Opens the files of one data set."""
 
-    def __init__(self, config: RunConfig, workspace: Workspace, progress: ProgressPrinter) -> None:
+    def __init__(self, config: RunConfig, task: AnyTask, workspace: Workspace, progress: ProgressPrinter) -> None:
         self.config = config
+        self.task = task
         self.workspace = workspace
         self.progress = progress
 
@@ -59,9 +60,9 @@ class RowSource:
         records = RecordFile.open(path, rows.name, param, format=rows.format, slice=rows.slice, scratch=self.workspace.downloads)
         group_by, stratify_by = (split.group_by, split.stratify_by) if split else (None, None)
         for part, name in (("groupBy", group_by), ("stratifyBy", stratify_by)):
-            check_field(records, self.config.task, part, name)
+            check_field(records, self.task, part, name)
         fields = [name for name in (group_by, stratify_by) if name]
-        file = RowFile.open(records, self.config.task, columns=rows.columns, template=rows.template, fields=fields)
+        file = RowFile.open(records, self.task, columns=rows.columns, template=rows.template, fields=fields)
         survey = file.survey(
             split.seed if split else 0,
             max_invalid_fraction=self.config.dataset.limits.max_invalid_fraction,
@@ -87,12 +88,12 @@ class RowSource:
         return lambda done: self.progress.show(f"checking {name}: {done / max(total, 1):.0%}")
 
 
-def check_field(records: RecordFile, task: Task, part: str, name: str | None) -> None:
+def check_field(records: RecordFile, task: AnyTask, part: str, name: str | None) -> None:
     """Raises StageFailure when the first records have no field of this name; later ones may still lack it, which the survey says."""
     if name is None:
         return
     found = fields_of(first_records(records))
-    if found and name not in (*found, *FIELDS[task]):
+    if found and name not in (*found, *task.fields):
         near = get_close_matches(name, found, 1)
         guess = f" (did you mean {near[0]!r}?)" if near else ""
         has = ", ".join(found[:_SHOWN]) + (", ..." if len(found) > _SHOWN else "")

@@ -6,24 +6,29 @@ from collections.abc import Iterator
 from tokenizers import Tokenizer
 
 from finetune_text.control_text import SAID_BY_OTHERS, ControlText, control_text_of
-from finetune_trainer.tasks.rows import Completion, Conversation, Row, Summary, TextLabel
+from finetune_trainer.data.tokens.chat import ChatRenderer
+from finetune_trainer.data.tokens.classes import ClassEncoder
+from finetune_trainer.data.tokens.encoded import Encoder
+from finetune_trainer.data.tokens.language import LanguageEncoder
+from finetune_trainer.data.tokens.texts import TextRenderer
+from finetune_trainer.tasks.rows import Row
 
 SHORTEST = 3
 """Characters of a special token that is looked for: shorter ones are ordinary text."""
 
 
 class ControlTexts:
-    """Counts such rows and keeps the first of each kind. With `chat` rows become conversations."""
+    """Counts such rows and keeps the first of each kind."""
 
-    def __init__(self, tokenizer: Tokenizer, *, chat: bool) -> None:
+    def __init__(self, tokenizer: Tokenizer, encoder: Encoder) -> None:
         self._control = control_text_of(tokenizer)
-        self._chat = chat
+        self._encoder = encoder
         self._rows: Counter[bool] = Counter()
         self._first: dict[bool, str] = {}
 
     def saw(self, name: str, where: str, row: Row) -> None:
         """Looks at one row."""
-        found = {words: token for words, text in texts_of(row, self._chat) if (token := spelled(self._control, text))}
+        found = {words: token for words, text in texts_of(row, self._encoder) if (token := spelled(self._control, text))}
         for words, token in found.items():
             self._rows[words] += 1
             self._first.setdefault(words, f"{name}, {where}: {token!r}")
@@ -55,16 +60,16 @@ def spelled(control: ControlText, text: str) -> str | None:
     return token if token is not None and len(token.strip()) >= SHORTEST else None
 
 
-def texts_of(row: Row, chat: bool) -> Iterator[tuple[bool, str]]:
-    """A row's texts, and whether special tokens that they spell stay words."""
-    if isinstance(row, Conversation):
-        yield from ((message.role in SAID_BY_OTHERS, message.content or "") for message in row.messages)
-        yield from ((False, call.function.arguments) for message in row.messages for call in message.tool_calls or ())
-    elif isinstance(row, Completion):
-        yield from ((False, row.prompt), (False, row.completion))
-    elif isinstance(row, Summary):
-        yield from ((chat, row.document), (False, row.summary))
-    elif isinstance(row, TextLabel):
-        yield from ((True, row.text), (True, row.text_pair or ""))
-    else:
-        yield True, " ".join(row.tokens)
+def texts_of(row: Row, encoder: Encoder) -> Iterator[tuple[bool, str]]:
+    """A row's texts as the encoder takes them, and whether special tokens that they spell stay words."""
+    if isinstance(encoder, ClassEncoder):
+        texts = encoder.task.input(row)
+        yield True, texts if isinstance(texts, str) else " ".join(texts)
+        return
+    assert isinstance(encoder, LanguageEncoder)
+    if isinstance(encoder.renderer, ChatRenderer):
+        messages = encoder.renderer.conversation(row).messages
+        yield from ((message.role in SAID_BY_OTHERS, message.content or "") for message in messages)
+        yield from ((False, call.function.arguments) for message in messages for call in message.tool_calls or ())
+    elif isinstance(encoder.renderer, TextRenderer):
+        yield from ((False, text) for text in encoder.renderer.texts(row))

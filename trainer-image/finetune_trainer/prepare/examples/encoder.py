@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from itertools import chain
 
 from finetune_api.run_config import RunConfig
@@ -13,12 +14,12 @@ from finetune_trainer.data.tokens.chat import ChatRenderer
 from finetune_trainer.data.tokens.classes import ClassEncoder
 from finetune_trainer.data.tokens.encoded import Encoder
 from finetune_trainer.data.tokens.language import LanguageEncoder
-from finetune_trainer.data.tokens.texts import SummaryRenderer, TextRenderer
+from finetune_trainer.data.tokens.texts import TextRenderer
 from finetune_trainer.failure import invalid
 from finetune_trainer.prepare.base.base import Base
 from finetune_trainer.prepare.base.files import unsupported
 from finetune_trainer.prepare.dataset.dataset import Dataset
-from finetune_trainer.tasks.rows import Conversation
+from finetune_trainer.tasks import LanguageTask, find_task
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ def base_template(config: RunConfig, base: Base) -> ChatTemplate | None:
 
     Raises StageFailure for a template that is not one.
     """
-    text = base.config.chat_template
-    if config.task not in ("chat", "summarization") or (text is None and config.task == "summarization"):
+    task, text = find_task(config.task), base.config.chat_template
+    if task.learner != "language" or task.prompting == "text" or (text is None and task.prompting == "chat or text"):
         return None
     if text is None and "eos_token" not in base.config.special_tokens:
         raise unsupported(
@@ -62,31 +63,29 @@ def compiled(base: Base, text: str) -> ChatTemplate:
 
 def task_encoder(config: RunConfig, base: Base, dataset: Dataset, template: ChatTemplate | None) -> TaskEncoder:
     """The encoder for a job's rows; raises StageFailure where the template does not know the tools that the rows have."""
-    tokenizer, labels = base.config.tokenizer, dataset.labels
-    if config.task == "sequence-classification":
-        return TaskEncoder(ClassEncoder(tokenizer, labels, "sequence"))
-    if config.task == "token-classification":
-        return TaskEncoder(ClassEncoder(tokenizer, labels, "tokens"))
-    instructed = config.dataset.train.template is not None
+    task = dataset.task
+    if task.learner != "language":
+        return TaskEncoder(ClassEncoder(base.config.tokenizer, dataset.labels, task))
     if template is None:
-        return plain_texts(config, base, instructed)
-    return conversations(config, base, dataset, template, instructed)
+        return plain_texts(config, base, task)
+    return conversations(config, base, dataset, task, template)
 
 
-def conversations(config: RunConfig, base: Base, dataset: Dataset, template: ChatTemplate, instructed: bool) -> TaskEncoder:
+def conversations(config: RunConfig, base: Base, dataset: Dataset, task: LanguageTask, template: ChatTemplate) -> TaskEncoder:
     """Rows, or what is made of them, through a chat template."""
     tokenizer, name = base.config.tokenizer, base.subject.name
     notes = []
     if base.config.chat_template is None:
         notes.append(f'{name} has no chat template: a default ("User:", "Assistant:") is used and published with the model')
-    if config.task == "chat" and template.tools.calls == "ignored" and has_tools(dataset):
+    if task.tools and template.tools.calls == "ignored" and has_tools(dataset, task):
         template, which = template_with_tools(base, dataset, template)
         notes.append(f"the chat template of {name} does not support tools: {which} replaces it")
-    chat = ChatRenderer(template, markers_of(tokenizer, base.config.special_tokens.get("eos_token", ""), base.config.eos_token_ids))
+    markers = markers_of(tokenizer, base.config.special_tokens.get("eos_token", ""), base.config.eos_token_ids)
+    chat = ChatRenderer(template, markers, partial(task.conversation, instructed=instructed(config)))
     marker = chat.markers.end_of_turn(template)
     end = tokenizer.token_to_id(marker) if marker else None
     return TaskEncoder(
-        LanguageEncoder(tokenizer, chat if config.task == "chat" else SummaryRenderer(chat, instructed), config.method.loss_on),
+        LanguageEncoder(tokenizer, chat, config.method.loss_on),
         chat,
         own_template=None if template.source == base.config.chat_template else template.source,
         eos_token_ids=list(dict.fromkeys([*base.config.eos_token_ids, *([] if end is None else [end])])),
@@ -94,23 +93,28 @@ def conversations(config: RunConfig, base: Base, dataset: Dataset, template: Cha
     )
 
 
-def plain_texts(config: RunConfig, base: Base, instructed: bool) -> TaskEncoder:
+def plain_texts(config: RunConfig, base: Base, task: LanguageTask) -> TaskEncoder:
     """Prompt and answer without a template, ended by the end-of-text token."""
     tokenizer, ids = base.config.tokenizer, base.config.eos_token_ids
     text = base.config.special_tokens.get("eos_token")
     end = tokenizer.token_to_id(text) if text else next(iter(ids), None)
     if end is None:
         raise unsupported(base.subject, "has no eos_token (tokenizer_config.json, generation_config.json): an answer would have no end")
-    notes = []
-    if config.task == "summarization" and not instructed:
-        notes.append(f'{base.subject.name} has no chat template: a prompt is the document and "Summary:"')
-    return TaskEncoder(LanguageEncoder(tokenizer, TextRenderer(instructed), config.method.loss_on, end), eos_token_ids=ids, notes=notes)
+    what = "" if instructed(config) else task.without_template()
+    notes = [f"{base.subject.name} has no chat template: {what}"] if what else []
+    renderer = TextRenderer(partial(task.texts, instructed=instructed(config)))
+    return TaskEncoder(LanguageEncoder(tokenizer, renderer, config.method.loss_on, end), eos_token_ids=ids, notes=notes)
 
 
-def has_tools(dataset: Dataset) -> bool:
+def instructed(config: RunConfig) -> bool:
+    """True where a template builds whole prompts."""
+    return config.dataset.train.template is not None
+
+
+def has_tools(dataset: Dataset, task: LanguageTask) -> bool:
     """True when a conversation of either side has tools or calls them."""
     rows = chain(dataset.train_rows(), dataset.validation_rows())
-    return any(isinstance(row, Conversation) and row.uses_tools for _, row in rows)
+    return any(task.conversation(row).uses_tools for _, row in rows)
 
 
 def template_with_tools(base: Base, dataset: Dataset, template: ChatTemplate) -> tuple[ChatTemplate, str]:

@@ -15,7 +15,7 @@ from finetune_trainer.data.profile.row_file import RowFile
 from finetune_trainer.data.tokens.arrow import ExampleWriter, Kept, cut, write_prompts
 from finetune_trainer.data.tokens.borders import WHITE_SPACE
 from finetune_trainer.data.tokens.classes import ClassEncoder
-from finetune_trainer.data.tokens.encoded import Kind, Refused
+from finetune_trainer.data.tokens.encoded import Refused
 from finetune_trainer.data.tokens.language import LanguageEncoder
 from finetune_trainer.failure import invalid
 from finetune_trainer.prepare.base.base import Base
@@ -31,6 +31,7 @@ from finetune_trainer.prepare.hyperparameters import AS_GIVEN
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.requests import write_requests
 from finetune_trainer.sources.subject import Subject
+from finetune_trainer.tasks import Learner
 from finetune_trainer.tasks.rows import canonical
 from finetune_trainer.workspace import Workspace
 
@@ -70,12 +71,12 @@ class ExamplesWriter:
     def __init__(self, dataset: Dataset, task: TaskEncoder, base: Base, workspace: Workspace, progress: ProgressPrinter) -> None:
         self.dataset = dataset
         self.task = task
-        self.kind = task.encoder.kind
+        self.learner = task.encoder.learner
         self.base = base
         self.workspace = workspace
         self.progress = progress
         self._digest = hashlib.sha256()
-        self._control_texts = ControlTexts(base.config.tokenizer, chat=task.chat is not None)
+        self._control_texts = ControlTexts(base.config.tokenizer, task.encoder)
         self._requests = HeldOutRequests(task)
         self._names = MessageNames(task.chat.template if task.chat else None)
 
@@ -106,7 +107,7 @@ class ExamplesWriter:
         ]
         notes += self._names.notes()
         for file, kept in ((data.train, train), (data.validation, validation)):
-            notes += lost_notes(file.name, kept, int(limit.value), self.kind, self.base.config.max_length)
+            notes += lost_notes(file.name, kept, int(limit.value), self.learner, self.base.config.max_length)
         if refusals.rows:
             notes.append(f"{refusals.rows:,} rows were dropped because the base's chat template rejects them")
         return Examples(
@@ -123,7 +124,7 @@ class ExamplesWriter:
 
     def _encode(self, file: RowFile, side: str, rows: Rowed, target: Path, refusals: Refusals) -> Sequence[int]:
         """Tokenises one side at full length into `target`; returns the lengths."""
-        with ExampleWriter(target, self.kind) as writer:
+        with ExampleWriter(target, self.learner) as writer:
             for number, example in enumerate(self.task.encoder.encode(self._passed(file, side, rows, refusals)), start=1):
                 if isinstance(example, Refused):
                     refusals.add(file, example)
@@ -153,10 +154,10 @@ class ExamplesWriter:
 
     def _cut(self, file: RowFile, spill: Path, target: Path, limit: int) -> Kept:
         """The final file of one side; the spilled one is deleted."""
-        kept = cut(spill, target, self.kind, limit)
+        kept = cut(spill, target, self.learner, limit)
         spill.unlink()
         if kept.examples == 0:
-            text = "; ".join(lost_notes(file.name, kept, limit, self.kind, self.base.config.max_length))
+            text = "; ".join(lost_notes(file.name, kept, limit, self.learner, self.base.config.max_length))
             raise invalid("InvalidDataset", text, param=_LENGTH_PARAM if kept.cut_off.places.count else file.param)
         return kept
 
@@ -189,10 +190,10 @@ class ExamplesWriter:
         )
 
 
-def lost_notes(name: str, kept: Kept, limit: int, kind: Kind, model: int | None) -> list[str]:
+def lost_notes(name: str, kept: Kept, limit: int, learner: Learner, model: int | None) -> list[str]:
     """On examples that are left out: which, why, and what would keep them."""
     notes = []
-    what = "the answer begins" if kind == "language" else "the first tagged word comes"
+    what = "the answer begins" if learner == "language" else "the first tagged word comes"
     if kept.cut_off.places.count:
         needed = kept.cut_off.needed
         can = model is None or needed <= model
@@ -200,7 +201,7 @@ def lost_notes(name: str, kept: Kept, limit: int, kind: Kind, model: int | None)
         says = f"{what} beyond {limit:,} tokens, where rows are cut, so nothing is left to learn and they are left out"
         notes.append(f"{name}, {kept.cut_off.places}: {says}; {way}")
     if kept.nothing.places.count:
-        what = "the answer has no token of its own" if kind == "language" else "no word with a tag has a token"
+        what = "the answer has no token of its own" if learner == "language" else "no word with a tag has a token"
         notes.append(f"{name}, {kept.nothing.places}: {what}, so there is nothing to learn and the rows are left out")
     return notes
 

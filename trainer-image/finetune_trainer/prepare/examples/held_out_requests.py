@@ -6,14 +6,16 @@ from itertools import islice
 import numpy as np
 
 from finetune_text.chat_template import TemplateRefusal
-from finetune_trainer.data.tokens.encoded import Classified, Encoded, Example
+from finetune_trainer.data.tokens.chat import ChatRenderer
+from finetune_trainer.data.tokens.classes import ClassEncoder
+from finetune_trainer.data.tokens.encoded import Encoded, Example
 from finetune_trainer.data.tokens.language import LanguageEncoder
 from finetune_trainer.data.tokens.template import plain_messages, plain_tools
-from finetune_trainer.data.tokens.texts import SummaryRenderer, TextRenderer
+from finetune_trainer.data.tokens.texts import TextRenderer
 from finetune_trainer.prepare.dataset.dataset import Rowed
 from finetune_trainer.prepare.examples.encoder import TaskEncoder
 from finetune_trainer.requests import HeldOutRequest
-from finetune_trainer.tasks.rows import Conversation, Row, TextLabel, TokenTags
+from finetune_trainer.tasks.rows import Row
 
 ROWS = 64
 
@@ -34,16 +36,13 @@ class HeldOutRequests:
         """Of the rows whose examples were kept."""
         for where, row in islice(rows, ROWS):
             if examples := self._examples.get(where):
-                found = self._classified(where, row, examples) if isinstance(examples[0], Classified) else self._asked(where, row, examples)
+                encoder = self._task.encoder
+                if isinstance(encoder, ClassEncoder):
+                    yield classified(encoder, where, row, examples)
+                    continue
+                found = self._asked(where, row, examples)
                 if found is not None:
                     yield found
-
-    def _classified(self, where: str, row: Row, examples: list[Example]) -> HeldOutRequest:
-        trained = [example.input_ids.tolist() for example in examples]
-        if isinstance(row, TokenTags):
-            return HeldOutRequest(where, trained, input=row.tokens)
-        assert isinstance(row, TextLabel)
-        return HeldOutRequest(where, trained, input=row.text, pair=row.text_pair)
 
     def _asked(self, where: str, row: Row, examples: list[Example]) -> HeldOutRequest | None:
         encoder = self._task.encoder
@@ -53,12 +52,12 @@ class HeldOutRequests:
         if isinstance(encoder.renderer, TextRenderer):
             prompt = encoder.renderer.prompt(row)
             return HeldOutRequest(where, trained, prompt=prompt, whole=whole) if prompt else None
-        chat = encoder.renderer.conversation(row) if isinstance(encoder.renderer, SummaryRenderer) else row
-        assert isinstance(chat, Conversation) and self._task.chat is not None
+        assert isinstance(encoder.renderer, ChatRenderer)
+        chat = encoder.renderer.conversation(row)
         learnt = [index for index, message in enumerate(chat.messages) if message.supervised]
         if not learnt:
             return None
-        template = self._task.chat.template.template
+        template = encoder.renderer.template.template
         now = template.clock().isoformat() if "strftime_now" in template.source else None
         messages, tools = plain_messages(chat.messages[: learnt[-1]]), plain_tools(chat.tools)
         try:
@@ -66,6 +65,14 @@ class HeldOutRequests:
         except TemplateRefusal:  # nor does a server ask it
             return None
         return HeldOutRequest(where, trained, messages=messages, tools=tools, whole=whole, now=now)
+
+
+def classified(encoder: ClassEncoder, where: str, row: Row, examples: list[Example]) -> HeldOutRequest:
+    """A request to a classifier."""
+    trained = [example.input_ids.tolist() for example in examples]
+    given = encoder.task.input(row)
+    text, pair = given if isinstance(given, tuple) else (given, None)
+    return HeldOutRequest(where, trained, input=text, pair=pair)
 
 
 def contexts(example: Encoded, whole: bool) -> list[list[int]]:

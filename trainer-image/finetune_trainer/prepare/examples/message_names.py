@@ -2,7 +2,8 @@
 
 from finetune_text.chat_template import TemplateRefusal
 from finetune_trainer.data.tokens.template import RowTemplate
-from finetune_trainer.tasks.rows import Conversation, Message, Row
+from finetune_trainer.tasks.conversation import Conversation, Message
+from finetune_trainer.tasks.rows import Row
 
 _PROBE = "Probename"
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from finetune_api.resources.finetune_job import CLASSIFICATION
 from finetune_api.run_config import RunConfig
 from finetune_trainer.methods import method_of
 from finetune_trainer.prepare.base.architectures import can_recompute
@@ -19,6 +18,7 @@ from finetune_trainer.prepare.fit.memory import CPU, GPU, DeviceProfile, Micro, 
 from finetune_trainer.prepare.fit.model_shape import model_shape
 from finetune_trainer.prepare.hyperparameters import Decided
 from finetune_trainer.step_plan import Layout, MicroBatch, StepPlan
+from finetune_trainer.tasks import find_task
 
 Counts = NDArray[np.int64]
 CPU_TOKENS = 1024
@@ -82,7 +82,7 @@ def choices(run: RunConfig, decided: Decided, facts: TrainingFacts, ways: tuple[
 
 def heaviest(run: RunConfig, decided: Decided, facts: TrainingFacts, model: TrainedModel, device: DeviceProfile, budget: int) -> Choice:
     """The micro-batch that needs most, among those of the first steps and the longest example by itself."""
-    classifier = run.task in CLASSIFICATION
+    classifier = find_task(run.task).learner != "language"
     hyper = decided.values
     layout: Layout = "padded" if classifier else "packed"
     plan = StepPlan(facts.lengths, facts.supervised, hyper.batch_size, budget, hyper.seed, model.processes, layout)

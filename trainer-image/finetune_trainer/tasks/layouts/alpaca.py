@@ -1,5 +1,6 @@
 """Alpaca's layout: {"instruction": ..., "input": ..., "output": ...}, with `system` and `history` as others have added; and Dolly's."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from finetune_trainer.tasks.explain.names import Names, Place
 from finetune_trainer.tasks.explain.problem import kind_of, listed, text_problems
 from finetune_trainer.tasks.layouts.context import Context
 from finetune_trainer.tasks.layouts.sharegpt import media_problem
+from finetune_trainer.tasks.layouts.steps import Known
 
 WITH_INPUT = (
     "Below is an instruction that describes a task, paired with an input that provides further context. "
@@ -63,6 +65,17 @@ class Instructions:
         if found:
             raise Wrong(found)
         return row[self.instruction], given if given and given.strip() else "", row[self.output]
+
+
+def instructions(keys: Collection[str], *, as_chat: bool) -> Known | None:
+    """Alpaca's layout, or Dolly's, where a file has its fields."""
+    if {"instruction", "output"} <= set(keys):
+        words, step = "Alpaca", Instructions(as_chat)
+    elif {"instruction", "response"} <= set(keys):
+        words, step = "Dolly", Instructions(as_chat, given="context", output="response")
+    else:
+        return None
+    return Known(words, steps=(step,), used=frozenset(step.fields))
 
 
 def before(row: dict[str, Any]) -> tuple[list[dict[str, Any]], list[Place]]:

@@ -1,14 +1,28 @@
 """Forms of rows that are known and not read as they are: each with its name and the next step. Judged by names and by values."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from finetune_api.resources.finetune_job import Task
 from finetune_trainer.tasks.explain.problem import listed
 
-Rows = list[dict[str, Any]]
-_TEXT_TASKS = ("chat", "completion", "summarization")
+Fields = dict[str, Any]
+Records = list[Fields]
+"""The first records of a file, those that are objects."""
+PAIR = ("prompt", "completion")
 _SPANS = 'to tag tokens, write a list of words and one tag for each: {"tokens": ["Maria", "sleeps"], "tags": ["B-PER", "O"]}'
+
+
+class Unfit(Exception):
+    """A file cannot be read for this task; says why. `field` is what to change: task, columns, template, or the source itself."""
+
+    def __init__(self, text: str, field: str) -> None:
+        super().__init__(text)
+        self.field = field
+
+    @property
+    def about_file(self) -> bool:
+        """True when the text goes on after the file's name, False when it begins with the field."""
+        return not str(self).startswith(self.field)
 
 
 class Form(NamedTuple):
@@ -19,21 +33,23 @@ class Form(NamedTuple):
     """The part of the spec to change."""
 
 
-def never_read(task: Task, keys: tuple[str, ...], first: Rows) -> Form | None:
-    """A form that must not be taken for another one that shares its fields."""
-    if task in _TEXT_TASKS and (pairs := preference(task, keys, first)):
-        return pairs
-    if task == "completion" and all(is_messages(row.get("prompt")) for row in first) and first:
-        return Form("holds chat rows (prompt and completion are lists of messages), which is data for task chat: set task: chat", "task")
-    if {"prompt", "completion", "label"} <= set(keys) and task in _TEXT_TASKS and all(isinstance(row.get("label"), bool) for row in first):
-        return Form("holds answers that are labelled good or bad (KTO): keep the rows whose label is true, and remove the label")
-    if (name := next((key for key in ("label", "labels") if any(is_spans(row.get(key)) for row in first)), None)) and "text" in keys:
-        return Form(f"holds spans of the text in {name!r} (doccano: start, end, label): {_SPANS}")
-    return None
+def spans(keys: Sequence[str], first: Records) -> Form | None:
+    """Labels of places in a text, which are not a label of the whole text."""
+    name = next((key for key in ("label", "labels") if any(is_spans(row.get(key)) for row in first)), None)
+    if name is None or "text" not in keys:
+        return None
+    return Form(f"holds spans of the text in {name!r} (doccano: start, end, label): {_SPANS}")
 
 
-def preference(task: Task, keys: tuple[str, ...], first: Rows) -> Form | None:
-    """Pairs of a better and a worse answer."""
+def rated(keys: Sequence[str], first: Records) -> Form | None:
+    """Answers with a judgement instead of answers to learn."""
+    if not {*PAIR, "label"} <= set(keys) or not all(isinstance(row.get("label"), bool) for row in first):
+        return None
+    return Form("holds answers that are labelled good or bad (KTO): keep the rows whose label is true, and remove the label")
+
+
+def preference(fields: tuple[str, str], keys: Sequence[str], first: Records, *, chat: bool) -> Form | None:
+    """Pairs of a better and a worse answer; `fields` are the task's for a prompt and an answer."""
     better = next((good for good, bad in _PREFERENCES if {good, bad} <= set(keys)), "")
     if not better:
         return None
@@ -41,13 +57,12 @@ def preference(task: Task, keys: tuple[str, ...], first: Rows) -> Form | None:
         f"holds pairs of a better and a worse answer (preference data, DPO), and supervised training takes one answer: to learn {better!r}"
     )
     chosen: list[Any] = [row[better] for row in first if row.get(better) is not None]
-    if task == "chat" and chosen and all(is_messages(value) and value[0].get("role") != "assistant" for value in chosen):
+    if chat and chosen and all(is_messages(value) and value[0].get("role") != "assistant" for value in chosen):
         return Form(f"{says} alone, set columns: {{messages: {better}}}", "columns")
     prompt = next(
         (key for key in ("prompt", "instruction", "question", "query", "input") if all(is_text(row.get(key)) for row in first)), ""
     )
     if prompt and chosen and all(map(is_text, chosen)):
-        fields = ("document", "summary") if task == "summarization" else ("prompt", "completion")
         return Form(f"{says} alone, set columns: {{{fields[0]}: {prompt}, {fields[1]}: {better}}}", "columns")
     return Form(f'{says} alone, write it as the last message of each row: {{"messages": [..., {{"role": "assistant", "content": ...}}]}}')
 
@@ -55,12 +70,12 @@ def preference(task: Task, keys: tuple[str, ...], first: Rows) -> Form | None:
 _PREFERENCES = (("chosen", "rejected"), ("preferred_output", "non_preferred_output"), ("preferred", "rejected"))
 
 
-def known_form(keys: tuple[str, ...], first: Rows) -> Form | None:
+def known_form(keys: Sequence[str], first: Records) -> Form | None:
     """The name of a form that no task reads, and how to write it."""
     return next((form for look in _LOOKS if (form := look(set(keys), first))), None)
 
 
-def _tool_calls(keys: set[str], first: Rows) -> Form | None:
+def _tool_calls(keys: set[str], first: Records) -> Form | None:
     if not {"query", "tools", "answers"} <= keys:
         return None
     return Form(
@@ -69,12 +84,12 @@ def _tool_calls(keys: set[str], first: Rows) -> Form | None:
     )
 
 
-def _spans(keys: set[str], first: Rows) -> Form | None:
+def _spans(keys: set[str], first: Records) -> Form | None:
     name = next((key for row in first for key, value in row.items() if is_spans(value)), None)
     return Form(f"holds spans of the text in {name!r} (start, end, label): {_SPANS}") if name else None
 
 
-def _label_studio(keys: set[str], first: Rows) -> Form | None:
+def _label_studio(keys: set[str], first: Records) -> Form | None:
     if "data" not in keys or not keys & {"annotations", "completions", "predictions"}:
         return None
     return Form(
@@ -82,7 +97,7 @@ def _label_studio(keys: set[str], first: Rows) -> Form | None:
     )
 
 
-def _gemini(keys: set[str], first: Rows) -> Form | None:
+def _gemini(keys: set[str], first: Records) -> Form | None:
     if "contents" not in keys or not any(isinstance(row.get("contents"), list) for row in first):
         return None
     return Form(
@@ -91,25 +106,25 @@ def _gemini(keys: set[str], first: Rows) -> Form | None:
     )
 
 
-def _segments(keys: set[str], first: Rows) -> Form | None:
+def _segments(keys: set[str], first: Records) -> Form | None:
     if "segments" not in keys:
         return None
     return Form("holds segments with labels (Axolotl's template-free form): write chat rows, whose messages say by weight what is learned")
 
 
-def _tokenised(keys: set[str], first: Rows) -> Form | None:
+def _tokenised(keys: set[str], first: Records) -> Form | None:
     if "input_ids" not in keys:
         return None
     return Form("holds token ids (input_ids): training starts from the text, which is tokenised with the base's own tokenizer")
 
 
-def _one_message(keys: set[str], first: Rows) -> Form | None:
+def _one_message(keys: set[str], first: Records) -> Form | None:
     if not {"role", "content"} <= keys:
         return None
     return Form('has one message per row: a row is a whole conversation, {"messages": [{"role": "user", ...}, {"role": "assistant", ...}]}')
 
 
-def _one_word(keys: set[str], first: Rows) -> Form | None:
+def _one_word(keys: set[str], first: Records) -> Form | None:
     words = next((key for key in keys if key.lower() in ("word", "token")), None)
     tags = next((key for key in keys if key.lower() in ("tag", "ner", "ner_tag", "label")), None)
     if not words or not tags or not all(isinstance(row.get(words), str) and not str(row[words]).startswith("[") for row in first):
@@ -119,7 +134,7 @@ def _one_word(keys: set[str], first: Rows) -> Form | None:
     )
 
 
-def _indicators(keys: set[str], first: Rows) -> Form | None:
+def _indicators(keys: set[str], first: Records) -> Form | None:
     columns = [key for key in first[0] if all(key in row and row[key] in (0, 1, "0", "1") for row in first)] if len(first) > 1 else []
     if len(columns) < 2:
         return None
@@ -132,7 +147,7 @@ def quoted(name: str) -> str:
     return f'"{name}"'
 
 
-_LOOKS: tuple[Callable[[set[str], Rows], Form | None], ...] = (
+_LOOKS: tuple[Callable[[set[str], Records], Form | None], ...] = (
     _tool_calls,
     _label_studio,
     _spans,
@@ -185,7 +200,7 @@ def _is_span(item: Any) -> bool:
     return isinstance(item, list) and len(item) == 3 and all(type(place) is int for place in item[:2]) and isinstance(item[2], str)
 
 
-def looks_like_data(names: tuple[str, ...], first: Rows) -> bool:
+def looks_like_data(names: tuple[str, ...], first: Records) -> bool:
     """True when the "names" in a CSV's first line are a row: sentences, numbers, or values that other rows have in the same column."""
     return any(_is_value(name) for name in names) or any(any(row.get(name) == name for row in first) for name in names)
 
@@ -204,37 +219,38 @@ def headerless(names: tuple[str, ...], expected: str) -> Form:
     return Form(f"{says}. Put a line with the names of the columns before it ({expected})")
 
 
-_HINTS: dict[str, tuple[str, ...]] = {
-    "prompt": ("prompt", "question", "query", "instruction", "input", "problem", "source", "user", "q"),
-    "completion": ("completion", "answer", "response", "output", "reply", "target", "solution", "assistant", "a"),
-    "document": ("document", "article", "text", "content", "body", "passage", "dialogue", "input", "source"),
-    "summary": ("summary", "highlights", "abstract", "tldr", "headline", "title", "output", "target"),
-    "text": ("text", "sentence", "review", "content", "body", "message", "comment", "tweet", "utterance", "question", "title"),
-    "label": ("label", "labels", "class", "category", "sentiment", "intent", "stars", "rating", "emotion", "topic", "target", "y"),
-    "tokens": ("tokens", "words"),
-    "tags": ("tags", "ner_tags", "labels", "ner", "pos_tags"),
-    "messages": ("messages", "conversation", "dialog", "dialogue", "chat", "turns"),
+class Hint(NamedTuple):
+    """What a field of a task may be called in files, and what it holds."""
+
+    names: tuple[str, ...] = ()
+    """The likeliest first."""
+    what: str = "a text"
+    holds: Callable[[Any], bool] = is_text
+
+
+PAIR_HINTS = {
+    "prompt": Hint(("prompt", "question", "query", "instruction", "input", "problem", "source", "user", "q")),
+    "completion": Hint(("completion", "answer", "response", "output", "reply", "target", "solution", "assistant", "a")),
 }
-"""Names that people give to what a field holds."""
-_KINDS: dict[str, Callable[[Any], bool]] = {"label": is_label, "tokens": is_words, "tags": is_words, "messages": is_messages}
 
 
-def proposal(missing: list[str], keys: list[str], first: Rows) -> dict[str, str] | None:
+def proposal(missing: Iterable[str], keys: Sequence[str], first: Records, hints: Mapping[str, Hint]) -> dict[str, str] | None:
     """Which of a file's fields may be which of the task's: "..." where that cannot be seen; None where a field of its kind is not there."""
     found: dict[str, str] = {}
     for field in missing:
-        fits = [key for key in keys if key not in found.values() and _holds(key, _KINDS.get(field, is_text), first)]
+        hint = hints.get(field, Hint())
+        fits = [key for key in keys if key not in found.values() and _holds(key, hint.holds, first)]
         if not fits:
             return None
-        hinted = [key for hint in _HINTS[field] for key in fits if key.lower() == hint]
+        hinted = [key for name in hint.names for key in fits if key.lower() == name]
         found[field] = hinted[0] if hinted else "..."
     for field in missing:
-        left = [key for key in keys if key not in found.values() and _holds(key, _KINDS.get(field, is_text), first)]
+        left = [key for key in keys if key not in found.values() and _holds(key, hints.get(field, Hint()).holds, first)]
         if found[field] == "..." and len(left) == 1 and list(found.values()).count("...") == 1:
             found[field] = left[0]
     return found
 
 
-def _holds(key: str, kind: Callable[[Any], bool], first: Rows) -> bool:
+def _holds(key: str, holds: Callable[[Any], bool], first: Records) -> bool:
     values = [row[key] for row in first if row.get(key) is not None]
-    return not first or (bool(values) and sum(map(kind, values)) * 2 > len(values))
+    return not first or (bool(values) and sum(map(holds, values)) * 2 > len(values))

@@ -12,10 +12,28 @@ from finetune_trainer.tasks.explain.json_text import parse_text
 from finetune_trainer.tasks.explain.problem import listed
 from finetune_trainer.tasks.explain.texts import text_pair_problems
 from finetune_trainer.tasks.layouts.context import Context
+from finetune_trainer.tasks.layouts.forms import Fields
 from finetune_trainer.tasks.layouts.template import TextTemplate
 
-Fields = dict[str, Any]
 Step = Callable[[Fields, Context], Fields]
+
+
+@dataclass(frozen=True)
+class Known:
+    """A layout that a task knows beside its own."""
+
+    words: str = ""
+    """For people: "ShareGPT"; empty where the names of the columns say it."""
+    columns: Mapping[str, str] | None = None
+    """The task's name -> the file's, where that is all the difference."""
+    steps: tuple[Step, ...] = ()
+    """Otherwise: from this layout to the task's own."""
+    used: frozenset[str] = frozenset()
+    """Fields that the steps read."""
+    strict: bool = False
+    """Unknown fields are findings, as in the task's own layout."""
+    variant: str = ""
+    """Of the task's rows."""
 
 
 @dataclass(frozen=True)
