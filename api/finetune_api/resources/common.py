@@ -184,7 +184,7 @@ class EnvVar(Document):
 
     name: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
     """The variable's name."""
-    value: Annotated[str, Field(max_length=1024)] = ""
+    value: Annotated[str, Field(max_length=4096)] = ""
     """Value of the variable. Put longer values into a ConfigMap (`envFrom`)."""
 
 
@@ -234,7 +234,7 @@ class Pod(Document):
     """Name of the scheduler. Defaults to the default scheduler."""
     image_pull_secrets: Annotated[list[NamedRef], Field(max_length=8, json_schema_extra=by("name"))] = []
     """Secrets for pulling the image."""
-    env: Annotated[list[EnvVar], Field(max_length=32, json_schema_extra=by("name"))] = []
+    env: Annotated[list[EnvVar], Field(max_length=64, json_schema_extra=by("name"))] = []
     """Variables with plain values."""
     env_from: Annotated[list[EnvFrom], Field(max_length=16)] = []
     """Variables from Secrets and ConfigMaps."""

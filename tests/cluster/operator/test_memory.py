@@ -20,7 +20,7 @@ LIMIT = 512
 def largest_job(namespace: str, name: str) -> Object:
     """As many variables and annotations as the definition takes, suspended."""
     pod = {
-        "env": [{"name": f"V{number}", "value": "x" * 1024} for number in range(32)],
+        "env": [{"name": f"V{number}", "value": "x" * 4096} for number in range(64)],
         "annotations": {f"a{number}": "x" * 4096 for number in range(32)},
     }
     stages: dict[str, Any] = {stage: {"pod": pod} for stage in ("preparation", "training", "publishing")}
@@ -34,7 +34,7 @@ def peak(operator: OperatorProcess) -> int:
 
 
 def test_the_largest_jobs_fit(space: Space, start: Start) -> None:
-    """Half a megabyte each, read at the start and again when kopf lists them."""
+    """1.2 MB each, read at the start and again when kopf lists them."""
     for first in range(0, JOBS, 20):
         jobs = [largest_job(space.name, f"tune-{number}") for number in range(first, first + 20)]
         space.kubectl("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": jobs}))

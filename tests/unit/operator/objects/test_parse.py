@@ -84,6 +84,15 @@ def test_a_batch_job(conditions: list[raw.Raw], expected: tuple[bool, bool, str]
     assert (record.complete, record.terminated, record.failure_reason) == expected
 
 
+def test_bounds_of_variables_are_not_lowered() -> None:
+    """A job with as many and as long variables as were ever allowed is read: with lower bounds an upgrade would stop it."""
+    obj = raw.job()
+    obj["spec"]["training"] = {"pod": {"env": [{"name": f"V{number}", "value": "x" * 4096} for number in range(64)]}}
+    record = parse(FINETUNE_JOBS, obj)
+    assert isinstance(record, FineTuneJob)
+    assert record.spec_error == ""
+
+
 def test_a_spec_that_this_operator_does_not_know() -> None:
     """A field of a newer CRD is no reason to guess: there is no spec then, and the error names the field."""
     obj = raw.job()
