@@ -187,6 +187,6 @@ class Manifest(LenientDocument):
     """Of a model that was trained here."""
     lineage: Lineage | None = None
 
-    def artifact(self, fmt: ArtifactFormat, precision: str) -> Artifact | None:
+    def artifact(self, fmt: str, precision: str) -> Artifact | None:
         """The artifact of that format and precision, or None."""
         return next((a for a in self.artifacts if a.format == fmt and a.precision == precision), None)

@@ -10,6 +10,8 @@ from pydantic import ValidationError
 from finetune_api import CONTRACT_VERSION
 from finetune_api.model_directory import MANIFEST_FILE, Artifact, File, Manifest, is_inside, unlisted
 
+TOKENIZER_FILE = "tokenizer.json"
+
 
 class UnusableModel(Exception):
     """The model directory cannot be served. The message names the file and what to do next."""
@@ -17,34 +19,53 @@ class UnusableModel(Exception):
 
 @dataclass(frozen=True)
 class VerifiedArtifact:
-    """The ONNX artifact of a model directory, every file as publish wrote it."""
+    """One artifact of a model directory, every file as publish wrote it."""
 
     folder: Path
-    manifest: Manifest
     sha256: str
     files: frozenset[str]
     """Paths that were verified, relative to `folder`."""
 
     def optional_file(self, name: str) -> Path | None:
-        """A verified file of the artifact, or None when it has none of that name."""
+        """A verified file of the artifact, or None if there is none with that name."""
         return self.folder / name if name in self.files else None
 
 
-def open_artifact(directory: Path, precision: str) -> VerifiedArtifact:
-    """Verifies and returns the ONNX artifact of that precision. Raises UnusableModel."""
+@dataclass(frozen=True)
+class VerifiedModel:
+    """What is served of a model directory."""
+
+    manifest: Manifest
+    artifact: VerifiedArtifact
+    """What the engine loads."""
+    tokenizer: VerifiedArtifact
+    """Where tokenizer.json, the chat template and a classifier's config.json are: usually beside the weights."""
+
+
+def open_model_directory(directory: Path, artifact_format: str, precision: str) -> VerifiedModel:
+    """Verifies the artifact of that format and precision, and the one with its tokenizer. Raises UnusableModel."""
     manifest = read_manifest(directory)
-    artifact = manifest.artifact("onnx", precision)
-    if artifact is None:
-        found = ", ".join(f"{a.format} {a.precision}" for a in manifest.artifacts) or "none"
+    found = manifest.artifact(artifact_format, precision)
+    if found is None:
+        others = ", ".join(f"{a.format} {a.precision}" for a in manifest.artifacts) or "none"
         raise UnusableModel(
-            f"{directory / MANIFEST_FILE}: there is no artifact onnx {precision} (found: {found}); "
-            f"train with export.onnx.precisions containing {precision}, or serve another precision"
+            f"{directory / MANIFEST_FILE}: there is no artifact {artifact_format} {precision} (found: {others}); "
+            f"export the model as {artifact_format} {precision}, or serve it with another engine or precision"
         )
+    artifact = verify_artifact(directory, found)
+    if TOKENIZER_FILE in artifact.files:
+        return VerifiedModel(manifest, artifact, artifact)
+    beside = next((a for a in manifest.artifacts if any(file.path == f"{a.path}/{TOKENIZER_FILE}" for file in a.files)), None)
+    return VerifiedModel(manifest, artifact, artifact if beside is None else verify_artifact(directory, beside))
+
+
+def verify_artifact(directory: Path, artifact: Artifact) -> VerifiedArtifact:
+    """Raises UnusableModel unless the artifact's folder holds the files of the manifest and no others."""
     for file in artifact.files:
         verify_file(directory, artifact, file)
     refuse_unlisted_files(directory, artifact)
     files = frozenset(PurePosixPath(file.path).relative_to(artifact.path).as_posix() for file in artifact.files)
-    return VerifiedArtifact(directory / artifact.path, manifest, artifact.sha256, files)
+    return VerifiedArtifact(directory / artifact.path, artifact.sha256, files)
 
 
 def read_manifest(directory: Path) -> Manifest:

@@ -19,7 +19,8 @@ from finetune_server.http.app import create_app
 from finetune_server.http.connection import Connections
 from finetune_server.lifecycle import Lifecycle
 from finetune_server.model_directory import UnusableModel
-from finetune_server.models.served_model import Classifier, LanguageModel, load_model
+from finetune_server.models.load import load_model
+from finetune_server.models.served_model import Classifier, LanguageModel
 from finetune_server.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,9 @@ async def serve(settings: Settings) -> int:
 
 async def run(lifecycle: Lifecycle, settings: Settings, stopping: asyncio.Task[None]) -> int:
     """Loads, serves and drains."""
-    log.info("loading", extra={"fields": {"model_dir": str(settings.model_dir), "precision": settings.precision}})
+    log.info(
+        "loading", extra={"fields": {"model_dir": str(settings.model_dir), "engine": settings.engine, "precision": settings.precision}}
+    )
     loading = in_daemon_thread(lambda: load_model(settings))
     waited_for: set[asyncio.Future[Any]] = {loading, stopping}
     await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
@@ -146,6 +149,7 @@ def described(model: LanguageModel | Classifier, settings: Settings) -> dict[str
     return {
         "model": model.name,
         "task": model.task,
+        "engine": settings.engine,
         "precision": settings.precision,
         "context_length": model.engine.context_length,
         "max_concurrency": settings.max_concurrency,

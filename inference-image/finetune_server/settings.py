@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from finetune_api.engines import ONNX
 from finetune_server.processors import usable_processors
 
 API_KEY_VARIABLE = "FINETUNE_API_KEY"
@@ -28,6 +29,7 @@ class Settings:
 
     model_dir: Path
     served_name: str
+    engine: str
     precision: str
     host: str
     port: int
@@ -53,7 +55,8 @@ def parse_settings(arguments: Sequence[str] | None = None, environment: Mapping[
     parser = argparse.ArgumentParser("finetune_server", description="Serves a fine-tuned model behind an OpenAI-compatible API.")
     parser.add_argument("--model-dir", type=Path, required=True, help="model directory, with MANIFEST.json")
     parser.add_argument("--served-name", required=True, help="the model's name in the API")
-    parser.add_argument("--precision", default="fp32", help="precision of the ONNX export to serve (default: fp32)")
+    parser.add_argument("--engine", default=ONNX.name, help="inference engine (default: onnx)")
+    parser.add_argument("--precision", default="fp32", help="precision of the artifact to serve (default: fp32)")
     parser.add_argument("--host", default="0.0.0.0")
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--max-concurrency", type=at_least(1), default=8, help="maximum number of concurrent requests (default: 8)")

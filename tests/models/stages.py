@@ -11,7 +11,7 @@ import httpx
 from finetune_api.model_directory import Manifest
 from finetune_api.run_config import RunConfig
 from finetune_server.lifecycle import Lifecycle
-from finetune_server.models.served_model import load_model
+from finetune_server.models.load import load_model
 from finetune_server.program import http_server
 from finetune_server.settings import parse_settings
 from finetune_trainer.prepare.main import prepare

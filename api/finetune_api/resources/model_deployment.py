@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from finetune_api.document import Document, LenientDocument
+from finetune_api.engines import EngineName
 from finetune_api.resources.common import Conditions, Duration, ErrorStatus, LongDuration, Pod, Resources, SecretRef, ShortText
 from finetune_api.resources.finetune_job import ModelRef
 
@@ -22,7 +23,7 @@ class ModelDeploymentSpec(Document):
 
     model: ModelRef
     """model is the FineTunedModel to serve. It cannot be deleted while it is deployed."""
-    engine: Literal["onnx"] = "onnx"
+    engine: EngineName = "onnx"
     """engine is the inference engine. onnx is ONNX Runtime, which requires export.onnx in the job."""
     precision: Literal["fp32"] = "fp32"
     """precision of the exported model to serve."""

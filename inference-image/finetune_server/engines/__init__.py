@@ -1,7 +1,19 @@
 """What turns token ids into token ids or logits. `interface` is all that the HTTP side may import from here.
 
-- `interface`: requests, events and the protocols of engines
+- `interface`: requests, events and the protocols of running engines
+- `open`: how an engine is opened, the protocol of the entries below
+- `encoder_config`: config.json of a classifier
 - `sampling`: how the next token is chosen from logits
 - `batching/`: one thread that computes for many requests at once
-- `onnx/`: engines on ONNX Runtime
+- `onnx/`: models on ONNX Runtime
 """
+
+from finetune_api.registry import Registry
+from finetune_server.engines.onnx.engine import OnnxEngine
+from finetune_server.engines.open import EngineType
+
+ENGINES: Registry[EngineType] = Registry(
+    "engine",
+    "finetune.engines",
+    OnnxEngine(),
+)

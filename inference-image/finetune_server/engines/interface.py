@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from finetune_server.engines.sampling import SamplingParameters
 
 FinishReason = Literal["stop", "length"]
-EncoderTask = Literal["sequence-classification", "token-classification"]
-"""What a classifier judges: a whole input, or each of its tokens."""
 
 
 @dataclass(frozen=True)

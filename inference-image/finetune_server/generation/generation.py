@@ -1,9 +1,8 @@
-"""One answer on the asyncio side: the engine's tokens become pieces of text, up to the end or a stop string."""
+"""One answer on the event loop: the engine's tokens become parts of text, up to the end or a stop string."""
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Sequence
 
 from finetune_server.engines.interface import (
     Event,
@@ -13,34 +12,15 @@ from finetune_server.engines.interface import (
     GenerationEngine,
     GenerationRequest,
     Token,
-    TokenLogprobs,
 )
+from finetune_server.generation.answer import Part, ScoredToken, with_calls
 from finetune_server.generation.stop import StopMatcher
 from finetune_server.generation.tokenizer import Tokenizer
+from finetune_server.generation.tool_calls import MARKERS, ToolCallReader
 
 
 class GenerationFailed(Exception):
     """The engine broke while it answered."""
-
-
-@dataclass(frozen=True)
-class ScoredToken:
-    """A generated token with its log-probabilities."""
-
-    id: int
-    logprobs: TokenLogprobs
-    offset: int
-    """Where its text starts in the answer, in characters."""
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A part of the answer. Only the last one has a finish reason."""
-
-    text: str
-    tokens: tuple[ScoredToken, ...] = ()
-    """The tokens of this text, when log-probabilities were asked for."""
-    finish_reason: FinishReason | None = None
 
 
 class Generation:
@@ -52,16 +32,17 @@ class Generation:
         tokenizer: Tokenizer,
         request: GenerationRequest,
         stops: Sequence[str],
-        kept: Collection[str] = (),
+        reader: ToolCallReader | None = None,
     ) -> None:
-        """`kept` are the special tokens that belong to the text. Raises QueueFull or EngineStopped."""
+        """With a reader, its tool calls are parts of the answer. Raises QueueFull or EngineStopped."""
         self.prompt_tokens = len(request.prompt)
         self.completion_tokens = 0
         self.first_token_seconds: float | None = None
         """From the start to the first token; None until it is there."""
         self._started = time.monotonic()
-        self._detokenizer = tokenizer.detokenizer(kept)
+        self._detokenizer = tokenizer.detokenizer(MARKERS if reader else ())
         self._matcher = StopMatcher(stops)
+        self._reader = reader
         self._unsent: list[ScoredToken] = []
         self._decoded = 0
         """Characters that the tokens so far have become."""
@@ -74,8 +55,11 @@ class Generation:
         """Frees the engine's slot at once, if it is still held."""
         self._ticket.cancel()
 
-    async def pieces(self) -> AsyncGenerator[Piece]:
+    def parts(self) -> AsyncGenerator[Part]:
         """The answer's parts, none empty but the last. Raises GenerationFailed."""
+        return self._texts() if self._reader is None else with_calls(self._texts(), self._reader)
+
+    async def _texts(self) -> AsyncGenerator[Part]:
         try:
             while True:
                 event = await self._events.get()
@@ -83,13 +67,13 @@ class Generation:
                     case Token():
                         text = self._matcher.push(self._decode(event))
                         if self._matcher.matched:
-                            yield self._piece(text, "stop")
+                            yield self._part(text, "stop")
                             return
                         if text:
-                            yield self._piece(text)
+                            yield self._part(text)
                     case Finished():
                         self.completion_tokens = event.tokens
-                        yield self._last_piece(event.reason)
+                        yield self._last_part(event.reason)
                         return
                     case Failed():
                         raise GenerationFailed(event.message)
@@ -106,16 +90,16 @@ class Generation:
         self._decoded += len(text)
         return text
 
-    def _last_piece(self, reason: FinishReason) -> Piece:
+    def _last_part(self, reason: FinishReason) -> Part:
         text = self._matcher.push(self._detokenizer.flush())
         if self._matcher.matched:
-            return self._piece(text, "stop")
-        return self._piece(text + self._matcher.flush(), reason)
+            return self._part(text, "stop")
+        return self._part(text + self._matcher.flush(), reason)
 
-    def _piece(self, text: str, reason: FinishReason | None = None) -> Piece:
+    def _part(self, text: str, reason: FinishReason | None = None) -> Part:
         """With the tokens whose text starts in it. What a stop string cut off is not sent, nor are its tokens."""
         self._passed_on += len(text)
         finished_whole = reason is not None and not self._matcher.matched
         sent = [token for token in self._unsent if token.offset < self._passed_on or finished_whole]
         self._unsent = self._unsent[len(sent) :]
-        return Piece(text, tuple(sent), reason)
+        return Part(text, tuple(sent), finish_reason=reason)

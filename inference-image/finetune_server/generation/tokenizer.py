@@ -6,9 +6,6 @@ from collections.abc import Collection
 from tokenizers import Tokenizer as RustTokenizer
 
 from finetune_server.generation.detokenizer import Detokenizer
-from finetune_server.model_directory import UnusableModel, VerifiedArtifact
-
-TOKENIZER_FILE = "tokenizer.json"
 
 
 class Tokenizer:
@@ -44,15 +41,6 @@ class Tokenizer:
         if self._bytes_of_character is not None and all(character in self._bytes_of_character for character in name):
             return [self._bytes_of_character[character] for character in name]
         return list(self.token_text(token).encode())
-
-
-def load_tokenizer(artifact: VerifiedArtifact) -> RustTokenizer:
-    """tokenizer.json. Raises UnusableModel."""
-    path = artifact.folder / TOKENIZER_FILE
-    try:
-        return RustTokenizer.from_file(str(path))
-    except Exception as error:  # the tokenizers package raises plain Exception
-        raise UnusableModel(f"{path}: {error}; publish the model again") from error
 
 
 def is_byte_level(tokenizer: RustTokenizer) -> bool:

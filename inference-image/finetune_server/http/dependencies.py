@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from finetune_server.engines.interface import EncoderTask
+from finetune_server.engines.encoder_config import EncoderTask
 from finetune_server.http.admission import Admission
 from finetune_server.http.errors import ApiError, unavailable
 from finetune_server.lifecycle import Lifecycle

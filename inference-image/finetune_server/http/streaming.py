@@ -1,58 +1,40 @@
-"""From checked requests to answers: starts generations, reads them to their end or streams them, and counts what they took."""
+"""From started generations to an HTTP response: complete, or streamed as server-sent events."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from typing import Protocol, TypeVar
 
 import orjson
 from fastapi import Request
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from finetune_server.engines.interface import FinishReason, GenerationRequest
-from finetune_server.generation.generation import Generation, GenerationFailed, ScoredToken
-from finetune_server.http.errors import ClientGone, unavailable
+from finetune_server.generation.answer import Part, joined
+from finetune_server.generation.generation import Generation, GenerationFailed
+from finetune_server.http.errors import ClientGone, json_response, unavailable
 from finetune_server.metrics import Metrics
-from finetune_server.models.served_model import LanguageModel
 
 DONE = b"data: [DONE]\n\n"
 
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A complete answer."""
-
-    text: str
-    tokens: tuple[ScoredToken, ...]
-    finish_reason: FinishReason
-
-
 class Generations:
     """All generations of one HTTP request; they decode together."""
 
-    def __init__(
-        self,
-        model: LanguageModel,
-        requests: Sequence[GenerationRequest],
-        stops: Sequence[str],
-        metrics: Metrics,
-        kept: Collection[str] = (),
-    ) -> None:
-        """`kept` are the special tokens that belong to the text. Raises QueueFull or EngineStopped, and then none of them is left."""
+    def __init__(self, generations: Iterable[Generation], metrics: Metrics) -> None:
+        """Starts them. Raises QueueFull or EngineStopped, and then closes those that have started."""
         self._metrics = metrics
         self.all: list[Generation] = []
         try:
-            for request in requests:
-                self.all.append(Generation(model.engine, model.tokenizer, request, stops, kept))
+            for generation in generations:
+                self.all.append(generation)
         except Exception:
             self.close()
             raise
 
     def close(self) -> None:
-        """Frees what they hold and counts what they took; once."""
+        """Frees what they hold and adds their tokens to the metrics; once."""
         for generation in self.all:
             generation.close()
             self._metrics.prompt_tokens.inc(generation.prompt_tokens)
@@ -67,21 +49,38 @@ class Generations:
         completion = sum(generation.completion_tokens for generation in self.all)
         return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
-    async def answers(self) -> list[Answer]:
-        """All of them, read to their ends. Raises GenerationFailed."""
-        return [await read(generation) for generation in self.all]
+    async def answers(self) -> list[Part]:
+        """The complete answers. Raises GenerationFailed."""
+        return [joined([part async for part in generation.parts()]) for generation in self.all]
 
 
-async def read(generation: Generation) -> Answer:
-    """One answer to its end."""
-    pieces = [piece async for piece in generation.pieces()]
-    reason = pieces[-1].finish_reason
-    assert reason is not None, "the last piece has a finish reason"
-    return Answer("".join(piece.text for piece in pieces), tuple(token for piece in pieces for token in piece.tokens), reason)
+class Shape(Protocol):
+    """An endpoint's objects for one request."""
+
+    def completion(self, answers: Sequence[Part], usage: dict[str, int]) -> dict[str, object]:
+        """The complete answers as one object."""
+        ...
+
+    def events(self, generations: Generations) -> AsyncIterator[object]:
+        """The answers as chunks, while they are generated."""
+        ...
+
+
+async def respond(request: Request, generations: Generations, shape: Shape, *, stream: bool) -> Response:
+    """The complete answers, or a stream of their parts. Raises GenerationFailed and ClientGone."""
+    request.state.entry.leave()
+    if stream:
+        return EventStream(shape.events(generations), generations)
+    try:
+        answers = await unless_client_goes(request, generations.answers())
+        return json_response(shape.completion(answers, generations.usage()))
+    finally:
+        request.state.usage = generations.usage()
+        generations.close()
 
 
 async def unless_client_goes(request: Request, work: Coroutine[None, None, Result]) -> Result:
-    """The work's result; cancels it and raises ClientGone when the client closes the connection first."""
+    """The work's result; cancels it and raises ClientGone if the client closes the connection first."""
     task = asyncio.create_task(work)
     watcher = asyncio.create_task(disconnected(request))
     try:

@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 from openai import OpenAI
 
-from finetune_server.engines.batching.slot_batcher import SlotBatcher
-from finetune_server.engines.interface import Event, Failed, Finished, GenerationRequest, Token
-from finetune_server.engines.onnx.engine import open_engine
+from finetune_server.engines.interface import Event, Failed, Finished, GenerationEngine, GenerationRequest, Token
+from finetune_server.engines.onnx.engine import OnnxEngine
 from finetune_server.engines.sampling import SamplingParameters
-from finetune_server.model_directory import open_artifact
+from finetune_server.model_directory import open_model_directory
 from finetune_server.settings import parse_settings
 
 pytestmark = pytest.mark.server
@@ -53,16 +52,16 @@ def expected(hf_model: Path) -> list[Expected]:
 
 
 @pytest.fixture(params=[8, 3], ids=["8 slots", "3 slots"])
-def engine(request: pytest.FixtureRequest, model: Path) -> Iterator[SlotBatcher]:
+def engine(request: pytest.FixtureRequest, model: Path) -> Iterator[GenerationEngine]:
     """The engine in this process: all eight rows together, and rows that join while others decode."""
     slots = str(request.param)
     settings = parse_settings(["--model-dir", str(model), "--served-name", "x", "--max-concurrency", slots, "--max-context", "512"], {})
-    engine = open_engine(open_artifact(model, "fp32"), settings)
+    engine = OnnxEngine().open_decoder(open_model_directory(model, "onnx", "fp32"), settings)
     yield engine
     engine.close()
 
 
-def test_tokens_of_the_engine(engine: SlotBatcher, expected: list[Expected]) -> None:
+def test_tokens_of_the_engine(engine: GenerationEngine, expected: list[Expected]) -> None:
     """Rows of different length that decode together, join and leave give exactly the tokens that PyTorch gives one by one."""
     queues: list[queue.SimpleQueue[Event]] = [queue.SimpleQueue() for _ in expected]
     for row, events in zip(expected, queues, strict=True):

@@ -9,9 +9,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as RustTokenizer
 
-from finetune_server.generation.tokenizer import Tokenizer, load_tokenizer
-from finetune_server.model_directory import open_artifact
-from finetune_server.models.prompts import open_prompts
+from finetune_server.generation.tokenizer import Tokenizer
+from finetune_server.model_directory import open_model_directory
+from finetune_server.models.load import load_prompts, load_tokenizer
 from finetune_text.chat_template import ChatTemplate, TemplateRefusal
 from finetune_text.tokenizer_files import read_tokenizer_files
 
@@ -27,7 +27,7 @@ CONVERSATIONS = [
 @pytest.fixture(scope="module")
 def rust(model: Path) -> RustTokenizer:
     """The tokenizers package's own."""
-    return load_tokenizer(open_artifact(model, "fp32"))
+    return load_tokenizer(open_model_directory(model, "onnx", "fp32").tokenizer)
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +67,8 @@ def test_prompt_is_that_of_transformers(model: Path, hf_model: Path, conversatio
     """The rendered template has the same token ids as transformers' apply_chat_template."""
     from transformers import AutoTokenizer
 
-    artifact = open_artifact(model, "fp32")
-    prompts = open_prompts(artifact, load_tokenizer(artifact))
+    artifact = open_model_directory(model, "onnx", "fp32").tokenizer
+    prompts = load_prompts(artifact, load_tokenizer(artifact))
     theirs: Any = AutoTokenizer.from_pretrained(hf_model).apply_chat_template(conversation, add_generation_prompt=True)
     assert prompts.chat(conversation) == theirs["input_ids"]
 

@@ -3,7 +3,6 @@
 - `batcher`: the thread, the queue and the end, which both batchers share
 - `slot_batcher`: generates for rows of different length in the slots of one key-value memory
 - `row`: one generation on its way through the slot batcher
-- `slots`: which slots are taken
 - `encoder_batcher`: dynamic batches of inputs of similar length
 - `encoding`: one classification on its way through the encoder batcher
 """

@@ -4,27 +4,54 @@ Each turn of the loop prefills one chunk of the oldest unfinished prompt and the
 neither a long prompt nor a long answer holds up the rest. It knows no text and no HTTP.
 """
 
+import heapq
 import threading
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from finetune_server.engines.batching.batcher import Batcher
 from finetune_server.engines.batching.row import Row
-from finetune_server.engines.batching.slots import Slots
 from finetune_server.engines.interface import GenerationRequest, Listener
-from finetune_server.engines.onnx.decoder import PREFILL_CHUNK, OnnxDecoder
+from finetune_server.engines.sampling import Logits
+
+PREFILL_CHUNK = 64
+"""Tokens of a prompt in one run: other rows wait for it, and a graph may make logits for every position (vocabulary x 4 bytes each)."""
+
+
+class Decoder(Protocol):
+    """A loaded model with a key-value memory of fixed slots. Only the batcher's thread calls it."""
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Logits per token."""
+        ...
+
+    def prefill(self, slot: int, tokens: Sequence[int], start: int, /) -> Logits:
+        """Appends a chunk of a prompt to a slot that holds `start` tokens; returns the logits after its last token."""
+        ...
+
+    def decode(self, tokens: NDArray[np.int64], lengths: NDArray[np.int64], /) -> NDArray[np.float32]:
+        """One step of the first `len(tokens)` slots.
+
+        tokens[i] becomes token number lengths[i] of slot i (lengths count it already). Returns logits, shape (slots, vocabulary).
+        """
+        ...
 
 
 class SlotBatcher(Batcher[Row]):
     """A `GenerationEngine` (finetune_server.engines.interface) over one decoder."""
 
-    def __init__(self, decoder: OnnxDecoder, end_tokens: frozenset[int], *, slots: int, context_length: int, max_queue: int) -> None:
+    def __init__(self, decoder: Decoder, end_tokens: frozenset[int], *, slots: int, context_length: int, max_queue: int) -> None:
         super().__init__("slot-batcher", max_running=slots, max_queue=max_queue)
         self.context_length = context_length
         self.vocabulary_size = decoder.vocabulary_size
         self._decoder = decoder
         self._end_tokens = end_tokens
-        self._slots = Slots(slots)
+        self._free = list(range(slots))
+        """A heap: the lowest free slot is taken first, so that the span of slots that a decode step runs over stays short."""
         self._thread.start()
 
     def submit(self, request: GenerationRequest, listener: Listener) -> Row:
@@ -38,19 +65,19 @@ class SlotBatcher(Batcher[Row]):
         self._decode()
 
     def _start_waiting(self) -> None:
-        while self._slots and self._waiting:
+        while self._free and self._waiting:
             row = self._waiting.popleft()
-            row.slot = self._slots.take()
+            row.slot = heapq.heappop(self._free)
             self._running.append(row)
 
     def _drop_running(self) -> None:
-        if threading.current_thread() is self._thread:  # a slot may be given away only between two steps
+        if threading.current_thread() is self._thread:  # a slot may be reused only between two steps
             for row in [row for row in self._running if row.cancelled]:
                 self._leave(row)
 
     def _leave(self, row: Row) -> None:
         self._running.remove(row)
-        self._slots.give_back(row.slot)
+        heapq.heappush(self._free, row.slot)
 
     def _prefill(self) -> None:
         row = next((row for row in self._running if not row.decoding), None)
@@ -78,7 +105,7 @@ class SlotBatcher(Batcher[Row]):
         for row in rows:
             self._advance(row, logits[row.slot])
 
-    def _advance(self, row: Row, logits: np.ndarray[tuple[int], np.dtype[np.float32]]) -> None:
+    def _advance(self, row: Row, logits: Logits) -> None:
         if row.take(logits, self._end_tokens):
             with self._changed:
                 self._leave(row)

@@ -19,14 +19,12 @@ from finetune_server.engines.onnx.session import open_session
 from finetune_server.engines.sampling import Logits
 from finetune_server.model_directory import UnusableModel
 
-PREFILL_CHUNK = 64
-"""Tokens of a prompt in one run: the graph makes logits for every position (vocabulary x 4 bytes each), and other rows wait."""
-
 
 class OnnxDecoder:
-    """A loaded graph with `slots` rows of at most `context_length` tokens each. Raises UnusableModel for a graph it cannot run."""
+    """A `Decoder` (finetune_server.engines.batching.slot_batcher): a loaded graph with `slots` rows of at most `context_length` tokens."""
 
     def __init__(self, folder: Path, config: GenaiConfig, *, slots: int, context_length: int, threads: int) -> None:
+        """Raises UnusableModel for a graph that it cannot run."""
         self._session = open_session(folder / config.model_file, threads)
         self.vocabulary_size = check_graph(self._session, config, str(folder / config.model_file))
         shape = (slots, config.kv_heads, context_length, config.head_size)

@@ -7,11 +7,12 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from finetune_server.engines.encoder_config import EncoderConfig
 from finetune_server.engines.interface import EncoderRow
-from finetune_server.engines.onnx.encoder_config import EncoderConfig
 from finetune_server.engines.onnx.session import open_session
 from finetune_server.model_directory import UnusableModel
 
+GRAPH_FILE = "model.onnx"
 NEEDED_INPUTS = frozenset({"input_ids", "attention_mask"})
 KNOWN_INPUTS = NEEDED_INPUTS | {"token_type_ids"}
 

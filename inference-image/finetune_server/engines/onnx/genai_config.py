@@ -13,7 +13,7 @@ GENAI_CONFIG_FILE = "genai_config.json"
 
 @dataclass(frozen=True)
 class GenaiConfig:
-    """The shape of a decoder's key-value memory, and what ends an answer."""
+    """The shape of a decoder's key-value memory, and the tokens that end an answer."""
 
     model_file: str
     context_length: int

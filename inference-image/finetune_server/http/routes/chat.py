@@ -9,16 +9,16 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from finetune_server.engines.interface import GenerationRequest
-from finetune_server.generation.chat import ChatAnswer, ChatFinishReason, chat_answer, chat_parts
-from finetune_server.generation.generation import ScoredToken
+from finetune_server.generation.answer import Part, ScoredToken
+from finetune_server.generation.generation import Generation
 from finetune_server.generation.tokenizer import Tokenizer
-from finetune_server.generation.tool_calls import MARKERS, ToolCall, ToolCallReader
+from finetune_server.generation.tool_calls import ToolCall, ToolCallReader
 from finetune_server.http.dependencies import LanguageModelDependency, MetricsDependency, admission_of, check_model_name
-from finetune_server.http.errors import ApiError, json_response
+from finetune_server.http.errors import ApiError
 from finetune_server.http.limits import check_text, check_tokens, room_for_answer
 from finetune_server.http.schemas.body import body_of
 from finetune_server.http.schemas.chat import ChatBody
-from finetune_server.http.streaming import EventStream, Generations, unless_client_goes
+from finetune_server.http.streaming import Generations, respond
 from finetune_server.models.served_model import LanguageModel
 from finetune_text.call_text import CLOSE, OPEN
 from finetune_text.chat_template import ChatTemplate, TemplateRefusal
@@ -34,19 +34,10 @@ async def create_chat_completion(
     check_model_name(body.model, model)
     prompt = await admission_of(request).in_pool(lambda: prompt_of(body, model))
     max_tokens = room_for_answer(model.engine.context_length, len(prompt), body.token_limit, param="messages")
-    generation = GenerationRequest(tuple(prompt), max_tokens, body.sampling, body.scored)
+    generation_request = GenerationRequest(tuple(prompt), max_tokens, body.sampling, body.scored)
     reader = ToolCallReader(one_call=body.parallel_tool_calls is False) if body.offered else None
-    generations = Generations(model, [generation], body.stop or [], metrics, kept=MARKERS if reader else ())
-    request.state.entry.leave()
-    shape = ChatShape(model, body)
-    if body.stream:
-        return EventStream(shape.events(generations, reader), generations)
-    try:
-        answer = await unless_client_goes(request, chat_answer(generations.all[0], reader))
-        return json_response(shape.completion(answer, generations.usage()))
-    finally:
-        request.state.usage = generations.usage()
-        generations.close()
+    generation = Generation(model.engine, model.tokenizer, generation_request, body.stop or [], reader)
+    return await respond(request, Generations([generation], metrics), ChatShape(model, body), stream=bool(body.stream))
 
 
 def prompt_of(body: ChatBody, model: LanguageModel) -> list[int]:
@@ -75,7 +66,7 @@ def refused(body: ChatBody, refusal: TemplateRefusal) -> ApiError:
 
 
 def check_tools(body: ChatBody, template: ChatTemplate) -> None:
-    """Raises ApiError for tools that the model would not be told of, or whose calls could not be told from text."""
+    """Raises ApiError for tools that the template leaves out of the prompt, or whose calls could not be distinguished from text."""
     param = "tools" if body.offered else "messages"
     if body.speaks_of_tools and template.tools.calls == "ignored":
         message = "This model's chat template does not support tools. Omit them, or publish the model with another template."
@@ -100,8 +91,9 @@ class ChatShape:
             "system_fingerprint": model.fingerprint,
         }
 
-    def completion(self, answer: ChatAnswer, usage: dict[str, int]) -> dict[str, object]:
-        """The whole answer as one object."""
+    def completion(self, answers: Sequence[Part], usage: dict[str, int]) -> dict[str, object]:
+        """The only answer as one object."""
+        (answer,) = answers
         calls = {"tool_calls": [{**call_object(call), "function": function_object(call)} for call in answer.calls]} if answer.calls else {}
         text = None if answer.calls and not answer.text else answer.text
         choice = {
@@ -112,25 +104,24 @@ class ChatShape:
         }
         return {**self._common, "object": "chat.completion", "choices": [choice], "usage": usage}
 
-    async def events(self, generations: Generations, reader: ToolCallReader | None) -> AsyncIterator[object]:
+    async def events(self, generations: Generations) -> AsyncIterator[object]:
         """The answer as chunks: the role, texts and calls, the finish reason and, if asked for, the usage."""
-        yield self._chunk({"role": "assistant", "content": None if reader else "", "refusal": None})
+        (generation,) = generations.all
+        yield self._chunk({"role": "assistant", "content": None if self._body.offered else "", "refusal": None})
         calls = 0
-        async for part in chat_parts(generations.all[0], reader):
-            if part.call is not None:
-                yield self._chunk({"tool_calls": [{"index": calls, **call_object(part.call), "function": begun_function(part.call)}]})
-                yield self._chunk({"tool_calls": [{"index": calls, "function": {"arguments": part.call.arguments}}]})
-                calls += 1
-            elif part.finish_reason is None:
+        async for part in generation.parts():
+            if part.text or part.tokens:
                 yield self._chunk({"content": part.text}, tokens=part.tokens)
-            else:
+            for call in part.calls:
+                yield self._chunk({"tool_calls": [{"index": calls, **call_object(call), "function": begun_function(call)}]})
+                yield self._chunk({"tool_calls": [{"index": calls, "function": {"arguments": call.arguments}}]})
+                calls += 1
+            if part.finish_reason is not None:
                 yield self._chunk({}, finish_reason=part.finish_reason)
         if self._body.include_usage:
             yield {**self._common, "object": "chat.completion.chunk", "choices": [], "usage": generations.usage()}
 
-    def _chunk(
-        self, delta: dict[str, object], tokens: Sequence[ScoredToken] = (), finish_reason: ChatFinishReason | None = None
-    ) -> dict[str, object]:
+    def _chunk(self, delta: dict[str, object], tokens: Sequence[ScoredToken] = (), finish_reason: str | None = None) -> dict[str, object]:
         logprobs = self._logprobs(tokens) if tokens else None
         choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
         usage = {"usage": None} if self._body.include_usage else {}

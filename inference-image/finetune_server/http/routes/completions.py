@@ -8,14 +8,15 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from finetune_server.engines.interface import FinishReason, GenerationEngine, GenerationRequest, QueueFull
-from finetune_server.generation.generation import ScoredToken
+from finetune_server.engines.interface import GenerationEngine, GenerationRequest, QueueFull
+from finetune_server.generation.answer import Part, ScoredToken
+from finetune_server.generation.generation import Generation
 from finetune_server.http.dependencies import LanguageModelDependency, MetricsDependency, admission_of, check_model_name
-from finetune_server.http.errors import ApiError, json_response, overloaded
+from finetune_server.http.errors import ApiError, overloaded
 from finetune_server.http.limits import check_text, check_tokens, room_for_answer
 from finetune_server.http.schemas.body import body_of
 from finetune_server.http.schemas.completion import CompletionBody, Prompt
-from finetune_server.http.streaming import EventStream, Generations, unless_client_goes
+from finetune_server.http.streaming import Generations, respond
 from finetune_server.models.served_model import LanguageModel
 
 router = APIRouter()
@@ -32,18 +33,8 @@ async def create_completion(
     check_model_name(body.model, model)
     check_count(len(body.prompt), model.engine)
     requests = await admission_of(request).in_pool(lambda: requests_of(body, model))
-    generations = Generations(model, requests, body.stop or [], metrics)
-    request.state.entry.leave()
-    shape = CompletionShape(model, body)
-    if body.stream:
-        return EventStream(shape.events(generations), generations)
-    try:
-        answers = await unless_client_goes(request, generations.answers())
-        choices = [shape.choice(index, answer.text, answer.tokens, answer.finish_reason) for index, answer in enumerate(answers)]
-        return json_response(shape.completion(choices) | {"usage": generations.usage()})
-    finally:
-        request.state.usage = generations.usage()
-        generations.close()
+    generations = Generations((Generation(model.engine, model.tokenizer, one, body.stop or []) for one in requests), metrics)
+    return await respond(request, generations, CompletionShape(model, body), stream=bool(body.stream))
 
 
 def check_count(count: int, engine: GenerationEngine) -> None:
@@ -93,22 +84,21 @@ class CompletionShape:
             "system_fingerprint": model.fingerprint,
         }
 
-    def completion(self, choices: Sequence[dict[str, object]]) -> dict[str, object]:
-        """The object around choices; a stream's chunks have the same."""
-        return {**self._common, "choices": list(choices)}
-
-    def choice(self, index: int, text: str, tokens: Sequence[ScoredToken], finish_reason: FinishReason | None) -> dict[str, object]:
-        """One prompt's answer, or a part of it."""
-        return {"index": index, "text": text, "logprobs": self._logprobs(tokens), "finish_reason": finish_reason}
+    def completion(self, answers: Sequence[Part], usage: dict[str, int]) -> dict[str, object]:
+        """All answers as one object."""
+        return {**self._common, "choices": [self._choice(index, answer) for index, answer in enumerate(answers)], "usage": usage}
 
     async def events(self, generations: Generations) -> AsyncIterator[object]:
         """The answers as chunks, one prompt after the other, and, if asked for, the usage."""
         usage = {"usage": None} if self._body.include_usage else {}
         for index, generation in enumerate(generations.all):
-            async for piece in generation.pieces():
-                yield self.completion([self.choice(index, piece.text, piece.tokens, piece.finish_reason)]) | usage
+            async for part in generation.parts():
+                yield {**self._common, "choices": [self._choice(index, part)], **usage}
         if self._body.include_usage:
-            yield self.completion([]) | {"usage": generations.usage()}
+            yield {**self._common, "choices": [], "usage": generations.usage()}
+
+    def _choice(self, index: int, part: Part) -> dict[str, object]:
+        return {"index": index, "text": part.text, "logprobs": self._logprobs(part.tokens), "finish_reason": part.finish_reason}
 
     def _logprobs(self, tokens: Sequence[ScoredToken]) -> dict[str, object] | None:
         if self._body.logprobs is None:

@@ -2,7 +2,6 @@
 
 import queue
 from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
 import pytest
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 from finetune_server.engines.batching.encoder_batcher import EncoderBatcher
 from finetune_server.engines.batching.slot_batcher import SlotBatcher
 from finetune_server.engines.interface import Encoded, EncoderRow, EncodingRequest, Event, Failed, Finished, GenerationRequest, Token
-from finetune_server.engines.onnx.decoder import OnnxDecoder
 from finetune_server.engines.sampling import SamplingParameters
 
 pytestmark = pytest.mark.unit
@@ -25,11 +23,11 @@ class Decoder:
 
     vocabulary_size = 8
 
-    def prefill(self, _slot: int, tokens: Sequence[int], _start: int) -> NDArray[np.float32]:
+    def prefill(self, _slot: int, tokens: Sequence[int], _start: int, /) -> NDArray[np.float32]:
         """The logits after a chunk."""
         return logits_after(tokens[-1])
 
-    def decode(self, tokens: NDArray[np.int64], _lengths: NDArray[np.int64]) -> NDArray[np.float32]:
+    def decode(self, tokens: NDArray[np.int64], _lengths: NDArray[np.int64], /) -> NDArray[np.float32]:
         """Those of a step."""
         return np.stack([logits_after(int(token)) for token in tokens])
 
@@ -45,7 +43,7 @@ def logits_after(token: int) -> NDArray[np.float32]:
 @pytest.mark.parametrize("temperature", [0, 1])
 def test_a_row_of_a_decoder(temperature: float) -> None:
     """The row ends with an error; those beside it and behind it in its slot are answered."""
-    batcher = SlotBatcher(cast(OnnxDecoder, Decoder()), frozenset(), slots=2, context_length=64, max_queue=4)
+    batcher = SlotBatcher(Decoder(), frozenset(), slots=2, context_length=64, max_queue=4)
     events: list[queue.SimpleQueue[Event]] = [queue.SimpleQueue() for _ in range(4)]
     for prompt, sink in zip((1, BAD, BAD, 1), events, strict=True):
         batcher.submit(GenerationRequest((prompt,), 3, SamplingParameters(temperature=temperature, seed=1)), sink.put)

@@ -1,16 +1,17 @@
-"""What config.json beside a classifier's graph says about it."""
+"""What config.json beside a classifier's tokenizer says about the model."""
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from finetune_server.engines.interface import EncoderTask
-from finetune_server.model_directory import UnusableModel, VerifiedArtifact
+from finetune_server.model_directory import UnusableModel, VerifiedModel
 from finetune_text.positions import usable_positions
 
 CONFIG_FILE = "config.json"
-GRAPH_FILE = "model.onnx"
 MULTI_LABEL = "multi_label_classification"
+
+EncoderTask = Literal["sequence-classification", "token-classification"]
+"""What a classifier labels: a whole input, or each of its tokens."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,9 @@ class EncoderConfig:
     pad_token: int
 
 
-def read_encoder_config(artifact: VerifiedArtifact, task: EncoderTask) -> EncoderConfig:
-    """Raises UnusableModel when a key is missing, or when the files and the manifest tell different labels."""
-    path = artifact.folder / CONFIG_FILE
+def read_encoder_config(model: VerifiedModel, task: EncoderTask) -> EncoderConfig:
+    """Raises UnusableModel when a key is missing, or when the labels differ from the manifest's."""
+    path = model.tokenizer.folder / CONFIG_FILE
     try:
         config: dict[str, Any] = json.loads(path.read_text())
         names = {int(index): str(name) for index, name in config["id2label"].items()}
@@ -37,7 +38,7 @@ def read_encoder_config(artifact: VerifiedArtifact, task: EncoderTask) -> Encode
         vocabulary_size = int(config["vocab_size"])
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise UnusableModel(f"{path}: {type(error).__name__} {error}; publish the model again") from error
-    manifest = artifact.manifest
+    manifest = model.manifest
     if manifest.labels and tuple(manifest.labels) != labels:
         raise UnusableModel(f"{path}: id2label is {list(labels)}, but the manifest's labels are {manifest.labels}; publish the model again")
     problem = config.get("problem_type")
