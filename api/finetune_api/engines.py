@@ -15,7 +15,7 @@ EngineName = Literal["onnx"]
 class Engine:
     """One way to serve models."""
 
-    name: EngineName
+    name: str
     artifact: ArtifactFormat
     """Format of the artifact that it loads."""
     needs: str

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Mapping
 from uuid import uuid4
 
+from finetune_api.engines import ENGINES
 from finetune_operator.settings import OVERRIDES, Settings
 
 HOST_NAME = re.compile(r"([a-z0-9]([-a-z0-9]*[a-z0-9])?\.)*[a-z]([-a-z0-9]*[a-z0-9])?", re.IGNORECASE)
@@ -23,7 +24,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
     pod = environ.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}"
     return Settings(
         trainer_image=_required(environ, "FINETUNE_TRAINER_IMAGE", "the image of the stage pods"),
-        onnx_server_image=_required(environ, "FINETUNE_ONNX_SERVER_IMAGE", "the image of the ONNX server"),
+        server_images=_server_images(environ, "FINETUNE_SERVER_IMAGES"),
         image_pull_policy=_choice(environ, "FINETUNE_IMAGE_PULL_POLICY", ("IfNotPresent", "Always", "Never")),
         image_pull_secrets=_names(environ, "FINETUNE_IMAGE_PULL_SECRETS"),
         workspace_size=environ.get("FINETUNE_WORKSPACE_SIZE") or "20Gi",
@@ -86,6 +87,19 @@ def _prices(environ: Mapping[str, str], name: str) -> dict[str, float]:
     if any(not 0 <= price < float("inf") for price in prices.values()):
         raise SettingsError(f"environment variable {name} is {text!r}: expected a JSON object with prices of zero or more")
     return prices
+
+
+def _server_images(environ: Mapping[str, str], name: str) -> dict[str, str]:
+    """{"onnx": "finetune-server-onnx:1"}, as JSON: one for each engine."""
+    text = _required(environ, name, "the server images by engine")
+    try:
+        images = {engine: str(image) for engine, image in json.loads(text).items() if image}
+    except (ValueError, AttributeError):
+        images = {}
+    missing = ENGINES.keys() - images.keys()
+    if missing:
+        raise SettingsError(f"environment variable {name} is {text!r}: expected a JSON object with an image for engine {min(missing)}")
+    return images
 
 
 def _choice(environ: Mapping[str, str], name: str, allowed: tuple[str, ...], default: str = "") -> str:

@@ -12,7 +12,8 @@ class Settings:
     """For the pods that the operator creates, and for its own process."""
 
     trainer_image: str
-    onnx_server_image: str
+    server_images: Mapping[str, str]
+    """By engine."""
     image_pull_policy: str = "IfNotPresent"
     image_pull_secrets: tuple[str, ...] = ()
     workspace_size: str = "20Gi"

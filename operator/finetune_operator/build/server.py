@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from finetune_api.engines import ENGINES
 from finetune_api.resources.common import seconds
 from finetune_api.resources.finetuned_model import ClaimSource
 from finetune_api.resources.model_deployment import ModelDeploymentSpec, Revision
@@ -31,6 +32,7 @@ LAST_SECONDS = 20
 """Of the grace period: the drain before answers in progress are waited for, and the end of the process."""
 LONGEST = 2**31 - 2
 """Seconds that a Deployment takes as a deadline."""
+GPU_RESOURCE = "nvidia.com/gpu"
 API_KEY = "FINETUNE_API_KEY"
 API_KEY_SECRET = "FINETUNE_API_KEY_SECRET"
 """What the server calls the Secret when its key is empty."""
@@ -128,6 +130,7 @@ def _shape(rollout: Rollout) -> PodShape:
         pod=rollout.spec.pod,
         resources=rollout.spec.resources,
         labels=labels,
+        gpus={GPU_RESOURCE: ENGINES[rollout.spec.engine].gpus},
         mounts=(Mount("model", "/model", claim=rollout.source.name),),
         env=_env(rollout.spec),
         grace_seconds=seconds(rollout.spec.drain_timeout) + LAST_SECONDS,
@@ -158,6 +161,7 @@ def _args(rollout: Rollout) -> tuple[str, ...]:
     args: Sequence[str] = (
         "--model-dir", model_folder(rollout.source),
         "--served-name", rollout.meta.name,
+        "--engine", spec.engine,
         "--precision", spec.precision,
         "--host", "0.0.0.0",
         "--port", str(PORT),

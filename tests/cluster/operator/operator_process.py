@@ -61,7 +61,7 @@ class OperatorProcess:
             "KUBECONFIG": str(self.kubeconfig),
             "POD_NAME": self.pod,
             "FINETUNE_TRAINER_IMAGE": "trainer:test",
-            "FINETUNE_ONNX_SERVER_IMAGE": "onnx-server:test",
+            "FINETUNE_SERVER_IMAGES": '{"onnx": "onnx-server:test"}',
             "FINETUNE_LEASE_NAMESPACE": "default",
             "FINETUNE_LEASE_NAME": "release-finetune-operator",
             "FINETUNE_HTTP_PORT": str(self.port),

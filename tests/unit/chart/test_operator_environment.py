@@ -25,6 +25,13 @@ def environment(*values: str) -> dict[str, str]:
     return {var["name"]: var["value"] for var in found["spec"]["template"]["spec"]["containers"][0]["env"] if "value" in var}
 
 
+def test_images_of_the_engines() -> None:
+    """A bare name gets registry and tag, as all images do."""
+    values = ("images.registry=registry.example.com", "images.tag=1.2")
+    assert from_environment(environment(*values)).server_images == {"onnx": "registry.example.com/finetune-server-onnx:1.2"}
+    assert from_environment(environment("images.servers.onnx=own/server@sha256:0")).server_images == {"onnx": "own/server@sha256:0"}
+
+
 @pytest.mark.parametrize(
     ("values", "allowed"),
     [

@@ -26,7 +26,7 @@ from finetune_operator.settings import Settings
 
 T = 1_800_000_000.0
 NAMESPACE = "team"
-SETTINGS = Settings(trainer_image="registry/trainer:1", onnx_server_image="registry/server:1")
+SETTINGS = Settings(trainer_image="registry/trainer:1", server_images={"onnx": "registry/server:1"})
 JOB_UID = "11111111-2222-3333-4444-555555555555"
 SPEC: dict[str, Any] = {
     "base": {"source": "pvc://models/smol"},

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.unit
 
 COMPLETE = {
     "FINETUNE_TRAINER_IMAGE": "trainer:1",
-    "FINETUNE_ONNX_SERVER_IMAGE": "onnx:1",
+    "FINETUNE_SERVER_IMAGES": '{"onnx": "onnx:1"}',
     "FINETUNE_LEASE_NAMESPACE": "finetune-system",
     "POD_NAME": "operator-abc",
 }
@@ -54,11 +54,14 @@ def test_what_is_missing_is_named(name: str) -> None:
         ("FINETUNE_HTTP_PORT", "70000"),
         ("FINETUNE_WORKERS", "0"),
         ("FINETUNE_OVERRIDES", "image,labels"),
+        ("FINETUNE_SERVER_IMAGES", "onnx:1"),
+        ("FINETUNE_SERVER_IMAGES", '{"onnx": ""}'),
+        ("FINETUNE_SERVER_IMAGES", '["onnx"]'),
     ],
 )
 def test_what_is_wrong_is_named_with_its_value(name: str, value: str) -> None:
     """An error names the variable and what it holds."""
-    with pytest.raises(SettingsError, match=f"{name} is '{value}'"):
+    with pytest.raises(SettingsError, match=re.escape(f"{name} is {value!r}")):
         from_environment({**COMPLETE, name: value})
 
 

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from finetune_api.engines import ENGINES, Engine
 from finetune_api.resources.finetuned_model import FineTunedModelSpec
 from finetune_api.resources.model_deployment import ModelDeploymentSpec, Revision, Serving
 from finetune_operator.build.server import Reach
@@ -94,7 +95,7 @@ def target_revision(observed: ObservedDeployment, spec: ModelDeploymentSpec, mod
     digest, pinned = template_digest(spec), observed.deployment.status.revision
     if pinned and pinned.model_uid == model.meta.uid and pinned.spec_digest in (digest, _first_digest(spec)):
         return pinned
-    image = spec.pod.image or observed.settings.onnx_server_image
+    image = spec.pod.image or observed.settings.server_images[spec.engine]
     generation = observed.deployment.meta.generation
     return Revision(model=model.meta.name, model_uid=model.meta.uid, image=image, spec_generation=generation, spec_digest=digest)
 
@@ -131,10 +132,10 @@ def serving(observed: ObservedDeployment, target: Revision | None) -> list[Servi
 
 
 def _unsuitable(model: FineTunedModel, spec: ModelDeploymentSpec) -> Refusal | None:
-    name, status = model.meta.name, model.status
+    name, status, engine = model.meta.name, model.status, ENGINES[spec.engine]
     about = f"FineTunedModel {name}"
-    if not any(a.format == spec.engine and a.precision == spec.precision for a in status.artifacts):
-        return Refusal("ArtifactMissing", _artifact_missing(model, spec), about, "engine")
+    if not any(a.format == engine.artifact and a.precision == spec.precision for a in status.artifacts):
+        return Refusal("ArtifactMissing", _artifact_missing(model, engine, spec.precision), about, "engine")
     if status.gate_passed is False and not spec.allow_ungated:
         gate = "; ".join(status.evaluation.gate) if status.evaluation else ""
         message = f"{about} did not pass its evaluation gate ({gate}): train a better model, or set allowUngated"
@@ -142,15 +143,15 @@ def _unsuitable(model: FineTunedModel, spec: ModelDeploymentSpec) -> Refusal | N
     return None
 
 
-def _artifact_missing(model: FineTunedModel, spec: ModelDeploymentSpec) -> str:
+def _artifact_missing(model: FineTunedModel, engine: Engine, precision: str) -> str:
     """Why the engine has nothing to load, and the next step."""
     status = model.status
     have = ", ".join(f"{a.format} {a.precision}" for a in status.artifacts) or "nothing"
-    text = f"FineTunedModel {model.meta.name} has no {spec.engine} artifact of precision {spec.precision} (it has {have})"
-    failed = next((m for m in status.missing_artifacts if (m.format, m.precision) == (spec.engine, spec.precision)), None)
+    text = f"FineTunedModel {model.meta.name} has no {engine.artifact} artifact of precision {precision} (it has {have})"
+    failed = next((m for m in status.missing_artifacts if (m.format, m.precision) == (engine.artifact, precision)), None)
     if failed:
         return f"{text}, because its export failed: {failed.reason}: {failed.message}"
-    return f"{text}: train with export.onnx"
+    return f"{text}: train with {engine.needs}"
 
 
 def _not_shared(replicas: int, claim: Claim) -> Refusal:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from finetune_api.engines import ENGINES, Engine
 from finetune_api.resources.common import Pod, VolumeClaim
 from finetune_api.resources.finetune_job import FineTuneJobSpec
 from finetune_api.resources.finetune_job_status import StageName
@@ -513,7 +514,8 @@ def test_the_deployment() -> None:
                             "image": "server:1",
                             "imagePullPolicy": "IfNotPresent",
                             "args": [
-                                "--model-dir", "/model", "--served-name", "web", "--precision", "fp32", "--host", "0.0.0.0",
+                                "--model-dir", "/model", "--served-name", "web", "--engine", "onnx", "--precision", "fp32",
+                                "--host", "0.0.0.0",
                                 "--port", "8080", "--max-concurrency", "8", "--grace", "60", "--max-context", "512",
                             ],
                             "env": [
@@ -559,6 +561,16 @@ def test_a_rollout_leaves_no_gap(reach: Reach, gap: bool, strategy: str, beside:
     )
     assert ("affinity" in found["template"]["spec"]) is beside
     assert found["replicas"] == 3
+
+
+def test_the_engine_decides_what_its_pods_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name is an argument, and its GPUs are a limit beside those of the spec."""
+    monkeypatch.setitem(ENGINES, "toy", Engine("toy", artifact="safetensors", needs="output", gpus=2))
+    served = rollout(resources={"limits": {"memory": "2Gi"}})
+    served = replace(served, spec=served.spec.model_copy(update={"engine": "toy"}))
+    (container,) = deployment_object(served, SETTINGS)["spec"]["template"]["spec"]["containers"]
+    assert container["args"][container["args"].index("--engine") + 1] == "toy"
+    assert container["resources"]["limits"] == {"memory": "2Gi", "nvidia.com/gpu": "2"}
 
 
 def test_limits_of_a_rollout() -> None:

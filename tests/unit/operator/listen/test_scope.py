@@ -61,7 +61,7 @@ async def test_a_namespace_that_cannot_be_listed_stays_unprimed(
 async def test_a_namespace_that_cannot_be_listed_does_not_hold_up_the_others(connection: Connection) -> None:
     """The operator is ready and works in those; nothing is decided in it, though the edge may see its objects."""
     environ = {
-        "FINETUNE_TRAINER_IMAGE": "a", "FINETUNE_ONNX_SERVER_IMAGE": "b", "FINETUNE_LEASE_NAMESPACE": "team",
+        "FINETUNE_TRAINER_IMAGE": "a", "FINETUNE_SERVER_IMAGES": '{"onnx": "b"}', "FINETUNE_LEASE_NAMESPACE": "team",
         "FINETUNE_WATCH_NAMESPACES": "forbidden,team",
     }  # fmt: skip
     plans = dict.fromkeys(("FineTuneJob", "FineTunedModel", "ModelDeployment"), plan_job)

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.unit
 def observer(cache: Cache) -> Observer:
     """Over a cache that holds all that is asked for."""
     nobody: Any = None
-    settings = Settings(trainer_image="trainer", onnx_server_image="server")
+    settings = Settings(trainer_image="trainer", server_images={"onnx": "server"})
     events = WarningEvents(nobody, cache, lambda keys: None)
     return Observer(cache, Reads(nobody), StageLogs(nobody), events, {}, lambda: settings, lambda keys: None)
 

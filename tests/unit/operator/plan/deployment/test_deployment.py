@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from finetune_api.engines import ENGINES, Engine
 from finetune_api.resources.finetuned_model import ArtifactStatus
 from finetune_api.resources.model_deployment import ModelDeploymentStatus, Revision
 from finetune_operator.objects.names import CLAIM_UID_LABEL, DEPLOYMENT_LABEL, MODEL_LABEL, MODEL_UID_LABEL, REVISION_ANNOTATION
@@ -160,7 +161,7 @@ def test_what_may_be_served_is(spec: dict[str, Any], seen: dict[str, Any]) -> No
 def test_an_upgrade_of_the_operator_replaces_no_pod() -> None:
     """The image stays until the model or the spec changes; scaling is no such change."""
     state = recorded()
-    newer = replace(SETTINGS, onnx_server_image="registry/server:2")
+    newer = replace(SETTINGS, server_images={"onnx": "registry/server:2"})
     seen = replace(observed(state, workload=workload(state), service_exists=True), settings=newer)
     assert status_of(plan_deployment(seen, T)).revision == state.revision
     scaled = plan_deployment(replace(seen, deployment=deployment(state, replicas=0)), T)
@@ -190,7 +191,7 @@ def test_what_the_first_version_rolled_out_is_not_replaced(spec: dict[str, Any],
     first = recorded(spec)
     assert first.revision is not None
     state = first.model_copy(update={"revision": first.revision.model_copy(update={"spec_digest": digest})})
-    newer = replace(SETTINGS, onnx_server_image="registry/server:2")
+    newer = replace(SETTINGS, server_images={"onnx": "registry/server:2"})
     seen = replace(observed(state, spec, workload=workload(state), service_exists=True), settings=newer)
     plan = plan_deployment(seen, T)
     assert plan.apply == ()
@@ -199,6 +200,23 @@ def test_what_the_first_version_rolled_out_is_not_replaced(spec: dict[str, Any],
     revision = status_of(changed).revision
     assert revision is not None
     assert revision.image == "registry/server:2"
+
+
+def test_the_engine_decides_image_and_artifact(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each engine has its own image, and serves models that have its artifact."""
+    monkeypatch.setitem(ENGINES, "toy", Engine("toy", artifact="safetensors", needs="export.toy"))
+    settings = replace(SETTINGS, server_images={"onnx": "onnx:1", "toy": "toy:1"})
+    wanted = deployment().spec
+    assert wanted is not None
+    chosen = replace(deployment(), spec=wanted.model_copy(update={"engine": "toy"}))
+    plan = plan_deployment(replace(observed(model=NO_ONNX), settings=settings, deployment=chosen), T)
+    revision = status_of(plan).revision
+    assert revision is not None and revision.image == "toy:1"
+    only_onnx = [artifact for artifact in model().status.artifacts if artifact.format == "onnx"]
+    without = replace(model(), status=model().status.model_copy(update={"artifacts": only_onnx}))
+    refused = status_of(plan_deployment(replace(observed(model=without), settings=settings, deployment=chosen), T))
+    assert refused.error is not None
+    assert "has no safetensors artifact of precision fp32" in refused.error.message and "train with export.toy" in refused.error.message
 
 
 def test_another_model_is_a_new_revision() -> None:
@@ -231,7 +249,7 @@ def test_only_the_operator_scales_the_deployment() -> None:
 def test_what_the_pods_do_not_depend_on_replaces_none(spec: dict[str, Any], changed: dict[str, Any] | None) -> None:
     """It goes to the Deployment beside its template, and takes up no new image."""
     state = recorded()
-    newer = replace(SETTINGS, onnx_server_image="registry/server:2")
+    newer = replace(SETTINGS, server_images={"onnx": "registry/server:2"})
     plan = plan_deployment(replace(observed(state, spec, workload=workload(state), service_exists=True), settings=newer), T)
     assert (plan.apply, [obj["spec"] for obj in plan.patch]) == ((), [changed] if changed else [])
     assert status_of(plan).revision == state.revision
