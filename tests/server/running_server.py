@@ -30,12 +30,13 @@ class RunningServer:
     log_file: Path
 
     @classmethod
-    def start(cls, model: Path, log_file: Path, *arguments: str, **environment: str) -> Self:
-        """`python -m finetune_server` with the given program arguments besides the necessary ones."""
+    def start(cls, model: Path, log_file: Path, *arguments: str, packages: Path | None = None, **environment: str) -> Self:
+        """`python -m finetune_server` with the given program arguments besides the necessary ones; `packages` is on its import path."""
         port = free_port()
         command = [sys.executable, "-m", "finetune_server", "--model-dir", str(model), "--served-name", NAME]
         command += ["--host", "127.0.0.1", "--port", str(port), "--drain-quiet", "0", *arguments]
-        paths = f"{ROOT / 'api'}:{ROOT / 'text'}:{ROOT / 'inference-image'}"
+        folders = [ROOT / "api", ROOT / "text", ROOT / "inference-image", *([packages] if packages else [])]
+        paths = os.pathsep.join(map(str, folders))
         with log_file.open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | {"PYTHONPATH": paths} | environment)
         return cls(process, port, log_file)

@@ -215,7 +215,7 @@ def test_runs_without_torch(model: Path) -> None:
     program = (
         "import sys\n"
         "from finetune_server import __main__, program\n"
-        "from finetune_server.models.served_model import load_model\n"
+        "from finetune_server.models.load import load_model\n"
         "from finetune_server.settings import parse_settings\n"
         "load_model(parse_settings(sys.argv[1:]))\n"
         "print(sorted({'torch', 'transformers', 'onnx', 'onnxruntime_genai', 'kubernetes'} & set(sys.modules)))\n"

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from finetune_api.model_directory import MANIFEST_FILE, Artifact, File, Manifest
+from finetune_api.model_directory import MANIFEST_FILE, Artifact, ArtifactFormat, File, Manifest
 
 ROOT = Path(__file__).parents[3]
 ONNX_FOLDER = "onnx/fp32"
@@ -59,18 +59,10 @@ def export(hf_folder: Path, out: Path) -> None:
         subprocess.run([*command, "-c", scratch], check=True, capture_output=True, env=os.environ | quiet)
 
 
-def write_manifest(directory: Path, *, task: str = "chat", labels: Sequence[str] = (), multi_label: bool = False) -> None:
-    """MANIFEST.json for all files of the export."""
-    files = [file_entry(directory, path) for path in sorted((directory / ONNX_FOLDER).rglob("*")) if path.is_file()]
-    lines = "".join(f"{file.sha256}  {file.path}\n" for file in files)
-    artifact = Artifact(
-        format="onnx",
-        precision="fp32",
-        path=ONNX_FOLDER,
-        size_bytes=sum(file.size_bytes for file in files),
-        sha256=hashlib.sha256(lines.encode()).hexdigest(),
-        files=files,
-    )
+def write_manifest(
+    directory: Path, *, task: str = "chat", labels: Sequence[str] = (), multi_label: bool = False, more: Sequence[Artifact] = ()
+) -> None:
+    """MANIFEST.json for all files of the export, and for `more` artifacts."""
     manifest = Manifest(
         model="tiny",
         created_at="2026-01-01T00:00:00Z",
@@ -78,9 +70,16 @@ def write_manifest(directory: Path, *, task: str = "chat", labels: Sequence[str]
         type="full",
         labels=list(labels),
         multi_label=multi_label,
-        artifacts=[artifact],
+        artifacts=[artifact_of(directory, "onnx", ONNX_FOLDER), *more],
     )
     (directory / MANIFEST_FILE).write_text(manifest.to_json(indent=1))
+
+
+def artifact_of(directory: Path, fmt: ArtifactFormat, path: str) -> Artifact:
+    """An artifact of all files below a path, in fp32."""
+    files = [file_entry(directory, file) for file in sorted((directory / path).rglob("*")) if file.is_file()]
+    digest = hashlib.sha256("".join(f"{file.sha256}  {file.path}\n" for file in files).encode()).hexdigest()
+    return Artifact(format=fmt, precision="fp32", path=path, size_bytes=sum(file.size_bytes for file in files), sha256=digest, files=files)
 
 
 def file_entry(directory: Path, path: Path) -> File:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from finetune_api.registry import Registry
+from tests.outside_package import install
 
 
 @dataclass(frozen=True)
@@ -17,12 +18,9 @@ class Colour:
 
 
 def installed(folder: Path, monkeypatch: pytest.MonkeyPatch, module: str, name: str) -> None:
-    """A package with one entry of group `test.colours`, found as if it were installed."""
-    (folder / f"{module}.py").write_text(f"from tests.unit.api.test_registry import Colour\nENTRY = Colour({name!r})\n")
-    information = folder / f"{module}-1.0.dist-info"
-    information.mkdir()
-    (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
-    (information / "entry_points.txt").write_text(f"[test.colours]\n{name} = {module}:ENTRY\n")
+    """A package with one entry of group `test.colours`."""
+    source = f"from tests.unit.api.test_registry import Colour\nENTRY = Colour({name!r})\n"
+    install(folder, module, source, group="test.colours", name=name)
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.delitem(sys.modules, module, raising=False)
 
