@@ -3,7 +3,6 @@
 from typing import Any
 
 from finetune_api.resources.finetune_job import FineTuneJobSpec
-from finetune_api.resources.finetune_job_status import StageName
 from finetune_api.resources.finetuned_model import ClaimSource
 from finetune_api.resources.source import parse_address, shown_address
 from finetune_api.run_config import RunSource, Source, spec_sources
@@ -23,9 +22,9 @@ def claim_run_source(claim: ClaimSource, shown_as: str) -> RunSource:
     return RunSource(uri=f"/sources/base/{claim.path.strip('/')}".rstrip("/"), shown_as=shown_as)
 
 
-def source_mounts(spec: FineTuneJobSpec, stage: StageName, base: ClaimSource | None) -> tuple[Mount, ...]:
-    """Rows are read by prepare alone; a base on a claim is used in place by every stage."""
-    mounts = [mount for source in spec_sources(spec) if stage == "prepare" or source.role == "base" for mount in _mount(source)]
+def source_mounts(spec: FineTuneJobSpec, base: ClaimSource | None, *, rows: bool) -> tuple[Mount, ...]:
+    """`rows`: the data sets as well as the base model, which every stage uses in place when it is on a claim."""
+    mounts = [mount for source in spec_sources(spec) if rows or source.role == "base" for mount in _mount(source)]
     if base is not None:
         mounts.append(Mount("source-base", "/sources/base", claim=base.name))
     return tuple(mounts)
@@ -42,10 +41,8 @@ def _mount(source: Source) -> tuple[Mount, ...]:
             return ()
 
 
-def source_env_from(spec: FineTuneJobSpec, stage: StageName) -> tuple[dict[str, Any], ...]:
-    """Credentials, in prepare only: a missing Secret keeps the container from starting, and the kubelet names it."""
-    if stage != "prepare":
-        return ()
+def source_env_from(spec: FineTuneJobSpec) -> tuple[dict[str, Any], ...]:
+    """Credentials as environment variables: a missing Secret keeps the container from starting, and the kubelet names it."""
     return tuple(
         {"prefix": env_prefix(source), "secretRef": {"name": source.credentials.secret_ref.name}}
         for source in spec_sources(spec)

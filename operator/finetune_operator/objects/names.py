@@ -25,6 +25,8 @@ JOB_UID_ANNOTATION = "finetune.dev/job-uid"
 REVISION_ANNOTATION = "finetune.dev/revision"
 """On a server's Deployment: digest of the status.revision that it was applied for."""
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+POD_JOB_LABEL = "batch.kubernetes.io/job-name"
+"""On the pods of a Job, by the Job controller."""
 NAME_LIMIT = 40
 """Characters of a name of our objects."""
 STAGE_CONTAINER = "trainer"

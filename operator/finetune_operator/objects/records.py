@@ -12,6 +12,9 @@ from finetune_api.resources.finetune_job_status import FineTuneJobStatus
 from finetune_api.resources.finetuned_model import FineTunedModelSpec, FineTunedModelStatus
 from finetune_api.resources.model_deployment import ModelDeploymentSpec, ModelDeploymentStatus
 
+LOST_AFTER = 60.0
+"""Seconds after its grace period; a pod that has not ended by then is on a lost node."""
+
 
 @dataclass(frozen=True, slots=True)
 class Meta:
@@ -111,6 +114,15 @@ class Pod:
     failure: str = ""
     """status.reason: Evicted, NodeLost, ..."""
     failure_message: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """True when no container of it runs any more."""
+        return self.phase in ("Succeeded", "Failed")
+
+    def lost(self, now: float) -> bool:
+        """True when its node should have terminated it LOST_AFTER seconds ago: it is unknown whether it still writes."""
+        return not self.ended and self.gone_by is not None and now > self.gone_by + LOST_AFTER
 
 
 @dataclass(frozen=True, slots=True)

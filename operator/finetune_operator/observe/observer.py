@@ -6,7 +6,7 @@ from finetune_api.resources.finetune_job import output_name
 from finetune_api.run_config import GpuType
 from finetune_operator.listen.warning_events import WarningEvents
 from finetune_operator.objects.cache import FINISHED, Cache, Key, Keys
-from finetune_operator.objects.names import DEPLOYMENT_LABEL, run_config_map
+from finetune_operator.objects.names import DEPLOYMENT_LABEL, POD_JOB_LABEL, run_config_map
 from finetune_operator.objects.records import (
     BatchJob,
     Claim,
@@ -22,14 +22,13 @@ from finetune_operator.objects.records import (
 from finetune_operator.objects.resources import CONFIG_MAPS, DEPLOYMENTS, SERVICES, Resource
 from finetune_operator.observe.reads import Reads
 from finetune_operator.observe.stage_logs import Said, StageLogs
+from finetune_operator.plan.common.models import made_by
 from finetune_operator.plan.common.observed import ObservedDeployment, ObservedJob, ObservedModel
-from finetune_operator.plan.job.output import made_by
 from finetune_operator.settings import Settings
 
 PATIENCE_SECONDS = 10.0
 """A child that has not come up for so long has something to tell."""
 INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
-JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
 
 Refusals = dict[Key, WarningEvent]
 """Objects of ours for which a child was refused by the API server, and what it said."""
@@ -194,7 +193,7 @@ class Observer:
 
 def _stuck(now: float, jobs: Iterable[BatchJob], pods: Sequence[Pod], claims: Iterable[Claim]) -> list[Meta]:
     """Children that should have come up by now: pods, Jobs without a pod, claims without a volume."""
-    with_pods = {pod.meta.labels.get(JOB_NAME_LABEL) for pod in pods}
+    with_pods = {pod.meta.labels.get(POD_JOB_LABEL) for pod in pods}
     waiting = [pod.meta for pod in pods if not pod.ready and pod.phase in ("Pending", "Running")]
     waiting += [job.meta for job in jobs if not (job.terminated or job.suspended or job.meta.name in with_pods)]
     waiting += [claim.meta for claim in claims if claim.phase == "Pending"]

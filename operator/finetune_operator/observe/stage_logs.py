@@ -66,7 +66,7 @@ class StageLogs:
 
     def said(self, pod: Pod, now: float, changed: Callable[[], None]) -> Said | None:
         """What a pod said last, as far as it is known; None while the last words of one that has ended are being read."""
-        ended = pod.phase in ("Succeeded", "Failed")
+        ended = pod.ended
         known, clock = self._remembered(pod, ended), self._clock()
         lost = pod.gone_by is not None and now > pod.gone_by and not ended
         if known.reading is None and clock >= known.due_at and not lost:

@@ -1,4 +1,6 @@
-"""What to do next, by the reason of a failure or a blocker."""
+"""The next step for the user, by the reason of a failure or a blocker."""
+
+from finetune_operator.build.stages import STAGES
 
 _ADVICE = {
     "ImagePullFailed": "check the image's name and tag, and {field}pod.imagePullSecrets",
@@ -35,9 +37,7 @@ _ADVICE = {
     "NameTaken": "wait until it is gone, delete it, or use another name",
 }
 
-FIELD = {"prepare": "preparation", "train": "training", "publish": "publishing"}
-"""The spec field that configures a stage."""
-_OTHERWISE = {
+_SPECIFIC = {
     "server": {
         "VolumeElsewhere": "a node has capacity but cannot mount the volume: add nodes where the volume is, or change pod.nodeSelector",
         "OutOfMemory": "raise resources.limits.memory, or lower maxConcurrency or maxContext",
@@ -52,11 +52,16 @@ _OTHERWISE = {
         "Unschedulable": "add nodes that match",
     },
 }
-"""Where a ModelDeployment or the inspection of a model has another way than a job."""
+"""Where the next step differs for a ModelDeployment or for the inspection of a model."""
+
+
+def field_of(stage: str) -> str:
+    """The spec field that configures a stage of a job; other names are returned unchanged."""
+    return next((definition.field for name, definition in STAGES.items() if name == stage), stage)
 
 
 def with_advice(message: str, reason: str, stage: str = "train") -> str:
-    """The message with the next step behind it, where one is known. `stage` is one of a job's, server or inspect."""
-    step = _OTHERWISE.get(stage, {}).get(reason) or _ADVICE.get(reason, "")
-    step = step.replace("{field}", f"{FIELD[stage]}." if stage in FIELD else "")
+    """The message followed by the next step, if there is one. `stage` is prepare, train, publish, server or inspect."""
+    step = _SPECIFIC.get(stage, {}).get(reason) or _ADVICE.get(reason, "")
+    step = step.replace("{field}", f"{field_of(stage)}." if stage in STAGES else "")
     return f"{message.rstrip('.')}: {step}" if step and message else step or message

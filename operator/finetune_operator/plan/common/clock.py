@@ -1,6 +1,17 @@
-"""Times and lengths of time as the status shows them."""
+"""Times and durations: how a status shows them, and how long a plan waits."""
 
 from datetime import UTC, datetime
+
+SETTLING = 10.0
+"""Seconds in which the pods of a new Job are created, scheduled and started. What blocks them is reported only if it lasts longer."""
+LAG = 10.0
+"""Seconds for which the result of a Job that is over waits for the last state of its pods."""
+FIRST_BACKOFF, LONGEST_BACKOFF = 10.0, 300.0
+
+
+def backoff(failures: int) -> float:
+    """Seconds before the next try after so many failures in a row (at least 1)."""
+    return min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(failures - 1, 10))
 
 
 def rfc3339(at: float) -> str:
@@ -9,7 +20,7 @@ def rfc3339(at: float) -> str:
 
 
 def epoch(text: str | None) -> float | None:
-    """The reverse; None for anything else, since a status may hold what others wrote."""
+    """The inverse; None for anything else, since other clients may write to a status."""
     try:
         return datetime.fromisoformat(text).timestamp() if text else None
     except ValueError:
@@ -17,7 +28,7 @@ def epoch(text: str | None) -> float | None:
 
 
 def length(seconds: float) -> str:
-    """For people, in two units at most: "1h12m", "3m20s", "45s"."""
+    """For people, in at most two units: "1h12m", "3m20s", "45s"."""
     whole = max(0, round(seconds))
     hours, minutes = whole // 3600, whole % 3600 // 60
     if hours >= 24:
@@ -28,6 +39,6 @@ def length(seconds: float) -> str:
 
 
 def soonest(*waits: float | None) -> float | None:
-    """The shortest of the waits that there are, at least a second."""
+    """The shortest of the given waits, at least one second; None when none is given."""
     known = [wait for wait in waits if wait is not None]
     return max(1.0, min(known)) if known else None

@@ -1,4 +1,4 @@
-"""Conditions as metav1.Condition has them: one of each type, a new time only when the status changes."""
+"""Conditions as in metav1.Condition: one of each type, with a new transition time only when the status changes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ UNKNOWN: Literal["Unknown"] = "Unknown"
 
 @dataclass(frozen=True, slots=True)
 class ConditionUpdate:
-    """What a condition is to say."""
+    """The new state of a condition."""
 
     type: str
     holds: bool | None
-    """None: nobody can tell."""
+    """None: unknown."""
     reason: str
     message: str = ""
 
@@ -36,7 +36,7 @@ def holds(conditions: Sequence[Condition], type_: str) -> bool:
 
 
 def with_updates(conditions: Sequence[Condition], updates: Sequence[ConditionUpdate], generation: int, now: float) -> list[Condition]:
-    """The conditions with these updates in them; conditions of other types stay as they are, the order too."""
+    """The conditions with the updates applied; other conditions and the order stay unchanged."""
     merged = {condition.type: condition for condition in conditions}
     for update in updates:
         merged[update.type] = _condition(merged.get(update.type), update, generation, now)
@@ -44,8 +44,17 @@ def with_updates(conditions: Sequence[Condition], updates: Sequence[ConditionUpd
 
 
 def without(conditions: Sequence[Condition], type_: str) -> list[Condition]:
-    """The conditions but for that type."""
+    """The conditions except those of that type."""
     return [condition for condition in conditions if condition.type != type_]
+
+
+def stalled(reason: str, message: str) -> tuple[ConditionUpdate, ...]:
+    """The object will not become ready without a change."""
+    return (
+        ConditionUpdate("Ready", False, reason, message),
+        ConditionUpdate("Reconciling", False, reason),
+        ConditionUpdate("Stalled", True, reason, message),
+    )
 
 
 def _condition(old: Condition | None, update: ConditionUpdate, generation: int, now: float) -> Condition:
@@ -62,5 +71,5 @@ def _condition(old: Condition | None, update: ConditionUpdate, generation: int, 
 
 
 def short(text: str, limit: int = 1024) -> str:
-    """Cut to the length that the resource's schema lets through."""
+    """Truncated to the length that the schema of the resource allows."""
     return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -1,10 +1,11 @@
-"""What a reconcile sees: one snapshot of the object, its children and what it refers to. Gathered by `observe.py`."""
+"""What a plan reads: a snapshot of the object, its children and the objects that it refers to. observe/observer.py gathers it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from finetune_api.progress import Progress
 from finetune_api.run_config import GpuType
+from finetune_operator.objects.names import POD_JOB_LABEL
 from finetune_operator.objects.records import (
     BatchJob,
     Claim,
@@ -21,65 +22,65 @@ from finetune_operator.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class ObservedJob:
-    """Everything about one FineTuneJob."""
+    """One FineTuneJob."""
 
     job: FineTuneJob
     settings: Settings
     jobs: Mapping[str, BatchJob] = field(default_factory=dict)
-    """The Jobs with the label of this FineTuneJob by name; those of an earlier one of its name may be among them."""
+    """Jobs with the label of this FineTuneJob, by name; possibly also those of a deleted FineTuneJob with the same name."""
     pods: tuple[Pod, ...] = ()
-    """Pods of the stage Jobs; label batch.kubernetes.io/job-name tells of which."""
+    """Pods of the stage Jobs; their label batch.kubernetes.io/job-name names the Job."""
     applied: frozenset[str] = frozenset()
-    """Config maps and Services that exist and are ours: "ConfigMap/name", "Service/name"."""
+    """ConfigMaps and Services that exist and belong to the job: "ConfigMap/name", "Service/name"."""
     claims: Mapping[str, Claim] = field(default_factory=dict)
-    """Claims with the label of this FineTuneJob by name: workspace and model volume; an earlier one's may be among them."""
+    """Claims with the label of this FineTuneJob, by name: workspace and model volume; possibly also those of a deleted namesake."""
     output_model: FineTunedModel | None = None
     base_model: FineTunedModel | None = None
     rivals: tuple[FineTuneJob, ...] = ()
-    """Other jobs that are not over and make a model of the same name."""
+    """Other unfinished jobs that create a model with the same name."""
     progress: Progress | None = None
     """The running stage's newest progress line."""
     log_tail: tuple[str, ...] = ()
-    """Last log lines of a failed or the running rank 0, without progress lines."""
+    """Last log lines of the running or failed rank 0, without progress lines."""
     warnings: tuple[WarningEvent, ...] = ()
-    """Newest Warning events about the children that do not come up."""
+    """Recent Warning events about children that have not started."""
     gpu_nodes: tuple[GpuType, ...] = ()
-    """Nodes that the training may run on, as far as they say what GPUs they have; read until the run config is written."""
+    """GPUs of the nodes that the training may run on, from node labels; read until the run config is written."""
     refusal: WarningEvent | None = None
-    """The child that the API server would not take at the last try, and its words: reason Refused (quota, admission policy, RBAC,
-    invalid) or NotOurs (an object of that name belongs to somebody else). It is tried again with back-off."""
+    """The child that the API server refused last, with its message. Reason: Refused (quota, admission policy, RBAC, invalid) or NotOurs
+    (an object with that name has another owner). Retried with back-off."""
     service: Meta | None = None
-    """The headless Service of the training, when it is there and ours."""
+    """The headless Service of the training, if it exists and belongs to the job."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObservedModel:
-    """Everything about one FineTunedModel."""
+    """One FineTunedModel."""
 
     model: FineTunedModel
     settings: Settings
     jobs: Mapping[str, BatchJob] = field(default_factory=dict)
-    """Inspect Jobs with its label by name; those of an earlier model of its name may be among them."""
+    """Inspect Jobs with the label of the model, by name; possibly also those of a deleted model with the same name."""
     pods: tuple[Pod, ...] = ()
     deployments: tuple[ModelDeployment, ...] = ()
-    """Of the same namespace, that name it in spec or status.serving."""
+    """In the same namespace, with the model in spec or status.serving."""
     tuning: tuple[FineTuneJob, ...] = ()
     """Unfinished FineTuneJobs whose base it is."""
     derived: tuple[FineTunedModel, ...] = ()
-    """Models whose spec.base names it."""
+    """Models whose base it is."""
     maker: FineTuneJob | None = None
-    """The job that made it, while that is there."""
+    """The job that created it, if it still exists."""
     claim_absent: bool = False
-    """A read found that the claim of spec.source does not exist."""
+    """True when a read showed that the claim of spec.source does not exist."""
     warnings: tuple[WarningEvent, ...] = ()
     refusal: WarningEvent | None = None
-    """The child that the API server would not take at the last try, and its words: reason Refused (quota, admission policy, RBAC,
-    invalid) or NotOurs (an object of that name belongs to somebody else). It is tried again with back-off."""
+    """The child that the API server refused last, with its message. Reason: Refused (quota, admission policy, RBAC, invalid) or NotOurs
+    (an object with that name has another owner). Retried with back-off."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObservedDeployment:
-    """Everything about one ModelDeployment."""
+    """One ModelDeployment."""
 
     deployment: ModelDeployment
     settings: Settings
@@ -89,8 +90,14 @@ class ObservedDeployment:
     service_exists: bool = False
     pods: tuple[Pod, ...] = ()
     foreign: str = ""
-    """Name of a Deployment or Service in our way that is not ours: "Service/support-bot", else empty."""
+    """A Deployment or Service with the needed name that has another owner: "Service/support-bot"; else empty."""
     warnings: tuple[WarningEvent, ...] = ()
     refusal: WarningEvent | None = None
-    """The child that the API server would not take at the last try, and its words: reason Refused (quota, admission policy, RBAC,
-    invalid) or NotOurs (an object of that name belongs to somebody else). It is tried again with back-off."""
+    """The child that the API server refused last, with its message. Reason: Refused (quota, admission policy, RBAC, invalid) or NotOurs
+    (an object with that name has another owner). Retried with back-off."""
+
+
+def pods_of_job(pods: Sequence[Pod], name: str, uid: str | None) -> tuple[Pod, ...]:
+    """The pods of a Job, without those of a deleted Job with the same name, which may not have been collected yet."""
+    named = (pod for pod in pods if pod.meta.labels.get(POD_JOB_LABEL) == name)
+    return tuple(pod for pod in named if uid is None or not pod.meta.owners or uid in pod.meta.owners)

@@ -1,7 +1,7 @@
-"""How an attempt ended: from its pods' results and states, or from the Job's condition when the pods have gone.
+"""How an attempt ended: from the results and states of its pods, or from the Job's condition when the pods are gone.
 
-In a gang one failure brings the others down, so the decisive pod is chosen: first a failure that no retry can mend, then a
-disruption from outside, then the pod that ended first, and a rank that merely lost its peers last.
+When one rank fails, the others fail as well, so the decisive pod is chosen: first a failure that a retry cannot fix, then a disruption
+from outside, then the pod that ended first, and last a rank that only lost its peers.
 """
 
 import re
@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from finetune_api.exit_codes import ExitCode
+from finetune_api.resources.common import ErrorStatus
 from finetune_api.result import Stage, StageError, StageResult
 from finetune_operator.objects.records import BatchJob, Pod
-from finetune_operator.plan.common.advice import FIELD, with_advice
+from finetune_operator.plan.common.advice import field_of, with_advice
+from finetune_operator.plan.common.conditions import short
 
 REASONS = {
     ExitCode.INTERNAL_ERROR: "InternalError",
@@ -46,10 +48,10 @@ class Outcome:
     message: str
     retryable: bool
     counts: bool
-    """False: an interruption from outside, which uses up none of limits.maxRestarts."""
+    """False: an interruption from outside, which does not count against limits.maxRestarts."""
     exit_code: int | None = None
     error: StageError | None = None
-    """What the stage itself said."""
+    """As reported by the stage itself."""
     pod: str = ""
 
 
@@ -68,6 +70,19 @@ def stage_result(stage: Stage, pods: Sequence[Pod]) -> StageResult | None:
         if result and result.stage == stage and pod.exit_code is not None:
             return result
     return None
+
+
+def error_status(outcome: Outcome, log_tail: Sequence[str] = ()) -> ErrorStatus:
+    """The failure as the status shows it; with the tail of the log only when the stage reported no error itself."""
+    reported = outcome.error
+    return ErrorStatus(
+        code=short(outcome.reason, 128),
+        message=short(outcome.message, 8192),
+        param=short(reported.param, 256) if reported and reported.param else None,
+        object=f"Pod {outcome.pod}" if outcome.pod and not reported else None,
+        details=[short(line) for line in reported.details[:50]] if reported else [],
+        last_log_lines=[] if reported else [short(line) for line in log_tail[-20:]],
+    )
 
 
 def _parse(message: str) -> StageResult | None:
@@ -96,7 +111,7 @@ def _pod_outcome(stage: Stage, pod: Pod) -> Outcome | None:
     error = result.error if result and result.stage == stage else None
     if pod.exit_reason == "OOMKilled":
         message = f"pod {name} was OOM-killed: the container reached its memory limit or the node ran out of memory"
-        again = stage == "publish"  # killed during an export, it goes without that export at last
+        again = stage == "publish"  # killed repeatedly during an export, it skips that export
         return Outcome(OUT_OF_MEMORY, with_advice(message, OUT_OF_MEMORY, stage), again, again, pod.exit_code, pod=name)
     if error is not None and pod.exit_code:
         return _from_exit_code(stage, pod.exit_code, error.message, error, name)
@@ -107,15 +122,15 @@ def _pod_outcome(stage: Stage, pod: Pod) -> Outcome | None:
     if pod.failure:
         return _pod_failure(stage, pod)
     if pod.exit_code:
-        return _from_exit_code(stage, pod.exit_code, _last_words(pod), None, name)
+        return _from_exit_code(stage, pod.exit_code, _last_log_line(pod), None, name)
     return None
 
 
 def _pod_failure(stage: Stage, pod: Pod) -> Outcome:
-    """A pod that its node has failed. Growing beyond its own storage limit is the pod's fault, all else is not."""
+    """A pod that failed because of its node. Only exceeding its own ephemeral storage limit is the fault of the pod."""
     message = f"pod {pod.meta.name}: {pod.failure}: {pod.failure_message}"
     if pod.failure == "Evicted" and "exceeds the" in pod.failure_message:
-        limit = f"raise {FIELD.get(stage, stage)}.resources.limits.ephemeral-storage"
+        limit = f"raise {field_of(stage)}.resources.limits.ephemeral-storage"
         return Outcome("EphemeralStorageExceeded", f"{message}: {limit}", True, True, pod.exit_code, pod=pod.meta.name)
     return Outcome(pod.failure, message, True, False, pod.exit_code, pod=pod.meta.name)
 
@@ -131,14 +146,14 @@ def _from_exit_code(stage: Stage, code: int, message: str, error: StageError | N
     return Outcome(reason, text if error else with_advice(text, reason, stage), known.retryable, known.counts, code, error, pod)
 
 
-def _last_words(pod: Pod) -> str:
-    """The last log line that FallbackToLogsOnError left, where the stage wrote no result."""
+def _last_log_line(pod: Pod) -> str:
+    """The last log line, from FallbackToLogsOnError, when the stage wrote no result."""
     lines = [line for line in pod.exit_message.splitlines() if line.strip()]
     return f"exit code {pod.exit_code}: {lines[-1].strip()}" if lines else f"exit code {pod.exit_code}"
 
 
 def _job_outcome(stage: Stage, batch: BatchJob) -> Outcome:
-    """All that is left when the pods have gone: "Container trainer for pod ns/x failed with exit code 42 matching FailJob rule ..."."""
+    """What remains when the pods are gone: "Container trainer for pod ns/x failed with exit code 42 matching FailJob rule ..."."""
     message = batch.failure_message or f"Job {batch.meta.name} failed: {batch.failure_reason}"
     if "DisruptionTarget" in message:
         return Outcome("Disrupted", message, True, False)

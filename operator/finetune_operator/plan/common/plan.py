@@ -1,14 +1,16 @@
-"""What a reconcile decides to do. `execute.py` carries it out: status first, then apply, patch, create, delete."""
+"""What a plan consists of. reconcile/execute.py carries it out: status first, then apply, patch, create, delete."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
 
+from finetune_operator.objects.records import BatchJob, Meta
+
 
 @dataclass(frozen=True, slots=True)
 class ObjectRef:
-    """An object to delete. `uid` is a precondition: another object of that name is left alone."""
+    """An object to delete. `uid` is a precondition: another object with that name is not touched."""
 
     api_version: str
     kind: str
@@ -17,9 +19,19 @@ class ObjectRef:
     uid: str
 
 
+def job_ref(batch: BatchJob) -> ObjectRef:
+    """A batch Job to delete."""
+    return ObjectRef("batch/v1", "Job", batch.meta.namespace, batch.meta.name, batch.meta.uid)
+
+
+def core_ref(kind: str, meta: Meta) -> ObjectRef:
+    """An object of the core group to delete."""
+    return ObjectRef("v1", kind, meta.namespace, meta.name, meta.uid)
+
+
 @dataclass(frozen=True, slots=True)
 class EventNote:
-    """An Event on the reconciled object, written on a transition only."""
+    """An Event on the reconciled object; written on transitions only."""
 
     type: str
     """Normal or Warning."""
@@ -31,13 +43,13 @@ class EventNote:
 class Plan:
     """The decision. Empty: nothing to do until something changes.
 
-    status   the whole new status, or None when it is as it should be
-    apply    objects for server-side apply, which may change again (model claims, services of servers, Deployments)
-    patch    objects to merge into what is there, of the uid in their metadata: only the fields that they name change
-    create   objects to POST once, the last one after the others (a Job after what its pods mount); AlreadyExists is adopted when
-             we own it by uid
-    delete   children to delete, in the background, gracefully
-    requeue_after  seconds after which time alone may change the decision
+    status         the whole new status, or None when it does not change
+    apply          objects for server-side apply, which may change later (model claims, Services of servers, Deployments)
+    patch          merge patches of existing objects with the uid in their metadata
+    create         objects to POST once, the last one after the others (a Job after what its pods mount); on AlreadyExists the object is
+                   adopted if its owner has the right uid
+    delete         children to delete gracefully, in the background
+    requeue_after  seconds after which the passing of time may change the decision
     """
 
     status: BaseModel | None = None

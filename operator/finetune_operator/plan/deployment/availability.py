@@ -10,7 +10,6 @@ from finetune_operator.plan.common.advice import with_advice
 from finetune_operator.plan.common.blocked import Blocker, refusal_blocker, workload_blocker
 from finetune_operator.plan.common.conditions import short
 from finetune_operator.plan.common.observed import ObservedDeployment
-from finetune_operator.plan.job.attempts import lost
 
 DEADLINE = "ProgressDeadlineExceeded"
 
@@ -53,7 +52,7 @@ def _blocker(workload: Workload, observed: ObservedDeployment, now: float) -> Bl
     """Of the newest pod that has some; pods that are to go are out of it, but for one whose node does not let it go."""
     pods = sorted((pod for pod in observed.pods if not pod.meta.deleting), key=lambda pod: -pod.meta.created)
     found = workload_blocker(workload.meta.name, pods, observed.warnings, now) or _crash(pods)
-    if (found is None or found.queued) and (gone := [pod for pod in observed.pods if lost(pod, now)]):
+    if (found is None or found.queued) and (gone := [pod for pod in observed.pods if pod.lost(now)]):
         return Blocker("NodeLost", f"its node {gone[0].node} is not responding", f"Node {gone[0].node}", pod=gone[0].meta.name)
     return found or (Blocker("Refused", workload.failure_message) if workload.failure_message else None)
 

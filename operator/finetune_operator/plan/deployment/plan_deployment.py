@@ -8,10 +8,10 @@ from finetune_api.resources.model_deployment import ModelDeploymentSpec, ModelDe
 from finetune_operator.build.server import Rollout, deployment_object, progress_deadline, scaled_object, service_object
 from finetune_operator.objects.names import CLAIM_UID_LABEL, DEPLOYMENT_LABEL, REVISION_ANNOTATION
 from finetune_operator.objects.records import Claim
-from finetune_operator.plan.common.conditions import ConditionUpdate, find, short, with_updates
+from finetune_operator.plan.common.conditions import ConditionUpdate, find, short, stalled, with_updates
+from finetune_operator.plan.common.models import no_gain
 from finetune_operator.plan.common.observed import ObservedDeployment
 from finetune_operator.plan.common.plan import EventNote, Plan
-from finetune_operator.plan.common.shortcomings import no_gain
 from finetune_operator.plan.deployment.availability import Availability, availability
 from finetune_operator.plan.deployment.serving import (
     Refusal,
@@ -23,8 +23,6 @@ from finetune_operator.plan.deployment.serving import (
     serving,
     target_revision,
 )
-from finetune_operator.plan.job.attempts import living
-from finetune_operator.plan.job.status import stalled_conditions
 
 POLL = 10.0
 
@@ -93,7 +91,7 @@ def _objects(observed: ObservedDeployment, spec: ModelDeploymentSpec, found: Ser
 def _gap(observed: ObservedDeployment, claim: Claim) -> bool:
     """True when a pod that lives keeps the next one from mounting the claim: one of a claim for a single pod, or one without the label
     that the next pod follows to its node, as the first version of the operator made them."""
-    mounted = [pod.meta.labels.get(CLAIM_UID_LABEL) for pod in living(observed.pods)]
+    mounted = [pod.meta.labels.get(CLAIM_UID_LABEL) for pod in observed.pods if not pod.ended]
     return {"many-nodes": False, "one-node": None in mounted, "one-pod": None in mounted or claim.meta.uid in mounted}[reach(claim)]
 
 
@@ -161,7 +159,7 @@ def _conditions(observed: ObservedDeployment, standing: Availability) -> tuple[C
     serves = ConditionUpdate("Available", available > 0, "Serving" if available else "NotServing", f"{available} replicas answer")
     progressing = ConditionUpdate("Progressing", not (standing.ready or standing.stalled), reason, "" if standing.ready else message)
     if standing.stalled:
-        return (*stalled_conditions(reason, message), serves, progressing)
+        return (*stalled(reason, message), serves, progressing)
     return (
         ConditionUpdate("Ready", standing.ready, reason, message),
         ConditionUpdate("Reconciling", not standing.ready, reason, "" if standing.ready else message),

@@ -12,10 +12,9 @@ from finetune_operator.build.server import Reach
 from finetune_operator.objects.names import MODEL_LABEL, MODEL_UID_LABEL
 from finetune_operator.objects.records import Claim, FineTunedModel, Pod
 from finetune_operator.plan.common.conditions import holds
+from finetune_operator.plan.common.models import ready_message
 from finetune_operator.plan.common.observed import ObservedDeployment
-from finetune_operator.plan.job.attempts import living
-from finetune_operator.plan.job.output import ready_message
-from finetune_operator.plan.job.overrides import REASON, forbidden_field, told
+from finetune_operator.plan.common.overrides import OVERRIDE_FORBIDDEN, forbidden_field, forbidden_text
 
 LISTED = 16
 
@@ -51,7 +50,7 @@ def servable(observed: ObservedDeployment, spec: ModelDeploymentSpec) -> Servabl
     field = forbidden_field({"pod": spec.pod}, observed.settings)
     if field:
         mine = f"ModelDeployment {observed.deployment.meta.name}"
-        return Refusal(REASON, f"{mine} sets {told(field)}", mine, field)
+        return Refusal(OVERRIDE_FORBIDDEN, f"{mine} sets {forbidden_text(field)}", mine, field)
     name, model, claim = spec.model.name, observed.model, observed.model_claim
     about = f"FineTunedModel {name}"
     if model is None:
@@ -124,7 +123,7 @@ def revision_digest(revision: Revision) -> str:
 
 def serving(observed: ObservedDeployment, target: Revision | None) -> list[Serving]:
     """The models that live pods mount, and the one that the next pods will: what the delete guard must know."""
-    labels = (pod.meta.labels for pod in living(observed.pods))
+    labels = (pod.meta.labels for pod in observed.pods if not pod.ended)
     found = {(mine[MODEL_LABEL], mine[MODEL_UID_LABEL]) for mine in labels if MODEL_LABEL in mine and MODEL_UID_LABEL in mine}
     if target:
         found.add((target.model, target.model_uid))

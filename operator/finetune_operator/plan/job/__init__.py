@@ -1,25 +1,19 @@
-"""The plan of a FineTuneJob: a chain of small policies (plan_job.py).
+"""The plan of a FineTuneJob: a chain of small policies, each from a View to a Step.
 
-plan_job.py       the chain, and the plan of a job that is over
+plan_job.py       the chain, and the plan of a finished job
 view.py           what a policy sees (View) and answers (Step)
 attempts.py       the attempts in the status, their Jobs and pods
-sync_attempts.py  brings the attempts up to what is observed
-results.py        what a stage's result adds to the status
-prepared.py       the figures of prepare in the status
+sync_attempts.py  updates the current attempt from what is observed
+results.py        what the result of a stage adds to the status
 status.py         from a decision to the status: conditions, phase, columns, Events
-words.py          reasons as a column shows them
-overrides.py      pod fields that the administrator has forbidden
-base.py           the base model of a job
-output.py         the name of the model to make
-children.py       config map, claims and Service of a stage
-launch.py         creates the Job of an attempt, records the next attempt
-settling.py       the first seconds of an attempt
-startup.py        between the Job and its running pods
-giving_up.py      attempts that did not start within their limits
-running.py        progress of a running stage
+
+The policies, in the order of a job's life:
 stop.py           cancel, deadline, pause
-time_limits.py    active time and deadline
+preconditions.py  forbidden fields, and the base model
+output.py         name and volume of the model to create
 workspace.py      stages that must run again
-register.py       creates the FineTunedModel
-release.py        what a job that is over lets go of
+launch.py         creates the Job of an attempt, records the next attempt
+startup.py        between the Job and its running pods
+running.py        progress of a running stage
+finish.py         registers the model; deletes what a finished job no longer needs
 """

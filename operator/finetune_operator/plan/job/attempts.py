@@ -1,24 +1,23 @@
-"""The attempts in a job's status and the batch Jobs and pods that belong to them. It looks; `follow.py` changes."""
+"""The attempts in the status of a job, and the batch Jobs and pods that belong to them. Reads only; sync_attempts.py updates them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 from finetune_api.resources.finetune_job_status import Attempt, FineTuneJobStatus, StageName
+from finetune_operator.build.stages import STAGES
 from finetune_operator.objects.names import stage_job
 from finetune_operator.objects.records import BatchJob, Pod
-from finetune_operator.plan.common.clock import rfc3339
-from finetune_operator.plan.common.observed import ObservedJob
+from finetune_operator.plan.common.clock import LONGEST_BACKOFF, backoff, epoch, rfc3339
+from finetune_operator.plan.common.observed import ObservedJob, pods_of_job
 
-STAGES: tuple[StageName, ...] = ("prepare", "train", "publish")
 ACTIVE = ("Pending", "Running")
 UNSCHEDULABLE = "Unschedulable"
-"""Reason of an attempt that ended because no node took one of its pods."""
+"""Reason of an attempt that ended because one of its pods was never scheduled."""
 WORKSPACE_MISPLACED = "WorkspaceMisplaced"
-"""Reason of a train attempt that no node could take because of where the workspace's volume was bound."""
+"""Reason of a train attempt that could not be scheduled because of where the workspace volume was bound."""
 KEPT = 64
-"""Attempts that the status keeps; the numbers go on."""
-POD_JOB_LABEL = "batch.kubernetes.io/job-name"
-LOST_AFTER = 60.0
-"""Seconds beyond its grace after which a pod that has not ended is on a lost node."""
+"""Attempts kept in the status; numbers are not reused."""
+QUICK = 60.0
+"""Seconds. After an interruption of an attempt that ran for longer, the next attempt starts immediately."""
 
 
 def latest(status: FineTuneJobStatus, stage: StageName) -> Attempt | None:
@@ -27,34 +26,29 @@ def latest(status: FineTuneJobStatus, stage: StageName) -> Attempt | None:
 
 
 def active(status: FineTuneJobStatus) -> Attempt | None:
-    """The attempt that is not over; there is never more than one."""
+    """The attempt that has not ended; there is never more than one."""
     return next((attempt for attempt in status.attempts if attempt.state in ACTIVE), None)
 
 
-def succeeded(status: FineTuneJobStatus, stage: StageName) -> bool:
-    """A stage is done when its newest attempt is."""
-    newest = latest(status, stage)
-    return newest is not None and newest.state == "Succeeded"
-
-
 def current_stage(status: FineTuneJobStatus) -> StageName | None:
-    """The first stage that is not done; None after the last."""
-    return next((stage for stage in STAGES if not succeeded(status, stage)), None)
+    """The first stage whose newest attempt has not succeeded; None after the last."""
+    newest = ((stage, latest(status, stage)) for stage in STAGES)
+    return next((stage for stage, attempt in newest if attempt is None or attempt.state != "Succeeded"), None)
 
 
 def was_misplaced(status: FineTuneJobStatus) -> bool:
-    """True once the workspace's volume was out of the training's reach."""
+    """True when the nodes for the training could not mount the workspace in an earlier attempt."""
     return any(attempt.reason == WORKSPACE_MISPLACED for attempt in status.attempts)
 
 
 def replaced(status: FineTuneJobStatus, attempt: Attempt) -> FineTuneJobStatus:
-    """The status with a newer version of one attempt."""
+    """The status with a newer version of an attempt."""
     key = (attempt.stage, attempt.number)
     return status.model_copy(update={"attempts": [attempt if (a.stage, a.number) == key else a for a in status.attempts]})
 
 
 def appended(status: FineTuneJobStatus, stage: StageName, now: float) -> FineTuneJobStatus:
-    """The status with the next attempt of a stage. Old attempts give way, but the newest of each stage stays."""
+    """The status with the next attempt of a stage. The oldest attempts are dropped, except the newest of each stage."""
     newest = latest(status, stage)
     attempts = [*status.attempts, Attempt(stage=stage, number=newest.number + 1 if newest else 1, started_at=rfc3339(now))]
     numbers = {name: found.number for name in STAGES if (found := latest(status, name))}
@@ -63,47 +57,58 @@ def appended(status: FineTuneJobStatus, stage: StageName, now: float) -> FineTun
     return status.model_copy(update={"attempts": attempts})
 
 
+def next_attempt_delay(status: FineTuneJobStatus, stage: StageName) -> float:
+    """Seconds between the end of the newest attempt of a stage and the next one, by the number of failures in a row."""
+    in_a_row = 0
+    for attempt in _newest_first(status, stage):
+        if not _backs_off(attempt):
+            break
+        in_a_row += 1
+    return backoff(in_a_row) if in_a_row else 0.0
+
+
+def queued_since(status: FineTuneJobStatus, attempt: Attempt) -> float | None:
+    """When the wait for capacity began: at the first of the consecutive unschedulable attempts before this one."""
+    since = epoch(attempt.started_at)
+    for before in (a for a in _newest_first(status, attempt.stage) if a.number < attempt.number):
+        over = epoch(before.finished_at)
+        if before.reason != UNSCHEDULABLE or since is None or over is None or since - over > 2 * LONGEST_BACKOFF:
+            break  # after a Job was suspended by its queue, the wait begins again
+        since = epoch(before.started_at)
+    return since
+
+
 def job_name(observed: ObservedJob, attempt: Attempt) -> str:
-    """Name of an attempt's Job."""
+    """Name of the Job of an attempt."""
     return stage_job(observed.job.meta.name, attempt.stage, attempt.number)
 
 
-def owned(observed: ObservedJob, batch: BatchJob) -> bool:
-    """True when the Job belongs to this very FineTuneJob, not to an earlier one of the same name."""
-    return observed.job.meta.uid in batch.meta.owners
+def own_jobs(observed: ObservedJob) -> Iterator[BatchJob]:
+    """Jobs of this FineTuneJob, without those of a deleted one with the same name."""
+    return (batch for batch in observed.jobs.values() if observed.job.meta.uid in batch.meta.owners)
 
 
 def job_of(observed: ObservedJob, attempt: Attempt) -> BatchJob | None:
-    """The Job of an attempt: ours, and the one that was seen before if any was."""
-    batch = observed.jobs.get(job_name(observed, attempt))
-    if batch is None or not owned(observed, batch):
-        return None
-    return batch if attempt.job_uid in (None, batch.meta.uid) else None
+    """The Job of an attempt; once its uid is recorded, no other Job with its name."""
+    name = job_name(observed, attempt)
+    return next((b for b in own_jobs(observed) if b.meta.name == name and attempt.job_uid in (None, b.meta.uid)), None)
 
 
-def pods_of(observed: ObservedJob, attempt: Attempt) -> tuple[Pod, ...]:
-    """The pods of an attempt, by name."""
-    batch = job_of(observed, attempt)
-    mine = pods_named(observed.pods, job_name(observed, attempt), attempt.job_uid or (batch.meta.uid if batch else None))
-    return tuple(sorted(mine, key=lambda pod: pod.meta.name))
+def pods_of(observed: ObservedJob, attempt: Attempt, batch: BatchJob | None) -> tuple[Pod, ...]:
+    """The pods of an attempt and its Job, by name."""
+    uid = attempt.job_uid or (batch.meta.uid if batch else None)
+    return tuple(sorted(pods_of_job(observed.pods, job_name(observed, attempt), uid), key=lambda pod: pod.meta.name))
 
 
-def pods_named(pods: Sequence[Pod], name: str, uid: str | None) -> tuple[Pod, ...]:
-    """The pods of a Job; those of an earlier Job of its name, which has another uid, may not have been collected yet."""
-    named = (pod for pod in pods if pod.meta.labels.get(POD_JOB_LABEL) == name)
-    return tuple(pod for pod in named if uid is None or not pod.meta.owners or uid in pod.meta.owners)
+def _newest_first(status: FineTuneJobStatus, stage: StageName) -> list[Attempt]:
+    return sorted((attempt for attempt in status.attempts if attempt.stage == stage), key=lambda attempt: -attempt.number)
 
 
-def ended(pod: Pod) -> bool:
-    """True when nothing of the pod runs any more."""
-    return pod.phase in ("Succeeded", "Failed")
-
-
-def living(pods: Sequence[Pod]) -> tuple[Pod, ...]:
-    """Pods of which something may still run."""
-    return tuple(pod for pod in pods if not ended(pod))
-
-
-def lost(pod: Pod, now: float) -> bool:
-    """True when a pod's node should have ended it long ago: nobody can tell whether it still writes."""
-    return not ended(pod) and pod.gone_by is not None and now > pod.gone_by + LOST_AFTER
+def _backs_off(attempt: Attempt) -> bool:
+    """True after a failure, or after an interruption so early that it is likely to recur."""
+    if attempt.state == "Failed":
+        return True
+    if attempt.state != "Interrupted" or attempt.reason == "Suspended" or attempt.job_uid is None:
+        return False
+    began, over = epoch(attempt.running_at), epoch(attempt.finished_at)
+    return began is None or over is None or over - began < QUICK

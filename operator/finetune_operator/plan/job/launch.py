@@ -1,137 +1,150 @@
-"""From a recorded attempt to its Job, and from one attempt to the next.
+"""From a recorded attempt to its Job and the objects that the Job's pods need, and from one attempt to the next.
 
-The record is written before the Job is created, and a Job is created for a record that was read back only: neither a crash nor
-a stale cache can start an attempt twice.
+An attempt is written to the status before its Job is created, and a Job is created only for an attempt that was read back: neither a
+crash nor a stale cache can start an attempt twice.
 """
 
 from dataclasses import replace
+from typing import Any
 
-from finetune_api.resources.finetune_job_status import Attempt, FineTuneJobStatus, StageName
+from finetune_api.resources.finetune_job_status import Attempt, StageName
+from finetune_api.resources.finetuned_model import ClaimSource
+from finetune_operator.build.claim import workspace_claim_object
+from finetune_operator.build.config_map import run_config_map_object
+from finetune_operator.build.run_config import run_config
+from finetune_operator.build.service import train_service_object
 from finetune_operator.build.stage_job import StageRun, stage_job_object
+from finetune_operator.build.stages import STAGES
+from finetune_operator.objects.names import workspace_claim
 from finetune_operator.plan.common.advice import with_advice
 from finetune_operator.plan.common.blocked import Blocker, refusal_blocker
 from finetune_operator.plan.common.clock import epoch, length
-from finetune_operator.plan.job.attempts import (
-    UNSCHEDULABLE,
-    active,
-    appended,
-    current_stage,
-    job_name,
-    job_of,
-    latest,
-    living,
-    lost,
-    was_misplaced,
-)
-from finetune_operator.plan.job.base import base_claim
-from finetune_operator.plan.job.children import CLAIM_TERMINATING, claim_obstacle, missing_children, missing_model_volume
-from finetune_operator.plan.job.giving_up import given_up, start_left
-from finetune_operator.plan.job.output import model_volume_name
-from finetune_operator.plan.job.settling import creating
+from finetune_operator.plan.job.attempts import appended, job_name, latest, next_attempt_delay, was_misplaced
+from finetune_operator.plan.job.output import model_volume, model_volume_name
+from finetune_operator.plan.job.startup import creating, not_started, start_left
 from finetune_operator.plan.job.stop import claim_holders
 from finetune_operator.plan.job.view import Step, View, waiting
 
-FIRST_BACKOFF, LONGEST_BACKOFF = 10.0, 300.0
-QUICK = 60.0
-"""An interruption of an attempt that ran longer than this is followed by the next one at once."""
+CLAIM_TERMINATING = "VolumeClaimTerminating"
 
 
 def create_job(view: View) -> Step | None:
-    """The attempt is in the status as it was read: its Job may be created. What was refused is tried again."""
-    attempt = active(view.status)
-    if attempt is None or attempt.job_uid is not None or job_of(view.observed, attempt):
+    """The attempt was read back from the status: its Job may be created. A refused creation is retried."""
+    attempt = view.attempt
+    if attempt is None or attempt.job_uid is not None or view.batch:
         return None
-    if ending := _pods_ending(view):  # of a Job that somebody deleted before its uid was written down
+    if ending := _pods_ending(view):  # of a Job that was deleted before its uid was recorded
         return ending
-    obstacle = _name_taken(view, attempt) or claim_obstacle(view, attempt.stage)
+    obstacle = _name_taken(view, attempt) or _claim_obstacle(view, attempt.stage)
     blocker = obstacle or refusal_blocker(view.observed.refusal)
-    left = start_left(view, attempt)
-    if blocker and left <= 0:
+    if blocker and start_left(view, attempt) <= 0:
         message = with_advice(blocker.message, blocker.reason, attempt.stage)
-        return given_up(view, attempt, blocker.reason, message, blocker.object or None)
-    step = _held_up(view, attempt, blocker, left) if blocker else creating(view, attempt)
+        return not_started(view, attempt, blocker.reason, message, blocker.object or None)
+    step = _blocked(view, attempt, blocker) if blocker else creating(view, attempt)
     if obstacle:
         return replace(step, delete=claim_holders(view)) if obstacle.reason == CLAIM_TERMINATING else step
-    volume, image = model_volume_name(view), view.status.image or ""
-    beside = was_misplaced(view.status)
-    run = StageRun(view.observed.job.meta, view.spec, attempt.stage, attempt.number, image, base_claim(view), volume, beside)
-    job = stage_job_object(run, view.observed.settings)
-    return replace(step, apply=missing_model_volume(view, attempt.stage), create=(*missing_children(view, attempt.stage), job))
+    return replace(
+        step, apply=_missing_model_volume(view, attempt.stage), create=(*missing_children(view, attempt.stage), _job(view, attempt))
+    )
 
 
-def _held_up(view: View, attempt: Attempt, blocker: Blocker, left: float) -> Step:
+def next_attempt(view: View) -> Step | None:
+    """Records the next attempt when all pods of the last one have ended and its back-off is over."""
+    stage = view.stage
+    if stage is None or view.attempt:
+        return None
+    if ending := _pods_ending(view):
+        return ending
+    newest, delay = latest(view.status, stage), next_attempt_delay(view.status, stage)
+    wait = delay - (view.now - (epoch(newest.finished_at) or 0.0)) if newest else 0.0
+    if newest and wait > 0:
+        ended = f"{stage} {newest.number} ended: {newest.message or newest.reason}"
+        message = f"{ended}; {stage} {newest.number + 1} starts in {length(delay)}"
+        return Step(view.status, "Starting", newest.reason or "BackOff", message, warning=True, requeue_after=wait)
+    view = view.with_status(appended(view.status, stage, view.now))
+    return creating(view, view.status.attempts[-1])
+
+
+def missing_children(view: View, stage: StageName) -> tuple[dict[str, Any], ...]:
+    """Objects to create before the Job; their content does not change during the life of the job."""
+    objects = [_run_config(view)]
+    if not view.spec.workspace.claim_name:
+        objects.append(workspace_claim_object(view.meta, view.spec.workspace.storage, view.observed.settings.workspace_size))
+    if STAGES[stage].distributed:
+        objects.append(train_service_object(view.meta))
+    return tuple(obj for obj in objects if not _exists(view, obj))
+
+
+def _job(view: View, attempt: Attempt) -> dict[str, Any]:
+    run = StageRun(
+        view.meta,
+        view.spec,
+        attempt.stage,
+        attempt.number,
+        image=view.status.image or "",
+        base=_base_claim(view),
+        model_volume=model_volume_name(view),
+        beside_training=was_misplaced(view.status),
+    )
+    return stage_job_object(run, view.observed.settings)
+
+
+def _missing_model_volume(view: View, stage: StageName) -> tuple[dict[str, Any], ...]:
+    """Applied, not created: an apply does not remove fields that were created, and the job would own the volume even after the handover."""
+    volume = model_volume(view)
+    return (volume,) if STAGES[stage].writes_model and not _exists(view, volume) else ()
+
+
+def _run_config(view: View) -> dict[str, Any]:
+    config = run_config(view.meta, view.spec, view.status.image or "", _base_claim(view), view.observed.settings, view.observed.gpu_nodes)
+    return run_config_map_object(view.meta, config)
+
+
+def _base_claim(view: View) -> ClaimSource | None:
+    """The claim of the base model, if the base is a FineTunedModel."""
+    model = view.observed.base_model if view.spec.base.fine_tuned_model else None
+    return model.spec.source.claim if model and model.spec else None
+
+
+def _exists(view: View, obj: dict[str, Any]) -> bool:
+    kind, name = obj["kind"], obj["metadata"]["name"]
+    return name in view.observed.claims if kind == "PersistentVolumeClaim" else f"{kind}/{name}" in view.observed.applied
+
+
+def _blocked(view: View, attempt: Attempt, blocker: Blocker) -> Step:
     message = with_advice(blocker.message, blocker.reason, attempt.stage)
-    return waiting(view, blocker.reason, message, object=blocker.object or None, requeue_after=min(left, 5.0))
+    wait = min(start_left(view, attempt), 5.0)
+    return waiting(view, blocker.reason, message, object=blocker.object or None, requeue_after=wait)
 
 
 def _name_taken(view: View, attempt: Attempt) -> Blocker | None:
-    """job_of has not found it, so a Job of that name is not ours: an earlier job's, perhaps, that is being collected."""
+    """A Job with the name of the attempt is not its Job: perhaps that of a deleted FineTuneJob, which will be garbage-collected."""
     name = job_name(view.observed, attempt)
     if name not in view.observed.jobs:
         return None
     return Blocker("NameTaken", f"Job {name} belongs to another object", f"Job {name}")
 
 
-def next_attempt(view: View) -> Step | None:
-    """Records the next attempt, once nothing of the last one runs and its back-off is over."""
-    stage = current_stage(view.status)
-    if stage is None or active(view.status):
-        return None
-    ending = _pods_ending(view)
-    if ending:
-        return ending
-    newest = latest(view.status, stage)
-    wait = backoff(view.status, stage) - (view.now - (epoch(newest.finished_at) or 0.0)) if newest else 0.0
-    if newest and wait > 0:
-        delay = length(backoff(view.status, stage))
-        message = f"{stage} {newest.number} ended: {newest.message or newest.reason}; {stage} {newest.number + 1} starts in {delay}"
-        return Step(view.status, "Starting", newest.reason or "BackOff", message, warning=True, requeue_after=wait)
-    status = appended(view.status, stage, view.now)
-    return creating(replace(view, status=status), status.attempts[-1])
-
-
-def backoff(status: FineTuneJobStatus, stage: StageName) -> float:
-    """Seconds between the newest attempt of a stage and the next one, by how many failed in a row."""
-    newest = latest(status, stage)
-    if newest is None or not _repels(newest):
-        return 0.0
-    in_a_row = 0
-    for attempt in sorted((a for a in status.attempts if a.stage == stage), key=lambda a: a.number, reverse=True):
-        if not _repels(attempt):
-            break
-        in_a_row += 1
-    return min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(in_a_row - 1, 10))
-
-
-def queued_since(status: FineTuneJobStatus, attempt: Attempt) -> float | None:
-    """When the wait for room began: with the first of the attempts without room that followed each other up to this one."""
-    since = epoch(attempt.started_at)
-    for before in sorted((a for a in status.attempts if a.stage == attempt.stage and a.number < attempt.number), key=lambda a: -a.number):
-        over = epoch(before.finished_at)
-        if before.reason != UNSCHEDULABLE or since is None or over is None or since - over > 2 * LONGEST_BACKOFF:
-            break  # one that its queue took back begins its wait anew
-        since = epoch(before.started_at)
-    return since
-
-
-def _repels(attempt: Attempt) -> bool:
-    """After a failure, or an interruption that came so soon that the next one may as well."""
-    if attempt.state == "Failed":
-        return True
-    if attempt.state != "Interrupted" or attempt.reason == "Suspended" or attempt.job_uid is None:
-        return False
-    began, over = epoch(attempt.running_at), epoch(attempt.finished_at)
-    return began is None or over is None or over - began < QUICK
+def _claim_obstacle(view: View, stage: StageName) -> Blocker | None:
+    """A claim of another object with the needed name, or a claim of the job that is being deleted."""
+    names = [] if view.spec.workspace.claim_name else [workspace_claim(view.meta.name)]
+    names += [model_volume_name(view)] if STAGES[stage].writes_model else []
+    for name in names:
+        claim = view.observed.claims.get(name)
+        if claim and view.meta.uid not in claim.meta.owners:
+            return Blocker("NameTaken", f"PersistentVolumeClaim {name} belongs to another object", f"PersistentVolumeClaim {name}")
+        if claim and claim.meta.deleting:
+            message = f"PersistentVolumeClaim {name} is being deleted; a new one is created once it is gone"
+            return Blocker(CLAIM_TERMINATING, message, f"PersistentVolumeClaim {name}")
+    return None
 
 
 def _pods_ending(view: View) -> Step | None:
-    pods = living(view.observed.pods)
+    pods = [pod for pod in view.observed.pods if not pod.ended]
     if not pods:
         return None
-    missing = [pod for pod in pods if lost(pod, view.now)]
-    if missing:
-        pod = missing[0]
-        message = with_advice(f"pod {pod.meta.name} on node {pod.node} has not terminated, so the next attempt cannot start", "NodeLost")
-        return waiting(view, "NodeLost", message, object=f"Node {pod.node}")
+    if lost := [pod for pod in pods if pod.lost(view.now)]:
+        text = f"pod {lost[0].meta.name} on node {lost[0].node} has not terminated, so the next attempt cannot start"
+        return waiting(view, "NodeLost", with_advice(text, "NodeLost"), object=f"Node {lost[0].node}")
     names = ", ".join(pod.meta.name for pod in pods[:3])
     return waiting(view, "PodsEnding", f"waiting for the pods of the previous attempt to terminate: {names}", requeue_after=10.0)

@@ -1,29 +1,30 @@
-"""The name of the model to make: it must be free before the first Job, and costs nothing but the name when it is taken later.
-
-Bytes are never overwritten, and what exists already is not trained again.
+"""Name and volume of the model that a job creates. The name must be free before the first Job; if it is taken later, the model gets
+another name. Files are never overwritten, and an existing model is not trained again.
 """
 
-from dataclasses import replace
+from typing import Any
 
 from finetune_api.resources.finetune_job import output_name
 from finetune_api.resources.finetune_job_status import FineTuneJobStatus
-from finetune_operator.objects.names import JOB_UID_ANNOTATION, MODEL_LABEL, SPEC_DIGEST_ANNOTATION, kept_names, model_claim
-from finetune_operator.objects.records import FineTunedModel, FineTuneJob
+from finetune_operator.build.claim import model_claim_object, model_volume_size
+from finetune_operator.objects.names import JOB_LABEL, MODEL_LABEL, kept_names, model_claim
+from finetune_operator.objects.records import FineTuneJob
 from finetune_operator.plan.common.clock import rfc3339
-from finetune_operator.plan.common.conditions import find, holds
-from finetune_operator.plan.job.attempts import active, current_stage, replaced
+from finetune_operator.plan.common.conditions import holds
+from finetune_operator.plan.common.models import digest_of, made_by, ready_message
+from finetune_operator.plan.job.attempts import replaced
 from finetune_operator.plan.job.view import Step, View, failure, resting_phase, waiting
 
 
 def output_taken(view: View) -> Step | None:
-    """Before an attempt has a Job: a model of that name that another job made, or that was imported."""
-    model, attempt = view.observed.output_model, active(view.status)
-    if model is None or _begun(view.status) or made_by(model, view.observed.job.meta.uid):
+    """Before the first Job: a model with that name was created by another job, or imported."""
+    model, attempt = view.observed.output_model, view.attempt
+    if model is None or _begun(view.status) or made_by(model, view.meta.uid):
         return None
     if attempt:
         message = f"FineTunedModel {model.meta.name} was created before the Job of the attempt"
         change = {"state": "Interrupted", "reason": "OutputTaken", "message": message, "finished_at": rfc3339(view.now)}
-        view = replace(view, status=replaced(view.status, attempt.model_copy(update=change)))
+        view = view.with_status(replaced(view.status, attempt.model_copy(update=change)))
     name = model.meta.name
     if model.meta.deleting:
         return waiting(view, "ModelTerminating", f"FineTunedModel {name} is being deleted; its name is available after that")
@@ -39,7 +40,7 @@ def output_taken(view: View) -> Step | None:
 
 
 def output_contested(view: View) -> Step | None:
-    """Before the first attempt: another job that makes a model of that name and was there first."""
+    """Before the first attempt: an older job creates a model with that name."""
     if view.status.attempts:
         return None
     job = view.observed.job
@@ -54,15 +55,15 @@ def output_contested(view: View) -> Step | None:
 
 
 def output_renamed(view: View) -> Step | None:
-    """A name that is found taken after the work has begun: the result is kept under one that says so."""
-    stage, attempt = current_stage(view.status), active(view.status)
+    """The name was taken after the job started: the model gets a fallback name."""
+    stage, attempt = view.stage, view.attempt
     before_publish = stage == "publish" and (attempt is None or attempt.job_uid is None)
     if not _begun(view.status) or not (before_publish or stage is None):
         return None
     obstacle = _taken(view)
     if not obstacle:
         return None
-    names = kept_names(output_name(view.observed.job.meta.name, view.spec), view.observed.job.meta.name, view.observed.job.meta.uid)
+    names = kept_names(output_name(view.meta.name, view.spec), view.meta.name, view.meta.uid)
     name = model_name(view)
     following = names[names.index(name) + 1 :] if name in names else ()
     if not following:
@@ -72,34 +73,27 @@ def output_renamed(view: View) -> Step | None:
     return Step(status, resting_phase(view.status), "OutputRenamed", message, warning=True, requeue_after=1.0)
 
 
-def made_by(model: FineTunedModel, job_uid: str) -> bool:
-    """True when the job of that uid has registered the model."""
-    return model.meta.annotations.get(JOB_UID_ANNOTATION) == job_uid
-
-
-def digest_of(model: FineTunedModel) -> str | None:
-    """What the model was trained from; None when nobody knows."""
-    lineage = model.status.lineage
-    return model.meta.annotations.get(SPEC_DIGEST_ANNOTATION) or (lineage.spec_digest if lineage else None)
-
-
-def ready_message(model: FineTunedModel) -> str:
-    """Why a model is not ready, in its own words."""
-    ready = find(model.status.conditions, "Ready")
-    return f"{ready.reason}: {ready.message}" if ready else "it has not been inspected yet"
-
-
 def model_name(view: View) -> str:
-    """Name of the model that the job makes."""
-    return view.status.model or output_name(view.observed.job.meta.name, view.spec)
+    """Name of the model that the job creates."""
+    return view.status.model or output_name(view.meta.name, view.spec)
 
 
 def model_volume_name(view: View) -> str:
-    """Name of the model's claim: the one that the job has made, perhaps under an earlier name of the model."""
-    model, uid = view.observed.output_model, view.observed.job.meta.uid
+    """Name of the model's claim: that of the existing claim, which may be named after an earlier name of the model."""
+    model, uid = view.observed.output_model, view.meta.uid
     uids = {uid, *({model.meta.uid} if model and made_by(model, uid) else ())}
     mine = (name for name, claim in view.observed.claims.items() if MODEL_LABEL in claim.meta.labels and uids & claim.meta.owners)
     return min(mine, default=model_claim(model_name(view)))
+
+
+def model_volume(view: View) -> dict[str, Any]:
+    """The model's claim, owned by the job until the FineTunedModel exists, and by the FineTunedModel after that."""
+    model, storage = view.observed.output_model, view.spec.output.storage
+    labels = {**view.spec.output.labels, JOB_LABEL: view.meta.name, MODEL_LABEL: model_name(view)}
+    size = model_volume_size(storage, view.status.model_bytes)
+    if model is None:
+        return model_claim_object("FineTuneJob", view.meta, model_volume_name(view), labels, storage, size)
+    return model_claim_object("FineTunedModel", model.meta, model_volume_name(view), labels, storage, size)
 
 
 def _exists(name: str) -> str:
@@ -111,13 +105,13 @@ def _begun(status: FineTuneJobStatus) -> bool:
 
 
 def _age(job: FineTuneJob) -> tuple[float, str]:
-    """The smaller the older; jobs of one second are told apart by their names."""
+    """Smaller is older; the name distinguishes jobs that were created in the same second."""
     return job.meta.created, job.meta.name
 
 
 def _taken(view: View) -> str:
-    """Who has the name of the model or of its volume; empty when it is free, or ours."""
-    model, refusal, uid = view.observed.output_model, view.observed.refusal, view.observed.job.meta.uid
+    """What has taken the name of the model or of its volume; empty when both are free or belong to the job."""
+    model, refusal, uid = view.observed.output_model, view.observed.refusal, view.meta.uid
     if model and not made_by(model, uid):
         return f"FineTunedModel {model.meta.name} was meanwhile created by another client"
     volume = model_volume_name(view)

@@ -1,4 +1,4 @@
-"""plan_job: what a FineTuneJob needs next. A chain of small policies; the first that has something to say decides."""
+"""plan_job: what a FineTuneJob needs next. A chain of small policies; the first that applies decides."""
 
 from finetune_api.resources.finetune_job import FineTuneJobSpec, output_name, spec_digest
 from finetune_api.resources.finetune_job_status import FineTuneJobStatus
@@ -6,22 +6,18 @@ from finetune_operator.objects.records import BatchJob
 from finetune_operator.plan.common.clock import rfc3339, soonest
 from finetune_operator.plan.common.conditions import holds
 from finetune_operator.plan.common.observed import ObservedJob
-from finetune_operator.plan.common.plan import ObjectRef, Plan
-from finetune_operator.plan.job.attempts import active, current_stage, latest, owned
-from finetune_operator.plan.job.base import base_missing
+from finetune_operator.plan.common.plan import ObjectRef, Plan, job_ref
+from finetune_operator.plan.job.attempts import active, current_stage, job_name, latest, own_jobs
+from finetune_operator.plan.job.finish import register, released, retired
 from finetune_operator.plan.job.launch import create_job, next_attempt
 from finetune_operator.plan.job.output import output_contested, output_renamed, output_taken
-from finetune_operator.plan.job.overrides import override_forbidden
-from finetune_operator.plan.job.register import register
-from finetune_operator.plan.job.release import released, retired
+from finetune_operator.plan.job.preconditions import base_missing, override_forbidden
 from finetune_operator.plan.job.running import running
-from finetune_operator.plan.job.settling import nothing_new
-from finetune_operator.plan.job.startup import ending, starting
+from finetune_operator.plan.job.startup import ending, nothing_new, starting
 from finetune_operator.plan.job.status import finished_status, invalid_status, job_events, job_status
-from finetune_operator.plan.job.stop import job_ref, stopped
+from finetune_operator.plan.job.stop import deadline_left, stopped
 from finetune_operator.plan.job.sync_attempts import sync_attempts
-from finetune_operator.plan.job.time_limits import deadline_left
-from finetune_operator.plan.job.view import Policy, Step, View, failure
+from finetune_operator.plan.job.view import Policy, Step, View, failure, view_of
 from finetune_operator.plan.job.workspace import workspace_damaged, workspace_lost, workspace_misplaced
 
 
@@ -34,9 +30,9 @@ def plan_job(observed: ObservedJob, now: float) -> Plan:
         return _plan(observed, finished_status(job), released(observed), retired(observed, now))
     if job.spec is None:
         return _plan(observed, invalid_status(job, now), (), Plan())
-    synced = sync_attempts(observed, job.spec, introduced(observed, job.spec, now), now)
-    view = View(observed, job.spec, synced.status, now)
-    step = decide(view)
+    view = view_of(observed, job.spec, introduced(observed, job.spec, now), now)
+    synced = sync_attempts(view)
+    step = decide(view.with_status(synced.status))
     status = job_status(job, step, synced.updates, now)
     unlimited = step.end or job.spec.suspend or current_stage(status) is None
     left = None if unlimited else deadline_left(job.spec, status, now)
@@ -51,9 +47,8 @@ def plan_job(observed: ObservedJob, now: float) -> Plan:
 
 
 def failed(view: View) -> Step | None:
-    """A failure that no retry can mend, or one too many."""
-    stage = current_stage(view.status)
-    newest = latest(view.status, stage) if stage else None
+    """A failure that a retry cannot fix, or with no restarts left."""
+    newest = latest(view.status, view.stage) if view.stage else None
     if newest is None or newest.state != "Failed" or newest.counted:
         return None
     message = newest.message or newest.reason or "failed"
@@ -83,19 +78,19 @@ POLICIES: tuple[Policy, ...] = (
 
 
 def decide(view: View) -> Step:
-    """The first policy's step that is one."""
+    """The step of the first policy that applies."""
     return next(step for policy in POLICIES if (step := policy(view)) is not None)
 
 
 def is_over(status: FineTuneJobStatus) -> bool:
-    """Complete and Failed are for ever."""
+    """Complete and Failed are final."""
     return holds(status.conditions, "Complete") or holds(status.conditions, "Failed")
 
 
 def introduced(observed: ObservedJob, spec: FineTuneJobSpec, now: float) -> FineTuneJobStatus:
-    """The status at first sight: what is pinned for the job's life, and what the columns show.
+    """The status with what is determined when the job is first seen: fields that do not change any more, and columns.
 
-    The image is pinned with the first attempt: before it there is no run config, which is of this operator's version.
+    The image is pinned with the first attempt, together with the run config, which depends on the version of the operator.
     """
     status, meta = observed.job.status, observed.job.meta
     base = spec.base.source or f"FineTunedModel/{spec.base.fine_tuned_model.name if spec.base.fine_tuned_model else ''}"
@@ -111,15 +106,15 @@ def introduced(observed: ObservedJob, spec: FineTuneJobSpec, now: float) -> Fine
 
 
 def orphans(observed: ObservedJob, status: FineTuneJobStatus) -> tuple[ObjectRef, ...]:
-    """Our Jobs that are not over and belong to no attempt that is not: there are never two live attempts."""
+    """Unfinished Jobs that do not belong to the current attempt: two attempts never run at the same time."""
     attempt = active(status)
-    name = f"{observed.job.meta.name}-{attempt.stage}-{attempt.number}" if attempt else ""
+    name = job_name(observed, attempt) if attempt else ""
 
     def orphaned(batch: BatchJob) -> bool:
         wanted = attempt is not None and batch.meta.name == name and attempt.job_uid in (None, batch.meta.uid)
         return not (wanted or batch.complete or batch.terminated or batch.meta.deleting)
 
-    return tuple(job_ref(batch) for batch in observed.jobs.values() if owned(observed, batch) and orphaned(batch))
+    return tuple(job_ref(batch) for batch in own_jobs(observed) if orphaned(batch))
 
 
 def _plan(observed: ObservedJob, status: FineTuneJobStatus, delete: tuple[ObjectRef, ...], more: Plan) -> Plan:

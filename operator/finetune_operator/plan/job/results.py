@@ -1,22 +1,39 @@
-"""What a stage's result adds to the job's status."""
+"""What the result of a stage adds to the status of its job."""
 
-from finetune_api.comparison import compared
-from finetune_api.model_directory import EvaluationReport, Scores
 from finetune_api.resources.finetune_job_status import (
-    EvaluationStatus,
+    DatasetStatus,
+    ExpectedStatus,
     FineTuneJobStatus,
+    LabelCount,
+    MemoryStatus,
     ProgressStatus,
+    QuantilesStatus,
     ResolvedStatus,
-    ScoresStatus,
 )
-from finetune_api.result import PrepareSummary, StageResult, TrainSummary
+from finetune_api.result import (
+    DatasetSummary,
+    Expectation,
+    MemoryEstimate,
+    PrepareSummary,
+    Quantiles,
+    StageResult,
+    TrainSummary,
+)
 from finetune_operator.plan.common.conditions import ConditionUpdate, short
-from finetune_operator.plan.common.shortcomings import better_condition, exported_condition, skew_condition
-from finetune_operator.plan.job.prepared import dataset_status, dataset_text, expected_status, memory_status
+from finetune_operator.plan.common.models import (
+    better_condition,
+    evaluation_status,
+    exported_condition,
+    gate_condition,
+    gate_text,
+    skew_condition,
+)
+
+_GIB = 1 << 30
 
 
 def with_result(status: FineTuneJobStatus, result: StageResult) -> FineTuneJobStatus:
-    """The status with a finished stage's summary in it."""
+    """The status with the summary of a finished stage."""
     if result.prepare:
         return status.model_copy(update=_prepared(result.prepare))
     if result.train:
@@ -31,7 +48,7 @@ def with_result(status: FineTuneJobStatus, result: StageResult) -> FineTuneJobSt
 
 
 def finished_progress(status: FineTuneJobStatus) -> FineTuneJobStatus:
-    """The progress of a job that is complete: that of its training, not that of the last stage's small steps."""
+    """The progress of a complete job: that of its training, not of its last stage."""
     steps = status.total_steps
     text = f"100% ({steps}/{steps})" if steps else "100%"
     progress = ProgressStatus(activity="finished", step=steps, total_steps=steps)
@@ -39,8 +56,7 @@ def finished_progress(status: FineTuneJobStatus) -> FineTuneJobStatus:
 
 
 def result_conditions(result: StageResult) -> tuple[ConditionUpdate, ...]:
-    """The conditions that a finished stage settles: DatasetValid, Trained, GatePassed, Exported, BetterThanBase,
-    ServedAsTrained."""
+    """The conditions that a finished stage determines: DatasetValid, Trained, GatePassed, Exported, BetterThanBase, ServedAsTrained."""
     if result.prepare:
         return (ConditionUpdate("DatasetValid", True, "Validated", dataset_text(result.prepare.dataset)),)
     if result.train:
@@ -61,42 +77,81 @@ def _trained(summary: TrainSummary) -> ConditionUpdate:
     )
 
 
-def gate_condition(report: EvaluationReport) -> ConditionUpdate:
-    """Whether the model may be deployed, with the measured figures."""
-    text = "; ".join(gate.text for gate in report.gate)
-    if not report.gate:
-        return ConditionUpdate("GatePassed", True, "NoGate", f"{score_text(report)}; evaluation.gate is not set")
-    return ConditionUpdate("GatePassed", report.gate_passed, "GatePassed" if report.gate_passed else "GateFailed", text)
-
-
-def gate_text(report: EvaluationReport) -> str:
-    """For the column."""
-    if not report.gate:
-        return "none"
-    return "passed" if report.gate_passed else "failed"
-
-
-def evaluation_status(report: EvaluationReport) -> EvaluationStatus:
-    """The measured figures as both kinds show them."""
-    return EvaluationStatus(
-        examples=report.examples,
-        base=_scores(report.base),
-        tuned=_scores(report.tuned),
-        gate=[short(gate.text) for gate in report.gate[:8]],
+def dataset_status(rows: DatasetSummary) -> DatasetStatus:
+    """All counts, truncated to what the schema allows."""
+    return DatasetStatus(
+        format=short(rows.format, 128) or None,
+        train_examples=rows.train_examples,
+        validation_examples=rows.validation_examples,
+        train_tokens=rows.train_tokens,
+        supervised_tokens=rows.supervised_tokens,
+        lengths=_quantiles(rows.lengths),
+        turns=_quantiles(rows.turns),
+        labels=[LabelCount(label=short(label, 256), count=count) for label, count in list(rows.labels.items())[:20]],
+        label_count=rows.label_count or None,
+        truncated_examples=rows.truncated_examples,
+        truncated_tokens=rows.truncated_tokens,
+        invalid_rows=rows.invalid_rows,
+        duplicates=rows.duplicates,
+        near_duplicates=rows.near_duplicates,
+        notes=[short(note) for note in rows.notes[:10]],
+        digest=short(rows.digest, 80),
     )
 
 
-def score_text(report: EvaluationReport) -> str:
-    """ "loss 2.50 (base 4.03)"; of a classifier "accuracy 0.93 (base 0.51)"; and whether that is no gain."""
-    base, tuned = report.base, report.tuned
-    no_gain = {"better": "", "equal": ", equal to base", "worse": ", worse than base"}[compared(base, tuned).verdict]
-    if tuned.accuracy is not None:
-        return f"accuracy {tuned.accuracy:.2f}" + (f" (base {base.accuracy:.2f}){no_gain}" if base.accuracy is not None else "")
-    return f"loss {tuned.loss:.2f} (base {base.loss:.2f}){no_gain}"
+def dataset_text(rows: DatasetSummary) -> str:
+    """ "90 training examples, 10 validation examples, 900 tokens; 3 invalid rows and 2 duplicates were left out"."""
+    counts = f"{rows.train_examples:,} training examples, {rows.validation_examples:,} validation examples, {rows.train_tokens:,} tokens"
+    labels = f", {rows.label_count} labels" if rows.label_count else ""
+    left = [
+        _count(rows.invalid_rows, "invalid row"),
+        _count(rows.duplicates, "duplicate"),
+        _count(rows.in_both, "row of the validation file", "rows of the validation file"),
+        _count(rows.without_target, "example without supervised tokens", "examples without supervised tokens"),
+    ]
+    without = " and ".join(text for text in left if text)
+    cut = f"; {_count(rows.truncated_examples, 'example')} truncated to maxSequenceLength" if rows.truncated_examples else ""
+    return f"{counts}{labels}{f'; left out: {without}' if without else ''}{cut}"
 
 
-def _scores(scores: Scores) -> ScoresStatus:
-    return ScoresStatus(loss=scores.loss, perplexity=scores.perplexity, accuracy=scores.accuracy, f1=scores.f1)
+def memory_status(memory: MemoryEstimate) -> MemoryStatus:
+    """The memory that a training process needs, and what is available."""
+    parts = {
+        "weights": memory.weights,
+        "gradients": memory.gradients,
+        "optimizer": memory.optimizer,
+        "activations": memory.activations,
+        "logits": memory.logits,
+        "runtime": memory.runtime,
+    }
+    made_of = ", ".join(f"{name} {_amount(count)}" for name, count in parts.items())
+    known = f"{_amount(memory.total)} of {_amount(memory.available)} ({memory.available_from})" if memory.available is not None else ""
+    unknown = f"{_amount(memory.total)}, available memory unknown; set training.gpuMemory, or training.resources.limits.memory on a CPU"
+    return MemoryStatus(
+        text=short(f"{known or unknown}: {made_of}"),
+        total_bytes=memory.total,
+        available_bytes=memory.available,
+        micro_batch_tokens=memory.micro_batch_tokens,
+        accumulation=memory.accumulation,
+        gradient_checkpointing=memory.gradient_checkpointing,
+    )
+
+
+def expected_status(steps: int, expected: Expectation) -> ExpectedStatus:
+    """ "500 steps, 1.2 M tokens, about 1.4 h, about 8.40 USD", and the basis of the estimate."""
+    parts = [f"{steps:,} step{'s' * (steps != 1)}", f"{_tokens(expected.tokens)} tokens"]
+    if expected.hours is not None:
+        parts.append(_duration(expected.hours))
+    if expected.cost is not None:
+        parts.append(f"about {expected.cost:.2f} {expected.currency}".rstrip())
+    text = ", ".join(parts)
+    return ExpectedStatus(
+        text=short(f"{text} ({expected.basis})" if expected.basis else text),
+        steps=steps,
+        tokens=expected.tokens,
+        hours=expected.hours,
+        cost=expected.cost,
+    )
 
 
 def _prepared(summary: PrepareSummary) -> dict[str, object]:
@@ -111,3 +166,29 @@ def _prepared(summary: PrepareSummary) -> dict[str, object]:
             for name, found in sorted(summary.hyperparameters.items())[:32]
         ],
     }
+
+
+def _quantiles(found: Quantiles | None) -> QuantilesStatus | None:
+    return QuantilesStatus(p50=found.p50, p95=found.p95, max=found.max) if found else None
+
+
+def _count(number: int, one: str, several: str = "") -> str:
+    return f"{number:,} {one if number == 1 else several or one + 's'}" if number else ""
+
+
+def _amount(count: int) -> str:
+    return f"{count / _GIB:.1f} GiB" if count >= _GIB else f"{count / 2**20:.0f} MiB"
+
+
+def _tokens(count: int) -> str:
+    for size, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return str(count)
+
+
+def _duration(hours: float) -> str:
+    if hours >= 1:
+        return f"about {hours:g} h"
+    minutes = hours * 60
+    return f"about {minutes:.0f} min" if minutes >= 1 else "less than a minute"

@@ -1,38 +1,29 @@
-"""A stage at work: its progress as people read it, written seldom."""
+"""A running stage: its progress, written at most every WRITE_EVERY seconds."""
 
 from finetune_api.progress import Progress
 from finetune_api.resources.finetune_job_status import FineTuneJobStatus, ProgressStatus
-from finetune_operator.plan.common.advice import with_advice
+from finetune_operator.build.stages import STAGES
 from finetune_operator.plan.common.clock import epoch, length, rfc3339
 from finetune_operator.plan.common.conditions import short
-from finetune_operator.plan.job.attempts import active, job_of, lost, pods_of
-from finetune_operator.plan.job.view import RUNNING_PHASE, Step, View
+from finetune_operator.plan.job.view import Step, View, node_lost
 
 WRITE_EVERY = 15.0
-REASON = {"prepare": "Preparing", "train": "Training", "publish": "Publishing"}
-MESSAGE = {
-    "prepare": "reading, validating and tokenizing the rows",
-    "train": "training",
-    "publish": "evaluating base and tuned model, and exporting",
-}
 
 
 def running(view: View) -> Step | None:
     """All pods of the attempt run or have run."""
-    attempt = active(view.status)
-    if attempt is None or attempt.running_at is None or job_of(view.observed, attempt) is None:
+    attempt = view.attempt
+    if attempt is None or attempt.running_at is None or view.batch is None:
         return None
-    phase, reason = RUNNING_PHASE[attempt.stage], REASON[attempt.stage]
-    gone = [pod for pod in pods_of(view.observed, attempt) if lost(pod, view.now)]
-    if gone:
-        message = with_advice(f"pod {gone[0].meta.name} on node {gone[0].node} is not responding", "NodeLost")
-        return Step(view.status, phase, "NodeLost", message, warning=True, requeue_after=WRITE_EVERY)
+    stage = STAGES[attempt.stage]
+    if view.lost_pods:
+        return node_lost(view, stage.phase, view.lost_pods[0])
     status = with_progress(view.status, view.observed.progress, attempt.stage, view.now)
-    return Step(status, phase, reason, MESSAGE[attempt.stage], requeue_after=WRITE_EVERY)
+    return Step(status, stage.phase, stage.reason, stage.message, requeue_after=WRITE_EVERY)
 
 
 def with_progress(status: FineTuneJobStatus, progress: Progress | None, stage: str, now: float) -> FineTuneJobStatus:
-    """The status with a newer progress line, when its text differs and the last write is long enough ago."""
+    """The status with a new progress line, if its text differs and the last write is long enough ago."""
     if progress is None or progress.stage != stage:
         return status
     shown = {
@@ -48,17 +39,17 @@ def with_progress(status: FineTuneJobStatus, progress: Progress | None, stage: s
 
 
 def progress_text(progress: Progress) -> str:
-    """ "62% (310/500)"; what is being done, where there are no steps."""
+    """ "62% (310/500)"; the current activity if there are no steps."""
     return steps_text(progress.step, progress.total_steps) or short(progress.activity)
 
 
 def steps_text(step: int | None, total: int | None) -> str | None:
-    """ "62% (310/500)", None where there are no steps."""
+    """ "62% (310/500)"; None if there are no steps."""
     return f"{min(100, 100 * step // total)}% ({step}/{total})" if step is not None and total else None
 
 
 def loss_text(loss: float) -> str:
-    """Three decimals, as a column shows it."""
+    """With three decimals, for the column."""
     return f"{loss:.3f}"
 
 

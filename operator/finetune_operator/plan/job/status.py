@@ -1,24 +1,37 @@
-"""Renders a decision about a FineTuneJob into its status: conditions after kstatus, phase, columns, events."""
+"""From a decision about a FineTuneJob to its status: conditions as kstatus expects them, phase, columns, Events."""
 
+import re
+
+from finetune_api.resources.common import ErrorStatus
 from finetune_api.resources.finetune_job_status import Attempt, FineTuneJobStatus
+from finetune_operator.build.stages import STAGES
 from finetune_operator.objects.records import FineTuneJob
 from finetune_operator.plan.common.clock import rfc3339
-from finetune_operator.plan.common.conditions import ConditionUpdate, short, with_updates, without
+from finetune_operator.plan.common.conditions import ConditionUpdate, short, stalled, with_updates, without
+from finetune_operator.plan.common.models import shortcoming_events
 from finetune_operator.plan.common.plan import EventNote
-from finetune_operator.plan.common.shortcomings import shortcoming_events
 from finetune_operator.plan.job.attempts import ACTIVE, active, current_stage
-from finetune_operator.plan.job.running import REASON, steps_text
-from finetune_operator.plan.job.time_limits import active_seconds
+from finetune_operator.plan.job.running import steps_text
+from finetune_operator.plan.job.stop import active_seconds
 from finetune_operator.plan.job.view import Step
-from finetune_operator.plan.job.words import told_briefly
 
 FINAL = ("Complete", "Failed")
-AT_WORK = frozenset({*REASON.values(), "Complete"})
-"""Reasons for which the progress is that of the work."""
+WITH_PROGRESS = frozenset({*(stage.reason for stage in STAGES.values()), "Complete"})
+"""Reasons with which the column shows the progress of the stage instead of the reason."""
+_WORDS = {
+    "CreatingPods": "creating pods",
+    "PodsStarting": "pods are starting",
+    "PodsEnding": "pods are ending",
+    "QueuedByKueue": "queued by Kueue",
+    "Unschedulable": "no node has room",
+    "Registering": "registering the model",
+    "OutputExists": "output.model exists",
+}
+"""Texts of reasons whose words do not say enough."""
 
 
 def job_status(job: FineTuneJob, step: Step, updates: tuple[ConditionUpdate, ...], now: float) -> FineTuneJobStatus:
-    """The whole new status. Facts that a stage settled come first, then what the decision means."""
+    """The whole new status: the conditions that a stage determined, then those of the decision."""
     status, generation = step.status, job.meta.generation
     paused = step.phase == "Paused"
     if step.end:
@@ -43,7 +56,7 @@ def job_status(job: FineTuneJob, step: Step, updates: tuple[ConditionUpdate, ...
 
 
 def finished_status(job: FineTuneJob) -> FineTuneJobStatus:
-    """A job that is over keeps its status; only the generation is taken note of."""
+    """A finished job keeps its status, except for the observed generation."""
     generation = job.meta.generation
     conditions = [
         condition if condition.type in FINAL else condition.model_copy(update={"observed_generation": generation})
@@ -53,40 +66,31 @@ def finished_status(job: FineTuneJob) -> FineTuneJobStatus:
 
 
 def invalid_status(job: FineTuneJob, now: float) -> FineTuneJobStatus:
-    """A spec that this operator cannot read."""
-    updates = stalled_conditions("InvalidSpec", job.spec_error)
+    """The spec cannot be parsed by this version of the operator."""
+    updates = stalled("InvalidSpec", job.spec_error)
     return job.status.model_copy(
         update={
             "observed_generation": job.meta.generation,
             "phase": job.status.phase or "Pending",
             "reason": "InvalidSpec",
-            "progress_text": told_briefly("InvalidSpec", None),
+            "progress_text": _reason_text("InvalidSpec", None),
             "conditions": with_updates(job.status.conditions, updates, job.meta.generation, now),
         }
     )
 
 
-def stalled_conditions(reason: str, message: str) -> tuple[ConditionUpdate, ...]:
-    """Nothing will change by itself."""
-    return (
-        ConditionUpdate("Ready", False, reason, message),
-        ConditionUpdate("Reconciling", False, reason),
-        ConditionUpdate("Stalled", True, reason, message),
-    )
-
-
 def job_events(old: FineTuneJobStatus, new: FineTuneJobStatus, step: Step) -> tuple[EventNote, ...]:
-    """When the phase changes or there is a reason to look, for each attempt that ended badly, and for what the model has against it."""
+    """For a new phase, a new reason that needs attention, each attempt that did not succeed, and each shortcoming of the model."""
     changed = old.phase != new.phase or (step.warning and old.reason != new.reason)
     decided = (EventNote("Warning" if step.warning else "Normal", step.reason, short(step.message)),) if changed else ()
     before = {(a.stage, a.number) for a in old.attempts if a.state not in ACTIVE}
     ended = (a for a in new.attempts if a.state in ("Failed", "Interrupted") and (a.stage, a.number) not in before)
-    told = (_attempt_event(attempt) for attempt in ended if not (changed and step.warning and _repeats(step, attempt)))
-    return (*shortcoming_events(old.conditions, new.conditions), *told, *decided)
+    attempts = (_attempt_event(attempt) for attempt in ended if not (changed and step.warning and _repeats(step, attempt)))
+    return (*shortcoming_events(old.conditions, new.conditions), *attempts, *decided)
 
 
 def _repeats(step: Step, attempt: Attempt) -> bool:
-    """True when the event about the decision gives the reason for which the attempt ended."""
+    """True when the Event about the decision includes the reason and message of the attempt."""
     return step.reason == attempt.reason and (attempt.message or attempt.reason or "") in step.message
 
 
@@ -96,16 +100,16 @@ def _attempt_event(attempt: Attempt) -> EventNote:
 
 
 def _progress(status: FineTuneJobStatus, step: Step) -> str | None:
-    """How far the work is; of a job that waits or has failed the reason in a few words."""
-    if step.reason in AT_WORK:
+    """Progress of the running stage; the reason in words for a job that waits or has failed."""
+    if step.reason in WITH_PROGRESS:
         return status.progress_text
     done = status.progress if step.phase == "Paused" and current_stage(status) == "train" else None
-    return (done and steps_text(done.step, done.total_steps)) or short(told_briefly(step.reason, status.error))
+    return (done and steps_text(done.step, done.total_steps)) or short(_reason_text(step.reason, status.error))
 
 
 def _verdict(step: Step, paused: bool) -> tuple[ConditionUpdate, ...]:
-    """A paused job is what its spec asks for, though it is not ready: without a Ready condition kstatus takes it for current, as it
-    does a suspended batch Job, and `kubectl wait --for=condition=Ready` goes on waiting."""
+    """A paused job has no Ready condition: kstatus considers it current, like a suspended batch Job, because it is in the state that its
+    spec asks for, while `kubectl wait --for=condition=Ready` keeps waiting."""
     reason, message = step.reason, step.message
     suspended = ConditionUpdate("Suspended", paused, reason if paused else "Running", message if paused else "")
     if step.end == "Complete":
@@ -116,13 +120,13 @@ def _verdict(step: Step, paused: bool) -> tuple[ConditionUpdate, ...]:
         )
         return (*ended, suspended, ConditionUpdate("Complete", True, reason, message))
     if step.end == "Failed":
-        return (*stalled_conditions(reason, message), suspended, ConditionUpdate("Failed", True, reason, message))
+        return (*stalled(reason, message), suspended, ConditionUpdate("Failed", True, reason, message))
     progressing = (ConditionUpdate("Reconciling", not paused, reason, message), ConditionUpdate("Stalled", False, reason), suspended)
     return progressing if paused else (ConditionUpdate("Ready", False, reason, message), *progressing)
 
 
 def _closed(status: FineTuneJobStatus, now: float) -> FineTuneJobStatus:
-    """No attempt outlives its job."""
+    """The attempts of a finished job have ended."""
     attempts = [
         attempt.model_copy(update={"state": "Interrupted", "reason": attempt.reason or "JobEnded", "finished_at": rfc3339(now)})
         if attempt.state in ACTIVE
@@ -133,8 +137,15 @@ def _closed(status: FineTuneJobStatus, now: float) -> FineTuneJobStatus:
 
 
 def _never_trained(status: FineTuneJobStatus, step: Step, updates: tuple[ConditionUpdate, ...]) -> tuple[ConditionUpdate, ...]:
-    """Trained=False belongs to a job that failed while it trained."""
+    """Trained=False, for a job that failed after its training began."""
     known = {*(condition.type for condition in status.conditions), *(update.type for update in updates)}
     if step.end != "Failed" or "Trained" in known or not any(attempt.stage == "train" for attempt in status.attempts):
         return ()
     return (ConditionUpdate("Trained", False, step.reason, "training did not finish"),)
+
+
+def _reason_text(reason: str, error: ErrorStatus | None) -> str:
+    """The reason in words, and the object that it concerns unless that is a pod of the stage: "secret not found: s3-credentials"."""
+    words = _WORDS.get(reason) or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", reason).lower()
+    kind, _, name = (error.object or "").partition(" ") if error and error.code == reason else ("", "", "")
+    return f"{words}: {name}" if name and kind != "Pod" else words

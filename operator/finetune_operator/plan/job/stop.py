@@ -1,16 +1,49 @@
-"""Cancel, deadline and pause: the running Job is deleted gracefully, and the job rests when its pods have gone."""
+"""Cancel, deadline and pause: the running Job is deleted gracefully, and the job ends or pauses when its pods are gone."""
 
-from finetune_operator.objects.records import BatchJob
-from finetune_operator.plan.common.plan import ObjectRef
-from finetune_operator.plan.job.attempts import current_stage, latest, living, lost, owned
-from finetune_operator.plan.job.time_limits import stop_reason
-from finetune_operator.plan.job.view import RUNNING_PHASE, Step, View, failure, resting_phase
+from finetune_api.resources.common import seconds
+from finetune_api.resources.finetune_job import FineTuneJobSpec
+from finetune_api.resources.finetune_job_status import FineTuneJobStatus
+from finetune_operator.build.stages import STAGES
+from finetune_operator.plan.common.clock import epoch
+from finetune_operator.plan.common.conditions import find
+from finetune_operator.plan.common.plan import ObjectRef, job_ref
+from finetune_operator.plan.job.attempts import latest, own_jobs
+from finetune_operator.plan.job.view import Step, View, failure, resting_phase
+
+
+def unpaused_since(status: FineTuneJobStatus) -> float | None:
+    """When the job was first seen, or last resumed; None while it is paused."""
+    suspended = find(status.conditions, "Suspended")
+    if suspended is None:
+        return epoch(status.started_at)
+    return epoch(suspended.last_transition_time) if suspended.status == "False" else None
+
+
+def active_seconds(status: FineTuneJobStatus, now: float) -> float:
+    """Seconds in which the job was not paused."""
+    since = unpaused_since(status)
+    return status.active_seconds + (max(0.0, now - since) if since is not None else 0.0)
+
+
+def deadline_left(spec: FineTuneJobSpec, status: FineTuneJobStatus, now: float) -> float | None:
+    """Seconds until limits.deadline; None without a deadline."""
+    return seconds(spec.limits.deadline) - active_seconds(status, now) if spec.limits.deadline else None
+
+
+def stop_reason(spec: FineTuneJobSpec, status: FineTuneJobStatus, now: float) -> str:
+    """Cancelled, DeadlineExceeded or Suspended; empty when the job may run."""
+    if spec.cancel:
+        return "Cancelled"
+    left = deadline_left(spec, status, now)
+    if left is not None and left <= 0:
+        return "DeadlineExceeded"
+    return "Suspended" if spec.suspend else ""
 
 
 def stopped(view: View) -> Step | None:
-    """Ends or pauses the job when something asks for it. A model that is made is registered, however late: no deadline throws it away."""
+    """Ends or pauses the job. After publish, the deadline no longer applies: the model is registered."""
     reason = stop_reason(view.spec, view.status, view.now)
-    if not reason or (reason == "DeadlineExceeded" and current_stage(view.status) is None):
+    if not reason or (reason == "DeadlineExceeded" and view.stage is None):
         return None
     ending = _ending(view, reason)
     if ending:
@@ -24,31 +57,18 @@ def stopped(view: View) -> Step | None:
     return Step(view.status, "Paused", reason, _paused_message(view))
 
 
-def job_ref(batch: BatchJob) -> ObjectRef:
-    """The Job to delete."""
-    return ObjectRef("batch/v1", "Job", batch.meta.namespace, batch.meta.name, batch.meta.uid)
-
-
-def live_jobs(view: View) -> tuple[BatchJob, ...]:
-    """Our Jobs that are not over."""
-    jobs = (batch for batch in view.observed.jobs.values() if owned(view.observed, batch))
-    return tuple(batch for batch in jobs if not (batch.complete or batch.terminated))
-
-
 def claim_holders(view: View) -> tuple[ObjectRef, ...]:
-    """Our Jobs, none of which runs: their ended pods would hold a deleted claim for ever."""
-    mine = (batch for batch in view.observed.jobs.values() if owned(view.observed, batch))
-    return tuple(job_ref(batch) for batch in mine if not batch.meta.deleting)
+    """All Jobs of the job when none of them runs: a deleted claim is not removed while pods that mount it exist, even ended ones."""
+    return tuple(job_ref(batch) for batch in own_jobs(view.observed) if not batch.meta.deleting)
 
 
 def _ending(view: View, reason: str) -> Step | None:
-    """While Jobs or pods are still there. A pause waits for a lost node too: its pod may still write."""
-    jobs = live_jobs(view)
-    pods = [pod for pod in living(view.observed.pods) if reason == "Suspended" or not lost(pod, view.now)]
+    """While Jobs or pods still exist. A pause also waits for pods on lost nodes, which may still write."""
+    jobs = [batch for batch in own_jobs(view.observed) if not (batch.complete or batch.terminated)]
+    pods = [pod for pod in view.observed.pods if not pod.ended and (reason == "Suspended" or not pod.lost(view.now))]
     if not jobs and not pods:
         return None
-    stage = current_stage(view.status)
-    phase = RUNNING_PHASE[stage] if stage and pods else resting_phase(view.status)
+    phase = STAGES[view.stage].phase if view.stage and pods else resting_phase(view.status)
     word = {"Suspended": "Suspending", "Cancelled": "Cancelling"}.get(reason, reason)
     message = f"waiting for {len(pods)} pods to terminate" if pods else "deleting the running Job"
     delete = tuple(job_ref(batch) for batch in jobs if not batch.meta.deleting)
@@ -56,8 +76,7 @@ def _ending(view: View, reason: str) -> Step | None:
 
 
 def _paused_message(view: View) -> str:
-    train = latest(view.status, "train")
     progress = view.status.progress
-    if train and progress and progress.checkpoint_step:
+    if latest(view.status, "train") and progress and progress.checkpoint_step:
         return f"spec.suspend is true; set it to false to resume from the checkpoint at step {progress.checkpoint_step}"
     return "spec.suspend is true; set it to false to resume"

@@ -1,4 +1,4 @@
-"""What a policy of a FineTuneJob sees, and what it answers: one decision, before it is rendered into a status."""
+"""What a policy of a FineTuneJob sees (View) and answers (Step): a decision, before it is rendered into a status."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,28 +6,60 @@ from typing import Any, Literal
 
 from finetune_api.resources.common import ErrorStatus
 from finetune_api.resources.finetune_job import FineTuneJobSpec
-from finetune_api.resources.finetune_job_status import FineTuneJobStatus, Phase, StageName
+from finetune_api.resources.finetune_job_status import Attempt, FineTuneJobStatus, Phase, StageName
+from finetune_operator.objects.records import BatchJob, Meta, Pod
+from finetune_operator.plan.common.advice import with_advice
 from finetune_operator.plan.common.conditions import short
 from finetune_operator.plan.common.observed import ObservedJob
 from finetune_operator.plan.common.plan import ObjectRef
-from finetune_operator.plan.job.attempts import ACTIVE, current_stage
+from finetune_operator.plan.job.attempts import ACTIVE, active, current_stage, job_of, pods_of
 
-RUNNING_PHASE: dict[StageName, Phase] = {"prepare": "Validating", "train": "Training", "publish": "Evaluating"}
+POLL = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A FineTuneJob with its attempts synced up to now."""
+    """A snapshot of a FineTuneJob, and its current attempt."""
 
     observed: ObservedJob
     spec: FineTuneJobSpec
     status: FineTuneJobStatus
     now: float
+    stage: StageName | None
+    """The first stage that has not succeeded; None after the last."""
+    attempt: Attempt | None
+    """The attempt that has not ended; there is never more than one."""
+    batch: BatchJob | None
+    """The Job of the attempt."""
+    pods: tuple[Pod, ...]
+    """The pods of the attempt, by name."""
+
+    @property
+    def meta(self) -> Meta:
+        """Of the FineTuneJob."""
+        return self.observed.job.meta
+
+    @property
+    def lost_pods(self) -> tuple[Pod, ...]:
+        """Pods of the attempt on nodes that do not respond."""
+        return tuple(pod for pod in self.pods if pod.lost(self.now))
+
+    def with_status(self, status: FineTuneJobStatus) -> "View":
+        """The same snapshot with another status."""
+        return view_of(self.observed, self.spec, status, self.now)
+
+
+def view_of(observed: ObservedJob, spec: FineTuneJobSpec, status: FineTuneJobStatus, now: float) -> View:
+    """Finds the current stage, its attempt, and the Job and pods of that."""
+    attempt = active(status)
+    batch = job_of(observed, attempt) if attempt else None
+    pods = pods_of(observed, attempt, batch) if attempt else ()
+    return View(observed, spec, status, now, current_stage(status), attempt, batch, pods)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A decision: where the job stands, in words and as a phase, and what to do."""
+    """A decision: phase, reason and message of the job, and what to do."""
 
     status: FineTuneJobStatus
     phase: Phase
@@ -35,7 +67,7 @@ class Step:
     message: str
     end: Literal["", "Complete", "Failed"] = ""
     warning: bool = False
-    """The reason is one that somebody should look at."""
+    """The reason needs attention."""
     apply: tuple[dict[str, Any], ...] = ()
     create: tuple[dict[str, Any], ...] = ()
     delete: tuple[ObjectRef, ...] = ()
@@ -43,13 +75,13 @@ class Step:
 
 
 Policy = Callable[[View], Step | None]
-"""None: this policy has nothing against going on to the next one."""
+"""None: not applicable, the next policy decides."""
 
 
 def failure(
     view: View, reason: str, message: str, *, param: str | None = None, object: str | None = None, status: FineTuneJobStatus | None = None
 ) -> Step:
-    """The end of a job that failed; keeps the error of its last attempt when it has the same code."""
+    """The job fails; the error of its last attempt is kept if it has the same code."""
     status = status or view.status
     error = status.error
     if error is None or error.code != reason:
@@ -58,10 +90,16 @@ def failure(
 
 
 def waiting(view: View, reason: str, message: str, *, object: str | None = None, requeue_after: float = 15.0) -> Step:
-    """Nothing can be started until something else is there."""
+    """Nothing can start until another object changes."""
     error = ErrorStatus(code=reason, message=short(message, 8192), object=object) if object else view.status.error
     status = view.status.model_copy(update={"error": error})
     return Step(status, resting_phase(view.status), reason, message, warning=object is not None, requeue_after=requeue_after)
+
+
+def node_lost(view: View, phase: Phase, pod: Pod) -> Step:
+    """A pod of the attempt is on a node that does not respond."""
+    message = with_advice(f"pod {pod.meta.name} on node {pod.node} is not responding", "NodeLost")
+    return Step(view.status, phase, "NodeLost", message, warning=True, requeue_after=POLL)
 
 
 def resting_phase(status: FineTuneJobStatus) -> Phase:

@@ -1,42 +1,30 @@
-"""Finished stages that have to be done again: their workspace has gone, a later stage found what they left damaged, or no node
-that takes the training can mount it."""
+"""Finished stages that must run again: the workspace is gone, a later stage found damaged files, or the nodes for the training cannot
+mount it."""
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.resources.finetune_job_status import Attempt, FineTuneJobStatus
 from finetune_operator.build.placement import can_move
+from finetune_operator.build.stages import STAGES
 from finetune_operator.objects.names import workspace_claim
 from finetune_operator.plan.common.blocked import VOLUME_ELSEWHERE, job_blocker
 from finetune_operator.plan.common.clock import epoch, rfc3339
 from finetune_operator.plan.common.conditions import short
-from finetune_operator.plan.common.plan import ObjectRef
-from finetune_operator.plan.job.attempts import (
-    ACTIVE,
-    STAGES,
-    WORKSPACE_MISPLACED,
-    active,
-    current_stage,
-    job_of,
-    latest,
-    pods_of,
-    replaced,
-    was_misplaced,
-)
-from finetune_operator.plan.job.children import claim_exists
-from finetune_operator.plan.job.stop import claim_holders, job_ref
+from finetune_operator.plan.common.plan import core_ref, job_ref
+from finetune_operator.plan.job.attempts import ACTIVE, WORKSPACE_MISPLACED, latest, replaced, was_misplaced
+from finetune_operator.plan.job.stop import claim_holders
 from finetune_operator.plan.job.view import Step, View
 
 WORKSPACE_LOST, WORKSPACE_DAMAGED = "WorkspaceLost", "WorkspaceDamaged"
 PATIENCE = 60.0
-"""Seconds for which no node that can mount the workspace may come free before it is made again elsewhere."""
+"""Seconds to wait for a node that can mount the workspace before it is recreated elsewhere."""
 
 
 def workspace_lost(view: View) -> Step | None:
-    """Between Jobs: when our claim is not there although a stage has finished on it."""
-    attempt = active(view.status)
-    name = workspace_claim(view.observed.job.meta.name)
-    if view.spec.workspace.claim_name or current_stage(view.status) is None or claim_exists(view, name):
+    """Between Jobs: the claim does not exist although a stage has finished on it."""
+    name = workspace_claim(view.meta.name)
+    if view.spec.workspace.claim_name or view.stage is None or name in view.observed.claims:
         return None
-    if not any(a.state == "Succeeded" for a in view.status.attempts) or (attempt and job_of(view.observed, attempt)):
+    if view.batch or not any(a.state == "Succeeded" for a in view.status.attempts):
         return None
     change = {"state": "Interrupted", "reason": WORKSPACE_LOST, "finished_at": rfc3339(view.now)}
     void = [a.model_copy(update=change) if a.state == "Succeeded" or a.state in ACTIVE else a for a in view.status.attempts]
@@ -45,15 +33,15 @@ def workspace_lost(view: View) -> Step | None:
 
 
 def workspace_damaged(view: View) -> Step | None:
-    """After an attempt that found what earlier stages left missing or damaged: they run again before it is tried again.
+    """After an attempt that found files of earlier stages missing or damaged: these stages run again first.
 
-    Each of them looks at what it left, and repeats its result where nothing is wrong with it.
+    Each of them verifies its own files, and reports its earlier result again if they are intact.
     """
-    stage = current_stage(view.status)
+    stage = view.stage
     newest = latest(view.status, stage) if stage else None
-    if stage is None or newest is None or active(view.status) or newest.exit_code != ExitCode.WORKSPACE_DAMAGED:
+    if stage is None or newest is None or view.attempt or newest.exit_code != ExitCode.WORKSPACE_DAMAGED:
         return None
-    earlier = STAGES[: STAGES.index(stage)]
+    earlier = tuple(STAGES)[: tuple(STAGES).index(stage)]
     void = [_voided(a) if a.stage in earlier and _older(a, newest) else a for a in view.status.attempts]
     if void == view.status.attempts:
         return None
@@ -62,12 +50,11 @@ def workspace_damaged(view: View) -> Step | None:
 
 
 def workspace_misplaced(view: View) -> Step | None:
-    """A node would take the training, but cannot mount the volume, which was bound where prepare ran. As long as nothing was trained the
-    volume is made again, once, by a prepare beside the training."""
-    attempt = active(view.status)
+    """A node has capacity for the training but cannot mount the volume, which was bound where prepare ran. Unless something was trained
+    already, the volume is recreated, once, by a prepare on the nodes for the training."""
+    attempt, batch, pods = view.attempt, view.batch, view.pods
     if attempt is None:
-        return _given_back(view)
-    batch, pods = job_of(view.observed, attempt), pods_of(view.observed, attempt)
+        return _volume_deleted(view)
     if attempt.stage != "train" or batch is None or was_misplaced(view.status) or not can_move(view.spec):
         return None
     if _may_have_trained(view.status, attempt):
@@ -82,24 +69,24 @@ def workspace_misplaced(view: View) -> Step | None:
 
 
 def _may_have_trained(status: FineTuneJobStatus, attempt: Attempt) -> bool:
-    """True unless it is sure that there is no checkpoint. An attempt that its queue took back is pending again, and has left its GPU
-    seconds or its loss in the status; one that ended before it was seen running may have run, but for a pause."""
+    """False only when there is certainly no checkpoint. An attempt whose Job was suspended by its queue is pending again, and has left GPU
+    seconds or a loss in the status; one that ended before it was observed running may have run, unless it was paused."""
     before = any(a.stage == "train" and a.number != attempt.number and a.reason != "Suspended" for a in status.attempts)
     ran = any(a.stage == "train" and a.running_at for a in status.attempts)
     return ran or before or bool(status.loss_text) or bool(status.usage and status.usage.gpu_seconds)
 
 
-def _given_back(view: View) -> Step | None:
-    """The volume that was out of reach goes, with the ended pods that hold it; `workspace_lost` takes it from there."""
+def _volume_deleted(view: View) -> Step | None:
+    """Deletes the volume and the Jobs whose ended pods mount it; `workspace_lost` does the rest."""
     prepare, train = latest(view.status, "prepare"), latest(view.status, "train")
     if train is None or prepare is None or train.reason != WORKSPACE_MISPLACED or not _begun_before_end(prepare, train):
         return None
-    claim = view.observed.claims.get(workspace_claim(view.observed.job.meta.name))
-    if claim is None or view.observed.job.meta.uid not in claim.meta.owners:
+    claim = view.observed.claims.get(workspace_claim(view.meta.name))
+    if claim is None or view.meta.uid not in claim.meta.owners:
         return None
     message = f"PersistentVolumeClaim {claim.meta.name} is recreated where the training can mount it"
-    gone = () if claim.meta.deleting else (ObjectRef("v1", "PersistentVolumeClaim", claim.meta.namespace, claim.meta.name, claim.meta.uid),)
-    delete = (*claim_holders(view), *gone)
+    volume = () if claim.meta.deleting else (core_ref("PersistentVolumeClaim", claim.meta),)
+    delete = (*claim_holders(view), *volume)
     return Step(view.status, "Starting", WORKSPACE_MISPLACED, message, warning=True, delete=delete, requeue_after=2.0)
 
 
@@ -108,10 +95,11 @@ def _voided(attempt: Attempt) -> Attempt:
 
 
 def _begun_before_end(attempt: Attempt, other: Attempt) -> bool:
-    """True for a success that began before the other attempt's end, both by the operator's clock: the Job controller's is another."""
+    """True for a success that began before the end of the other attempt. Both times are from the operator's clock, not from that of the
+    Job controller."""
     return attempt.state == "Succeeded" and (epoch(attempt.started_at) or 0.0) < (epoch(other.finished_at) or 0.0)
 
 
 def _older(attempt: Attempt, than: Attempt) -> bool:
-    """True for a success that came before the other attempt's end."""
+    """True for a success before the end of the other attempt."""
     return attempt.state == "Succeeded" and (epoch(attempt.finished_at) or 0.0) <= (epoch(than.finished_at) or 0.0)

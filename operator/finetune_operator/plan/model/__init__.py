@@ -1,6 +1,5 @@
 """The plan of a FineTunedModel.
 
-plan_model.py  the status: conditions, columns, Events
+plan_model.py  the status: conditions, columns, users of the model, Events
 inspection.py  the inspect Jobs, and what they found
-usage.py       who uses the model
 """

@@ -20,16 +20,12 @@ from finetune_operator.objects.names import inspect_job
 from finetune_operator.objects.records import BatchJob, Pod
 from finetune_operator.plan.common.advice import with_advice
 from finetune_operator.plan.common.blocked import job_blocker, refusal_blocker
+from finetune_operator.plan.common.clock import LAG, SETTLING, backoff
 from finetune_operator.plan.common.conditions import find, short
-from finetune_operator.plan.common.observed import ObservedModel
-from finetune_operator.plan.common.outcome import Outcome, outcome_of, stage_result
-from finetune_operator.plan.common.plan import ObjectRef
-from finetune_operator.plan.job.attempts import living, pods_named
-from finetune_operator.plan.job.launch import FIRST_BACKOFF, LONGEST_BACKOFF
-from finetune_operator.plan.job.results import evaluation_status, gate_text, score_text
-from finetune_operator.plan.job.settling import SETTLING
-from finetune_operator.plan.job.stop import job_ref
-from finetune_operator.plan.job.sync_attempts import LAG, error_of
+from finetune_operator.plan.common.models import evaluation_status, gate_text, score_text
+from finetune_operator.plan.common.observed import ObservedModel, pods_of_job
+from finetune_operator.plan.common.outcome import Outcome, error_status, outcome_of, stage_result
+from finetune_operator.plan.common.plan import ObjectRef, job_ref
 
 POLL = 10.0
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -66,7 +62,7 @@ def inspect(observed: ObservedModel, spec: FineTunedModelSpec, now: float) -> Ve
         return Verdict(status, rejected.reason, rejected.message, stalled=True, delete=leftovers)
     if status.inspect_attempt == 0:
         return _inspecting(status.model_copy(update={"inspect_attempt": 1}))
-    return _followed(observed, spec, now)
+    return _synced(observed, spec, now)
 
 
 def _unverified(status: FineTunedModelStatus, error: ErrorStatus) -> FineTunedModelStatus:
@@ -124,15 +120,15 @@ def _jobs(observed: ObservedModel) -> tuple[BatchJob, ...]:
     return tuple(batch for batch in observed.jobs.values() if observed.model.meta.uid in batch.meta.owners)
 
 
-def _followed(observed: ObservedModel, spec: FineTunedModelSpec, now: float) -> Verdict:
+def _synced(observed: ObservedModel, spec: FineTunedModelSpec, now: float) -> Verdict:
     meta, status = observed.model.meta, observed.model.status
     name = inspect_job(meta.name, status.inspect_attempt)
     batch = next((found for found in _jobs(observed) if found.meta.name == name), None)
     if batch is None:
         return _created(observed, spec, name)
-    pods = pods_named(observed.pods, name, batch.meta.uid)
+    pods = pods_of_job(observed.pods, name, batch.meta.uid)
     if batch.complete or batch.terminated:
-        if living(pods) and batch.finished is not None and now - batch.finished < LAG:
+        if not all(pod.ended for pod in pods) and batch.finished is not None and now - batch.finished < LAG:
             return Verdict(status, "Inspecting", "the inspection has ended", requeue_after=2.0)
         return _ended(observed, batch, pods, now)
     blocker = job_blocker(batch, pods, observed.warnings, now)
@@ -167,11 +163,10 @@ def _ended(observed: ObservedModel, batch: BatchJob, pods: tuple[Pod, ...], now:
         outcome = Outcome("ResultLost", "the result of the inspection was not observed", retryable=True, counts=True)
     else:
         outcome = outcome_of("inspect", batch, pods)
-    failed = status.model_copy(update={"error": error_of(outcome, ())})
+    failed = status.model_copy(update={"error": error_status(outcome)})
     if outcome.exit_code == ExitCode.INVALID_INPUT:
         return Verdict(failed, outcome.reason, outcome.message, stalled=True)
-    wait = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(status.inspect_attempt - 1, 10))
-    left = wait - (now - (batch.finished or batch.meta.created))
+    left = backoff(status.inspect_attempt) - (now - (batch.finished or batch.meta.created))
     if left > 0:
         return Verdict(failed, outcome.reason, outcome.message, requeue_after=left)
     following = failed.model_copy(update={"inspect_attempt": status.inspect_attempt + 1})

@@ -1,13 +1,14 @@
 """plan_model: has a FineTunedModel's directory verified once, and shows what is in it and who uses it."""
 
 from finetune_api.resources.finetuned_model import FineTunedModelSpec, FineTunedModelStatus
-from finetune_operator.plan.common.conditions import ConditionUpdate, holds, short, with_updates
+from finetune_operator.plan.common.conditions import ConditionUpdate, holds, short, stalled, with_updates
+from finetune_operator.plan.common.models import better_condition, exported_condition, shortcoming_events
 from finetune_operator.plan.common.observed import ObservedModel
 from finetune_operator.plan.common.plan import EventNote, Plan
-from finetune_operator.plan.common.shortcomings import better_condition, exported_condition, shortcoming_events
-from finetune_operator.plan.job.status import stalled_conditions
 from finetune_operator.plan.model.inspection import Verdict, inspect
-from finetune_operator.plan.model.usage import used_by, used_by_text
+
+LISTED = 64
+NAMED = 3
 
 
 def plan_model(observed: ObservedModel, now: float) -> Plan:
@@ -16,7 +17,7 @@ def plan_model(observed: ObservedModel, now: float) -> Plan:
     if model.meta.deleting:
         return Plan()
     verdict = _verdict(observed, now)
-    users = used_by(observed)
+    users = _used_by(observed)
     updates = (*_ready_conditions(verdict), *_quality(verdict.status), _in_use(users), _guarded(observed.settings.guard_installed))
     status = verdict.status.model_copy(
         update={
@@ -45,7 +46,7 @@ def _verdict(observed: ObservedModel, now: float) -> Verdict:
 def _ready_conditions(verdict: Verdict) -> tuple[ConditionUpdate, ...]:
     reason, message = verdict.reason, verdict.message
     if verdict.stalled:
-        return stalled_conditions(reason, message)
+        return stalled(reason, message)
     return (
         ConditionUpdate("Ready", verdict.ready, reason, message),
         ConditionUpdate("Reconciling", not verdict.ready, reason, "" if verdict.ready else message),
@@ -90,3 +91,19 @@ def _events(old: FineTunedModelStatus, new: FineTunedModelStatus, verdict: Verdi
     if verdict.stalled and not holds(old.conditions, "Stalled"):
         return (EventNote("Warning", verdict.reason, short(verdict.message)),)
     return ()
+
+
+def _used_by(observed: ObservedModel) -> list[str]:
+    """ "ModelDeployment/support-bot", sorted."""
+    users = [f"ModelDeployment/{user.meta.name}" for user in observed.deployments]
+    users += [f"FineTuneJob/{user.meta.name}" for user in observed.tuning]
+    users += [f"FineTunedModel/{user.meta.name}" for user in observed.derived if user.meta.name != observed.model.meta.name]
+    return sorted(users)[:LISTED]
+
+
+def used_by_text(users: list[str]) -> str | None:
+    """The first few, for the column."""
+    if not users:
+        return None
+    rest = f" and {len(users) - NAMED} more" if len(users) > NAMED else ""
+    return ", ".join(users[:NAMED]) + rest

@@ -20,7 +20,8 @@ from finetune_operator.build.model import model_object
 from finetune_operator.build.run_config import run_config
 from finetune_operator.build.server import Reach, Rollout, deployment_object, service_object
 from finetune_operator.build.service import train_service_object
-from finetune_operator.build.stage_job import StageRun, stage_gpus, stage_job_object
+from finetune_operator.build.stage_job import StageRun, stage_job_object
+from finetune_operator.build.stages import STAGES
 from tests.unit.operator.samples import JOB_UID, SETTINGS, deployment, meta, spec
 
 pytestmark = pytest.mark.unit
@@ -295,7 +296,7 @@ def test_what_reads_strangers_files_has_a_memory_limit(resources: dict[str, Any]
 def test_gpus_of_a_stage() -> None:
     """Those of all nodes, for the bill."""
     wanted = spec(training={"nodes": 3, "gpusPerNode": 8}, publishing={"gpus": 1}, workspace={"claimName": "shared"})
-    assert [stage_gpus(wanted, name) for name in ("prepare", "train", "publish")] == [0, 24, 1]
+    assert [stage.gpus(wanted) for stage in STAGES.values()] == [0, 24, 1]
 
 
 # ---- the run config

@@ -7,8 +7,8 @@ import pytest
 from finetune_api.quantity import quantity
 from finetune_api.run_config import GpuType, Prices, RunConfig, hardware
 from finetune_operator.plan.common.observed import ObservedJob
-from finetune_operator.plan.job.children import missing_children
-from finetune_operator.plan.job.view import View
+from finetune_operator.plan.job.launch import missing_children
+from finetune_operator.plan.job.view import view_of
 from tests.unit.operator.samples import SETTINGS, T, job, spec
 
 GIB = 1 << 30
@@ -68,7 +68,7 @@ def test_the_run_config_carries_it() -> None:
     """As it was when the job began: the config map is written once."""
     observed = ObservedJob(job(training={"gpusPerNode": 1}), SETTINGS, gpu_nodes=(A100,))
     assert observed.job.spec is not None
-    made = missing_children(View(observed, observed.job.spec, observed.job.status, T), "prepare")
+    made = missing_children(view_of(observed, observed.job.spec, observed.job.status, T), "prepare")
     text = next(thing["data"]["run.json"] for thing in made if thing["kind"] == "ConfigMap")
     assert RunConfig.from_json(text).hardware.memory == 80 * GIB
 

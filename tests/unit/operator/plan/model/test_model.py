@@ -11,8 +11,7 @@ from finetune_operator.plan.common.conditions import find
 from finetune_operator.plan.common.observed import ObservedModel
 from finetune_operator.plan.common.plan import Plan
 from finetune_operator.plan.model.inspection import size_text
-from finetune_operator.plan.model.plan_model import plan_model
-from finetune_operator.plan.model.usage import used_by_text
+from finetune_operator.plan.model.plan_model import plan_model, used_by_text
 from tests.unit.operator.samples import (
     INSPECTED,
     SETTINGS,

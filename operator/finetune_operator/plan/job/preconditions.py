@@ -1,22 +1,32 @@
-"""A base that is a FineTunedModel must be there and verified before anything starts from it."""
+"""What must hold before a job starts: it sets no forbidden field, and its base model exists and has been verified."""
 
 from finetune_api.resources.common import seconds
-from finetune_api.resources.finetuned_model import ClaimSource
+from finetune_operator.build.stages import STAGES
 from finetune_operator.plan.common.clock import epoch
 from finetune_operator.plan.common.conditions import holds
-from finetune_operator.plan.job.attempts import active, current_stage, job_of
-from finetune_operator.plan.job.output import ready_message
-from finetune_operator.plan.job.time_limits import unpaused_since
+from finetune_operator.plan.common.models import ready_message
+from finetune_operator.plan.common.overrides import OVERRIDE_FORBIDDEN, forbidden_field, forbidden_text
+from finetune_operator.plan.job.stop import unpaused_since
 from finetune_operator.plan.job.view import Step, View, failure, waiting
 
 
-def base_missing(view: View) -> Step | None:
-    """Before a Job is created: waits for the base model, and gives up after limits.scheduleTimeout."""
-    reference = view.spec.base.fine_tuned_model
-    attempt = active(view.status)
-    if reference is None or current_stage(view.status) is None or (attempt and job_of(view.observed, attempt)):
+def override_forbidden(view: View) -> Step | None:
+    """Before the first attempt: a `pod` field that the administrator has forbidden. Later changes of the settings do not affect a job."""
+    pods = {f"{stage.field}.pod": stage.pod(view.spec) for stage in STAGES.values()}
+    field = forbidden_field(pods, view.observed.settings)
+    if view.status.attempts or field is None:
         return None
-    found = _obstacle(view, reference.name)
+    name = view.meta.name
+    message = f"FineTuneJob {name} sets {forbidden_text(field)}, and create the job again"
+    return failure(view, OVERRIDE_FORBIDDEN, message, param=field, object=f"FineTuneJob {name}")
+
+
+def base_missing(view: View) -> Step | None:
+    """Before a Job is created: waits for the base model, for at most limits.scheduleTimeout."""
+    reference, attempt = view.spec.base.fine_tuned_model, view.attempt
+    if reference is None or view.stage is None or view.batch:
+        return None
+    found = _base_obstacle(view, reference.name)
     if found is None:
         return None
     reason, message = found
@@ -28,13 +38,7 @@ def base_missing(view: View) -> Step | None:
     return waiting(view, reason, message, object=f"FineTunedModel {reference.name}")
 
 
-def base_claim(view: View) -> ClaimSource | None:
-    """The claim of the base model."""
-    model = view.observed.base_model if view.spec.base.fine_tuned_model else None
-    return model.spec.source.claim if model and model.spec else None
-
-
-def _obstacle(view: View, name: str) -> tuple[str, str] | None:
+def _base_obstacle(view: View, name: str) -> tuple[str, str] | None:
     model = view.observed.base_model
     if model is None:
         return "BaseModelNotFound", f"base.fineTunedModel: FineTunedModel {name} does not exist in this namespace"

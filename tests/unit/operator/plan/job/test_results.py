@@ -7,8 +7,15 @@ import pytest
 from finetune_api.model_directory import Scores
 from finetune_api.resources.finetune_job_status import FineTuneJobStatus
 from finetune_api.result import DatasetSummary, Expectation, MemoryEstimate, Quantiles, StageResult
-from finetune_operator.plan.job.prepared import dataset_status, dataset_text, expected_status, memory_status
-from finetune_operator.plan.job.results import evaluation_status, result_conditions, score_text, with_result
+from finetune_operator.plan.common.models import evaluation_status, score_text
+from finetune_operator.plan.job.results import (
+    dataset_status,
+    dataset_text,
+    expected_status,
+    memory_status,
+    result_conditions,
+    with_result,
+)
 from tests.unit.operator.samples import PREPARED, REPORT
 
 GIB = 1 << 30

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from finetune_api.resources.common import Pod
+from finetune_operator.plan.common.overrides import forbidden_field
 from finetune_operator.plan.common.plan import Plan
-from finetune_operator.plan.job.overrides import forbidden_field
 from finetune_operator.plan.job.plan_job import plan_job
 from finetune_operator.settings import OVERRIDES
 from tests.unit.operator.plan.job.test_job_rules import attempt, shown, status, status_of

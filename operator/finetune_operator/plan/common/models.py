@@ -1,15 +1,17 @@
-"""What a model that was made has against it: an artifact that is missing, scores that are not better than its base's,
-requests that are tokenised in another way than training did.
+"""What the plans ask and say about a model: its origin, whether it is ready, its scores, and conditions for what is wrong with it.
 
-None of it is a failure: the conditions and Events say it, and a gate decides what follows.
+Missing artifacts, scores that are not better than those of the base, and requests that the server tokenizes differently from training do
+not fail a job: conditions and Events report them, and a gate decides.
 """
 
 from collections.abc import Sequence
 
 from finetune_api.comparison import Figures, compared
-from finetune_api.model_directory import MissingArtifact, SkewCheck
+from finetune_api.model_directory import EvaluationReport, MissingArtifact, Scores, SkewCheck
 from finetune_api.resources.common import Condition
+from finetune_api.resources.finetune_job_status import EvaluationStatus, ScoresStatus
 from finetune_api.resources.finetuned_model import MissingArtifactStatus
+from finetune_operator.objects.names import JOB_UID_ANNOTATION, SPEC_DIGEST_ANNOTATION
 from finetune_operator.objects.records import FineTunedModel
 from finetune_operator.plan.common.conditions import FALSE, ConditionUpdate, find, short
 from finetune_operator.plan.common.plan import EventNote
@@ -17,6 +19,57 @@ from finetune_operator.plan.common.plan import EventNote
 LOSS_INCREASED = "LossIncreased"
 WORRYING = (("Exported", "False"), ("BetterThanBase", "False"), ("ServedAsTrained", "False"))
 """Conditions, and the status of each that is worth a Warning."""
+
+
+def made_by(model: FineTunedModel, job_uid: str) -> bool:
+    """True when the job with that uid registered the model."""
+    return model.meta.annotations.get(JOB_UID_ANNOTATION) == job_uid
+
+
+def digest_of(model: FineTunedModel) -> str | None:
+    """Digest of the job spec that the model was trained from; None if unknown."""
+    lineage = model.status.lineage
+    return model.meta.annotations.get(SPEC_DIGEST_ANNOTATION) or (lineage.spec_digest if lineage else None)
+
+
+def ready_message(model: FineTunedModel) -> str:
+    """Reason and message of its Ready condition."""
+    ready = find(model.status.conditions, "Ready")
+    return f"{ready.reason}: {ready.message}" if ready else "it has not been inspected yet"
+
+
+def gate_condition(report: EvaluationReport) -> ConditionUpdate:
+    """Whether the model may be deployed, with the measured figures."""
+    text = "; ".join(gate.text for gate in report.gate)
+    if not report.gate:
+        return ConditionUpdate("GatePassed", True, "NoGate", f"{score_text(report)}; evaluation.gate is not set")
+    return ConditionUpdate("GatePassed", report.gate_passed, "GatePassed" if report.gate_passed else "GateFailed", text)
+
+
+def gate_text(report: EvaluationReport) -> str:
+    """For the column."""
+    if not report.gate:
+        return "none"
+    return "passed" if report.gate_passed else "failed"
+
+
+def evaluation_status(report: EvaluationReport) -> EvaluationStatus:
+    """The measured figures as both kinds show them."""
+    return EvaluationStatus(
+        examples=report.examples,
+        base=_scores(report.base),
+        tuned=_scores(report.tuned),
+        gate=[short(gate.text) for gate in report.gate[:8]],
+    )
+
+
+def score_text(report: EvaluationReport) -> str:
+    """ "loss 2.50 (base 4.03)"; of a classifier "accuracy 0.93 (base 0.51)"; and whether that is no gain."""
+    base, tuned = report.base, report.tuned
+    no_gain = {"better": "", "equal": ", equal to base", "worse": ", worse than base"}[compared(base, tuned).verdict]
+    if tuned.accuracy is not None:
+        return f"accuracy {tuned.accuracy:.2f}" + (f" (base {base.accuracy:.2f}){no_gain}" if base.accuracy is not None else "")
+    return f"loss {tuned.loss:.2f} (base {base.loss:.2f}){no_gain}"
 
 
 def exported_condition(missing: Sequence[MissingArtifact | MissingArtifactStatus]) -> ConditionUpdate:
@@ -63,3 +116,7 @@ def shortcoming_events(old: Sequence[Condition], new: Sequence[Condition]) -> tu
         if bad and (before is None or (before.status, before.reason) != (condition.status, condition.reason)):
             notes.append(EventNote("Warning", condition.reason, short(condition.message)))
     return tuple(notes)
+
+
+def _scores(scores: Scores) -> ScoresStatus:
+    return ScoresStatus(loss=scores.loss, perplexity=scores.perplexity, accuracy=scores.accuracy, f1=scores.f1)
