@@ -16,7 +16,7 @@ PLANS: Plans = {"FineTuneJob": plan_job, "FineTunedModel": plan_model, "ModelDep
 
 
 def main() -> int:
-    """Exit code 2: the settings are wrong; 1: something failed that a new start may mend."""
+    """Exit code 2: the settings are invalid; 1: a failure that a restart may resolve."""
     try:
         settings = from_environment()
     except SettingsError as error:
@@ -26,7 +26,7 @@ def main() -> int:
     try:
         asyncio.run(run(settings, PLANS))
     except BaseException:
-        logging.getLogger("finetune_operator").critical("the operator cannot go on", exc_info=True)
+        logging.getLogger("finetune_operator").critical("the operator terminates", exc_info=True)
         return 1
     return 0
 
@@ -34,4 +34,4 @@ def main() -> int:
 if __name__ == "__main__":
     code = main()
     logging.shutdown()
-    os._exit(code)  # kopf's thread may still be at a request
+    os._exit(code)  # the thread of kopf may still be waiting for a response

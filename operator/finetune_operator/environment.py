@@ -16,11 +16,11 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 class SettingsError(Exception):
-    """An environment variable is missing or wrong; the message names it."""
+    """An environment variable is missing or invalid; the message names it."""
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Reads the settings; raises SettingsError for what is missing or wrong."""
+    """Reads the settings; raises SettingsError for a missing or invalid variable."""
     pod = environ.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}"
     return Settings(
         trainer_image=_required(environ, "FINETUNE_TRAINER_IMAGE", "the image of the stage pods"),
@@ -56,7 +56,7 @@ def _names(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
 
 
 def _networks(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
-    """Networks and host names; a typing error must not become a host name that nothing ever has."""
+    """Networks and host names; a mistyped network must not be taken for a host name."""
     found = _names(environ, name)
     for entry in found:
         try:
@@ -70,7 +70,7 @@ def _networks(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
 
 
 def _overrides(environ: Mapping[str, str], name: str) -> frozenset[str]:
-    """Left out, all of them; an empty value is none of them."""
+    """All of them when the variable is not set; none when it is empty."""
     found = frozenset(_names(environ, name) if name in environ else OVERRIDES)
     if not found <= set(OVERRIDES):
         raise SettingsError(f"environment variable {name} is {environ[name]!r}: expected some of {', '.join(OVERRIDES)}, or nothing")
@@ -78,7 +78,7 @@ def _overrides(environ: Mapping[str, str], name: str) -> frozenset[str]:
 
 
 def _prices(environ: Mapping[str, str], name: str) -> dict[str, float]:
-    """{"NVIDIA-H100-80GB-HBM3": 4.0, "default": 0}, as JSON; `helm --set` makes texts of fractions."""
+    """{"NVIDIA-H100-80GB-HBM3": 4.0, "default": 0}, as JSON; `helm --set` turns decimal numbers into strings."""
     text = environ.get(name) or "{}"
     try:
         prices = {product: float(price) for product, price in json.loads(text).items()}

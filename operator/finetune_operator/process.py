@@ -1,4 +1,4 @@
-"""The process: stands by for the lease, fills the cache, then watches and works until SIGTERM or until a watch stays down."""
+"""The process: waits for the Lease, fills the cache, then watches and reconciles until SIGTERM or until a watch fails permanently."""
 
 import asyncio
 import contextlib
@@ -38,7 +38,7 @@ Plans = Mapping[str, Callable[[Any, float], Any]]
 
 
 class Operator:
-    """Everything that a leader has: cache, queue, reflectors, workers. A standby has none of it."""
+    """Everything that only the leader has: cache, queue, reflectors, workers."""
 
     def __init__(self, api: Api, connection: Connection, settings: Settings, plans: Plans) -> None:
         self._api = api
@@ -60,17 +60,17 @@ class Operator:
         self._scopes = [Scope(api, scope, self._cache, self._wake, self._watches) for scope in settings.scopes]
         self._edge = Edge(connection, self._seen, self._relist, self._watches)
         self._unserved = set(settings.namespaces)
-        """Namespaces in which not everything has been listed: nothing is decided there."""
+        """Namespaces that have not been listed completely: nothing in them is reconciled."""
         self._primed = False
-        """True when everything has been listed, in one namespace at least."""
+        """True when at least one namespace has been listed completely."""
 
     @property
     def ready(self) -> bool:
-        """True when everything has been listed, and every watch is alive: what this operator sees is what there is."""
+        """True when everything has been listed and every watch is connected: the cache is up to date."""
         return self._primed and not self._watches.dead()
 
     async def run(self, renewing: Coroutine[Any, Any, None]) -> None:
-        """Works until it is cancelled. Ends with an error when a part of it does, so that the process is started again."""
+        """Works until it is cancelled. Raises when any of its tasks fails, so that the process is restarted."""
         async with asyncio.TaskGroup() as group:
             group.create_task(renewing, name="lease")
             await self._prime()
@@ -78,7 +78,7 @@ class Operator:
                 group.create_task(task)
 
     async def _prime(self) -> None:
-        """Lists everything before anything is decided; an operator that sees half of the children would make them again."""
+        """Lists everything before anything is reconciled: with an incomplete cache, existing children would be created again."""
         primed = [scope.namespace for scope in self._scopes if await scope.prime()]
         self._guard_found(await guard_installed(self._api))
         REGISTRY.register(Snapshot(lambda: len(self._queue), self._phases, lambda: len(self._watches.dead())))
@@ -86,7 +86,7 @@ class Operator:
             self._serve(namespace)
 
     def _serve(self, namespace: str | None) -> None:
-        """Begins to decide in a namespace, or in all."""
+        """Starts to reconcile the objects in a namespace, or in all."""
         self._unserved.discard(namespace or "")
         self._edge.serve(namespace)
         self._wake({key for ours in OURS for key in self._cache.keys(ours.kind) if namespace in (None, key.namespace)})
@@ -109,12 +109,12 @@ class Operator:
                 self._queue.add(key)
 
     async def _relist(self) -> None:
-        """Our own kinds, in all namespaces that are served: drops what was deleted while nobody looked."""
+        """Lists our own kinds in all watched namespaces: removes what was deleted while a watch was disconnected."""
         for scope in self._scopes:
             await scope.relist()
 
     def _seen(self, resource: Resource, raw: Object, deleted: bool) -> None:
-        """What the edge delivers."""
+        """Called by the edge for each event."""
         key, uid, version = identity(resource, raw)
         if deleted:
             self._wake(self._cache.remove(key, uid, version))
@@ -134,7 +134,7 @@ class Operator:
 
 
 async def run(settings: Settings, plans: Plans) -> None:
-    """The whole life of the process. Returns after SIGTERM or SIGINT; raises what makes it impossible to go on."""
+    """Runs the process. Returns after SIGTERM or SIGINT; raises errors that it cannot recover from."""
     connection = await connect()
     async with Api(connection) as lease_api:
         lease = Lease(lease_api, settings)
@@ -147,7 +147,7 @@ async def run(settings: Settings, plans: Plans) -> None:
             try:
                 with contextlib.suppress(asyncio.CancelledError):
                     await life
-                LOG.info("leaving")
+                LOG.info("terminating")
             finally:
                 await lease.release()
                 await probes.cleanup()

@@ -17,16 +17,16 @@ class Settings:
     image_pull_policy: str = "IfNotPresent"
     image_pull_secrets: tuple[str, ...] = ()
     workspace_size: str = "20Gi"
-    """Size of a new workspace when the spec gives none."""
+    """Size of a new workspace when the spec does not set one."""
     allowed_private: tuple[str, ...] = ()
-    """Networks and host names that http(s):// sources may name although their addresses are not public."""
+    """Networks and host names that http(s):// sources may use although their addresses are not public."""
     instance_credentials: bool = False
-    """Stages may use what the node's own role gives, where a source has no credentials."""
+    """For sources without credentials, stages may use those of the node's instance role."""
     prices: Mapping[str, float] = field(default_factory=dict)
-    """Of a GPU hour, by product as the node label nvidia.com/gpu.product has it, and "default"; 0 is unknown."""
+    """Price of a GPU hour by product (node label nvidia.com/gpu.product), and "default"; 0 means unknown."""
     currency: str = ""
     overrides: frozenset[str] = frozenset(OVERRIDES)
-    """Those that jobs and deployments may set."""
+    """The fields that jobs and deployments may set."""
     guard_installed: bool = True
     """Whether the admission policies of the delete guard were found in the cluster."""
     namespaces: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""The request layer: HTTP to the API server on one session, orjson in and out, typed errors. Knows paths and verbs, no kind's meaning."""
+"""Requests to the API server: HTTP on one session, orjson in and out, typed errors. Knows paths and verbs, but not what a kind means."""
 
 import asyncio
 import contextlib
@@ -21,16 +21,16 @@ Object = dict[str, Any]
 TRIES = 4
 FIRST_PAGE, LARGEST_PAGE = 20, 500
 PAGE_BYTES = 4 << 20
-"""What a page of a list should come to: objects may be of a kilobyte or of a megabyte."""
+"""Target size of a page of a list: objects may have a kilobyte or a megabyte."""
 WATCH_SECONDS = 300
 SILENCE_SECONDS = 90
-"""A watch gets a bookmark every minute; one that is silent for longer is dead."""
+"""A watch receives a bookmark every minute; one without data for longer is considered broken."""
 LARGEST_RETRY_AFTER = 10.0
 
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 _METADATA = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
-"""Asks for objects without their content; a list and a watch have different names for it."""
+"""Requests only the metadata of objects; lists and watches use different names for it."""
 
 _TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
 _WATCH_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=SILENCE_SECONDS)
@@ -42,10 +42,10 @@ class Api:
     def __init__(self, connection: Connection, before_write: Callable[[], None] = lambda: None) -> None:
         self._connection = connection
         self.before_write = before_write
-        """Called before every request that changes something; does not return when this process must not write."""
+        """Called before every write; does not return when this process must not write."""
 
     async def __aenter__(self) -> Self:
-        # No limit of its own: each watch holds a connection, and the workers are what bounds the rest.
+        # No limit of connections: each watch needs one, and the number of workers bounds the others.
         connector = aiohttp.TCPConnector(limit=0, ssl=self._connection.tls)
         self._session = aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT, cookie_jar=aiohttp.DummyCookieJar())
         return self
@@ -58,12 +58,12 @@ class Api:
         return _object(await self._retried("GET", path, params))
 
     async def text(self, path: str, params: Mapping[str, str], seconds: float) -> str:
-        """A log. It comes from a kubelet, which may not answer: one try, and so many seconds at most."""
+        """A log. It comes from a kubelet, which may not respond: one try, with this timeout in seconds."""
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=seconds)
         return (await self._retried("GET", path, params, tries=1, timeout=timeout)).decode(errors="replace")
 
     async def pages(self, path: str, params: Mapping[str, str], metadata_only: bool = False) -> AsyncIterator[tuple[list[Object], int]]:
-        """The items of a list page by page, each with the list's resourceVersion. Raises Expired when a page comes too late."""
+        """The pages of a list, each with the resourceVersion of the list. Raises Expired when the continue token has expired."""
         accept = _METADATA.format("List") if metadata_only else ""
         token, limit = "", FIRST_PAGE
         while True:
@@ -95,7 +95,7 @@ class Api:
                 yield event
 
     async def create(self, obj: Object) -> Object:
-        """POST. Not repeated when the answer is lost: the caller looks whether it has come into being."""
+        """POST. Not retried when the response is lost: the caller checks whether the object exists."""
         return await self.post(resource_of(obj).path(obj["metadata"]["namespace"]), obj)
 
     async def post(self, path: str, obj: Object) -> Object:
@@ -103,13 +103,13 @@ class Api:
         return _object(await self._retried("POST", path, {"fieldManager": FIELD_MANAGER}, obj))
 
     async def apply(self, obj: Object) -> Object:
-        """Server-side apply with our field manager. `metadata.uid` in it is a precondition."""
+        """Server-side apply with our field manager. A `metadata.uid` is a precondition."""
         path = resource_of(obj).path(obj["metadata"]["namespace"], obj["metadata"]["name"])
         params = {"fieldManager": FIELD_MANAGER, "force": "true"}
         return _object(await self._retried("PATCH", path, params, obj, content_type=APPLY_PATCH))
 
     async def patch(self, obj: Object) -> Object:
-        """Merge patch of the fields in it; uid and resourceVersion in the metadata are preconditions."""
+        """Merge patch; uid and resourceVersion in the metadata are preconditions."""
         path = resource_of(obj).path(obj["metadata"]["namespace"], obj["metadata"]["name"])
         return _object(await self._retried("PATCH", path, {"fieldManager": FIELD_MANAGER}, obj, content_type=MERGE_PATCH))
 
@@ -124,7 +124,7 @@ class Api:
         return _object(await self._retried("PUT", path, None, obj))
 
     async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> Object:
-        """Deletes the object of that uid gracefully, its dependents in the background. A Status, or the object while it lingers."""
+        """Deletes the object with that uid gracefully, dependents in the background. Returns a Status, or the terminating object."""
         body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}, "propagationPolicy": "Background"}
         return _object(await self._retried("DELETE", resource.path(namespace, name), None, body))
 
@@ -160,7 +160,7 @@ class Api:
         accept: str = "",
         timeout: aiohttp.ClientTimeout = _TIMEOUT,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """One request. An answer of 400 or more, and everything that may happen to a connection, becomes an ApiError."""
+        """One request. A status of 400 or more and every connection error becomes an ApiError."""
         what = f"{method} {path}"
         url = URL(self._connection.server + path, encoded=True).with_query(params or {})
         headers = {"Accept": accept or "application/json"}
@@ -204,7 +204,7 @@ def _seconds(text: str | None) -> float | None:
 
 
 def _had_no_effect(error: ServerGone) -> bool:
-    """True when the request was refused before anything happened: too many requests, or nobody listens."""
+    """True when the request certainly had no effect: too many requests, or the connection was refused."""
     return error.status == 429 or isinstance(error.__cause__, aiohttp.ClientConnectorError)
 
 

@@ -1,4 +1,4 @@
-"""Address, TLS and credentials of the API server: from the pod's service account, or from a kubeconfig. Sends nothing."""
+"""Address, TLS and credentials of the API server: from the pod's service account, or from a kubeconfig. Sends no requests."""
 
 import os
 import ssl
@@ -10,7 +10,7 @@ from kubernetes.aio.client import Configuration
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Where the API server is and how to prove who we are."""
+    """Address and credentials of the API server."""
 
     configuration: Configuration
     tls: ssl.SSLContext | bool
@@ -22,7 +22,7 @@ class Connection:
 
     @property
     def server_name(self) -> str | None:
-        """Name to expect in the server's certificate, where it is not the address."""
+        """Name to expect in the server's certificate, if it differs from the address."""
         return self.configuration.tls_server_name or None
 
     async def authorization(self) -> str | None:
@@ -31,7 +31,7 @@ class Connection:
 
 
 async def connect(kubeconfig: str | None = os.environ.get("KUBECONFIG")) -> Connection:
-    """A kubeconfig where one is named, in a pod its service account, else ~/.kube/config. Raises config.ConfigException."""
+    """Uses the given kubeconfig, else the service account of the pod, else ~/.kube/config. Raises config.ConfigException."""
     configuration = Configuration()
     if os.environ.get("KUBERNETES_SERVICE_HOST") and not kubeconfig:
         config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]

@@ -1,11 +1,11 @@
-"""What can go wrong between the operator and the API server, as types. `api.py` raises them, everybody else decides by them."""
+"""Errors of requests to the API server, as types. api.py raises them."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 class ApiError(Exception):
-    """The API server answered with an error. The message is its own, after what was asked."""
+    """An error response of the API server: the request, followed by the message of the server."""
 
     def __init__(self, request: str, status: int, body: Mapping[str, Any] | None = None) -> None:
         body = body or {}
@@ -13,7 +13,7 @@ class ApiError(Exception):
         """Method and path: "POST /apis/batch/v1/namespaces/a/jobs"."""
         self.status = status
         self.reason = str(body.get("reason") or "")
-        self.message = str(body.get("message") or f"the API server answered {status}")
+        self.message = str(body.get("message") or f"the API server returned status {status}")
         super().__init__(f"{request}: {status} {self.reason}: {self.message}")
 
 
@@ -22,38 +22,38 @@ class NotFound(ApiError):
 
 
 class Conflict(ApiError):
-    """409: the object has changed or is another one (resourceVersion, uid)."""
+    """409: the object has changed, or was replaced by another one (resourceVersion, uid)."""
 
 
 class AlreadyExists(ApiError):
-    """409: an object of that name exists."""
+    """409: an object with that name exists."""
 
 
 class Forbidden(ApiError):
-    """403: RBAC, a quota or an admission policy says no; the message tells which."""
+    """403: forbidden by RBAC, a quota or an admission policy; the message says which."""
 
 
 class Unauthorized(ApiError):
-    """401: the token has expired or is unknown."""
+    """401: the token is invalid or has expired."""
 
 
 class Invalid(ApiError):
-    """400 or 422: the API server does not take this object; the message names the field."""
+    """400 or 422: the object is invalid; the message names the field."""
 
 
 class Expired(ApiError):
-    """410: the resourceVersion of a watch or a page is too old: list again."""
+    """410: the resourceVersion of a watch or of a page is too old; list again."""
 
 
 class ServerGone(ApiError):
-    """No answer, or one that says "not now" (429, 5xx). The request may or may not have taken effect."""
+    """No response, or a temporary error (429, 5xx). The request may or may not have taken effect."""
 
     retry_after: float | None = None
-    """Seconds that the API server asks to wait."""
+    """Seconds, from the Retry-After header."""
 
 
 class NotOurs(Exception):
-    """An object of the wanted name exists and belongs to somebody else."""
+    """An object with the needed name exists and has another owner."""
 
     def __init__(self, kind: str, namespace: str, name: str, owner: str) -> None:
         self.kind, self.namespace, self.name = kind, namespace, name
@@ -66,7 +66,7 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
 
 
 def error_of(request: str, status: int, body: Mapping[str, Any] | None) -> ApiError:
-    """The typed error of an answer with status 400 or more."""
+    """The typed error of a response with status 400 or more."""
     if status == 409 and body and body.get("reason") == "AlreadyExists":
         return AlreadyExists(request, status, body)
     return _BY_STATUS.get(status, ServerGone if status >= 500 else ApiError)(request, status, body)

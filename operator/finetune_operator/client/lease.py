@@ -1,7 +1,7 @@
-"""Who leads: a Lease of our own. Of several operators one holds it and writes, the others stand by.
+"""Leader election with a Lease. One of several operators holds it and writes, the others stand by.
 
-The holder believes in its lease for ten seconds from before its last renewal was sent, the others wait for fifteen from
-when they saw it. Clocks of different machines are never compared.
+The holder considers its Lease valid for ten seconds from just before it sent the last successful renewal; the others wait for fifteen
+seconds from when they observed it. Clocks of different machines are never compared.
 """
 
 import asyncio
@@ -26,18 +26,18 @@ RENEW_DEADLINE = 10.0
 RETRY = 2.0
 REQUEST_SECONDS = 5.0
 
-# Counts while a machine is suspended, which CLOCK_MONOTONIC does not.
+# Continues while the machine is suspended, unlike CLOCK_MONOTONIC.
 clock: Callable[[], float] = partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
 
 
 def exit_now(why: str) -> NoReturn:
-    """Ends the process without another request: somebody else may be leading."""
-    LOG.critical("no longer leading, leaving: %s", why)
+    """Terminates the process without another request: another operator may be leading."""
+    LOG.critical("no longer leading, terminating: %s", why)
     os._exit(1)
 
 
 class Lease:
-    """`acquire`, then `hold` for ever; `check` before every write; `release` when leaving of one's own accord."""
+    """`acquire`, then `hold` until cancelled; `check` before every write; `release` on a regular shutdown."""
 
     def __init__(self, api: Api, settings: Settings, lost: Callable[[str], NoReturn] = exit_now) -> None:
         self._api = api
@@ -47,10 +47,10 @@ class Lease:
         self._namespace, self._name = settings.lease_namespace, settings.lease_name
         self._path = LEASES.path(self._namespace, self._name)
         self._seen = ("", 0.0)
-        """The Lease's resourceVersion, and when it was seen first."""
+        """resourceVersion of the Lease, and when it was first observed."""
         self._valid_until = 0.0
         self.reachable = False
-        """True when the last look at the Lease succeeded."""
+        """True when the last request for the Lease succeeded."""
 
     @property
     def held(self) -> bool:
@@ -65,20 +65,20 @@ class Lease:
         LOG.info("leading as %s", self._identity)
 
     async def hold(self) -> None:
-        """Renews the lease; does not return when that has failed for too long."""
+        """Renews the Lease periodically; terminates the process when that has failed for too long."""
         while True:
             await asyncio.sleep(RETRY)
             await self._tried()
             self.check()
 
     def check(self) -> None:
-        """Does not return when the lease may be somebody else's."""
+        """Terminates the process when the Lease may have expired."""
         late = clock() - self._valid_until
         if late >= 0:
             self._lost(f"the lease {self._namespace}/{self._name} was not renewed in time ({late:.1f} s late)")
 
     async def release(self) -> None:
-        """Hands over: the next operator that looks may lead at once."""
+        """Clears the holder, so that a standby can lead immediately."""
         if clock() >= self._valid_until:
             return
         self._valid_until = 0.0
@@ -90,7 +90,7 @@ class Lease:
                     lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _now()}
                     await self._api.replace(LEASES, lease)
         except (ApiError, TimeoutError) as error:
-            LOG.warning("the lease could not be handed over, the next leader waits %.0f s: %s", DURATION, error)
+            LOG.warning("the lease could not be released, the next leader waits %.0f s: %s", DURATION, error)
 
     async def _tried(self) -> bool:
         before = clock()
@@ -99,7 +99,7 @@ class Lease:
                 held = await self._acquire_or_renew()
         except (ApiError, TimeoutError) as error:
             self.reachable = False
-            LOG.warning("lease %s/%s: %s", self._namespace, self._name, error or "no answer")
+            LOG.warning("lease %s/%s: %s", self._namespace, self._name, error or "no response")
             return False
         self.reachable = True
         if held:
@@ -124,11 +124,11 @@ class Lease:
         if holder == self._identity:
             return True
         if self._valid_until:
-            self._lost(f"{holder or 'nobody'} holds the lease {self._namespace}/{self._name}")
+            self._lost(f"{holder or 'no process'} holds the lease {self._namespace}/{self._name}")
         version = lease["metadata"]["resourceVersion"]
         if version != self._seen[0]:
             self._seen = (version, clock())
-        # A former container of this very pod is dead, or this one would not run.
+        # An earlier container of the same pod has terminated, since this one runs.
         own_past = holder.rpartition("_")[0] == self._pod
         expired = clock() - self._seen[1] >= max(DURATION, lease["spec"].get("leaseDurationSeconds") or 0)
         return not holder or own_past or expired

@@ -5,7 +5,7 @@ from typing import Any
 
 
 def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """What to add and change, with null for what is to go. Lists are replaced as a whole. Empty when nothing differs."""
+    """Added and changed fields, and null for removed ones. Lists are replaced as a whole. Empty when nothing differs."""
     patch: dict[str, Any] = {key: None for key in old if key not in new}
     for key, value in new.items():
         before = old.get(key)

@@ -1,8 +1,8 @@
-"""What kopf sees of our three kinds, kept alive.
+"""Watches our three kinds through kopf, and keeps kopf running.
 
-kopf ends at every error of a watch that it does not know, it never begins a watch of a kind that it did not find, and it does not
-say what was deleted while a watch was away. So it is started again when it has ended, its connections are looked at from outside,
-and our kinds are listed once more whenever something may have been missed.
+kopf stops on watch errors that it does not know, never watches a kind that did not exist when it started, and does not report what was
+deleted while a watch was disconnected. So kopf is restarted when it stops, its connections are monitored from outside, and our kinds are
+listed again whenever an event may have been missed.
 """
 
 import asyncio
@@ -20,20 +20,20 @@ from finetune_operator.objects.resources import OURS, Resource
 LOG = logging.getLogger(__name__)
 
 BLIND_SECONDS = 60.0
-"""A watch that kopf has not brought back in this time does not come back by itself."""
+"""A watch that kopf has not restored in this time does not recover by itself."""
 LOOK_SECONDS = 5.0
 LONGEST_PAUSE = 15.0
 STEADY_SECONDS = 60.0
-"""A run of kopf that lasted longer says nothing against the next one."""
+"""After a run of kopf that lasted longer, the back-off starts again."""
 
 Seen = Callable[[Resource, dict[str, Any], bool], None]
 """Takes the resource, the raw object, and whether it was deleted."""
 
 
 class Edge:
-    """`serve` a namespace or all of them, and `run` for ever.
+    """`serve` one namespace or all of them, and `run` until cancelled.
 
-    `seen` gets every object and every change, `relist` is called whenever one may have been missed.
+    `seen` is called with every object and every change, `relist` whenever an event may have been missed.
     """
 
     def __init__(self, connection: Connection, seen: Seen, relist: Callable[[], Awaitable[None]], watches: Watches) -> None:
@@ -45,12 +45,12 @@ class Edge:
         self._widened = asyncio.Event()
 
     def serve(self, namespace: str | None) -> None:
-        """Watches there, too. What may not be read is not to be served: kopf would ask for it for ever."""
+        """Adds a namespace. It must be readable: kopf would retry forever."""
         self._scopes.add(namespace)
         self._widened.set()
 
     async def run(self) -> None:
-        """Raises RuntimeError when a watch cannot be brought back: the process is to be started again."""
+        """Raises RuntimeError when a watch cannot be restored: the process must be restarted."""
         clock, failures = asyncio.get_running_loop().time, 0
         await self._widened.wait()
         while True:
@@ -60,12 +60,12 @@ class Edge:
             if why is not None:
                 failures = 1 if clock() - begun > STEADY_SECONDS else failures + 1
                 pause = random.uniform(0.5, 1.0) * min(LONGEST_PAUSE, 0.25 * 2.0**failures)
-                LOG.warning("kopf has ended and is started again in %.1f s: %s", pause, why)
+                LOG.warning("kopf has stopped and is restarted in %.1f s: %s", pause, why)
                 await asyncio.sleep(pause)
-            await self._relist()  # succeeds when all of our kinds are there: kopf would not wait for one
+            await self._relist()  # succeeds when all of our kinds are defined: kopf would not wait for one
 
     async def _one_life(self) -> str | None:
-        """Returns why kopf has ended; None when it must be started again for another namespace."""
+        """Returns why kopf has stopped; None when it must be restarted for another namespace."""
         life = _Life(self._scopes, self._seen, self._watches)
         thread = KopfThread(self._connection, {scope for scope in self._scopes if scope}, life)
         thread.start()
@@ -84,11 +84,11 @@ class Edge:
 
 
 class _Life:
-    """What is heard of one run of kopf. `news` is set when there is something to do about it."""
+    """The state of one run of kopf. `news` is set when something must be done."""
 
     def __init__(self, scopes: Collection[str | None], seen: Seen, watches: Watches) -> None:
         self.names = {ours.path(scope): f"{ours.title} in {scope or 'all namespaces'}, by kopf" for ours in OURS for scope in scopes}
-        """Of its watches, by path."""
+        """Names of its watches, by path."""
         self.news, self.over = asyncio.Event(), asyncio.Event()
         self.why = ""
         self.seen = seen
@@ -98,12 +98,12 @@ class _Life:
         self.close()
 
     def close(self) -> None:
-        """All its watches are down: before they begin, and at the end."""
+        """Marks all of its watches as down: before the start, and at the end."""
         for name in self.names.values():
             self._watches.down(name)
 
     def lost_its_place(self) -> bool:
-        """True when a watch has begun anew with the list since the last call."""
+        """True when a watch has started again with a list since the last call."""
         self.news.clear()
         again, self._again = self._again, False
         return again

@@ -1,4 +1,4 @@
-"""Is the delete guard installed? Its policies belong to the chart; models that are not protected say so."""
+"""Whether the admission policies of the delete guard, which belong to the chart, are installed. Models show it in a condition."""
 
 import asyncio
 import logging
@@ -21,20 +21,20 @@ GUARD_POLICIES = (
 
 
 async def guard_installed(api: Api) -> bool:
-    """False when a policy or its binding is known to be absent; what may not be read counts as present."""
+    """False when a policy or its binding is known to be missing; without permission to read them, they are assumed to be there."""
     for resource, name in product((POLICIES, BINDINGS), GUARD_POLICIES):
         try:
             await api.get(resource.path(None, name))
         except NotFound:
-            LOG.warning("the delete guard is incomplete: there is no %s %s", resource.kind, name)
+            LOG.warning("the delete guard is incomplete: %s %s does not exist", resource.kind, name)
             return False
         except ApiError as error:
-            LOG.debug("whether the %s %s exists is not known: %s", resource.kind, name, error)
+            LOG.debug("cannot read %s %s: %s", resource.kind, name, error)
     return True
 
 
 async def watch_guard(api: Api, changed: Callable[[bool], None], known: bool) -> None:
-    """Looks again every few minutes, for ever."""
+    """Checks again every few minutes, until cancelled."""
     while True:
         await asyncio.sleep(PERIOD_SECONDS)
         found = await guard_installed(api)

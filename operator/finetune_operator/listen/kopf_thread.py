@@ -1,7 +1,7 @@
-"""kopf itself: its registry, its settings, its session, and the thread that it lives in. Knows nobody who listens.
+"""kopf itself: its registry, its settings, its session and its thread.
 
-It has a thread and a loop of its own because it takes over the signals of its loop, and cancels every task that it finds there.
-It handles nothing, stores nothing and posts nothing: that would cost a write per change.
+It has its own thread and event loop because it takes over the signal handlers of its loop and cancels all tasks in it. It has no
+handlers that store or post anything: that would cost a write per change.
 """
 
 import asyncio
@@ -25,31 +25,31 @@ LOG = logging.getLogger(__name__)
 
 LONGEST_BACKOFF = 15.0
 PAGE = 20
-"""Objects that kopf lists at a time: it keeps each of them whole for a moment, the largest ones, too."""
+"""Objects per page when kopf lists: it keeps all objects of a page in memory."""
 LAST_TRIES, LAST_SECONDS = 20, 0.5
 
 
 class Listener(Protocol):
-    """Who hears of it, in the loop that made the KopfThread."""
+    """Is called in the event loop in which the KopfThread was created."""
 
     def seen(self, resource: Resource, raw: dict[str, Any], deleted: bool) -> None:
-        """An object, as it is listed or as it changes."""
+        """An object was listed or has changed."""
 
     def up(self, path: str) -> None:
         """The watch of that path is connected."""
 
     def down(self, path: str) -> None:
-        """It is not, or about to be."""
+        """The watch of that path is not connected, or is reconnecting."""
 
     def listed(self, path: str) -> None:
-        """It begins with the list."""
+        """The watch of that path has started with a list."""
 
     def ended(self, why: str) -> None:
-        """kopf has ended."""
+        """kopf has stopped."""
 
 
 class KopfThread:
-    """`start` once. After `stop` nothing of it is heard any more; it takes its time to end, and nobody needs to wait for it."""
+    """`start` once. After `stop` the listener is not called any more; the thread ends later, and need not be waited for."""
 
     def __init__(self, connection: Connection, namespaces: Collection[str], listener: Listener) -> None:
         self._connection = connection
@@ -63,13 +63,13 @@ class KopfThread:
         self._stop: Callable[[], object] = lambda: None
 
     def start(self) -> None:
-        """Begins to watch."""
+        """Starts to watch."""
         threading.Thread(target=self._run, name="kopf", daemon=True).start()
 
     def stop(self) -> None:
         """From any thread."""
         self._stopped = True
-        with contextlib.suppress(RuntimeError):  # its loop is closed: it has ended by itself
+        with contextlib.suppress(RuntimeError):  # its loop is closed: kopf has stopped by itself
             self._stop()
 
     def _run(self) -> None:
@@ -81,7 +81,7 @@ class KopfThread:
             self._let_go(loop)
 
     async def _live(self) -> None:
-        """Until the first of kopf's tasks ends, which all are to live for ever. kopf itself may take minutes to end, or hang."""
+        """Runs until the first of kopf's tasks ends, none of which should. kopf itself may take minutes to stop, or hang."""
         stop = asyncio.Event()
         self._stop = partial(asyncio.get_running_loop().call_soon_threadsafe, stop.set)
         why = "it was stopped"
@@ -90,9 +90,9 @@ class KopfThread:
             stopped = asyncio.create_task(self._until(stop))
             done, _ = await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
             why = "; ".join(_why(task) for task in done)
-        except BaseException as error:  # whatever it is, it is told: nobody else looks at this thread
+        except BaseException as error:  # reported whatever it is: nothing else monitors this thread
             why = f"{type(error).__name__}: {error}"
-        self._tell(self._listener.ended, why)
+        self._notify(self._listener.ended, why)
 
     async def _until(self, stop: asyncio.Event) -> None:
         if not self._stopped:
@@ -105,12 +105,12 @@ class KopfThread:
             clusterwide=not self._namespaces,
             namespaces=self._namespaces,
             standalone=True,
-            identity=Identity("finetune-operator"),  # its own guess asks for the user's name, and a pod's user has none
+            identity=Identity("finetune-operator"),  # the default uses the name of the user, which does not exist in a pod
         )
 
     def _let_go(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Some of kopf's tasks take a first cancellation as a reason to tidy up, or wait for a login that will not come."""
-        loop.set_exception_handler(lambda _, context: LOG.debug("kopf at its end: %s", context.get("message")))
+        """Some of kopf's tasks only clean up on a first cancellation, or wait for a login that never happens."""
+        loop.set_exception_handler(lambda _, context: LOG.debug("kopf while stopping: %s", context.get("message")))
         for _ in range(LAST_TRIES):
             for task in (tasks := asyncio.all_tasks(loop)):
                 task.cancel()
@@ -121,8 +121,8 @@ class KopfThread:
             loop.run_until_complete(session.close())
         loop.close()
 
-    def _tell(self, call: Callable[..., None], *arguments: Any) -> None:
-        """To wake another loop costs a system call: once for all that comes until it looks."""
+    def _notify(self, call: Callable[..., None], *arguments: Any) -> None:
+        """Waking another loop costs a system call: one for all calls until that loop runs."""
         self._calls.append((call, arguments))
         if not (self._woken or self._stopped or self._home.is_closed()):
             self._woken = True
@@ -134,8 +134,8 @@ class KopfThread:
             call, arguments = self._calls.popleft()
             try:
                 call(*arguments)
-            except Exception:  # what comes after it must not wait for the next change
-                LOG.exception("what kopf saw cannot be taken")
+            except Exception:  # the remaining calls must not wait for the next change
+                LOG.exception("an event from kopf could not be processed")
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
@@ -144,7 +144,7 @@ class KopfThread:
             LOG.debug("kopf watches")
 
         async def ended(**_: Any) -> None:
-            LOG.debug("kopf has ended")
+            LOG.debug("kopf has stopped")
 
         async def login(**_: Any) -> kopf.AiohttpSession:
             return kopf.AiohttpSession(server=self._connection.server, aiohttp_session=await self._session())
@@ -159,12 +159,12 @@ class KopfThread:
 
     def _handler(self, resource: Resource) -> Callable[..., Any]:
         async def seen(event: dict[str, Any], **_: Any) -> None:
-            self._tell(self._listener.seen, resource, event["object"], event["type"] == "DELETED")
+            self._notify(self._listener.seen, resource, event["object"], event["type"] == "DELETED")
 
         return seen
 
     async def _session(self) -> aiohttp.ClientSession:
-        """kopf asks for another one when the token has expired."""
+        """kopf requests another one when the token has expired."""
         authorization = await self._connection.authorization()
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=self._connection.tls),
@@ -176,17 +176,17 @@ class KopfThread:
         return session
 
     def _trace(self) -> aiohttp.TraceConfig:
-        """A watch is up from the answer to its request until its next request. kopf itself does not say."""
+        """A watch is connected from the response to its request until its next request. kopf itself does not report it."""
         listener = self._listener
 
         async def begun(_: aiohttp.ClientSession, __: SimpleNamespace, request: aiohttp.TraceRequestStartParams) -> None:
             if "watch" in request.url.query:
-                self._tell(listener.down, request.url.path)
+                self._notify(listener.down, request.url.path)
 
         async def answered(_: aiohttp.ClientSession, __: SimpleNamespace, request: aiohttp.TraceRequestEndParams) -> None:
             query = request.url.query
             if request.response.status == 200 and "continue" not in query:
-                self._tell(listener.up if "watch" in query else listener.listed, request.url.path)
+                self._notify(listener.up if "watch" in query else listener.listed, request.url.path)
 
         trace = aiohttp.TraceConfig()
         trace.on_request_start.append(begun)
@@ -207,15 +207,15 @@ def _settings() -> kopf.OperatorSettings:
     settings.networking.connect_timeout = 5.0
     settings.networking.request_timeout = 30.0
     settings.networking.error_backoffs = Backoffs()
-    settings.queueing.idle_timeout = 0.1  # a task for each object that was seen lives for so long, and holds it
+    settings.queueing.idle_timeout = 0.1  # for this long, a task per object is kept, and holds the object
     settings.queueing.exit_timeout = 0.5
     settings.persistence.diffbase_storage = NoDiff()
-    settings.process.ultimate_exiting_timeout = None  # else it would kill the whole process, ten minutes after kopf has ended
+    settings.process.ultimate_exiting_timeout = None  # otherwise it would kill the process ten minutes after kopf has stopped
     return settings
 
 
 class Backoffs:
-    """Seconds between tries, without an end: a watch outlives any outage of the API server."""
+    """Seconds between tries, without end: a watch survives any outage of the API server."""
 
     def __iter__(self) -> Iterator[float]:
         seconds = 0.25
@@ -225,14 +225,14 @@ class Backoffs:
 
 
 class NoDiff(kopf.DiffBaseStorage):
-    """No record of what was handled last: building one copies every object at every event."""
+    """No record of the last handled state: building one would copy every object at every event."""
 
     def build(self, **_: Any) -> Any:
-        """Nothing."""
+        """No essence to compare."""
         return {}
 
     def fetch(self, **_: Any) -> None:
-        """Nothing."""
+        """No stored state."""
 
     def store(self, **_: Any) -> None:
-        """Nowhere."""
+        """Stores nothing."""

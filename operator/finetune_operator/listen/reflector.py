@@ -1,6 +1,7 @@
-"""Keeps the cache like the server, for one resource in one namespace or in all: a paged LIST, then a watch with bookmarks.
+"""Keeps the cache in sync for one resource in one namespace or in all: a paged LIST, then a watch with bookmarks.
 
-A full LIST is repeated now and then, and whenever the watch has lost its place (410): what has vanished meanwhile is dropped.
+A full LIST is repeated periodically, and whenever the resourceVersion of the watch has expired (410); objects that no longer exist are
+removed from the cache.
 """
 
 import asyncio
@@ -23,15 +24,15 @@ LOG = logging.getLogger(__name__)
 RELIST_SECONDS = 900.0
 LONGEST_PAUSE = 15.0
 STEADY_SECONDS = 30.0
-"""A watch that lived for longer says nothing against the next one."""
+"""After a watch that lasted longer, the back-off starts again."""
 SHORT_SECONDS = 1.0
-"""A watch that the server ends sooner is not begun again at once."""
+"""A watch that the server ends sooner is not restarted immediately."""
 FAILURES = 3
-"""After so many in a row the place of the watch is given up, and found again by a list."""
+"""After this many failures in a row, the watch starts again with a list."""
 
 
 class Reflector:
-    """`list` once, then `watch` or `relist` for ever. Whoever is concerned by a change is passed to `wake`."""
+    """`list` once, then `watch` or `relist` until cancelled. Calls `wake` with the keys that a change concerns."""
 
     def __init__(
         self, api: Api, resource: Resource, namespace: str | None, cache: Cache, wake: Callable[[Keys], None], watches: Watches
@@ -44,15 +45,15 @@ class Reflector:
         self._watches = watches
         self._path = resource.path(namespace)
         self._params = {} if resource in OURS else {"labelSelector": MANAGED_BY_SELECTOR}
-        # Of what only has to exist, only the metadata is asked for.
+        # Only their metadata is used.
         self._metadata_only = resource in (SERVICES, CONFIG_MAPS)
         self._listed_at = -RELIST_SECONDS
         self._version = 0
 
     async def list(self) -> None:
-        """Takes each page as it arrives, so that no more than one is in memory, and drops what is not in the list.
+        """Processes page by page, so that only one is in memory, and removes objects that are not in the list.
 
-        The watch goes on from a list that was read to its end only: what is on the other pages would be passed over.
+        The watch continues from the list only when all pages were read: objects on the other pages would be missed.
         """
         listed: Keys = set()
         newest = self._version
@@ -67,7 +68,7 @@ class Reflector:
         LISTS.labels(self._resource.title).inc()
 
     async def list_until_done(self, unless: tuple[type[ApiError], ...] = ()) -> None:
-        """As `list`, as often as it takes; raises the errors that the caller does not want to wait for."""
+        """Retries `list` until it succeeds; raises the errors in `unless`."""
         pause = _Pause()
         while True:
             try:
@@ -82,7 +83,7 @@ class Reflector:
                 return
 
     async def watch(self) -> None:
-        """Follows the changes for ever. Call after `list`. Every error is waited out, and a place that is lost is found by a list."""
+        """Watches until cancelled; call it after `list`. Errors are retried with back-off, if necessary starting with a list."""
         pause = _Pause()
         while True:
             begun = time.monotonic()
@@ -95,7 +96,7 @@ class Reflector:
                 self._listed_at, error = -RELIST_SECONDS, expired
             except ApiError as failure:
                 self._watches.down(self._where)
-                if isinstance(failure, NotFound):  # the kind is not defined now, and all of its objects have gone with it
+                if isinstance(failure, NotFound):  # the CRD was deleted, and all of its objects with it
                     self._listed_at = -RELIST_SECONDS
                 error = failure
             if time.monotonic() - begun > STEADY_SECONDS:
@@ -104,7 +105,7 @@ class Reflector:
                 await pause.after(error, f"watch {self._where}")
 
     async def relist(self) -> None:
-        """Only the full LISTs, for a resource whose changes come from elsewhere."""
+        """Only the periodic LIST, for a resource that is watched elsewhere."""
         while True:
             await asyncio.sleep(RELIST_SECONDS * random.uniform(0.9, 1.1))
             await self.list_until_done()
@@ -134,7 +135,7 @@ class Reflector:
 
 
 class _Pause:
-    """Longer after each failure, up to LONGEST_PAUSE seconds, never the same."""
+    """Exponential back-off with jitter, up to LONGEST_PAUSE seconds."""
 
     def __init__(self) -> None:
         self.failures = 0
@@ -145,5 +146,5 @@ class _Pause:
     async def after(self, error: ApiError | None, what: str) -> None:
         self.failures += 1
         seconds = random.uniform(0.5, 1.0) * min(LONGEST_PAUSE, 0.25 * 2.0 ** min(self.failures, 10))
-        LOG.warning("cannot %s, next try in %.1f s: %s", what, seconds, error or "the server ends it at once")
+        LOG.warning("cannot %s, retrying in %.1f s: %s", what, seconds, error or "the server ends it immediately")
         await asyncio.sleep(seconds)

@@ -1,4 +1,4 @@
-"""A served namespace, or all of them: its reflectors, and whether everything in it has been listed. Decides nothing about objects."""
+"""A watched namespace, or all of them: its reflectors, and whether everything in it has been listed."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ RETRY_SECONDS = 30.0
 
 
 class Scope:
-    """`prime` before anything in it is decided, then `run` for ever."""
+    """`prime` before anything in it is reconciled, then `run` until cancelled."""
 
     def __init__(self, api: Api, namespace: str | None, cache: Cache, wake: Callable[[Keys], None], watches: Watches) -> None:
         self.namespace = namespace
@@ -28,25 +28,25 @@ class Scope:
         )
 
     async def prime(self) -> bool:
-        """Lists all kinds. False when the namespace may not be read or is not there: that must not hold up the others."""
+        """Lists all kinds. False when the namespace cannot be read or does not exist, which must not block the others."""
         refusals = (Forbidden, NotFound) if self.namespace else ()
         try:
             for reflector in (*self._children, *self._ours):
                 await reflector.list_until_done(refusals)
         except refusals as error:
-            LOG.warning("namespace %s is not served, next try in %.0f s: %s", self.namespace, RETRY_SECONDS, error)
+            LOG.warning("namespace %s is not served, retrying in %.0f s: %s", self.namespace, RETRY_SECONDS, error)
             return False
         self.primed = True
         return True
 
     async def relist(self) -> None:
-        """Lists our own kinds once more, as often as it takes. A namespace that is not served has nothing to list."""
+        """Lists our own kinds again, retrying until it succeeds; does nothing in a namespace that is not served."""
         if self.primed:
             for reflector in self._ours:
                 await reflector.list_until_done()
 
     async def run(self, served: Callable[[str | None], None]) -> None:
-        """Watches for ever; a scope that could not be primed is tried until it can, and `served` is told of it then."""
+        """Watches until cancelled. A scope that could not be primed is retried until it succeeds, and `served` is called."""
         while not self.primed:
             await asyncio.sleep(RETRY_SECONDS)
             if await self.prime():

@@ -1,6 +1,7 @@
-"""Warning events about our children, by one watch in a namespace or in all: reading them for each child would scan all of them.
+"""Warning events about our children, from one watch per namespace or for all: a request per child would scan all events.
 
-They only say why something does not come up. So nothing here fails, nothing waits for it, and only what a plan can use is kept.
+They only explain why a child does not start. So errors here have no further effect, nothing waits for events, and only those that a plan
+can use are kept.
 """
 
 import asyncio
@@ -23,17 +24,17 @@ LOG = logging.getLogger(__name__)
 
 KEPT_SECONDS = 600.0
 REMEMBERED = 4096
-"""Objects about which something is remembered."""
+"""Number of objects whose events are kept."""
 REASONS_KEPT = 8
 MESSAGE_LENGTH = 2048
 LONGEST_PAUSE = 60.0
 CHILDREN = frozenset({PODS.kind, JOBS.kind, CLAIMS.kind})
-# A pod's own condition says the same as FailedScheduling, and BackOff comes again and again.
+# FailedScheduling is also in a condition of the pod, and BackOff is repeated often.
 SELECTOR = {"fieldSelector": "type=Warning,reason!=FailedScheduling,reason!=BackOff,reason!=Unhealthy"}
 
 
 class WarningEvents:
-    """`watch` each scope; `about` says what is known of a child."""
+    """`watch` each scope; `about` returns the events about a child."""
 
     def __init__(self, api: Api, cache: Cache, wake: Callable[[Keys], None], clock: Callable[[], float] = time.time) -> None:
         self._api = api
@@ -41,16 +42,16 @@ class WarningEvents:
         self._wake = wake
         self._clock = clock
         self._known: OrderedDict[str, dict[str, WarningEvent]] = OrderedDict()
-        """By the uid of the child that they are about, the newest of each reason."""
+        """By the uid of the child: the newest event of each reason."""
 
     def about(self, uid: str) -> tuple[WarningEvent, ...]:
-        """The newest first, of the last minutes; what is about the ReplicaSets of a Deployment is about the Deployment."""
+        """Recent events, the newest first; events about a ReplicaSet belong to its Deployment."""
         since = self._clock() - KEPT_SECONDS
         found = [event for event in self._known.get(uid, {}).values() if event.last_seen >= since]
         return tuple(sorted(found, key=lambda event: -event.last_seen))
 
     async def watch(self, namespace: str | None) -> None:
-        """For ever. Call it when the children have been listed: events about others are not kept."""
+        """Watches until cancelled. Start it after the children have been listed: events about unknown objects are dropped."""
         path, version, failures = EVENTS.path(namespace), 0, 0
         while True:
             try:
@@ -62,7 +63,7 @@ class WarningEvents:
                 await asyncio.sleep(1)
             except ApiError as error:
                 version, failures = 0, 0 if isinstance(error, Expired) else failures + 1
-                LOG.info("Warning events in %s are not watched now: %s", namespace or "all namespaces", error)
+                LOG.info("cannot watch Warning events in %s: %s", namespace or "all namespaces", error)
                 await asyncio.sleep(random.uniform(0.5, 1.0) * min(LONGEST_PAUSE, 2.0 ** min(failures, 10)))
 
     async def _list(self, path: str) -> int:
@@ -74,18 +75,18 @@ class WarningEvents:
         return newest
 
     def take(self, raw: dict[str, Any]) -> None:
-        """Keeps an event about a child, and wakes those whose child it is."""
+        """Keeps an event about a child, and wakes the owners of the child."""
         try:
             event, namespace = warning_event(raw, MESSAGE_LENGTH), raw["metadata"].get("namespace", "")
             uid = raw["involvedObject"].get("uid", "")
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            LOG.debug("an event cannot be understood: %r", error)
+            LOG.debug("an event cannot be parsed: %r", error)
             return
         key = self._child(Key(event.kind, namespace, event.name))
         child = self._cache.meta(key) if key else None
         if event.reason not in TELLING_REASONS or key is None or child is None:
             return
-        if key.kind == event.kind and uid != child.uid:  # about an earlier object of that name
+        if key.kind == event.kind and uid != child.uid:  # about a deleted object with that name
             return
         known = self._known.setdefault(child.uid, {})
         known[event.reason] = event
@@ -97,7 +98,7 @@ class WarningEvents:
         self._wake(self._cache.owners(key))
 
     def _child(self, about: Key) -> Key | None:
-        """The child that is concerned; ReplicaSets are named after their Deployment."""
+        """The child that an event is about; ReplicaSets are named after their Deployment."""
         if about.kind == "ReplicaSet":
             return Key(DEPLOYMENTS.kind, about.namespace, about.name.rpartition("-")[0])
         return about if about.kind in CHILDREN else None

@@ -1,7 +1,7 @@
-"""The last known state of our objects and their children, as slim records, and who must be looked at when one changes.
+"""The last known state of our objects and their children, as slim records, and which of our objects a change concerns.
 
-Pure: takes records in any order and from any source (lists, watches, answers of our own writes), knows no client and no queue.
-The newest resourceVersion wins, and what was deleted stays deleted.
+Takes records in any order and from any source (lists, watches, responses to our own writes); knows neither the client nor the queue.
+The newest resourceVersion wins, and deleted objects stay deleted.
 """
 
 from collections import OrderedDict, defaultdict
@@ -39,13 +39,13 @@ R = TypeVar("R", bound=Record)
 
 TOMBSTONES = 4096
 FILES = "Files"
-"""Kind of what models have on a claim, in the index of what is mentioned."""
+"""Pseudo kind in the index of mentions: the files of a model on a claim."""
 FINISHED = frozenset({"Succeeded", "Failed", "Cancelled"})
-"""Phases of a FineTuneJob that is over."""
+"""Phases of a finished FineTuneJob."""
 
 
 class Key(NamedTuple):
-    """One object; of our own kinds it is what gets reconciled."""
+    """Identifies an object. Keys of our own kinds are reconciled."""
 
     kind: str
     namespace: str
@@ -70,7 +70,7 @@ _OWNER_LABELS = ((JOB_LABEL, FINETUNE_JOBS.kind), (MODEL_LABEL, FINETUNED_MODELS
 
 
 def key_of(record: Record) -> Key:
-    """Which object a record is of."""
+    """The key of a record."""
     kind = record.kind if isinstance(record, Presence) else _KINDS[type(record)]
     return Key(kind, record.meta.namespace, record.meta.name)
 
@@ -88,17 +88,17 @@ class Cache:
         self._records: dict[Key, Record] = {}
         self._children: defaultdict[Key, Keys] = defaultdict(set)
         self._mentions: defaultdict[Key, Keys] = defaultdict(set)
-        """A model or a claim, and those of our objects that name it; and the files on a claim, and the models that they are."""
+        """From a model or a claim to our objects that name it; from the files on a claim to the models that they belong to."""
         self._gone: OrderedDict[str, None] = OrderedDict()
-        """uids of the objects that were deleted last: an answer that comes late must not bring them back."""
+        """uids of the last deleted objects: a late response must not bring them back."""
 
     def knows(self, key: Key, resource_version: int) -> bool:
-        """True when that state of an object, or a newer one, is here: `put` would drop it, so it need not be parsed."""
+        """True when this or a newer state of the object is in the cache: `put` would ignore it, so it need not be parsed."""
         record = self._records.get(key)
         return record is not None and resource_version <= record.meta.resource_version
 
     def put(self, record: Record) -> Keys:
-        """Takes a state of an object; none wakes anybody that is stale or differs in nothing that a plan reads."""
+        """Takes a state of an object. A stale state, or one that differs in nothing that a plan reads, wakes no key."""
         key = key_of(record)
         old = self._records.get(key)
         if record.meta.uid in self._gone or (old and record.meta.resource_version <= old.meta.resource_version):
@@ -108,10 +108,10 @@ class Cache:
         wake |= self._link(record)
         if old is None:
             return wake
-        return set() if _same(old, record) else {key} if _of_no_concern_to_models(old, record) else wake
+        return set() if _same(old, record) else {key} if _irrelevant_to_models(old, record) else wake
 
     def remove(self, key: Key, uid: str, resource_version: int = 0) -> Keys:
-        """The object of that uid was deleted; the version is that of its deletion, where known."""
+        """The object with that uid was deleted; `resource_version` is that of the deletion, if known."""
         self._bury(uid)
         old = self._records.get(key)
         if old is None or (old.meta.uid != uid and old.meta.resource_version >= resource_version):
@@ -121,7 +121,7 @@ class Cache:
         return self._unlink(old)
 
     def prune(self, kind: str, namespace: str | None, listed: Keys, resource_version: int) -> Keys:
-        """After a full list: drops what was not in it, but nothing that is newer than the list (a fresh write of our own)."""
+        """After a full list: removes objects that were not in it, except those newer than the list (our own latest writes)."""
         lost = [
             (key, record.meta.uid)
             for key, record in self._records.items()
@@ -131,41 +131,41 @@ class Cache:
         return {wake for key, uid in lost for wake in self.remove(key, uid)}
 
     def get(self, type_: type[R], namespace: str, name: str) -> R | None:
-        """A record by its name."""
+        """A record by type and name."""
         record = self._records.get(Key(_KINDS[type_], namespace, name))
         return record if isinstance(record, type_) else None
 
     def children(self, owner: Key, type_: type[R]) -> list[R]:
-        """Those that carry the owner's name in the label of its kind, by name."""
+        """Records with the owner's name in the label of its kind, by name."""
         records = (self._records[key] for key in sorted(self._children.get(owner, ())))
         return [record for record in records if isinstance(record, type_)]
 
     def users(self, namespace: str, model: str, type_: type[R]) -> list[R]:
-        """Those of our objects that name a model, by name."""
+        """Our objects that name a model, by name."""
         keys = self._mentions.get(Key(FINETUNED_MODELS.kind, namespace, model), ())
         return [record for key in sorted(keys) if isinstance(record := self._records[key], type_)]
 
     def on_claim(self, namespace: str, claim: str, type_: type[R]) -> list[R]:
-        """Those of our objects whose base lies on a claim, by name."""
+        """Our objects whose base is on a claim, by name."""
         keys = self._mentions.get(Key(CLAIMS.kind, namespace, claim), ())
         return [record for key in sorted(keys) if isinstance(record := self._records[key], type_)]
 
     def meta(self, key: Key) -> Meta | None:
-        """What every object has, by kind and name."""
+        """Metadata of an object."""
         record = self._records.get(key)
         return record.meta if record else None
 
     def owners(self, key: Key) -> Keys:
-        """Those of our objects whose child it is."""
+        """Our objects whose child it is."""
         record = self._records.get(key)
         return _owners(record) if record else set()
 
     def all(self, type_: type[R]) -> Iterator[R]:
-        """Every record of a type."""
+        """All records of a type."""
         return (record for record in self._records.values() if isinstance(record, type_))
 
     def keys(self, kind: str) -> Keys:
-        """Every object of a kind."""
+        """All keys of a kind."""
         return {key for key in self._records if key.kind == kind}
 
     def _link(self, record: Record) -> Keys:
@@ -186,7 +186,7 @@ class Cache:
         return concerned
 
     def _concerned(self, record: Record) -> Keys:
-        """Whose plan reads this record."""
+        """Our objects whose plan reads this record."""
         owners = _owners(record)
         if not isinstance(record, CustomResource):
             return owners
@@ -205,8 +205,8 @@ def _same(old: Record, new: Record) -> bool:
     return replace(old, meta=replace(old.meta, resource_version=version)) == new
 
 
-def _of_no_concern_to_models(old: Record, new: Record) -> bool:
-    """A job at work writes its status often; the models that it names read of it what it wants, and whether it is over."""
+def _irrelevant_to_models(old: Record, new: Record) -> bool:
+    """A running job writes its status often, but plans of models only read its spec and whether it has finished."""
     if not (isinstance(old, FineTuneJob) and isinstance(new, FineTuneJob)):
         return False
     same = replace(old.meta, resource_version=0, generation=0) == replace(new.meta, resource_version=0, generation=0)
@@ -221,12 +221,12 @@ def _owners(record: Record) -> Keys:
 
 
 def _mentioned(record: Record) -> Keys:
-    """The models that one of our objects names: as base, output or to serve, and what its pods still serve."""
+    """The models that one of our objects names: base, output, model to serve, and models that its pods still serve."""
     return {Key(FINETUNED_MODELS.kind, record.meta.namespace, name) for name in _model_names(record)}
 
 
 def _claims(record: Record) -> Keys:
-    """The claim on which a job's or a model's base lies (pvc://CLAIM/...)."""
+    """The claim with the base of a job or a model (pvc://CLAIM/...)."""
     if not isinstance(record, FineTunedModel | FineTuneJob) or record.spec is None:
         return set()
     scheme, _, rest = (record.spec.base.source or "").partition("://")
@@ -234,7 +234,7 @@ def _claims(record: Record) -> Keys:
 
 
 def _files(record: Record) -> Keys:
-    """A model's files on their claim: whose base lies there may start from them."""
+    """The files of a model on their claim: objects with a base on that claim may start from them."""
     if not isinstance(record, FineTunedModel) or record.spec is None:
         return set()
     return {Key(FILES, record.meta.namespace, record.spec.source.claim.name)}
@@ -251,5 +251,5 @@ def _model_names(record: Record) -> set[str]:
 
 
 def _outputs(job: FineTuneJob, spec: FineTuneJobSpec) -> set[str]:
-    """The model that was asked for, and the one that is made where that name was taken."""
+    """The requested model name, and the fallback when that was taken."""
     return {output_name(job.meta.name, spec), *({job.status.model} if job.status.model else ())}

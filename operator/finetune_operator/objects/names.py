@@ -1,4 +1,4 @@
-"""Names and labels of the children: one place, so that builders, caches and plans agree."""
+"""Names, labels and annotations of the children."""
 
 from finetune_api.resources.finetune_job_status import StageName
 
@@ -7,31 +7,31 @@ MANAGED_BY = {"app.kubernetes.io/managed-by": "finetune-operator"}
 MANAGED_BY_SELECTOR = "app.kubernetes.io/managed-by=finetune-operator"
 
 JOB_LABEL = "finetune.dev/job"
-"""On every child of a FineTuneJob; its value is the FineTuneJob's name."""
+"""On every child of a FineTuneJob: the name of the job."""
 MODEL_LABEL = "finetune.dev/model"
-"""On inspect Jobs, on model claims (the guard protects them), and on server pods: the FineTunedModel's name."""
+"""On inspect Jobs, on model claims (which the guard protects) and on server pods: the name of the FineTunedModel."""
 MODEL_UID_LABEL = "finetune.dev/model-uid"
-"""On server pods: which model they mount."""
+"""On server pods: uid of the model that they mount."""
 CLAIM_UID_LABEL = "finetune.dev/claim-uid"
-"""On server pods: the claim that they mount, so that those of a ReadWriteOnce claim meet on one node."""
+"""On server pods: uid of the claim that they mount, so that pods with the same ReadWriteOnce claim are scheduled to one node."""
 DEPLOYMENT_LABEL = "finetune.dev/deployment"
-"""On every child of a ModelDeployment."""
+"""On every child of a ModelDeployment: its name."""
 STAGE_LABEL = "finetune.dev/stage"
 ATTEMPT_LABEL = "finetune.dev/attempt"
 SPEC_DIGEST_ANNOTATION = "finetune.dev/spec-digest"
-"""On a FineTunedModel that a job has made: what it was trained from."""
+"""On a FineTunedModel that a job created: digest of the spec of the job."""
 JOB_UID_ANNOTATION = "finetune.dev/job-uid"
-"""On a FineTunedModel that a job has made: the job's uid. The job does not own the model."""
+"""On a FineTunedModel that a job created: uid of the job, which does not own the model."""
 REVISION_ANNOTATION = "finetune.dev/revision"
-"""On a server's Deployment: digest of the status.revision that it was applied for."""
+"""On the Deployment of a server: digest of the status.revision that it was applied for."""
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 POD_JOB_LABEL = "batch.kubernetes.io/job-name"
 """On the pods of a Job, by the Job controller."""
 NAME_LIMIT = 40
-"""Characters of a name of our objects."""
+"""Maximum length of the names of our objects."""
 STAGE_CONTAINER = "trainer"
 SERVER_CONTAINER = "server"
-"""The one container of our pods; a mesh or a webhook may add others."""
+"""The container of our pods; a service mesh or a webhook may add others."""
 
 
 def stage_job(job: str, stage: StageName, number: int) -> str:
@@ -40,29 +40,30 @@ def stage_job(job: str, stage: StageName, number: int) -> str:
 
 
 def workspace_claim(job: str) -> str:
-    """Name of the workspace's claim."""
+    """Name of the claim of the workspace."""
     return f"{job}-workspace"
 
 
 def run_config_map(job: str) -> str:
-    """Name of the config map that holds run.json."""
+    """Name of the ConfigMap with run.json."""
     return f"{job}-run"
 
 
 def train_service(job: str) -> str:
-    """Name of the headless Service through which the train pods find each other."""
+    """Name of the headless Service of the train pods."""
     return f"{job}-train"
 
 
 def model_claim(model: str) -> str:
-    """Name of the model volume's claim."""
+    """Name of the claim of the model volume."""
     return f"{model}-model"
 
 
 def kept_names(output: str, job: str, uid: str) -> tuple[str, ...]:
-    """Names for a job's model, the best first: the one asked for, and those that it is kept under when others have taken that."""
-    told = f"{output}-from-{job}"
-    return (output, *((told,) if job != output and len(told) <= NAME_LIMIT else ()), f"{output[: NAME_LIMIT - 9].rstrip('-')}-{uid[:8]}")
+    """Names for the model of a job, in order of preference: the requested name, and the fallbacks when it is taken."""
+    descriptive = f"{output}-from-{job}"
+    unique = f"{output[: NAME_LIMIT - 9].rstrip('-')}-{uid[:8]}"
+    return (output, descriptive, unique) if job != output and len(descriptive) <= NAME_LIMIT else (output, unique)
 
 
 def inspect_job(model: str, number: int) -> str:

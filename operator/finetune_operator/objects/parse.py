@@ -1,4 +1,4 @@
-"""Turns what the API server says into records. The server's answers are trusted to be objects, a status is not trusted to be complete."""
+"""From the API server's JSON to records. The JSON is trusted to be valid objects; a status may be incomplete or invalid."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -49,21 +49,21 @@ Document = TypeVar("Document", bound=BaseModel)
 
 
 def parse(resource: Resource, raw: Raw) -> Record:
-    """The record of an object of that resource."""
+    """The record of an object."""
     return _PARSERS[resource.kind](raw)
 
 
 def readable(resource: Resource, raw: Raw) -> Record | None:
-    """As `parse`. None for an object that no parser foresaw: it is one object less, and no reason to see none."""
+    """As `parse`; None, and a log line, for an object that cannot be parsed, so that one object does not affect the others."""
     try:
         return parse(resource, raw)
     except Exception:
-        LOG.exception("%s %s cannot be read", resource.kind, (raw.get("metadata") or {}).get("name"))
+        LOG.exception("%s %s cannot be parsed", resource.kind, (raw.get("metadata") or {}).get("name"))
         return None
 
 
 def timestamp(text: str | None) -> float:
-    """Seconds since the epoch of a Kubernetes time; 0 for none, and for one that is none: the API server takes the year 0."""
+    """A Kubernetes time as seconds since the epoch; 0 when it is missing or invalid: the API server accepts the year 0."""
     try:
         return max(0.0, datetime.fromisoformat(text).timestamp()) if text else 0.0
     except (ValueError, OverflowError):
@@ -75,7 +75,7 @@ def _moment(text: str | None) -> float | None:
 
 
 def meta(raw: Raw) -> Meta:
-    """What every object has. Of the annotations only our own."""
+    """Metadata of an object, with our own annotations only."""
     m = raw["metadata"]
     return Meta(
         namespace=m.get("namespace", ""),
@@ -114,7 +114,7 @@ def _spec(model: type[Document], raw: Raw) -> tuple[Document | None, str]:
 
 
 def _status(model: type[Document], raw: Raw) -> Document:
-    """What is broken in a status is dropped, field by field: it will be written anew."""
+    """Invalid fields of a status are dropped: they are written again."""
     status = dict(raw.get("status") or {})
     while True:
         try:
@@ -182,7 +182,7 @@ def _pod(raw: Raw) -> Pod:
 
 
 def _container(status: Raw) -> Raw:
-    """State of our container; of the first one in a pod that has none of that name."""
+    """State of our container, or of the first container if there is none with that name."""
     containers: list[Raw] = status.get("containerStatuses") or []
     ours = [c for c in containers if c["name"] in (STAGE_CONTAINER, SERVER_CONTAINER)]
     return (ours or containers or [{}])[0]
@@ -230,8 +230,8 @@ def warning_event(raw: Raw, message_length: int = 1024) -> WarningEvent:
 
 
 def gpu_node(raw: Raw, resource: str) -> GpuType | None:
-    """What a Node says of its GPUs of that extended resource, by the labels of NVIDIA's GPU Feature Discovery: <resource>.memory in
-    MiB, <resource>.product. None for a node that has none to give, or no such labels."""
+    """The GPUs of a Node, from the labels of NVIDIA's GPU Feature Discovery: <resource>.memory in MiB, <resource>.product. None when no
+    such GPUs are allocatable, or without these labels."""
     labels, allocatable = raw["metadata"].get("labels") or {}, (raw.get("status") or {}).get("allocatable") or {}
     memory = labels.get(f"{resource}.memory", "")
     if not memory.isdecimal() or int(memory) == 0 or str(allocatable.get(resource, "0")) == "0":

@@ -1,7 +1,7 @@
-"""Slim, frozen copies of API objects: exactly what `plan` reads and nothing else.
+"""Slim, frozen copies of API objects: exactly what plans read.
 
-They know no client and no cache. Times are seconds since the epoch. A record of one of our kinds holds the parsed spec, or
-`spec_error` when it does not parse (a CRD older or newer than this operator).
+Times are seconds since the epoch. A record of one of our kinds has the parsed spec, or `spec_error` when it cannot be parsed (with a CRD
+older or newer than this operator).
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ LOST_AFTER = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """What every object has."""
+    """Metadata of an object."""
 
     namespace: str
     name: str
@@ -72,19 +72,19 @@ class BatchJob:
     suspended: bool = False
     complete: bool = False
     failure_reason: str = ""
-    """Reason of the condition Failed=True or FailureTarget=True, empty while not failed: PodFailurePolicy, BackoffLimitExceeded, ..."""
+    """Reason of condition Failed=True or FailureTarget=True (PodFailurePolicy, BackoffLimitExceeded, ...); empty otherwise."""
     failure_message: str = ""
     terminated: bool = False
     """True when condition Complete or Failed is True: all pods have ended."""
     started: float | None = None
-    """status.startTime: when it began, or was last resumed."""
+    """status.startTime: when it was started or last resumed."""
     finished: float | None = None
     """When condition Complete or Failed became True."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A pod of a stage or of a server, with the state of its one container."""
+    """A pod of a stage or of a server, with the state of its container."""
 
     meta: Meta
     phase: str = "Pending"
@@ -92,11 +92,11 @@ class Pod:
     ready: bool = False
     scheduled: bool = False
     scheduling_message: str = ""
-    """Why no node takes it (condition PodScheduled=False)."""
+    """Message of condition PodScheduled=False."""
     scheduled_at: float | None = None
     """When condition PodScheduled became True."""
     gone_by: float | None = None
-    """metadata.deletionTimestamp: when its node should have ended it."""
+    """metadata.deletionTimestamp: when its node should have terminated it."""
     disruption: str = ""
     """Reason of condition DisruptionTarget=True: PreemptionByScheduler, EvictionByEvictionAPI, DeletionByTaintManager, ..."""
     waiting_reason: str = ""
@@ -104,13 +104,13 @@ class Pod:
     waiting_message: str = ""
     started: float | None = None
     exit_code: int | None = None
-    """Of the container, once it has terminated (also of its last run, when it is waiting to be restarted)."""
+    """Of the container, when it has terminated, or of its last run, when it is waiting to be restarted."""
     finished: float | None = None
     """When the container terminated."""
     exit_reason: str = ""
     """OOMKilled, Error, Completed."""
     exit_message: str = ""
-    """The termination message: a StageResult as JSON, or the log's tail."""
+    """The termination message: a StageResult as JSON, or the tail of the log."""
     failure: str = ""
     """status.reason: Evicted, NodeLost, ..."""
     failure_message: str = ""
@@ -136,7 +136,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """A ConfigMap or Service of ours, of which only the existence matters."""
+    """A ConfigMap or Service of ours, of which only the metadata is kept."""
 
     meta: Meta
     kind: str

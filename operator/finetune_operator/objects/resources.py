@@ -1,4 +1,4 @@
-"""Where the API server keeps each kind that the operator touches: group, version, plural. The paths, and nothing else."""
+"""The kinds that the operator uses: group, version, plural, and the paths of their REST endpoints."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from finetune_api.resources.kinds import KINDS
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A kind of object and its path."""
+    """A kind and its path."""
 
     api_version: str
     kind: str
@@ -20,7 +20,7 @@ class Resource:
 
     @property
     def title(self) -> str:
-        """As RBAC and kubectl name it: "jobs.batch"."""
+        """As in RBAC rules and kubectl: "jobs.batch"."""
         group, slash, _ = self.api_version.partition("/")
         return f"{self.plural}.{group}" if slash else self.plural
 

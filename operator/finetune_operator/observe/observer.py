@@ -1,4 +1,4 @@
-"""Gathers what a plan reads: a key becomes an Observed..., out of the cache and a few reads on demand. Decides nothing."""
+"""Gathers what a plan reads about an object, from the cache and from a few reads on demand. Decides nothing."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -21,25 +21,25 @@ from finetune_operator.objects.records import (
 )
 from finetune_operator.objects.resources import CONFIG_MAPS, DEPLOYMENTS, SERVICES, Resource
 from finetune_operator.observe.reads import Reads
-from finetune_operator.observe.stage_logs import Said, StageLogs
+from finetune_operator.observe.stage_logs import LogTail, StageLogs
 from finetune_operator.plan.common.models import made_by
 from finetune_operator.plan.common.observed import ObservedDeployment, ObservedJob, ObservedModel
 from finetune_operator.settings import Settings
 
 PATIENCE_SECONDS = 10.0
-"""A child that has not come up for so long has something to tell."""
+"""Events are read for children that have not started within this time."""
 INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 
 Refusals = dict[Key, WarningEvent]
-"""Objects of ours for which a child was refused by the API server, and what it said."""
+"""Our objects for which the API server refused a child, and its message."""
 
 
 class NotYet(Exception):
-    """What a decision needs is being read. The object is woken when it is there."""
+    """Data that the decision needs is still being read. The key is queued again when it is available."""
 
 
 class Observer:
-    """One method for each of our kinds; None when the object is gone or going, so that nothing is to be done for it."""
+    """One method for each of our kinds; they return None when the object does not exist or is being deleted."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Observer:
         pods = tuple(self._cache.children(key, Pod))
         applied = frozenset(f"{found.kind}/{found.meta.name}" for found in present)
         at_work = job.status.phase not in FINISHED
-        said = self._said(key, pods, now) if at_work else Said()
+        tail = self._tail(key, pods, now) if at_work else LogTail()
         return ObservedJob(
             job,
             self._settings(),
@@ -84,8 +84,8 @@ class Observer:
             output_model=self._model(key.namespace, output),
             rivals=tuple(other for other in self._cache.users(key.namespace, output, FineTuneJob) if _rivals(other, job)),
             base_model=self._model(key.namespace, base.name if base else ""),
-            progress=said.progress,
-            log_tail=said.lines,
+            progress=tail.progress,
+            log_tail=tail.lines,
             warnings=self._warnings(_stuck(now, jobs, pods, claims)) if at_work else (),
             gpu_nodes=await self._gpu_nodes(job, applied) if at_work else (),
             refusal=self._refusals.get(key),
@@ -148,7 +148,7 @@ class Observer:
         return self._cache.get(FineTunedModel, namespace, name)
 
     async def _gpu_nodes(self, job: FineTuneJob, applied: frozenset[str]) -> tuple[GpuType, ...]:
-        """For the run config, which is written once."""
+        """Only until the run config is written."""
         training = job.spec.training if job.spec else None
         if training is None or not training.gpus_per_node or f"{CONFIG_MAPS.kind}/{run_config_map(job.meta.name)}" in applied:
             return ()
@@ -166,33 +166,33 @@ class Observer:
         return await self._reads.claim_absent(model.meta.namespace, model.spec.source.claim.name)
 
     async def _foreign(self, owner: Meta, *missing: Sequence[Resource]) -> str:
-        """What has the name of a child that is still to be made, and is somebody else's."""
+        """An object with the name of a missing child and another owner."""
         for resource in (resource for resources in missing for resource in resources):
             found = await self._reads.existing(resource, owner.namespace, owner.name)
             if found is not None and owner.uid not in found.owners:
                 return f"{resource.kind}/{owner.name}"
         return ""
 
-    def _said(self, key: Key, pods: Iterable[Pod], now: float) -> Said:
-        """What the running rank 0 says, or what a failed one said last."""
-        pod = _speaker(pods)
-        said = self._logs.said(pod, now, lambda: self._wake({key})) if pod else Said()
-        if said is None:
+    def _tail(self, key: Key, pods: Iterable[Pod], now: float) -> LogTail:
+        """The log tail of the running rank 0, or of a failed pod."""
+        pod = _logged_pod(pods)
+        tail = self._logs.tail(pod, now, lambda: self._wake({key})) if pod else LogTail()
+        if tail is None:
             raise NotYet
-        return said
+        return tail
 
     def _warnings(self, stuck: Iterable[Meta]) -> tuple[WarningEvent, ...]:
         return tuple(event for about in stuck for event in self._events.about(about.uid))
 
     def _replica_warnings(self, workload: Workload | None, now: float) -> tuple[WarningEvent, ...]:
-        """A Deployment's pods that are refused are seen in the events of its ReplicaSet."""
+        """Refused pods of a Deployment appear only in the events of its ReplicaSet."""
         if workload is None or workload.replicas >= workload.spec_replicas or now - workload.meta.created < PATIENCE_SECONDS:
             return ()
         return self._events.about(workload.meta.uid)
 
 
 def _stuck(now: float, jobs: Iterable[BatchJob], pods: Sequence[Pod], claims: Iterable[Claim]) -> list[Meta]:
-    """Children that should have come up by now: pods, Jobs without a pod, claims without a volume."""
+    """Children that have not started in time: pods, Jobs without pods, claims without a volume."""
     with_pods = {pod.meta.labels.get(POD_JOB_LABEL) for pod in pods}
     waiting = [pod.meta for pod in pods if not pod.ready and pod.phase in ("Pending", "Running")]
     waiting += [job.meta for job in jobs if not (job.terminated or job.suspended or job.meta.name in with_pods)]
@@ -200,8 +200,8 @@ def _stuck(now: float, jobs: Iterable[BatchJob], pods: Sequence[Pod], claims: It
     return [about for about in waiting if now - about.created > PATIENCE_SECONDS and not about.deleting]
 
 
-def _speaker(pods: Iterable[Pod]) -> Pod | None:
-    """The newest pod of rank 0 that runs; without one the newest that has failed."""
+def _logged_pod(pods: Iterable[Pod]) -> Pod | None:
+    """The newest running pod of rank 0, or else the newest failed pod."""
     newest = sorted(pods, key=lambda pod: -pod.meta.created)
     running = [pod for pod in newest if pod.phase == "Running" and pod.meta.labels.get(INDEX_LABEL, "0") == "0"]
     failed = [pod for pod in newest if pod.phase == "Failed"]
@@ -209,7 +209,7 @@ def _speaker(pods: Iterable[Pod]) -> Pod | None:
 
 
 def _makes(job: FineTuneJob) -> str:
-    """Name of the model that a job makes."""
+    """Name of the model that a job creates."""
     return job.status.model or (output_name(job.meta.name, job.spec) if job.spec else "")
 
 
@@ -219,7 +219,7 @@ def _rivals(other: FineTuneJob, job: FineTuneJob) -> bool:
 
 
 def _starts_from_files(user: FineTuneJob | FineTunedModel, model: FineTunedModel) -> bool:
-    """True when its base is an address in or below the folder of the model's files."""
+    """True when its base is a path in the folder of the model."""
     if user.spec is None or model.spec is None:
         return False
     claim = model.spec.source.claim

@@ -1,6 +1,6 @@
-"""What is not watched but read when a plan may want it: nodes, claims that a user brought, what has a child's name. Never often.
+"""Reads on demand of objects that are not watched: nodes, claims of users, objects with the name of a child.
 
-Nothing here fails: what cannot be read now is empty, and read again later.
+No method raises: an object that cannot be read is treated as missing, and read again later.
 """
 
 import logging
@@ -26,7 +26,7 @@ REMEMBERED = 2048
 
 
 class Reads:
-    """Reads on demand, each at most once in some seconds."""
+    """Each read is repeated at most once in a few seconds."""
 
     def __init__(self, api: Api, clock: Callable[[], float] = time.monotonic) -> None:
         self._api = api
@@ -34,9 +34,9 @@ class Reads:
         self._known: OrderedDict[Hashable, tuple[float, object]] = OrderedDict()
 
     async def gpu_nodes(self, resource: str, selector: Mapping[str, str]) -> tuple[GpuType, ...]:
-        """Nodes with labels about their GPUs of that extended resource which a pod's node selector chooses, the first 500 of them.
+        """GPUs of the first 500 nodes that match the node selector and have labels about their GPUs of that extended resource.
 
-        None where nodes may not be read: an operator with watchNamespaces has a Role in each of them, and nodes are in no namespace.
+        Empty without permission to read nodes: with watchNamespaces, the operator has Roles only, and nodes are cluster-scoped.
         """
         labels = ",".join([f"{resource}.memory", *(f"{name}={value}" for name, value in sorted(selector.items()))])
 
@@ -44,14 +44,14 @@ class Reads:
             page = await self._api.get(NODES.path(None), {"labelSelector": labels, "limit": "500"})
             return tuple(node for item in page.get("items") or () if (node := gpu_node(item, resource)) is not None)
 
-        return await self._seldom(NODE_SECONDS, ("nodes", labels), read, ())
+        return await self._throttled(NODE_SECONDS, ("nodes", labels), read, ())
 
     async def claim(self, namespace: str, name: str) -> Claim | None:
-        """A claim that is not ours to watch; None when it is absent or not readable now."""
+        """A claim that is not watched; None when it does not exist or cannot be read."""
         return (await self._claim(namespace, name))[0]
 
     async def claim_absent(self, namespace: str, name: str) -> bool:
-        """True only when the API server said so."""
+        """True only when the API server responded that it does not exist."""
         return (await self._claim(namespace, name))[1]
 
     async def _claim(self, namespace: str, name: str) -> tuple[Claim | None, bool]:
@@ -62,17 +62,17 @@ class Reads:
                 return None, True
             return (record if isinstance(record, Claim) else None), False
 
-        return await self._seldom(OBJECT_SECONDS, Key(CLAIMS.kind, namespace, name), read, (None, False))
+        return await self._throttled(OBJECT_SECONDS, Key(CLAIMS.kind, namespace, name), read, (None, False))
 
     async def existing(self, resource: Resource, namespace: str, name: str) -> Meta | None:
-        """Metadata of an object, whoever made it."""
+        """Metadata of an object, whoever owns it."""
 
         async def read() -> Meta | None:
             return meta(await self._api.get(resource.path(namespace, name)))
 
-        return await self._seldom(OBJECT_SECONDS, ("existing", Key(resource.kind, namespace, name)), read, None)
+        return await self._throttled(OBJECT_SECONDS, ("existing", Key(resource.kind, namespace, name)), read, None)
 
-    async def _seldom(self, seconds: float, key: Hashable, read: Callable[[], Awaitable[T]], nothing: T) -> T:
+    async def _throttled(self, seconds: float, key: Hashable, read: Callable[[], Awaitable[T]], nothing: T) -> T:
         known = self._known.get(key)
         if known is not None and self._clock() - known[0] < seconds:
             return known[1]  # type: ignore[return-value]  # what was stored under this key by this method
@@ -81,10 +81,10 @@ class Reads:
         except NotFound:
             value = nothing
         except ApiError as error:
-            LOG.debug("not readable now: %s", error)
+            LOG.debug("cannot be read: %s", error)
             value = nothing
         except Exception:
-            LOG.exception("what was read of %s cannot be understood", key)
+            LOG.exception("%s cannot be parsed", key)
             value = nothing
         self._known[key] = (self._clock(), value)
         self._known.move_to_end(key)

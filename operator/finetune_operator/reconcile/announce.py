@@ -1,4 +1,4 @@
-"""Writes Events about our objects beside the workers: a note to people is no reason to wait, nor to fail."""
+"""Writes Events about our objects asynchronously: a reconcile neither waits for an Event nor fails because of one."""
 
 import asyncio
 import logging
@@ -16,12 +16,12 @@ from finetune_operator.plan.common.plan import EventNote
 LOG = logging.getLogger(__name__)
 
 WAITING = 2000
-"""Notes; more than that tell nobody anything."""
+"""Events that wait to be written; more are dropped."""
 _API_VERSIONS: Mapping[str, str] = {resource.kind: resource.api_version for resource in OURS}
 
 
 class Announcer:
-    """`say` at any time, `run` for ever."""
+    """`say` at any time, `run` until cancelled."""
 
     def __init__(self, api: Api, instance: str) -> None:
         self._api = api
@@ -29,14 +29,14 @@ class Announcer:
         self._notes: asyncio.Queue[Object] = asyncio.Queue(WAITING)
 
     def say(self, note: EventNote, target: CustomResource) -> None:
-        """Never waits."""
+        """Queues an Event. Never blocks."""
         try:
             self._notes.put_nowait(_event(note, target, self._instance))
         except asyncio.QueueFull:
-            LOG.warning("event %s on %s is dropped: %d others wait to be written", note.reason, target.meta.name, WAITING)
+            LOG.warning("event %s on %s is dropped: %d others are waiting to be written", note.reason, target.meta.name, WAITING)
 
     async def run(self) -> None:
-        """One after another, in their order."""
+        """Writes the Events in order, until cancelled."""
         while True:
             event = await self._notes.get()
             try:

@@ -1,7 +1,7 @@
-"""Carries out a Plan: status first, then apply, patch, create, delete. Knows no policy, only how to do each safely.
+"""Carries out a plan: status first, then apply, patch, create, delete. Decides nothing.
 
-What was written is put into the cache at once, so that the next look sees it. Nothing of somebody else's is ever taken over:
-an object counts as ours when an owner's uid, or the annotation with the job's uid, says so.
+Responses to writes are put into the cache immediately, so that the next observation includes them. Objects of others are never changed:
+an object is ours when it has an owner with the right uid, or the annotation with the job's uid.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _OURS = {resource.kind: resource for resource in OURS}
 
 
 class Executor:
-    """`carry_out` a plan for one of our objects. Raises ApiError or NotOurs; what was done until then stays done."""
+    """`carry_out` a plan for one of our objects. Raises ApiError or NotOurs; earlier writes are not undone."""
 
     def __init__(self, api: Api, cache: Cache, refusals: Refusals, wake: Callable[[Keys], None], announce: Announce) -> None:
         self._api = api
@@ -41,12 +41,12 @@ class Executor:
         self._announce = announce
 
     async def carry_out(self, plan: Plan, target: CustomResource) -> None:
-        """Conflict means that the target has changed meanwhile: its newest state is in the cache then.
+        """Conflict means that the target has changed in the meantime; its newest state is in the cache then.
 
-        Events tell of what the status says, whatever fails after that; without a status, of what was done.
+        With a new status, Events are written even if a later step fails; without one, only after all steps.
         """
         await self._write_status(plan, target)
-        told = plan.status is not None
+        announced = plan.status is not None
         try:
             await self._all(plan.apply, target, self._apply)
             await self._all(plan.patch, target, self._patch)
@@ -56,20 +56,20 @@ class Executor:
                 self._refusals.pop(key_of(target), None)
             for ref in plan.delete:
                 await self._delete(ref, target)
-            told = True
+            announced = True
         finally:
-            for note in plan.events if told else ():
+            for note in plan.events if announced else ():
                 self._announce(note, target)
 
     async def _all(self, objects: Sequence[Object], target: CustomResource, send: Send) -> None:
-        """At once, and all of them to their end; the first error is raised then."""
+        """Concurrently; when all have finished, the first error is raised."""
         results = await asyncio.gather(*(self._accepted(target, obj, send) for obj in objects), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
 
     async def _write_status(self, plan: Plan, target: CustomResource) -> None:
-        """Merge patch against exactly the state that was planned from: another uid or resourceVersion is a Conflict."""
+        """Merge patch against exactly the state that the plan was made from: another uid or resourceVersion is a Conflict."""
         if plan.status is None:
             return
         key, meta = key_of(target), target.meta
@@ -93,7 +93,7 @@ class Executor:
             self._wake(self._cache.remove(key_of(target), meta.uid))
 
     async def _accepted(self, target: CustomResource, obj: Object, send: Send) -> None:
-        """Remembers what the API server will not take, for the next plan to show."""
+        """Records what the API server refuses, for the next plan."""
         try:
             await send(obj, target)
         except (Forbidden, Invalid, NotOurs) as error:
@@ -104,7 +104,7 @@ class Executor:
             raise
 
     async def _apply(self, obj: Object, target: CustomResource) -> None:
-        """Server-side apply, bound to the uid of what is there. What we do not know of may be somebody else's: look first."""
+        """Server-side apply with the uid of the existing object as precondition. An object that is not in the cache is read first."""
         resource = resource_of(obj)
         metadata = obj["metadata"]
         known = self._cache.meta(Key(resource.kind, metadata["namespace"], metadata["name"]))
@@ -119,7 +119,7 @@ class Executor:
         self._put(resource, await self._api.apply(obj), target)
 
     async def _patch(self, obj: Object, target: CustomResource) -> None:
-        """Merge patch of what is known to be ours, bound to its uid: what was made again under its name is a Conflict."""
+        """Merge patch of an object that is ours, with its uid as precondition: an object recreated with its name is a Conflict."""
         resource, metadata = resource_of(obj), obj["metadata"]
         try:
             self._put(resource, await self._api.patch(obj), target)
@@ -127,7 +127,7 @@ class Executor:
             self._wake_others(self._cache.remove(Key(resource.kind, metadata["namespace"], metadata["name"]), metadata["uid"]), target)
 
     async def _create(self, obj: Object, target: CustomResource) -> None:
-        """POST. An object of that name that is ours is what an earlier try has left: it is adopted."""
+        """POST. An existing object with that name that is ours was created by an earlier try: it is adopted."""
         resource = resource_of(obj)
         metadata = obj["metadata"]
         try:
@@ -147,7 +147,7 @@ class Executor:
         except (NotFound, Conflict):
             raw = {"kind": "Status"}
         LOG.info("deleted %s %s", ref.kind, ref.name)
-        if raw.get("kind") == ref.kind:  # it lingers, for a finalizer or for its grace period
+        if raw.get("kind") == ref.kind:  # it still exists, for its finalizers or its grace period
             self._put(resource, raw, target)
         else:
             self._wake_others(self._cache.remove(key, ref.uid), target)
@@ -156,7 +156,7 @@ class Executor:
         self._wake_others(self._cache.put(parse(resource, raw)), target)
 
     def _wake_others(self, keys: Keys, target: CustomResource) -> None:
-        """The target itself is looked at again anyway."""
+        """The target itself is observed again anyway."""
         self._wake(keys - {key_of(target)})
 
 
@@ -181,5 +181,5 @@ def _assert_ours(existing: Meta, wanted: Object, target: CustomResource) -> None
     owners = {target.meta.uid, *(owner["uid"] for owner in metadata.get("ownerReferences") or ())}
     job = (metadata.get("annotations") or {}).get(JOB_UID_ANNOTATION)
     if not (existing.owners & owners or (job and existing.annotations.get(JOB_UID_ANNOTATION) == job)):
-        owner = "another object" if existing.owners else "nobody that this operator knows"
+        owner = "another object" if existing.owners else "no known owner"
         raise NotOurs(wanted["kind"], existing.namespace, existing.name, owner)

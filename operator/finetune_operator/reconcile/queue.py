@@ -1,4 +1,4 @@
-"""The key queue: each key at most once in it, never reconciled twice at a time, retried with back-off. Knows no kind."""
+"""The key queue: each key at most once in it, never reconciled by two workers at a time, retried with back-off."""
 
 import asyncio
 import random
@@ -12,12 +12,12 @@ LONGEST_RETRY = 60.0
 
 
 class Queue(Generic[K]):
-    """`add` as often as you like; `get`, work, `done`, in any number of workers of one event loop."""
+    """`add` may be called repeatedly; workers of one event loop call `get`, and then `done` or `failed`."""
 
     def __init__(self) -> None:
         self._ready: asyncio.Queue[K] = asyncio.Queue()
         self._dirty: set[K] = set()
-        """Waiting for a worker, or wanted again while one is at it."""
+        """Waiting for a worker, or added again while one works on it."""
         self._active: set[K] = set()
         self._failures: dict[K, int] = {}
         self._timers: dict[K, asyncio.TimerHandle] = {}
@@ -26,7 +26,7 @@ class Queue(Generic[K]):
         return len(self._dirty)
 
     def add(self, key: K) -> None:
-        """Now, or as soon as the worker that is at it has finished."""
+        """Now, or as soon as the worker on this key has finished."""
         if key in self._dirty:
             return
         self._dirty.add(key)
@@ -34,7 +34,7 @@ class Queue(Generic[K]):
             self._ready.put_nowait(key)
 
     def add_after(self, key: K, seconds: float) -> None:
-        """In some seconds; of several such wishes the earliest wins."""
+        """After some seconds; the earliest of several calls wins."""
         loop = asyncio.get_running_loop()
         when = loop.time() + seconds
         timer = self._timers.get(key)
@@ -44,7 +44,7 @@ class Queue(Generic[K]):
         self._timers[key] = loop.call_at(when, self._timer_fired, key)
 
     async def get(self) -> K:
-        """The next key. Whatever was to happen to it later happens now, so its timer goes."""
+        """The next key. Its timer is cancelled."""
         key = await self._ready.get()
         self._dirty.discard(key)
         self._active.add(key)
@@ -57,7 +57,7 @@ class Queue(Generic[K]):
         self._release(key)
 
     def failed(self, key: K) -> float:
-        """The reconcile failed: it comes again. Returns after how many seconds at the latest."""
+        """The reconcile failed and is retried. Returns the delay in seconds."""
         number = self._failures[key] = self._failures.get(key, 0) + 1
         delay = random.uniform(0.5, 1.0) * min(LONGEST_RETRY, FIRST_RETRY * 2.0 ** min(number, 32))
         self._release(key)

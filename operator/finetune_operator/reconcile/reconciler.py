@@ -1,4 +1,4 @@
-"""The loop: observe, plan, carry out, until there is nothing more to do; one object at a time per worker. Knows no kind's meaning."""
+"""The loop of a worker: observe, plan, execute, until there is nothing left to do. The same for all kinds."""
 
 import logging
 import time
@@ -19,30 +19,30 @@ from finetune_operator.telemetry.metrics import RECONCILE_SECONDS, RECONCILES
 LOG = logging.getLogger(__name__)
 
 NAME_TAKEN_RETRY = 3.0
-"""Seconds. Mostly it is a child of a deleted object of the same name that the garbage collector takes in a moment."""
+"""Seconds. Usually it is a child of a deleted object with the same name, which is about to be garbage-collected."""
 NOT_YET_SECONDS = 5.0
-"""What is being read wakes the object; this is for a reading that never ends."""
+"""A finished read queues the key; this is for a read that never finishes."""
 ROUNDS = 12
-"""A plan that still finds something to do after so many rounds does not see what it does."""
+"""A plan that still acts after this many rounds does not observe its own effects."""
 
 
 @dataclass(frozen=True, slots=True)
 class Controller:
-    """How one of our kinds is reconciled."""
+    """The functions for one of our kinds."""
 
     observe: Callable[[Key, float], Awaitable[Any]]
-    """Takes the key and the time; None when there is nothing to do for it."""
+    """From the key and the time; None when there is nothing to do."""
     plan: Callable[[Any, float], Plan]
     target: Callable[[Any], CustomResource]
-    """The object itself in what was observed."""
+    """The object itself, in what was observed."""
 
 
 class Unsettled(Exception):
-    """A reconcile did not come to an end."""
+    """A reconcile did not end."""
 
 
 class Reconciler:
-    """`work` in any number of tasks."""
+    """Run `work` in any number of tasks."""
 
     def __init__(self, controllers: Mapping[str, Controller], executor: Executor, queue: Queue[Key], refusals: Refusals) -> None:
         self._controllers = controllers
@@ -51,7 +51,7 @@ class Reconciler:
         self._refusals = refusals
 
     async def work(self) -> None:
-        """Takes keys from the queue for ever."""
+        """Reconciles keys from the queue until cancelled."""
         while True:
             key = await self._queue.get()
             with logs.context(key=str(key)), RECONCILE_SECONDS.labels(key.kind).time():
@@ -59,21 +59,21 @@ class Reconciler:
             RECONCILES.labels(key.kind, "settled" if settled else "failed").inc()
 
     async def _settled(self, key: Key) -> bool:
-        """One reconcile; a failure of whatever kind concerns this object only, and is tried again."""
+        """One reconcile. Any failure affects this object only, and is retried."""
         try:
             wait = await self._reconcile(key)
         except NotYet:
             wait = NOT_YET_SECONDS
         except NotOurs as error:
-            LOG.warning("next try in %.1f s: %s", NAME_TAKEN_RETRY, error)
+            LOG.warning("retrying in %.1f s: %s", NAME_TAKEN_RETRY, error)
             self._queue.done(key)
             self._queue.add_after(key, NAME_TAKEN_RETRY)
             return False
         except (ApiError, Unsettled) as error:
-            LOG.warning("next try in %.1f s: %s", self._queue.failed(key), error)
+            LOG.warning("retrying in %.1f s: %s", self._queue.failed(key), error)
             return False
         except Exception:
-            LOG.exception("a fault of the operator, next try in %.1f s", self._queue.failed(key))
+            LOG.exception("internal error, retrying in %.1f s", self._queue.failed(key))
             return False
         self._queue.done(key)
         if wait is not None:
@@ -81,7 +81,7 @@ class Reconciler:
         return True
 
     async def _reconcile(self, key: Key) -> float | None:
-        """Returns after how many seconds time alone may change the decision."""
+        """Returns the seconds after which the passing of time may change the decision."""
         controller = self._controllers[key.kind]
         for _ in range(ROUNDS):
             now = time.time()
@@ -97,14 +97,14 @@ class Reconciler:
                 try:
                     await self._executor.carry_out(plan, target)
                 except Conflict as error:
-                    LOG.debug("planned from an old state: %s", error)
+                    LOG.debug("planned from a stale state: %s", error)
             if not plan.acts:
                 return plan.requeue_after
         raise Unsettled(f"the plan still acts after {ROUNDS} rounds: {_shown(plan)}")
 
 
 def _shown(plan: Plan) -> str:
-    """What a plan does, in a line."""
+    """What a plan does, on one line."""
     applied, created = (
         [f"{obj['kind']}/{obj['metadata']['name']}" for obj in objects] for objects in ((*plan.apply, *plan.patch), plan.create)
     )

@@ -1,4 +1,4 @@
-"""Logs as JSON lines on standard error, each with the key of the object that is being reconciled and its generation."""
+"""Logs as JSON lines on standard error, each with the key and the generation of the object that is being reconciled."""
 
 import json
 import logging
@@ -31,7 +31,7 @@ class JsonFormatter(logging.Formatter):
 
 @contextmanager
 def context(**fields: Any) -> Iterator[None]:
-    """Adds fields to every line that is logged inside, in this task."""
+    """Adds fields to every line that is logged in the block, by this task."""
     token = _CONTEXT.set({**_CONTEXT.get(), **fields})
     try:
         yield
@@ -40,9 +40,9 @@ def context(**fields: Any) -> Iterator[None]:
 
 
 def configure(level: str) -> None:
-    """Our lines at `level`; what libraries have to say from WARNING on."""
+    """Sets the level of our own loggers; libraries log from WARNING on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("finetune_operator").setLevel(level)
-    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)  # that signals are not its own is on purpose
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)  # it warns that it does not handle signals, which is intended

@@ -1,4 +1,4 @@
-"""The operator's own metrics, without a label that names an object. What is counted here is incremented where it happens."""
+"""The operator's own metrics. No label contains the name of an object. Counters are incremented where the event happens."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -31,7 +31,7 @@ LEADING = Gauge("finetune_operator_leading", "1 while this process holds the Lea
 
 
 class Snapshot(Collector):
-    """What is looked up when somebody asks: the queue's depth, the jobs by phase and the watches that are down."""
+    """Computed at scrape time: depth of the queue, jobs by phase, disconnected watches."""
 
     def __init__(self, depth: Callable[[], int], phases: Callable[[], Mapping[str, int]], dead: Callable[[], int]) -> None:
         self._depth = depth
@@ -40,7 +40,7 @@ class Snapshot(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """The three gauges."""
-        yield GaugeMetricFamily("finetune_operator_queue_depth", "Objects that wait for a reconcile.", value=self._depth())
+        yield GaugeMetricFamily("finetune_operator_queue_depth", "Objects waiting for a reconcile.", value=self._depth())
         yield GaugeMetricFamily("finetune_operator_watches_down", "Watches that have been down for 20 seconds.", value=self._dead())
         jobs = GaugeMetricFamily("finetune_jobs", "FineTuneJobs by phase.", labels=["phase"])
         for phase, number in sorted(self._phases().items()):

@@ -1,4 +1,4 @@
-"""/metrics, /healthz and /readyz on one port. Knows how to answer, not what decides."""
+"""/metrics, /healthz and /readyz on one port. What readiness means is decided by the caller."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from finetune_operator.telemetry.metrics import REGISTRY
 
 
 async def serve(port: int, ready: Callable[[], bool]) -> web.AppRunner:
-    """Starts to answer; /healthz answers as long as the event loop turns. Close it with `cleanup`."""
+    """Starts the server; /healthz responds as long as the event loop runs. Stop it with `cleanup`."""
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})

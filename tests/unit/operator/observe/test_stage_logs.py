@@ -10,7 +10,7 @@ from finetune_operator.client.errors import Invalid, NotFound, ServerGone
 from finetune_operator.objects.parse import parse
 from finetune_operator.objects.records import Pod
 from finetune_operator.objects.resources import PODS
-from finetune_operator.observe.stage_logs import LINES, Said, StageLogs, said_in
+from finetune_operator.observe.stage_logs import LINES, LogTail, StageLogs, parse_tail
 from tests.unit.operator import raw
 
 pytestmark = pytest.mark.unit
@@ -40,17 +40,17 @@ class Kubelets:
             raise found
         return found
 
-    def said(self, pod: Pod, now: float = 0.0) -> Said | None:
+    def tail(self, pod: Pod, now: float = 0.0) -> LogTail | None:
         def woken() -> None:
             self.woken += 1
 
-        return self.logs.said(pod, now, woken)
+        return self.logs.tail(pod, now, woken)
 
-    async def after_reading(self, pod: Pod) -> Said | None:
+    async def after_reading(self, pod: Pod) -> LogTail | None:
         """Asks, lets the reading end, and asks again."""
-        self.said(pod)
+        self.tail(pod)
         await asyncio.sleep(0.01)
-        return self.said(pod)
+        return self.tail(pod)
 
 
 def pod(phase: str = "Running", name: str = "p", node: str = "node-1", **more: Any) -> Pod:
@@ -62,14 +62,14 @@ def pod(phase: str = "Running", name: str = "p", node: str = "node-1", **more: A
 async def test_a_log_is_read_at_most_every_five_seconds() -> None:
     """In between the last answer counts; something new wakes the job, the same again does not."""
     kubelets = Kubelets("one", "one", "two")
-    assert kubelets.said(pod()) == Said()
-    assert await kubelets.after_reading(pod()) == said_in("one")
+    assert kubelets.tail(pod()) == LogTail()
+    assert await kubelets.after_reading(pod()) == parse_tail("one")
     assert (len(kubelets.asked), kubelets.woken) == (1, 1)
     kubelets.now += 5
-    assert await kubelets.after_reading(pod()) == said_in("one")
+    assert await kubelets.after_reading(pod()) == parse_tail("one")
     assert (len(kubelets.asked), kubelets.woken) == (2, 1)
     kubelets.now += 5
-    assert await kubelets.after_reading(pod()) == said_in("two")
+    assert await kubelets.after_reading(pod()) == parse_tail("two")
     assert kubelets.woken == 2
 
 
@@ -77,21 +77,21 @@ async def test_the_last_words_are_waited_for_and_read_once() -> None:
     """A decision about an ended pod comes after them."""
     kubelets = Kubelets("one", "last")
     await kubelets.after_reading(pod())
-    assert kubelets.said(pod("Failed")) is None
+    assert kubelets.tail(pod("Failed")) is None
     await asyncio.sleep(0.01)
     assert kubelets.woken == 2
     kubelets.now += 4000
-    assert await kubelets.after_reading(pod("Failed")) == said_in("last")
+    assert await kubelets.after_reading(pod("Failed")) == parse_tail("last")
     assert len(kubelets.asked) == 2
 
 
 async def test_last_words_that_do_not_come_hold_up_nothing_for_long() -> None:
-    """Ten seconds; then what was said before counts."""
+    """Ten seconds; then what was tail before counts."""
     kubelets = Kubelets("one")
     await kubelets.after_reading(pod())
     assert await kubelets.after_reading(pod("Failed")) is None
     kubelets.now += 10
-    assert kubelets.said(pod("Failed")) == said_in("one")
+    assert kubelets.tail(pod("Failed")) == parse_tail("one")
 
 
 @pytest.mark.parametrize(
@@ -100,18 +100,18 @@ async def test_last_words_that_do_not_come_hold_up_nothing_for_long() -> None:
 async def test_a_reading_that_failed_is_repeated(error: Exception, again: bool) -> None:
     """After half a minute, unless the pod has gone; it says nothing meanwhile."""
     kubelets = Kubelets(error, "last")
-    assert await kubelets.after_reading(pod("Failed")) == Said()
+    assert await kubelets.after_reading(pod("Failed")) == LogTail()
     assert len(kubelets.asked) == 1
     kubelets.now += 31
-    assert await kubelets.after_reading(pod("Failed")) == (said_in("last") if again else Said())
+    assert await kubelets.after_reading(pod("Failed")) == (parse_tail("last") if again else LogTail())
 
 
 async def test_a_silent_kubelet_is_left_alone_and_the_others_are_not() -> None:
     """Its other pods are not asked for a while."""
     kubelets = Kubelets(ServerGone("GET log", 0), "elsewhere")
     await kubelets.after_reading(pod(name="a", node="silent"))
-    assert await kubelets.after_reading(pod(name="b", node="silent")) == Said()
-    assert await kubelets.after_reading(pod(name="c", node="other")) == said_in("elsewhere")
+    assert await kubelets.after_reading(pod(name="b", node="silent")) == LogTail()
+    assert await kubelets.after_reading(pod(name="c", node="other")) == parse_tail("elsewhere")
     assert len(kubelets.asked) == 2
 
 
@@ -120,15 +120,15 @@ async def test_a_pod_on_a_lost_node_is_not_asked() -> None:
     kubelets = Kubelets("never")
     lost = pod(deletionTimestamp="2026-01-01T00:00:00Z")
     assert lost.gone_by
-    assert kubelets.said(lost, lost.gone_by + 1) == Said()
+    assert kubelets.tail(lost, lost.gone_by + 1) == LogTail()
     assert kubelets.asked == []
 
 
 async def test_asking_never_waits() -> None:
-    """However many kubelets are silent, `said` answers at once, and sixteen are asked at a time."""
+    """However many kubelets are silent, `tail` answers at once, and sixteen are asked at a time."""
     kubelets = Kubelets()
     for number in range(100):
-        assert kubelets.said(pod(name=f"p-{number}", node=f"n-{number}")) == Said()
+        assert kubelets.tail(pod(name=f"p-{number}", node=f"n-{number}")) == LogTail()
     await asyncio.sleep(0.01)
     assert len(kubelets.asked) == 16
     kubelets.let_go.set()
@@ -139,7 +139,7 @@ async def test_asking_never_waits() -> None:
 def test_little_is_kept_of_a_log() -> None:
     """Twenty short lines and the newest progress, of whatever size the tail is."""
     progress = '{"finetuneProgress":{"stage":"train","activity":"training","step":3,"totalSteps":10}}'
-    said = said_in("\n".join(["x" * 20_000] * 40 + [progress, "", "last"]))
-    assert said.progress
-    assert (said.progress.step, len(said.lines), said.lines[-1]) == (3, LINES, "last")
-    assert max(map(len, said.lines)) == 512
+    tail = parse_tail("\n".join(["x" * 20_000] * 40 + [progress, "", "last"]))
+    assert tail.progress
+    assert (tail.progress.step, len(tail.lines), tail.lines[-1]) == (3, LINES, "last")
+    assert max(map(len, tail.lines)) == 512
