@@ -1,4 +1,4 @@
-"""A batch/v1 Job that runs its pods once: attempts are counted in our status, not by the Job controller."""
+"""A batch/v1 Job that runs its pods once: retries are new Jobs, counted in our status."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ CONTAINER = "trainer"
 
 
 def batch_job(metadata: dict[str, Any], shape: PodShape, settings: Settings, pods: int = 1) -> dict[str, Any]:
-    """An Indexed Job of `pods` pods. The first pod that fails fails the Job, and the Job's condition tells why.
+    """An Indexed Job of `pods` pods. The first failed pod fails the Job, and a condition of the Job has the reason.
 
-    `podReplacementPolicy: Failed` keeps two pods from ever sharing a rank.
+    `podReplacementPolicy: Failed` prevents two pods with the same rank.
     """
     return {
         "apiVersion": "batch/v1",

@@ -1,4 +1,4 @@
-"""The two claims of a job: the workspace, which ends with the job, and the model volume, which ends with the model."""
+"""The two claims of a job: the workspace, deleted with the job, and the model volume, deleted with the model."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,12 +20,12 @@ def workspace_claim_object(meta: Meta, storage: VolumeClaim, default_size: str) 
 def model_claim_object(
     kind: Kind, owner: Meta, name: str, labels: Mapping[str, str], storage: VolumeClaim, size: Quantity
 ) -> dict[str, Any]:
-    """The volume of the model: owned by the job while it publishes, by the FineTunedModel from then on."""
+    """The volume of the model: owned by the job until the FineTunedModel exists, then by that."""
     return _claim(child_metadata(kind, owner, name, labels), storage, size)
 
 
 def model_volume_size(storage: VolumeClaim, model_bytes: int | None) -> Quantity:
-    """The size asked for, or prepare's estimate and a fifth, in whole Gi."""
+    """The requested size, or prepare's estimate plus 20 %, in whole Gi."""
     if storage.size:
         return storage.size
     return f"{max(1, -(-(model_bytes or 0) * 6 // (5 * GIB)))}Gi"

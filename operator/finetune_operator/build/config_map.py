@@ -9,7 +9,7 @@ from finetune_operator.objects.records import Meta
 
 
 def run_config_map_object(meta: Meta, config: RunConfig) -> dict[str, Any]:
-    """Applied once in a job's life. Not `immutable`: the kubelet would show a namesake's old content while its pods end."""
+    """Created once per job. Not `immutable`: the kubelet would keep the content for a recreated job with the same name."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",

@@ -1,4 +1,4 @@
-"""The Job that reads a model directory, verifies its checksums and tells what is in it."""
+"""The Job that verifies the checksums of a model directory and reports its contents."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from finetune_operator.settings import Settings
 
 
 def inspect_job_object(meta: Meta, claim: ClaimSource, number: int, settings: Settings, pod: Pod) -> dict[str, Any]:
-    """Mounts the claim read-only; `pod` says where."""
+    """Mounts the claim read-only; `pod` determines where it runs."""
     labels = {**MANAGED_BY, MODEL_LABEL: meta.name, STAGE_LABEL: "inspect", ATTEMPT_LABEL: str(number)}
     shape = PodShape(
         container=CONTAINER,
@@ -29,5 +29,5 @@ def inspect_job_object(meta: Meta, claim: ClaimSource, number: int, settings: Se
 
 
 def model_folder(claim: ClaimSource) -> str:
-    """The model directory inside a pod that mounts its claim at /model."""
+    """Path of the model directory in a pod that mounts its claim at /model."""
     return f"/model/{claim.path.strip('/')}".rstrip("/")

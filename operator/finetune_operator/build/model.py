@@ -10,7 +10,7 @@ from finetune_operator.objects.records import Meta
 
 
 def model_object(meta: Meta, spec: FineTuneJobSpec, name: str, claim: str) -> dict[str, Any]:
-    """Not owned by the job: a model outlives the job that made it. The annotations tell whose it is; `claim` holds its files."""
+    """Not owned by the job, which it outlives; annotations refer to the job. `claim` has its files."""
     content = FineTunedModelSpec(
         task=spec.task,
         type="adapter" if spec.method.type == "lora" else "full",

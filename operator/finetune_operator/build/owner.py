@@ -1,4 +1,4 @@
-"""Owner references and labels of children: an allow-list of our own, never a copy of the owner's."""
+"""Owner references and labels of children."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -12,7 +12,7 @@ Kind = Literal["FineTuneJob", "FineTunedModel", "ModelDeployment"]
 
 
 def owner_reference(kind: Kind, meta: Meta) -> dict[str, Any]:
-    """Makes `meta`'s object the controller of a child: the child is collected with it."""
+    """Makes an object the controller of a child, which is garbage-collected with it."""
     return {
         "apiVersion": API_VERSION,
         "kind": kind,
@@ -26,7 +26,7 @@ def owner_reference(kind: Kind, meta: Meta) -> dict[str, Any]:
 def child_metadata(
     kind: Kind, owner: Meta, name: str, labels: Mapping[str, str], annotations: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """metadata of a child of `owner`. GitOps tools track by labels and annotations, so the owner's are not inherited."""
+    """Metadata of a child. Labels and annotations of the owner are not inherited, because GitOps tools track objects by them."""
     metadata: dict[str, Any] = {
         "name": name,
         "namespace": owner.namespace,

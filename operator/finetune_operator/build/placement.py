@@ -1,7 +1,7 @@
-"""Where the stages of a job run, as far as the workspace's volume has a say.
+"""Where the stages of a job run, as far as the workspace volume determines it.
 
-A ReadWriteOnce volume stays in the zone, or on the node, of its first pod; one that an existing claim stands for, or that every node
-can mount, says nothing.
+A ReadWriteOnce volume is bound to the zone or node of its first pod. An existing claim or a ReadWriteMany volume does not restrict the
+stages.
 """
 
 from finetune_api.resources.common import Pod
@@ -11,7 +11,7 @@ HOST = "kubernetes.io/hostname"
 
 
 def within_reach_of_training(pod: Pod, spec: FineTuneJobSpec) -> Pod:
-    """For prepare, which needs no GPU node, but binds the volume: where the training names its zone or node, it goes there too."""
+    """For prepare, which needs no GPU node but binds the volume: in the zone or on the node that the training selects."""
     if _anywhere(spec):
         return pod
     places = {label: value for label, value in spec.training.pod.node_selector.items() if _is_place(label)}
@@ -21,7 +21,7 @@ def within_reach_of_training(pod: Pod, spec: FineTuneJobSpec) -> Pod:
 
 
 def beside_training(pod: Pod, spec: FineTuneJobSpec) -> Pod:
-    """On the nodes that take the training, without its GPUs."""
+    """On the nodes for the training, without GPUs."""
     if _anywhere(spec):
         return pod
     train = spec.training.pod
@@ -32,13 +32,13 @@ def beside_training(pod: Pod, spec: FineTuneJobSpec) -> Pod:
 
 
 def beside_publish(spec: FineTuneJobSpec) -> Pod:
-    """The placement of the publish pod, for a pod that mounts what it has written: the volume may be bound to that node or zone."""
+    """The placement of the publish pod, for a pod that mounts the same volume, which may be bound to that node or zone."""
     pod = beside_training(spec.publishing.pod, spec)
     return pod.model_copy(update={"image": None, "labels": {}, "annotations": {}, "env": [], "env_from": []})
 
 
 def can_move(spec: FineTuneJobSpec) -> bool:
-    """True when a prepare beside the training could bind the volume elsewhere than one that chose its own place."""
+    """True when prepare on the nodes for the training could bind the volume in another place."""
     pod = spec.preparation.pod
     return beside_training(pod, spec) != within_reach_of_training(pod, spec)
 
@@ -48,5 +48,5 @@ def _anywhere(spec: FineTuneJobSpec) -> bool:
 
 
 def _is_place(label: str) -> bool:
-    """True for labels that say where a node is: itself, its zone, its region. Drivers have topology labels of their own."""
+    """True for labels with the location of a node: hostname, zone, region. Drivers have their own topology labels."""
     return label == HOST or label.startswith(("topology.", "failure-domain."))

@@ -1,6 +1,6 @@
 """The pod template that stages, inspections and servers share: restricted security context, scratch folders, mounts.
 
-It knows the Pod type of our resources, not what runs inside.
+It does not know what runs in the pod.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from finetune_operator.settings import Settings
 USER = 65532
 HOME = "/home/finetune"
 DEFAULT_REQUESTS = {"cpu": "100m", "memory": "256Mi"}
-"""Quotas and Kueue count requests, so every container has some."""
+"""Every container has requests, because quotas and Kueue count them."""
 SCRATCH_ENV = {
     "HOME": HOME,
     "TMPDIR": "/tmp",
@@ -25,19 +25,19 @@ SCRATCH_ENV = {
     "MPLCONFIGDIR": f"{HOME}/.cache/matplotlib",
     "PYTHONUNBUFFERED": "1",
 }
-"""Libraries write below these; the root file system is read-only."""
+"""Libraries write to these folders; the root file system is read-only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A claim or a config map at a path. Mounts of one claim share one volume: the kubelet may not mount a claim twice in a pod."""
+    """A claim or a ConfigMap at a path. Mounts of one claim share one volume: the kubelet cannot mount a claim twice in a pod."""
 
     name: str
     path: str
     claim: str = ""
     config_map: str = ""
     key: str = ""
-    """Only this key of the config map; all of them when empty."""
+    """Only this key of the ConfigMap; all keys when empty."""
     read_only: bool = True
 
 
@@ -64,7 +64,7 @@ class PodShape:
 
 
 def pod_template(shape: PodShape, settings: Settings) -> dict[str, Any]:
-    """A PodTemplateSpec that passes the restricted pod security standard. What the user sets never overrides ours."""
+    """A PodTemplateSpec that passes the restricted pod security standard. Fields of the user never override ours."""
     metadata: dict[str, Any] = {"labels": {**shape.pod.labels, **shape.labels}}
     annotations = {**shape.pod.annotations, **shape.annotations}
     if annotations:
@@ -139,7 +139,7 @@ def _container(shape: PodShape, settings: Settings, mounts: list[dict[str, Any]]
 
 
 def _env(shape: PodShape) -> list[dict[str, Any]]:
-    """Scratch folders may be moved by the user; the stage's own variables may not."""
+    """The user may override the scratch folders, but not the variables of the stage."""
     merged: dict[str, dict[str, Any]] = {name: {"name": name, "value": value} for name, value in SCRATCH_ENV.items()}
     merged |= {variable.name: {"name": variable.name, "value": variable.value} for variable in shape.pod.env}
     merged |= {variable["name"]: variable for variable in shape.env}
@@ -147,7 +147,7 @@ def _env(shape: PodShape) -> list[dict[str, Any]]:
 
 
 def container_resources(resources: Resources, gpus: Mapping[str, int]) -> dict[str, Any]:
-    """Requests and limits; a limit without a request is its own request, as Kubernetes has it."""
+    """Requests and limits. As in Kubernetes, a limit without a request is also the request."""
     limits: dict[str, Any] = {**resources.limits, **{name: str(count) for name, count in gpus.items() if count}}
     defaults = {name: value for name, value in DEFAULT_REQUESTS.items() if name not in limits}
     requests: dict[str, Any] = {**defaults, **resources.requests}

@@ -15,9 +15,9 @@ WORKSPACE_MOUNT = "/workspace"
 def run_config(
     meta: Meta, spec: FineTuneJobSpec, image: str, base: ClaimSource | None, settings: Settings, gpus: Sequence[GpuType] = ()
 ) -> RunConfig:
-    """`base` is the claim of spec.base.fineTunedModel; raises ValueError when the spec needs one and there is none.
+    """`base` is the claim of spec.base.fineTunedModel; raises ValueError when the spec needs one and it is None.
 
-    `gpus` are those of the nodes that the training's pods may run on; empty where nothing is known of them.
+    `gpus`: GPUs of the nodes that the training may run on; empty if unknown.
     """
     model = spec.base.fine_tuned_model
     place = Place(
@@ -33,7 +33,7 @@ def run_config(
 
 
 def workspace_path(meta: Meta, spec: FineTuneJobSpec) -> str:
-    """The volume's root when it is the job's own; a folder that no other job has when several share a claim."""
+    """The root of the job's own volume; a folder for this job on a claim that jobs may share."""
     return f"{WORKSPACE_MOUNT}/{meta.name}-{meta.uid[:8]}" if spec.workspace.claim_name else WORKSPACE_MOUNT
 
 

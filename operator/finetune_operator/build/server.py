@@ -25,20 +25,20 @@ from finetune_operator.settings import Settings
 CONTAINER = "server"
 PORT = 8080
 START_SECONDS = 300
-"""Until the server listens; it loads the model after that."""
+"""Seconds until the server listens; it loads the model after that."""
 SETTLED_SECONDS = 3
-"""A server counts as available when it has been ready for so long."""
+"""Seconds for which a server must be ready to count as available."""
 LAST_SECONDS = 20
-"""Of the grace period: the drain before answers in progress are waited for, and the end of the process."""
+"""Part of the grace period: before the server waits for running requests, and until the process exits."""
 LONGEST = 2**31 - 2
-"""Seconds that a Deployment takes as a deadline."""
+"""Maximum deadline of a Deployment in seconds."""
 GPU_RESOURCE = "nvidia.com/gpu"
 API_KEY = "FINETUNE_API_KEY"
 API_KEY_SECRET = "FINETUNE_API_KEY_SECRET"
-"""What the server calls the Secret when its key is empty."""
+"""Name of the Secret, for the error message when its key is empty."""
 
 Reach = Literal["many-nodes", "one-node", "one-pod"]
-"""How far the pods that mount a claim may be apart: ReadWriteMany, ReadWriteOnce, ReadWriteOncePod."""
+"""Where pods that mount a claim may run, relative to each other: ReadWriteMany, ReadWriteOnce, ReadWriteOncePod."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,11 @@ class Rollout:
     claim_uid: str
     reach: Reach
     gap: bool = False
-    """The next pod can be sure of its volume only when the last one has gone."""
+    """The next pod can mount the volume only after the last one has terminated."""
 
     @property
     def selector(self) -> dict[str, str]:
-        """Which pods are its own; immutable in a Deployment, so the model is no part of it."""
+        """Selects the pods. Immutable in a Deployment, so the model is not part of it."""
         return {DEPLOYMENT_LABEL: self.meta.name}
 
 
@@ -81,19 +81,19 @@ def deployment_object(rollout: Rollout, settings: Settings) -> dict[str, Any]:
 
 
 def progress_deadline(spec: ModelDeploymentSpec) -> int:
-    """spec.progressDeadline in seconds, as far as a Deployment counts."""
+    """spec.progressDeadline in seconds, limited to the maximum of a Deployment."""
     return min(seconds(spec.progress_deadline), LONGEST)
 
 
 def scaled_object(workload: Meta, spec: ModelDeploymentSpec) -> dict[str, Any]:
-    """A merge patch of what the pods do not depend on: they stay as an earlier version of the operator has made them."""
+    """A merge patch of fields that the pods do not depend on: pods of an earlier version of the operator are not replaced."""
     metadata = {"name": workload.name, "namespace": workload.namespace, "uid": workload.uid}
     change = {"replicas": spec.replicas, "progressDeadlineSeconds": progress_deadline(spec)}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": change}
 
 
 def service_object(rollout: Rollout) -> dict[str, Any]:
-    """Port 80, so that the address is http://<name>.<namespace>.svc."""
+    """On port 80, so that the URL is http://<name>.<namespace>.svc."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -106,9 +106,9 @@ def service_object(rollout: Rollout) -> dict[str, Any]:
 
 
 def _strategy(rollout: Rollout) -> dict[str, Any]:
-    """The next pod answers before the last one goes, except where the two cannot mount the claim at the same time.
+    """The next pod is ready before the last one terminates, except when they cannot mount the claim at the same time.
 
-    The null takes away what the API server filled in for an earlier RollingUpdate.
+    The null removes the defaults that the API server filled in for an earlier RollingUpdate.
     """
     if rollout.gap:
         return {"type": "Recreate", "rollingUpdate": None}
@@ -145,7 +145,7 @@ def _shape(rollout: Rollout) -> PodShape:
 
 
 def _affinity(rollout: Rollout) -> dict[str, Any]:
-    """A ReadWriteOnce volume is mounted on one node: pods go where others with the same claim are. The first one goes anywhere."""
+    """A ReadWriteOnce volume is mounted on one node: pods are scheduled to the node of other pods with the claim, if there are any."""
     if rollout.reach == "many-nodes":
         return {}
     term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {CLAIM_UID_LABEL: rollout.claim_uid}}}

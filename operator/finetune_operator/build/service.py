@@ -1,4 +1,4 @@
-"""The headless Service through which the ranks of a train attempt find each other."""
+"""The headless Service through which the ranks of a training find each other."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ MASTER_PORT = 29400
 
 
 def train_service_object(meta: Meta) -> dict[str, Any]:
-    """Names resolve before pods are ready: the ranks meet before any of them is."""
+    """Names resolve before pods are ready: the ranks connect before any pod is ready."""
     return {
         "apiVersion": "v1",
         "kind": "Service",

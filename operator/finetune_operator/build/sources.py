@@ -1,4 +1,4 @@
-"""Where a stage pod finds the user's data and base model: mounts, credentials, and the paths that the run config names."""
+"""Data sets and base model in a stage pod: mounts, credentials, and the paths in the run config."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from finetune_operator.build.pod import Mount
 
 
 def run_source(source: Source) -> RunSource:
-    """The source as the stage program sees it: a path for a claim or a config map, the address itself for all others."""
+    """The source in the run config: a path for a claim or a ConfigMap, the address for all others."""
     address = parse_address(source.address)
     if address.scheme in ("pvc", "configmap"):
         return RunSource(uri=f"{folder(source)}/{address.path}".rstrip("/"), shown_as=source.address)
@@ -18,7 +18,7 @@ def run_source(source: Source) -> RunSource:
 
 
 def claim_run_source(claim: ClaimSource, shown_as: str) -> RunSource:
-    """The directory of a FineTunedModel that is the base."""
+    """The directory of a base FineTunedModel."""
     return RunSource(uri=f"/sources/base/{claim.path.strip('/')}".rstrip("/"), shown_as=shown_as)
 
 
@@ -51,10 +51,10 @@ def source_env_from(spec: FineTuneJobSpec) -> tuple[dict[str, Any], ...]:
 
 
 def folder(source: Source) -> str:
-    """Where its claim or config map is mounted."""
+    """Mount path of its claim or ConfigMap."""
     return f"/sources/{source.role}"
 
 
 def env_prefix(source: Source) -> str:
-    """Prefix of its credentials' variables; empty without credentials."""
+    """Prefix of the variables with its credentials; empty without credentials."""
     return f"FINETUNE_{source.role.upper()}_" if source.credentials else ""

@@ -18,7 +18,7 @@ from finetune_operator.objects.cache import Cache, Key, Keys
 from finetune_operator.objects.parse import warning_event
 from finetune_operator.objects.records import WarningEvent
 from finetune_operator.objects.resources import CLAIMS, DEPLOYMENTS, EVENTS, JOBS, PODS
-from finetune_operator.plan.common.blocked import TELLING_REASONS
+from finetune_operator.plan.common.blocked import RELEVANT_REASONS
 
 LOG = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class WarningEvents:
             return
         key = self._child(Key(event.kind, namespace, event.name))
         child = self._cache.meta(key) if key else None
-        if event.reason not in TELLING_REASONS or key is None or child is None:
+        if event.reason not in RELEVANT_REASONS or key is None or child is None:
             return
         if key.kind == event.kind and uid != child.uid:  # about a deleted object with that name
             return

@@ -1,7 +1,7 @@
-"""Why pods do not come up, in words for the person who can mend it: from the pods, the Job and its Warning events.
+"""Why pods do not start, for the person who can fix it: from the pods, the Job and its Warning events.
 
-A blocker that waiting cannot mend fails the job at limits.startDeadline; one that waits for room is `queued` and bounded by
-limits.scheduleTimeout, since autoscalers and queues take their time.
+A blocker fails the job at limits.startDeadline. Waiting for capacity is `queued` and limited only by limits.scheduleTimeout, since
+autoscalers and queues take time.
 """
 
 import re
@@ -26,32 +26,32 @@ VOLUME_REASONS = {
     "FailedCreatePodSandBox": "SandboxFailed",
 }
 VOLUME_ELSEWHERE = "VolumeElsewhere"
-"""A node has room for the pod, and cannot mount its volume, which is bound to another zone or node."""
-ELSEWHERE_WORDS = ("volume node affinity conflict", "didn't match PersistentVolume's node affinity", "had no available volume zone")
-"""Of the scheduler until Kubernetes 1.34, of later ones, and for volumes that have their zone in a label. It looks for room first."""
-TELLING_REASONS = frozenset({*VOLUME_REASONS, "FailedCreate"})
-"""Of the Warning events that are read below."""
+"""A node has capacity for the pod but cannot mount its volume, which is bound to another zone or node."""
+ELSEWHERE_MESSAGES = ("volume node affinity conflict", "didn't match PersistentVolume's node affinity", "had no available volume zone")
+"""Of the scheduler up to Kubernetes 1.34, of later versions, and for volumes with their zone in a label. It checks capacity first."""
+RELEVANT_REASONS = frozenset({*VOLUME_REASONS, "FailedCreate"})
+"""Reasons of the Warning events that are used here."""
 RECENT = 300.0
-"""Seconds for which a Warning event speaks of the present: the kubelet repeats what lasts every two minutes."""
+"""Seconds for which a Warning event counts as current: the kubelet repeats persistent ones every two minutes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Blocker:
-    """One reason why something has not started."""
+    """One reason why pods have not started."""
 
     reason: str
     message: str
     object: str = ""
     """The Kubernetes object to create or change: "Secret s3-credentials"."""
     queued: bool = False
-    """It waits for room on the nodes or for its turn."""
+    """It waits for capacity on the nodes, or in a queue."""
     pod: str = ""
 
 
 def job_blocker(batch: BatchJob, pods: Sequence[Pod], warnings: Sequence[WarningEvent], now: float) -> Blocker | None:
-    """Why the pods of a Job are not all running; None when nothing is known against it."""
+    """Why the pods of a Job are not all running; None when nothing is known."""
     if batch.suspended:
-        return Blocker("QueuedByKueue", f"Job {batch.meta.name} is suspended and waits for its turn in its queue", queued=True)
+        return Blocker("QueuedByKueue", f"Job {batch.meta.name} is suspended and waits in its queue", queued=True)
     recent = [warning for warning in warnings if warning.last_seen >= now - RECENT]
     for pod in pods:
         found = pod_blocker(pod, recent)
@@ -68,7 +68,7 @@ def workload_blocker(name: str, pods: Sequence[Pod], warnings: Sequence[WarningE
 
 
 def refusal_blocker(refusal: WarningEvent | None) -> Blocker | None:
-    """A child that the API server would not take."""
+    """A child that the API server refused."""
     if refusal is None:
         return None
     if refusal.reason == "NotOurs":
@@ -90,14 +90,14 @@ def pod_blocker(pod: Pod, warnings: Sequence[WarningEvent]) -> Blocker | None:
 
 
 def same_but_shorter(old: str, new: str) -> bool:
-    """True when a new message says less than the old about the same: the kubelet alternates between cause and back-off."""
+    """True when a new message is less detailed than the old one: the kubelet alternates between cause and back-off."""
     return new.startswith("Back-off pulling image") and ":" not in new.rpartition('"')[2] and bool(old)
 
 
 def _scheduling_blocker(pod: Pod, warnings: Sequence[WarningEvent]) -> Blocker | None:
     message = pod.scheduling_message
     if not message:
-        return _claim_blocker(warnings)  # while a volume is being made the scheduler says nothing
+        return _claim_blocker(warnings)  # while a volume is being provisioned, the scheduler reports nothing
     claim = re.search(r'persistentvolumeclaim "([^"]+)"', message)
     named = f"PersistentVolumeClaim {claim[1]}" if claim else ""
     if claim and "not found" in message:
@@ -110,7 +110,7 @@ def _scheduling_blocker(pod: Pod, warnings: Sequence[WarningEvent]) -> Blocker |
         return Blocker("VolumeInUse", message, named, pod=pod.meta.name)
     if "didn't match pod affinity rules" in message:
         return Blocker("NodeOfVolumeFull", message, queued=True, pod=pod.meta.name)
-    if any(words in message for words in ELSEWHERE_WORDS):
+    if any(words in message for words in ELSEWHERE_MESSAGES):
         return Blocker(VOLUME_ELSEWHERE, message, queued=True, pod=pod.meta.name)
     if "unbound immediate PersistentVolumeClaims" in message:
         return _claim_blocker(warnings) or Blocker("VolumeNotBound", message, pod=pod.meta.name)
@@ -136,7 +136,7 @@ def _volume_blocker(pod: Pod, warnings: Sequence[WarningEvent]) -> Blocker | Non
 
 
 def _creation_blocker(name: str, kind: str, warnings: Sequence[WarningEvent]) -> Blocker | None:
-    """Pods that the API server refuses are seen in their controller's events only. A ReplicaSet is named after its Deployment."""
+    """Refused pods appear only in the events of their controller. A ReplicaSet is named after its Deployment."""
     mine = [w for w in warnings if w.kind == kind and w.reason == "FailedCreate" and (w.name == name or w.name.startswith(f"{name}-"))]
     newest = max(mine, key=lambda warning: warning.last_seen, default=None)
     if newest is None:
@@ -161,7 +161,7 @@ def _newest(warnings: Sequence[WarningEvent], kind: str) -> WarningEvent | None:
 
 
 def _named(reason: str, message: str, pod: str) -> Blocker:
-    """Finds the missing Secret or ConfigMap in the kubelet's words."""
+    """Finds the missing Secret or ConfigMap in the message of the kubelet."""
     missing = re.search(r'(secret|configmap) "([^"]+)" not found', message, re.IGNORECASE)
     if missing:
         kind = "Secret" if missing[1].lower() == "secret" else "ConfigMap"

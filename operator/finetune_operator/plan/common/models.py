@@ -18,7 +18,7 @@ from finetune_operator.plan.common.plan import EventNote
 
 LOSS_INCREASED = "LossIncreased"
 WORRYING = (("Exported", "False"), ("BetterThanBase", "False"), ("ServedAsTrained", "False"))
-"""Conditions, and the status of each that is worth a Warning."""
+"""Conditions, and the status of each that causes a Warning."""
 
 
 def made_by(model: FineTunedModel, job_uid: str) -> bool:
@@ -39,7 +39,7 @@ def ready_message(model: FineTunedModel) -> str:
 
 
 def gate_condition(report: EvaluationReport) -> ConditionUpdate:
-    """Whether the model may be deployed, with the measured figures."""
+    """Whether the model passed its gate, with the measured scores."""
     text = "; ".join(gate.text for gate in report.gate)
     if not report.gate:
         return ConditionUpdate("GatePassed", True, "NoGate", f"{score_text(report)}; evaluation.gate is not set")
@@ -47,14 +47,14 @@ def gate_condition(report: EvaluationReport) -> ConditionUpdate:
 
 
 def gate_text(report: EvaluationReport) -> str:
-    """For the column."""
+    """Text of the column."""
     if not report.gate:
         return "none"
     return "passed" if report.gate_passed else "failed"
 
 
 def evaluation_status(report: EvaluationReport) -> EvaluationStatus:
-    """The measured figures as both kinds show them."""
+    """The measured scores, for the status of jobs and models."""
     return EvaluationStatus(
         examples=report.examples,
         base=_scores(report.base),
@@ -64,7 +64,7 @@ def evaluation_status(report: EvaluationReport) -> EvaluationStatus:
 
 
 def score_text(report: EvaluationReport) -> str:
-    """ "loss 2.50 (base 4.03)"; of a classifier "accuracy 0.93 (base 0.51)"; and whether that is no gain."""
+    """ "loss 2.50 (base 4.03)"; for a classifier "accuracy 0.93 (base 0.51)"; and whether it is not better than the base."""
     base, tuned = report.base, report.tuned
     no_gain = {"better": "", "equal": ", equal to base", "worse": ", worse than base"}[compared(base, tuned).verdict]
     if tuned.accuracy is not None:
@@ -73,7 +73,7 @@ def score_text(report: EvaluationReport) -> str:
 
 
 def exported_condition(missing: Sequence[MissingArtifact | MissingArtifactStatus]) -> ConditionUpdate:
-    """Whether all that export asked for was written."""
+    """Whether all artifacts requested in export were written."""
     if not missing:
         return ConditionUpdate("Exported", True, "Exported", "every requested artifact was written")
     text = "; ".join(f"no {found.format} artifact of precision {found.precision}: {found.message}" for found in missing)
@@ -81,7 +81,7 @@ def exported_condition(missing: Sequence[MissingArtifact | MissingArtifactStatus
 
 
 def better_condition(base: Figures | None, tuned: Figures | None) -> ConditionUpdate:
-    """Whether the model is better than its base, with the figures."""
+    """Whether the model is better than its base, with the scores."""
     if base is None or tuned is None:
         return ConditionUpdate("BetterThanBase", None, "NotEvaluated", "MANIFEST.json has no scores for the model and its base")
     found = compared(base, tuned)
@@ -90,7 +90,7 @@ def better_condition(base: Figures | None, tuned: Figures | None) -> ConditionUp
 
 
 def skew_condition(check: SkewCheck | None) -> ConditionUpdate:
-    """Whether the server makes the tokens that were trained of held-out requests."""
+    """Whether the server produces the same tokens for validation requests as training did."""
     if check is None or not (check.prompts or check.difference):
         return ConditionUpdate("ServedAsTrained", None, "NotChecked", "publish had no validation requests to check")
     counted = f"{check.equal} of {check.prompts} validation requests have the same tokens as in training"
@@ -100,7 +100,7 @@ def skew_condition(check: SkewCheck | None) -> ConditionUpdate:
 
 
 def no_gain(model: FineTunedModel | None) -> str:
-    """What a deployment of the model has to say; empty for one that is better than its base."""
+    """The warning on a deployment of a model that is not better than its base; else empty."""
     found = find(model.status.conditions, "BetterThanBase") if model else None
     if model is None or found is None or found.status != FALSE:
         return ""
@@ -108,7 +108,7 @@ def no_gain(model: FineTunedModel | None) -> str:
 
 
 def shortcoming_events(old: Sequence[Condition], new: Sequence[Condition]) -> tuple[EventNote, ...]:
-    """A Warning for each shortcoming that has just become known."""
+    """A Warning for each new shortcoming."""
     notes = []
     for condition in new:
         before = find(old, condition.type)

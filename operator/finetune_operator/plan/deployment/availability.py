@@ -1,4 +1,4 @@
-"""How a ModelDeployment's rollout stands, from its Deployment and pods."""
+"""The state of a rollout, from the Deployment and its pods."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ DEADLINE = "ProgressDeadlineExceeded"
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """Whether the wanted pods serve, and why not."""
+    """Whether the wanted replicas serve, and if not, why."""
 
     ready: bool
     reason: str
@@ -26,13 +26,13 @@ class Availability:
 
 
 def availability(observed: ObservedDeployment, spec: ModelDeploymentSpec, applied: bool, now: float) -> Availability:
-    """`applied`: the Deployment is of the revision that is wanted."""
+    """`applied`: the Deployment has the wanted revision."""
     workload, wanted = observed.workload, spec.replicas
     refused = refusal_blocker(observed.refusal)
     if workload is None or not applied:
         return _held(refused) if refused else Availability(False, "Applying", "the Deployment is being applied")
     if refused and not observed.service_exists:
-        return _held(refused)  # pods may serve, and nobody finds them
+        return _held(refused)  # pods may serve, but are not reachable
     if _rolled_out(workload, wanted):
         if wanted == 0:
             return Availability(True, "ScaledToZero", "replicas is 0")
@@ -49,7 +49,7 @@ def availability(observed: ObservedDeployment, spec: ModelDeploymentSpec, applie
 
 
 def _blocker(workload: Workload, observed: ObservedDeployment, now: float) -> Blocker | None:
-    """Of the newest pod that has some; pods that are to go are out of it, but for one whose node does not let it go."""
+    """The blocker of the newest pod that has one; terminating pods count only when they are on a lost node."""
     pods = sorted((pod for pod in observed.pods if not pod.meta.deleting), key=lambda pod: -pod.meta.created)
     found = workload_blocker(workload.meta.name, pods, observed.warnings, now) or _crash(pods)
     if (found is None or found.queued) and (gone := [pod for pod in observed.pods if pod.lost(now)]):
@@ -71,13 +71,13 @@ def _held(blocker: Blocker, stalled: bool = False) -> Availability:
 
 
 def _crash(pods: Sequence[Pod]) -> Blocker | None:
-    """A server that ends is started again by the kubelet; its last words tell why."""
+    """The kubelet restarts a server that exits; its last log line says why."""
     for pod in pods:
         if pod.ready or not (pod.exit_code or pod.waiting_reason == "CrashLoopBackOff"):
             continue
         lines = [line for line in pod.exit_message.splitlines() if line.strip()]
-        said = lines[-1].strip() if lines else pod.waiting_message or "it said nothing"
+        last_line = lines[-1].strip() if lines else pod.waiting_message or "no output"
         if pod.exit_reason == "OOMKilled":
             return Blocker("OutOfMemory", "the server was OOM-killed", f"Pod {pod.meta.name}", pod=pod.meta.name)
-        return Blocker("ServerCrashes", f"exited with code {pod.exit_code}: {said}", f"Pod {pod.meta.name}", pod=pod.meta.name)
+        return Blocker("ServerCrashes", f"exited with code {pod.exit_code}: {last_line}", f"Pod {pod.meta.name}", pod=pod.meta.name)
     return None

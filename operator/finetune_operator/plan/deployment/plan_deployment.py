@@ -1,4 +1,4 @@
-"""plan_deployment: serves a model that may be served, and leaves alone what runs when it may not."""
+"""plan_deployment: rolls out a model that can be served; when it cannot, running pods are not touched."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,7 +29,7 @@ POLL = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How the deployment stands, and the objects to apply."""
+    """The state of the deployment, and the objects to apply."""
 
     standing: Availability
     revision: Revision | None
@@ -38,20 +38,20 @@ class Verdict:
 
 
 def plan_deployment(observed: ObservedDeployment, now: float) -> Plan:
-    """Decides from one snapshot. The revision and what is served are written before the Deployment that follows them."""
+    """Decides from one snapshot. The revision and the served models are written to the status before the Deployment is applied."""
     deployment = observed.deployment
     if deployment.meta.deleting:
         return Plan()
     verdict = _verdict(observed, deployment.spec, now) if deployment.spec else _invalid(deployment.spec_error, deployment.status)
-    remark = no_gain(observed.model)
-    standing = _with_remark(_beside(verdict.standing, answering(observed.pods)), remark)
+    warning = no_gain(observed.model)
+    standing = _with_warning(_with_serving(verdict.standing, answering(observed.pods)), warning)
     verdict = replace(verdict, standing=standing)
     status = _status(observed, verdict, now)
     return Plan(
         status=status if status != deployment.status else None,
         apply=verdict.apply if deployment.status.revision == verdict.revision else (),
         patch=verdict.patch if deployment.status.revision == verdict.revision else (),
-        events=(*_events(deployment.status, status, verdict.standing), *_remarked(deployment.status, status, remark)),
+        events=(*_events(deployment.status, status, verdict.standing), *_warning_events(deployment.status, status, warning)),
         requeue_after=None if verdict.standing.ready else POLL,
     )
 
@@ -73,7 +73,7 @@ def _applied(observed: ObservedDeployment, revision: Revision) -> bool:
 
 
 def _objects(observed: ObservedDeployment, spec: ModelDeploymentSpec, found: Servable, revision: Revision) -> tuple[dict[str, Any], ...]:
-    """The Deployment when it is of another revision, the Service when there is none."""
+    """The Deployment if it has another revision, the Service if it does not exist."""
     rollout = Rollout(
         observed.deployment.meta,
         spec,
@@ -89,36 +89,36 @@ def _objects(observed: ObservedDeployment, spec: ModelDeploymentSpec, found: Ser
 
 
 def _gap(observed: ObservedDeployment, claim: Claim) -> bool:
-    """True when a pod that lives keeps the next one from mounting the claim: one of a claim for a single pod, or one without the label
-    that the next pod follows to its node, as the first version of the operator made them."""
+    """True when a running pod keeps the next one from mounting the claim: with a ReadWriteOncePod claim, or when the running pod lacks the
+    label that schedules the next pod to its node (pods of the first version of the operator)."""
     mounted = [pod.meta.labels.get(CLAIM_UID_LABEL) for pod in observed.pods if not pod.ended]
     return {"many-nodes": False, "one-node": None in mounted, "one-pod": None in mounted or claim.meta.uid in mounted}[reach(claim)]
 
 
 def _scaled(observed: ObservedDeployment, spec: ModelDeploymentSpec) -> tuple[dict[str, Any], ...]:
-    """An apply would build the pod template anew, and after an upgrade of the operator replace every pod."""
+    """A patch: an apply would render the pod template again, and after an upgrade of the operator replace every pod."""
     workload = observed.workload
     if workload is None or (workload.spec_replicas, workload.deadline) == (spec.replicas, progress_deadline(spec)):
         return ()
     return (scaled_object(workload.meta, spec),)
 
 
-def _beside(standing: Availability, served: str) -> Availability:
-    """What is wrong with a new revision takes nothing away from the one that serves, and the message says so."""
+def _with_serving(standing: Availability, served: str) -> Availability:
+    """When a new revision has a problem, the message adds that the old one keeps serving."""
     if standing.error is None or not served:
         return standing
     message = f"{short(standing.message, 4000)}; meanwhile {served} keeps serving"
     return replace(standing, message=message, error=standing.error.model_copy(update={"message": message}))
 
 
-def _with_remark(standing: Availability, remark: str) -> Availability:
-    """A model that serves and is no better than its base is allowed, and said."""
-    return replace(standing, message=f"{standing.message}; {remark}") if standing.ready and remark else standing
+def _with_warning(standing: Availability, warning: str) -> Availability:
+    """Adds the warning about a model that is not better than its base."""
+    return replace(standing, message=f"{standing.message}; {warning}") if standing.ready and warning else standing
 
 
-def _remarked(old: ModelDeploymentStatus, new: ModelDeploymentStatus, remark: str) -> tuple[EventNote, ...]:
-    """Once for each roll-out of such a model."""
-    return (EventNote("Warning", "NotBetterThanBase", short(remark)),) if remark and new.revision and new.revision != old.revision else ()
+def _warning_events(old: ModelDeploymentStatus, new: ModelDeploymentStatus, warning: str) -> tuple[EventNote, ...]:
+    """Once for each rollout of such a model."""
+    return (EventNote("Warning", "NotBetterThanBase", short(warning)),) if warning and new.revision and new.revision != old.revision else ()
 
 
 def _refused(refusal: Refusal) -> Availability:
@@ -156,7 +156,7 @@ def _status(observed: ObservedDeployment, verdict: Verdict, now: float) -> Model
 def _conditions(observed: ObservedDeployment, standing: Availability) -> tuple[ConditionUpdate, ...]:
     reason, message = standing.reason, standing.message
     available = observed.workload.available if observed.workload else 0
-    serves = ConditionUpdate("Available", available > 0, "Serving" if available else "NotServing", f"{available} replicas answer")
+    serves = ConditionUpdate("Available", available > 0, "Serving" if available else "NotServing", f"{available} replicas are available")
     progressing = ConditionUpdate("Progressing", not (standing.ready or standing.stalled), reason, "" if standing.ready else message)
     if standing.stalled:
         return (*stalled(reason, message), serves, progressing)
@@ -170,7 +170,7 @@ def _conditions(observed: ObservedDeployment, standing: Availability) -> tuple[C
 
 
 def _events(old: ModelDeploymentStatus, new: ModelDeploymentStatus, standing: Availability) -> tuple[EventNote, ...]:
-    """When the reason for being ready or not changes."""
+    """When the status or the reason of Ready changes."""
     before, after = find(old.conditions, "Ready"), find(new.conditions, "Ready")
     if after is None or (before and (before.status, before.reason) == (after.status, after.reason)):
         return ()

@@ -1,4 +1,4 @@
-"""May a model be served as it is asked for? And what a rollout is pinned to."""
+"""Whether a model can be served as requested, and what a rollout is pinned to."""
 
 import hashlib
 import json
@@ -21,19 +21,19 @@ LISTED = 16
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why nothing is rolled out. What runs goes on running."""
+    """Why nothing is rolled out. Running pods keep running."""
 
     reason: str
     message: str
     object: str = ""
     param: str = ""
     stalled: bool = True
-    """False when waiting may be enough."""
+    """False when waiting may resolve it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Servable:
-    """A model that may be served, with its parsed spec and its claim."""
+    """A model that can be served, with its parsed spec and its claim."""
 
     model: FineTunedModel
     spec: FineTunedModelSpec
@@ -41,11 +41,11 @@ class Servable:
 
 
 def servable(observed: ObservedDeployment, spec: ModelDeploymentSpec) -> Servable | Refusal:
-    """The first thing that is wrong, or the model."""
+    """The first problem, or the model."""
     if observed.foreign:
         kind, _, name = observed.foreign.partition("/")
         message = f"{kind} {name} belongs to another owner: delete it, or give the ModelDeployment another name"
-        # Often that of a deleted namesake, which the garbage collector takes in a moment.
+        # Often that of a deleted ModelDeployment with the same name, which is about to be garbage-collected.
         return Refusal("NameTaken", message, f"{kind} {name}", stalled=False)
     field = forbidden_field({"pod": spec.pod}, observed.settings)
     if field:
@@ -76,7 +76,7 @@ def servable(observed: ObservedDeployment, spec: ModelDeploymentSpec) -> Servabl
 
 
 def reach(claim: Claim) -> Reach:
-    """How far the pods that mount the claim may be apart."""
+    """Where pods that mount the claim may run, relative to each other."""
     modes = set(claim.access_modes)
     if modes & {"ReadWriteMany", "ReadOnlyMany"}:
         return "many-nodes"
@@ -84,13 +84,13 @@ def reach(claim: Claim) -> Reach:
 
 
 def answering(pods: Iterable[Pod]) -> str:
-    """The models that requests reach now, as a column shows them; a pod that is to go gets none any more."""
+    """Text of the column: the models that requests reach now. A terminating pod gets no more requests."""
     reached = (pod.meta.labels for pod in pods if pod.ready and not pod.meta.deleting)
     return ", ".join(sorted({labels[MODEL_LABEL] for labels in reached if MODEL_LABEL in labels}))
 
 
 def target_revision(observed: ObservedDeployment, spec: ModelDeploymentSpec, model: FineTunedModel) -> Revision:
-    """What the rollout is pinned to. The image changes with the model or the spec only, not with an upgrade of the operator."""
+    """What the rollout is pinned to. The image changes only with the model or the spec, not with an upgrade of the operator."""
     digest, pinned = template_digest(spec), observed.deployment.status.revision
     if pinned and pinned.model_uid == model.meta.uid and pinned.spec_digest in (digest, _first_digest(spec)):
         return pinned
@@ -100,29 +100,29 @@ def target_revision(observed: ObservedDeployment, spec: ModelDeploymentSpec, mod
 
 
 def template_digest(spec: ModelDeploymentSpec) -> str:
-    """sha256 of what the pods depend on: scaling replaces none of them, nor does a field with a default that a later version adds."""
-    elsewhere = {"replicas", "progress_deadline", "allow_ungated"}
-    return _sha256(spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True, exclude=elsewhere))
+    """sha256 of the fields that the pods depend on. Scaling does not change it, nor does a new field with a default in a later version."""
+    independent = {"replicas", "progress_deadline", "allow_ungated"}
+    return _sha256(spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True, exclude=independent))
 
 
 def _first_digest(spec: ModelDeploymentSpec) -> str:
-    """As the first version computed it, of all that it knew, defaults included: what it has rolled out is still what is asked for."""
-    later = {"replicas", "progress_deadline", *(() if "drain_timeout" in _chosen(spec) else ("drain_timeout",))}
+    """The digest of the first version, which included defaults: its rollouts are still recognized."""
+    later = {"replicas", "progress_deadline", *(() if "drain_timeout" in _changed_fields(spec) else ("drain_timeout",))}
     return _sha256(spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=later))
 
 
-def _chosen(spec: ModelDeploymentSpec) -> set[str]:
-    """Names of the fields that have another value than their default."""
+def _changed_fields(spec: ModelDeploymentSpec) -> set[str]:
+    """Names of the fields that differ from their default."""
     return set(spec.model_dump(exclude_defaults=True))
 
 
 def revision_digest(revision: Revision) -> str:
-    """Identifies a rollout on its Deployment; short enough for people."""
+    """Identifies a rollout on its Deployment; 16 characters."""
     return _sha256(revision.to_dict())[:16]
 
 
 def serving(observed: ObservedDeployment, target: Revision | None) -> list[Serving]:
-    """The models that live pods mount, and the one that the next pods will: what the delete guard must know."""
+    """The models that running pods mount, and the one that the next pods will mount: for the delete guard."""
     labels = (pod.meta.labels for pod in observed.pods if not pod.ended)
     found = {(mine[MODEL_LABEL], mine[MODEL_UID_LABEL]) for mine in labels if MODEL_LABEL in mine and MODEL_UID_LABEL in mine}
     if target:
@@ -143,7 +143,7 @@ def _unsuitable(model: FineTunedModel, spec: ModelDeploymentSpec) -> Refusal | N
 
 
 def _artifact_missing(model: FineTunedModel, engine: Engine, precision: str) -> str:
-    """Why the engine has nothing to load, and the next step."""
+    """Why there is no artifact for the engine, and the next step."""
     status = model.status
     have = ", ".join(f"{a.format} {a.precision}" for a in status.artifacts) or "nothing"
     text = f"FineTunedModel {model.meta.name} has no {engine.artifact} artifact of precision {precision} (it has {have})"

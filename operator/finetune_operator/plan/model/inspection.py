@@ -1,4 +1,4 @@
-"""The inspection of a model directory: one Job after another until one has read it, or has found it wrong."""
+"""The inspection of a model directory: Jobs are retried until one has verified or rejected it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +33,7 @@ UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether the model may be used, why not, and what to do about it."""
+    """Whether the model can be used, the reason, and what to do."""
 
     status: FineTunedModelStatus
     reason: str
@@ -46,7 +46,7 @@ class Verdict:
 
 
 def inspect(observed: ObservedModel, spec: FineTunedModelSpec, now: float) -> Verdict:
-    """What is known decides first; then the newest inspect Job."""
+    """Decides from the status, or else from the newest inspect Job."""
     status = observed.model.status
     leftovers = tuple(job_ref(batch) for batch in _jobs(observed) if not batch.meta.deleting)
     claim = spec.source.claim.name
@@ -66,14 +66,14 @@ def inspect(observed: ObservedModel, spec: FineTunedModelSpec, now: float) -> Ve
 
 
 def _unverified(status: FineTunedModelStatus, error: ErrorStatus) -> FineTunedModelStatus:
-    """What was verified has gone with its claim: another claim of that name is inspected anew, by a Job of another name."""
+    """The verified files are gone with their claim: a new claim with that name is inspected again, by a Job with a new name."""
     verified = status.size_bytes is not None
     again = {"size_bytes": None, "inspect_attempt": status.inspect_attempt + 1} if verified else {}
     return status.model_copy(update={"error": error, **again})
 
 
 def with_summary(status: FineTunedModelStatus, summary: InspectSummary) -> FineTunedModelStatus:
-    """The status with what the model directory says about itself."""
+    """The status with the contents of the manifest."""
     report = summary.evaluation
     return status.model_copy(
         update={
@@ -140,7 +140,7 @@ def _synced(observed: ObservedModel, spec: FineTunedModelSpec, now: float) -> Ve
 
 
 def _created(observed: ObservedModel, spec: FineTunedModelSpec, name: str) -> Verdict:
-    """The number was read back from the status. A Job that was deleted is made again: it only reads."""
+    """The number was read back from the status. A deleted Job is created again: it only reads."""
     status = observed.model.status
     if name in observed.jobs:
         message = f"Job {name} belongs to another object, possibly to an earlier model with this name that is being garbage-collected"

@@ -1,4 +1,4 @@
-"""plan_model: has a FineTunedModel's directory verified once, and shows what is in it and who uses it."""
+"""plan_model: verifies the directory of a FineTunedModel once, and shows its contents and its users."""
 
 from finetune_api.resources.finetuned_model import FineTunedModelSpec, FineTunedModelStatus
 from finetune_operator.plan.common.conditions import ConditionUpdate, holds, short, stalled, with_updates
@@ -12,7 +12,7 @@ NAMED = 3
 
 
 def plan_model(observed: ObservedModel, now: float) -> Plan:
-    """Decides from one snapshot. What has been verified stays so: the spec cannot change."""
+    """Decides from one snapshot. A verified model is not verified again: its spec is immutable."""
     model = observed.model
     if model.meta.deleting:
         return Plan()
@@ -55,7 +55,7 @@ def _ready_conditions(verdict: Verdict) -> tuple[ConditionUpdate, ...]:
 
 
 def _quality(status: FineTunedModelStatus) -> tuple[ConditionUpdate, ...]:
-    """Known once the directory was read."""
+    """Known after the inspection."""
     if status.size_bytes is None:
         return ()
     scores = status.evaluation
@@ -85,7 +85,7 @@ def _base_text(spec: FineTunedModelSpec | None) -> str | None:
 
 
 def _events(old: FineTunedModelStatus, new: FineTunedModelStatus, verdict: Verdict) -> tuple[EventNote, ...]:
-    """When the model becomes ready and what it has against it, and when it will never be."""
+    """When the model becomes ready, with its shortcomings, and when it becomes stalled."""
     if holds(new.conditions, "Ready") and not holds(old.conditions, "Ready"):
         return (EventNote("Normal", verdict.reason, short(verdict.message)), *shortcoming_events(old.conditions, new.conditions))
     if verdict.stalled and not holds(old.conditions, "Stalled"):
@@ -102,7 +102,7 @@ def _used_by(observed: ObservedModel) -> list[str]:
 
 
 def used_by_text(users: list[str]) -> str | None:
-    """The first few, for the column."""
+    """Text of the column: the first few."""
     if not users:
         return None
     rest = f" and {len(users) - NAMED} more" if len(users) > NAMED else ""
