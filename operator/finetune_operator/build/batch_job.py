@@ -5,8 +5,6 @@ from typing import Any
 from finetune_operator.build.pod import PodShape, pod_template
 from finetune_operator.settings import Settings
 
-CONTAINER = "trainer"
-
 
 def batch_job(metadata: dict[str, Any], shape: PodShape, settings: Settings, pods: int = 1) -> dict[str, Any]:
     """An Indexed Job of `pods` pods. The first failed pod fails the Job, and a condition of the Job has the reason.

@@ -4,10 +4,10 @@ from typing import Any
 
 from finetune_api.resources.common import Pod, Resources
 from finetune_api.resources.finetuned_model import ClaimSource
-from finetune_operator.build.batch_job import CONTAINER, batch_job
+from finetune_operator.build.batch_job import batch_job
 from finetune_operator.build.owner import child_metadata
 from finetune_operator.build.pod import Mount, PodShape
-from finetune_operator.objects.names import ATTEMPT_LABEL, MANAGED_BY, MODEL_LABEL, STAGE_LABEL, inspect_job
+from finetune_operator.objects.names import ATTEMPT_LABEL, MANAGED_BY, MODEL_LABEL, STAGE_CONTAINER, STAGE_LABEL, inspect_job
 from finetune_operator.objects.records import Meta
 from finetune_operator.settings import Settings
 
@@ -16,7 +16,7 @@ def inspect_job_object(meta: Meta, claim: ClaimSource, number: int, settings: Se
     """Mounts the claim read-only; `pod` determines where it runs."""
     labels = {**MANAGED_BY, MODEL_LABEL: meta.name, STAGE_LABEL: "inspect", ATTEMPT_LABEL: str(number)}
     shape = PodShape(
-        container=CONTAINER,
+        container=STAGE_CONTAINER,
         image=settings.trainer_image,
         args=("inspect", "--model-dir", model_folder(claim)),
         pod=pod,

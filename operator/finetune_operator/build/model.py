@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from finetune_api.resources import API_VERSION
 from finetune_api.resources.finetune_job import FineTuneJobSpec, spec_digest
 from finetune_api.resources.finetuned_model import ClaimSource, FineTunedModelSpec, ModelBase, ModelSource
-from finetune_operator.build.owner import API_VERSION
 from finetune_operator.objects.names import JOB_LABEL, JOB_UID_ANNOTATION, MANAGED_BY, SPEC_DIGEST_ANNOTATION
 from finetune_operator.objects.records import Meta
 

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from finetune_api.resources import API_VERSION
 from finetune_operator.objects.names import MANAGED_BY
 from finetune_operator.objects.records import Meta
-
-API_VERSION = "finetune.dev/v1alpha1"
 
 Kind = Literal["FineTuneJob", "FineTunedModel", "ModelDeployment"]
 

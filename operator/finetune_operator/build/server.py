@@ -18,11 +18,11 @@ from finetune_operator.objects.names import (
     MODEL_LABEL,
     MODEL_UID_LABEL,
     REVISION_ANNOTATION,
+    SERVER_CONTAINER,
 )
 from finetune_operator.objects.records import Meta
 from finetune_operator.settings import Settings
 
-CONTAINER = "server"
 PORT = 8080
 START_SECONDS = 300
 """Seconds until the server listens; it loads the model after that."""
@@ -124,7 +124,7 @@ def _shape(rollout: Rollout) -> PodShape:
         CLAIM_UID_LABEL: rollout.claim_uid,
     }
     return PodShape(
-        container=CONTAINER,
+        container=SERVER_CONTAINER,
         image=rollout.revision.image,
         args=_args(rollout),
         pod=rollout.spec.pod,

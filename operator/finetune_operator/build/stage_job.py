@@ -8,7 +8,7 @@ from finetune_api.resources.finetune_job import FineTuneJobSpec
 from finetune_api.resources.finetune_job_status import StageName
 from finetune_api.resources.finetuned_model import ClaimSource
 from finetune_api.run_config import CPUS_VARIABLE, RUN_CONFIG_FILE, usable_cpus
-from finetune_operator.build.batch_job import CONTAINER, batch_job
+from finetune_operator.build.batch_job import batch_job
 from finetune_operator.build.owner import child_metadata
 from finetune_operator.build.placement import beside_training
 from finetune_operator.build.pod import Mount, PodShape
@@ -21,6 +21,7 @@ from finetune_operator.objects.names import (
     JOB_LABEL,
     MANAGED_BY,
     QUEUE_LABEL,
+    STAGE_CONTAINER,
     STAGE_LABEL,
     run_config_map,
     stage_job,
@@ -73,7 +74,7 @@ def stage_job_object(run: StageRun, settings: Settings) -> dict[str, Any]:
     place = beside_training if run.beside_training else stage.placement
     pod, resources = place(stage.pod(spec), spec), stage.resources(spec)
     shape = PodShape(
-        container=CONTAINER,
+        container=STAGE_CONTAINER,
         image=pod.image or run.image,
         args=_args(run),
         pod=pod,

@@ -28,7 +28,7 @@ REMEMBERED = 4096
 REASONS_KEPT = 8
 MESSAGE_LENGTH = 2048
 LONGEST_PAUSE = 60.0
-CHILDREN = frozenset({PODS.kind, JOBS.kind, CLAIMS.kind})
+CHILD_KINDS = frozenset({PODS.kind, JOBS.kind, CLAIMS.kind})
 # FailedScheduling is also in a condition of the pod, and BackOff is repeated often.
 SELECTOR = {"fieldSelector": "type=Warning,reason!=FailedScheduling,reason!=BackOff,reason!=Unhealthy"}
 
@@ -101,4 +101,4 @@ class WarningEvents:
         """The child that an event is about; ReplicaSets are named after their Deployment."""
         if about.kind == "ReplicaSet":
             return Key(DEPLOYMENTS.kind, about.namespace, about.name.rpartition("-")[0])
-        return about if about.kind in CHILDREN else None
+        return about if about.kind in CHILD_KINDS else None

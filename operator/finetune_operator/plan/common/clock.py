@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+POLL = 10.0
+"""Seconds between observations of an object that waits for others."""
 SETTLING = 10.0
 """Seconds in which the pods of a new Job are created, scheduled and started. What blocks them is reported only if it lasts longer."""
 LAG = 10.0

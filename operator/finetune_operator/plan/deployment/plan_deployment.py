@@ -8,6 +8,7 @@ from finetune_api.resources.model_deployment import ModelDeploymentSpec, ModelDe
 from finetune_operator.build.server import Rollout, deployment_object, progress_deadline, scaled_object, service_object
 from finetune_operator.objects.names import CLAIM_UID_LABEL, DEPLOYMENT_LABEL, REVISION_ANNOTATION
 from finetune_operator.objects.records import Claim
+from finetune_operator.plan.common.clock import POLL
 from finetune_operator.plan.common.conditions import ConditionUpdate, find, short, stalled, with_updates
 from finetune_operator.plan.common.models import no_gain
 from finetune_operator.plan.common.observed import ObservedDeployment
@@ -24,11 +25,9 @@ from finetune_operator.plan.deployment.serving import (
     target_revision,
 )
 
-POLL = 10.0
-
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Decision:
     """The state of the deployment, and the objects to apply."""
 
     standing: Availability
@@ -42,29 +41,29 @@ def plan_deployment(observed: ObservedDeployment, now: float) -> Plan:
     deployment = observed.deployment
     if deployment.meta.deleting:
         return Plan()
-    verdict = _verdict(observed, deployment.spec, now) if deployment.spec else _invalid(deployment.spec_error, deployment.status)
+    decision = _decision(observed, deployment.spec, now) if deployment.spec else _invalid(deployment.spec_error, deployment.status)
     warning = no_gain(observed.model)
-    standing = _with_warning(_with_serving(verdict.standing, answering(observed.pods)), warning)
-    verdict = replace(verdict, standing=standing)
-    status = _status(observed, verdict, now)
+    standing = _with_warning(_with_serving(decision.standing, answering(observed.pods)), warning)
+    decision = replace(decision, standing=standing)
+    status = _status(observed, decision, now)
     return Plan(
         status=status if status != deployment.status else None,
-        apply=verdict.apply if deployment.status.revision == verdict.revision else (),
-        patch=verdict.patch if deployment.status.revision == verdict.revision else (),
-        events=(*_events(deployment.status, status, verdict.standing), *_warning_events(deployment.status, status, warning)),
-        requeue_after=None if verdict.standing.ready else POLL,
+        apply=decision.apply if deployment.status.revision == decision.revision else (),
+        patch=decision.patch if deployment.status.revision == decision.revision else (),
+        events=(*_events(deployment.status, status, decision.standing), *_warning_events(deployment.status, status, warning)),
+        requeue_after=None if decision.standing.ready else POLL,
     )
 
 
-def _verdict(observed: ObservedDeployment, spec: ModelDeploymentSpec, now: float) -> Verdict:
+def _decision(observed: ObservedDeployment, spec: ModelDeploymentSpec, now: float) -> Decision:
     found = servable(observed, spec)
     if isinstance(found, Refusal):
         patch = () if found.param == "replicas" else _scaled(observed, spec)
-        return Verdict(_refused(found), observed.deployment.status.revision, patch=patch)
+        return Decision(_refused(found), observed.deployment.status.revision, patch=patch)
     revision = target_revision(observed, spec, found.model)
     applied = _applied(observed, revision)
     objects = _objects(observed, spec, found, revision)
-    return Verdict(availability(observed, spec, applied, now), revision, objects, _scaled(observed, spec) if applied else ())
+    return Decision(availability(observed, spec, applied, now), revision, objects, _scaled(observed, spec) if applied else ())
 
 
 def _applied(observed: ObservedDeployment, revision: Revision) -> bool:
@@ -128,13 +127,13 @@ def _refused(refusal: Refusal) -> Availability:
     return Availability(False, refusal.reason, refusal.message, refusal.stalled, error)
 
 
-def _invalid(spec_error: str, status: ModelDeploymentStatus) -> Verdict:
+def _invalid(spec_error: str, status: ModelDeploymentStatus) -> Decision:
     error = ErrorStatus(code="InvalidSpec", message=short(spec_error, 8192))
-    return Verdict(Availability(False, "InvalidSpec", spec_error, stalled=True, error=error), status.revision)
+    return Decision(Availability(False, "InvalidSpec", spec_error, stalled=True, error=error), status.revision)
 
 
-def _status(observed: ObservedDeployment, verdict: Verdict, now: float) -> ModelDeploymentStatus:
-    meta, old, standing, workload = observed.deployment.meta, observed.deployment.status, verdict.standing, observed.workload
+def _status(observed: ObservedDeployment, decision: Decision, now: float) -> ModelDeploymentStatus:
+    meta, old, standing, workload = observed.deployment.meta, observed.deployment.status, decision.standing, observed.workload
     wanted = observed.deployment.spec.replicas if observed.deployment.spec else old.replicas
     return old.model_copy(
         update={
@@ -144,9 +143,9 @@ def _status(observed: ObservedDeployment, verdict: Verdict, now: float) -> Model
             "replicas": workload.replicas if workload else 0,
             "ready_text": f"{workload.ready if workload else 0}/{wanted}",
             "selector": f"{DEPLOYMENT_LABEL}={meta.name}",
-            "serving": serving(observed, verdict.revision),
+            "serving": serving(observed, decision.revision),
             "serving_text": short(answering(observed.pods), 256) or None,
-            "revision": verdict.revision,
+            "revision": decision.revision,
             "error": standing.error,
             "message": None if standing.ready else short(standing.message),
         }

@@ -6,10 +6,10 @@ from finetune_operator.build.stages import STAGES
 from finetune_operator.objects.records import BatchJob
 from finetune_operator.plan.common.advice import with_advice
 from finetune_operator.plan.common.blocked import Blocker, job_blocker, same_but_shorter
-from finetune_operator.plan.common.clock import SETTLING, epoch, rfc3339, soonest
+from finetune_operator.plan.common.clock import POLL, SETTLING, epoch, rfc3339, soonest
 from finetune_operator.plan.common.conditions import short
 from finetune_operator.plan.job.attempts import active, queued_since, replaced
-from finetune_operator.plan.job.view import POLL, Step, View, failure, node_lost, resting_phase
+from finetune_operator.plan.job.view import Step, View, failure, node_lost, resting_phase
 
 
 def creating(view: View, attempt: Attempt) -> Step:

@@ -9,12 +9,11 @@ from finetune_api.resources.finetune_job import FineTuneJobSpec
 from finetune_api.resources.finetune_job_status import Attempt, FineTuneJobStatus, Phase, StageName
 from finetune_operator.objects.records import BatchJob, Meta, Pod
 from finetune_operator.plan.common.advice import with_advice
+from finetune_operator.plan.common.clock import POLL
 from finetune_operator.plan.common.conditions import short
 from finetune_operator.plan.common.observed import ObservedJob
 from finetune_operator.plan.common.plan import ObjectRef
 from finetune_operator.plan.job.attempts import ACTIVE, active, current_stage, job_of, pods_of
-
-POLL = 10.0
 
 
 @dataclass(frozen=True, slots=True)

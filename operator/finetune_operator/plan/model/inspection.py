@@ -20,19 +20,18 @@ from finetune_operator.objects.names import inspect_job
 from finetune_operator.objects.records import BatchJob, Pod
 from finetune_operator.plan.common.advice import with_advice
 from finetune_operator.plan.common.blocked import job_blocker, refusal_blocker
-from finetune_operator.plan.common.clock import LAG, SETTLING, backoff
+from finetune_operator.plan.common.clock import LAG, POLL, SETTLING, backoff
 from finetune_operator.plan.common.conditions import find, short
 from finetune_operator.plan.common.models import evaluation_status, gate_text, score_text
 from finetune_operator.plan.common.observed import ObservedModel, pods_of_job
 from finetune_operator.plan.common.outcome import Outcome, error_status, outcome_of, stage_result
 from finetune_operator.plan.common.plan import ObjectRef, job_ref
 
-POLL = 10.0
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Inspection:
     """Whether the model can be used, the reason, and what to do."""
 
     status: FineTunedModelStatus
@@ -45,7 +44,7 @@ class Verdict:
     requeue_after: float | None = None
 
 
-def inspect(observed: ObservedModel, spec: FineTunedModelSpec, now: float) -> Verdict:
+def inspect(observed: ObservedModel, spec: FineTunedModelSpec, now: float) -> Inspection:
     """Decides from the status, or else from the newest inspect Job."""
     status = observed.model.status
     leftovers = tuple(job_ref(batch) for batch in _jobs(observed) if not batch.meta.deleting)
@@ -53,13 +52,13 @@ def inspect(observed: ObservedModel, spec: FineTunedModelSpec, now: float) -> Ve
     if observed.claim_absent:
         message = f"PersistentVolumeClaim {claim} does not exist: create it, or delete this model and name another claim"
         error = ErrorStatus(code="ClaimNotFound", message=message, param="spec.source.claim.name", object=f"PersistentVolumeClaim {claim}")
-        return Verdict(_unverified(status, error), "ClaimNotFound", message, delete=leftovers, requeue_after=15.0)
+        return Inspection(_unverified(status, error), "ClaimNotFound", message, delete=leftovers, requeue_after=15.0)
     if status.size_bytes is not None:
         verified = status.model_copy(update={"error": None})
-        return Verdict(verified, "Verified", "the model directory matches its MANIFEST.json", ready=True, delete=leftovers)
+        return Inspection(verified, "Verified", "the model directory matches its MANIFEST.json", ready=True, delete=leftovers)
     rejected = find(status.conditions, "Stalled")
     if rejected and rejected.status == "True" and rejected.reason != "InvalidSpec":
-        return Verdict(status, rejected.reason, rejected.message, stalled=True, delete=leftovers)
+        return Inspection(status, rejected.reason, rejected.message, stalled=True, delete=leftovers)
     if status.inspect_attempt == 0:
         return _inspecting(status.model_copy(update={"inspect_attempt": 1}))
     return _synced(observed, spec, now)
@@ -112,15 +111,15 @@ def size_text(size: int) -> str:
     return f"{amount:.1f} {UNITS[unit]}" if 0 < amount < 10 and unit else f"{amount:.0f} {UNITS[unit]}"
 
 
-def _inspecting(status: FineTunedModelStatus, create: tuple[dict[str, Any], ...] = ()) -> Verdict:
-    return Verdict(status, "Inspecting", "the model directory is being verified", create=create, requeue_after=POLL)
+def _inspecting(status: FineTunedModelStatus, create: tuple[dict[str, Any], ...] = ()) -> Inspection:
+    return Inspection(status, "Inspecting", "the model directory is being verified", create=create, requeue_after=POLL)
 
 
 def _jobs(observed: ObservedModel) -> tuple[BatchJob, ...]:
     return tuple(batch for batch in observed.jobs.values() if observed.model.meta.uid in batch.meta.owners)
 
 
-def _synced(observed: ObservedModel, spec: FineTunedModelSpec, now: float) -> Verdict:
+def _synced(observed: ObservedModel, spec: FineTunedModelSpec, now: float) -> Inspection:
     meta, status = observed.model.meta, observed.model.status
     name = inspect_job(meta.name, status.inspect_attempt)
     batch = next((found for found in _jobs(observed) if found.meta.name == name), None)
@@ -129,45 +128,45 @@ def _synced(observed: ObservedModel, spec: FineTunedModelSpec, now: float) -> Ve
     pods = pods_of_job(observed.pods, name, batch.meta.uid)
     if batch.complete or batch.terminated:
         if not all(pod.ended for pod in pods) and batch.finished is not None and now - batch.finished < LAG:
-            return Verdict(status, "Inspecting", "the inspection has ended", requeue_after=2.0)
+            return Inspection(status, "Inspecting", "the inspection has ended", requeue_after=2.0)
         return _ended(observed, batch, pods, now)
     blocker = job_blocker(batch, pods, observed.warnings, now)
     if blocker is None or now - batch.meta.created < SETTLING:
         return _inspecting(status.model_copy(update={"error": None}))
     message = with_advice(blocker.message, blocker.reason, "inspect")
     error = ErrorStatus(code=blocker.reason, message=short(message, 8192), object=blocker.object or None)
-    return Verdict(status.model_copy(update={"error": error}), blocker.reason, message, requeue_after=POLL)
+    return Inspection(status.model_copy(update={"error": error}), blocker.reason, message, requeue_after=POLL)
 
 
-def _created(observed: ObservedModel, spec: FineTunedModelSpec, name: str) -> Verdict:
+def _created(observed: ObservedModel, spec: FineTunedModelSpec, name: str) -> Inspection:
     """The number was read back from the status. A deleted Job is created again: it only reads."""
     status = observed.model.status
     if name in observed.jobs:
         message = f"Job {name} belongs to another object, possibly to an earlier model with this name that is being garbage-collected"
-        return Verdict(status, "NameTaken", message, requeue_after=5.0)
+        return Inspection(status, "NameTaken", message, requeue_after=5.0)
     place = beside_publish(observed.maker.spec) if observed.maker and observed.maker.spec else Placement()
     job = inspect_job_object(observed.model.meta, spec.source.claim, status.inspect_attempt, observed.settings, place)
     refused = refusal_blocker(observed.refusal)
     if refused is None:
         return _inspecting(status, create=(job,))
-    return Verdict(status, refused.reason, with_advice(refused.message, refused.reason, "inspect"), create=(job,), requeue_after=POLL)
+    return Inspection(status, refused.reason, with_advice(refused.message, refused.reason, "inspect"), create=(job,), requeue_after=POLL)
 
 
-def _ended(observed: ObservedModel, batch: BatchJob, pods: tuple[Pod, ...], now: float) -> Verdict:
+def _ended(observed: ObservedModel, batch: BatchJob, pods: tuple[Pod, ...], now: float) -> Inspection:
     status = observed.model.status
     if batch.complete:
         result = stage_result("inspect", pods)
         if result and result.inspect:
             verified = with_summary(status, result.inspect)
-            return Verdict(verified, "Verified", "the model directory matches its MANIFEST.json", ready=True)
+            return Inspection(verified, "Verified", "the model directory matches its MANIFEST.json", ready=True)
         outcome = Outcome("ResultLost", "the result of the inspection was not observed", retryable=True, counts=True)
     else:
         outcome = outcome_of("inspect", batch, pods)
     failed = status.model_copy(update={"error": error_status(outcome)})
     if outcome.exit_code == ExitCode.INVALID_INPUT:
-        return Verdict(failed, outcome.reason, outcome.message, stalled=True)
+        return Inspection(failed, outcome.reason, outcome.message, stalled=True)
     left = backoff(status.inspect_attempt) - (now - (batch.finished or batch.meta.created))
     if left > 0:
-        return Verdict(failed, outcome.reason, outcome.message, requeue_after=left)
+        return Inspection(failed, outcome.reason, outcome.message, requeue_after=left)
     following = failed.model_copy(update={"inspect_attempt": status.inspect_attempt + 1})
-    return Verdict(following, outcome.reason, outcome.message, delete=(job_ref(batch),), requeue_after=1.0)
+    return Inspection(following, outcome.reason, outcome.message, delete=(job_ref(batch),), requeue_after=1.0)

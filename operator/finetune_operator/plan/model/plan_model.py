@@ -5,7 +5,7 @@ from finetune_operator.plan.common.conditions import ConditionUpdate, holds, sho
 from finetune_operator.plan.common.models import better_condition, exported_condition, shortcoming_events
 from finetune_operator.plan.common.observed import ObservedModel
 from finetune_operator.plan.common.plan import EventNote, Plan
-from finetune_operator.plan.model.inspection import Verdict, inspect
+from finetune_operator.plan.model.inspection import Inspection, inspect
 
 LISTED = 64
 NAMED = 3
@@ -16,10 +16,10 @@ def plan_model(observed: ObservedModel, now: float) -> Plan:
     model = observed.model
     if model.meta.deleting:
         return Plan()
-    verdict = _verdict(observed, now)
+    inspection = _inspection(observed, now)
     users = _used_by(observed)
-    updates = (*_ready_conditions(verdict), *_quality(verdict.status), _in_use(users), _guarded(observed.settings.guard_installed))
-    status = verdict.status.model_copy(
+    updates = (*_ready_conditions(inspection), *_quality(inspection.status), _in_use(users), _guarded(observed.settings.guard_installed))
+    status = inspection.status.model_copy(
         update={
             "observed_generation": model.meta.generation,
             "conditions": with_updates(model.status.conditions, updates, model.meta.generation, now),
@@ -30,26 +30,26 @@ def plan_model(observed: ObservedModel, now: float) -> Plan:
     )
     return Plan(
         status=status if status != model.status else None,
-        create=verdict.create,
-        delete=verdict.delete,
-        events=_events(model.status, status, verdict),
-        requeue_after=verdict.requeue_after,
+        create=inspection.create,
+        delete=inspection.delete,
+        events=_events(model.status, status, inspection),
+        requeue_after=inspection.requeue_after,
     )
 
 
-def _verdict(observed: ObservedModel, now: float) -> Verdict:
+def _inspection(observed: ObservedModel, now: float) -> Inspection:
     if observed.model.spec is None:
-        return Verdict(observed.model.status, "InvalidSpec", observed.model.spec_error, stalled=True)
+        return Inspection(observed.model.status, "InvalidSpec", observed.model.spec_error, stalled=True)
     return inspect(observed, observed.model.spec, now)
 
 
-def _ready_conditions(verdict: Verdict) -> tuple[ConditionUpdate, ...]:
-    reason, message = verdict.reason, verdict.message
-    if verdict.stalled:
+def _ready_conditions(inspection: Inspection) -> tuple[ConditionUpdate, ...]:
+    reason, message = inspection.reason, inspection.message
+    if inspection.stalled:
         return stalled(reason, message)
     return (
-        ConditionUpdate("Ready", verdict.ready, reason, message),
-        ConditionUpdate("Reconciling", not verdict.ready, reason, "" if verdict.ready else message),
+        ConditionUpdate("Ready", inspection.ready, reason, message),
+        ConditionUpdate("Reconciling", not inspection.ready, reason, "" if inspection.ready else message),
         ConditionUpdate("Stalled", False, reason),
     )
 
@@ -84,12 +84,12 @@ def _base_text(spec: FineTunedModelSpec | None) -> str | None:
     return spec.base.source or (f"FineTunedModel/{spec.base.fine_tuned_model.name}" if spec.base.fine_tuned_model else None)
 
 
-def _events(old: FineTunedModelStatus, new: FineTunedModelStatus, verdict: Verdict) -> tuple[EventNote, ...]:
+def _events(old: FineTunedModelStatus, new: FineTunedModelStatus, inspection: Inspection) -> tuple[EventNote, ...]:
     """When the model becomes ready, with its shortcomings, and when it becomes stalled."""
     if holds(new.conditions, "Ready") and not holds(old.conditions, "Ready"):
-        return (EventNote("Normal", verdict.reason, short(verdict.message)), *shortcoming_events(old.conditions, new.conditions))
-    if verdict.stalled and not holds(old.conditions, "Stalled"):
-        return (EventNote("Warning", verdict.reason, short(verdict.message)),)
+        return (EventNote("Normal", inspection.reason, short(inspection.message)), *shortcoming_events(old.conditions, new.conditions))
+    if inspection.stalled and not holds(old.conditions, "Stalled"):
+        return (EventNote("Warning", inspection.reason, short(inspection.message)),)
     return ()
 
 
