@@ -10,7 +10,7 @@ from finetune_operator.plan.common.overrides import forbidden_field
 from finetune_operator.plan.common.plan import Plan
 from finetune_operator.plan.job.plan_job import plan_job
 from finetune_operator.settings import OVERRIDES
-from tests.unit.operator.plan.job.test_job_rules import attempt, shown, status, status_of
+from tests.unit.operator.plan.job.snapshots import attempt, shown, status, status_of
 from tests.unit.operator.samples import SETTINGS, T, job
 from tests.unit.operator.world import World
 

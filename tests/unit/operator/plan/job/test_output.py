@@ -6,11 +6,19 @@ from typing import Any
 import pytest
 
 from finetune_api.resources.finetune_job_status import FineTuneJobStatus
-from finetune_operator.objects.names import kept_names
+from finetune_operator.objects.names import JOB_UID_ANNOTATION, SPEC_DIGEST_ANNOTATION, kept_names
 from finetune_operator.objects.records import FineTuneJob, WarningEvent
 from finetune_operator.plan.job.plan_job import plan_job
-from tests.unit.operator.plan.job.test_job_rules import attempt, shown, status, status_of
-from tests.unit.operator.samples import JOB_UID, T, claim, job, meta, model, spec
+from tests.unit.operator.plan.job.snapshots import active, attempt, named, observed, shown, status, status_of
+from tests.unit.operator.samples import (
+    JOB_UID,
+    T,
+    claim,
+    job,
+    meta,
+    model,
+    spec,
+)
 from tests.unit.operator.world import World
 
 pytestmark = pytest.mark.unit
@@ -115,3 +123,40 @@ def test_the_last_name_is_taken_as_well() -> None:
     world.claims = {name: claim(name, owners=frozenset({JOB_UID})) for name in ("tune-workspace", "bot-model")}
     plan = plan_job(world.observed(), T)
     assert shown(plan) == ("Failed", "OutputExists")
+
+
+def digest() -> str:
+    found = status_of(plan_job(observed(FineTuneJobStatus()), T)).spec_digest
+    assert found is not None
+    return found
+
+
+def test_a_model_of_the_same_spec_is_not_trained_again() -> None:
+    """Complete without a pod."""
+    there = named({SPEC_DIGEST_ANNOTATION: digest(), JOB_UID_ANNOTATION: "another"})
+    plan = plan_job(observed(FineTuneJobStatus(), output_model=there), T)
+    assert shown(plan) == ("Succeeded", "AlreadyTrained")
+    assert (plan.apply, plan.create, status_of(plan).attempts) == ((), (), [])
+
+
+def test_a_model_that_appears_before_the_job_of_an_attempt_is_not_trained_again() -> None:
+    """Two jobs of one spec: the second one ends with the first one's model, and nothing of it runs."""
+    there = named({SPEC_DIGEST_ANNOTATION: digest(), JOB_UID_ANNOTATION: "another"})
+    plan = plan_job(observed(status(active("prepare", job_uid=None)), output_model=there), T)
+    assert (shown(plan), plan.create) == (("Succeeded", "AlreadyTrained"), ())
+    assert [(a.state, a.reason) for a in status_of(plan).attempts] == [("Interrupted", "OutputTaken")]
+
+
+def test_a_model_of_another_spec_is_never_overwritten() -> None:
+    """Failed before any pod, and says how to go on."""
+    plan = plan_job(observed(FineTuneJobStatus(), output_model=named({SPEC_DIGEST_ANNOTATION: "f" * 64})), T)
+    assert shown(plan) == ("Failed", "OutputExists")
+    error = status_of(plan).error
+    assert error is not None
+    assert (error.param, error.object) == ("output.model", "FineTunedModel tune")
+
+
+def test_a_model_that_goes_is_waited_for() -> None:
+    """Its name is free after that."""
+    plan = plan_job(observed(FineTuneJobStatus(), output_model=named({}, deleting=True)), T)
+    assert shown(plan) == ("Pending", "ModelTerminating")

@@ -1,0 +1,45 @@
+"""The base model of a job."""
+
+from dataclasses import replace
+
+import pytest
+
+from finetune_api.resources.finetune_job_status import FineTuneJobStatus
+from finetune_operator.objects.records import FineTunedModel
+from finetune_operator.plan.job.plan_job import plan_job
+from tests.unit.operator.plan.job.snapshots import active, observed, shown, status, status_of
+from tests.unit.operator.samples import (
+    T,
+    model,
+)
+
+pytestmark = pytest.mark.unit
+
+
+BASE = {"base": {"fineTunedModel": {"name": "bot"}}}
+
+
+@pytest.mark.parametrize(
+    ("base", "reason"),
+    [
+        (None, "BaseModelNotFound"),
+        (model(deleting=True), "BaseModelNotFound"),
+        (replace(model(), status=model().status.model_copy(update={"conditions": []})), "BaseModelNotReady"),
+    ],
+)
+def test_a_base_model_must_be_there_and_verified(base: FineTunedModel | None, reason: str) -> None:
+    """It is waited for, named, for limits.scheduleTimeout."""
+    plan = plan_job(observed(FineTuneJobStatus(), BASE, base_model=base), T)
+    assert shown(plan) == ("Pending", reason)
+    error = status_of(plan).error
+    assert error is not None
+    assert error.object == "FineTunedModel bot"
+    late = plan_job(observed(status_of(plan), BASE, base_model=base), T + 90_000)
+    assert shown(late) == ("Failed", reason)
+
+
+def test_a_base_model_that_is_ready_is_mounted() -> None:
+    """In each stage."""
+    plan = plan_job(observed(status(active("prepare", job_uid=None)), BASE, base_model=model()), T)
+    volumes = plan.create[-1]["spec"]["template"]["spec"]["volumes"]
+    assert {"name": "source-base", "persistentVolumeClaim": {"claimName": "bot-model"}} in volumes

@@ -1,0 +1,53 @@
+"""The progress of a running stage."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from finetune_api.progress import Progress
+from finetune_api.resources.finetune_job_status import ProgressStatus
+from finetune_operator.plan.common.clock import rfc3339
+from finetune_operator.plan.common.plan import Plan
+from finetune_operator.plan.job.plan_job import plan_job
+from tests.unit.operator.plan.job.snapshots import attempt, observed, status, status_of
+from tests.unit.operator.samples import (
+    T,
+    batch,
+    pod,
+)
+
+pytestmark = pytest.mark.unit
+
+
+def at_work(progress: Progress | None, old: dict[str, Any], now: float) -> Plan:
+    state = status(attempt("prepare", 1), attempt("train", 1, "Running", finished_at=None), **old)
+    jobs = {"tune-train-1": batch("tune-train-1")}
+    pods = (pod("tune-train-1-0-x", "tune-train-1"),)
+    settled = replace(observed(state, jobs=jobs, pods=pods))
+    first = status_of(plan_job(settled, now))
+    return plan_job(replace(settled, job=replace(settled.job, status=first), progress=progress), now)
+
+
+STEP = Progress(stage="train", activity="training", step=310, total_steps=500, loss=2.5031, eta_seconds=4320.0, checkpoint_step=300)
+
+
+def test_progress_is_shown_as_people_read_it() -> None:
+    """Percent and steps, the time left, the loss."""
+    found = status_of(at_work(STEP, {}, T + 60))
+    assert (found.progress_text, found.eta, found.loss_text) == ("62% (310/500)", "1h12m", "2.503")
+
+
+@pytest.mark.parametrize(
+    ("text", "age", "written"),
+    [("60% (300/500)", 14, False), ("60% (300/500)", 15, True), ("62% (310/500)", 600, False)],
+)
+def test_progress_is_written_seldom(text: str, age: int, written: bool) -> None:
+    """At most once in 15 s, and only when the text differs."""
+    old = {"progress_text": text, "eta": "1h12m", "loss_text": "2.503", "progress": ProgressStatus(updated_at=rfc3339(T + 60 - age))}
+    assert (at_work(STEP, old, T + 60).status is not None) is written
+
+
+def test_another_stage_s_line_is_passed_over() -> None:
+    """The log of the last stage's pod may still be read."""
+    assert at_work(STEP.model_copy(update={"stage": "prepare"}), {}, T + 60).status is None
