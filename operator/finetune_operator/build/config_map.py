@@ -1,4 +1,4 @@
-"""The ConfigMap that holds run.json."""
+"""The ConfigMap with run.json."""
 
 from typing import Any
 

@@ -37,7 +37,7 @@ _WATCH_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=SIL
 
 
 class Api:
-    """Use as an async context manager. Every method raises ApiError, of the type that errors.py names."""
+    """Use as an async context manager. Every method raises ApiError, or one of its subclasses in errors.py."""
 
     def __init__(self, connection: Connection, before_write: Callable[[], None] = lambda: None) -> None:
         self._connection = connection
@@ -80,7 +80,7 @@ class Api:
     async def watch(
         self, path: str, params: Mapping[str, str], since: int, metadata_only: bool = False, opened: Callable[[], None] = lambda: None
     ) -> AsyncIterator[Object]:
-        """Events {"type", "object"} after a resourceVersion, bookmarks among them, until the server closes the stream."""
+        """Events {"type", "object"} since a resourceVersion, including bookmarks, until the server closes the stream."""
         query = {
             **params, "watch": "true", "allowWatchBookmarks": "true", "resourceVersion": str(since),
             "timeoutSeconds": str(WATCH_SECONDS + random.randrange(60)),
@@ -181,7 +181,7 @@ class Api:
                 yield response
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             API_REQUESTS.labels(method, "none").inc()
-            raise ServerGone(what, 0, {"message": f"no answer: {error or type(error).__name__}"}) from error
+            raise ServerGone(what, 0, {"message": f"no response: {error or type(error).__name__}"}) from error
 
 
 async def _error(what: str, response: aiohttp.ClientResponse) -> ApiError:
@@ -218,18 +218,18 @@ def _object(data: bytes) -> Object:
 
 
 def _event(what: str, line: bytes) -> Object:
-    """A watch that was cut off ends in the middle of an event, and what stands between may write into it."""
+    """An interrupted watch may end in the middle of an event, and proxies may write error pages into it."""
     try:
         event = _object(line)
         if event["type"] != "ERROR":
             event["object"]["metadata"]["resourceVersion"]
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-        raise ServerGone(what, 0, {"message": f"the stream holds what is no event: {line[:200]!r}"}) from error
+        raise ServerGone(what, 0, {"message": f"the stream contains something that is not an event: {line[:200]!r}"}) from error
     return event
 
 
 async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """Lines of any length (aiohttp's own reader gives up on long ones)."""
+    """Lines of any length (aiohttp's own reader fails on long lines)."""
     rest = bytearray()
     async for chunk in response.content.iter_any():
         rest += chunk

@@ -18,7 +18,7 @@ class ApiError(Exception):
 
 
 class NotFound(ApiError):
-    """404."""
+    """404: the object, or its kind, does not exist."""
 
 
 class Conflict(ApiError):

@@ -100,7 +100,7 @@ def dataset_status(rows: DatasetSummary) -> DatasetStatus:
 
 
 def dataset_text(rows: DatasetSummary) -> str:
-    """ "90 training examples, 10 validation examples, 900 tokens; 3 invalid rows and 2 duplicates were left out"."""
+    """ "90 training examples, 10 validation examples, 900 tokens; left out: 3 invalid rows and 2 duplicates"."""
     counts = f"{rows.train_examples:,} training examples, {rows.validation_examples:,} validation examples, {rows.train_tokens:,} tokens"
     labels = f", {rows.label_count} labels" if rows.label_count else ""
     left = [

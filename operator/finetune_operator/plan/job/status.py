@@ -37,7 +37,7 @@ def job_status(job: FineTuneJob, step: Step, updates: tuple[ConditionUpdate, ...
     if step.end:
         status = _closed(status, now)
     spent = round(active_seconds(status, now)) if paused or step.end else status.active_seconds
-    said = (*updates, *_verdict(step, paused), *_never_trained(status, step, updates))
+    updates = (*updates, *_verdict(step, paused), *_never_trained(status, step, updates))
     before = without(status.conditions, "Ready") if paused else status.conditions
     running = active(status)
     return status.model_copy(
@@ -45,7 +45,7 @@ def job_status(job: FineTuneJob, step: Step, updates: tuple[ConditionUpdate, ...
             "observed_generation": generation,
             "phase": step.phase,
             "reason": short(step.reason, 128),
-            "conditions": with_updates(before, said, generation, now),
+            "conditions": with_updates(before, updates, generation, now),
             "progress_text": _progress(status, step),
             "attempt_text": f"{running.stage} {running.number}" if running else status.attempt_text,
             "eta": status.eta if running and running.running_at else None,

@@ -129,7 +129,7 @@ async def test_repetition_has_an_end(server: Server, api: Api, monkeypatch: pyte
 async def test_nobody_listens() -> None:
     """A refused connection is a ServerGone that names the request."""
     async with Api(Connection(Configuration(host="http://127.0.0.1:9"), False)) as api:
-        with pytest.raises(ServerGone, match=r"GET /x.*no answer"):
+        with pytest.raises(ServerGone, match=r"GET /x.*no response"):
             await api.text("/x", {}, 3)
 
 
