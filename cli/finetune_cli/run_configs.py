@@ -38,7 +38,6 @@ def of_rows(chosen: argparse.Namespace, workspace: str) -> RunConfig:
     }
     validation = Validation(source=GIVEN_AS.format("validation"), **reading) if chosen.validation else Validation(split=Split())
     spec = FineTuneJobSpec(
-        task=chosen.task,
         base=Base(source="pvc://files/base"),
         dataset=Dataset(
             train=DataSource(source=GIVEN_AS.format("train"), slice=chosen.slice, **reading),
@@ -48,7 +47,8 @@ def of_rows(chosen: argparse.Namespace, workspace: str) -> RunConfig:
         hyperparameters=Hyperparameters(max_sequence_length=chosen.max_sequence_length),
     )
     given = {"train": chosen.file, "validation": chosen.validation}
-    return build_run_config(spec, Laptop(given, chosen.model, {}).place("validate", workspace, spec))
+    config = build_run_config(spec, Laptop(given, chosen.model, {}).place("validate", workspace, spec))
+    return config.model_copy(update={"task": chosen.task})  # the custom resource names this project's tasks only
 
 
 def of_manifest(chosen: argparse.Namespace, manifest: "Manifest", workspace: str, environment: dict[str, str]) -> RunConfig:

@@ -31,7 +31,8 @@ def add_to(commands: Any) -> None:
     )
     parser.set_defaults(run=run)
     parser.add_argument("file", type=Path, metavar="FILE")
-    parser.add_argument("--task", choices=get_args(Task), default="chat", help="task of the rows (default: chat, or the manifest's)")
+    known = f"{', '.join(get_args(Task))}, or one of an installed package"
+    parser.add_argument("--task", default="chat", help=f"task of the rows: {known} (default: chat, or the manifest's)")
     parser.add_argument("--model", metavar="DIR", help="folder of the base model (config and tokenizer), to count tokens")
     parser.add_argument("--data", type=Path, metavar="FILE", help="read the training rows of a manifest from this file")
     parser.add_argument("--validation", type=Path, metavar="FILE", help="validation rows (default: a tenth of FILE)")

@@ -66,6 +66,7 @@ COMMANDS = [
     ("chat.jsonl --max-invalid-fraction 1", 2, "--max-invalid-fraction: Input should be less than 1 (it is 1.0)"),
     ("chat.jsonl --validation broken.jsonl", 3, "broken.jsonl: 1 of 20 rows"),
     ("chat.jsonl --task completion", 3, "set task: chat"),
+    ("chat.jsonl --task poetry", 3, "InvalidSpec: task: unknown task 'poetry'; known: chat, completion, "),
     ("labelled.jsonl --task sequence-classification", 0, "labels: ham "),
     ("body.jsonl --task sequence-classification --columns text=body", 0, "labels: "),
     ("body.jsonl --task sequence-classification --columns body", 2, "--columns body: expected NAME=COLUMN"),

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from finetune_api.resources.finetune_job import Task
 from finetune_api.result import StageError
 from finetune_trainer.data.profile.row_file import RowFile
 from finetune_trainer.data.reading.record_file import RecordFile
@@ -16,13 +15,13 @@ from finetune_trainer.tasks.rows import Row
 NAME, PARAM = "pvc://data/train.jsonl", "dataset.train.source"
 
 
-def opened(path: Path, content: bytes, task: Task = "chat", **settings: Any) -> RowFile:
+def opened(path: Path, content: bytes, task: str = "chat", **settings: Any) -> RowFile:
     """A file with this content."""
     path.write_bytes(content)
     return RowFile.open(RecordFile.open(path, NAME, PARAM, scratch=path.parent), TASKS[task], **settings)
 
 
-def rows_of(path: Path, content: bytes, task: Task = "chat", **settings: Any) -> list[Row]:
+def rows_of(path: Path, content: bytes, task: str = "chat", **settings: Any) -> list[Row]:
     """All rows of a file that is right."""
     file = opened(path, content, task, **settings)
     survey = file.survey(1)
@@ -31,7 +30,7 @@ def rows_of(path: Path, content: bytes, task: Task = "chat", **settings: Any) ->
     return rows
 
 
-def refusal(path: Path, content: bytes, task: Task = "chat", **settings: Any) -> StageError:
+def refusal(path: Path, content: bytes, task: str = "chat", **settings: Any) -> StageError:
     """The error that a file leads to."""
     with pytest.raises(StageFailure) as caught:
         opened(path, content, task, **settings).survey(1)
@@ -41,7 +40,7 @@ def refusal(path: Path, content: bytes, task: Task = "chat", **settings: Any) ->
     return error
 
 
-def finding(path: Path, line: bytes, others: list[bytes], task: Task = "chat", **settings: Any) -> StageError:
+def finding(path: Path, line: bytes, others: list[bytes], task: str = "chat", **settings: Any) -> StageError:
     """The error of a file whose third line is wrong, and all others are right."""
     error = refusal(path, b"\n".join([*others[:2], line, *others[2:]]), task, **settings)
     assert f"1 of {len(others) + 1} rows is invalid" in error.message
