@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
 
-from finetune_trainer.data.reading.record_file import Record, RecordFile
+from finetune_trainer.data.reading.record import Record
+from finetune_trainer.data.reading.record_file import RecordFile
 
 PARAM = "dataset.train.source"
 

@@ -6,7 +6,7 @@ import pytest
 
 from finetune_api.exit_codes import ExitCode
 from finetune_trainer.data.reading import unpack
-from finetune_trainer.data.reading.record_file import Unreadable
+from finetune_trainer.data.reading.record import Unreadable
 from finetune_trainer.failure import StageFailure
 from tests.unit.reading.files import COMPRESSORS, jsonl, opened, parquet, texts
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from finetune_trainer.data.reading import csv_table
-from finetune_trainer.data.reading.record_file import Unreadable
+from finetune_trainer.data.reading.record import Unreadable
 from finetune_trainer.failure import StageFailure
 from tests.unit.reading.files import contents, opened
 

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from finetune_trainer.data.reading import record
-from finetune_trainer.data.reading.record_file import Record, RecordFile, Unreadable
+from finetune_trainer.data.reading.record import Limits, Record, Unreadable
+from finetune_trainer.data.reading.record_file import RecordFile
 from finetune_trainer.failure import StageFailure
 from tests.unit.reading.files import COMPRESSORS, PARAM, WRITERS, arrow_file, arrow_stream, parquet, texts
 
@@ -62,6 +62,8 @@ PIECES = [
     b"9" * 5000,
 ]
 FORMATS = [None, None, None, "jsonl", "json", "csv", "parquet", "arrow"]
+SMALL = Limits(block=100)
+"""Borders of blocks fall into these small files, too."""
 SLICES = [None, None, "10%:80%", "2:5", "7:"]
 
 
@@ -70,7 +72,7 @@ def read(folder: Path, data: bytes, fmt: Any = None, part: str | None = None) ->
     path = folder / "fuzz"
     path.write_bytes(data)
     try:
-        file = RecordFile.open(path, "pvc://data/fuzz", PARAM, format=fmt, slice=part, scratch=folder / "scratch")
+        file = RecordFile.open(path, "pvc://data/fuzz", PARAM, format=fmt, slice=part, scratch=folder / "scratch", limits=SMALL)
     except StageFailure as exc:
         said(exc.error.message, "pvc://data/fuzz")
         return
@@ -109,12 +111,6 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
             case _:
                 changed[at:until] = chance.randbytes(min(until - at, 64))
     return bytes(changed)
-
-
-@pytest.fixture(autouse=True)
-def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Borders of blocks fall into these small files, too."""
-    monkeypatch.setattr(record, "BLOCK", 100)
 
 
 @FEW

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from finetune_trainer.data.reading import record
-from finetune_trainer.data.reading.record_file import Unreadable
+from finetune_trainer.data.reading.record import Limits, Unreadable
 from tests.unit.reading.files import contents, opened
 
 VALUES = st.recursive(
@@ -25,13 +24,10 @@ VALUES = st.recursive(
     indent=st.sampled_from([None, 0, 2]),
     block=st.sampled_from([1, 2, 7, 1 << 20]),
 )
-def test_any_array_is_cut_into_its_elements(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, elements: list[Any], indent: int | None, block: int
-) -> None:
+def test_any_array_is_cut_into_its_elements(tmp_path: Path, elements: list[Any], indent: int | None, block: int) -> None:
     """Brackets and commas inside strings, nesting, and block borders anywhere do not matter; lines are right."""
-    monkeypatch.setattr(record, "BLOCK", block)
     text = json.dumps(elements, indent=indent, ensure_ascii=False)
-    found = list(opened(tmp_path, text.encode()).records())
+    found = list(opened(tmp_path, text.encode(), limits=Limits(block=block)).records())
     assert contents(found) == elements
     assert [one.row for one in found] == list(range(1, len(elements) + 1))
     lines = text.split("\n")

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from finetune_trainer.data.reading import record
-from finetune_trainer.data.reading.record_file import Unreadable
+from finetune_trainer.data.reading.record import Limits, Unreadable
 from finetune_trainer.failure import StageFailure
 from tests.unit.reading.files import COMPRESSORS, FORMATS, WRITERS, contents, jsonl, opened, parquet, texts
 
@@ -58,11 +57,10 @@ def test_a_slice_is_a_part_of_the_rows(tmp_path: Path, writer: str, text: str, s
 
 @pytest.mark.parametrize("block", [4, 5, 64, 1 << 20])
 @pytest.mark.parametrize("text", ["0%:80%", "3:9", "2:", ":1", "0:10"])
-def test_blocks_are_the_records_of_jsonl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int, text: str) -> None:
+def test_blocks_are_the_records_of_jsonl(tmp_path: Path, block: int, text: str) -> None:
     """The fast path has the same lines at the same places, with blank lines and slices, wherever a block ends."""
-    monkeypatch.setattr(record, "BLOCK", block)
     lines = [b"", b'{"a": 0}', b" \r", b"", b'{"a": 1}\r', *(b'{"a": %d}' % n for n in range(2, 8)), b"\t", b'{"a": 8}', b"", b'{"a": 9}']
-    file = opened(tmp_path, b"\xef\xbb\xbf" + b"\n".join(lines), slice=text)
+    file = opened(tmp_path, b"\xef\xbb\xbf" + b"\n".join(lines), slice=text, limits=Limits(block=block))
     found = [(number, line) for data, first in file.blocks() or () for number, line in enumerate(data.split(b"\n"), first) if line.strip()]
     assert found == [(one.line, one.content) for one in file.records()]
     assert [lines[number - 1] for number, _ in found] == [line for _, line in found]
@@ -134,12 +132,11 @@ def test_a_format_in_the_spec_must_be_the_files(tmp_path: Path, writer: str, wan
         opened(tmp_path, data, format=wanted)
 
 
-def test_a_row_that_never_ends_is_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_that_never_ends_is_not_read_into_memory(tmp_path: Path) -> None:
     """A file without line ends is refused at a bound, not at the machine's memory."""
-    monkeypatch.setattr(record, "MAX_ROW_BYTES", 1000)
-    monkeypatch.setattr(record, "BLOCK", 100)
+    limits = Limits(block=100, row=1000)
     for data in (b'{"a": "' + b" " * 5000, b'[{"a": "' + b" " * 5000):
         with pytest.raises(Unreadable, match="is longer than"):
-            list(opened(tmp_path, data).records())
+            list(opened(tmp_path, data, limits=limits).records())
     long = json.dumps({"a": "x" * 900}).encode()
-    assert len(list(opened(tmp_path, b"\n".join([long] * 5)).records())) == 5
+    assert len(list(opened(tmp_path, b"\n".join([long] * 5), limits=limits).records())) == 5

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet.encryption as encryption
 import pytest
 
-from finetune_trainer.data.reading import table, table_file
-from finetune_trainer.data.reading.record_file import Unreadable
+from finetune_trainer.data.reading import table_file
+from finetune_trainer.data.reading.record import Limits, Unreadable
 from finetune_trainer.failure import StageFailure
 from tests.unit.reading.files import arrow_file, arrow_stream, contents, opened, parquet, texts
 
@@ -180,11 +180,11 @@ def test_a_long_text_that_is_written_once_is_there_once(tmp_path: Path, nested: 
 
 
 @pytest.mark.parametrize("writer", [parquet, arrow_file, arrow_stream])
-def test_a_row_that_is_too_long_is_the_fault_of_the_row(tmp_path: Path, writer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_that_is_too_long_is_the_fault_of_the_row(tmp_path: Path, writer: Any) -> None:
     """As in JSON lines, where the file ends there."""
-    monkeypatch.setattr(table, "MAX_ROW_BYTES", 1 << 20)
+    limits = Limits(row=1 << 20)
     content = pa.table({"a": ["b", "x" * (1 << 20), "c"]})
-    faults = [record.fault.text if record.fault else "" for record in opened(tmp_path, writer(content)).records()]
+    faults = [record.fault.text if record.fault else "" for record in opened(tmp_path, writer(content), limits=limits).records()]
     assert faults == ["", "is longer than 1 MiB: no model reads so much at once", ""]
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from finetune_trainer.data.reading.lines import UTF8_BOM, line_blocks
+from finetune_trainer.data.reading.reader import TextReader
 from finetune_trainer.data.reading.record import Fault, NotRows, Record, Unreadable
-from finetune_trainer.data.reading.stream import ByteStream
+from finetune_trainer.data.reading.stream import UTF8_BOM, ByteStream, line_blocks
 
 MAX_CELL = 8 << 20
 """A longer cell is a quote that somebody forgot to close."""
@@ -37,6 +37,9 @@ class Sheet:
         """What is left out."""
         unnamed = [str(number) for number, name in enumerate(self.columns, 1) if not name]
         return (f"column {' and '.join(unnamed)} has no name in the header line: it is ignored",) if unnamed else ()
+
+
+NO_SHEET = Sheet(",", ())
 
 
 def sheet_of(head: bytes) -> Sheet:
@@ -94,9 +97,9 @@ def _parse(text: str, delimiter: str, spaced: bool) -> Iterator[list[str]]:
 class _Lines:
     """The file's lines as text, and which of them are not."""
 
-    def __init__(self, stream: ByteStream) -> None:
+    def __init__(self, stream: ByteStream, block: int) -> None:
         self.faults: dict[int, Fault] = {}
-        self._blocks = line_blocks(stream, MAX_CELL, "is a quote not closed?")
+        self._blocks = line_blocks(stream, MAX_CELL, "is a quote not closed?", block)
 
     def __iter__(self) -> Iterator[str]:
         for data, line in self._blocks:
@@ -132,22 +135,37 @@ def not_utf8(line: bytes, exc: UnicodeDecodeError, number: int) -> Fault:
     return Fault("not UTF-8", f"byte 0x{byte:02x} at column {exc.start + 1} of line {number} is not UTF-8{seems}: save the file as UTF-8")
 
 
-def csv_records(stream: ByteStream, sheet: Sheet) -> Iterator[Record]:
-    """The rows below the header line; empty lines are passed over. Raises Unreadable."""
-    csv.field_size_limit(MAX_CELL)
-    for row, (line, cells) in enumerate(_cells(stream, sheet), 1 - sheet.header_rows):
-        if row < 1:
-            continue
-        fault = cells if isinstance(cells, Fault) else _wrong_size(cells, sheet)
-        if fault or isinstance(cells, Fault):
-            yield Record({}, line, row, fault)
-        else:
-            yield Record({name: cell for name, cell in zip(sheet.columns, cells, strict=True) if name}, line, row)
+@dataclass(frozen=True)
+class Csv(TextReader):
+    """A FormatReader."""
+
+    sheet: Sheet = NO_SHEET
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self.sheet.notes
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(filter(None, self.sheet.columns))
+
+    def cut(self, stream: ByteStream) -> Iterator[Record]:
+        """The rows below the header line; empty lines are skipped."""
+        csv.field_size_limit(MAX_CELL)
+        sheet = self.sheet
+        for row, (line, cells) in enumerate(_cells(stream, sheet, self.limits.block), 1 - sheet.header_rows):
+            if row < 1:
+                continue
+            fault = cells if isinstance(cells, Fault) else _wrong_size(cells, sheet)
+            if fault or isinstance(cells, Fault):
+                yield Record({}, line, row, fault)
+            else:
+                yield Record({name: cell for name, cell in zip(sheet.columns, cells, strict=True) if name}, line, row)
 
 
-def _cells(stream: ByteStream, sheet: Sheet) -> Iterator[tuple[int, list[str] | Fault]]:
+def _cells(stream: ByteStream, sheet: Sheet, block: int) -> Iterator[tuple[int, list[str] | Fault]]:
     """The line at which each row begins, and its cells or what is wrong with its text."""
-    lines = _Lines(stream)
+    lines = _Lines(stream, block)
     reader = csv.reader(iter(lines), delimiter=sheet.delimiter, skipinitialspace=sheet.spaced, strict=True)
     while True:
         line = reader.line_num + 1

@@ -3,10 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from finetune_trainer.data.reading import record
-from finetune_trainer.data.reading.lines import UTF8_BOM
-from finetune_trainer.data.reading.record import Record, Unreadable
-from finetune_trainer.data.reading.stream import ByteStream
+from finetune_trainer.data.reading.reader import TextReader
+from finetune_trainer.data.reading.record import Limits, Record, Unreadable
+from finetune_trainer.data.reading.stream import UTF8_BOM, ByteStream
 
 _ONE = "a file holds one array, or JSONL with one object per line"
 _SPACE = b" \t\r\n"
@@ -31,17 +30,17 @@ _INSIDE = re.compile(rb'["\\]')
 class _Text:
     """The stretch of the array that is in memory: from `start`, where the current row begins, to `end`."""
 
-    def __init__(self, stream: ByteStream) -> None:
-        self.stream = stream
-        self.data = stream.read(record.BLOCK).removeprefix(UTF8_BOM)
+    def __init__(self, stream: ByteStream, limits: Limits) -> None:
+        self.stream, self.limits = stream, limits
+        self.data = stream.read(limits.block).removeprefix(UTF8_BOM)
         self.start = 0
         self.line, self.row = 1, 1
 
     def more(self) -> bool:
         """Reads on, forgetting what is before `start`; False at the end of the file."""
-        block = self.stream.read(record.BLOCK)
-        if len(self.data) - self.start > record.MAX_ROW_BYTES:
-            raise Unreadable(f"{self.where} is longer than {record.MAX_ROW_BYTES >> 20} MiB")
+        block = self.stream.read(self.limits.block)
+        if len(self.data) - self.start > self.limits.row:
+            raise Unreadable(f"{self.where} is longer than {self.limits.row >> 20} MiB")
         self.data, self.start = self.data[self.start :] + block, 0
         return bool(block)
 
@@ -64,9 +63,15 @@ class _Text:
         return Record(b"", self.line, self.row).where
 
 
-def array_records(stream: ByteStream) -> Iterator[Record]:
+class JsonArray(TextReader):
+    """A FormatReader."""
+
+    def cut(self, stream: ByteStream) -> Iterator[Record]:
+        return _elements(_Text(stream, self.limits))
+
+
+def _elements(text: _Text) -> Iterator[Record]:
     """The elements of an array. Raises Unreadable where the brackets do not add up."""
-    text = _Text(stream)
     text.skip_space()
     if text.data[text.start : text.start + 1] != b"[":
         raise Unreadable(f"line {text.line}: a JSON array begins with [")

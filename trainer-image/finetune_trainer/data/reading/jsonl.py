@@ -4,27 +4,32 @@ import io
 import re
 from collections.abc import Iterator
 
-from finetune_trainer.data.reading import record
-from finetune_trainer.data.reading.lines import line_blocks
+from finetune_trainer.data.reading.reader import TextReader
 from finetune_trainer.data.reading.record import Block, Record
-from finetune_trainer.data.reading.slices import Bounds, beyond
-from finetune_trainer.data.reading.stream import ByteStream
+from finetune_trainer.data.reading.slices import beyond
+from finetune_trainer.data.reading.stream import Progress, line_blocks, no_progress, open_stream
 
 _BLANK = re.compile(rb"\n(?=[ \t\r\v\f]*\n)")
 
 
-def jsonl_blocks(stream: ByteStream, bounds: Bounds) -> Iterator[Block]:
-    """The lines whose rows are within the bounds, blank lines among them. Raises Unreadable."""
-    blocks = line_blocks(stream, record.MAX_ROW_BYTES, "JSONL has one object per line")
-    return blocks if bounds.everything else _within(blocks, bounds.start, bounds.stop)
+class Jsonl(TextReader):
+    """A FormatReader."""
 
+    def blocks(self, progress: Progress = no_progress) -> Iterator[Block]:
+        """The lines whose rows are within the bounds, blank lines among them."""
+        with open_stream(self.path, self.compression, progress) as stream:
+            blocks = line_blocks(stream, self.limits.row, "JSONL has one object per line", self.limits.block)
+            yield from blocks if self.bounds.everything else _within(blocks, self.bounds.start, self.bounds.stop)
 
-def jsonl_records(blocks: Iterator[Block]) -> Iterator[Record]:
-    """The rows of a file; blank lines are passed over."""
-    for data, first in blocks:
-        for line, text in enumerate(data.split(b"\n"), first):
-            if text and not text.isspace():
-                yield Record(text, line, 0)
+    def records(self, progress: Progress = no_progress) -> Iterator[Record]:
+        """Blank lines are skipped."""
+        for data, first in self.blocks(progress):
+            for line, text in enumerate(data.split(b"\n"), first):
+                if text and not text.isspace():
+                    yield Record(text, line, 0)
+
+    def count(self) -> int:
+        return sum(row_count(block.data) for block in self.blocks())
 
 
 def row_count(data: bytes) -> int:

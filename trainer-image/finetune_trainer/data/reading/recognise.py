@@ -6,10 +6,9 @@ from typing import Any
 
 from finetune_api.resources.source import RowFormat
 from finetune_trainer.data.reading.csv_table import looks_like_csv
-from finetune_trainer.data.reading.lines import UTF8_BOM
 from finetune_trainer.data.reading.near_misses import refuse_near_miss
 from finetune_trainer.data.reading.record import NotRows
-from finetune_trainer.data.reading.stream import GZIP_MAGIC, ZSTD_MAGIC
+from finetune_trainer.data.reading.stream import GZIP_MAGIC, UTF8_BOM, ZSTD_MAGIC
 
 HEAD = 1 << 16
 """Bytes that are looked at."""

@@ -1,11 +1,22 @@
 """What a file is cut into: records, and whole lines many at a time. Knows no format and no task."""
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-MAX_ROW_BYTES = 64 << 20
-"""A longer row is a file without line ends, not an example."""
 BLOCK = 1 << 20
 """Bytes that are read at a time."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of the reading of a file, in bytes."""
+
+    block: int = BLOCK
+    row: int = 64 << 20
+    """A longer row is a file without line ends, not an example."""
+
+
+LIMITS = Limits()
 
 
 class Fault(NamedTuple):

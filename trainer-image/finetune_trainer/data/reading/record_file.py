@@ -5,23 +5,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from finetune_api.resources.source import RowFormat
-from finetune_trainer.data.reading.csv_table import Sheet, csv_records, sheet_of
-from finetune_trainer.data.reading.json_array import array_records
-from finetune_trainer.data.reading.jsonl import jsonl_blocks, jsonl_records, row_count
-from finetune_trainer.data.reading.lines import UTF8_BOM
+from finetune_trainer.data.reading.csv_table import Csv, sheet_of
+from finetune_trainer.data.reading.json_array import JsonArray
+from finetune_trainer.data.reading.jsonl import Jsonl
+from finetune_trainer.data.reading.reader import FormatReader
 from finetune_trainer.data.reading.recognise import EXPECTED, HEAD, NAMES, recognise
-from finetune_trainer.data.reading.record import Block, Fault, NotRows, Record, Unreadable
-from finetune_trainer.data.reading.slices import EVERYTHING, Bounds, WrongSlice, resolve
-from finetune_trainer.data.reading.stream import Compression, Progress, compression_of, no_progress, open_stream
+from finetune_trainer.data.reading.record import LIMITS, Block, Limits, NotRows, Record, Unreadable
+from finetune_trainer.data.reading.slices import WrongSlice, resolve
+from finetune_trainer.data.reading.stream import UTF8_BOM, Compression, Progress, compression_of, no_progress, open_stream
 from finetune_trainer.data.reading.unpack import unpack
 from finetune_trainer.failure import invalid
-
-__all__ = ["Block", "Fault", "Record", "RecordFile", "Unreadable"]
 
 
 @dataclass(frozen=True)
 class RecordFile:
-    """A file, what it is, and the part of it that is wanted."""
+    """A file, what it is, and the reader of the part of it that is wanted."""
 
     path: Path
     name: str
@@ -29,20 +27,20 @@ class RecordFile:
     param: str
     """The spec field that names it."""
     format: RowFormat
-    compression: Compression = ""
-    bounds: Bounds = EVERYTHING
-    columns: tuple[str, ...] = ()
-    """Of a table: the columns that records have."""
-    notes: tuple[str, ...] = ()
-    """What the user should know about how it is read."""
-    sheet: Sheet | None = None
-    """Of CSV: how it is written."""
-    unpacked: Path | None = None
-    """Of a compressed Parquet or Arrow file: where it was unpacked to."""
+    compression: Compression
+    reader: FormatReader
 
     @classmethod
     def open(
-        cls, path: Path, name: str, param: str, *, format: RowFormat | None = None, slice: str | None = None, scratch: Path
+        cls,
+        path: Path,
+        name: str,
+        param: str,
+        *,
+        format: RowFormat | None = None,
+        slice: str | None = None,
+        scratch: Path,
+        limits: Limits = LIMITS,
     ) -> "RecordFile":
         """Judges a file by its content; raises StageFailure InvalidDataset for what holds no rows.
 
@@ -56,9 +54,9 @@ class RecordFile:
             compression = compression_of(path)
             with open_stream(path, compression) as stream:
                 head = stream.read(HEAD)
-            file = cls(path, name, param, _agreed(recognise(head), format, field, head), compression)
-            file = file._with_columns(head, scratch)
-            return replace(file, bounds=resolve(slice, file.count))
+            found = _agreed(recognise(head), format, field, head)
+            file = cls(path, name, param, found, compression, _reader(path, name, found, compression, head, scratch, limits))
+            return replace(file, reader=file.reader.within(resolve(slice, file.count)))
         except NotRows as exc:
             raise invalid("InvalidDataset", f"{name} {exc}; {EXPECTED}", param=param) from exc
         except Unreadable as exc:
@@ -66,21 +64,15 @@ class RecordFile:
         except WrongSlice as exc:
             raise invalid("InvalidDataset", f"{name}: slice {slice!r}: {exc}", param=f"{field}.slice") from exc
 
-    def _with_columns(self, head: bytes, scratch: Path) -> "RecordFile":
-        """Looks at a table's header or schema, after unpacking what must be."""
-        if self.format == "csv":
-            sheet = sheet_of(head)
-            return replace(self, sheet=sheet, columns=tuple(filter(None, sheet.columns)), notes=self._said(sheet.notes))
-        if self.format in ("parquet", "arrow"):
-            from finetune_trainer.data.reading.table import shape_of  # pyarrow is not loaded for text
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know about how it is read."""
+        return tuple(f"{self.name}: {note}" for note in self.reader.notes)
 
-            unpacked = unpack(self.path, self.compression, self.name, scratch) if self.compression else None
-            shape = shape_of(unpacked or self.path, self.format)
-            return replace(self, unpacked=unpacked, columns=shape.columns, notes=self._said(shape.notes))
-        return self
-
-    def _said(self, notes: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(f"{self.name}: {note}" for note in notes)
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Of a table: the columns that records have."""
+        return self.reader.columns
 
     @property
     def bytes_total(self) -> int:
@@ -89,41 +81,29 @@ class RecordFile:
 
     def records(self, progress: Progress = no_progress) -> Iterator[Record]:
         """The records in order; may be called again and again. Raises Unreadable."""
-        if self.format == "jsonl":
-            return jsonl_records(self._blocks(progress))
-        if self.format in ("parquet", "arrow"):
-            return self._table_records(progress)
-        return self.bounds.of(self._text_records(progress))
+        return self.reader.records(progress)
 
     def blocks(self, progress: Progress = no_progress) -> Iterator[Block] | None:
         """The lines of a JSONL file, about 1 MiB at a time; None for other formats. Raises Unreadable."""
-        return self._blocks(progress) if self.format == "jsonl" else None
+        return self.reader.blocks(progress)
 
     def count(self) -> int:
-        """How many records there are within the bounds, as cheaply as the format allows. Raises Unreadable."""
-        if self.format == "jsonl":
-            return sum(row_count(block.data) for block in self._blocks(no_progress))
-        if self.format in ("parquet", "arrow"):
-            from finetune_trainer.data.reading.table import shape_of
+        """How many records there are. Raises Unreadable."""
+        return self.reader.count()
 
-            return self.bounds.length(shape_of(self.unpacked or self.path, self.format).rows)
-        return sum(1 for _ in self.records())
 
-    def _blocks(self, progress: Progress) -> Iterator[Block]:
-        with open_stream(self.path, self.compression, progress) as stream:
-            yield from jsonl_blocks(stream, self.bounds)
+def _reader(path: Path, name: str, fmt: RowFormat, compression: Compression, head: bytes, scratch: Path, limits: Limits) -> FormatReader:
+    """The reader of a format, which has looked at a table's header or schema. Raises NotRows."""
+    if fmt == "jsonl":
+        return Jsonl(path, compression, limits)
+    if fmt == "json":
+        return JsonArray(path, compression, limits)
+    if fmt == "csv":
+        return Csv(path, compression, limits, sheet=sheet_of(head))
+    from finetune_trainer.data.reading.table import open_reader  # pyarrow is not loaded for text
 
-    def _text_records(self, progress: Progress) -> Iterator[Record]:
-        with open_stream(self.path, self.compression, progress) as stream:
-            yield from csv_records(stream, self.sheet) if self.sheet else array_records(stream)
-
-    def _table_records(self, progress: Progress) -> Iterator[Record]:
-        from finetune_trainer.data.reading.table import table_records
-
-        total = self.bytes_total
-        return table_records(
-            self.unpacked or self.path, self.format, self.columns, self.bounds, lambda row, rows: progress(total * row // max(rows, 1))
-        )
+    plain = unpack(path, compression, name, scratch) if compression else path
+    return open_reader(plain, fmt, path.stat().st_size, limits)
 
 
 def _agreed(found: RowFormat | None, wanted: RowFormat | None, field: str, head: bytes) -> RowFormat:

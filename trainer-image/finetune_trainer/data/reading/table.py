@@ -1,19 +1,21 @@
 """The rows of a Parquet or Arrow file as records. Knows which columns JSON can say, and the words for a damaged file."""
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from finetune_trainer.data.reading.class_names import Names, class_names, named
 from finetune_trainer.data.reading.columns import NOT_UTF8, NoJson, plain
-from finetune_trainer.data.reading.record import MAX_ROW_BYTES, Fault, NotRows, Record, Unreadable, size_of
-from finetune_trainer.data.reading.slices import Bounds, beyond
+from finetune_trainer.data.reading.record import LIMITS, Block, Fault, Limits, NotRows, Record, Unreadable, size_of
+from finetune_trainer.data.reading.slices import EVERYTHING, Bounds, beyond
+from finetune_trainer.data.reading.stream import Progress, no_progress
 from finetune_trainer.data.reading.table_file import open_table
 
+Names = dict[str, tuple[str, ...]]
 _LOOKED_AT = 64
 _CLASSES = 5
 _FAULTS = (pa.ArrowException, OSError, ValueError, KeyError, IndexError, OverflowError, MemoryError, RecursionError, TypeError)
@@ -21,17 +23,51 @@ _FAULTS = (pa.ArrowException, OSError, ValueError, KeyError, IndexError, Overflo
 
 
 @dataclass(frozen=True)
-class Shape:
-    """What a table is like."""
+class Table:
+    """A FormatReader of a Parquet or Arrow file that is not compressed as a whole."""
 
+    path: Path
+    format: str
     rows: int
+    """Of the whole file."""
     columns: tuple[str, ...]
     """Those that can be read."""
     notes: tuple[str, ...]
-    """Which columns are left out, and why; whose numbers are told by name."""
+    """Which columns are ignored, and why; which hold class ids that have names."""
+    size: int
+    """Bytes of the file that the user gave, which progress counts up to."""
+    limits: Limits = LIMITS
+    bounds: Bounds = EVERYTHING
+
+    def within(self, bounds: Bounds) -> "Table":
+        return replace(self, bounds=bounds)
+
+    def blocks(self, progress: Progress = no_progress) -> Iterator[Block] | None:
+        return None
+
+    def count(self) -> int:
+        return self.bounds.length(self.rows)
+
+    def records(self, progress: Progress = no_progress) -> Iterator[Record]:
+        """The rows as dicts."""
+        with _faults(self.format, Unreadable, "this is"), open_table(self.path, self.format) as table:
+            total = table.rows
+            classes = {name: names for name, names in class_names(table.schema).items() if name in self.columns}
+            start, stop = self.bounds.start, self.bounds.stop
+            if start and start >= total:
+                raise beyond(start, total)
+            row = start
+            for batch in table.batches(start, total if stop is None else min(stop, total)):
+                for content, fault in _rows(batch.select(self.columns)):
+                    row += 1
+                    if size_of(content) > self.limits.row:
+                        says = f"is longer than {self.limits.row >> 20} MiB: no model reads so much at once"
+                        content, fault = {}, Fault("row too long", says)
+                    yield Record(_with_names(content, classes) if classes else content, 0, row, fault)
+                progress(self.size * row // max(total, 1))
 
 
-def shape_of(path: Path, fmt: str) -> Shape:
+def open_reader(path: Path, fmt: str, size: int, limits: Limits) -> Table:
     """Looks at the schema and the first rows. Raises NotRows for a table that cannot be read."""
     with _faults(fmt, NotRows, "is"), open_table(path, fmt) as table:
         names: list[str] = table.schema.names
@@ -47,7 +83,7 @@ def shape_of(path: Path, fmt: str) -> Shape:
             if name in columns:
                 few = ", ".join(map(repr, classes[:_CLASSES])) + (", ..." if len(classes) > _CLASSES else "")
                 notes.append(f"column {name!r} holds class ids; using the file's ClassLabel names: {few}")
-        return Shape(table.rows, columns, tuple(notes))
+        return Table(path, fmt, table.rows, columns, tuple(notes), size, limits)
 
 
 def _no_json(batch: pa.RecordBatch, name: str) -> str:
@@ -59,24 +95,8 @@ def _no_json(batch: pa.RecordBatch, name: str) -> str:
     return ""
 
 
-def table_records(path: Path, fmt: str, columns: tuple[str, ...], bounds: Bounds, on_row: Callable[[int, int], None]) -> Iterator[Record]:
-    """The rows of a table, as dicts; `on_row` is told how many of how many are read. Raises Unreadable."""
-    with _faults(fmt, Unreadable, "this is"), open_table(path, fmt) as table:
-        total, classes = table.rows, {name: names for name, names in class_names(table.schema).items() if name in columns}
-        if bounds.start and bounds.start >= total:
-            raise beyond(bounds.start, total)
-        row = bounds.start
-        for batch in table.batches(bounds.start, total if bounds.stop is None else min(bounds.stop, total)):
-            for content, fault in _rows(batch.select(columns)):
-                row += 1
-                if size_of(content) > MAX_ROW_BYTES:
-                    content, fault = {}, Fault("row too long", f"is longer than {MAX_ROW_BYTES >> 20} MiB: no model reads so much at once")
-                yield Record(_told(content, classes) if classes else content, 0, row, fault)
-            on_row(row, total)
-
-
-def _told(content: dict[str, Any], classes: Names) -> dict[str, Any]:
-    """With names of classes instead of numbers."""
+def _with_names(content: dict[str, Any], classes: Names) -> dict[str, Any]:
+    """With names of classes instead of their ids."""
     return content | {name: named(content[name], names) for name, names in classes.items() if name in content}
 
 
@@ -118,3 +138,35 @@ def _faults(fmt: str, error: type[Exception], verb: str) -> Iterator[None]:
         if "encrypt" in says.lower() or "decrypt" in says.lower():
             raise error(f"{verb} {name} that is encrypted: write it without encryption") from exc
         raise error(f"{verb} {name} that is cut off or damaged ({says}): write or copy it again") from exc
+
+
+def class_names(schema: pa.Schema) -> Names:
+    """Column -> the names of its classes 0, 1, ..., as the library datasets writes them into a schema; only columns that have them."""
+    try:
+        features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
+        return {name: names for name in schema.names if (names := _class_names(features.get(name)))}
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
+        return {}  # what another program wrote there is no matter of the rows
+
+
+def _class_names(feature: Any) -> tuple[str, ...]:
+    """Of a class, or of a list of classes."""
+    if isinstance(feature, list) and len(feature) == 1:
+        return _class_names(feature[0])
+    if not isinstance(feature, dict):
+        return ()
+    names = feature.get("names")
+    if feature.get("_type") != "ClassLabel":
+        return _class_names(feature.get("feature"))
+    if not isinstance(names, list) or not all(isinstance(name, str) and name.strip() for name in names):
+        return ()
+    return tuple(names) if len({*names}) == len(names) else ()
+
+
+def named(value: Any, names: tuple[str, ...]) -> Any:
+    """A number's class, or each of a list; None for -1, which says there that nobody knows it."""
+    if isinstance(value, list):
+        return [named(item, names) for item in value]
+    if type(value) is not int or not -1 <= value < len(names):
+        return value
+    return None if value == -1 else names[value]
