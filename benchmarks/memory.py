@@ -89,7 +89,7 @@ CASES = (
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures and hashes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="three small models only")
     arguments = parser.parse_args()

@@ -78,7 +78,7 @@ def measure(work: Callable[[], list[int]]) -> tuple[Taken, list[int]]:
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures and hashes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=5_000)
     parser.add_argument("--rounds", type=int, default=8)

@@ -1,4 +1,4 @@
-"""Checking chat rows: our survey of a file against the checker of OpenAI's cookbook, on the same lines, one process each.
+"""Checking chat rows: our profile of a file against the checker of OpenAI's cookbook, on the same lines, one process each.
 
     python benchmarks/validate.py [--rows 1000000] [--rounds 3] [--file FILE]
 
@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from finetune_trainer.data.profile.row_file import RowFile
+from finetune_trainer.data.profile.dataset_file import DatasetFile
 from finetune_trainer.data.reading.record_file import RecordFile
 from finetune_trainer.tasks import TASKS
 
@@ -98,10 +98,10 @@ def cookbook(path: Path) -> Counter[str]:
 
 def ours(path: Path) -> Counter[str]:
     """What prepare does with the file, in this process alone."""
-    file = RowFile.open(RecordFile.open(path, path.name, "dataset.train.source", scratch=path.parent), TASKS["chat"])
-    survey = file.survey(42, max_invalid_fraction=0.5, processes=1)
-    assert len(survey.prints) + len(PLANTED) == survey.rows_read
-    return survey.findings.kinds
+    file = DatasetFile.open(RecordFile.open(path, path.name, "dataset.train.source", scratch=path.parent), TASKS["chat"])
+    profile = file.profiled(42, max_invalid_fraction=0.5, processes=1).profile
+    assert len(profile.hashes) + len(PLANTED) == profile.rows_read
+    return profile.findings.kinds
 
 
 CHECKERS: dict[str, Callable[[Path], Counter[str]]] = {"theirs": cookbook, "ours": ours}

@@ -28,7 +28,7 @@ def command(config: RunConfig, folder: Path) -> list[str]:
 
 
 def end_at(words: str, program: list[str], how: signal.Signals) -> int:
-    """Starts a program and sends it a signal when it prints `words`; returns its exit code."""
+    """Starts a program and sends it a signal when it hashes `words`; returns its exit code."""
     with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         assert any(words in line for line in process.stdout), f"the program never said {words!r}"

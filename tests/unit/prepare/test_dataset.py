@@ -11,7 +11,7 @@ from finetune_trainer.prepare.dataset.dataset import Dataset, open_dataset
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.workspace import Workspace
 from tests.unit.prepare.run import run_config
-from tests.unit.profile.surveys import labelled, text, write_rows
+from tests.unit.profile.files import labelled, text, write_rows
 
 
 def opened(folder: Path, task: str, rows: list[dict[str, Any]], held: list[dict[str, Any]] | None = None, **settings: Any) -> Dataset:

@@ -1,18 +1,18 @@
-"""Rows that are there twice."""
+"""RowMask that are there twice."""
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from finetune_trainer.data.profile.duplicates import Codes, copies_agree, different, first_of_each, joined
-from finetune_trainer.data.profile.survey import Fingerprints
+from finetune_trainer.data.profile.profile import Hashes
 
 PRINTS = st.lists(st.integers(0, 40), max_size=60)
 PAIRS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=20)
 
 
-def numbers(*values: int) -> Fingerprints:
-    """Fingerprints of rows."""
+def numbers(*values: int) -> Hashes:
+    """Hashes of rows."""
     return np.array(values, np.uint64)
 
 
@@ -51,7 +51,7 @@ def test_equal_rows_with_different_values_take_one() -> None:
 
 @given(pairs=PAIRS)
 def test_chains_of_equal_numbers_are_joined(pairs: list[tuple[int, int]]) -> None:
-    """Rows of one customer and near duplicates of one of them stay together."""
+    """RowMask of one customer and near duplicates of one of them stay together."""
     found = joined(codes(*(a for a, _ in pairs)), codes(*(b for _, b in pairs))).tolist()
     reached = [{index} for index in range(len(pairs))]
     for _ in pairs:

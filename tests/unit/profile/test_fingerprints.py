@@ -1,8 +1,8 @@
-"""Fingerprints of rows."""
+"""Hashes of rows."""
 
 from pathlib import Path
 
-from tests.unit.profile.surveys import surveyed
+from tests.unit.profile.files import profiled
 
 LINES = [
     '{"text": "é", "label": "a"}',
@@ -14,12 +14,12 @@ LINES = [
 def test_a_fingerprint_is_of_the_content(tmp_path: Path) -> None:
     """Spaces, escapes and key order make no difference; the seed and every word do."""
     (tmp_path / "a").write_text("\n".join(LINES), encoding="utf-8")
-    prints = surveyed(tmp_path / "a", seed=1).survey.prints
-    assert prints[0] == prints[1] != prints[2]
-    assert surveyed(tmp_path / "a", seed=2).survey.prints[0] != prints[0]
+    hashes = profiled(tmp_path / "a", seed=1).profile.hashes
+    assert hashes[0] == hashes[1] != hashes[2]
+    assert profiled(tmp_path / "a", seed=2).profile.hashes[0] != hashes[0]
 
 
 def test_a_fingerprint_is_the_same_on_every_machine(tmp_path: Path) -> None:
     """A number written down once: a change would move rows between the sides of existing jobs."""
     (tmp_path / "a").write_text("\n".join(LINES), encoding="utf-8")
-    assert surveyed(tmp_path / "a", seed=42).survey.prints.tolist()[:2] == [6827745923066504338, 6827745923066504338]
+    assert profiled(tmp_path / "a", seed=42).profile.hashes.tolist()[:2] == [6827745923066504338, 6827745923066504338]

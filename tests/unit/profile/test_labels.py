@@ -2,14 +2,15 @@
 
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from finetune_trainer.data.profile.dataset_file import ProfiledFile
 from finetune_trainer.data.profile.findings import Findings
 from finetune_trainer.data.profile.labels import (
-    LabelledFile,
     check_labels,
     check_unseen,
     entity_counts,
@@ -18,21 +19,25 @@ from finetune_trainer.data.profile.labels import (
     label_notes,
     label_strata,
 )
-from finetune_trainer.data.profile.survey import Survey
+from finetune_trainer.data.profile.profile import Profile
+from finetune_trainer.data.reading.jsonl import Jsonl
+from finetune_trainer.data.reading.record_file import RecordFile
+from finetune_trainer.data.rows.shape import Shape
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.tasks import Learner
+from finetune_trainer.tasks import TASKS, Learner
+from finetune_trainer.tasks.task import RowLayout
 
 TRAIN = "pvc://data/train.jsonl"
 TOO_FEW = "one example is too few to learn from, and none is left to measure with"
 
 
-def surveyed(*rows: tuple[str, ...], multi_label: bool = False) -> Survey:
-    """A survey of rows with these labels."""
+def profiled(*rows: tuple[str, ...], multi_label: bool = False) -> Profile:
+    """A profile of rows with these labels."""
     sets = tuple(sorted(set(rows)))
     none: Any = np.empty(0)
-    return Survey(
+    return Profile(
         rows_read=len(rows),
-        prints=np.arange(len(rows), dtype=np.uint64),
+        hashes=np.arange(len(rows), dtype=np.uint64),
         invalid=none,
         findings=Findings(TRAIN, "dataset.train.source"),
         turns=none,
@@ -42,14 +47,16 @@ def surveyed(*rows: tuple[str, ...], multi_label: bool = False) -> Survey:
     )
 
 
-def labelled(learner: Learner = "sequence", name: str = TRAIN, side: str = "train") -> LabelledFile:
+def labelled(learner: str = "sequence", profile: Profile | None = None, name: str = TRAIN, side: str = "train") -> ProfiledFile:
     """A file for messages."""
-    return LabelledFile(name, f"dataset.{side}.source", learner, "label")
+    task = next(task for task in TASKS.values() if task.learner == learner)
+    records = RecordFile(Path("rows"), name, f"dataset.{side}.source", "jsonl", "", Jsonl(Path("rows"), ""))
+    return ProfiledFile(records, Shape(task.title, task, RowLayout()), profile or profiled())
 
 
-def every(survey: Survey) -> Any:
+def every(profile: Profile) -> Any:
     """All rows."""
-    return np.ones(len(survey.prints), np.bool_)
+    return np.ones(len(profile.hashes), np.bool_)
 
 
 def said(check: Callable[..., None], *arguments: Any) -> tuple[str | None, str]:
@@ -63,14 +70,14 @@ def said(check: Callable[..., None], *arguments: Any) -> tuple[str | None, str]:
 
 def test_labels_are_counted_on_one_side() -> None:
     """A row of several labels counts for each."""
-    survey = surveyed(("a",), ("a", "b"), (), ("b",))
-    assert label_counts(survey, np.array([True, True, True, False])) == {"a": 2, "b": 1}
+    profile = profiled(("a",), ("a", "b"), (), ("b",))
+    assert label_counts(profile, np.array([True, True, True, False])) == {"a": 2, "b": 1}
 
 
 def test_rows_of_several_labels_are_dealt_by_their_rarest() -> None:
     """So that it is on both sides; rows without a label are a kind of their own."""
-    survey = surveyed(("a",), ("a", "b"), (), ("a",), ("b",), ())
-    strata = label_strata(survey, np.ones(6, np.bool_)).tolist()
+    profile = profiled(("a",), ("a", "b"), (), ("a",), ("b",), ())
+    strata = label_strata(profile, np.ones(6, np.bool_)).tolist()
     assert strata == [0, 1, 2, 0, 1, 2]
 
 
@@ -99,8 +106,8 @@ TEXTS = {f"Where is parcel {number}? I ordered it three weeks ago": 1 for number
 )
 def test_labels_that_cannot_be_learnt(counts: dict[str, int], words: str) -> None:
     """One alone, none, or as many as rows."""
-    survey = surveyed(*[(name,) for name, count in counts.items() for _ in range(count)])
-    assert said(check_labels, labelled(), survey, counts, every(survey)) == ("dataset.train.source" if words else "", words)
+    profile = profiled(*[(name,) for name, count in counts.items() for _ in range(count)])
+    assert said(check_labels, labelled(profile=profile), counts, every(profile)) == ("dataset.train.source" if words else "", words)
 
 
 @pytest.mark.parametrize(
@@ -114,8 +121,8 @@ def test_labels_that_cannot_be_learnt(counts: dict[str, int], words: str) -> Non
 )
 def test_lists_of_labels_that_are_all_the_same_cannot_be_learnt(rows: list[tuple[str, ...]], words: str) -> None:
     """As single labels; with several labels a row, none is an answer, too."""
-    survey = surveyed(*rows, multi_label=True)
-    _, message = said(check_labels, labelled(), survey, label_counts(survey, every(survey)), every(survey))
+    profile = profiled(*rows, multi_label=True)
+    _, message = said(check_labels, labelled(profile=profile), label_counts(profile, every(profile)), every(profile))
     assert words in message
     assert bool(words) == bool(message)
 
@@ -130,7 +137,7 @@ def test_lists_of_labels_that_are_all_the_same_cannot_be_learnt(rows: list[tuple
 )
 def test_tags_that_cannot_be_learnt(counts: dict[str, int], words: str) -> None:
     """No entity at all, or words in place of tags."""
-    _, message = said(check_labels, labelled("token"), surveyed(), counts, every(surveyed()))
+    _, message = said(check_labels, labelled("token"), counts, every(profiled()))
     assert words in message
     assert bool(words) == bool(message)
 
@@ -153,7 +160,7 @@ def test_tags_that_cannot_be_learnt(counts: dict[str, int], words: str) -> None:
 )
 def test_labels_of_the_validation_file_alone(learner: Learner, train: dict[str, int], held: dict[str, int], words: str) -> None:
     """They are refused with their names, for they are mistakes more often than not; a tag of a known entity is not."""
-    param, message = said(check_unseen, labelled(learner), labelled(learner, "held.jsonl", "validation"), train, held)
+    param, message = said(check_unseen, labelled(learner), labelled(learner, name="held.jsonl", side="validation"), train, held)
     assert param == ("dataset.validation.source" if words else "")
     assert words in message
     assert bool(words) == bool(message)

@@ -17,7 +17,7 @@ from finetune_trainer.data.profile.near_duplicates import (
     near_pairs,
     sketch,
 )
-from finetune_trainer.data.profile.survey import Fingerprints
+from finetune_trainer.data.profile.profile import Hashes
 from finetune_trainer.tasks import TASKS
 from finetune_trainer.tasks.completion import Completion
 from finetune_trainer.tasks.conversation import Conversation, FunctionCall, Message, ToolCall
@@ -36,8 +36,8 @@ def sketched(*texts: str) -> Sketches:
     return sketch(rows, np.ones(len(rows), np.bool_), TASKS["sequence-classification"].text)
 
 
-def random_prints(count: int) -> Fingerprints:
-    """Fingerprints of different rows."""
+def random_prints(count: int) -> Hashes:
+    """Hashes of different rows."""
     return np.random.default_rng(0).integers(0, 2**64, count, np.uint64)
 
 
@@ -109,10 +109,10 @@ def test_only_the_wanted_rows_are_sketched() -> None:
 
 def test_of_a_large_file_a_draw_is_compared() -> None:
     """Which does not depend on the order, and takes wanted rows only."""
-    prints = np.array([9, 3, 7, 1, 5, 2], np.uint64)
+    hashes = np.array([9, 3, 7, 1, 5, 2], np.uint64)
     wanted = np.array([True, True, True, False, True, True])
-    assert chosen(prints, wanted, 5).tolist() == wanted.tolist()
-    assert chosen(prints, wanted, 2).tolist() == [False, True, False, False, False, True]
+    assert chosen(hashes, wanted, 5).tolist() == wanted.tolist()
+    assert chosen(hashes, wanted, 2).tolist() == [False, True, False, False, False, True]
 
 
 @given(pairs=st.lists(st.tuples(st.integers(0, 19), st.integers(0, 19)), max_size=30))

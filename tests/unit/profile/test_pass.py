@@ -19,8 +19,8 @@ from finetune_trainer.data.rows.read import Reader
 from finetune_trainer.data.rows.shape import recognise
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.tasks.plain_chat import in_order
+from tests.unit.rows.files import opened, refusal
 from tests.unit.rows.samples import WEATHER, asked, assistant, call, calling, good, row, system, tool, user
-from tests.unit.rows.surveyed import opened, refusal
 
 TASKS: list[Task] = ["chat", "completion", "summarization", "sequence-classification", "token-classification"]
 
@@ -35,20 +35,20 @@ def test_a_share_of_invalid_rows_is_dropped(tmp_path: Path) -> None:
     lines = [good(number) for number in range(20)]
     lines[3], lines[17] = b"{", row(user())
     file = opened(tmp_path / "a", b"\n".join(lines))
-    survey = file.survey(1, max_invalid_fraction=0.1)
-    assert (survey.rows_read, survey.invalid.tolist(), len(survey.prints), survey.turns.tolist()) == (20, [3, 17], 18, [2] * 18)
-    assert survey.findings.kinds == {"not JSON": 1, "no assistant message": 1}
-    assert [where for where, _ in file.rows(survey.invalid)] == [f"line {number + 1}" for number in range(20) if number not in (3, 17)]
+    profile = file.profiled(1, max_invalid_fraction=0.1).profile
+    assert (profile.rows_read, profile.invalid.tolist(), len(profile.hashes), profile.turns.tolist()) == (20, [3, 17], 18, [2] * 18)
+    assert profile.findings.kinds == {"not JSON": 1, "no assistant message": 1}
+    assert [where for where, _ in file.rows(profile.invalid)] == [f"line {number + 1}" for number in range(20) if number not in (3, 17)]
     with pytest.raises(
         StageFailure, match=r"2 of 20 rows are invalid \(1 x not JSON, 1 x no assistant message\); .*maxInvalidFraction lets 1 be"
     ):
-        file.survey(1, max_invalid_fraction=0.09)
+        file.profiled(1, max_invalid_fraction=0.09)
 
 
 def test_blank_lines_are_no_rows(tmp_path: Path) -> None:
     """They are passed over, and the numbers of lines stay those of the file."""
     file = opened(tmp_path / "a", b"\n\n" + good(1) + b"\r\n \t\n" + good(2) + b"\r\n\n")
-    assert len(file.survey(1).prints) == 2
+    assert len(file.profiled(1).profile.hashes) == 2
     assert [where for where, _ in file.rows()] == ["line 3", "line 5"]
 
 
@@ -62,35 +62,35 @@ def test_a_row_has_a_line_of_its_own(tmp_path: Path, lines: tuple[bytes, ...]) -
 
 def test_labels_are_numbered(tmp_path: Path) -> None:
     """Each row's labels by number, and the names that the numbers stand for."""
-    survey = opened(tmp_path / "a", labelled("b", 1, "a", "b", True), "sequence-classification").survey(1)
-    assert [survey.label_sets[number] for number in survey.label_ids] == [("b",), ("1",), ("a",), ("b",), ("true",)]
-    assert not survey.multi_label
-    survey = opened(tmp_path / "a", labelled(["b", "a"], [], ["a", "b"]), "sequence-classification").survey(1)
-    assert [survey.label_sets[number] for number in survey.label_ids] == [("a", "b"), (), ("a", "b")]
-    assert survey.multi_label
+    profile = opened(tmp_path / "a", labelled("b", 1, "a", "b", True), "sequence-classification").profiled(1).profile
+    assert [profile.label_sets[number] for number in profile.label_ids] == [("b",), ("1",), ("a",), ("b",), ("true",)]
+    assert not profile.multi_label
+    profile = opened(tmp_path / "a", labelled(["b", "a"], [], ["a", "b"]), "sequence-classification").profiled(1).profile
+    assert [profile.label_sets[number] for number in profile.label_ids] == [("a", "b"), (), ("a", "b")]
+    assert profile.multi_label
 
 
 def test_groups_and_strata_are_hashes_of_a_field(tmp_path: Path) -> None:
     """Equal values have equal numbers, on every machine and in whatever order rows stand; a row without the field is invalid."""
     content = labelled("a", "b", "c", team="x") + b"\n" + labelled("d", team={"n": 1})
     file = opened(tmp_path / "a", content, "sequence-classification", fields=("team",))
-    survey = file.survey(1, group_by="team", stratify_by="label")
-    assert survey.groups is not None
-    assert survey.strata is not None
-    assert survey.groups[0] == survey.groups[1] == survey.groups[2] != survey.groups[3]
-    assert len(set(survey.strata.tolist())) == 4
+    profile = file.profiled(1, group_by="team", stratify_by="label").profile
+    assert profile.groups is not None
+    assert profile.strata is not None
+    assert profile.groups[0] == profile.groups[1] == profile.groups[2] != profile.groups[3]
+    assert len(set(profile.strata.tolist())) == 4
     file = opened(tmp_path / "a", content + b"\n" + labelled("e"), "sequence-classification", fields=("team",))
     with pytest.raises(StageFailure, match="line 5: has no field 'team', which the split names: its fields are text, label"):
-        file.survey(1, group_by="team")
+        file.profiled(1, group_by="team")
 
 
 def test_a_file_that_changes_between_the_passes_is_refused(tmp_path: Path) -> None:
     """Rows that nobody has checked are never trained on."""
     file = opened(tmp_path / "a", good(1))
-    survey = file.survey(1)
+    profile = file.profiled(1).profile
     (tmp_path / "a").write_bytes(b'{"messages": 1}')
     with pytest.raises(StageFailure, match=r"train.jsonl changed while it was read"):
-        list(file.rows(survey.invalid))
+        list(file.rows(profile.invalid))
 
 
 def test_a_torn_file_is_refused_whatever_may_be_dropped(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_torn_file_is_refused_whatever_may_be_dropped(tmp_path: Path) -> None:
     packed = gzip.compress(b"\n".join(good(number) for number in range(5000)), mtime=0)
     file = opened(tmp_path / "a", packed[: len(packed) * 3 // 4])
     with pytest.raises(StageFailure, match="the gzip data ends too early"):
-        file.survey(1, max_invalid_fraction=0.9)
+        file.profiled(1, max_invalid_fraction=0.9)
 
 
 CLEAN = [good(number) for number in range(200)]
@@ -116,18 +116,22 @@ def test_several_processes_come_to_the_same(tmp_path: Path, lines: list[bytes]) 
     content = b"\n".join(lines * 30) + b"\n"
     results = []
     for processes in (1, 2):
-        survey = opened(tmp_path / "a", content).survey(7, max_invalid_fraction=0.9, processes=processes)
-        results.append((survey.rows_read, survey.prints.tolist(), survey.invalid.tolist(), survey.turns.tolist(), survey.findings.first))
+        profile = opened(tmp_path / "a", content).profiled(7, max_invalid_fraction=0.9, processes=processes).profile
+        results.append(
+            (profile.rows_read, profile.hashes.tolist(), profile.invalid.tolist(), profile.turns.tolist(), profile.findings.first)
+        )
     assert results[0] == results[1]
 
 
 def test_other_formats_in_several_processes(tmp_path: Path) -> None:
     """Records of tables and arrays travel as they are; labels keep their names."""
     rows = [{"text": f"text {number}", "label": f"label {number % 7}"} for number in range(2000)]
-    surveys = [opened(tmp_path / "a", json.dumps(rows).encode(), "sequence-classification").survey(7, processes=n) for n in (1, 2)]
-    assert surveys[0].label_sets == surveys[1].label_sets
-    assert np.array_equal(surveys[0].label_ids, surveys[1].label_ids)
-    assert np.array_equal(surveys[0].prints, surveys[1].prints)
+    profiles = [
+        opened(tmp_path / "a", json.dumps(rows).encode(), "sequence-classification").profiled(7, processes=n).profile for n in (1, 2)
+    ]
+    assert profiles[0].label_sets == profiles[1].label_sets
+    assert np.array_equal(profiles[0].label_ids, profiles[1].label_ids)
+    assert np.array_equal(profiles[0].hashes, profiles[1].hashes)
 
 
 ROLES = st.lists(st.integers(0, 3), min_size=1, max_size=6)
@@ -211,5 +215,5 @@ def test_no_file_leads_to_a_traceback(tmp_path: Path, task: Task, values: list[A
     content = b"\n".join(json.dumps(value).encode() for value in values)
     with suppress(StageFailure):
         file = opened(tmp_path / "a", content[: len(content) - cut] or b" ", task)
-        survey = file.survey(1, max_invalid_fraction=0.9)
-        assert len(list(file.rows(survey.invalid))) == len(survey.prints)
+        profile = file.profiled(1, max_invalid_fraction=0.9).profile
+        assert len(list(file.rows(profile.invalid))) == len(profile.hashes)

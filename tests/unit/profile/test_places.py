@@ -2,7 +2,7 @@
 
 import pytest
 
-from finetune_trainer.data.profile.places import Places, join_into
+from finetune_trainer.data.profile.findings import Places, join_into
 
 # (places, how they are told)
 TOLD: list[tuple[list[str], str]] = [

@@ -140,7 +140,7 @@ def test_any_change_of_a_good_file_is_read_or_refused(tmp_path: Path, seed: int)
 @pytest.mark.skipif(not SECONDS, reason="FINETUNE_FUZZ_SECONDS is not set")
 @pytest.mark.timeout(SECONDS + 300)
 def test_a_long_search_finds_nothing(tmp_path: Path) -> None:
-    """The same changes for as long as one likes; a failure prints the seed that repeats it."""
+    """The same changes for as long as one likes; a failure hashes the seed that repeats it."""
     end, seed = time.monotonic() + SECONDS, int(time.time() * 1000)
     while time.monotonic() < end:
         seed += 1

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from finetune_trainer.data.profile.row_file import RowFile
+from finetune_trainer.data.profile.dataset_file import DatasetFile
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.tasks import TASKS
 from tests.unit.reading.files import opened
@@ -14,5 +14,5 @@ def test_findings_before_the_end_are_kept(tmp_path: Path) -> None:
     """An open quote at the end of a CSV does not hide the row above it that lacks a cell."""
     file = opened(tmp_path, b'prompt,completion\n1,2\n3\n4,5\n"6,7\n')
     with pytest.raises(StageFailure) as caught:
-        RowFile.open(file, TASKS["completion"]).survey(1)
+        DatasetFile.open(file, TASKS["completion"]).profiled(1)
     assert [finding.split(":")[0] for finding in caught.value.error.details] == ["row 2 (line 3)", "the file ends here"]

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from tests.unit.rows.files import finding, refusal, rows_of
 from tests.unit.rows.samples import assistant, good, row, system, user
-from tests.unit.rows.surveyed import finding, refusal, rows_of
 
 OTHERS = [good(1), good(2), good(4)]
 

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from finetune_api.resources.finetune_job import Task
+from tests.unit.rows.files import refusal, rows_of
 from tests.unit.rows.samples import assistant, good, row, system, user
-from tests.unit.rows.surveyed import refusal, rows_of
 
 
 def parquet(**columns: list[Any]) -> bytes:

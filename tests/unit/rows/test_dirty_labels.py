@@ -12,7 +12,7 @@ from finetune_trainer.tasks.rows import Row
 from finetune_trainer.tasks.sequence_classification import TextLabel
 from finetune_trainer.tasks.summarization import Summary
 from finetune_trainer.tasks.token_classification import TokenTags
-from tests.unit.rows.surveyed import finding, refusal, rows_of
+from tests.unit.rows.files import finding, refusal, rows_of
 
 
 def lines(*rows: Any) -> list[bytes]:

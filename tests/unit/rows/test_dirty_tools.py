@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from finetune_trainer.tasks.conversation import Conversation
+from tests.unit.rows.files import finding, rows_of
 from tests.unit.rows.samples import WEATHER, asked, assistant, call, calling, good, row, tool, user
-from tests.unit.rows.surveyed import finding, rows_of
 
 OTHERS = [asked(calling(call()), tool(), assistant()), good(2), good(4)]
 FUNCTION = WEATHER["function"]

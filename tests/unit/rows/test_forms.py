@@ -9,8 +9,8 @@ import pytest
 from finetune_api.resources.finetune_job import Task
 from finetune_trainer.tasks.completion import Completion
 from finetune_trainer.tasks.conversation import Conversation, Message
+from tests.unit.rows.files import opened, refusal, rows_of
 from tests.unit.rows.samples import WEATHER, assistant, call, calling, row, system, tool, user
-from tests.unit.rows.surveyed import opened, refusal, rows_of
 
 CHAT = Conversation([Message("user", "Hi"), Message("assistant", "Hello")])
 SYSTEM = Conversation([Message("system", "Be kind."), *CHAT.messages])

@@ -8,8 +8,8 @@ import pytest
 
 from finetune_trainer.data.profile.notes import remark_notes
 from finetune_trainer.tasks.conversation import Conversation
+from tests.unit.rows.files import opened, refusal, rows_of
 from tests.unit.rows.samples import assistant, call, calling, row, tool, user
-from tests.unit.rows.surveyed import opened, refusal, rows_of
 
 PRICE = {"type": "object", "properties": {"item": {"type": "string"}, "unit": {"type": ["string", "null"]}, "note": {}}}
 
@@ -88,8 +88,8 @@ def test_keys_that_are_null_say_nothing(tmp_path: Path) -> None:
 def test_nulls_are_noted(tmp_path: Path) -> None:
     """Both those that are left out and those that are learnt."""
     rows = [talk({"item": "a", "x": None}), talk({"item": "a", "unit": None}), talk({"item": "b"})]
-    survey = opened(tmp_path / "a", b"\n".join(rows)).survey(1)
-    notes = remark_notes(survey, "rows.jsonl")
+    profile = opened(tmp_path / "a", b"\n".join(rows)).profiled(1).profile
+    notes = remark_notes(profile, "rows.jsonl")
     assert notes[0].startswith("rows.jsonl, line 1: nulls in tools, or in a call's arguments where")
     assert notes[1].startswith("rows.jsonl, line 2: null in a call's arguments is learned as it is")
     assert len(notes) == 2

@@ -17,8 +17,8 @@ from finetune_trainer.tasks.conversation import Conversation, Function, Function
 from finetune_trainer.tasks.sequence_classification import TextLabel
 from finetune_trainer.tasks.summarization import Summary
 from finetune_trainer.tasks.token_classification import TokenTags
+from tests.unit.rows.files import opened, refusal, rows_of
 from tests.unit.rows.samples import WEATHER, assistant, user
-from tests.unit.rows.surveyed import opened, refusal, rows_of
 
 CHAT = Conversation([Message("user", "Hi"), Message("assistant", "Hello")])
 SYSTEM = Conversation([Message("system", "Be kind."), Message("user", "Hi"), Message("assistant", "Hello")])
@@ -415,9 +415,9 @@ def test_fields_that_are_not_used_are_told(tmp_path: Path) -> None:
 def test_equal_rows_have_equal_fingerprints_in_any_layout(tmp_path: Path) -> None:
     """A held-out row is found in the training file although the two files are written in different ways."""
     layouts: list[Any] = [record for task, _, record, _, row in SHAPES if task == "chat" and row == CHAT]
-    prints = set()
+    hashes = set()
     for number, record in enumerate(layouts):
         settings = next(entry[1] for entry in SHAPES if entry[2] is record)
-        prints |= set(opened(tmp_path / f"{number}", json.dumps(record).encode(), **settings).survey(1).prints.tolist())
+        hashes |= set(opened(tmp_path / f"{number}", json.dumps(record).encode(), **settings).profiled(1).profile.hashes.tolist())
     assert len(layouts) > 5
-    assert len(prints) == 1
+    assert len(hashes) == 1

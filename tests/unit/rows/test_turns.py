@@ -8,8 +8,8 @@ import pytest
 
 from finetune_trainer.data.profile.notes import remark_notes
 from finetune_trainer.tasks.conversation import Conversation
+from tests.unit.rows.files import opened, refusal, rows_of
 from tests.unit.rows.samples import asked, assistant, call, calling, row, tool, user
-from tests.unit.rows.surveyed import opened, refusal, rows_of
 
 TOOLS = json.dumps([{"name": "stock", "parameters": {"type": "object", "properties": {"item": {"type": "string"}}}}])
 ASK = ("human", "How many?")
@@ -178,16 +178,16 @@ NOTED: list[tuple[str, bytes, str]] = [
 @pytest.mark.parametrize("line, words", [entry[1:] for entry in NOTED], ids=[entry[0] for entry in NOTED])
 def test_what_is_worth_a_look_is_noted(tmp_path: Path, line: bytes, words: str) -> None:
     """A note has the lines."""
-    survey = opened(tmp_path / "a", line).survey(1)
-    assert len(survey.prints) == 1
-    assert any(words in note for note in remark_notes(survey, "rows.jsonl")), remark_notes(survey, "rows.jsonl")
+    profile = opened(tmp_path / "a", line).profiled(1).profile
+    assert len(profile.hashes) == 1
+    assert any(words in note for note in remark_notes(profile, "rows.jsonl")), remark_notes(profile, "rows.jsonl")
 
 
 def test_a_field_that_only_later_rows_have_is_noted(tmp_path: Path) -> None:
     """The first rows decide the layout, and what they do not have is told by its lines."""
     rows = [share(told("gpt", f"Answer {number}."), **({"lang": "de"} if number > 60 else {})) for number in range(64)]
-    survey = opened(tmp_path / "a", b"\n".join(rows)).survey(1)
-    assert remark_notes(survey, "rows.jsonl") == ["rows.jsonl, lines 62, 63 and 64: field 'lang' is not used"]
+    profile = opened(tmp_path / "a", b"\n".join(rows)).profiled(1).profile
+    assert remark_notes(profile, "rows.jsonl") == ["rows.jsonl, lines 62, 63 and 64: field 'lang' is not used"]
 
 
 def test_text_and_calls_of_two_messages_are_one_row(tmp_path: Path) -> None:

@@ -49,8 +49,8 @@ def examine(config: RunConfig, base: Base, workspace: Workspace, progress: Progr
 
 def plan_training(config: RunConfig, examined: Examined) -> Plan:
     """Decides what the spec leaves open; raises StageFailure DoesNotFit."""
-    base, kept = examined.base, examined.examples.kept
-    resolved = resolve(config, Facts(kept.examples, examined.examples.max_sequence_length, base.weights.parameters))
-    facts = TrainingFacts(base.config.values, base.weights, kept.lengths, kept.supervised, len(examined.dataset.labels))
+    base, stats = examined.base, examined.examples.stats
+    resolved = resolve(config, Facts(stats.examples, examined.examples.max_sequence_length, base.weights.parameters))
+    facts = TrainingFacts(base.config.values, base.weights, stats.lengths, stats.supervised, len(examined.dataset.labels))
     fitted = fit(config, resolved, facts)
-    return Plan(fitted, expect(config, fitted.decided, base.weights.parameters, kept.lengths))
+    return Plan(fitted, expect(config, fitted.decided, base.weights.parameters, stats.lengths))

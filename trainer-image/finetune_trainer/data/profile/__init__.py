@@ -1,13 +1,16 @@
-"""The pass over a whole file: findings, duplicates, labels, the split.
+"""The validation pass over a whole file and what it finds: findings, duplicates, labels, the split.
 
-    row_file.py    a file of rows of one task, which is surveyed once and read again and again
-    tally.py, processes.py    what a stretch of a file comes to, in one process or several
-    findings.py, places.py    what is wrong with a file, and where
-    survey.py      what the pass has found
-    duplicates.py, near_duplicates.py, near_rows.py    rows that are there twice, or nearly
-    labels.py      which labels there are and whether they can be learnt
-    split.py, sides.py    which rows are held out
-    notes.py       words for what was counted
+dataset_file.py    a file of rows that can be read again and again, and the same with its profile
+profile.py         what the pass has found
+chunk_stats.py     the statistics of one chunk of a file
+processes.py       the chunks in several processes
+findings.py        what is wrong with rows, how often and where
+notes.py           notes about rows that are left out, and words for counts
+labels.py          which labels there are and whether they can be learned
+duplicates.py      rows that occur twice
+near_duplicates.py, near_rows.py    rows that are nearly equal
+splits.py          which rows are in which split
+hold_out.py        which rows are held out, by hashes alone
 
-It knows no tokens.
+Knows no tokens.
 """

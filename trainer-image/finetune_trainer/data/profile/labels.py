@@ -5,59 +5,49 @@ A tag of token-classification is a label, too; its type is what follows B- or I-
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from finetune_text.tags import OUTSIDE, entities, split_tag
-from finetune_trainer.data.profile.duplicates import Codes, Rows
+from finetune_trainer.data.profile.dataset_file import DatasetFile, ProfiledFile
+from finetune_trainer.data.profile.duplicates import Codes, RowMask
 from finetune_trainer.data.profile.notes import among, counted, listed, quoted, verb
-from finetune_trainer.data.profile.survey import Survey
+from finetune_trainer.data.profile.profile import Profile
 from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.tasks import Learner
 
 IMBALANCE = 10
-"""Rows of the most frequent label to one of the rarest from which on it is worth a note."""
+"""RowMask of the most frequent label to one of the rarest from which on it is worth a note."""
 MOST_TAGS = 1000
 _TOO_FEW = "one example is too few to learn from, and none is left to measure with"
 _LONG_LABEL = 64
 _MANY_ROWS = 10
 
 
-@dataclass(frozen=True)
-class LabelledFile:
-    """Where labels come from, for messages."""
-
-    name: str
-    param: str
-    learner: Learner
-    column: str
-    """The label's name in the file."""
-
-    def refused(self, what: str) -> StageFailure:
-        """InvalidDataset."""
-        return invalid("InvalidDataset", f"{self.name}: {what}", param=self.param)
+def refused(file: DatasetFile, what: str) -> StageFailure:
+    """InvalidDataset."""
+    return invalid("InvalidDataset", f"{file.name}: {what}", param=file.param)
 
 
-def label_counts(survey: Survey, rows: Rows) -> Counter[str]:
+def label_counts(profile: Profile, rows: RowMask) -> Counter[str]:
     """How many of these rows have each label; none where the rows have no labels at all."""
-    if not survey.label_sets:
+    if not profile.label_sets:
         return Counter()
-    sets = np.bincount(survey.label_ids[rows], minlength=len(survey.label_sets)).tolist()
+    sets = np.bincount(profile.label_ids[rows], minlength=len(profile.label_sets)).tolist()
     counts: Counter[str] = Counter()
-    for labels, count in zip(survey.label_sets, sets, strict=True):
+    for labels, count in zip(profile.label_sets, sets, strict=True):
         if count:
             counts.update(dict.fromkeys(labels, count))
     return counts
 
 
-def label_strata(survey: Survey, rows: Rows) -> Codes:
+def label_strata(profile: Profile, rows: RowMask) -> Codes:
     """A number for each row of the file: that of its label, or of its rarest one among these rows."""
-    counts = label_counts(survey, rows)
+    counts = label_counts(profile, rows)
     names = {name: number for number, name in enumerate(sorted(counts))}
-    rarest = [min(labels, key=lambda name: (counts.get(name, 0), name), default="") for labels in survey.label_sets]
+    rarest = [min(labels, key=lambda name: (counts.get(name, 0), name), default="") for labels in profile.label_sets]
     numbers = np.array([names.get(name, len(names)) for name in rarest], np.int32)
-    return numbers[survey.label_ids]
+    return numbers[profile.label_ids]
 
 
 def kind_of(tag: str) -> str:
@@ -70,30 +60,30 @@ def entity_counts(tags: Sequence[str]) -> Counter[str]:
     return Counter(entity.name for entity in entities(tags))
 
 
-def check_labels(file: LabelledFile, survey: Survey, counts: Mapping[str, int], wanted: Rows) -> None:
+def check_labels(file: ProfiledFile, counts: Mapping[str, int], wanted: RowMask) -> None:
     """Raises StageFailure where nothing can be learnt from the labels of the wanted rows."""
     rows = int(wanted.sum())
-    if file.learner == "token":
+    if file.task.learner == "token":
         check_tags(file, counts)
         return
     if not counts:
-        raise file.refused(f"no row has a label: {file.column!r} is an empty list everywhere")
+        raise refused(file, f"no row has a label: {file.column('label')!r} is an empty list everywhere")
     if len(counts) > max(rows // 2, 2) and rows >= _MANY_ROWS:
-        raise file.refused(too_many(file, counts, rows))
-    combinations = np.unique(survey.label_ids[wanted])
+        raise refused(file, too_many(file, counts, rows))
+    combinations = np.unique(file.profile.label_ids[wanted])
     if len(combinations) == 1:
-        labels = survey.label_sets[combinations[0]]
+        labels = file.profile.label_sets[combinations[0]]
         have = f"the label {quoted(labels[0])}" if len(labels) == 1 else f"the labels {among(labels, 5)}"
-        raise file.refused(f"all {rows:,} rows have {have}, and a classifier needs at least two different ones")
+        raise refused(file, f"all {rows:,} rows have {have}, and a classifier needs at least two different ones")
 
 
-def too_many(file: LabelledFile, counts: Mapping[str, int], rows: int) -> str:
+def too_many(file: DatasetFile, counts: Mapping[str, int], rows: int) -> str:
     """Words for labels that are texts or numbers."""
     where = f"{file.param.removesuffix('.source')}.columns.label"
     found = f"{len(counts):,} different labels in {rows:,} rows ({among(counts, 2)}): "
     if all(is_fraction(name) for name in counts):
         return found + "these are numbers, but classes are expected: a score cannot be learned; convert it into a few named classes"
-    right = f"is {file.column!r} the right column? A label is a name that many rows share; {where} says which column has it"
+    right = f"is {file.column('label')!r} the right column? A label is a name that many rows share; {where} says which column has it"
     return found + right
 
 
@@ -105,26 +95,26 @@ def is_fraction(name: str) -> bool:
         return False
 
 
-def check_tags(file: LabelledFile, counts: Mapping[str, int]) -> None:
+def check_tags(file: DatasetFile, counts: Mapping[str, int]) -> None:
     """Raises StageFailure for one tag only, or far too many."""
     if len(counts) == 1:
-        raise file.refused(f"every tag is {next(iter(counts))!r}, so there is nothing to classify")
+        raise refused(file, f"every tag is {next(iter(counts))!r}, so there is nothing to classify")
     if len(counts) > MOST_TAGS:
-        raise file.refused(
-            f"{len(counts):,} different tags ({among(counts, 3)}), at most {MOST_TAGS:,} are taken: are these tags, or the tokens?"
+        raise refused(
+            file, f"{len(counts):,} different tags ({among(counts, 3)}), at most {MOST_TAGS:,} are taken: are these tags, or the tokens?"
         )
 
 
-def check_unseen(file: LabelledFile, held: LabelledFile, counts: Mapping[str, int], held_counts: Mapping[str, int]) -> None:
+def check_unseen(file: DatasetFile, held: DatasetFile, counts: Mapping[str, int], held_counts: Mapping[str, int]) -> None:
     """Raises StageFailure for labels of the validation file that no training row has: they cannot be learnt."""
-    name_of = kind_of if file.learner == "token" else str
+    name_of = kind_of if file.task.learner == "token" else str
     known = {name_of(name) for name in counts}
     unseen: Counter[str] = Counter()
     for name, count in held_counts.items():
         if name_of(name) not in known and name != OUTSIDE:
             unseen[name_of(name)] += count
     if unseen:
-        what = "label" if file.learner == "sequence" else "entity type"
+        what = "label" if file.task.learner == "sequence" else "entity type"
         which = listed([f"{quoted(name)} ({counted(count, 'row')})" for name, count in unseen.most_common()], 5)
         has = f"has {counted(len(unseen), what)} that no row of {file.name} has: {which}"
         known_ones = f"{file.name} has {among(sorted(known - {OUTSIDE}), 5)}"

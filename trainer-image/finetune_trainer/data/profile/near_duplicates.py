@@ -1,4 +1,4 @@
-"""Rows that say nearly the same, found by MinHash over their texts. Knows neither files nor sides.
+"""RowMask that say nearly the same, found by MinHash over their texts. Knows neither files nor sides.
 
 A text is the set of its runs of five bytes, in lower case and with white space as one space; two texts are near when they share
 85 % of all the runs that they have together (Jaccard): one word in about eight may differ in a longer text, none in a short one.
@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 from rensa import RMinHash
 
-from finetune_trainer.data.profile.duplicates import Codes, Rows
-from finetune_trainer.data.profile.survey import Fingerprints
+from finetune_trainer.data.profile.duplicates import Codes, RowMask
+from finetune_trainer.data.profile.profile import Hashes
 from finetune_trainer.tasks.rows import Row
 
 NEAR = 0.85
 LIMIT = 250_000
-"""Rows that are compared: 128 bytes each."""
+"""RowMask that are compared: 128 bytes each."""
 LONGEST = 8192
 """Characters of a row that are looked at."""
 _SHINGLE = 5
@@ -44,16 +44,16 @@ class Sketches:
     digests: Digests
 
 
-def chosen(prints: Fingerprints, wanted: Rows, limit: int = LIMIT) -> Rows:
+def chosen(hashes: Hashes, wanted: RowMask, limit: int = LIMIT) -> RowMask:
     """The wanted rows, or a fair draw of `limit` of them that does not depend on their order."""
     if int(wanted.sum()) <= limit:
         return wanted
-    last = np.partition(prints[wanted], limit - 1)[limit - 1]
-    drawn: Rows = wanted & (prints <= last)
+    last = np.partition(hashes[wanted], limit - 1)[limit - 1]
+    drawn: RowMask = wanted & (hashes <= last)
     return drawn
 
 
-def sketch(rows: Iterable[tuple[str, Row]], wanted: Rows, text_of: Callable[[Row], str]) -> Sketches:
+def sketch(rows: Iterable[tuple[str, Row]], wanted: RowMask, text_of: Callable[[Row], str]) -> Sketches:
     """Digests of the wanted rows of a file; `text_of` gives what of a row is compared."""
     where: list[str] = []
     digests: Digests = np.empty((int(wanted.sum()), _PERMUTATIONS), np.uint8)
@@ -87,9 +87,9 @@ def digest(texts: list[bytes]) -> Digests:
     return np.array(matrix.to_rows(), np.uint32).astype(np.uint8)
 
 
-def near_pairs(digests: Digests, prints: Fingerprints) -> Pairs:
-    """Pairs of near rows, enough to connect them: in a large heap not each with each. By `prints` the order of rows is irrelevant."""
-    order = np.argsort(prints, kind="stable")
+def near_pairs(digests: Digests, hashes: Hashes) -> Pairs:
+    """Pairs of near rows, enough to connect them: in a large cluster not each with each. By `hashes` the order of rows is irrelevant."""
+    order = np.argsort(hashes, kind="stable")
     width = _PERMUTATIONS // _BANDS
     bands = (digests[order, start : start + width] for start in range(0, _PERMUTATIONS, width))
     pairs = np.unique(np.sort(np.concatenate([order[agreeing(band)] for band in bands]), axis=1), axis=0)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from finetune_trainer.data.profile.survey import Survey
+from finetune_trainer.data.profile.profile import Profile
 
 _LONGEST = 40
 
@@ -36,16 +36,16 @@ def among(names: Iterable[str], most: int) -> str:
     return listed([quoted(name) for name in names], most)
 
 
-def invalid_notes(survey: Survey, name: str) -> list[str]:
+def invalid_notes(profile: Profile, name: str) -> list[str]:
     """A note on rows that were left out of a file."""
-    count, kinds = len(survey.invalid), survey.findings.kinds
+    count, kinds = len(profile.invalid), profile.findings.kinds
     if not count:
         return []
     what = ", ".join(f"{number:,} x {kind}" for kind, number in kinds.most_common(5))
-    rows = f"{count:,} of {counted(survey.rows_read, 'row')} of {name} {'is' if count == 1 else 'are'} invalid and dropped"
+    rows = f"{count:,} of {counted(profile.rows_read, 'row')} of {name} {'is' if count == 1 else 'are'} invalid and dropped"
     return [f"{rows} ({what}), as dataset.limits.maxInvalidFraction allows"]
 
 
-def remark_notes(survey: Survey, name: str) -> list[str]:
+def remark_notes(profile: Profile, name: str) -> list[str]:
     """Notes on rows that are right, but worth a look."""
-    return [f"{name}, {places}: {sentence}" for sentence, places in survey.remarks.items()]
+    return [f"{name}, {places}: {sentence}" for sentence, places in profile.remarks.items()]

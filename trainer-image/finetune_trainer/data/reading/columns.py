@@ -113,7 +113,7 @@ def _pairs(array: pa.MapArray, first: int, last: int) -> list[Any]:
 
 
 def _dict_of(array: pa.Array) -> Callable[[list[Any]], Any]:
-    """What a range of a map is told as: a dict whose keys are texts, as JSON has them."""
+    """How a range of a map is represented: as a dict whose keys are strings, as in JSON."""
     return (lambda pairs: {str(key): item for key, item in pairs}) if kind.is_map(array.type) else (lambda values: values)
 
 
@@ -123,7 +123,7 @@ def _in_steps(array: pa.Array, size: int) -> list[Any]:
     return _with_nulls([values[index * size : (index + 1) * size] for index in range(len(array))], array)
 
 
-def _with_nulls(rows: list[Any], array: pa.Array, told: Callable[[Any], Any] = lambda row: row) -> list[Any]:
+def _with_nulls(rows: list[Any], array: pa.Array, convert: Callable[[Any], Any] = lambda row: row) -> list[Any]:
     if not array.null_count:
-        return list(map(told, rows))
-    return [None if null else told(row) for row, null in zip(rows, array.is_null().to_pylist(), strict=True)]
+        return list(map(convert, rows))
+    return [None if null else convert(row) for row, null in zip(rows, array.is_null().to_pylist(), strict=True)]

@@ -58,7 +58,7 @@ def _unpacked(file: io.BufferedIOBase | Any, compression: Compression) -> Any:
 
 
 class _Stream:
-    """Reads, tells how far it is, and says in words what is wrong with a damaged file."""
+    """Reads, reports the progress, and explains what is wrong with a damaged file."""
 
     def __init__(self, file: Any, unpacked: Any, compression: Compression, progress: Progress) -> None:
         self._file, self._unpacked, self._compression, self._progress = file, unpacked, compression, progress

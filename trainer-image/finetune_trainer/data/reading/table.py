@@ -164,7 +164,7 @@ def _class_names(feature: Any) -> tuple[str, ...]:
 
 
 def named(value: Any, names: tuple[str, ...]) -> Any:
-    """A number's class, or each of a list; None for -1, which says there that nobody knows it."""
+    """A number's class, or each of a list; None for -1, which says that the class is unknown."""
     if isinstance(value, list):
         return [named(item, names) for item in value]
     if type(value) is not int or not -1 <= value < len(names):

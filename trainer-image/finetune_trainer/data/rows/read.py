@@ -1,6 +1,6 @@
 """Records to rows, many at a time: the plain ones at once, the others one by one. Knows neither files nor findings.
 
-The survey and the reading of rows both come here, so they agree on which rows there are.
+The validation pass and the reading of rows both come here, so they agree on which rows there are.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from finetune_text.tags import IGNORED
-from finetune_trainer.data.profile.places import Places
+from finetune_trainer.data.profile.findings import Places
 from finetune_trainer.data.tokens.encoded import Example
 from finetune_trainer.files import put_in_place
 from finetune_trainer.tasks import Learner
@@ -51,7 +51,7 @@ class Lost:
 
 
 @dataclass(frozen=True)
-class Kept:
+class EncodeStats:
     """What a finished file of examples holds."""
 
     lengths: Ints
@@ -133,7 +133,7 @@ def lists(values: Sequence[npt.NDArray[Any]]) -> pa.ListArray:
     return pa.ListArray.from_arrays(offsets, np.concatenate(values))
 
 
-def cut(source: Path, target: Path, learner: Learner, limit: int) -> Kept:
+def cut(source: Path, target: Path, learner: Learner, limit: int) -> EncodeStats:
     """Copies the examples of `source`, each cut to `limit` tokens, and leaves out those with nothing left to learn.
 
     A language model's example loses its end. A classifier's keeps its special tokens and loses the end of its text; of two
@@ -160,7 +160,7 @@ def cut(source: Path, target: Path, learner: Learner, limit: int) -> Kept:
             if batch.num_rows:
                 out.write_batch(batch)
     put_in_place(partial, target)
-    return Kept(np.array(lengths, np.int64), np.array(supervised, np.int64), truncated, lost, cut_off, nothing)
+    return EncodeStats(np.array(lengths, np.int64), np.array(supervised, np.int64), truncated, lost, cut_off, nothing)
 
 
 def first_target(batch: pa.RecordBatch, learner: Learner, index: int) -> int:

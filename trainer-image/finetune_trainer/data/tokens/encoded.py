@@ -43,7 +43,7 @@ class Refused:
     reason: str
     """What the template does."""
     by_template: bool
-    """True: the template raised an error, or leaves something out. False: what the assistant said cannot be told from the rest."""
+    """True: the template raised an error, or leaves something out. False: what the assistant said cannot be separated from the rest."""
 
 
 Example = Encoded | Classified

@@ -102,7 +102,7 @@ class LanguageEncoder:
             return Refused(where, str(exc), by_template=False)
 
     def whole(self, row: Row) -> Rendered:
-        """A row's text of which everything is learnt, with its answers where they can be told."""
+        """A row's text of which everything is learnt, with its answers where they can be found."""
         text = self.renderer.whole(row)
         try:
             parts = self.renderer.render(row)

@@ -4,19 +4,17 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from finetune_api.run_config import RunRows
+from finetune_trainer.data.profile.dataset_file import ProfiledFile
 from finetune_trainer.data.profile.duplicates import Different
 from finetune_trainer.data.profile.labels import (
-    LabelledFile,
     check_labels,
     check_unseen,
     entity_counts,
     label_counts,
     label_notes,
 )
-from finetune_trainer.data.profile.near_rows import Surveyed
 from finetune_trainer.data.profile.notes import counted
-from finetune_trainer.tasks import AnyTask, Learner, TokenTask
+from finetune_trainer.tasks import AnyTask, TokenTask
 from finetune_trainer.tasks.rows import Row
 
 Counts = dict[str, int]
@@ -32,27 +30,21 @@ class Classes:
     notes: list[str] = field(default_factory=list)
 
 
-def find_classes(task: AnyTask, train: Surveyed, held: Surveyed, sources: tuple[RunRows, RunRows], left: Different) -> Classes:
+def find_classes(task: AnyTask, train: ProfiledFile, held: ProfiledFile, left: Different) -> Classes:
     """The labels of the rows that are left; `held` is `train` again where its rows are split.
 
     Raises StageFailure for labels that nothing can be learnt from.
     """
     if task.learner == "language":
         return Classes()
-    file = labelled(task.learner, train, sources[0])
-    counts = label_counts(train.survey, left.train)
-    check_labels(file, train.survey, counts, left.train)
-    multi_label, names = train.survey.multi_label, set(counts)
+    counts = label_counts(train.profile, left.train)
+    check_labels(train, counts, left.train)
+    multi_label, names = train.profile.multi_label, set(counts)
     if held is not train:
-        held_counts = label_counts(held.survey, left.validation)
-        check_unseen(file, labelled(task.learner, held, sources[1]), counts, held_counts)
-        multi_label, names = multi_label or held.survey.multi_label, names | set(held_counts)
+        held_counts = label_counts(held.profile, left.validation)
+        check_unseen(train, held, counts, held_counts)
+        multi_label, names = multi_label or held.profile.multi_label, names | set(held_counts)
     return Classes(tuple(sorted(names)), multi_label, label_notes(task.learner, counts, multi_label))
-
-
-def labelled(learner: Learner, source: Surveyed, rows: RunRows) -> LabelledFile:
-    """A file as messages about labels need it."""
-    return LabelledFile(source.file.name, source.file.param, learner, rows.columns.get("label", "label"))
 
 
 @dataclass
@@ -64,7 +56,7 @@ class Tagged:
     ignored: int = 0
     """Tokens of which nothing is learnt."""
     rows: int = 0
-    """Rows that have some."""
+    """RowMask that have some."""
 
     @classmethod
     def count(cls, task: TokenTask, rows: Iterable[tuple[str, Row]]) -> "Tagged":

@@ -1,4 +1,4 @@
-"""The data set's rows: fetched, validated, and dealt to the two sides."""
+"""The rows of the data set: fetched, validated, and assigned to the two splits."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -8,12 +8,11 @@ import numpy as np
 from finetune_api.dataset_report import Side
 from finetune_api.result import DatasetSummary
 from finetune_api.run_config import RunConfig
-from finetune_trainer.data.profile.duplicates import Different, Rows, different
+from finetune_trainer.data.profile.dataset_file import DatasetFile, ProfiledFile
+from finetune_trainer.data.profile.duplicates import Different, RowMask, different
 from finetune_trainer.data.profile.labels import entity_notes, label_counts, label_strata
-from finetune_trainer.data.profile.near_rows import Surveyed
 from finetune_trainer.data.profile.notes import invalid_notes, remark_notes
-from finetune_trainer.data.profile.row_file import RowFile
-from finetune_trainer.data.profile.sides import Sides, own_sides, split_sides
+from finetune_trainer.data.profile.splits import Splits, separate_splits, split_rows
 from finetune_trainer.failure import invalid
 from finetune_trainer.prepare.dataset.classes import Classes, Tagged, find_classes, ignored_note, most_frequent_first
 from finetune_trainer.prepare.dataset.row_source import RowSource
@@ -34,27 +33,27 @@ Rowed = Iterator[tuple[str, Row]]
 
 @dataclass(frozen=True)
 class Dataset:
-    """Valid rows, dealt but not yet tokenised."""
+    """Valid rows in their splits, not yet tokenised."""
 
     task: AnyTask
-    files: tuple[Surveyed, Surveyed]
+    files: tuple[ProfiledFile, ProfiledFile]
     """Training rows and held-out rows; the same file twice, where its rows are split."""
-    sides: Sides
+    splits: Splits
     classes: Classes
     labels_of: tuple[dict[str, int], dict[str, int]] = ({}, {})
-    """Rows of each label on each side, the most frequent first; for token-classification entities of each type."""
+    """RowMask of each label on each side, the most frequent first; for token-classification entities of each type."""
     notes: list[str] = field(default_factory=list)
     """What is worth a look, a sentence each."""
 
     @property
-    def train(self) -> RowFile:
+    def train(self) -> DatasetFile:
         """The file of the training rows."""
-        return self.files[0].file
+        return self.files[0]
 
     @property
-    def validation(self) -> RowFile:
+    def validation(self) -> DatasetFile:
         """The file of the held-out rows."""
-        return self.files[1].file
+        return self.files[1]
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -69,74 +68,74 @@ class Dataset:
     @property
     def findings(self) -> list[str]:
         """What is wrong with rows that were left out, the first 50."""
-        return [finding for source in self.sources for finding in source.survey.findings.first][:50]
+        return [finding for source in self.sources for finding in source.profile.findings.first][:50]
 
     @property
     def finding_kinds(self) -> dict[str, int]:
         """How many there are of each kind."""
         kinds: dict[str, int] = {}
         for source in self.sources:
-            for kind, count in source.survey.findings.kinds.most_common():
+            for kind, count in source.profile.findings.kinds.most_common():
                 kinds[kind] = kinds.get(kind, 0) + count
         return kinds
 
     @property
-    def sources(self) -> tuple[Surveyed, ...]:
+    def sources(self) -> tuple[ProfiledFile, ...]:
         """The files, each once."""
         return self.files if self.files[0] is not self.files[1] else self.files[:1]
 
     def train_rows(self) -> Rowed:
         """The rows to train on, in the file's order."""
-        return taken(self.files[0], self.sides.train)
+        return taken(self.files[0], self.splits.train)
 
     def validation_rows(self) -> Rowed:
         """The held-out rows, in their file's order."""
-        return taken(self.files[1], self.sides.validation)
+        return taken(self.files[1], self.splits.validation)
 
     @property
     def train_side(self) -> Side:
-        """What the survey says of the training rows."""
-        return side(self.files[0], self.sides.train, self.labels_of[0])
+        """What the profile says of the training rows."""
+        return side(self.files[0], self.splits.train, self.labels_of[0])
 
     @property
     def validation_side(self) -> Side:
-        """What the survey says of the held-out rows."""
-        return side(self.files[1], self.sides.validation, self.labels_of[1])
+        """What the profile says of the held-out rows."""
+        return side(self.files[1], self.splits.validation, self.labels_of[1])
 
     def summary(self) -> DatasetSummary:
         """The counts of rows; those of tokens and the digest are still to come."""
-        turns, labels = self.files[0].survey.turns, self.labels_of[0]
+        turns, labels = self.files[0].profile.turns, self.labels_of[0]
         return DatasetSummary(
-            train_examples=int(self.sides.train.sum()),
-            validation_examples=int(self.sides.validation.sum()),
+            train_examples=int(self.splits.train.sum()),
+            validation_examples=int(self.splits.validation.sum()),
             train_tokens=0,
             supervised_tokens=0,
-            invalid_rows=sum(len(source.survey.invalid) for source in self.sources),
-            duplicates=self.sides.duplicates,
-            near_duplicates=self.sides.near_duplicates,
-            in_both=self.sides.in_both,
+            invalid_rows=sum(len(source.profile.invalid) for source in self.sources),
+            duplicates=self.splits.duplicates,
+            near_duplicates=self.splits.near_duplicates,
+            in_both=self.splits.in_both,
             digest="",
             format=self.train.format,
-            turns=quantiles(turns[self.sides.train].astype(np.int64)) if len(turns) else None,
+            turns=quantiles(turns[self.splits.train].astype(np.int64)) if len(turns) else None,
             labels=dict(list(labels.items())[:_SHOWN_LABELS]),
             label_count=len(labels),
             notes=self.notes,
         )
 
 
-def taken(source: Surveyed, wanted: Rows) -> Rowed:
+def taken(source: ProfiledFile, wanted: RowMask) -> Rowed:
     """The wanted rows of a file."""
-    return (row for row, take in zip(source.file.rows(source.survey.invalid), wanted, strict=False) if take)
+    return (row for row, take in zip(source.valid_rows(), wanted, strict=False) if take)
 
 
-def side(source: Surveyed, rows: Rows, labels: dict[str, int]) -> Side:
+def side(source: ProfiledFile, rows: RowMask, labels: dict[str, int]) -> Side:
     """Counts of one side without tokens."""
-    turns = source.survey.turns
+    turns = source.profile.turns
     return Side(
-        source=source.file.name,
-        format=source.file.format,
-        rows_read=source.survey.rows_read,
-        invalid_rows=len(source.survey.invalid),
+        source=source.name,
+        format=source.format,
+        rows_read=source.profile.rows_read,
+        invalid_rows=len(source.profile.invalid),
         examples=int(rows.sum()),
         turns=histogram(turns[rows].astype(np.int64)) if len(turns) else [],
         labels=dict(list(labels.items())[:_REPORTED_LABELS]),
@@ -152,25 +151,25 @@ def open_dataset(config: RunConfig, workspace: Workspace, progress: ProgressPrin
     source = RowSource(config, task, workspace, progress)
     train = source.open(config.dataset.train, "dataset.train.source", split)
     held = train if own is None else source.open(own, "dataset.validation.source")
-    left = different(train.survey.prints, train.survey.prints[:0] if held is train else held.survey.prints)
+    left = different(train.profile.hashes, train.profile.hashes[:0] if held is train else held.profile.hashes)
     check_size(train, left)
-    classes = find_classes(task, train, held, (config.dataset.train, own or config.dataset.train), left)
+    classes = find_classes(task, train, held, left)
     progress.show("looking for near duplicates", force=True)
     if split is not None:
-        sides = split_sides(train, left, split, None if task.learner == "language" else label_strata(train.survey, left.train))
+        splits = split_rows(train, left, split, None if task.learner == "language" else label_strata(train.profile, left.train))
     else:
-        sides = own_sides(train, held, left)
-    return described(Dataset(task, (train, held), sides, classes))
+        splits = separate_splits(train, held, left)
+    return described(Dataset(task, (train, held), splits, classes))
 
 
-def check_size(train: Surveyed, left: Different) -> None:
+def check_size(train: ProfiledFile, left: Different) -> None:
     """Raises StageFailure when too few different rows are left."""
-    file, count = train.file, int(left.train.sum())
+    file, count = train, int(left.train.sum())
     if count < MIN_EXAMPLES:
         dropped = {
             "are exact duplicates": len(left.train) - count - left.in_both,
             "are also in the validation file": left.in_both,
-            "are invalid": len(train.survey.invalid),
+            "are invalid": len(train.profile.invalid),
         }
         why = "".join(f"; {number} more {what}" for what, number in dropped.items() if number)
         examples = "example" if count == 1 else "examples"
@@ -187,10 +186,10 @@ def described(dataset: Dataset) -> Dataset:
         tags = Tagged.count(task, dataset.train_rows()), Tagged.count(task, dataset.validation_rows())
         counts, ignored = (tags[0].entities, tags[1].entities), ignored_note(tags)
     else:
-        counts = label_counts(train.survey, dataset.sides.train), label_counts(validation.survey, dataset.sides.validation)
-    notes = [note for source in dataset.sources for note in invalid_notes(source.survey, source.file.name)]
-    notes += [note for source in dataset.sources for note in remark_notes(source.survey, source.file.name)]
-    notes += [*dataset.classes.notes, *(entity_notes(counts[0]) if tagged else []), *ignored, *dataset.sides.notes]
-    notes += [note for source in dataset.sources for note in source.file.notes]
+        counts = label_counts(train.profile, dataset.splits.train), label_counts(validation.profile, dataset.splits.validation)
+    notes = [note for source in dataset.sources for note in invalid_notes(source.profile, source.name)]
+    notes += [note for source in dataset.sources for note in remark_notes(source.profile, source.name)]
+    notes += [*dataset.classes.notes, *(entity_notes(counts[0]) if tagged else []), *ignored, *dataset.splits.notes]
+    notes += [note for source in dataset.sources for note in source.notes]
     ordered = most_frequent_first(counts[0]), most_frequent_first(counts[1])
     return replace(dataset, labels_of=ordered, notes=list(dict.fromkeys(notes)))

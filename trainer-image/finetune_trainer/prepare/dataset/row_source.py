@@ -1,14 +1,14 @@
-"""Brings a file of rows onto this machine and surveys it. Knows one file at a time."""
+"""Brings a file of rows onto this machine and profiles it. Knows one file at a time."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 
 import msgspec
 
 from finetune_api.resources.finetune_job import Split
 from finetune_api.run_config import RunConfig, RunRows
-from finetune_trainer.data.profile.near_rows import Surveyed
-from finetune_trainer.data.profile.row_file import RowFile, first_records
+from finetune_trainer.data.profile.dataset_file import DatasetFile, ProfiledFile, first_records
 from finetune_trainer.data.reading.record import Record
 from finetune_trainer.data.reading.record_file import RecordFile
 from finetune_trainer.failure import invalid
@@ -45,7 +45,7 @@ class RowSource:
         self.workspace = workspace
         self.progress = progress
 
-    def open(self, rows: RunRows, param: str, split: Split | None = None) -> Surveyed:
+    def open(self, rows: RunRows, param: str, split: Split | None = None) -> ProfiledFile:
         """Fetches and checks a file; raises StageFailure with its findings. `split` names fields that rows may have besides."""
         path = fetch_file(
             rows,
@@ -62,15 +62,15 @@ class RowSource:
         for part, name in (("groupBy", group_by), ("stratifyBy", stratify_by)):
             check_field(records, self.task, part, name)
         fields = [name for name in (group_by, stratify_by) if name]
-        file = RowFile.open(records, self.task, columns=rows.columns, template=rows.template, fields=fields)
-        survey = file.survey(
+        file = DatasetFile.open(records, self.task, columns=rows.columns, template=rows.template, fields=fields)
+        profiled = file.profiled(
             split.seed if split else 0,
             max_invalid_fraction=self.config.dataset.limits.max_invalid_fraction,
             group_by=group_by,
             stratify_by=stratify_by,
             on_bytes=self._read(rows.name, records.bytes_total),
         )
-        return Surveyed(file, survey, lambda share: self.progress.show(f"comparing the rows of {rows.name}: {share:.0%}"))
+        return replace(profiled, on_share=lambda share: self.progress.show(f"comparing the rows of {rows.name}: {share:.0%}"))
 
     def _arriving(self, name: str) -> Callable[[int], None]:
         """Counts the bytes of a download and shows them."""
@@ -89,7 +89,7 @@ class RowSource:
 
 
 def check_field(records: RecordFile, task: AnyTask, part: str, name: str | None) -> None:
-    """Raises StageFailure when the first records have no field of this name; later ones may still lack it, which the survey says."""
+    """Raises StageFailure when the first records have no field of this name; whether later ones have it is found when all are read."""
     if name is None:
         return
     found = fields_of(first_records(records))

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from finetune_api.dataset_report import Bin, Side
 from finetune_api.result import Quantiles
-from finetune_trainer.data.tokens.arrow import Kept
+from finetune_trainer.data.tokens.arrow import EncodeStats
 
 BARS = 20
 """Of a histogram, at most."""
@@ -15,8 +15,8 @@ MAX_NOTES = 10
 """In the status; the report has all."""
 
 
-def side_with_tokens(side: Side, kept: Kept, lengths: Sequence[int]) -> Side:
-    """What the survey says of one side, and the tokens of its examples; `lengths` are those before the cut."""
+def side_with_tokens(side: Side, kept: EncodeStats, lengths: Sequence[int]) -> Side:
+    """The profile of one split, and the tokens of its examples; `lengths` are those before the cut."""
     return side.model_copy(
         update={
             "examples": kept.examples,

@@ -11,8 +11,8 @@ import numpy as np
 from finetune_api.dataset_report import Side
 from finetune_api.result import DatasetSummary, ResolvedParameter
 from finetune_api.run_config import RunConfig
-from finetune_trainer.data.profile.row_file import RowFile
-from finetune_trainer.data.tokens.arrow import ExampleWriter, Kept, cut, write_prompts
+from finetune_trainer.data.profile.dataset_file import DatasetFile
+from finetune_trainer.data.tokens.arrow import EncodeStats, ExampleWriter, cut, write_prompts
 from finetune_trainer.data.tokens.borders import WHITE_SPACE
 from finetune_trainer.data.tokens.classes import ClassEncoder
 from finetune_trainer.data.tokens.encoded import Refused
@@ -41,7 +41,7 @@ ANSWER_ROOM = 64
 SHOWN_EVERY = 50
 """Examples between two signs of life: of rows just below `LONG_ROW`, they take seconds."""
 LONG_ROW = 1_000_000
-"""Bytes of a row that takes its time, and is told of."""
+"""Bytes of a row whose tokenization takes long, and is shown."""
 LENGTH_STEP = 64
 """The automatic maxSequenceLength is a multiple of it."""
 _LENGTH_PARAM = "hyperparameters.maxSequenceLength"
@@ -58,7 +58,7 @@ class Examples:
     findings: list[str]
     """Of rows that were left out."""
     finding_kinds: dict[str, int]
-    kept: Kept
+    stats: EncodeStats
     """The training examples."""
     max_sequence_length: ResolvedParameter
     bytes: int
@@ -117,12 +117,12 @@ class ExamplesWriter:
             notes=notes,
             findings=[*data.findings, *refusals.first],
             finding_kinds=data.finding_kinds | refusals.kinds,
-            kept=train,
+            stats=train,
             max_sequence_length=limit,
             bytes=sum(path.stat().st_size for path in files),
         )
 
-    def _encode(self, file: RowFile, side: str, rows: Rowed, target: Path, refusals: Refusals) -> Sequence[int]:
+    def _encode(self, file: DatasetFile, side: str, rows: Rowed, target: Path, refusals: Refusals) -> Sequence[int]:
         """Tokenises one side at full length into `target`; returns the lengths."""
         with ExampleWriter(target, self.learner) as writer:
             for number, example in enumerate(self.task.encoder.encode(self._passed(file, side, rows, refusals)), start=1):
@@ -140,7 +140,7 @@ class ExamplesWriter:
             raise incomplete(self.base.subject, f"has a tokenizer that does not belong to its weights: {what}", {})
         return writer.lengths
 
-    def _passed(self, file: RowFile, side: str, rows: Rowed, refusals: Refusals) -> Rowed:
+    def _passed(self, file: DatasetFile, side: str, rows: Rowed, refusals: Refusals) -> Rowed:
         """Passes rows on, counts them and takes them into the digest."""
         for where, row in rows:
             refusals.saw(file)
@@ -152,7 +152,7 @@ class ExamplesWriter:
             self._names.saw(file.name, where, row)
             yield where, row
 
-    def _cut(self, file: RowFile, spill: Path, target: Path, limit: int) -> Kept:
+    def _cut(self, file: DatasetFile, spill: Path, target: Path, limit: int) -> EncodeStats:
         """The final file of one side; the spilled one is deleted."""
         kept = cut(spill, target, self.learner, limit)
         spill.unlink()
@@ -171,7 +171,9 @@ class ExamplesWriter:
                 seen.add(tuple(ids[-limit:]))
                 yield ids[-limit:]
 
-    def _summary(self, train: Kept, validation: Kept, lengths: Sequence[int], notes: list[str], refused: int) -> DatasetSummary:
+    def _summary(
+        self, train: EncodeStats, validation: EncodeStats, lengths: Sequence[int], notes: list[str], refused: int
+    ) -> DatasetSummary:
         rows = self.dataset.summary()
         return rows.model_copy(
             update={
@@ -190,7 +192,7 @@ class ExamplesWriter:
         )
 
 
-def lost_notes(name: str, kept: Kept, limit: int, learner: Learner, model: int | None) -> list[str]:
+def lost_notes(name: str, kept: EncodeStats, limit: int, learner: Learner, model: int | None) -> list[str]:
     """On examples that are left out: which, why, and what would keep them."""
     notes = []
     what = "the answer begins" if learner == "language" else "the first tagged word comes"

@@ -1,9 +1,9 @@
-"""Rows that are valid, but not for the base's chat template: findings like the survey's, within the same share that may be dropped."""
+"""Rows that are valid, but not for the base's chat template: findings like those of the validation pass, within the same share that may be dropped."""
 
 from collections import Counter
 
+from finetune_trainer.data.profile.dataset_file import DatasetFile
 from finetune_trainer.data.profile.findings import Findings
-from finetune_trainer.data.profile.row_file import RowFile
 from finetune_trainer.data.tokens.encoded import Refused
 from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.sources.subject import Subject
@@ -19,11 +19,11 @@ class Refusals:
         self.files: dict[str, Findings] = {}
         self._rows: Counter[str] = Counter()
 
-    def saw(self, file: RowFile) -> None:
+    def saw(self, file: DatasetFile) -> None:
         """Counts a row of a file."""
         self._rows[file.param] += 1
 
-    def add(self, file: RowFile, refused: Refused) -> None:
+    def add(self, file: DatasetFile, refused: Refused) -> None:
         """Takes one down; raises StageFailure when the template hides what the assistant said, which is not the row's fault."""
         if not refused.by_template:
             raise not_prefix_preserving(self.base, file, refused)
@@ -52,7 +52,7 @@ class Refusals:
         return dict(sum((findings.kinds for findings in self.files.values()), Counter()))
 
 
-def not_prefix_preserving(base: Subject, file: RowFile, refused: Refused) -> StageFailure:
+def not_prefix_preserving(base: Subject, file: DatasetFile, refused: Refused) -> StageFailure:
     """The template cannot tell us what the assistant said."""
     return invalid(
         "ChatTemplateUnsupported",

@@ -1,6 +1,6 @@
-"""What is wrong with a record, in words for the person who wrote it: one file a task.
+"""What is wrong with a record, for the person who wrote it.
 
-What these functions find decides whether a row is valid. They are thorough, so the survey asks them only about records that
+What these functions find decides whether a row is valid. They are thorough, so they are asked only about records that
 are not right at first sight.
 """
 

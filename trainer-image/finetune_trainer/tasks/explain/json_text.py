@@ -34,7 +34,7 @@ def parse(data: bytes) -> Any:
 
 
 def parse_text(text: str, what: str = "text") -> Any:
-    """The same for text; `what` it is called in words. Raises Wrong."""
+    """The same for text; `what` it is called in messages. Raises Wrong."""
     try:
         value = _DECODER.decode(text)
     except RecursionError:

@@ -1,4 +1,4 @@
-"""Files of rows as the tests of rows and surveys open them."""
+"""Files of rows as the tests of rows and profiles open them."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from finetune_api.result import StageError
-from finetune_trainer.data.profile.row_file import RowFile
+from finetune_trainer.data.profile.dataset_file import DatasetFile
 from finetune_trainer.data.reading.record_file import RecordFile
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.tasks import TASKS
@@ -15,25 +15,25 @@ from finetune_trainer.tasks.rows import Row
 NAME, PARAM = "pvc://data/train.jsonl", "dataset.train.source"
 
 
-def opened(path: Path, content: bytes, task: str = "chat", **settings: Any) -> RowFile:
+def opened(path: Path, content: bytes, task: str = "chat", **settings: Any) -> DatasetFile:
     """A file with this content."""
     path.write_bytes(content)
-    return RowFile.open(RecordFile.open(path, NAME, PARAM, scratch=path.parent), TASKS[task], **settings)
+    return DatasetFile.open(RecordFile.open(path, NAME, PARAM, scratch=path.parent), TASKS[task], **settings)
 
 
 def rows_of(path: Path, content: bytes, task: str = "chat", **settings: Any) -> list[Row]:
     """All rows of a file that is right."""
     file = opened(path, content, task, **settings)
-    survey = file.survey(1)
-    rows = [row for _, row in file.rows(survey.invalid)]
-    assert len(rows) == len(survey.prints) == survey.rows_read
+    profile = file.profiled(1).profile
+    rows = [row for _, row in file.rows(profile.invalid)]
+    assert len(rows) == len(profile.hashes) == profile.rows_read
     return rows
 
 
 def refusal(path: Path, content: bytes, task: str = "chat", **settings: Any) -> StageError:
     """The error that a file leads to."""
     with pytest.raises(StageFailure) as caught:
-        opened(path, content, task, **settings).survey(1)
+        opened(path, content, task, **settings).profiled(1)
     error = caught.value.error
     assert error.code == "InvalidDataset"
     assert NAME in error.message

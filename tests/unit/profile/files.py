@@ -1,4 +1,4 @@
-"""Files of rows that are surveyed for tests."""
+"""Files of rows that are profiled for tests."""
 
 import json
 from collections.abc import Iterable
@@ -7,8 +7,7 @@ from random import Random
 from typing import Any
 
 from finetune_api.resources.finetune_job import Task
-from finetune_trainer.data.profile.near_rows import Surveyed
-from finetune_trainer.data.profile.row_file import RowFile
+from finetune_trainer.data.profile.dataset_file import DatasetFile, ProfiledFile
 from finetune_trainer.data.reading.record_file import RecordFile
 from finetune_trainer.tasks import TASKS
 
@@ -32,10 +31,10 @@ def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> Path:
     return path
 
 
-def surveyed(
+def profiled(
     path: Path, task: Task = "sequence-classification", group_by: str | None = None, stratify_by: str | None = None, seed: int = 42
-) -> Surveyed:
-    """A file and its survey."""
+) -> ProfiledFile:
+    """A file and its profile."""
     records = RecordFile.open(path, path.name, "dataset.train.source", scratch=path.parent)
-    file = RowFile.open(records, TASKS[task], fields=[name for name in (group_by, stratify_by) if name])
-    return Surveyed(file, file.survey(seed, group_by=group_by, stratify_by=stratify_by))
+    file = DatasetFile.open(records, TASKS[task], fields=[name for name in (group_by, stratify_by) if name])
+    return file.profiled(seed, group_by=group_by, stratify_by=stratify_by)

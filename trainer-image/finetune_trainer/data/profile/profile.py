@@ -5,25 +5,24 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from finetune_trainer.data.profile.findings import Findings
-from finetune_trainer.data.profile.places import Places
-from finetune_trainer.data.profile.tally import Tally
+from finetune_trainer.data.profile.chunk_stats import ChunkStats
+from finetune_trainer.data.profile.findings import Findings, Places
 from finetune_trainer.tasks.learner import MULTI_LABEL
 from finetune_trainer.tasks.task import RowLayout
 
-Fingerprints = npt.NDArray[np.uint64]
+Hashes = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
-class Survey:
-    """What one pass over a file has found. Arrays have an entry for each valid row, in the order of `RowFile.rows`."""
+class Profile:
+    """What one pass over a file has found. Arrays have an entry for each valid row, in the order of `DatasetFile.rows`."""
 
     rows_read: int
     """Valid and invalid ones."""
-    prints: Fingerprints
+    hashes: Hashes
     """64 seeded bits of each row: equal rows have the same."""
     invalid: npt.NDArray[np.int64]
-    """Numbers (from 0, among all records) of the rows that are left out, for `RowFile.rows`."""
+    """Numbers (from 0, among all records) of the rows that are left out, for `DatasetFile.rows`."""
     findings: Findings
     """What is wrong with those; empty when all rows are valid."""
     turns: npt.NDArray[np.uint16]
@@ -42,13 +41,13 @@ class Survey:
     """What is worth a note on valid rows, and where."""
 
 
-def survey_of(whole: Tally, findings: Findings, layout: RowLayout, group_by: str | None, stratify_by: str | None) -> Survey:
-    """The survey of a file; the tally has a column of values for each of the two fields that is named, in this order."""
-    columns = iter(whole.values.T if whole.values.size else np.empty((2, len(whole.prints)), np.int64))
+def profile_of(whole: ChunkStats, findings: Findings, layout: RowLayout, group_by: str | None, stratify_by: str | None) -> Profile:
+    """The profile of a file; `whole` has a column of values for each of the two fields that is named, in this order."""
+    columns = iter(whole.values.T if whole.values.size else np.empty((2, len(whole.hashes)), np.int64))
     groups = next(columns) if group_by is not None else None
-    return Survey(
+    return Profile(
         rows_read=whole.records,
-        prints=whole.prints,
+        hashes=whole.hashes,
         invalid=whole.invalid,
         findings=findings,
         turns=whole.turns,

@@ -1,6 +1,6 @@
-"""A file of rows of one task: what it looks like, its survey, and its rows. Knows neither tokens nor the split."""
+"""A file of rows of one task: what it looks like, its profile, and its rows. Knows neither tokens nor the split."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from finetune_api.resources.source import RowTemplate
+from finetune_trainer.data.profile.chunk_stats import ChunkStats, chunk_stats, joined
 from finetune_trainer.data.profile.findings import Findings
 from finetune_trainer.data.profile.processes import in_order, processes_for
-from finetune_trainer.data.profile.survey import Survey, survey_of
-from finetune_trainer.data.profile.tally import Tally, joined, tally
+from finetune_trainer.data.profile.profile import Profile, profile_of
 from finetune_trainer.data.reading.record import Block, NotRows, Record, Unreadable, size_of
 from finetune_trainer.data.reading.record_file import RecordFile
 from finetune_trainer.data.reading.stream import NAMES, Progress, no_progress
@@ -36,7 +36,7 @@ _FORMATS = {"jsonl": "JSONL", "json": "JSON", "csv": "CSV", "parquet": "Parquet"
 
 
 @dataclass(frozen=True)
-class RowFile:
+class DatasetFile:
     """A file of rows that can be read again and again."""
 
     records: RecordFile
@@ -81,7 +81,7 @@ class RowFile:
         columns: Mapping[str, str] | None = None,
         template: RowTemplate | None = None,
         fields: Sequence[str] = (),
-    ) -> "RowFile":
+    ) -> "DatasetFile":
         """Recognises what the records look like by the first of them.
 
         `fields` are further fields that rows may have: those named by split.groupBy and split.stratifyBy. Raises StageFailure
@@ -102,7 +102,7 @@ class RowFile:
             raise unfit(records, exc) from exc
         return cls(records, shape)
 
-    def survey(
+    def profiled(
         self,
         seed: int,
         *,
@@ -111,7 +111,7 @@ class RowFile:
         stratify_by: str | None = None,
         on_bytes: Progress = no_progress,
         processes: int | None = None,
-    ) -> Survey:
+    ) -> "ProfiledFile":
         """Reads the whole file once and checks every row.
 
         Raises StageFailure InvalidDataset with the findings when more than `max_invalid_fraction` of the rows are invalid.
@@ -119,7 +119,7 @@ class RowFile:
         """
         reader = Reader(self.shape, [name for name in (group_by, stratify_by) if name is not None])
         whole, torn = self._tally(reader, seed, on_bytes, processes_for(self.records.bytes_total) if processes is None else processes)
-        findings = Findings(self.name, self.param, whole.wrongs)
+        findings = Findings(self.name, self.param, whole.errors)
         if torn and not whole.records:
             raise invalid("InvalidDataset", f"{self.name}: {torn}", param=self.param)
         if torn:
@@ -127,13 +127,13 @@ class RowFile:
             raise findings.failure(whole.records + 1)
         if findings.rows > max_invalid_fraction * whole.records:
             raise findings.failure(whole.records, max_invalid_fraction)
-        return survey_of(whole, findings, self.shape.layout, group_by, stratify_by)
+        return ProfiledFile(self.records, self.shape, profile_of(whole, findings, self.shape.layout, group_by, stratify_by))
 
-    def _tally(self, reader: Reader, seed: int, on_bytes: Progress, processes: int) -> tuple[Tally, str]:
+    def _tally(self, reader: Reader, seed: int, on_bytes: Progress, processes: int) -> tuple[ChunkStats, str]:
         """The numbers of all rows, and why the file cannot be read to its end."""
-        parts: list[Tally] = []
+        parts: list[ChunkStats] = []
         try:
-            for part in in_order(partial(tally, reader, seed), self.stretches(on_bytes), processes):
+            for part in in_order(partial(chunk_stats, reader, seed), self.stretches(on_bytes), processes):
                 parts.append(part)  # what was read before the file ends in the middle counts
         except Unreadable as exc:
             return joined(parts), str(exc)
@@ -162,9 +162,9 @@ class RowFile:
             yield some
 
     def rows(self, invalid: npt.NDArray[np.int64] = NONE_INVALID) -> Iterator[tuple[str, Row]]:
-        """Where each valid row is ("line 17") and what it says, in order: one for each entry of the survey's prints.
+        """Where each valid row is ("line 17") and what it says, in order: one for each entry of the profile's hashes.
 
-        `invalid` is the survey's. Raises StageFailure DataChanged.
+        `invalid` is the profile's. Raises StageFailure DataChanged.
         """
         reader, passed, left_out = Reader(self.shape), 0, frozenset(invalid.tolist())
         try:
@@ -188,8 +188,21 @@ class RowFile:
         return invalid("DataChanged", says, param=self.param)
 
 
+@dataclass(frozen=True)
+class ProfiledFile(DatasetFile):
+    """A file and what one pass over it has found."""
+
+    profile: Profile
+    on_share: Callable[[float], None] = lambda share: None
+    """Called with the share of the file that was read once more, to compare its rows."""
+
+    def valid_rows(self) -> Iterator[tuple[str, Row]]:
+        """Where each valid row is and what it says: one for each entry of the profile's arrays."""
+        return self.rows(self.profile.invalid)
+
+
 def first_records(records: RecordFile) -> list[Record]:
-    """Those that a file is judged by; fewer where it cannot be read any further, which the survey will say."""
+    """Those that a file is judged by; fewer where it cannot be read any further, which the validation pass will report."""
     found: list[Record] = []
     size = 0
     try:

@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finetune_trainer.data.profile.duplicates import Codes, Rows
-from finetune_trainer.data.profile.split import ALONE, hold_out
-from finetune_trainer.data.profile.survey import Fingerprints
+from finetune_trainer.data.profile.duplicates import Codes, RowMask
+from finetune_trainer.data.profile.hold_out import ALONE, hold_out
+from finetune_trainer.data.profile.profile import Hashes
 
 FRACTIONS = st.floats(0.001, 0.999)
 ROWS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 9)), min_size=2, max_size=60)
 """A stratum and a unit of each row."""
 
 
-def some(count: int, seed: int = 0) -> Fingerprints:
-    """Fingerprints of different rows."""
+def some(count: int, seed: int = 0) -> Hashes:
+    """Hashes of different rows."""
     return np.random.default_rng(seed).integers(0, 2**64, count, np.uint64)
 
 
@@ -67,16 +67,16 @@ def test_no_unit_is_torn(rows: list[tuple[int, int]], fraction: float, stratifie
 @given(rows=ROWS, fraction=FRACTIONS, shuffle=st.randoms(use_true_random=False), numbers=st.permutations(range(10)))
 def test_the_order_of_rows_does_not_matter(rows: list[tuple[int, int]], fraction: float, shuffle: Random, numbers: list[int]) -> None:
     """The same rows are held out of a shuffled file, whatever the numbers of strata and units are."""
-    prints = some(len(rows))
+    hashes = some(len(rows))
     order = list(range(len(rows)))
     shuffle.shuffle(order)
     strata, units = codes(*(stratum for stratum, _ in rows)), codes(*(unit for _, unit in rows))
     for with_strata in (False, True):
         for with_units in (False, True):
-            here = hold_out(prints, fraction, strata if with_strata else None, units if with_units else None)
+            here = hold_out(hashes, fraction, strata if with_strata else None, units if with_units else None)
             renamed = [np.array(numbers)[part[order]] for part in (strata, units)]
-            there = hold_out(prints[order], fraction, renamed[0] if with_strata else None, renamed[1] if with_units else None)
-            assert set(prints[here].tolist()) == set(prints[order][there].tolist())
+            there = hold_out(hashes[order], fraction, renamed[0] if with_strata else None, renamed[1] if with_units else None)
+            assert set(hashes[here].tolist()) == set(hashes[order][there].tolist())
 
 
 @given(rows=ROWS, fraction=FRACTIONS, stratified=st.booleans())
@@ -158,10 +158,10 @@ def test_strata_of_units(rows: list[tuple[int, int]], fraction: float, held: int
 def test_the_seed_is_in_the_fingerprints() -> None:
     """Other fingerprints, other rows; the numbers are written down because a change would move rows of existing jobs."""
 
-    def chosen(held: Rows) -> list[int]:
+    def chosen(held: RowMask) -> list[int]:
         return np.flatnonzero(held).tolist()
 
-    prints = np.arange(1, 21, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    assert chosen(hold_out(prints, 0.2)) == [4, 9, 12, 17]
-    assert chosen(hold_out(prints * np.uint64(3), 0.2)) != [4, 9, 12, 17]
-    assert chosen(hold_out(prints, 0.2, None, np.arange(20) // 2)) == [14, 15, 18, 19]
+    hashes = np.arange(1, 21, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    assert chosen(hold_out(hashes, 0.2)) == [4, 9, 12, 17]
+    assert chosen(hold_out(hashes * np.uint64(3), 0.2)) != [4, 9, 12, 17]
+    assert chosen(hold_out(hashes, 0.2, None, np.arange(20) // 2)) == [14, 15, 18, 19]

@@ -1,4 +1,4 @@
-"""Rows dealt to two sides, from files."""
+"""RowMask dealt to two sides, from files."""
 
 from collections import Counter
 from pathlib import Path
@@ -9,35 +9,35 @@ import numpy as np
 import pytest
 
 from finetune_api.resources.finetune_job import Split
-from finetune_trainer.data.profile.duplicates import Rows, different
+from finetune_trainer.data.profile.dataset_file import ProfiledFile
+from finetune_trainer.data.profile.duplicates import RowMask, different
 from finetune_trainer.data.profile.labels import label_strata
-from finetune_trainer.data.profile.near_rows import Surveyed
-from finetune_trainer.data.profile.sides import Sides, own_sides, split_sides
+from finetune_trainer.data.profile.splits import Splits, separate_splits, split_rows
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.tasks.sequence_classification import TextLabel
-from tests.unit.profile.surveys import labelled, surveyed, text, write_rows
+from tests.unit.profile.files import labelled, profiled, text, write_rows
 
 
-def dealt(file: Surveyed, **split: Any) -> Sides:
+def dealt(file: ProfiledFile, **split: Any) -> Splits:
     """The sides of a file that is split."""
-    prints = file.survey.prints
-    left = different(prints, prints[:0])
-    return split_sides(file, left, Split.model_validate(split), label_strata(file.survey, left.train))
+    hashes = file.profile.hashes
+    left = different(hashes, hashes[:0])
+    return split_rows(file, left, Split.model_validate(split), label_strata(file.profile, left.train))
 
 
-def of_rows(folder: Path, rows: list[dict[str, Any]], **split: Any) -> Sides:
+def of_rows(folder: Path, rows: list[dict[str, Any]], **split: Any) -> Splits:
     """The sides of rows."""
     path = write_rows(folder / "train.jsonl", rows)
-    return dealt(surveyed(path, group_by=split.get("groupBy"), stratify_by=split.get("stratifyBy"), seed=split.get("seed", 42)), **split)
+    return dealt(profiled(path, group_by=split.get("groupBy"), stratify_by=split.get("stratifyBy"), seed=split.get("seed", 42)), **split)
 
 
-def texts(file: Surveyed, side: Rows) -> set[str]:
+def texts(file: ProfiledFile, side: RowMask) -> set[str]:
     """What one side says."""
-    rows = [row for _, row in file.file.rows()]
+    rows = [row for _, row in file.rows()]
     return {row.text for row, taken in zip(rows, side, strict=True) if taken and isinstance(row, TextLabel)}
 
 
-def labels_of(rows: list[dict[str, Any]], side: Rows) -> Counter[str]:
+def labels_of(rows: list[dict[str, Any]], side: RowMask) -> Counter[str]:
     """Labels of one side."""
     return Counter(row["label"] for row, taken in zip(rows, side, strict=True) if taken)
 
@@ -129,7 +129,7 @@ def test_the_order_of_rows_does_not_matter(tmp_path: Path, chunk: int, monkeypat
     Random(1).shuffle(shuffled)
     found = []
     for name, order in (("one", rows), ("other", shuffled)):
-        file = surveyed(write_rows(tmp_path / name, order), group_by="customer")
+        file = profiled(write_rows(tmp_path / name, order), group_by="customer")
         sides = dealt(file, groupBy="customer", fraction=0.2)
         found.append((texts(file, sides.train), texts(file, sides.validation)))
         assert sides.duplicates == 10
@@ -140,7 +140,7 @@ def test_the_order_of_rows_does_not_matter(tmp_path: Path, chunk: int, monkeypat
 def test_the_seed_decides(tmp_path: Path) -> None:
     """Another seed, other rows."""
     path = write_rows(tmp_path / "train.jsonl", map(labelled, range(100)))
-    one, again, other = (dealt(surveyed(path, seed=seed)) for seed in (1, 1, 2))
+    one, again, other = (dealt(profiled(path, seed=seed)) for seed in (1, 1, 2))
     assert np.array_equal(one.validation, again.validation)
     assert not np.array_equal(one.validation, other.validation)
 
@@ -185,10 +185,10 @@ def test_a_share_that_labels_do_not_allow_is_told(tmp_path: Path, split: dict[st
 
 def test_near_rows_of_two_files_are_told(tmp_path: Path) -> None:
     """With lines of both; equal ones are taken out of the training file."""
-    train = surveyed(write_rows(tmp_path / "train.jsonl", map(labelled, range(40))))
+    train = profiled(write_rows(tmp_path / "train.jsonl", map(labelled, range(40))))
     other = [labelled(3), labelled(100), labelled(7) | {"text": text(7).upper()}]
-    held = surveyed(write_rows(tmp_path / "held.jsonl", other))
-    sides = own_sides(train, held, different(train.survey.prints, held.survey.prints))
+    held = profiled(write_rows(tmp_path / "held.jsonl", other))
+    sides = separate_splits(train, held, different(train.profile.hashes, held.profile.hashes))
     assert (sides.train.sum(), sides.validation.sum(), sides.in_both, sides.near_duplicates) == (39, 3, 1, 1)
     assert sides.notes == [
         "1 row of train.jsonl is nearly equal to rows of held.jsonl (line 8 is nearly line 3 there): kept, although it makes the "

@@ -1,7 +1,6 @@
-"""What one stretch of a file comes to: small arrays that travel between processes and are joined in the file's order."""
+"""The statistics of one chunk of a file: small arrays that travel between processes and are joined in the file's order."""
 
 import gc
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,50 +11,20 @@ import numpy as np
 import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
-from finetune_trainer.data.profile.places import Places, add_to, join_into
+from finetune_trainer.data.profile.findings import KEPT, Errors, Places, add_to, join_into
 from finetune_trainer.data.reading.record import Block, Record
 from finetune_trainer.data.rows.read import Read, Reader
 from finetune_trainer.tasks import AnyTask
-from finetune_trainer.tasks.explain import Problem
 
-KEPT = 50
-"""Findings that are kept word for word, and remarks."""
 MOST_TURNS = 65_535
 
 
 @dataclass
-class Wrongs:
-    """What is wrong with rows: how many, of which kinds, and the first in full, equal ones together."""
-
-    rows: int = 0
-    texts: dict[str, Places] = field(default_factory=dict)
-    kinds: Counter[str] = field(default_factory=Counter)
-
-    def add(self, where: str, problems: Sequence[Problem]) -> None:
-        """Takes down what is wrong with one row."""
-        self.rows += 1
-        for problem in problems:
-            self.kinds[problem.kind] += 1
-            add_to(self.texts, problem.text, where, KEPT)
-
-    def join(self, other: "Wrongs") -> None:
-        """Takes in what was found further on."""
-        self.rows += other.rows
-        self.kinds += other.kinds
-        join_into(self.texts, other.texts, KEPT)
-
-    @property
-    def first(self) -> list[str]:
-        """The first findings: "lines 1, 2, 3 and 11 more: messages[0] has no role"."""
-        return [f"{places}: {text}" for text, places in self.texts.items()]
-
-
-@dataclass
-class Tally:
+class ChunkStats:
     """Numbers of the valid rows of one stretch, and what is wrong with the others."""
 
     records: int
-    prints: npt.NDArray[np.uint64]
+    hashes: npt.NDArray[np.uint64]
     turns: npt.NDArray[np.uint16]
     label_ids: npt.NDArray[np.int32]
     label_sets: list[tuple[str, ...]]
@@ -64,16 +33,16 @@ class Tally:
     """A column of hashes for each field that was asked for."""
     invalid: npt.NDArray[np.int64]
     """Numbers of the records that are no rows."""
-    wrongs: Wrongs
+    errors: Errors
     remarks: dict[str, Places] = field(default_factory=dict)
     """What is worth a note on valid rows, and where."""
 
 
-def tally(reader: Reader, seed: int, work: Block | Sequence[Record]) -> Tally:
+def chunk_stats(reader: Reader, seed: int, work: Block | Sequence[Record]) -> ChunkStats:
     """Reads a stretch of a file."""
     with collector_off():
         reads = reader.block(work) if isinstance(work, Block) else (reader.some(work),)
-        parts = [tallied(read, seed, reader.shape.task) for read in reads]
+        parts = [stats_of(read, seed, reader.shape.task) for read in reads]
         return parts[0] if len(parts) == 1 else joined(parts)
 
 
@@ -89,26 +58,26 @@ def collector_off() -> Iterator[None]:
             gc.enable()
 
 
-def tallied(read: Read, seed: int, task: AnyTask) -> Tally:
+def stats_of(read: Read, seed: int, task: AnyTask) -> ChunkStats:
     """The numbers of some rows."""
-    wrongs, remarks = Wrongs(), dict[str, Places]()
+    errors, remarks = Errors(), dict[str, Places]()
     for _, where, problems in read.wrong:
-        wrongs.add(where, problems)
+        errors.add(where, problems)
     for where, sentence in read.remarks:
         add_to(remarks, sentence, where, KEPT)
-    prints = np.fromiter(map(xxh3_64_intdigest, read.identities, repeat(seed)), np.uint64, len(read.identities))
-    hashes = [[xxh3_64_intdigest(value, seed) for value in row] for row in read.values]
+    hashes = np.fromiter(map(xxh3_64_intdigest, read.identities, repeat(seed)), np.uint64, len(read.identities))
+    values = [[xxh3_64_intdigest(value, seed) for value in row] for row in read.values]
     known = [] if read.turns is not None else list(read.rows)
     ids, sets = label_numbers(known, task)
-    return Tally(
+    return ChunkStats(
         records=read.records,
-        prints=prints,
+        hashes=hashes,
         turns=turns(known, task) if read.turns is None else small(read.turns),
         label_ids=ids,
         label_sets=sets,
-        values=np.array(hashes, np.uint64).view(np.int64) if hashes else np.empty((0, 0), np.int64),
+        values=np.array(values, np.uint64).view(np.int64) if values else np.empty((0, 0), np.int64),
         invalid=np.array([number for number, _, _ in read.wrong], np.int64),
-        wrongs=wrongs,
+        errors=errors,
         remarks=remarks,
     )
 
@@ -134,27 +103,27 @@ def label_numbers(rows: Sequence[Any], task: AnyTask) -> tuple[npt.NDArray[np.in
     return ids, list(numbers)
 
 
-def joined(parts: Sequence[Tally]) -> Tally:
+def joined(parts: Sequence[ChunkStats]) -> ChunkStats:
     """Stretches that follow each other as one."""
     numbers: dict[tuple[str, ...], int] = {}
-    ids, invalid, records, wrongs = [], [], 0, Wrongs()
+    ids, invalid, records, errors = [], [], 0, Errors()
     remarks: dict[str, Places] = {}
     for part in parts:
         places = np.array([numbers.setdefault(labels, len(numbers)) for labels in part.label_sets], np.int32)
         ids.append(places[part.label_ids] if len(places) else part.label_ids)
         invalid.append(records + part.invalid)
         records += part.records
-        wrongs.join(part.wrongs)
+        errors.join(part.errors)
         join_into(remarks, part.remarks, KEPT)
     valued = [part.values for part in parts if len(part.values)]
-    return Tally(
+    return ChunkStats(
         records=records,
-        prints=np.concatenate([part.prints for part in parts]) if parts else np.empty(0, np.uint64),
+        hashes=np.concatenate([part.hashes for part in parts]) if parts else np.empty(0, np.uint64),
         turns=np.concatenate([part.turns for part in parts]) if parts else np.empty(0, np.uint16),
         label_ids=np.concatenate(ids) if ids else np.empty(0, np.int32),
         label_sets=list(numbers),
         values=np.concatenate(valued) if valued else np.empty((0, 0), np.int64),
         invalid=np.concatenate(invalid) if invalid else np.empty(0, np.int64),
-        wrongs=wrongs,
+        errors=errors,
         remarks=remarks,
     )

@@ -1,4 +1,4 @@
-"""Deals the rows of a data set to its two sides: no row on both, groups and near duplicates on one. Knows no task."""
+"""Assigns the rows of a data set to its two splits: no row in both, groups and near-duplicates in one. Knows no task."""
 
 from dataclasses import dataclass, field
 
@@ -6,88 +6,89 @@ import numpy as np
 from xxhash import xxh3_64_intdigest
 
 from finetune_api.resources.finetune_job import Split
-from finetune_trainer.data.profile.duplicates import Codes, Different, Rows, copies_agree
-from finetune_trainer.data.profile.near_rows import NearRows, Surveyed, near_across
+from finetune_trainer.data.profile.dataset_file import ProfiledFile
+from finetune_trainer.data.profile.duplicates import Codes, Different, RowMask, copies_agree
+from finetune_trainer.data.profile.hold_out import hold_out
+from finetune_trainer.data.profile.near_rows import NearRows, near_across
 from finetune_trainer.data.profile.notes import counted
-from finetune_trainer.data.profile.split import hold_out
-from finetune_trainer.data.profile.survey import Survey
+from finetune_trainer.data.profile.profile import Profile
 from finetune_trainer.failure import StageFailure, invalid
 
 SPLIT = "dataset.validation.split"
 EMPTY = (b"null", b'""')
-"""Values as the survey hashes them."""
+"""Values as the profile hashes them."""
 
 
 @dataclass(frozen=True)
-class Sides:
+class Splits:
     """A mask over the training file, and one over the file that the held-out rows come from (the same or their own)."""
 
-    train: Rows
-    validation: Rows
+    train: RowMask
+    validation: RowMask
     duplicates: int
-    """Rows dropped because an equal one came before in their file."""
+    """RowMask dropped because an equal one came before in their file."""
     in_both: int = 0
     """Training rows dropped because the validation file holds them, too."""
     near_duplicates: int = 0
-    """Rows that are nearly equal to another one, without one of each heap."""
+    """RowMask that are nearly equal to another one, without one of each cluster."""
     notes: list[str] = field(default_factory=list)
 
     @property
-    def masks(self) -> tuple[Rows, Rows]:
-        """Both sides'."""
+    def masks(self) -> tuple[RowMask, RowMask]:
+        """Of both splits."""
         return self.train, self.validation
 
 
-def own_sides(train: Surveyed, held: Surveyed, left: Different) -> Sides:
-    """The validation file is held out; near rows are told."""
+def separate_splits(train: ProfiledFile, held: ProfiledFile, left: Different) -> Splits:
+    """The validation file is held out; near rows are noted."""
     near, notes = near_across(train, held, left)
-    return Sides(left.train, left.validation, left.duplicates, left.in_both, near, notes)
+    return Splits(left.train, left.validation, left.duplicates, left.in_both, near, notes)
 
 
-def split_sides(train: Surveyed, left: Different, split: Split, labels: Codes | None) -> Sides:
+def split_rows(train: ProfiledFile, left: Different, split: Split, labels: Codes | None) -> Splits:
     """Holds out a share of the rows that are left; `labels` is what it is stratified by when the split names nothing.
 
     Raises StageFailure for columns that the rows cannot be held out by.
     """
-    survey, once = train.survey, left.train
+    profile, once = train.profile, left.train
     near = NearRows.find(train, once)
-    prints, groups, strata = survey.prints, None, labels
-    if survey.groups is not None:
-        groups = copies_agree(own_if_empty(survey, split.seed), prints)
-    if survey.strata is not None:
-        strata = copies_agree(survey.strata, prints)
+    hashes, groups, strata = profile.hashes, None, labels
+    if profile.groups is not None:
+        groups = copies_agree(own_if_empty(profile, split.seed), hashes)
+    if profile.strata is not None:
+        strata = copies_agree(profile.strata, hashes)
     if not once.all():  # a large file is not copied without need
-        prints, groups, strata = prints[once], groups if groups is None else groups[once], strata if strata is None else strata[once]
+        hashes, groups, strata = hashes[once], groups if groups is None else groups[once], strata if strata is None else strata[once]
     check_columns(split, groups, strata)
-    units, kept = near.units(once, groups, split.fraction)
-    drawn = hold_out(prints, split.fraction, strata, units)
+    together, kept = near.groups(once, groups, split.fraction)
+    drawn = hold_out(hashes, split.fraction, strata, together)
     if strata is not None and used_up(strata, drawn):
         if groups is not None:
             raise unusable("groupBy", torn_apart(split, len(used_up(strata, drawn))))
-        drawn = hold_out(prints, split.fraction, strata)
+        drawn = hold_out(hashes, split.fraction, strata)
         kept = "kept, possibly in both splits: some labels have no other rows"
     held = np.zeros(len(once), np.bool_)
     held[once] = drawn
     notes = near.notes(kept) + share_notes(split, drawn, groups, strata, near.count)
-    return Sides(once & ~held, held, left.duplicates, 0, near.count, notes)
+    return Splits(once & ~held, held, left.duplicates, 0, near.count, notes)
 
 
-def used_up(strata: Codes, held: Rows) -> list[int]:
+def used_up(strata: Codes, held: RowMask) -> list[int]:
     """Strata of which no row is left to train on."""
     return sorted(set(np.unique(strata[held]).tolist()) - set(np.unique(strata[~held]).tolist()))
 
 
 def torn_apart(split: Split, missing: int) -> str:
-    """Words for groups by which strata cannot be dealt."""
+    """Words for groups by which strata cannot be split."""
     which = f"{strata_named(split, missing)} {have(missing)}"
     return f"rows with the same {split.group_by!r} stay together, and then {which} no row left to train on: name another column"
 
 
-def own_if_empty(survey: Survey, seed: int) -> Codes:
+def own_if_empty(profile: Profile, seed: int) -> Codes:
     """The groups of rows, where a row without a value is one by itself: unknown customers are not one customer."""
-    assert survey.groups is not None
-    empty = np.isin(survey.groups, np.array([xxh3_64_intdigest(value, seed) for value in EMPTY], np.uint64).view(np.int64))
-    return np.where(empty, survey.prints.view(np.int64), survey.groups)
+    assert profile.groups is not None
+    empty = np.isin(profile.groups, np.array([xxh3_64_intdigest(value, seed) for value in EMPTY], np.uint64).view(np.int64))
+    return np.where(empty, profile.hashes.view(np.int64), profile.groups)
 
 
 def check_columns(split: Split, groups: Codes | None, strata: Codes | None) -> None:
@@ -109,7 +110,7 @@ def unusable(name: str, what: str) -> StageFailure:
     return invalid("InvalidSplit", f"{SPLIT}.{name}: {what}, or give a validation file of its own", param=f"{SPLIT}.{name}")
 
 
-def share_notes(split: Split, held: Rows, groups: Codes | None, strata: Codes | None, near: int) -> list[str]:
+def share_notes(split: Split, held: RowMask, groups: Codes | None, strata: Codes | None, near: int) -> list[str]:
     """What did not come out as it was asked for; `near` is how many rows are nearly equal to others."""
     notes, share = [], float(held.mean())
     if abs(share - split.fraction) > max(0.02, split.fraction / 5) and abs(int(held.sum()) - split.fraction * len(held)) > 1:
