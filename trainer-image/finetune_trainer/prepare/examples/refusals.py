@@ -1,4 +1,4 @@
-"""Rows that are valid, but not for the base's chat template: findings like those of the validation pass, within the same share that may be dropped."""
+"""Rows that the chat template of the base refuses: findings, within the same share of rows that may be dropped."""
 
 from collections import Counter
 
