@@ -1,4 +1,4 @@
-"""A program of ours in a process of its own: it gives all its memory back, and it does not outlive the process that started it."""
+"""Runs one of this package's programs in a child process: its memory is freed when it ends, and it dies with its parent."""
 
 import ctypes
 import os
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SETTINGS = {"HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1", "GIT_DIR": os.devnull}
-"""Without GIT_DIR onnxruntime-genai's builder writes the commit of whatever repository it is installed below into the model."""
+"""Without GIT_DIR, onnxruntime-genai's builder records the commit of whatever git repository surrounds its installation."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Ended:
 def run_apart(
     module: str, arguments: Sequence[str], scratch: Path, tick: Callable[[], None], *, limit: float = float("inf"), tail: int = 4000
 ) -> Ended:
-    """Runs `python -m module` to its end, at most `limit` seconds; `scratch` is a folder for its log and for temporary files, `tick`
-    is called every second."""
+    """Runs `python -m module`, for at most `limit` seconds. `scratch` is a folder for its log and temporary files; `tick` is called
+    every second."""
     scratch.mkdir(parents=True, exist_ok=True)
     log = scratch / f"{module.rpartition('.')[2]}.log"
     environment = os.environ | SETTINGS | {"TMPDIR": str(scratch)}
@@ -47,7 +47,7 @@ def run_apart(
 
 
 def wait(process: subprocess.Popen[bytes], tick: Callable[[], None], until: float) -> bool:
-    """Waits for the end of a process and ticks meanwhile; False when time is up before."""
+    """Waits for a process to end, calling `tick` meanwhile; False if the time is up first."""
     while time.monotonic() < until:
         try:
             process.wait(timeout=1)
@@ -58,6 +58,6 @@ def wait(process: subprocess.Popen[bytes], tick: Callable[[], None], until: floa
 
 
 def die_with_parent() -> None:
-    """A killed stage must leave nothing behind that keeps writing into the next attempt's directory."""
+    """A killed stage must not leave a process that keeps writing into the next attempt's directory."""
     pr_set_pdeathsig = 1
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)

@@ -1,7 +1,7 @@
-"""What files were when they were written: size and checksum, to tell later whether they still are.
+"""Size and checksum of files as they were written, to detect later whether they are intact.
 
-The checksum is xxHash's XXH3 of 128 bits: it finds what disks, networks and power cuts do, as fast as memory is read. Nobody
-who means harm is kept out by it; models, which leave the workspace, have sha256.
+The checksum is xxHash's XXH3 of 128 bits: it detects corruption by disks, networks and power failures at memory speed. It
+does not protect against tampering; models, which leave the workspace, have sha256.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -12,7 +12,7 @@ import xxhash
 from finetune_api.document import Document
 
 BLOCK = 4 << 20
-"""Bytes that are read at once."""
+"""Bytes per read."""
 
 
 class FileSum(Document):
@@ -20,21 +20,21 @@ class FileSum(Document):
 
     size_bytes: int
     xxh3: str = ""
-    """XXH3-128, in hex; empty where the size has to do."""
+    """XXH3-128 in hex; empty if only the size is recorded."""
 
 
 def sums_of(root: Path, paths: Iterable[Path], tick: Callable[[], None] = lambda: None) -> dict[str, FileSum]:
-    """Of files below `root`, by their path below it. `tick` is called with every block that is read."""
+    """Checksums of files below `root`, by relative path. `tick` is called for every block read."""
     return {path.relative_to(root).as_posix(): FileSum(size_bytes=path.stat().st_size, xxh3=checksum(path, tick)) for path in sorted(paths)}
 
 
 def sizes_of(root: Path, paths: Iterable[Path]) -> dict[str, FileSum]:
-    """The same without reading them."""
+    """Sizes only, without reading the files."""
     return {path.relative_to(root).as_posix(): FileSum(size_bytes=path.stat().st_size) for path in sorted(paths)}
 
 
 def damage(root: Path, sums: Mapping[str, FileSum], tick: Callable[[], None] = lambda: None) -> str:
-    """The first file that is not as it was, in words; empty when all are. Raises OSError for one that cannot be read."""
+    """Describes the first file that has changed; empty if all are intact. Raises OSError for a file that cannot be read."""
     for name, written in sums.items():
         path = root / name
         if not path.is_file():

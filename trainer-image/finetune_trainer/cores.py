@@ -1,6 +1,6 @@
-"""How many cores this container may use, and how libraries are told: what the pod asks for, not what the machine has.
+"""How many cores this container may use, and the thread settings that follow: what the pod has, not what the machine has.
 
-A stage says so in its environment before the libraries are loaded: they look there once.
+A stage sets them in its environment before libraries are loaded, because they read them once.
 """
 
 import math
@@ -11,34 +11,30 @@ from pathlib import Path
 from finetune_api.run_config import CPUS_VARIABLE
 
 CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
-"""cgroup v2: "200000 100000" is two cores, "max 100000" is no limit."""
+"""cgroup v2: "200000 100000" means two cores, "max 100000" no limit."""
 CFS_QUOTA = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
 """cgroup v1; the period is in the file beside it."""
 
 
 def available_cores() -> int:
-    """Whole cores, at least 1: the least of what the machine, the container's limit and the pod's request let it have."""
+    """Whole cores, at least 1: the minimum of the machine's cores, the container's quota and what the operator sets."""
     known = (float(len(os.sched_getaffinity(0))), quota(), requested(os.environ))
     return max(1, math.floor(min(cores for cores in known if cores is not None)))
 
 
 def threads_per_process(processes: int) -> int:
-    """Threads for each of `processes` that compute at the same time."""
+    """Threads for each of `processes` concurrent processes."""
     return max(1, available_cores() // processes)
 
 
 def thread_settings(environment: Mapping[str, str], processes: int = 1) -> dict[str, str]:
-    """Variables for a process that computes beside as many others; what `environment` says already stays as it is.
-
-    Threads that wait sleep. OpenMP's would spin: where another process holds one of the cores, the others burn theirs at every
-    barrier until it lets go (benchmarks/neighbour.py).
-    """
+    """Variables for one of `processes` concurrent processes; those already set in `environment` are kept."""
     settings = {"OMP_NUM_THREADS": str(threads_per_process(processes)), "OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
     return {name: environment.get(name) or value for name, value in settings.items()}
 
 
 def requested(environment: Mapping[str, str]) -> float | None:
-    """Cores that the pod asks for, as the operator says; None where nobody does."""
+    """Cores of the pod as set by the operator; None if not set."""
     try:
         return float(environment[CPUS_VARIABLE])
     except (KeyError, ValueError):
@@ -46,7 +42,7 @@ def requested(environment: Mapping[str, str]) -> float | None:
 
 
 def quota(v2: Path = CPU_MAX, v1: Path = CFS_QUOTA) -> float | None:
-    """Cores that the container's cgroup grants, None without a limit."""
+    """CPU quota of the container's cgroup in cores; None without a limit."""
     try:
         parts = v2.read_text().split() if v2.exists() else [v1.read_text(), v1.with_name("cpu.cfs_period_us").read_text()]
         return float(parts[0]) / float(parts[1]) if float(parts[0]) > 0 else None

@@ -1,24 +1,24 @@
-"""What a process does by the kernel's account of it: the sign of life of work inside of libraries, which tell nothing meanwhile."""
+"""Activity of a process according to the kernel: the sign of life of libraries that report no progress."""
 
 import os
 from pathlib import Path
 
 CPU_SECONDS = 10.0
 READ_BYTES = 16 << 20
-"""Both are counted in steps so large that threads which merely look at something now and then do not take them."""
+"""Both are counted in steps large enough that threads which only poll do not reach one."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 Doings = tuple[int, int]
 
 
 def doings(pid: int) -> Doings:
-    """How much a process and its children have computed, and read and written, in steps."""
+    """CPU time, and bytes read and written, of a process and its children, in steps."""
     pids = [pid, *children(pid)]
     return int(sum(map(cpu_seconds, pids)) / CPU_SECONDS), sum(map(moved_bytes, pids)) // READ_BYTES
 
 
 def cpu_seconds(pid: int) -> float:
-    """Of all of its threads, and of the children that it has waited for; 0 for a process that has gone."""
+    """Of all its threads and of the children it has waited for; 0 for a process that has ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -27,7 +27,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def moved_bytes(pid: int) -> int:
-    """Read and written by calls, or from a disk for memory that is mapped; 0 for a process that has gone."""
+    """Read and written by system calls, or read from disk for mapped memory; 0 for a process that has ended."""
     try:
         lines = Path(f"/proc/{pid}/io").read_text().splitlines()
     except OSError:
@@ -37,7 +37,7 @@ def moved_bytes(pid: int) -> int:
 
 
 def children(pid: int) -> list[int]:
-    """Its living children, not theirs."""
+    """Its direct children."""
     found: list[int] = []
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
         try:

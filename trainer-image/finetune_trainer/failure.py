@@ -1,4 +1,4 @@
-"""The one exception that a stage raises on purpose: it carries the words for the user and the exit code."""
+"""The exception for expected failures of a stage: the message for the user and the exit code."""
 
 import errno
 import os
@@ -10,10 +10,10 @@ from finetune_trainer.interruption import Stopped
 
 
 class StageFailure(Exception):
-    """A failure that we can explain.
+    """An expected failure.
 
     `code` is stable CamelCase; `message` names the object, the field or line, the value and what to do next;
-    `param` is the spec field to change; `details` are further findings, a line each. `exit_code` is an ExitCode, or 128 + the
+    `param` is the spec field to change; `details` are further findings, one per line. `exit_code` is an ExitCode, or 128 + the
     signal that ended the process.
     """
 
@@ -22,11 +22,11 @@ class StageFailure(Exception):
         self.exit_code = exit_code
         self.error = StageError(code=code, message=message, param=param, details=details or [])
         self.kinds: dict[str, int] = {}
-        """Of a refused data set: how many findings there are of each kind."""
+        """For a refused dataset: the number of findings of each kind."""
 
 
 def invalid(code: str, message: str, *, param: str | None = None, details: list[str] | None = None) -> StageFailure:
-    """Wrong input: a new attempt cannot help."""
+    """Invalid input: retrying does not help."""
     return StageFailure(ExitCode.INVALID_INPUT, code, message, param=param, details=details)
 
 
@@ -39,7 +39,7 @@ def entry_of(registry: Registry[Entry], name: str, param: str) -> Entry:
 
 
 def explain(exc: BaseException) -> StageFailure:
-    """The failure that `exc` is; an unexpected error becomes InternalError in one line."""
+    """`exc` as a StageFailure; an unexpected error becomes InternalError with a one-line message."""
     if isinstance(exc, StageFailure):
         return exc
     if isinstance(exc, Stopped):
@@ -70,7 +70,7 @@ def explain(exc: BaseException) -> StageFailure:
 
 
 def is_storage_full(exc: BaseException) -> bool:
-    """True when a write failed for want of space. Libraries written in Rust (safetensors) raise classes of their own."""
+    """True if a write failed because the disk is full. Libraries written in Rust (safetensors) raise their own classes."""
     if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     return f"(os error {errno.ENOSPC})" in str(exc) or f"(os error {errno.EDQUOT})" in str(exc)

@@ -1,4 +1,4 @@
-"""Files that are complete or absent: written beside, synced, renamed."""
+"""Files that are either complete or absent: written to a temporary name, synced, renamed."""
 
 import contextlib
 import hashlib
@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 COMPLETE = ".complete"
-"""Marks a finished directory; written after everything else in it is on disk."""
+"""Marks a complete directory; written after all its other files are on disk."""
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
-    """Replaces `path` by `data` at once: a reader sees the old file or the new one, also after a power cut."""
+    """Atomically replaces `path` with `data`: a reader sees the old file or the new one, even after a power failure."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -22,13 +22,13 @@ def write_atomic(path: Path, data: bytes | str) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError:
-        temporary.unlink(missing_ok=True)  # on a full disk even a torn file's bytes are wanted
+        temporary.unlink(missing_ok=True)  # frees its space on a full disk
         raise
     sync_directory(path.parent)
 
 
 def put_in_place(partial: Path, target: Path) -> None:
-    """Gives a finished file its name, durably."""
+    """Durably renames a finished file."""
     with open(partial, "rb") as file:
         os.fsync(file.fileno())
     partial.replace(target)
@@ -36,7 +36,7 @@ def put_in_place(partial: Path, target: Path) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Makes renames and new names in a directory durable."""
+    """Makes renames and new entries in a directory durable."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):  # some network file systems cannot sync a directory
@@ -46,7 +46,7 @@ def sync_directory(path: Path) -> None:
 
 
 def sync_tree(directory: Path) -> None:
-    """Makes every file and every folder below `directory` durable."""
+    """Makes all files and folders below `directory` durable."""
     for path in walk(directory):
         with open(path, "rb") as file:
             os.fsync(file.fileno())
@@ -55,23 +55,23 @@ def sync_tree(directory: Path) -> None:
 
 
 def mark_complete(directory: Path, content: bytes | str = b"") -> None:
-    """Syncs the files of `directory` and then marks it complete; `content` is what the mark says."""
+    """Syncs the files of `directory` and then writes its completion marker with `content`."""
     sync_tree(directory)
     write_atomic(directory / COMPLETE, content)
 
 
 def is_complete(directory: Path) -> bool:
-    """True for a directory that was finished."""
+    """True for a complete directory."""
     return (directory / COMPLETE).exists()
 
 
 def walk(directory: Path) -> Iterator[Path]:
-    """Every regular file below `directory`, sorted by its path."""
+    """All regular files below `directory`, sorted by path."""
     return iter(sorted(path for path in directory.rglob("*") if path.is_file()))
 
 
 def sha256_of(path: Path, tick: Callable[[], None] = lambda: None) -> str:
-    """Hex sha256 of a file, read in blocks of 1 MiB; `tick` is called with each."""
+    """sha256 of a file in hex, read in blocks of 1 MiB; `tick` is called for each."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
@@ -81,5 +81,5 @@ def sha256_of(path: Path, tick: Callable[[], None] = lambda: None) -> str:
 
 
 def free_bytes(path: Path) -> int:
-    """Bytes that may still be written below `path`."""
+    """Free disk space at `path` in bytes."""
     return shutil.disk_usage(path).free

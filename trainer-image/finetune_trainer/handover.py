@@ -1,6 +1,6 @@
-"""What one stage leaves in the workspace for the next, and whether it is still there as it was left.
+"""What one stage leaves in the workspace for the next, and whether it is still intact.
 
-What is damaged is no fault of the spec's: the stage that wrote it can write it again, and the operator starts it.
+Damage is not the fault of the spec: the operator runs the stage that wrote the files again.
 """
 
 from pathlib import Path
@@ -19,12 +19,12 @@ from finetune_trainer.workspace import Workspace
 
 
 def damaged(what: str, stage: Stage) -> StageFailure:
-    """What `stage` left is not there, or is not what it left."""
+    """The failure for files of `stage` that are missing or damaged."""
     return StageFailure(ExitCode.WORKSPACE_DAMAGED, "WorkspaceDamaged", f"{what}: the {stage} stage has to run again")
 
 
 def read_prepared(config: RunConfig, workspace: Workspace) -> Prepared:
-    """prepare's decisions for this job, with every file that they speak of as it was written; raises StageFailure."""
+    """prepare's decisions for this job, after verifying every file that they list. Raises StageFailure."""
     try:
         prepared = Prepared.from_json(workspace.prepared.read_bytes())
     except OSError as exc:
@@ -46,7 +46,7 @@ def read_prepared(config: RunConfig, workspace: Workspace) -> Prepared:
 
 
 def check_ours(config: RunConfig, workspace: Workspace, prepared: Prepared) -> None:
-    """Refuses what was prepared for another job, or by another version."""
+    """Refuses files prepared for another job or by another version."""
     if prepared.contract_version != CONTRACT_VERSION:
         raise invalid(
             "WorkspaceInvalid",
@@ -63,7 +63,7 @@ def check_ours(config: RunConfig, workspace: Workspace, prepared: Prepared) -> N
 
 
 def base_missing(workspace: Workspace, prepared: Prepared) -> StageFailure:
-    """A base in the workspace can be fetched again; one on a claim is the user's."""
+    """A base in the workspace can be downloaded again; one on a claim belongs to the user."""
     what = f"{prepared.base_path} no longer contains the base model (config.json)"
     if Path(prepared.base_path) == workspace.base:
         return damaged(what, "prepare")
@@ -71,7 +71,7 @@ def base_missing(workspace: Workspace, prepared: Prepared) -> StageFailure:
 
 
 def prepared_damage(config: RunConfig, workspace: Workspace) -> str:
-    """Why prepare has to run again although it has succeeded, empty when it has not."""
+    """Why prepare must run again although it has succeeded; empty if it need not."""
     try:
         read_prepared(config, workspace)
     except StageFailure as failure:
@@ -80,11 +80,11 @@ def prepared_damage(config: RunConfig, workspace: Workspace) -> str:
 
 
 def trained_damage(config: RunConfig, workspace: Workspace) -> str:
-    """Why train has to run again although it has succeeded, empty when it has not."""
+    """Why train must run again although it has succeeded; empty if it need not."""
     mark = seal_of(workspace.trained)
     try:
         owner = Prepared.from_json(workspace.prepared.read_bytes()).identity
-    except (OSError, ValidationError):  # publish will say so, and prepare put it right
+    except (OSError, ValidationError):  # publish reports it, and prepare runs again
         owner = mark.owner if mark else ""
     try:
         return damage_of(workspace.trained, owner)

@@ -1,8 +1,8 @@
-"""SIGTERM: raised where it arrives, and kept as a fact that is looked at.
+"""SIGTERM: raised where it arrives, and recorded in a flag.
 
-An exception that a signal handler raises can be lost: in a library's `except`, in a destructor, in a callback of an event loop.
-So a stage also asks, at each sign of progress and before what cannot be taken back. Imports nothing that takes time: until
-there is a handler, the kernel keeps the signal from a container's first process.
+An exception raised by a signal handler can be swallowed by a library's `except`, a destructor or a callback of an event loop.
+Therefore a stage also checks the flag whenever it reports progress and before each commit. Imports nothing slow: until a handler
+is installed, the kernel ignores the signal for PID 1 of a container.
 """
 
 import signal
@@ -12,19 +12,19 @@ from contextlib import contextmanager
 
 
 class Stopped(BaseException):
-    """SIGTERM. Not an Exception, so that no library takes it for one of its own."""
+    """SIGTERM arrived. Not an Exception, so that libraries do not handle it."""
 
 
 class _Listener:
-    """What this process has heard."""
+    """The SIGTERM state of this process."""
 
     def __init__(self) -> None:
         self.asked = False
         self.closing = False
-        """The stage's work is done, or has failed for another reason: it finishes what it writes now."""
+        """The stage has finished or failed for another reason; it must finish what it is writing."""
 
     def hear(self, *_: object) -> None:
-        """The signal's handler; raises once, as what is cleaned up after that takes its time."""
+        """The signal handler; raises only once, so that it does not interrupt the cleanup."""
         first, self.asked = not self.asked, True
         if first and not self.closing:
             raise Stopped
@@ -35,7 +35,7 @@ _listener = _Listener()
 
 @contextmanager
 def listening() -> Iterator[None]:
-    """Hears SIGTERM; what one program heard or closed is nothing to the next one in the same process."""
+    """Handles SIGTERM within the context; the state of an outer context is restored afterwards."""
     global _listener
     outer, _listener = _listener, _Listener()
     before = signal.signal(signal.SIGTERM, _listener.hear)
@@ -47,26 +47,26 @@ def listening() -> Iterator[None]:
 
 
 def asked() -> bool:
-    """True once SIGTERM has come."""
+    """True once SIGTERM has arrived."""
     return _listener.asked
 
 
 def check() -> None:
-    """Raises Stopped when SIGTERM has come, also if the exception that told so was lost.
+    """Raises Stopped if SIGTERM has arrived, even if the first exception was swallowed.
 
-    Only in the main thread: a library's own thread would lose it again.
+    Only in the main thread: a library's own thread would swallow it again.
     """
     if _listener.asked and not _listener.closing and threading.current_thread() is threading.main_thread():
         raise Stopped
 
 
 def close() -> None:
-    """From here on SIGTERM changes nothing any more."""
+    """From now on SIGTERM has no effect."""
     _listener.closing = True
 
 
 def last_check() -> None:
-    """Raises Stopped if SIGTERM has come by now, and lets nothing interrupt what follows: the commit of a stage's work."""
+    """Raises Stopped if SIGTERM has arrived; otherwise SIGTERM has no effect from now on, so that the commit is not interrupted."""
     close()
     if _listener.asked:
         raise Stopped

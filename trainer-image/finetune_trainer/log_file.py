@@ -1,7 +1,7 @@
-"""The log of a stage in the workspace, where it outlives the pod: what Python prints, but for the progress lines.
+"""The log of a stage in the workspace, which outlives the pod: everything that Python prints, except progress lines.
 
-A log has a size at most: of a longer one the end is kept, which says how it went. What native libraries write past Python, and what a
-process says that is killed, is in the pod's own log alone.
+Its size is limited; the end of a longer log is kept. Output of native libraries, and the last output of a killed process, is only in
+the pod's log.
 """
 
 import contextlib
@@ -15,14 +15,14 @@ from typing import Any, TextIO, cast
 from finetune_api.progress import PREFIX
 
 MOST = 32 << 20
-"""Bytes of a log; what was before them is in a second file of that size, and what was before that is gone."""
+"""Bytes of a log; older output is in a second file of the same size, and even older output is dropped."""
 BEFORE = "-before.log"
-"""The end of the second file's name."""
+"""Suffix of the second file's name."""
 
 
 @contextlib.contextmanager
 def kept_log(path: Path) -> Iterator[None]:
-    """Appends to a file what is printed meanwhile. A workspace that takes no file must not hinder the stage."""
+    """Also appends everything printed within the context to a file. If the file cannot be opened, the stage runs without it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = LogFile(path)
@@ -42,16 +42,16 @@ def kept_log(path: Path) -> Iterator[None]:
 
 
 class LogFile:
-    """Lines in a file that does not grow for ever. Raises OSError."""
+    """A file of lines with a limited size. Raises OSError."""
 
     def __init__(self, path: Path) -> None:
         self.lock = threading.Lock()
-        """Of those who write."""
+        """Held while writing."""
         self._path = path
         self._file = path.open("a", errors="backslashreplace")
 
     def add(self, lines: list[str]) -> None:
-        """Whole lines, on the volume when it returns."""
+        """Appends whole lines and flushes them."""
         if os.fstat(self._file.fileno()).st_size >= MOST:
             self._file.close()
             self._path.replace(self._path.with_name(f"{self._path.stem}{BEFORE}"))
@@ -60,12 +60,12 @@ class LogFile:
         self._file.flush()
 
     def close(self) -> None:
-        """No more lines."""
+        """Closes the file."""
         self._file.close()
 
 
 class Copied:
-    """A text stream whose whole lines go to a file as well; of a line that is written over, as progress bars are, the last state."""
+    """A text stream whose complete lines are copied to a file; of a line that is overwritten, like a progress bar, the last state."""
 
     def __init__(self, stream: TextIO, file: LogFile) -> None:
         self._stream = stream
@@ -73,18 +73,18 @@ class Copied:
         self._begun = ""
 
     def write(self, text: str) -> int:
-        """As of any stream."""
+        """Writes to the stream and copies complete lines to the file."""
         written = self._stream.write(text)
         self._keep(text)
         return written
 
     def end(self) -> None:
-        """The last line may lack its end."""
+        """Writes an unterminated last line to the file."""
         if self._begun:
             self._keep("\n")
 
     def _keep(self, text: str) -> None:
-        with self._file.lock, contextlib.suppress(OSError, ValueError):  # a full volume, or a thread that outlives the stage
+        with self._file.lock, contextlib.suppress(OSError, ValueError):  # the volume is full, or a thread outlives the stage
             *lines, self._begun = map(last_state, (self._begun + text).split("\n"))
             if kept := [line.rstrip("\r") for line in lines if not line.startswith(PREFIX)]:
                 self._file.add(kept)
@@ -94,6 +94,6 @@ class Copied:
 
 
 def last_state(line: str) -> str:
-    """Of a line that carriage returns begin anew."""
+    """The part of a line after its last carriage return."""
     shown = line.rstrip("\r")
     return shown.rpartition("\r")[2] + line[len(shown) :]

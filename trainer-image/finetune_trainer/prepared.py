@@ -1,4 +1,4 @@
-"""prepared.json: what prepare decided, for train and publish. Every hyper-parameter has a value here."""
+"""prepared.json: the decisions of prepare, for train and publish. Every hyperparameter has a value here."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ from finetune_trainer.checksums import FileSum
 
 
 class ResolvedHyperparameters(Document):
-    """As finetune_api's Hyperparameters, but nothing is left open."""
+    """finetune_api's Hyperparameters with all values set."""
 
     total_steps: int
     """Optimizer steps of the whole run."""
@@ -29,34 +29,34 @@ class ResolvedHyperparameters(Document):
     """Steps between checkpoints."""
     gradient_checkpointing: bool = False
     micro_batch_tokens: int
-    """Token budget of one forward pass: a step's examples are cut into micro-batches of at most so many tokens (one
-    longer example is a micro-batch by itself)."""
+    """Token budget of one forward pass: the examples of a step are divided into micro-batches of at most this many tokens (a longer
+    example forms its own micro-batch)."""
 
 
 class Prepared(Document):
-    """The content of prepared.json, which is written when all that it speaks of is on disk."""
+    """The content of prepared.json, which is written after all files that it lists."""
 
     contract_version: int = CONTRACT_VERSION
     spec_digest: str
     base_path: str
-    """Folder of the base model: the workspace's base/, or the mounted volume it was given on."""
+    """Folder of the base model: base/ in the workspace, or a mounted volume."""
     hyperparameters: ResolvedHyperparameters
     lora: Lora | None = None
-    """With rank and alpha decided; None for full fine-tuning."""
+    """With rank and alpha set; None for full fine-tuning."""
     eos_token_ids: list[int] = []
     """Tokens that end an answer (generation_config.json, tokenizer_config.json)."""
     chat_template: str | None = None
-    """The template that the rows were rendered with, which the model is published with; None: the base's own, or none."""
+    """The chat template with which the rows were rendered and the model is published; None: the base's own, or none."""
     labels: list[str] = []
-    """Of a classifier: names by class index, sorted."""
+    """For a classifier: names by class index, sorted."""
     multi_label: bool = False
-    """Of a classifier: several labels may hold for one example."""
+    """For a classifier: an example may have several labels."""
     summary: PrepareSummary
     files: dict[str, FileSum]
-    """The rows as they were written, by their path below the workspace. Without it prepare has to run again: older versions left no
-    held-out requests, either."""
+    """Checksums of the written rows by path in the workspace. If absent, prepare must run again: older versions also wrote no validation
+    requests."""
 
     @property
     def identity(self) -> str:
-        """What is learned from what: checkpoints of one identity can be gone on with."""
+        """Identifies spec, base and data: a checkpoint can be resumed by a run with the same identity."""
         return f"{self.spec_digest} {self.summary.base_digest} {self.summary.dataset.digest}"

@@ -1,4 +1,4 @@
-"""The Arrow files that prepare leaves, mapped and never held in memory as a whole. Knows lists, not what is in them."""
+"""The Arrow files written by prepare, memory-mapped. Knows lists, not their meaning."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from finetune_trainer.handover import damaged
 
 
 def open_rows(path: Path) -> pa.Table:
-    """The whole file as a table on its mapped bytes."""
+    """The file as a memory-mapped table."""
     try:
         return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
     except (OSError, pa.ArrowInvalid) as exc:

@@ -1,4 +1,4 @@
-"""Prints the progress line, at most once in an interval, and guesses the time that is left."""
+"""Prints the progress line at a limited rate."""
 
 import sys
 import time
@@ -10,13 +10,13 @@ from finetune_trainer import interruption
 
 @dataclass
 class Pulse:
-    """This process's signs of life: how many there were, and what it was doing at the last."""
+    """Signs of life of this process: their number, and the latest activity."""
 
     count: int = 0
     activity: str = ""
 
     def beat(self, activity: str) -> None:
-        """One more."""
+        """Records a sign of life."""
         self.count, self.activity = self.count + 1, activity
 
 
@@ -24,7 +24,7 @@ pulse = Pulse()
 
 
 class ProgressPrinter:
-    """Rank 0's voice. `show` may be called as often as one likes."""
+    """Prints progress lines; calls within the interval are dropped."""
 
     def __init__(self, stage: str, interval: float = 2.0) -> None:
         self.stage = stage
@@ -32,15 +32,12 @@ class ProgressPrinter:
         self._last = float("-inf")
 
     def show(self, activity: str, *, force: bool = False, **fields: float | int | None) -> None:
-        """Prints the line when `interval` seconds have passed since the last, or when forced.
-
-        Where there is something to tell there is a place to stop: raises Stopped after SIGTERM.
-        """
+        """Prints the line if `interval` seconds have passed since the last one, or if `force`. Raises Stopped after SIGTERM."""
         pulse.beat(activity)
         self.repeat(activity, force=force, **fields)
 
     def repeat(self, activity: str, *, force: bool = False, **fields: float | int | None) -> None:
-        """The same for one who waits and cannot tell whether it gets on."""
+        """Like `show`, but not a sign of life: for code that is waiting."""
         interruption.check()
         now = time.monotonic()
         if force or now - self._last >= self.interval:

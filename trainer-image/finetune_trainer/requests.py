@@ -1,4 +1,4 @@
-"""Held-out rows as requests to a server, and the tokens that training has in the same place: prepare leaves them, publish compares."""
+"""Validation rows as requests to a server, with the tokens seen in training: written by prepare, compared by publish."""
 
 from pathlib import Path
 from typing import Any
@@ -10,24 +10,24 @@ from finetune_trainer.files import write_atomic
 
 
 class HeldOutRequest(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One row. Exactly one of messages, prompt and input is there."""
+    """One row, with exactly one of messages, prompt and input."""
 
     where: str
-    """Of which row: "line 17"."""
+    """The row: "line 17"."""
     trained: list[list[int]]
-    """What an example of the row has before an answer (lossOn all: whole examples); a classifier's input, uncut."""
+    """Token ids of the row's examples up to the answer (lossOn all: whole examples); for a classifier, its untruncated input."""
     messages: list[dict[str, Any]] | None = None
-    """Of a chat, up to where the answer begins, as OpenAI's API has them."""
+    """For chat: the messages before the answer, in the format of OpenAI's API."""
     tools: list[dict[str, Any]] | None = None
     prompt: str | None = None
     input: str | list[str] | None = None
-    """Of a classifier of texts or of words."""
+    """For a classifier of texts or words."""
     pair: str | None = None
-    """A classifier's second text."""
+    """For a classifier of text pairs: the second text."""
     whole: bool = False
-    """`trained` are whole examples, which begin with the prompt."""
+    """`trained` has whole examples, which begin with the prompt."""
     now: str | None = None
-    """What a chat template that asks for the time was told (ISO 8601)."""
+    """The time given to a chat template that asks for it (ISO 8601)."""
 
 
 def write_requests(path: Path, requests: list[HeldOutRequest]) -> None:

@@ -1,4 +1,4 @@
-"""How much memory this container may still use: what a pod's memory limit leaves, not what the machine has."""
+"""How much memory this container may still use within the pod's limit."""
 
 from pathlib import Path
 
@@ -7,13 +7,13 @@ FILES = (
     ("memory.max", "memory.current", "memory.stat"),
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
 )
-"""Limit, use, and what the use is made of: cgroup v2, v1."""
+"""Limit, usage and statistics: cgroup v2, v1."""
 NO_LIMIT = 1 << 60
-"""v1 writes a number like this where there is none."""
+"""v1 reports a number of this size if there is no limit."""
 
 
 def free_memory(cgroup: Path = CGROUP) -> int | None:
-    """Bytes, None without a limit. Pages of files that nobody has touched for a while count as free, as the kubelet counts them."""
+    """Bytes; None without a limit. Inactive pages of files count as free, as for the kubelet."""
     for limit, used, made_of in FILES:
         try:
             granted = int((cgroup / limit).read_text())
@@ -26,6 +26,6 @@ def free_memory(cgroup: Path = CGROUP) -> int | None:
 
 
 def idle_pages(statistics: str) -> int:
-    """Bytes, out of lines of a name and a number."""
+    """Bytes of inactive file pages from memory.stat."""
     numbers = dict(line.split() for line in statistics.splitlines() if line)
     return int(numbers.get("total_inactive_file", numbers.get("inactive_file", 0)))

@@ -1,6 +1,6 @@
-"""Directories that are whole or do not count: a mark, written last, says for whom they were written and what every file was.
+"""Directories that are either complete or ignored: a marker, written last, holds the owner and the checksum of every file.
 
-Knows not what is in the files.
+Does not know what is in the files.
 """
 
 from collections.abc import Callable
@@ -12,21 +12,21 @@ from finetune_trainer.files import COMPLETE, mark_complete, walk
 
 
 class Seal(Document):
-    """What the mark says."""
+    """The content of the marker."""
 
     owner: str
-    """Whose directory it is, as its writer calls itself."""
+    """Identifies the run that wrote the directory."""
     files: dict[str, FileSum]
 
 
 def seal(directory: Path, owner: str, tick: Callable[[], None] = lambda: None) -> None:
-    """Makes a written directory durable and complete."""
+    """Makes a directory durable and marks it complete."""
     written = Seal(owner=owner, files=sums_of(directory, walk(directory), tick))
     mark_complete(directory, written.to_json())
 
 
 def seal_of(directory: Path) -> Seal | None:
-    """What the mark says; None where there is none, it cannot be read, or a listed file is missing or cut."""
+    """The marker; None if it is missing or unreadable, or if a listed file is missing or has another size."""
     try:
         return read_seal(directory)
     except OSError:
@@ -34,7 +34,7 @@ def seal_of(directory: Path) -> Seal | None:
 
 
 def read_seal(directory: Path) -> Seal | None:
-    """The same. Raises OSError for what cannot be read now, and maybe can be later."""
+    """Like `seal_of`, but raises OSError for files that cannot be read at the moment."""
     try:
         mark = Seal.from_json((directory / COMPLETE).read_bytes())
         whole = all((directory / name).stat().st_size == file.size_bytes for name, file in mark.files.items())
@@ -44,7 +44,7 @@ def read_seal(directory: Path) -> Seal | None:
 
 
 def damage_of(directory: Path, owner: str, tick: Callable[[], None] = lambda: None) -> str:
-    """Why the directory does not count for `owner`, empty when it does: reads every byte. Raises OSError for a file that cannot be read."""
+    """Why the directory is not usable by `owner`; empty if it is. Reads every byte. Raises OSError for a file that cannot be read."""
     mark = seal_of(directory)
     if mark is None:
         return f"{directory} is not complete"

@@ -1,4 +1,4 @@
-"""The frame around every stage: repeat a finished result, run the body, turn any error into a result, exit with its code."""
+"""Runs a stage: repeats a finished result, or runs the body, turns errors into results, and returns the exit code."""
 
 import contextlib
 import os
@@ -24,11 +24,11 @@ from finetune_trainer.stall import watched
 from finetune_trainer.workspace import Workspace
 
 LAST_WORDS = 10.0
-"""Seconds for the last words of a stage that hangs: it may hang on the volume that its result and its log are on."""
+"""Seconds for reporting that a stage hangs: it may hang on the volume to which its result and log are written."""
 
 
 def load_run_config(path: str) -> RunConfig:
-    """Reads run.json; raises StageFailure naming the field that is wrong."""
+    """Reads run.json; raises StageFailure naming the invalid field."""
     try:
         return RunConfig.from_json(Path(path).read_bytes())
     except OSError as exc:
@@ -40,7 +40,7 @@ def load_run_config(path: str) -> RunConfig:
 
 
 def nothing_lost() -> str:
-    """For a stage whose work others look after."""
+    """For a stage without files to verify."""
     return ""
 
 
@@ -49,10 +49,10 @@ def run_stage(
 ) -> int:
     """Runs `body` unless this stage has already succeeded for the same spec; returns the exit code.
 
-    A success counts only while what it left is there: `lost` says what of it is not, empty for nothing.
+    An earlier success counts only while its files are intact: `lost` describes what is missing, or is empty.
 
-    The result is written to the workspace first and to the termination log second. Failures are written, too, but a
-    later attempt runs again; a success that is there already (rank 0 writes that of a training) is not undone by them.
+    The result is written to the workspace first, then to the termination log. Failures are also written, but a later attempt runs
+    again; they do not replace a success that is already there (rank 0 writes that of a training).
     """
     path = Workspace(config.paths.workspace).result(stage)
     done = finished_result(path, config)
@@ -78,20 +78,20 @@ def run_stage(
 
 
 def signs_of_libraries() -> object:
-    """Of a stage whose work is done in libraries that are silent for long."""
+    """For a stage whose libraries do not report progress."""
     return pulse.count, doings(os.getpid())
 
 
 SIGNS: dict[Stage, Callable[[], object]] = {
-    "prepare": lambda: pulse.count,  # its loops are our own, and one that turns for ever computes, too
+    "prepare": lambda: pulse.count,  # its loops report progress, and an endless loop uses CPU time, too
     "train": time.monotonic,  # the launcher watches its ranks
     "publish": signs_of_libraries,
 }
-"""What changes while a stage gets on."""
+"""What changes while a stage makes progress."""
 
 
 def end_stalled(stage: Stage, config: RunConfig, attempt: int) -> None:
-    """The end of a stage that hangs, from another thread: with its result and its message, unless these would hang as well."""
+    """Ends a stage that hangs, from another thread; reports its result unless that hangs as well."""
     said = (
         f"{stage} made no progress for {config.limits.stall_timeout:g} s (limits.stallTimeout); last activity: {pulse.activity or 'start'}"
     )
@@ -107,7 +107,7 @@ def end_stalled(stage: Stage, config: RunConfig, attempt: int) -> None:
 
 
 def finished_result(path: Path, config: RunConfig) -> StageResult | None:
-    """The success that an earlier attempt of the same job left, or None."""
+    """The success of an earlier attempt of the same job, or None."""
     try:
         result = StageResult.from_json(path.read_bytes())
     except (OSError, ValidationError):
@@ -117,9 +117,9 @@ def finished_result(path: Path, config: RunConfig) -> StageResult | None:
 
 
 def failed_result(stage: Stage, config: RunConfig, attempt: int, exc: BaseException) -> StageResult:
-    """The result that `exc` comes to; the traceback of an unforeseen error goes to the log, not to the user.
+    """The result for `exc`; the traceback of an unexpected error goes to the log, not to the user.
 
-    After SIGTERM such an error is a consequence: of an exception that a library turned into another one.
+    After SIGTERM such an error is a consequence: a library has replaced the exception by its own.
     """
     failure = explain(exc)
     if failure.exit_code == ExitCode.INTERNAL_ERROR and failure is not exc:
@@ -129,7 +129,7 @@ def failed_result(stage: Stage, config: RunConfig, attempt: int, exc: BaseExcept
 
 
 def report(result: StageResult) -> int:
-    """Tells the world: the termination message for the operator, words on standard error for people."""
+    """Reports a result: the termination message for the operator, the error on standard error for people."""
     if os.access(TERMINATION_LOG, os.W_OK):
         with contextlib.suppress(OSError):  # a node whose disk is full must not change the exit code
             Path(TERMINATION_LOG).write_text(result.termination_message())

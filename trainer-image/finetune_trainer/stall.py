@@ -1,6 +1,6 @@
-"""Ends a stage that does not get on any more; of a training, the launcher does (`train/watchdog.py`).
+"""Ends a stage that makes no progress; a training is watched by the launcher (`train/watchdog.py`).
 
-It looks from a thread of its own, because the main one may wait for ever in a library or in the kernel.
+It runs in its own thread, because the main thread may be blocked in a library or the kernel.
 """
 
 import threading
@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 LOOKS = 20
-"""In the time that is allowed."""
+"""Checks within the timeout."""
 
 
 class StallWatch:
-    """Counts the time without a sign of life. Time in which nobody could have given one, as the whole container stood still, is none."""
+    """Measures the time without a sign of life, except time in which the whole container was frozen."""
 
     def __init__(self, timeout: float, now: float) -> None:
         """Seconds."""
@@ -23,7 +23,7 @@ class StallWatch:
         self._seen: object = None
 
     def look(self, signs: object, now: float) -> bool:
-        """True when there was no other sign for too long."""
+        """True if the signs have not changed for `timeout` seconds."""
         passed, self._looked = now - self._looked, now
         if signs != self._seen:
             self._seen, self._idle = signs, 0.0
@@ -34,7 +34,7 @@ class StallWatch:
 
 @contextmanager
 def watched(timeout: float, signs: Callable[[], object], stalled: Callable[[], None]) -> Iterator[None]:
-    """Calls `stalled`, which ends the process, when the signs stay the same for `timeout` seconds."""
+    """Calls `stalled`, which ends the process, if the signs do not change for `timeout` seconds."""
     over, watch = threading.Event(), StallWatch(timeout, time.monotonic())
 
     def look() -> None:

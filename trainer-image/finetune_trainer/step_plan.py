@@ -1,8 +1,8 @@
-"""Which examples an optimizer step is made of, and how they are dealt to ranks and micro-batches.
+"""Which examples an optimizer step has, and how they are assigned to ranks and micro-batches.
 
-A step's examples depend on seed, epoch and step alone, never on the number of processes: that is what makes a run
-repeat its losses on another world. Every rank gets the same number of micro-batches, because a rank that ran one
-forward pass more than its peers would wait for them for ever. Knows lengths, not tokens; knows no torch.
+The examples of a step depend on seed, epoch and step, not on the number of processes, so that a run has the same losses with another
+world size. Every rank gets the same number of micro-batches, because a rank with one more forward pass would wait for its peers
+indefinitely. Knows lengths, not tokens; does not import torch.
 """
 
 from dataclasses import dataclass, field
@@ -15,12 +15,11 @@ from finetune_trainer.prepared import ResolvedHyperparameters
 
 Counts = NDArray[np.int64]
 Layout = Literal["packed", "padded", "alone"]
-"""How the examples of a micro-batch lie: one after another in one row, side by side and as wide as the longest of them, or each
-is a micro-batch by itself."""
+"""How the examples of a micro-batch are laid out: concatenated in one row, padded to the longest, or one example per micro-batch."""
 
 
 class Measured(Protocol):
-    """Rows of which we know how long they are."""
+    """Rows with known lengths."""
 
     lengths: Counts
     supervised: Counts
@@ -31,37 +30,37 @@ class MicroBatch:
     """The examples of one forward pass."""
 
     index: int
-    """Number within the step over all ranks: the same bin has the same number on every world size."""
+    """Number within the step over all ranks; independent of the world size."""
     examples: tuple[int, ...]
     """Row numbers."""
     filler: bool = False
-    """True for a copy of row 0 that only keeps this rank in step with its peers: nothing in it is supervised."""
+    """True for an unsupervised copy of row 0 that keeps this rank in step with its peers."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One optimizer step as every rank sees it."""
+    """One optimizer step."""
 
     ranks: tuple[tuple[MicroBatch, ...], ...]
-    """The micro-batches of each rank, in the order they are run."""
+    """The micro-batches of each rank, in order."""
     tokens: int
     """Tokens of the step's examples over all ranks."""
     supervised: int
-    """What the loss is computed on: what the sum of losses is divided by."""
+    """Supervised tokens (or rows): what the sum of losses is divided by."""
 
 
 @dataclass
 class StepPlan:
-    """The whole run's steps: `step(epoch, number)` is a pure function of the fields."""
+    """All steps of a run: `step(epoch, number)` is a pure function of the fields."""
 
     lengths: Counts
     """Tokens of each row."""
     supervised: Counts
-    """What the loss is a mean over: tokens of each row, or 1 for the row itself."""
+    """What the loss is averaged over: supervised tokens of each row, or 1 per row."""
     batch_size: int
-    """Examples of a step over all ranks; the last step of an epoch takes what is left."""
+    """Examples per step over all ranks; the last step of an epoch takes the rest."""
     token_budget: int
-    """Most tokens of a micro-batch of several examples, padding included; a longer example is a micro-batch by itself."""
+    """Maximum tokens of a micro-batch of several examples, including padding; a longer example forms its own micro-batch."""
     seed: int
     world: int = 1
     layout: Layout = "packed"
@@ -74,7 +73,7 @@ class StepPlan:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps until every row was seen once."""
+        """Steps in one pass over the rows."""
         return -(-len(self.lengths) // self.batch_size)
 
     def examples(self, epoch: int, number: int) -> Counts:
@@ -82,7 +81,7 @@ class StepPlan:
         return self._epoch_order(epoch)[number * self.batch_size : (number + 1) * self.batch_size]
 
     def step(self, epoch: int, number: int) -> Step:
-        """The examples of a step, dealt to all ranks."""
+        """The examples of a step, assigned to all ranks."""
         rows = self.examples(epoch, number)
         return Step(
             ranks=deal(self._bins(rows), self.world),
@@ -103,7 +102,7 @@ class StepPlan:
         return self._order[1]
 
     def _bins(self, rows: Counts) -> list[list[int]]:
-        """Cuts rows into a multiple of `world` bins, the most expensive first; bins may be empty, but for the first."""
+        """Divides rows into a multiple of `world` bins, the most expensive first; all but the first may be empty."""
         return self._padded_bins(rows) if self.layout == "padded" else self._packed_bins(rows)
 
     def _packed_bins(self, rows: Counts) -> list[list[int]]:
@@ -120,7 +119,7 @@ class StepPlan:
         return all(len(bin) < 2 or self.lengths[bin].sum() <= self.token_budget for bin in bins)
 
     def _padded_bins(self, rows: Counts) -> list[list[int]]:
-        """As few as the budget allows, and then as even as their number allows."""
+        """As few bins as the budget allows, then as even as possible."""
         needed = len(cut(rows, self.lengths, self.token_budget))
         count = -(-needed // self.world) * self.world
         low, high = 1, self.token_budget
@@ -128,12 +127,12 @@ class StepPlan:
             middle = (low + high) // 2
             low, high = (low, middle) if len(cut(rows, self.lengths, middle)) <= count else (middle + 1, high)
         bins = cut(rows, self.lengths, high)
-        bins.sort(key=lambda bin: -len(bin) * int(self.lengths[bin[0]]))  # stable: equal ones stay in order of length
+        bins.sort(key=lambda bin: -len(bin) * int(self.lengths[bin[0]]))  # stable: equal bins stay in order of length
         return bins + [[] for _ in range(count - len(bins))]
 
 
 def cut(rows: Counts, lengths: Counts, budget: int) -> list[list[int]]:
-    """Rows of similar length together, the longest first, each bin at most `budget` tokens when padded to its longest row."""
+    """Bins of rows of similar length, the longest first, each of at most `budget` tokens when padded to its longest row."""
     bins: list[list[int]] = []
     for row in sorted(rows.tolist(), key=lambda row: (-int(lengths[row]), row)):
         if bins and (len(bins[-1]) + 1) * int(lengths[bins[-1][0]]) <= budget:
@@ -155,7 +154,7 @@ def fill(rows: Counts, lengths: Counts, count: int) -> list[list[int]]:
 
 
 def deal(bins: list[list[int]], world: int) -> tuple[tuple[MicroBatch, ...], ...]:
-    """Deals bins to ranks in snake order (0 1 2, 2 1 0, ...), so that no rank gets the heavier one of every round."""
+    """Assigns bins to ranks in snake order (0 1 2, 2 1 0, ...), so that no rank gets the heavier bin of every round."""
     hands: list[list[MicroBatch]] = [[] for _ in range(world)]
     for index, rows in enumerate(bins):
         turn, place = divmod(index, world)

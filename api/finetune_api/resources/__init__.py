@@ -1,5 +1,16 @@
 """Contract 1: the custom resources of group finetune.dev, written once as pydantic models.
 
+    finetune_job.py         FineTuneJob
+    finetune_job_status.py  its status
+    learning.py             method, hyperparameters, checkpoints
+    evaluation.py           evaluation and gate
+    export.py               artifacts to export
+    source.py               addresses of data and weights
+    finetuned_model.py      FineTunedModel
+    model_deployment.py     ModelDeployment
+    common.py               types that several kinds share
+    kinds.py                the three kinds with names, columns and sub-resources
+
 `make crds` turns them into crds/, the chart's copy and docs/reference.md. A field is here only if it works.
 """
 
