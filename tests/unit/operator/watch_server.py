@@ -1,4 +1,4 @@
-"""An API server of a few lines that speaks as much of discovery, LIST and WATCH as a watcher needs, and fails when told to."""
+"""A minimal API server with the discovery, LIST and WATCH that a client needs, and failures on demand."""
 
 import asyncio
 import json
@@ -40,7 +40,7 @@ class WatchServer:
     # ---- what happens in the cluster
 
     def put(self, resource: Resource, name: str) -> None:
-        """Created or changed, and the watches told."""
+        """Creates or changes an object, and notifies the watches."""
         self.version += 1
         kind = "MODIFIED" if name in self.objects[resource.plural] else "ADDED"
         obj = {**raw.job(name, self.version), "kind": resource.kind, "apiVersion": resource.api_version}
@@ -48,7 +48,7 @@ class WatchServer:
         self._change(resource, {"type": kind, "object": obj})
 
     def delete(self, resource: Resource, name: str) -> None:
-        """Deleted, and the watches told."""
+        """Deletes an object, and notifies the watches."""
         self.version += 1
         obj = self.objects[resource.plural].pop(name)
         obj["metadata"]["resourceVersion"] = str(self.version)

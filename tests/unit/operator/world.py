@@ -1,6 +1,6 @@
-"""A cluster in a few dicts: it keeps what plans create, and plays the Job controller, the kubelet and the users.
+"""A cluster in a few dicts: it stores what plans create, and simulates the Job controller, the kubelet and the users.
 
-It knows nothing of how plans decide. It refuses what must never happen: a Job created twice, two attempts alive at once.
+It does not know how plans decide. It fails on what must never happen: a Job created twice, two attempts at the same time.
 """
 
 import re
@@ -28,7 +28,7 @@ class Killed(Exception):
 
 @dataclass
 class World:
-    """One FineTuneJob and all that comes of it."""
+    """One FineTuneJob and its children."""
 
     job: FineTuneJob = field(default_factory=job)
     now: float = T
@@ -185,7 +185,7 @@ class World:
         return f"uid-{self.uids}"
 
     def delete(self, ref: ObjectRef) -> None:
-        """In the background: the Job goes at once, its pods after their grace; a claim when nothing mounts it any more."""
+        """In the background: the Job immediately, its pods after their grace period, a claim when no pod mounts it."""
         if ref.kind == "Service":
             self.service = None
         if ref.kind == "PersistentVolumeClaim" and self.claims[ref.name].meta.uid == ref.uid:

@@ -15,7 +15,7 @@ from finetune_operator.plan.common.observed import ObservedDeployment
 from finetune_operator.plan.common.plan import EventNote, Plan
 from finetune_operator.plan.deployment.availability import Availability, availability
 from finetune_operator.plan.deployment.serving import (
-    Refusal,
+    NotServable,
     Servable,
     answering,
     reach,
@@ -57,7 +57,7 @@ def plan_deployment(observed: ObservedDeployment, now: float) -> Plan:
 
 def _decision(observed: ObservedDeployment, spec: ModelDeploymentSpec, now: float) -> Decision:
     found = servable(observed, spec)
-    if isinstance(found, Refusal):
+    if isinstance(found, NotServable):
         patch = () if found.param == "replicas" else _scaled(observed, spec)
         return Decision(_refused(found), observed.deployment.status.revision, patch=patch)
     revision = target_revision(observed, spec, found.model)
@@ -120,7 +120,7 @@ def _warning_events(old: ModelDeploymentStatus, new: ModelDeploymentStatus, warn
     return (EventNote("Warning", "NotBetterThanBase", short(warning)),) if warning and new.revision and new.revision != old.revision else ()
 
 
-def _refused(refusal: Refusal) -> Availability:
+def _refused(refusal: NotServable) -> Availability:
     error = ErrorStatus(
         code=refusal.reason, message=short(refusal.message, 8192), param=refusal.param or None, object=refusal.object or None
     )

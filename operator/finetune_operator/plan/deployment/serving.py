@@ -20,7 +20,7 @@ LISTED = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class NotServable:
     """Why nothing is rolled out. Running pods keep running."""
 
     reason: str
@@ -40,36 +40,36 @@ class Servable:
     claim: Claim
 
 
-def servable(observed: ObservedDeployment, spec: ModelDeploymentSpec) -> Servable | Refusal:
+def servable(observed: ObservedDeployment, spec: ModelDeploymentSpec) -> Servable | NotServable:
     """The first problem, or the model."""
     if observed.foreign:
         kind, _, name = observed.foreign.partition("/")
         message = f"{kind} {name} belongs to another owner: delete it, or give the ModelDeployment another name"
         # Often that of a deleted ModelDeployment with the same name, which is about to be garbage-collected.
-        return Refusal("NameTaken", message, f"{kind} {name}", stalled=False)
+        return NotServable("NameTaken", message, f"{kind} {name}", stalled=False)
     field = forbidden_field({"pod": spec.pod}, observed.settings)
     if field:
         mine = f"ModelDeployment {observed.deployment.meta.name}"
-        return Refusal(OVERRIDE_FORBIDDEN, f"{mine} sets {forbidden_text(field)}", mine, field)
+        return NotServable(OVERRIDE_FORBIDDEN, f"{mine} sets {forbidden_text(field)}", mine, field)
     name, model, claim = spec.model.name, observed.model, observed.model_claim
     about = f"FineTunedModel {name}"
     if model is None:
-        return Refusal("ModelNotFound", f"{about} does not exist in this namespace", about, "model.name", stalled=False)
+        return NotServable("ModelNotFound", f"{about} does not exist in this namespace", about, "model.name", stalled=False)
     if model.meta.deleting:
-        return Refusal("ModelTerminating", f"{about} is being deleted", about, "model.name", stalled=False)
+        return NotServable("ModelTerminating", f"{about} is being deleted", about, "model.name", stalled=False)
     pinned = observed.deployment.status.revision
     if pinned and pinned.model == name and pinned.model_uid != model.meta.uid:
         message = f"{about} was deleted and recreated, so it is not the model that was rolled out: delete and recreate the deployment"
-        return Refusal("ModelReplaced", message, about, "model.name")
+        return NotServable("ModelReplaced", message, about, "model.name")
     if model.spec is None or not holds(model.status.conditions, "Ready"):
         stalled = holds(model.status.conditions, "Stalled")
-        return Refusal("ModelNotReady", f"{about} is not ready: {ready_message(model)}", about, "model.name", stalled=stalled)
+        return NotServable("ModelNotReady", f"{about} is not ready: {ready_message(model)}", about, "model.name", stalled=stalled)
     wrong = _unsuitable(model, spec)
     if wrong:
         return wrong
     if claim is None:
         volume = f"PersistentVolumeClaim {model.spec.source.claim.name}"
-        return Refusal("ClaimNotFound", f"{volume} of {about} does not exist", volume, stalled=False)
+        return NotServable("ClaimNotFound", f"{volume} of {about} does not exist", volume, stalled=False)
     if spec.replicas > 1 and reach(claim) == "one-pod":
         return _not_shared(spec.replicas, claim)
     return Servable(model, model.spec, claim)
@@ -130,15 +130,15 @@ def serving(observed: ObservedDeployment, target: Revision | None) -> list[Servi
     return [Serving(model=model, uid=uid) for model, uid in sorted(found)][:LISTED]
 
 
-def _unsuitable(model: FineTunedModel, spec: ModelDeploymentSpec) -> Refusal | None:
+def _unsuitable(model: FineTunedModel, spec: ModelDeploymentSpec) -> NotServable | None:
     name, status, engine = model.meta.name, model.status, ENGINES[spec.engine]
     about = f"FineTunedModel {name}"
     if not any(a.format == engine.artifact and a.precision == spec.precision for a in status.artifacts):
-        return Refusal("ArtifactMissing", _artifact_missing(model, engine, spec.precision), about, "engine")
+        return NotServable("ArtifactMissing", _artifact_missing(model, engine, spec.precision), about, "engine")
     if status.gate_passed is False and not spec.allow_ungated:
         gate = "; ".join(status.evaluation.gate) if status.evaluation else ""
         message = f"{about} did not pass its evaluation gate ({gate}): train a better model, or set allowUngated"
-        return Refusal("GateFailed", message, about, "allowUngated")
+        return NotServable("GateFailed", message, about, "allowUngated")
     return None
 
 
@@ -153,13 +153,13 @@ def _artifact_missing(model: FineTunedModel, engine: Engine, precision: str) -> 
     return f"{text}: train with {engine.needs}"
 
 
-def _not_shared(replicas: int, claim: Claim) -> Refusal:
+def _not_shared(replicas: int, claim: Claim) -> NotServable:
     modes, volume = ", ".join(claim.access_modes), f"PersistentVolumeClaim {claim.meta.name}"
     message = (
         f"{replicas} replicas require a volume that several pods can mount, and {volume} is {modes}: set replicas to 1, "
         "or train with output.storage.accessMode ReadWriteOnce (several pods on one node) or ReadWriteMany"
     )
-    return Refusal("VolumeNotShared", message, volume, "replicas")
+    return NotServable("VolumeNotShared", message, volume, "replicas")
 
 
 def _sha256(value: dict[str, object]) -> str:

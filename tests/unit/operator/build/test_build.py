@@ -163,7 +163,7 @@ def test_a_stage_hears_what_cores_it_may_use(name: StageName, field: str, resour
 
 @pytest.mark.parametrize("name", ["prepare", "train", "publish"])
 def test_the_node_s_role_is_the_administrator_s_to_give(name: StageName) -> None:
-    """No job can take it, whatever its pod.env says, unless the chart's value lets all of them."""
+    """A job cannot use it, whatever its pod.env sets, unless the chart value allows it for all jobs."""
     variable = "AWS_EC2_METADATA_DISABLED"
     pods = {"preparation": {"pod": {"env": [{"name": variable, "value": "false"}]}}, "training": {}, "publishing": {}}
     run = StageRun(meta("tune", JOB_UID), spec(**pods), name, 1, "registry/trainer:1")
@@ -429,7 +429,7 @@ def test_the_train_service() -> None:
 
 
 def test_the_model() -> None:
-    """Belongs to nobody; the annotations tell who made it from what. It has the labels of output.labels, and ours."""
+    """No owner; annotations name the job and the digest of its spec. Labels: output.labels and our own."""
     found = model_object(META, spec(output={"model": "bot", "labels": {"team.example/cost": "nlp", "app": "bot"}}), "bot", "bot-model")
     labels = {**MANAGED, "finetune.dev/job": "tune", "team.example/cost": "nlp", "app": "bot"}
     digest = found["metadata"]["annotations"].pop("finetune.dev/spec-digest")

@@ -48,7 +48,7 @@ def test_memory(training: dict[str, Any], nodes: tuple[GpuType, ...], memory: in
     [({}, None), ({"default": 0.0}, None), ({"default": 2.5}, 2.5), ({"default": 2.5, "Tesla-T4": 0.5}, 0.5), ({"Tesla-T4": 0.0}, None)],
 )
 def test_price(prices: dict[str, float], price: float | None) -> None:
-    """Of the product, else the default one; 0 is unknown, and then there is no currency either."""
+    """The price of the product, or else the default; 0 means unknown, and then there is no currency."""
     found = hardware(spec(training={"gpusPerNode": 4}), (T4,), Prices(prices, "EUR"))
     assert (found.price_per_gpu_hour, found.currency) == (price, "EUR" if price else "")
     assert found.gpus == 4

@@ -1,4 +1,4 @@
-"""The request layer against an HTTP server that answers what a test tells it to."""
+"""Requests to an HTTP server with prepared responses."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -20,7 +20,7 @@ Answer = web.Response | Callable[[web.Request], Any]
 
 
 class Server:
-    """Answers in order, the last answer for ever; keeps what it was asked."""
+    """Sends the responses in order, and repeats the last one; records the requests."""
 
     url = ""
 
@@ -39,7 +39,7 @@ class Server:
 
 
 def answer(status: int = 200, body: Any = None, **headers: str) -> Callable[[web.Request], Any]:
-    """JSON, made anew for each request."""
+    """A JSON response, created for each request."""
 
     async def respond(_: web.Request) -> web.Response:
         return web.json_response(body if body is not None else {}, status=status, headers=headers)
@@ -114,7 +114,7 @@ async def test_what_is_repeated(server: Server, api: Api, method: str, status: i
 
 
 async def test_repetition_has_an_end(server: Server, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four tries; an answer that is no JSON is quoted."""
+    """Four tries; a response that is not JSON is quoted."""
     monkeypatch.setattr("finetune_operator.client.api._delay", lambda error, number: 0.0)
 
     async def gateway(_: web.Request) -> web.Response:
@@ -158,7 +158,7 @@ async def test_requests_are_authenticated(server: Server, api: Api) -> None:
 
 
 async def test_pages(server: Server, api: Api) -> None:
-    """Until there is no token to go on with."""
+    """Until there is no continue token."""
     server.answers = [
         answer(200, {"metadata": {"resourceVersion": "7", "continue": "more"}, "items": [{"n": 1}, {"n": 2}]}),
         answer(200, {"metadata": {"resourceVersion": "7"}, "items": [{"n": 3}]}),
@@ -171,7 +171,7 @@ async def test_pages(server: Server, api: Api) -> None:
     ("size", "limits"), [(100, ["20", "160", "500", "500"]), (1 << 20, ["20", "3", "3", "3"]), (9 << 20, ["20", "1", "1", "1"])]
 )
 async def test_pages_are_as_long_as_their_objects_are_small(server: Server, api: Api, size: int, limits: list[str]) -> None:
-    """A page comes to a few megabytes, of whatever size the objects are."""
+    """A page has a few megabytes, regardless of the size of the objects."""
 
     async def page(request: web.Request) -> web.Response:
         items = [{"x": "y" * size}] * min(20, int(request.query["limit"]))

@@ -1,4 +1,4 @@
-"""The edge against a real server of the watch protocol: whatever a watch dies of, what happens afterwards is seen."""
+"""The edge against a server of the watch protocol: after any failure of a watch, later changes are seen."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.unit
 
 @dataclass
 class Seen:
-    """What the edge has told."""
+    """Records the calls of the edge."""
 
     server: WatchServer
     watches: Watches
@@ -129,7 +129,7 @@ async def test_a_watch_that_does_not_come_back_ends_the_edge(server: tuple[Watch
 
 
 async def test_it_ends_when_it_is_told_to(server: tuple[WatchServer, str]) -> None:
-    """Its thread, too; nothing is told afterwards."""
+    """Its thread as well; there are no calls after that."""
     async with running_edge(server) as (seen, task):
         thread = next(thread for thread in threading.enumerate() if thread.name == "kopf")
         task.cancel()
@@ -140,7 +140,7 @@ async def test_it_ends_when_it_is_told_to(server: tuple[WatchServer, str]) -> No
 
 
 async def test_what_cannot_be_taken_holds_nothing_up(server: tuple[WatchServer, str]) -> None:
-    """An object that nobody foresaw is one object less."""
+    """An object that cannot be processed does not affect the others."""
     state, _ = server
     async with running_edge(server) as (seen, task):
         seen.refuses = "odd"

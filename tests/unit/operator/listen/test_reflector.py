@@ -135,7 +135,7 @@ async def test_a_list_that_breaks_off_moves_the_watch_nowhere() -> None:
 
 
 def test_a_watch_counts_as_dead_after_a_while_only() -> None:
-    """Reconnecting is no death; the one that is away longest is named first."""
+    """A short reconnect does not count; the watch that is disconnected longest comes first."""
     now = [0.0]
     watches = Watches(lambda: now[0])
     watches.down("a")

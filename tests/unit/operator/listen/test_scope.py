@@ -50,7 +50,7 @@ async def connection() -> AsyncIterator[Connection]:
 async def test_a_namespace_that_cannot_be_listed_stays_unprimed(
     connection: Connection, namespace: str, primed: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With a warning that names it, instead of a wait for ever."""
+    """With a warning that names it, instead of blocking forever."""
     async with Api(connection) as api:
         scope = Scope(api, namespace, Cache(), lambda keys: None, Watches())
         with caplog.at_level(logging.WARNING):

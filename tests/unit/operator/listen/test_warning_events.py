@@ -1,4 +1,4 @@
-"""Warning events by one watch: what is about our children and of use is kept for a while, everything else is not."""
+"""Warning events from one watch: relevant ones about our children are kept for a while, others are dropped."""
 
 from typing import Any
 

@@ -157,7 +157,7 @@ def test_a_late_answer_does_not_bring_back_what_was_deleted() -> None:
 
 
 def test_the_deletion_of_a_namesake_does_not_take_the_new_object() -> None:
-    """An object that was made again has another uid and a newer version."""
+    """A recreated object has another uid and a newer version."""
     cache = Cache()
     cache.put(job(7, uid="second"))
     assert cache.remove(TUNE, "uid-tune", 6) == set()

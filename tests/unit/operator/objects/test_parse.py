@@ -1,4 +1,4 @@
-"""Raw objects become records, whatever is missing in their status."""
+"""From raw objects to records, with any field missing in the status."""
 
 from typing import Any
 
@@ -94,7 +94,7 @@ def test_bounds_of_variables_are_not_lowered() -> None:
 
 
 def test_a_spec_that_this_operator_does_not_know() -> None:
-    """A field of a newer CRD is no reason to guess: there is no spec then, and the error names the field."""
+    """With an unknown field of a newer CRD there is no spec, and the error names the field."""
     obj = raw.job()
     obj["spec"]["quantum"] = True
     record = parse(FINETUNE_JOBS, obj)

@@ -32,7 +32,7 @@ class Answers:
 
 
 class Clock:
-    """Seconds that pass when told to."""
+    """A clock that the test advances."""
 
     now = 100.0
 
@@ -59,7 +59,7 @@ async def test_a_claim_is_absent_only_when_the_server_says_so() -> None:
 
 
 async def test_whose_an_object_is() -> None:
-    """Metadata of whatever has the name; None when nothing has."""
+    """Metadata of the object with that name, whoever owns it; None if there is none."""
     found, _, clock = reads({"metadata": raw.metadata("s", ownerReferences=[{"uid": "somebody"}])}, NotFound("GET /x", 404))
     there = await found.existing(SERVICES, "a", "s")
     assert there
@@ -87,6 +87,6 @@ async def test_nodes_are_read_by_their_labels() -> None:
 
 
 async def test_nodes_that_may_not_be_read_are_not_known() -> None:
-    """An operator of a few namespaces has no right to; a plan goes on without."""
+    """An operator with watchNamespaces has no permission; the plan works without."""
     found, _, _ = reads(Forbidden("nodes is forbidden", 403))
     assert await found.gpu_nodes("nvidia.com/gpu", {}) == ()

@@ -74,7 +74,7 @@ async def test_a_log_is_read_at_most_every_five_seconds() -> None:
 
 
 async def test_the_last_words_are_waited_for_and_read_once() -> None:
-    """A decision about an ended pod comes after them."""
+    """A decision about an ended pod waits for them."""
     kubelets = Kubelets("one", "last")
     await kubelets.after_reading(pod())
     assert kubelets.tail(pod("Failed")) is None
@@ -98,7 +98,7 @@ async def test_last_words_that_do_not_come_hold_up_nothing_for_long() -> None:
     ("error", "again"), [(ServerGone("GET log", 0), True), (Invalid("GET log", 400), True), (NotFound("GET log", 404), False)]
 )
 async def test_a_reading_that_failed_is_repeated(error: Exception, again: bool) -> None:
-    """After half a minute, unless the pod has gone; it says nothing meanwhile."""
+    """After half a minute, unless the pod is deleted; until then the tail is empty."""
     kubelets = Kubelets(error, "last")
     assert await kubelets.after_reading(pod("Failed")) == LogTail()
     assert len(kubelets.asked) == 1
@@ -125,7 +125,7 @@ async def test_a_pod_on_a_lost_node_is_not_asked() -> None:
 
 
 async def test_asking_never_waits() -> None:
-    """However many kubelets are silent, `tail` answers at once, and sixteen are asked at a time."""
+    """With any number of unresponsive kubelets, `tail` returns immediately; at most sixteen reads run concurrently."""
     kubelets = Kubelets()
     for number in range(100):
         assert kubelets.tail(pod(name=f"p-{number}", node=f"n-{number}")) == LogTail()
@@ -137,7 +137,7 @@ async def test_asking_never_waits() -> None:
 
 
 def test_little_is_kept_of_a_log() -> None:
-    """Twenty short lines and the newest progress, of whatever size the tail is."""
+    """Twenty short lines and the newest progress, regardless of the size of the log."""
     progress = '{"finetuneProgress":{"stage":"train","activity":"training","step":3,"totalSteps":10}}'
     tail = parse_tail("\n".join(["x" * 20_000] * 40 + [progress, "", "last"]))
     assert tail.progress

@@ -53,7 +53,7 @@ async def test_events_are_written_in_their_order_and_a_failure_stops_none() -> N
 
 
 async def test_to_say_something_never_waits() -> None:
-    """What nobody takes is dropped in the end."""
+    """Events that cannot be written are dropped when the queue is full."""
     announcer = Announcer(Server(), "operator-0")  # type: ignore[arg-type]
     for _ in range(WAITING + 10):
         announcer.say(EventNote("Normal", "Any", "text"), job())

@@ -22,7 +22,7 @@ async def test_a_key_that_waits_is_there_once() -> None:
 
 
 async def test_a_key_is_never_worked_on_twice_at_a_time() -> None:
-    """What is added while a worker is at it comes again after that, once."""
+    """A key that is added while a worker has it comes again after that, once."""
     queue: Queue[str] = Queue()
     queue.add("a")
     await queue.get()
@@ -57,7 +57,7 @@ async def test_failures_come_again_later_and_later() -> None:
 
 @pytest.mark.parametrize("delays", [(0.02, 5.0), (5.0, 0.02), (5.0, 0.02, 3.0)])
 async def test_the_earliest_wish_wins(delays: tuple[float, ...]) -> None:
-    """Of several delayed additions the earliest counts, in whatever order they are made."""
+    """The earliest of several delayed additions counts, in any order."""
     queue: Queue[str] = Queue()
     for delay in delays:
         queue.add_after("a", delay)
@@ -65,7 +65,7 @@ async def test_the_earliest_wish_wins(delays: tuple[float, ...]) -> None:
 
 
 async def test_work_now_replaces_work_later() -> None:
-    """A key that has been taken has no timer left: the reconcile decides anew when to look again."""
+    """A key that is taken has no timer: the reconcile decides when it comes again."""
     queue: Queue[str] = Queue()
     queue.add_after("a", 0.02)
     queue.add("a")
@@ -78,7 +78,7 @@ async def test_work_now_replaces_work_later() -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=30), st.integers(1, 4))
 def test_workers(additions: list[tuple[str, bool]], workers: int) -> None:
-    """With any number of workers: no key twice at a time, and after its last addition every key is worked on once more."""
+    """With any number of workers: no key twice at a time, and every key once more after its last addition."""
 
     async def scenario() -> None:
         queue: Queue[str] = Queue()

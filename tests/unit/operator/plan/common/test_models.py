@@ -15,7 +15,7 @@ from finetune_operator.objects.records import Workload
 from finetune_operator.plan.common.conditions import find
 from finetune_operator.plan.common.observed import ObservedDeployment
 from finetune_operator.plan.deployment.plan_deployment import plan_deployment
-from finetune_operator.plan.deployment.serving import Refusal, revision_digest, servable
+from finetune_operator.plan.deployment.serving import NotServable, revision_digest, servable
 from finetune_operator.plan.model.inspection import with_summary
 from tests.unit.operator.samples import INSPECTED, REPORT, SETTINGS, T, claim, condition, deployment, meta, model, result
 from tests.unit.operator.world import World
@@ -61,7 +61,7 @@ def told(conditions: list[Condition], type_: str) -> tuple[str, str, str]:
     ],
 )
 def test_every_model_is_compared_with_its_base(report: EvaluationReport, status: str, reason: str, figures: str, score: str) -> None:
-    """Condition and figures on job and model, the column, and a Warning of both where it is no gain. It is no failure."""
+    """Condition and scores on job and model, the column, and a Warning on both if it is not better; nothing fails."""
     world = finished(report)
     assert world.model is not None
     assert told(world.job.status.conditions, "BetterThanBase") == (status, reason, figures)
@@ -124,7 +124,7 @@ def test_a_deployment_that_needs_it_is_refused_by_name() -> None:
     web = deployment()
     assert web.spec is not None
     refused = servable(ObservedDeployment(web, SETTINGS, model(status=status), claim("bot-model")), web.spec)
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, NotServable)
     assert refused.reason == "ArtifactMissing"
     assert refused.message.endswith(
         f"no onnx artifact of precision fp32 (it has nothing), because its export failed: ParityFailed: {PARITY}"

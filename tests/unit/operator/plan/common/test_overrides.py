@@ -36,7 +36,7 @@ def planned(spec: dict[str, Any], allowed: set[str], *, begun: bool = False) -> 
     ],
 )
 def test_a_job_that_sets_what_it_may_not(spec: dict[str, Any], allowed: set[str], field: str) -> None:
-    """It fails before its first attempt with the field and the chart's value; one that has begun goes on."""
+    """It fails before its first attempt, naming the field and the chart value; a started job continues."""
     plan = planned(spec, allowed)
     assert (shown(plan), plan.create, plan.apply) == (("Failed", "OverrideForbidden"), (), ())
     error = status_of(plan).error

@@ -81,7 +81,7 @@ def test_the_revision_and_what_is_served_are_written_first() -> None:
 
 
 def test_deployment_and_service_follow_the_recorded_revision() -> None:
-    """Then they are left alone."""
+    """After that they are not changed."""
     state = recorded()
     plan = plan_deployment(observed(state), T)
     assert [obj["kind"] for obj in plan.apply] == ["Deployment", "Service"]
@@ -127,7 +127,7 @@ NO_OVERRIDES = replace(SETTINGS, overrides=frozenset())
 def test_what_may_not_be_served_leaves_the_running_deployment_alone(
     change: dict[str, Any], spec: dict[str, Any], expected: str, stalled: str, words: str
 ) -> None:
-    """Ready=False with a reason, no apply; what runs goes on answering, is still guarded, and is named."""
+    """Ready=False with a reason, and no apply; running pods keep serving, stay guarded, and are named."""
     state = recorded()
     plan = plan_deployment(observed(state, spec, workload=workload(state), pods=(server_pod(),), **change), T)
     found = status_of(plan)
@@ -159,7 +159,7 @@ def test_what_may_be_served_is(spec: dict[str, Any], seen: dict[str, Any]) -> No
 
 
 def test_an_upgrade_of_the_operator_replaces_no_pod() -> None:
-    """The image stays until the model or the spec changes; scaling is no such change."""
+    """The image changes only with the model or the spec; scaling does not count."""
     state = recorded()
     newer = replace(SETTINGS, server_images={"onnx": "registry/server:2"})
     seen = replace(observed(state, workload=workload(state), service_exists=True), settings=newer)
@@ -220,7 +220,7 @@ def test_the_engine_decides_image_and_artifact(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_another_model_is_a_new_revision() -> None:
-    """Both are guarded until the old one's pods have gone."""
+    """Both are guarded until the pods of the old one are gone."""
     state = recorded()
     other = {"model": model("next"), "model_claim": claim("next-model")}
     spec = {"model": {"name": "next"}}
@@ -232,7 +232,7 @@ def test_another_model_is_a_new_revision() -> None:
 
 
 def test_only_the_operator_scales_the_deployment() -> None:
-    """Replicas that somebody else wrote are put back."""
+    """Replicas that another client wrote are reset."""
     state = recorded()
     plan = plan_deployment(observed(state, workload=workload(state, spec_replicas=5, replicas=5), service_exists=True), T)
     assert (plan.apply, [obj["spec"] for obj in plan.patch]) == ((), [{"replicas": 1, "progressDeadlineSeconds": 900}])
@@ -292,7 +292,7 @@ def test_a_claim_is_handed_over_with_a_gap_where_the_next_pod_cannot_mount_it(
 
 
 def test_scaled_to_zero_is_ready_but_not_available() -> None:
-    """Flux and Argo CD take it for settled; nobody takes it for serving."""
+    """Flux and Argo CD consider it settled; Available is False."""
     state = recorded({"replicas": 0})
     none = workload(state, replicas=0, updated=0, ready=0, available=0, spec_replicas=0)
     plan = plan_deployment(observed(state, {"replicas": 0}, workload=none, service_exists=True), T)
@@ -434,6 +434,6 @@ def test_a_settled_deployment_costs_no_write() -> None:
 
 
 def test_a_revision_has_its_own_digest() -> None:
-    """The annotation on the Deployment tells two rollouts apart."""
+    """The annotation on the Deployment identifies the rollout."""
     first = Revision(model="a", model_uid="1", image="i", spec_generation=1, spec_digest="d")
     assert revision_digest(first) != revision_digest(first.model_copy(update={"image": "j"}))

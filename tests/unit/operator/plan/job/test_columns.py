@@ -104,7 +104,7 @@ def test_a_failed_job_shows_why(code: int, message: str, progress: str) -> None:
     ],
 )
 def test_a_job_that_waits_shows_what_for(pod: dict[str, Any], shown: tuple[str, str]) -> None:
-    """In a few words, with the name of the object to create or to mend, once it has lasted longer than pods need to start."""
+    """A short text with the name of the object to create or fix, after the time that pods usually need to start."""
     world = World()
     world.reconcile()
     world.pods = {name: replace(found, **pod) for name, found in world.pods.items()}

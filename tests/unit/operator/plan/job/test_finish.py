@@ -66,7 +66,7 @@ def test_the_job_is_complete_when_its_model_has_been_verified(conditions: list[A
 
 @pytest.mark.parametrize(("owners", "reason"), [({JOB_UID, "uid-tune"}, "Registering"), ({"uid-tune", "uid-backup"}, "Complete")])
 def test_the_volume_is_handed_over_when_the_job_owns_it_no_more(owners: set[str], reason: str) -> None:
-    """What somebody else adds to the owners is not fought over."""
+    """Owners that another client adds are not removed."""
     volume = {"tune-model": claim("tune-model", owners=frozenset(owners))}
     found = replace(named(OURS), status=named(OURS).status.model_copy(update={"conditions": [condition("Ready", "True")]}))
     assert shown(finishing(output_model=found, claims=volume))[1] == reason

@@ -67,7 +67,7 @@ def shown(progress: Progress | None, tail: tuple[str, ...] = ()) -> FineTuneJobS
 
 @pytest.mark.parametrize("value", NASTY, ids=lambda value: value[:12])
 def test_every_value_in_every_field_of_a_progress_line(value: str) -> None:
-    """The line is passed over, or the figure left out or cut to what a status holds; the line before it counts otherwise."""
+    """The line is ignored, so that the line before it counts, or the value is dropped or limited to what a status can hold."""
     for field in (*WHOLE, "more"):
         shown(last_progress(f"{line_with('', '')}\n{line_with(field, value)}"))
 
@@ -119,7 +119,7 @@ FAILED = result(
 @given(st.sampled_from(BROKEN), st.sampled_from(NASTY[:-1]))
 @hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_value_in_a_stage_s_result(where: tuple[Stage, tuple[Any, ...]], value: str) -> None:
-    """The stage's result counts, or counts as lost and is repeated; the job comes to its end."""
+    """The result is used, or treated as lost and the stage repeated; the job finishes."""
     stage, path = where
     message = with_value(result(stage), path, value)
     world = World()

@@ -29,7 +29,7 @@ def test_a_recorded_attempt_is_created_with_its_children() -> None:
 
 
 def test_what_the_administrator_allows_is_in_the_run_config() -> None:
-    """It comes from the operator's settings when the job begins."""
+    """It is taken from the operator's settings when the job starts."""
     settings = replace(SETTINGS, allowed_private=("10.0.0.0/8", "data.internal"))
     plan = plan_job(replace(observed(status(active("prepare", job_uid=None)), claims={}), settings=settings), T)
     (written,) = (thing for thing in plan.create if thing["kind"] == "ConfigMap")
@@ -57,7 +57,7 @@ def test_the_model_volume_is_made_when_publish_starts() -> None:
 
 
 def test_the_next_attempt_waits_for_the_last_one_s_pods() -> None:
-    """Two ranks of one number must never write at once."""
+    """Two pods with the same rank must never write at the same time."""
     left = pod("tune-train-1-0-x", "tune-train-1", gone_by=T + 100)
     state = status(attempt("prepare", 1), attempt("train", 1, "Interrupted", running_at=rfc3339(T - 600)))
     plan = plan_job(observed(state, pods=(left,)), T + 50)
@@ -92,14 +92,14 @@ def test_counted_retries_back_off(failures: int, seconds: int) -> None:
     [("Preempted", 600, False), ("Preempted", 5, True), ("Suspended", 5, False)],
 )
 def test_an_interruption_that_came_at_once_backs_off(reason: str, ran: int, waits: bool) -> None:
-    """An attempt that ran for a while is followed at once; one that a node turns away at once is not a hot loop."""
+    """The next attempt starts immediately after one that ran for a while, but not after one that a node rejected immediately."""
     over = attempt("train", 1, "Interrupted", reason=reason, running_at=rfc3339(T - ran))
     plan = plan_job(observed(status(attempt("prepare", 1), over)), T)
     assert len(status_of(plan).attempts) == (2 if waits else 3)
 
 
 def test_old_attempts_give_way_to_new_ones() -> None:
-    """The list is bounded; the numbers go on and the other stages' newest stay."""
+    """The list is bounded; numbers are not reused, and the newest attempt of each stage is kept."""
     tries = [attempt("train", n, "Interrupted", reason="Suspended") for n in range(1, 90)]
     found = status_of(plan_job(observed(status(attempt("prepare", 1), *tries)), T)).attempts
     assert len(found) == 64

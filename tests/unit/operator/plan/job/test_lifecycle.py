@@ -1,4 +1,4 @@
-"""A FineTuneJob from its first sight to its end, whatever happens on the way."""
+"""The life of a FineTuneJob from creation to its end, with all kinds of failures."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -41,7 +41,7 @@ def test_an_undisturbed_job_runs_three_stages_and_registers_its_model() -> None:
 
 
 def test_an_undisturbed_job_costs_eight_writes_of_its_status() -> None:
-    """The record of each attempt, which comes with the end of the one before, that it runs, and twice for the model."""
+    """For each attempt: that it is recorded, together with the end of the one before, and that it runs; and two for the model."""
     world = World()
     for _ in range(20):
         world.reconcile()
@@ -60,7 +60,7 @@ def stage_jobs(world: World) -> list[str]:
 
 
 def test_a_complete_job_keeps_its_jobs_until_the_model_goes() -> None:
-    """Their logs stay; the publish pod would hold the volume of a deleted model. The headless Service is of use to nobody any more."""
+    """Their logs are kept; but the publish pod would block the volume of a deleted model. The headless Service is deleted."""
     world = World()
     world.do()
     world.reconcile()

@@ -1,4 +1,4 @@
-"""Two that make a model of one name: the second is refused before it has begun, and loses no more than the name when it has."""
+"""Two jobs with one model name: the second fails before it starts; if it has started, its model gets another name."""
 
 from dataclasses import replace
 from typing import Any
@@ -27,7 +27,7 @@ OUTPUT: dict[str, Any] = {"output": {"model": "bot"}}
 
 
 def rival(name: str, created: float = T, begun: bool = False) -> FineTuneJob:
-    """A job that makes bot, too."""
+    """Another job that creates bot."""
     state = status(attempt("prepare", 1)) if begun else FineTuneJobStatus()
     return FineTuneJob(meta(name, created=created), spec(**OUTPUT), state)
 
@@ -43,7 +43,7 @@ def rival(name: str, created: float = T, begun: bool = False) -> FineTuneJob:
     ],
 )
 def test_the_second_job_is_refused_before_its_first_attempt(other: FineTuneJob, refused: bool) -> None:
-    """One that has begun is first, else the older one, else the one whose name comes first; the refusal names it."""
+    """A started job takes precedence, then the older one, then the one with the smaller name; the message names it."""
     world = World(job=job(**OUTPUT), rivals=(other,))
     world.reconcile()
     assert world.job.status.phase == ("Failed" if refused else "Pending")
@@ -148,7 +148,7 @@ def test_a_model_that_appears_before_the_job_of_an_attempt_is_not_trained_again(
 
 
 def test_a_model_of_another_spec_is_never_overwritten() -> None:
-    """Failed before any pod, and says how to go on."""
+    """It fails before any pod is created, with the next step."""
     plan = plan_job(observed(FineTuneJobStatus(), output_model=named({SPEC_DIGEST_ANNOTATION: "f" * 64})), T)
     assert shown(plan) == ("Failed", "OutputExists")
     error = status_of(plan).error

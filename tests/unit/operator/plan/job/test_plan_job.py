@@ -24,7 +24,7 @@ pytestmark = pytest.mark.unit
 
 
 def test_first_sight_writes_conditions_and_records_the_attempt_only() -> None:
-    """Nothing is created before the attempt is in the status; kstatus finds its conditions at once."""
+    """Nothing is created before the attempt is in the status; the conditions for kstatus are there from the start."""
     plan = plan_job(observed(FineTuneJobStatus()), T)
     assert not (plan.apply or plan.create or plan.delete)
     found = status_of(plan)

@@ -72,7 +72,7 @@ def test_a_data_set_in_the_status() -> None:
 
 
 def test_memory_in_one_line() -> None:
-    """Needed of what there is, who says so, and what it is made of; or that nobody says."""
+    """Needed and available memory, where that is known from, and the parts; or that the available memory is unknown."""
     assert memory_status(MEMORY).text == (
         "21.0 GiB of 80.0 GiB (training.gpuMemory): weights 15.0 GiB, gradients 102 MiB, optimizer 205 MiB, activations 4.0 GiB, "
         "logits 1.0 GiB, runtime 1.0 GiB"
@@ -97,7 +97,7 @@ def test_the_expectation_in_one_line(found: dict[str, Any], text: str) -> None:
 
 
 def test_the_status_after_prepare() -> None:
-    """All of it at once, and the condition."""
+    """All fields together, and the condition."""
     summary = PREPARED.model_copy(update={"memory": MEMORY, "expected": Expectation(tokens=5)})
     result = StageResult(stage="prepare", prepare=summary)
     status = with_result(FineTuneJobStatus(), result)

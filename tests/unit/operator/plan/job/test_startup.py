@@ -40,7 +40,7 @@ NO_CLAIM = {**NO_ROOM, "scheduling_message": 'persistentvolumeclaim "data" not f
 
 
 def test_a_missing_secret_is_shown_while_it_is_waited_for() -> None:
-    """Condition, error and column name the Secret; the job goes on as soon as it is there."""
+    """Condition, error and column name the Secret; the job continues when it exists."""
     plan = starting((waiting_pod(**NO_SECRET),))
     assert shown(plan) == ("Starting", "SecretNotFound")
     error = status_of(plan).error
@@ -108,7 +108,7 @@ def test_all_pods_must_run() -> None:
 
 
 def test_a_job_that_its_queue_takes_back_begins_its_wait_anew() -> None:
-    """Kueue evicts days later: that is no reason to be out of time, and the GPUs are paid for until then."""
+    """Kueue may evict days later: the limit counts from then on, and the GPU seconds until then are recorded."""
     state = status(attempt("prepare", 1), attempt("train", 1, "Running", finished_at=None))
     jobs = {"tune-train-1": batch("tune-train-1", suspended=True)}
     plan = plan_job(observed(state, {"training": {"gpusPerNode": 1}}, jobs=jobs), T + 500_000)

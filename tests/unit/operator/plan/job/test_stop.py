@@ -105,7 +105,7 @@ def test_a_deadline_does_not_throw_a_finished_model_away(done: tuple[StageName, 
 
 
 def test_resuming_is_a_new_attempt_that_does_not_count() -> None:
-    """It goes on from the newest checkpoint."""
+    """It resumes from the newest checkpoint."""
     state = status(attempt("prepare", 1), attempt("train", 1, "Interrupted", reason="Suspended"))
     found = status_of(plan_job(observed(state), T))
     assert (found.attempts[-1].number, found.restarts) == (2, 0)

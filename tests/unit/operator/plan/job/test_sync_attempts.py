@@ -34,7 +34,7 @@ def test_an_attempt_whose_job_has_gone_is_not_created_again() -> None:
 
 
 def test_a_namesake_of_another_uid_is_not_our_job() -> None:
-    """A Job that was made again under the recorded name is deleted, and the attempt is over."""
+    """A recreated Job with the recorded name is deleted, and the attempt ends."""
     other = replace(batch("tune-prepare-1"), meta=meta("tune-prepare-1", "another", owners=frozenset({JOB_UID})))
     plan = plan_job(observed(status(active("prepare")), jobs={"tune-prepare-1": other}), T)
     assert [ref.uid for ref in plan.delete] == ["another"]
@@ -68,7 +68,7 @@ def test_prepare_s_result_fills_the_status() -> None:
 
 
 def test_a_namesake_s_pod_has_no_part_in_an_attempt() -> None:
-    """A job that was deleted and made again may meet the pods of its earlier self, with an error that has been mended."""
+    """A recreated job may see pods of the deleted one, with an error that has been fixed."""
     seen = running("prepare", 0, result("prepare"))
     old = ended_pod("a", "tune-prepare-1", 3, failure("prepare", "InvalidDataset", "line 7", 3))
     foreign = replace(old, meta=replace(old.meta, owners=frozenset({"uid-of-then"})))
@@ -159,7 +159,7 @@ def test_a_rank_that_never_got_a_node_is_lack_of_room(other: tuple[Pod, ...], fa
 
 
 def test_the_log_s_tail_is_shown_where_the_stage_had_no_words() -> None:
-    """Twenty lines at most; a stage with a result of its own speaks for itself."""
+    """At most twenty lines, and only if the stage reported no error itself."""
     plain = status_of(plan_job(running("train", 1, "boom", log_tail=("a", "b")), T + 101)).error
     assert plain is not None
     assert (plain.last_log_lines, plain.object) == (["a", "b"], "Pod tune-train-1-0-x")

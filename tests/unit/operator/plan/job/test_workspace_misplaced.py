@@ -118,7 +118,7 @@ def test_a_workspace_with_checkpoints_is_never_made_again(gpus: int) -> None:
 
 
 def test_a_new_prepare_is_kept_whatever_the_clock_of_the_controllers_says() -> None:
-    """The end of its Job comes from another clock, which may be an hour behind."""
+    """The end of the Job comes from another clock, which may be an hour behind."""
     world = Zones(job(training=GPU_POOL))
     for _ in range(40):
         world.reconcile()

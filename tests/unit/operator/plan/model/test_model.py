@@ -181,7 +181,7 @@ def test_a_missing_guard_is_shown(installed: bool, status: str) -> None:
 
 
 def test_a_model_without_work_is_left_alone() -> None:
-    """A verified model that nobody uses costs no write; one that goes, nothing at all."""
+    """An unused verified model costs no write; for one that is being deleted, nothing is done."""
     seen = observed(FineTunedModelStatus(size_bytes=7))
     settled = replace(seen, model=replace(seen.model, status=status_of(plan_model(seen, T))))
     assert plan_model(settled, T + 60) == Plan()
@@ -207,7 +207,7 @@ def test_sizes_are_for_people(size: int, text: str) -> None:
 
 
 def test_conditions_keep_their_time_while_their_status_lasts() -> None:
-    """A new reason or message is no transition."""
+    """A new reason or message is not a transition."""
     status = FineTunedModelStatus(size_bytes=7, conditions=[condition("Ready", "True", "Old", at=T - 500)])
     ready = find(status_of(plan_model(observed(status), T)).conditions, "Ready")
     assert ready == condition("Ready", "True", "Verified", "the model directory matches its MANIFEST.json", at=T - 500).model_copy(
