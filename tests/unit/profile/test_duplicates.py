@@ -1,7 +1,7 @@
 """RowMask that are there twice."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finetune_trainer.data.profile.duplicates import Codes, copies_agree, different, first_of_each, joined
@@ -29,6 +29,7 @@ def test_rows_of_the_validation_file_leave_the_training_file() -> None:
     assert (left.duplicates, left.in_both) == (3, 1)
 
 
+@settings(deadline=None)  # a loaded machine may pause for longer than any test takes
 @given(train=PRINTS, validation=PRINTS)
 def test_every_row_is_on_one_side_once(train: list[int], validation: list[int]) -> None:
     """And every row that was dropped is counted."""
@@ -49,6 +50,7 @@ def test_equal_rows_with_different_values_take_one() -> None:
     assert copies_agree(codes(), numbers()).tolist() == []
 
 
+@settings(deadline=None)  # a loaded machine may pause for longer than any test takes
 @given(pairs=PAIRS)
 def test_chains_of_equal_numbers_are_joined(pairs: list[tuple[int, int]]) -> None:
     """RowMask of one customer and near duplicates of one of them stay together."""

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from finetune_api.resources.finetune_job import Task
 from finetune_trainer import tasks
 from finetune_trainer.data.reading.record import Block
-from finetune_trainer.data.rows.read import Reader
+from finetune_trainer.data.rows.read import RowReader
 from finetune_trainer.data.rows.shape import recognise
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.tasks.plain_chat import in_order
@@ -198,7 +198,7 @@ def test_what_is_plainly_right_is_right(task: Task, values: list[Any], ascii_onl
     shape = recognise([], tasks.TASKS[task], table=False, columns={}, template=None, fields=())
     plain = shape.task.plain(shape.layout)
     found = plain.read(b"\n".join(texts)) if plain else None
-    thorough = Reader(shape)
+    thorough = RowReader(shape)
     thorough._plain = None
     (read,) = thorough.block(Block(b"\n".join(texts), 1))
     assert len(read.identities) + len(read.wrong) == len(texts)

@@ -13,7 +13,7 @@ from xxhash import xxh3_64_intdigest
 
 from finetune_trainer.data.profile.findings import KEPT, Errors, Places, add_to, join_into
 from finetune_trainer.data.reading.record import Block, Record
-from finetune_trainer.data.rows.read import Read, Reader
+from finetune_trainer.data.rows.read import ReadRows, RowReader
 from finetune_trainer.tasks import AnyTask
 
 MOST_TURNS = 65_535
@@ -21,14 +21,14 @@ MOST_TURNS = 65_535
 
 @dataclass
 class ChunkStats:
-    """Numbers of the valid rows of one stretch, and what is wrong with the others."""
+    """Numbers of the valid rows of one chunk, and what is wrong with the others."""
 
     records: int
     hashes: npt.NDArray[np.uint64]
     turns: npt.NDArray[np.uint16]
     label_ids: npt.NDArray[np.int32]
     label_sets: list[tuple[str, ...]]
-    """Those of this stretch."""
+    """Those of this chunk."""
     values: npt.NDArray[np.int64]
     """A column of hashes for each field that was asked for."""
     invalid: npt.NDArray[np.int64]
@@ -38,10 +38,10 @@ class ChunkStats:
     """What is worth a note on valid rows, and where."""
 
 
-def chunk_stats(reader: Reader, seed: int, work: Block | Sequence[Record]) -> ChunkStats:
-    """Reads a stretch of a file."""
+def chunk_stats(reader: RowReader, seed: int, chunk: Block | Sequence[Record]) -> ChunkStats:
+    """Reads a chunk of a file."""
     with collector_off():
-        reads = reader.block(work) if isinstance(work, Block) else (reader.some(work),)
+        reads = reader.block(chunk) if isinstance(chunk, Block) else (reader.records(chunk),)
         parts = [stats_of(read, seed, reader.shape.task) for read in reads]
         return parts[0] if len(parts) == 1 else joined(parts)
 
@@ -58,7 +58,7 @@ def collector_off() -> Iterator[None]:
             gc.enable()
 
 
-def stats_of(read: Read, seed: int, task: AnyTask) -> ChunkStats:
+def stats_of(read: ReadRows, seed: int, task: AnyTask) -> ChunkStats:
     """The numbers of some rows."""
     errors, remarks = Errors(), dict[str, Places]()
     for _, where, problems in read.wrong:
@@ -104,7 +104,7 @@ def label_numbers(rows: Sequence[Any], task: AnyTask) -> tuple[npt.NDArray[np.in
 
 
 def joined(parts: Sequence[ChunkStats]) -> ChunkStats:
-    """Stretches that follow each other as one."""
+    """Chunks that follow each other as one."""
     numbers: dict[tuple[str, ...], int] = {}
     ids, invalid, records, errors = [], [], 0, Errors()
     remarks: dict[str, Places] = {}

@@ -16,7 +16,7 @@ from finetune_trainer.data.profile.profile import Profile, profile_of
 from finetune_trainer.data.reading.record import Block, NotRows, Record, Unreadable, size_of
 from finetune_trainer.data.reading.record_file import RecordFile
 from finetune_trainer.data.reading.stream import NAMES, Progress, no_progress
-from finetune_trainer.data.rows.read import Reader
+from finetune_trainer.data.rows.read import RowReader
 from finetune_trainer.data.rows.shape import FIRST, Shape, recognise
 from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.tasks import AnyTask
@@ -117,59 +117,59 @@ class DatasetFile:
         Raises StageFailure InvalidDataset with the findings when more than `max_invalid_fraction` of the rows are invalid.
         `on_bytes` is called with the bytes of the file that were read so far. `processes`: None for as many as are worth it.
         """
-        reader = Reader(self.shape, [name for name in (group_by, stratify_by) if name is not None])
-        whole, torn = self._tally(reader, seed, on_bytes, processes_for(self.records.bytes_total) if processes is None else processes)
+        reader = RowReader(self.shape, [name for name in (group_by, stratify_by) if name is not None])
+        whole, damage = self._stats(reader, seed, on_bytes, processes_for(self.records.bytes_total) if processes is None else processes)
         findings = Findings(self.name, self.param, whole.errors)
-        if torn and not whole.records:
-            raise invalid("InvalidDataset", f"{self.name}: {torn}", param=self.param)
-        if torn:
-            findings.add("the file ends here", [Problem("unreadable", torn)])
+        if damage and not whole.records:
+            raise invalid("InvalidDataset", f"{self.name}: {damage}", param=self.param)
+        if damage:
+            findings.add("the file ends here", [Problem("unreadable", damage)])
             raise findings.failure(whole.records + 1)
         if findings.rows > max_invalid_fraction * whole.records:
             raise findings.failure(whole.records, max_invalid_fraction)
         return ProfiledFile(self.records, self.shape, profile_of(whole, findings, self.shape.layout, group_by, stratify_by))
 
-    def _tally(self, reader: Reader, seed: int, on_bytes: Progress, processes: int) -> tuple[ChunkStats, str]:
+    def _stats(self, reader: RowReader, seed: int, on_bytes: Progress, processes: int) -> tuple[ChunkStats, str]:
         """The numbers of all rows, and why the file cannot be read to its end."""
         parts: list[ChunkStats] = []
         try:
-            for part in in_order(partial(chunk_stats, reader, seed), self.stretches(on_bytes), processes):
+            for part in in_order(partial(chunk_stats, reader, seed), self.chunks(on_bytes), processes):
                 parts.append(part)  # what was read before the file ends in the middle counts
         except Unreadable as exc:
             return joined(parts), str(exc)
         return joined(parts), ""
 
-    def stretches(self, progress: Progress = no_progress) -> Iterator[Block | list[Record]]:
-        """The file in pieces of work. Raises Unreadable, after what was read before it."""
+    def chunks(self, progress: Progress = no_progress) -> Iterator[Block | list[Record]]:
+        """The file in chunks. Raises Unreadable, after what was read before it."""
         blocks = self.records.blocks(progress)
         if blocks is not None:
             yield from blocks
             return
-        some: list[Record] = []
+        chunk: list[Record] = []
         size = 0
         try:
             for record in self.records.records(progress):
-                some.append(record)
+                chunk.append(record)
                 size += size_of(record.content)
-                if len(some) == AT_ONCE or size > BYTES_AT_ONCE:
-                    yield some
-                    some, size = [], 0
+                if len(chunk) == AT_ONCE or size > BYTES_AT_ONCE:
+                    yield chunk
+                    chunk, size = [], 0
         except Unreadable:
-            if some:
-                yield some
+            if chunk:
+                yield chunk
             raise
-        if some:
-            yield some
+        if chunk:
+            yield chunk
 
     def rows(self, invalid: npt.NDArray[np.int64] = NONE_INVALID) -> Iterator[tuple[str, Row]]:
         """Where each valid row is ("line 17") and what it says, in order: one for each entry of the profile's hashes.
 
         `invalid` is the profile's. Raises StageFailure DataChanged.
         """
-        reader, passed, left_out = Reader(self.shape), 0, frozenset(invalid.tolist())
+        reader, passed, left_out = RowReader(self.shape), 0, frozenset(invalid.tolist())
         try:
-            for work in self.stretches():
-                for read in reader.block(work) if isinstance(work, Block) else (reader.some(work),):
+            for chunk in self.chunks():
+                for read in reader.block(chunk) if isinstance(chunk, Block) else (reader.records(chunk),):
                     wrong = {passed + number for number, _, _ in read.wrong}
                     if not wrong <= left_out:
                         raise self._changed()

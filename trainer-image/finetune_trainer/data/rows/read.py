@@ -25,7 +25,7 @@ FEW = 32
 
 
 @dataclass
-class Read:
+class ReadRows:
     """Rows of some records, in order. The lists have an entry for each valid row."""
 
     rows: Iterable[Row] = field(default_factory=list)
@@ -55,7 +55,7 @@ class Numbered:
         return (f"line {line}" for line in range(self.first, self.first + self.count))
 
 
-class Reader:
+class RowReader:
     """Reads records of one shape. `fields` are those whose values are wanted besides."""
 
     def __init__(self, shape: Shape, fields: Sequence[str] = ()) -> None:
@@ -63,11 +63,11 @@ class Reader:
         self.fields = tuple(fields)
         self._plain = shape.task.plain(shape.layout) if shape.is_own and not self.fields else None
 
-    def __reduce__(self) -> tuple[type["Reader"], tuple[Shape, tuple[str, ...]]]:
+    def __reduce__(self) -> tuple[type["RowReader"], tuple[Shape, tuple[str, ...]]]:
         """On the way to another process: decoders are made anew there."""
-        return Reader, (self.shape, self.fields)
+        return RowReader, (self.shape, self.fields)
 
-    def block(self, block: Block) -> Iterator[Read]:
+    def block(self, block: Block) -> Iterator[ReadRows]:
         """The rows of a JSONL block."""
         line, start, data = block.line, 0, block.data
         while start < len(data):
@@ -78,19 +78,19 @@ class Reader:
             line += read.records if isinstance(read.where, Numbered) else piece.count(b"\n")
             start = end
 
-    def _piece(self, data: bytes, line: int) -> Read:
+    def _piece(self, data: bytes, line: int) -> ReadRows:
         found = self._plain.read(data) if self._plain else None
         if found is not None:
-            return Read(
+            return ReadRows(
                 found.rows, found.identities, Numbered(line, len(found.identities)), turns=found.turns, records=len(found.identities)
             )
         texts = data.split(b"\n")
-        read = Read()
+        read = ReadRows()
         for first in range(0, len(texts), FEW):
-            self._few(texts[first : first + FEW], line + first, read)
+            self._lines(texts[first : first + FEW], line + first, read)
         return read
 
-    def _few(self, texts: list[bytes], line: int, read: Read) -> None:
+    def _lines(self, texts: list[bytes], line: int, read: ReadRows) -> None:
         found = self._plain.read(b"\n".join(texts)) if self._plain and len(texts) > 1 else None
         if found is None:
             self._each((Record(text, number, 0) for number, text in enumerate(texts, line) if text and not text.isspace()), read)
@@ -101,13 +101,13 @@ class Reader:
         read.where += Numbered(line, len(found.identities))
         read.records += len(found.identities)
 
-    def some(self, records: Sequence[Record]) -> Read:
+    def records(self, records: Sequence[Record]) -> ReadRows:
         """The rows of records."""
-        read = Read()
+        read = ReadRows()
         self._each(iter(records), read)
         return read
 
-    def _each(self, records: Iterator[Record], read: Read) -> None:
+    def _each(self, records: Iterator[Record], read: ReadRows) -> None:
         assert isinstance(read.where, list) and isinstance(read.rows, list)
         for record in records:
             number, read.records = read.records, read.records + 1
