@@ -20,9 +20,13 @@ class Seal(Document):
 
 
 def seal(directory: Path, owner: str, tick: Callable[[], None] = lambda: None) -> None:
-    """Makes a directory durable and marks it complete."""
-    written = Seal(owner=owner, files=sums_of(directory, walk(directory), tick))
-    mark_complete(directory, written.to_json())
+    """Makes a written directory durable and complete: every file that is there now counts."""
+    seal_files(directory, owner, sums_of(directory, walk(directory), tick))
+
+
+def seal_files(directory: Path, owner: str, files: dict[str, FileSum]) -> None:
+    """The same for files whose checksums are known: several processes may have written them, and this one may not see all yet."""
+    mark_complete(directory, Seal(owner=owner, files=files).to_json())
 
 
 def seal_of(directory: Path) -> Seal | None:

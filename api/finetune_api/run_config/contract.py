@@ -137,6 +137,8 @@ class RunConfig(Document):
     base: RunBase
     dataset: RunDataset
     method: RunMethod = RunMethod()
+    strategy: Annotated[str, Field(max_length=64)] = "ddp"
+    """How several processes train one model; see the trainer's STRATEGIES."""
     hyperparameters: Hyperparameters = Hyperparameters()
     checkpoints: Checkpoints = Checkpoints()
     evaluation: Evaluation = Evaluation()

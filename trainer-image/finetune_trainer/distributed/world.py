@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -17,6 +18,8 @@ from finetune_api.exit_codes import ExitCode
 from finetune_trainer.distributed.device import choose_device
 from finetune_trainer.distributed.network import interface_towards, wait_for_name
 from finetune_trainer.failure import StageFailure
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,14 @@ class World:
         told = torch.tensor(numbers, dtype=torch.int64)
         dist.broadcast(told, src=0)
         return [int(number) for number in told]
+
+    def gather(self, value: T) -> list[T]:
+        """Every rank's value (it is pickled), by rank, on every rank."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size
+        dist.all_gather_object(values, value)
+        return values
 
     def together(self, action: Callable[[], object]) -> None:
         """Runs `action` on this rank and returns when all ranks have run theirs.
@@ -91,5 +102,7 @@ def join(start_deadline: float, operation_timeout: float) -> World:
         if interface := interface_towards(host):
             os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-        dist.init_process_group(backend, timeout=timedelta(seconds=max(start_deadline, operation_timeout)))
+        # With a device NCCL connects at once, so that its errors fall within startDeadline and not into the first step.
+        bound = device if device.type == "cuda" else None
+        dist.init_process_group(backend, timeout=timedelta(seconds=max(start_deadline, operation_timeout)), device_id=bound)
     return World(rank=int(os.environ.get("RANK", "0")), size=size, device=device, local_rank=local_rank)

@@ -6,13 +6,12 @@ import shutil
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import transformers
-from torch import nn
+from torch import Tensor, nn
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.result import StageResult, StageWarning, TrainSummary
@@ -25,6 +24,8 @@ from finetune_trainer.methods import method_of
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.sealed import seal
+from finetune_trainer.step_plan import StepPlan
+from finetune_trainer.strategies import DistributedModel, strategy_of
 from finetune_trainer.train.checkpoints import Checkpoint
 from finetune_trainer.train.errors import explain_rank
 from finetune_trainer.train.launch.exchange import Assignment, Exchange
@@ -32,7 +33,7 @@ from finetune_trainer.train.launch.heartbeat import Heartbeat
 from finetune_trainer.train.loop.arguments import training_arguments
 from finetune_trainer.train.loop.metrics import MetricsFile, read_metrics
 from finetune_trainer.train.loop.run_log import RunLog
-from finetune_trainer.train.loop.trainer import CheckpointPlace, Course, StepTrainer, writing
+from finetune_trainer.train.loop.trainer import CheckpointPlace, LoopContext, StepTrainer, writing
 from finetune_trainer.train.loop.trend import loss_warning
 from finetune_trainer.train.objective import Objective, objective_of
 from finetune_trainer.train.resume import choose_checkpoint
@@ -97,18 +98,19 @@ class Rank:
         if world.is_first:
             self.printer.show("loading the model", force=True, total_steps=self.hyper.total_steps)
         objective = objective_of(self.config, self.prepared, self.method, self.workspace)
-        model = objective.load().to(world.device)
+        distributed = strategy_of(self.config).open(world, self.method)
+        model = distributed.load(objective.load, resume.path if resume else None)
         self.heartbeat.beat("planning")
-        trainer = self.trainer(world, objective, model, resume)
-        self.stop_here(trainer, world.any(self.asked_to_stop())[0], "before its first step")
+        context = self.context(world, distributed, objective, objective.plan(model, world), resume)
+        output = self.workspace.attempt_checkpoints(self.attempt)
+        trainer = StepTrainer(model, training_arguments(self.hyper, output, world), context)
+        self.stop_here(world, world.any(self.asked_to_stop())[0], "before its first step")
         if resume is None or resume.step < self.hyper.total_steps:
             trainer.train(resume_from_checkpoint=None if resume is None else str(resume.path))
             step = trainer.state.global_step
-            self.stop_here(trainer, trainer.stopping and step < self.hyper.total_steps, f"at step {step}, with a checkpoint")
-        else:
-            trainer.load_weights(resume.path)
+            self.stop_here(world, trainer.stopping and step < self.hyper.total_steps, f"at step {step}, with a checkpoint")
         self.heartbeat.beat("finishing")
-        world.together(lambda: self.finish(model, trainer.course) if world.is_first else None)
+        world.together(lambda: self.finish(model, context))
         world.leave()
 
     def resume(self, world: World) -> Checkpoint | None:
@@ -124,14 +126,16 @@ class Rank:
             self.printer.show(found.notes[-1], force=True, total_steps=self.hyper.total_steps)
         return found.checkpoint
 
-    def trainer(self, world: World, objective: Objective, model: nn.Module, resume: Checkpoint | None) -> StepTrainer:
-        """The loop, ready to start."""
-        plan = objective.plan(model, world)
+    def context(
+        self, world: World, distributed: DistributedModel, objective: Objective, plan: StepPlan, resume: Checkpoint | None
+    ) -> LoopContext:
+        """What the loop needs."""
         resumed_step = resume.step if resume else 0
         metrics = MetricsFile(self.workspace.metrics, resumed_step) if world.is_first else None
         tokens = plan.tokens_before(resumed_step)
-        course = Course(
+        return LoopContext(
             world=world,
+            distributed=distributed,
             plan=plan,
             objective=objective,
             checkpoints=CheckpointPlace(
@@ -145,24 +149,27 @@ class Rank:
             asked_to_stop=self.asked_to_stop,
             log=RunLog(metrics, self.printer, self.hyper.total_steps, resumed_step, tokens) if metrics else None,
         )
-        output = self.workspace.attempt_checkpoints(self.attempt)
-        return StepTrainer(model, training_arguments(self.hyper, output, world), course)
 
-    def stop_here(self, trainer: StepTrainer, asked: bool, where: str) -> None:
+    def stop_here(self, world: World, asked: bool, where: str) -> None:
         """Ends the attempt for the SIGTERM that any rank was sent."""
         if asked:
-            trainer.course.world.leave()
+            world.leave()
             raise StageFailure(
                 ExitCode.PREEMPTED, "Preempted", f"stopped by SIGTERM {where}; the next attempt resumes from the last checkpoint"
             )
 
-    def finish(self, model: nn.Module, course: Course) -> None:
-        """Rank 0: the trained weights, then the result, which from then on is the truth."""
-        loss = self.last_loss(course)
+    def finish(self, model: nn.Module, context: LoopContext) -> None:
+        """On rank 0 the trained weights, then the result, which from then on is the truth; other ranks give what they hold of them."""
+        weights = context.distributed.full_weights()
+        if not context.world.is_first:
+            for _ in weights:
+                pass
+            return
+        loss = self.last_loss(context)
         trained = self.workspace.trained
         shutil.rmtree(trained, ignore_errors=True)
         try:
-            writing(trained, lambda: self.write_weights(model, trained))
+            writing(trained, lambda: self.write_weights(model, weights, trained))
         except BaseException:
             shutil.rmtree(trained, ignore_errors=True)
             raise
@@ -170,16 +177,16 @@ class Rank:
         summary = TrainSummary(
             steps=self.hyper.total_steps,
             loss=loss,
-            tokens=course.plan.tokens_before(self.hyper.total_steps),
+            tokens=context.plan.tokens_before(self.hyper.total_steps),
             seconds=round(time.monotonic() - self.began, 3),
             warnings=[*([warning] if warning else []), *self.warnings[:WARNINGS]],
         )
         result = StageResult(stage="train", spec_digest=self.config.job.spec_digest, attempt=self.attempt, train=summary)
         write_atomic(self.workspace.result("train"), result.to_json(indent=2))
 
-    def last_loss(self, course: Course) -> float:
+    def last_loss(self, context: LoopContext) -> float:
         """The loss of the run's last step, also where metrics.csv has gone since it was computed."""
-        loss = course.log.loss if course.log is not None else None
+        loss = context.log.loss if context.log is not None else None
         if loss is None:
             raise invalid(
                 "MetricsMissing",
@@ -188,8 +195,8 @@ class Rank:
             )
         return loss
 
-    def write_weights(self, model: Any, trained: Path) -> None:
+    def write_weights(self, model: nn.Module, weights: Iterator[tuple[str, Tensor]], trained: Path) -> None:
         """In the method's folder, sealed."""
         self.printer.show("writing the trained weights", force=True, step=self.hyper.total_steps, total_steps=self.hyper.total_steps)
-        self.method.save(model, trained / self.method.folder, model.state_dict().items())
+        self.method.save(model, trained / self.method.folder, weights)
         seal(trained, self.prepared.identity, partial(self.heartbeat.beat, "finishing"))

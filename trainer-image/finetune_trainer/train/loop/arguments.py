@@ -38,7 +38,7 @@ def training_arguments(hyper: ResolvedHyperparameters, output: Path, world: Worl
         ddp_find_unused_parameters=False,
         logging_steps=1,
         logging_nan_inf_filter=False,  # it would hide what DIVERGED is for
-        save_strategy="no",  # Boundaries decides
+        save_strategy="no",  # StepCallback decides
         save_total_limit=None,  # Trainer would rotate before the new checkpoint is complete
         report_to="none",
         disable_tqdm=True,

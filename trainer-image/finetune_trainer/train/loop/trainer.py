@@ -2,11 +2,10 @@
 
 One item of the dataloader is one step of this rank, a list of micro-batches; Trainer's own accumulation is not used, so
 that the number of micro-batches may differ from step to step. The loss of a step is the mean over all that it supervises
-(tokens or examples) on all ranks; what is computed is the Objective's business. Trainer keeps what it does well: optimizer,
-schedule, clipping, checkpoints, the strategies of Accelerate.
+(tokens or examples) on all ranks; what is computed is the Objective's business, how it is spread over the ranks that of the
+DistributedModel. Trainer keeps what it does well: epochs, optimizer, schedule, callbacks.
 """
 
-import contextlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,17 +19,22 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from finetune_api.exit_codes import ExitCode
+from finetune_trainer.checksums import FileSum, sums_of
 from finetune_trainer.distributed.world import World
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.files import is_complete
-from finetune_trainer.sealed import seal
+from finetune_trainer.sealed import seal_files
 from finetune_trainer.step_plan import StepPlan
+from finetune_trainer.strategies import DistributedModel
 from finetune_trainer.train.checkpoints import checkpoint_at, remove, rotate
 from finetune_trainer.train.errors import explain_saving
 from finetune_trainer.train.launch.heartbeat import Heartbeat
 from finetune_trainer.train.loop.run_log import RunLog
 from finetune_trainer.train.loop.steps import RankStep, step_loader
 from finetune_trainer.train.objective import ModelBatch, Objective
+
+SCHEDULER, STATE = "scheduler.pt", "trainer_state.json"
+"""Files of a checkpoint: the learning rate's schedule, and Trainer's place in the run."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +50,11 @@ class CheckpointPlace:
 
 
 @dataclass(frozen=True)
-class Course:
+class LoopContext:
     """What the loop needs beside the model and Trainer's own arguments."""
 
     world: World
+    distributed: DistributedModel
     plan: StepPlan
     objective: Objective
     checkpoints: CheckpointPlace
@@ -60,19 +65,19 @@ class Course:
     """On rank 0 only."""
 
 
-class Boundaries(TrainerCallback):
+class StepCallback(TrainerCallback):
     """What happens between steps: a checkpoint when one is due, the end when it was asked for."""
 
     def __init__(self, trainer: "StepTrainer") -> None:
         self._trainer = trainer
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if self._trainer.course.log is not None:
-            self._trainer.course.log.step_begins()
+        if self._trainer.context.log is not None:
+            self._trainer.context.log.step_begins()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         finished = state.global_step >= state.max_steps
-        due = state.global_step % self._trainer.course.checkpoints.every == 0
+        due = state.global_step % self._trainer.context.checkpoints.every == 0
         control.should_save = not finished and (due or self._trainer.stopping)
         control.should_training_stop = finished or self._trainer.stopping
 
@@ -82,21 +87,18 @@ class StepTrainer(Trainer):
 
     loss_is_scaled_for_ga = True  # Trainer must not divide it again
 
-    def __init__(self, model: nn.Module, arguments: TrainingArguments, course: Course) -> None:
+    def __init__(self, model: nn.Module, arguments: TrainingArguments, context: LoopContext) -> None:
+        self.context = context
         super().__init__(model=model, args=arguments)
-        self.course = course
         self.stopping = False
         self.model_accepts_loss_kwargs = False
         self._step_tokens = 0
+        self._step_loss = torch.zeros((), device=context.world.device)
         self.remove_callback(PrinterCallback)
-        self.add_callback(Boundaries(self))
-
-    def load_weights(self, checkpoint: Path) -> None:
-        """The weights of a checkpoint alone, for a run that has no step left."""
-        self._load_from_checkpoint(str(checkpoint))
+        self.add_callback(StepCallback(self))
 
     def get_train_dataloader(self) -> DataLoader[RankStep]:
-        return step_loader(self.course.plan, self.course.objective, self.course.world.rank)
+        return step_loader(self.context.plan, self.context.objective, self.context.world.rank)
 
     def get_batch_samples(self, epoch_iterator: Iterator[RankStep], num_batches: int, device: torch.device) -> tuple[list[RankStep], None]:
         step = next(epoch_iterator, None)
@@ -105,37 +107,64 @@ class StepTrainer(Trainer):
     def floating_point_ops(self, inputs: Any) -> int:
         return 0
 
+    def _build_accelerator_args(self, **kwargs: Any) -> dict[str, Any]:
+        arguments: dict[str, Any] = super()._build_accelerator_args(**kwargs)
+        return arguments | self.context.distributed.accelerator_arguments()
+
+    def _move_model_to_device(self, model: nn.Module, device: torch.device) -> None:
+        """Nothing: the DistributedModel has placed it."""
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        """Nothing: the DistributedModel loads weights, in load() or restore()."""
+
+    def _prepare_for_training(
+        self, max_steps: int, train_dataloader: DataLoader[RankStep], resume_from_checkpoint: str | None
+    ) -> tuple[nn.Module, DataLoader[RankStep]]:
+        distributed = self.context.distributed
+        self.model_wrapped, self.optimizer = distributed.wrap(self.accelerator, self.create_optimizer)
+        self.create_scheduler(num_training_steps=max_steps)
+        if resume_from_checkpoint is not None:
+            checkpoint = Path(resume_from_checkpoint)
+            distributed.restore(checkpoint)
+            self._schedule().load_state_dict(torch.load(checkpoint / SCHEDULER, weights_only=True))
+        for name in ("model", "optimizer", "lr_scheduler"):
+            setattr(self.callback_handler, name, getattr(self, name))
+        self.callback_handler.train_dataloader = train_dataloader
+        return self.model_wrapped, train_dataloader
+
     def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
         """Forward and backward of this rank's micro-batches; returns this rank's share of the loss times the world size."""
         step: RankStep = inputs
         model.train()
         self._step_tokens = step.tokens
-        total = torch.zeros((), device=self.course.world.device)
+        self._step_loss = torch.zeros((), device=self.context.world.device)
         for place, batch in enumerate(step.batches, start=1):
-            total += self._micro_step(model, batch.to(self.course.world.device), step.supervised, last=place == len(step.batches))
-        diverged, self.stopping = self.course.world.any(not math.isfinite(total.item()), self.course.asked_to_stop())
-        if diverged:
-            raise self._diverged("the loss")
-        return total
+            batch = batch.to(self.context.world.device)
+            self._step_loss += self._micro_step(model, batch, step.supervised, last=place == len(step.batches))
+        return self._step_loss.clone()
 
     def _micro_step(self, model: nn.Module, batch: ModelBatch, supervised: int, *, last: bool) -> torch.Tensor:
-        world = self.course.world
+        context = self.context
         torch.manual_seed(dropout_seed(self.args.seed, self.state.global_step, batch.index))
-        self.accelerator.gradient_state._set_sync_gradients(last)
-        with contextlib.nullcontext() if last else self.accelerator.no_sync(model=model):
+        with context.distributed.micro(last=last):
             # Gradients are averaged over the ranks, hence the factor.
-            loss = self.course.objective.loss_sum(model, batch) * (world.size / max(1, supervised))
-            self.accelerator.backward(loss)
-        self.course.heartbeat.beat("training")
-        if self.course.log is not None:
-            self.course.log.show("training")
+            loss = context.objective.loss_sum(model, batch) * (context.world.size / max(1, supervised))
+            context.distributed.backward(loss)
+        context.heartbeat.beat("training")
+        if context.log is not None:
+            context.log.show("training")
         return loss.detach()
 
-    def _clip_grad_norm(self, model: nn.Module) -> Any:
-        norm = super()._clip_grad_norm(model)  # type: ignore[no-untyped-call]
-        if not math.isfinite(float(norm)):  # equal on all ranks, and before it reaches the weights
-            raise self._diverged("the gradient")
-        return norm
+    def _clip_grad_norm(self, model: nn.Module) -> float:
+        """Decides, on all ranks alike and before the update, whether the step may be taken; returns the norm before clipping."""
+        norm = self.context.distributed.norm()
+        figures = torch.stack([self._step_loss, norm.to(self._step_loss)]).tolist()  # the step's only synchronisation with the device
+        lost, exploded = (not math.isfinite(figure) for figure in figures)
+        lost, exploded, self.stopping = self.context.world.any(lost, exploded, self.context.asked_to_stop())
+        if lost or exploded:
+            raise self._diverged("the loss" if lost else "the gradient")
+        self.context.distributed.clip(norm, self.args.max_grad_norm)
+        return float(figures[1])
 
     def _diverged(self, what: str) -> StageFailure:
         return StageFailure(
@@ -148,8 +177,8 @@ class StepTrainer(Trainer):
         )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        if self.course.log is not None and "loss" in logs:
-            self.course.log.step_ends(
+        if self.context.log is not None and "loss" in logs:
+            self.context.log.step_ends(
                 step=self.state.global_step,
                 epoch=float(self.state.epoch or 0),
                 loss=logs["loss"],
@@ -159,27 +188,47 @@ class StepTrainer(Trainer):
             )
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        course, place = self.course, self.course.checkpoints
+        context, place = self.context, self.context.checkpoints
         directory = checkpoint_at(place.root, place.attempt, self.state.global_step).path
-        course.heartbeat.beat("saving")
-        if course.log is not None:
-            course.log.checkpoint_begins()
+        context.heartbeat.beat("saving")
+        if context.log is not None:
+            context.log.checkpoint_begins()
+        files: list[Path] = []
+        sums: dict[str, FileSum] = {}
         try:
-            course.world.together(lambda: writing(directory, lambda: super(StepTrainer, self)._save_checkpoint(model, trial)))
-            course.world.together(lambda: writing(directory, lambda: self._complete(directory)))
+            context.world.together(lambda: writing(directory, lambda: files.extend(context.distributed.save(directory))))
+            context.world.together(lambda: writing(directory, lambda: files.extend(self._save_state(directory))))
+            context.world.together(lambda: sums.update(sums_of(directory, files, lambda: context.heartbeat.beat("saving"))))
+            everywhere = context.world.gather(sums)
+            context.world.together(lambda: writing(directory, lambda: self._complete(directory, everywhere)))
         except BaseException:
-            if course.world.is_first and not is_complete(directory):
+            if context.world.is_first and not is_complete(directory):
                 remove(directory)
             raise
-        course.heartbeat.beat("saving")
+        context.heartbeat.beat("saving")
 
-    def _complete(self, directory: Path) -> None:
-        if self.course.world.is_first:
-            place = self.course.checkpoints
-            seal(directory, place.owner, lambda: self.course.heartbeat.beat("saving"))
+    def _save_state(self, directory: Path) -> list[Path]:
+        """What is not the DistributedModel's: random numbers of every rank, schedule, and place in the run."""
+        world = self.context.world
+        self._save_rng_state(str(directory))
+        written = [directory / (f"rng_state_{world.rank}.pth" if world.size > 1 else "rng_state.pth")]
+        if world.is_first:
+            torch.save(self._schedule().state_dict(), directory / SCHEDULER)
+            self.state.save_to_json(str(directory / STATE))
+            written += [directory / SCHEDULER, directory / STATE]
+        return written
+
+    def _schedule(self) -> torch.optim.lr_scheduler.LRScheduler:
+        assert self.lr_scheduler is not None  # since _prepare_for_training
+        return self.lr_scheduler
+
+    def _complete(self, directory: Path, sums: list[dict[str, FileSum]]) -> None:
+        if self.context.world.is_first:
+            place = self.context.checkpoints
+            seal_files(directory, place.owner, {name: found for part in sums for name, found in part.items()})
             rotate(place.root, place.owner, place.keep)
-        if self.course.log is not None:
-            self.course.log.checkpoint_ends(self.state.global_step)
+        if self.context.log is not None:
+            self.context.log.checkpoint_ends(self.state.global_step)
 
 
 def writing(directory: Path, write: Callable[[], None]) -> None:

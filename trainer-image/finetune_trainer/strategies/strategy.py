@@ -1,0 +1,76 @@
+"""What a distributed training strategy has to say: the protocol of the registry STRATEGIES.
+
+prepare asks for sizes and runs without torch, so a strategy imports torch and Accelerate inside the functions that train calls.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from finetune_trainer.methods import Method
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
+
+    from finetune_trainer.distributed.world import World
+
+
+@dataclass(frozen=True)
+class StateBytes:
+    """Bytes of what lives as long as the training."""
+
+    weights: int
+    gradients: int
+    optimizer: int
+
+
+class Strategy(Protocol):
+    """How a model is trained by several processes."""
+
+    name: str
+    """As run configs write it: strategy."""
+
+    def bytes_per_rank(self, state: StateBytes, processes: int) -> StateBytes:
+        """What one of `processes` ranks holds of the whole model's state."""
+
+    def open(self, world: "World", method: Method) -> "DistributedModel":
+        """The strategy at work on this rank."""
+
+
+class DistributedModel(Protocol):
+    """One rank's part of a training. Every rank calls the same methods in the same order; most of them are collective."""
+
+    def accelerator_arguments(self) -> dict[str, Any]:
+        """Arguments of Accelerate's Accelerator, beside transformers.Trainer's own."""
+
+    def load(self, load: "Callable[[], nn.Module]", checkpoint: Path | None) -> "nn.Module":
+        """Places the model on this rank: `load` makes it on the CPU, in training form. What `save` wrote to a checkpoint may be loaded
+        here or in `restore`; a run without steps left calls this method only."""
+
+    def wrap(self, accelerator: "Accelerator", optimizer_of: "Callable[[], Optimizer]") -> "tuple[nn.Module, Optimizer]":
+        """The model to call and the optimizer; the optimizer is made of the parameters as they are then, after any sharding."""
+
+    def micro(self, *, last: bool) -> AbstractContextManager[None]:
+        """Around forward and backward of a micro-batch; gradients must be reduced over the ranks after the step's last one."""
+
+    def backward(self, loss: "Tensor") -> None:
+        """Adds to the gradients. Never updates weights: the loop has to look at the norm first."""
+
+    def norm(self) -> "Tensor":
+        """Norm of all gradients, a scalar, before the update; the same on all ranks."""
+
+    def clip(self, norm: "Tensor", most: float) -> None:
+        """Scales the gradients so that their norm is at most `most`. The optimizer's step() comes next."""
+
+    def save(self, directory: Path) -> list[Path]:
+        """Writes weights and optimizer to a checkpoint; returns the files that this rank wrote."""
+
+    def restore(self, checkpoint: Path) -> None:
+        """Loads what `save` wrote and `load` has not loaded, after `wrap`."""
+
+    def full_weights(self) -> "Iterator[tuple[str, Tensor]]":
+        """Names and tensors of the whole model's state on rank 0; every rank must exhaust the iterator."""
