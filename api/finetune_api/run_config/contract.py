@@ -99,6 +99,8 @@ class RunHardware(Document):
     """Of the whole training."""
     gpu_product: str = ""
     """As the node label nvidia.com/gpu.product has it: "NVIDIA-H100-80GB-HBM3"."""
+    gpu_driver: int | None = None
+    """Major version of the oldest NVIDIA driver on a node that the training may get."""
     cpus: float | None = None
     """Cores of a training pod."""
     price_per_gpu_hour: float | None = None

@@ -21,6 +21,8 @@ class GpuType:
     """Bytes of one of them."""
     product: str = ""
     """As the node label nvidia.com/gpu.product has it."""
+    driver: int | None = None
+    """Major version of the NVIDIA driver, where a label has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ def hardware(spec: FineTuneJobSpec, gpus: Sequence[GpuType] = (), prices: Prices
         memory_from="training.gpuMemory" if given else label,
         gpus=training.nodes * training.gpus_per_node,
         gpu_product=product,
+        gpu_driver=min((gpu.driver for gpu in gpus if gpu.driver is not None), default=None),
         cpus=cores,
         price_per_gpu_hour=price,
         currency=prices.currency if prices and price else "",

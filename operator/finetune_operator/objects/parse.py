@@ -229,6 +229,10 @@ def warning_event(raw: Raw, message_length: int = 1024) -> WarningEvent:
     )  # fmt: skip
 
 
+DRIVER_LABELS = ("cuda.driver-version.major", "cuda.driver.major")
+"""Of GPU Feature Discovery, the newer one first: 580."""
+
+
 def gpu_node(raw: Raw, resource: str) -> GpuType | None:
     """The GPUs of a Node, from the labels of NVIDIA's GPU Feature Discovery: <resource>.memory in MiB, <resource>.product. None when no
     such GPUs are allocatable, or without these labels."""
@@ -236,7 +240,9 @@ def gpu_node(raw: Raw, resource: str) -> GpuType | None:
     memory = labels.get(f"{resource}.memory", "")
     if not memory.isdecimal() or int(memory) == 0 or str(allocatable.get(resource, "0")) == "0":
         return None
-    return GpuType(int(memory) << 20, labels.get(f"{resource}.product", ""))
+    vendor = resource.partition("/")[0]
+    driver = next((labels[name] for part in DRIVER_LABELS if (name := f"{vendor}/{part}") in labels), "")
+    return GpuType(int(memory) << 20, labels.get(f"{resource}.product", ""), int(driver) if driver.isdecimal() else None)
 
 
 def _presence(kind: str, raw: Raw) -> Presence:

@@ -212,12 +212,25 @@ def test_a_full_volume(small_volume: Path, tiny: Path) -> None:
         (TimeoutError("job-0.job has no address"), ExitCode.PEER_LOST),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), ExitCode.DOES_NOT_FIT),
         (MemoryError(), ExitCode.DOES_NOT_FIT),
+        (RuntimeError("CUDA error: out of memory"), ExitCode.DOES_NOT_FIT),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), ExitCode.DOES_NOT_FIT),
+        (RuntimeError("NCCL Error 1: unhandled cuda error: Cuda failure 2 'out of memory'"), ExitCode.DOES_NOT_FIT),
+        (RuntimeError("NCCL communicator was aborted on rank 1"), ExitCode.PEER_LOST),
+        (RuntimeError("NCCL error: Bootstrap : no socket interface found"), ExitCode.INTERNAL_ERROR),
+        (RuntimeError("CUDA error: uncorrectable ECC error encountered"), ExitCode.INTERNAL_ERROR),
         (RuntimeError("shape mismatch"), ExitCode.INTERNAL_ERROR),
     ],
 )
 def test_errors_become_exit_codes(error: Exception, code: ExitCode) -> None:
     """What torch says is read once, and told in the words of the spec."""
     assert explain_rank(error).exit_code == code
+
+
+def test_a_broken_gpu_names_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the spec's fault: somebody has to look at the machine."""
+    monkeypatch.setenv("NODE_NAME", "gpu-7")
+    failure = explain_rank(RuntimeError("CUDA error: uncorrectable ECC error encountered"))
+    assert (failure.error.code, "gpu-7" in failure.error.message) == ("GpuFailed", True)
 
 
 def test_wrong_target_modules(new_run: Callable[..., Run]) -> None:

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from finetune_api.result import Expectation, ResolvedParameter
+from finetune_api.run_config import RunHardware
+from finetune_trainer.failure import StageFailure
 from finetune_trainer.prepare.fit.expectation import expect
 from finetune_trainer.prepare.hyperparameters import Facts, resolve
-from finetune_trainer.prepare.speeds import computes_bf16, peak_flops
+from finetune_trainer.prepare.speeds import check_gpu, computes_bf16, peak_flops
 from tests.unit.prepare.run import run_config
 
 LENGTHS = np.full(1000, 100, dtype=np.int64)
@@ -106,3 +108,27 @@ def test_known_products(product: str, teraflops: float | None, bf16: bool) -> No
     found = peak_flops(product, "bf16")
     assert found == (None if teraflops is None else pytest.approx(teraflops * 1e12))
     assert computes_bf16(product) == bf16
+
+
+@pytest.mark.parametrize(
+    ("product", "driver", "code"),
+    [
+        ("Tesla-V100-SXM2-16GB", None, "GpuNotSupported"),
+        ("Tesla-P100-PCIE-16GB", 580, "GpuNotSupported"),
+        ("Tesla-P40", 580, "GpuNotSupported"),
+        ("NVIDIA-A100-SXM4-80GB", 535, "GpuDriverTooOld"),
+        ("", 570, "GpuDriverTooOld"),
+        ("Tesla-T4", 580, ""),
+        ("NVIDIA-H100-80GB-HBM3", None, ""),
+        ("", None, ""),
+    ],
+)
+def test_gpus_that_cannot_run_the_image(product: str, driver: int | None, code: str) -> None:
+    """Known before any GPU is asked for: by the product's and the driver's label."""
+    hardware = RunHardware(gpus=1, gpu_product=product, gpu_driver=driver)
+    if not code:
+        check_gpu(hardware)
+        return
+    with pytest.raises(StageFailure) as refused:
+        check_gpu(hardware)
+    assert (refused.value.error.code, refused.value.error.param) == (code, "training.pod.nodeSelector")

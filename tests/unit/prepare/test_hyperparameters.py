@@ -207,3 +207,21 @@ def test_a_sequence_longer_than_the_model_knows_is_refused() -> None:
     with pytest.raises(StageFailure, match=r"maxSequenceLength is 4096, and the base model knows 2048 positions") as caught:
         check_length(4096, 2048)
     assert caught.value.error.param == "hyperparameters.maxSequenceLength"
+
+
+@pytest.mark.parametrize(
+    ("gpus", "examples", "mean", "batch", "reason"),
+    [
+        (1, 100_000, 100, 32, "between 4 and 32 examples per step"),
+        (2, 100_000, 100, 82, "about 4,096 tokens per GPU and step"),
+        (16, 100_000, 100, 656, "about 4,096 tokens per GPU and step"),
+        (16, 100_000, 4000, 32, "between 4 and 32 examples per step"),
+        (16, 1000, 100, 64, "388 tokens per GPU: fewer GPUs would be as fast"),
+    ],
+)
+def test_the_batch_keeps_every_gpu_busy(gpus: int, examples: int, mean: float, batch: int, reason: str) -> None:
+    """Sized in tokens per GPU, with enough steps left to learn in; where the data is too small for that, the reason says so."""
+    run = run_config(Path("/tmp"), hardware={"gpus": gpus}, world={"nodes": 1, "processesPerNode": gpus})
+    decided = resolve(run, Facts(examples, LENGTH, 10**8, mean))
+    assert decided.values.batch_size == batch
+    assert reason in decided.reasons["batchSize"].reason

@@ -28,12 +28,14 @@ pytestmark = pytest.mark.unit
         ({0: -15, 1: -15}, True, ExitCode.PREEMPTED),  # before their handlers were there
         ({0: -15, 1: 45}, False, 143),  # somebody else's SIGTERM
         ({0: 42, 1: -11}, True, 139),
-        ({0: 0, 1: -6}, False, 134),
+        ({0: -6, 1: -6}, False, ExitCode.PEER_LOST),  # NCCL's abort
+        ({0: -6, 1: -9}, False, 137),
+        ({0: -6, 1: 28}, False, ExitCode.STORAGE_FULL),
     ],
 )
 def test_exit_code(codes: dict[int, int], terminated: bool, expected: int | None) -> None:
     """The first failure that is not another's consequence gives the exit code."""
-    failure = outcome([Exit(rank, code) for rank, code in codes.items()], {}, terminated=terminated)
+    failure = outcome([Exit(rank, code) for rank, code in codes.items()], {}, terminated=terminated, processes=len(codes))
     assert (failure.exit_code if failure else None) == expected
 
 
@@ -57,3 +59,12 @@ def test_a_killed_rank_is_spoken_for() -> None:
     assert failure.error.code == "RankKilled"
     assert "rank 1" in failure.error.message
     assert "training.resources.limits.memory" in failure.error.message
+
+
+def test_an_abort_is_a_lost_peer_only_without_a_message_and_with_other_ranks() -> None:
+    """A rank that left a message before it aborted failed for that reason; a single process has no peer to lose."""
+    assert getattr(outcome([Exit(0, -signal.SIGABRT)], {}, terminated=False), "exit_code", None) == 128 + signal.SIGABRT
+    said = {0: RankFailure(exit_code=1, error=StageError(code="InternalError", message="before"))}
+    failure = outcome([Exit(0, -signal.SIGABRT), Exit(1, 45)], said, terminated=False, processes=2)
+    assert failure is not None
+    assert failure.exit_code == 128 + signal.SIGABRT

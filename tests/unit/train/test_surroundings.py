@@ -9,6 +9,7 @@ import pytest
 from finetune_api.run_config import CPUS_VARIABLE
 from finetune_trainer.cores import available_cores, quota, thread_settings, threads_per_process
 from finetune_trainer.distributed.network import free_port, interface_towards, split_endpoint, wait_for_name
+from finetune_trainer.distributed.settings import library_settings
 from finetune_trainer.train.launch.heartbeat import Heartbeat, phase_of, read_beat
 
 pytestmark = pytest.mark.unit
@@ -116,3 +117,14 @@ def test_heartbeat(tmp_path: Path) -> None:
         seen.append(read_beat(path))
         assert phase_of(seen[-1]) == phase
     assert len(set(seen)) == 4
+
+
+def test_library_settings() -> None:
+    """Against fragmentation, cuDNN's plans and nccl issue 2190; what the user sets in the pod's environment goes first."""
+    assert library_settings({"NCCL_CUMEM_HOST_ENABLE": "1"}) == {
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "PYTORCH_ALLOC_CONF": "expandable_segments:True",
+        "TORCH_CUDNN_SDPA_DEPRIORITIZED": "1",
+        "NCCL_CUMEM_HOST_ENABLE": "1",
+    }

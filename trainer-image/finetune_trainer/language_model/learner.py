@@ -36,8 +36,9 @@ class LanguageModelling:
 
     def plan(self, model: nn.Module, world: World) -> StepPlan:
         """Packed rows, unless this model lets packed examples see each other."""
-        error = packing_error(model, self._rows, world.device)
-        (inexact,) = world.any(not packing_is_exact(error, next(model.parameters()).dtype))
+        precision = self._prepared.hyperparameters.precision
+        error = packing_error(model, self._rows, world.device, precision)
+        (inexact,) = world.any(not packing_is_exact(error, precision))
         self._packed = not inexact
         if world.is_first:
             how = "one example per row, because packed rows would not be" if inexact else "packed rows are"

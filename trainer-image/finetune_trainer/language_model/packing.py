@@ -10,27 +10,28 @@ from finetune_trainer.language_model.rows import Rows
 
 PROBE_TOKENS = 48
 """Of each of two examples: contamination is largest at the second one's first tokens."""
-TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 5e-2}
+TOLERANCE = {"fp32": 1e-3, "bf16": 5e-2}
 """Largest difference of a logit, as a share of the largest logit. Real contamination is of the order of 1."""
 
 
 @torch.no_grad()
-def packing_error(model: nn.Module, rows: Rows, device: torch.device) -> float:
+def packing_error(model: nn.Module, rows: Rows, device: torch.device, precision: str) -> float:
     """Largest logit difference between an example alone and behind another one, relative to the largest logit.
 
-    Infinite for a model that does not take position ids.
+    Computed in the run's precision, as in training. Infinite for a model that does not take position ids.
     """
     first, second = (torch.from_numpy(rows[row][0][:PROBE_TOKENS]).to(device) for row in (0, len(rows) - 1))
     positions = torch.cat([torch.arange(len(first)), torch.arange(len(second))]).to(device)
     model.eval()
-    try:
-        packed = model(input_ids=torch.cat([first, second])[None], position_ids=positions[None], use_cache=False).logits
-    except TypeError:
-        return float("inf")
-    alone = model(input_ids=second[None], use_cache=False).logits[0].float()
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
+        try:
+            packed = model(input_ids=torch.cat([first, second])[None], position_ids=positions[None], use_cache=False).logits
+        except TypeError:
+            return float("inf")
+        alone = model(input_ids=second[None], use_cache=False).logits[0].float()
     return float((packed[0, len(first) :].float() - alone).abs().max() / alone.abs().max().clamp(min=1e-6))
 
 
-def packing_is_exact(error: float, dtype: torch.dtype) -> bool:
+def packing_is_exact(error: float, precision: str) -> bool:
     """True when the difference is rounding and not contamination."""
-    return error <= TOLERANCE.get(dtype, 5e-2)
+    return error <= TOLERANCE[precision]

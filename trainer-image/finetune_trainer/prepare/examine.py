@@ -16,6 +16,7 @@ from finetune_trainer.prepare.fit.expectation import expect
 from finetune_trainer.prepare.fit.fit import Fit, fit
 from finetune_trainer.prepare.hyperparameters import Facts, resolve
 from finetune_trainer.prepare.rehearsal import rehearse_export
+from finetune_trainer.prepare.speeds import check_gpu
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.workspace import Workspace
 
@@ -40,6 +41,7 @@ class Plan:
 
 def examine(config: RunConfig, base: Base, workspace: Workspace, progress: ProgressPrinter) -> Examined:
     """Fetches, validates, splits and tokenises; raises StageFailure with the findings."""
+    check_gpu(config.hardware)
     template = base_template(config, base)
     dataset = open_dataset(config, workspace, progress)
     task = task_encoder(config, base, dataset, template)
@@ -50,7 +52,8 @@ def examine(config: RunConfig, base: Base, workspace: Workspace, progress: Progr
 def plan_training(config: RunConfig, examined: Examined) -> Plan:
     """Decides what the spec leaves open; raises StageFailure DoesNotFit."""
     base, stats = examined.base, examined.examples.stats
-    resolved = resolve(config, Facts(stats.examples, examined.examples.max_sequence_length, base.weights.parameters))
+    longest, mean = examined.examples.max_sequence_length, float(stats.lengths.mean())
+    resolved = resolve(config, Facts(stats.examples, longest, base.weights.parameters, mean))
     facts = TrainingFacts(base.config.values, base.weights, stats.lengths, stats.supervised, len(examined.dataset.labels))
     fitted = fit(config, resolved, facts)
     return Plan(fitted, expect(config, fitted.decided, base.weights.parameters, stats.lengths))

@@ -37,6 +37,10 @@ _LEARNING_RATES = ((1e9, 5e-4), (20e9, 2e-4), (math.inf, 1e-4))
 _ENCODER_LEARNING_RATES = ((2e8, 5e-4), (5e8, 3e-4), (math.inf, 2e-4))
 _STEPS_AN_EPOCH = 32
 _BATCH = (4, 32)
+_GPU_TOKENS = 4096
+"""Tokens that one of several GPUs needs in a step to be busy."""
+_LEAST_STEPS = 16
+"""Per epoch, where the batch is raised for several GPUs."""
 _SHORT_RUN = 100
 _LONG_DATA = 100_000
 """More examples than this take half the learning rate: a long way at full speed leads far from the base."""
@@ -51,6 +55,8 @@ class Facts:
     max_sequence_length: ResolvedParameter
     parameters: int
     """Of the base model."""
+    mean_length: float = 0
+    """Tokens of a training example; 0: unknown."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ def resolve(config: RunConfig, facts: Facts) -> Decided:
     """A value for everything that the spec leaves open. What depends on the memory (the micro-batch, gradient checkpointing) is
     decided after this, by fit.py."""
     given, into, encoder = config.hyperparameters, Resolution(), find_task(config.task).learner != "language"
-    batch = decide_batch_size(into, config, facts.examples)
+    batch = decide_batch_size(into, config, facts)
     per_epoch = math.ceil(facts.examples / batch)
     total = decide_length(into, config, facts.examples, per_epoch)
     short, method = total < _SHORT_RUN, method_of(config)
@@ -109,16 +115,22 @@ def resolve(config: RunConfig, facts: Facts) -> Decided:
     return Decided(decided, method.resolve(config.method, facts.examples, into.decide), into.parameters)
 
 
-def decide_batch_size(into: Resolution, config: RunConfig, examples: int) -> int:
-    """The power of two that gives about 32 steps an epoch, at least one example for each process."""
-    smallest, largest = _BATCH
+def decide_batch_size(into: Resolution, config: RunConfig, facts: Facts) -> int:
+    """The power of two that gives about 32 steps an epoch; more where several GPUs would have too few tokens to compute on."""
+    examples, (smallest, largest) = facts.examples, _BATCH
     power = 1 << max(0, math.floor(math.log2(examples / _STEPS_AN_EPOCH))) if examples >= _STEPS_AN_EPOCH else 1
     processes = config.world.nodes * config.world.processes_per_node
     size = min(max(smallest, min(power, largest)), examples)
+    reason = f"{examples:,} examples: about {_STEPS_AN_EPOCH} steps per epoch, between {smallest} and {largest} examples per step"
+    if config.hardware.gpus > 1 and facts.mean_length:
+        filling = math.ceil(_GPU_TOKENS / facts.mean_length) * processes
+        if size < (enough := min(filling, examples // _LEAST_STEPS)):
+            size, reason = enough, f"about {_GPU_TOKENS:,} tokens per GPU and step, at least {_LEAST_STEPS} steps per epoch"
+        if size < filling:
+            reason += f"; {facts.mean_length * size / processes:,.0f} tokens per GPU: fewer GPUs would be as fast"
     size = math.ceil(size / processes) * processes
     spread = f", a multiple of {processes} processes" if processes > 1 else ""
-    reason = f"{examples:,} examples: about {_STEPS_AN_EPOCH} steps per epoch, between {smallest} and {largest} examples per step{spread}"
-    return int(into.decide("batchSize", config.hyperparameters.batch_size, size, reason))
+    return int(into.decide("batchSize", config.hyperparameters.batch_size, size, reason + spread))
 
 
 def decide_length(into: Resolution, config: RunConfig, examples: int, per_epoch: int) -> int:

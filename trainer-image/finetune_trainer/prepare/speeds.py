@@ -6,6 +6,9 @@ Found by the node label nvidia.com/gpu.product, as GPU Feature Discovery writes 
 
 import re
 
+from finetune_api.run_config import RunHardware
+from finetune_trainer.failure import invalid
+
 _TERAFLOPS = (
     ("GB300", 2500), ("GB200", 2500), ("B300", 2250), ("B200", 2250), ("B100", 1750),
     ("GH200", 989), ("H200", 989), ("H100-NVL", 835), ("H100-PCIE", 756), ("H100", 989), ("H800", 989), ("H20", 148),
@@ -17,6 +20,10 @@ _TERAFLOPS = (
     ("MI250X", 383), ("MI250", 362), ("MI210", 181),
 )  # fmt: skip
 """(part of the product's name, 10^12 operations a second), the more special name first. V100 and older: fp16, which they have instead."""
+_TOO_OLD = frozenset({"V100", "P100", "P40"})
+"""Compute capability 7.0 and lower: the wheel has code for 7.5 and newer."""
+LEAST_DRIVER = 580
+"""Of CUDA 13."""
 _WITHOUT_BF16 = frozenset({"V100", "T4", "P100", "P40", "RTX-8000", "RTX-6000"})
 _FP32_SHARE = 1 / 12
 """Of the bf16 speed: what fp32 (TF32 where there is any is not switched on) comes to on most of them."""
@@ -28,6 +35,24 @@ def family(product: str) -> str:
     """The line of the table that a product belongs to, "" for one that is not known."""
     name = re.sub(r"[\s_]+", "-", product.upper())
     return next((known for known, _ in _TERAFLOPS if re.search(rf"(?<![0-9A-Z]){known}(?![0-9A-Z])", name)), "")
+
+
+def check_gpu(hardware: RunHardware) -> None:
+    """Raises StageFailure for a GPU or a driver that is known not to run the trainer image's PyTorch."""
+    if family(hardware.gpu_product) in _TOO_OLD:
+        raise invalid(
+            "GpuNotSupported",
+            f"the training may run on a node whose GPU, {hardware.gpu_product}, is too old for the trainer image's PyTorch, which needs "
+            "compute capability 7.5 (T4) or newer: choose other nodes with training.pod.nodeSelector",
+            param="training.pod.nodeSelector",
+        )
+    if hardware.gpu_driver is not None and hardware.gpu_driver < LEAST_DRIVER:
+        raise invalid(
+            "GpuDriverTooOld",
+            f"the training may run on a node with NVIDIA driver {hardware.gpu_driver}, and the trainer image's CUDA 13 needs "
+            f"{LEAST_DRIVER} or newer: update the driver, or choose other nodes with training.pod.nodeSelector",
+            param="training.pod.nodeSelector",
+        )
 
 
 def computes_bf16(product: str) -> bool:

@@ -13,6 +13,7 @@ from finetune_api.result import PublishSummary, StageResult
 from finetune_api.run_config import RunConfig
 from finetune_text.tokenizer_files import TEMPLATE_FILE
 from finetune_trainer.cores import thread_settings
+from finetune_trainer.distributed.settings import library_settings
 from finetune_trainer.evaluation.skew_check import check_skew
 from finetune_trainer.files import sha256_of, write_atomic
 from finetune_trainer.publish.calls import Prompting
@@ -28,7 +29,7 @@ from finetune_trainer.requests import read_requests
 def publish(config: RunConfig, attempt: int) -> StageResult:
     """Writes `config.paths.model`, or repeats what an earlier attempt wrote there."""
     os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TQDM_DISABLE": "1"}
-    os.environ |= thread_settings(os.environ)
+    os.environ |= thread_settings(os.environ) | library_settings(os.environ)
     inputs = read_inputs(config)
     root = Path(config.paths.model)
     summary = inputs.prepared.summary

@@ -1,6 +1,8 @@
 """What torch's errors mean to the person who wrote the spec."""
 
 import errno
+import os
+import platform
 import shutil
 from pathlib import Path
 
@@ -11,6 +13,12 @@ from finetune_api.exit_codes import ExitCode
 from finetune_trainer.failure import StageFailure, explain
 
 PEER_WORDS = ("gloo", "Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL", "TCPStore")
+MEMORY_WORDS = ("can't allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""Of errors that are not torch.OutOfMemoryError: the CPU's allocator, CUDA outside of torch's allocator, cuBLAS, NCCL."""
+NODE_WORDS = ("ECC error", "Xid", "GPU is lost", "fallen off the bus", "cudaErrorECCUncorrectable")
+"""The GPU is broken."""
+SETUP_WORDS = ("no socket interface found",)
+"""NCCL's, of a wrong configuration: no peer was lost."""
 FULL_WORDS = ("No space left on device", "os error 28", "Disk quota exceeded", "os error 122")
 FULL_BELOW = 1 << 20
 """Bytes: torch's writer does not say why it failed; less free space than this says it."""
@@ -19,7 +27,15 @@ FULL_BELOW = 1 << 20
 def explain_rank(exc: BaseException) -> StageFailure:
     """The failure that ended a rank."""
     text = str(exc)
-    if isinstance(exc, torch.OutOfMemoryError) or "can't allocate memory" in text:
+    native = isinstance(exc, RuntimeError)
+    if native and any(word in text for word in NODE_WORDS):
+        node = os.environ.get("NODE_NAME") or platform.node()
+        return StageFailure(
+            ExitCode.INTERNAL_ERROR,
+            "GpuFailed",
+            f"a GPU of {node} failed ({text.splitlines()[0]}): check the node with nvidia-smi and dmesg, and drain it if the error returns",
+        )
+    if isinstance(exc, torch.OutOfMemoryError) or (native and any(word in text for word in MEMORY_WORDS)):
         return StageFailure(
             ExitCode.DOES_NOT_FIT,
             "OutOfMemory",
@@ -27,8 +43,8 @@ def explain_rank(exc: BaseException) -> StageFailure:
             "base model, or raise training.resources.limits.memory where it trains on a CPU",
             param="hyperparameters.maxSequenceLength",
         )
-    lost = isinstance(exc, dist.DistError | TimeoutError | ConnectionError)
-    if lost or (isinstance(exc, RuntimeError) and any(word in text for word in PEER_WORDS)):
+    lost = isinstance(exc, dist.DistError | TimeoutError | ConnectionError) or (native and any(word in text for word in PEER_WORDS))
+    if lost and not any(word in text for word in SETUP_WORDS):
         return StageFailure(ExitCode.PEER_LOST, "PeerLost", f"lost the connection to another rank: {text.splitlines()[0]}")
     return explain(exc)
 

@@ -1,6 +1,7 @@
 """What one rank does: join the others, load, train, and on rank 0 leave the trained weights and the result."""
 
 import contextlib
+import importlib.metadata
 import os
 import shutil
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import torch
 import transformers
 from torch import Tensor, nn
 
@@ -62,6 +64,12 @@ def run_rank(folder: str, asked_to_stop: Callable[[], bool]) -> int:
             return failure.exit_code
 
 
+def versions() -> str:
+    """Of the libraries that compute."""
+    found = [f"{name} {importlib.metadata.version(name)}" for name in ("torch", "transformers", "peft", "accelerate")]
+    return ", ".join([*found, *([f"CUDA {torch.version.cuda}"] if torch.version.cuda else [])])
+
+
 def quieten() -> None:
     """Keeps the pod's log for what concerns its reader."""
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
@@ -93,13 +101,15 @@ class Rank:
         world = join(self.config.limits.start_deadline, self.config.limits.stall_timeout)
         self.heartbeat.beat("loading")
         if world.is_first:
-            print(f"train: on {device_name(world.device)}", flush=True)
+            print(f"train: on {device_name(world.device)} with {versions()}", flush=True)
         resume = self.resume(world)
         if world.is_first:
             self.printer.show("loading the model", force=True, total_steps=self.hyper.total_steps)
         objective = objective_of(self.config, self.prepared, self.method, self.workspace)
         distributed = strategy_of(self.config).open(world, self.method)
         model = distributed.load(objective.load, resume.path if resume else None)
+        if world.is_first:
+            print(f"train: attention by {getattr(model.config, '_attn_implementation', 'the model')}", flush=True)
         self.heartbeat.beat("planning")
         context = self.context(world, distributed, objective, objective.plan(model, world), resume)
         output = self.workspace.attempt_checkpoints(self.attempt)

@@ -43,6 +43,13 @@ def test_memory(training: dict[str, Any], nodes: tuple[GpuType, ...], memory: in
     assert (found.memory, found.memory_from, found.gpu_product) == (memory, says, product)
 
 
+def test_the_oldest_driver_counts() -> None:
+    """The training may get any of the nodes; those without a label say nothing."""
+    nodes = [GpuType(80 * GIB, "NVIDIA-A100-SXM4-80GB", driver) for driver in (None, 580, 535)]
+    assert hardware(spec(training={"gpusPerNode": 1}), nodes).gpu_driver == 535
+    assert hardware(spec(training={"gpusPerNode": 1}), nodes[:1]).gpu_driver is None
+
+
 @pytest.mark.parametrize(
     ("prices", "price"),
     [({}, None), ({"default": 0.0}, None), ({"default": 2.5}, 2.5), ({"default": 2.5, "Tesla-T4": 0.5}, 0.5), ({"Tesla-T4": 0.0}, None)],

@@ -76,10 +76,16 @@ def node(memory: str = "81559", allocatable: str = "8", **labels: str) -> dict[s
 
 async def test_nodes_are_read_by_their_labels() -> None:
     """Only those that the pod's node selector chooses and that have a GPU to give; at most every five minutes."""
-    items = [node(), node(allocatable="0"), node(memory="lots"), node(memory="0"), node(memory="16384")]
+    items = [
+        node(**{"nvidia.com/cuda.driver.major": "580"}),
+        node(allocatable="0"),
+        node(memory="lots"),
+        node(memory="0"),
+        node(memory="16384"),
+    ]
     found, api, clock = reads({"items": items}, {"items": []})
     nodes = await found.gpu_nodes("nvidia.com/gpu", {"zone": "a", "pool": "gpu"})
-    assert nodes == (GpuType(81559 << 20, "NVIDIA-A100-SXM4-80GB"), GpuType(16 << 30, "NVIDIA-A100-SXM4-80GB"))
+    assert nodes == (GpuType(81559 << 20, "NVIDIA-A100-SXM4-80GB", 580), GpuType(16 << 30, "NVIDIA-A100-SXM4-80GB"))
     assert await found.gpu_nodes("nvidia.com/gpu", {"pool": "gpu", "zone": "a"}) == nodes
     assert api.asked == [("/api/v1/nodes", {"labelSelector": "nvidia.com/gpu.memory,pool=gpu,zone=a", "limit": "500"})]
     clock.now += 300

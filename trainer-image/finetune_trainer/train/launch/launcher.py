@@ -20,11 +20,13 @@ from finetune_api.run_config import RunConfig
 from finetune_trainer import interruption
 from finetune_trainer.cores import thread_settings
 from finetune_trainer.distributed.network import free_port
+from finetune_trainer.distributed.settings import library_settings
 from finetune_trainer.doings import doings
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.train.launch.exchange import Assignment, Exchange
 from finetune_trainer.train.launch.heartbeat import LAUNCHER_PID, phase_of, read_beat
 from finetune_trainer.train.launch.outcome import Exit, outcome
+from finetune_trainer.train.launch.peers import Peers
 from finetune_trainer.train.launch.watchdog import Watchdog, rank_before_meeting
 from finetune_trainer.workspace import Workspace
 
@@ -43,7 +45,9 @@ class Launcher:
         self._attempt = attempt
         self._count = config.world.processes_per_node
         self._first = node_rank * self._count
+        self._size = config.world.nodes * self._count
         self._endpoint = (host, port) if config.world.nodes > 1 else ("127.0.0.1", free_port())
+        self._peers = Peers(node_rank, host, port) if config.world.nodes > 1 else None
         self._ranks: dict[int, subprocess.Popen[bytes]] = {}
         self._exits: list[Exit] = []
         self._term_asked = interruption.asked()
@@ -54,11 +58,15 @@ class Launcher:
         with tempfile.TemporaryDirectory(prefix="finetune-train-") as folder, self._signals():
             self._exchange = Exchange(folder)
             self._exchange.write_assignment(Assignment(config=self._config, attempt=self._attempt))
+            if self._peers is not None:
+                self._peers.open()
             try:
                 self._start()
                 self._watch()
             finally:
                 self._kill()
+                if self._peers is not None:
+                    self._peers.close()
             self._conclude()
 
     def _start(self) -> None:
@@ -68,19 +76,17 @@ class Launcher:
             self._ranks[rank] = subprocess.Popen(command, env=os.environ | self._environment(rank, local_rank), stdin=subprocess.DEVNULL)
 
     def _environment(self, rank: int, local_rank: int) -> dict[str, str]:
-        size = self._config.world.nodes * self._count
         common = {
             **thread_settings(os.environ, self._count),
+            **library_settings(os.environ),
             LAUNCHER_PID: str(os.getpid()),
-            "HF_HUB_OFFLINE": "1",
-            "TOKENIZERS_PARALLELISM": "false",
         }
-        if size == 1:
+        if self._size == 1:
             return common
         host, port = self._endpoint
         return common | {
             "RANK": str(rank),
-            "WORLD_SIZE": str(size),
+            "WORLD_SIZE": str(self._size),
             "LOCAL_RANK": str(local_rank),
             "LOCAL_WORLD_SIZE": str(self._count),
             "MASTER_ADDR": host,
@@ -96,7 +102,11 @@ class Launcher:
             now = time.monotonic()
             for exit in self._new_exits():
                 end = min(end, now + (SHUTDOWN_TIMEOUT if exit.code in (ExitCode.OK, ExitCode.PREEMPTED) else FAILURE_GRACE))
+            if lost := self._peers.lost if self._peers is not None else "":
+                end = min(end, now + FAILURE_GRACE)
             if now >= end:
+                if lost and not self._exits:
+                    raise StageFailure(ExitCode.PEER_LOST, "PeerLost", f"lost the connection to the node at {lost}")
                 return
             beats = {rank: read_beat(self._exchange.heartbeat(rank)) for rank in self._running()}
             if self._term_asked and not self._term_sent:
@@ -116,7 +126,7 @@ class Launcher:
 
     def _meeting(self) -> str:
         host, port = self._endpoint
-        return f"all of the {self._config.world.nodes * self._count} ranks at {host}:{port}"
+        return f"all of the {self._size} ranks at {host}:{port}"
 
     def _pass_on_sigterm(self, beats: dict[int, str]) -> None:
         self._term_sent = True
@@ -148,7 +158,7 @@ class Launcher:
 
     def _conclude(self) -> None:
         failures = {rank: said for rank in self._ranks if (said := self._exchange.failure(rank)) is not None}
-        failure = outcome(self._exits, failures, terminated=self._term_sent)
+        failure = outcome(self._exits, failures, terminated=self._term_sent, processes=self._size)
         if failure is not None:
             raise failure
 

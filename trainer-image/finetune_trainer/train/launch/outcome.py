@@ -11,6 +11,9 @@ from finetune_trainer.train.launch.exchange import RankFailure
 CONSEQUENCES: dict[int, int] = {ExitCode.PREEMPTED: 1, ExitCode.PEER_LOST: 2}
 """Exits that any other failure explains better; the higher the number, the less they say."""
 
+ABORTED = 128 + signal.SIGABRT
+"""How NCCL ends a rank whose peer is gone, if the rank could not leave a message."""
+
 
 @dataclass(frozen=True)
 class Exit:
@@ -21,13 +24,15 @@ class Exit:
     """As subprocess has it: negative for a signal."""
 
 
-def outcome(exits: Sequence[Exit], failures: Mapping[int, RankFailure], *, terminated: bool) -> StageFailure | None:
+def outcome(exits: Sequence[Exit], failures: Mapping[int, RankFailure], *, terminated: bool, processes: int = 1) -> StageFailure | None:
     """None when all ranks succeeded, else the failure that began it all.
 
     `exits` are in the order in which they were seen; `terminated` says that the launcher had passed on a SIGTERM. A lost
-    peer is a consequence, so any other failure goes before it, even one that was seen later.
+    peer is a consequence, so any other failure goes before it, even one that was seen later; `processes` is the world size.
     """
     bad = [Exit(exit.rank, effective(exit.code, terminated)) for exit in exits if exit.code != 0]
+    if processes > 1:
+        bad = [Exit(exit.rank, ExitCode.PEER_LOST) if exit.code == ABORTED and exit.rank not in failures else exit for exit in bad]
     if not bad:
         return None
     root = min(bad, key=lambda exit: CONSEQUENCES.get(exit.code, 0))
@@ -48,6 +53,8 @@ def words(exit: Exit) -> tuple[str, str]:
     """Code and message for a rank that could not say anything itself."""
     if exit.code == ExitCode.PREEMPTED:
         return "Preempted", "stopped by SIGTERM before training began; the next attempt resumes from the last checkpoint"
+    if exit.code == ExitCode.PEER_LOST:
+        return "PeerLost", f"rank {exit.rank} was aborted, as NCCL does when it loses the connection to another rank"
     if exit.code == 128 + signal.SIGKILL:
         return "RankKilled", (
             f"rank {exit.rank} was killed (SIGKILL), most often because the pod ran out of memory: raise "

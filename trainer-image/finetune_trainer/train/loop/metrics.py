@@ -37,20 +37,18 @@ class MetricsFile:
         """Drops the lines of steps after `resumed_step`, which are run again."""
         kept = [metrics for metrics in read_metrics(path) if metrics.step <= resumed_step]
         write_atomic(path, HEADER + "".join(metrics.line() for metrics in kept))
-        self._path = path
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)  # stays open: closing would wait for a network volume
         self.loss = kept[-1].loss if kept else None
         """Of the last step, None before the first."""
 
     def append(self, metrics: StepMetrics) -> None:
         """Adds one step."""
         self.loss = metrics.loss
-        with open(self._path, "a") as file:
-            file.write(metrics.line())
+        os.write(self._descriptor, metrics.line().encode())
 
     def sync(self) -> None:
         """Makes the lines durable: a checkpoint must not outlive the lines of its steps."""
-        with open(self._path, "a") as file:
-            os.fsync(file.fileno())
+        os.fsync(self._descriptor)
 
 
 def read_metrics(path: Path) -> list[StepMetrics]:

@@ -1,0 +1,69 @@
+"""Links between the launchers of several nodes."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from finetune_trainer.distributed.network import free_port
+from finetune_trainer.train.launch.peers import Peers
+
+pytestmark = pytest.mark.unit
+
+
+def eventually(true: Callable[[], object], seconds: float = 10) -> bool:
+    """Whether it becomes true in time."""
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:
+        time.sleep(0.02)
+    return bool(true())
+
+
+def pair(patience: float = 5) -> tuple[Peers, Peers]:
+    """The launchers of two nodes, connected."""
+    port = free_port()
+    first, second = (Peers(rank, "127.0.0.1", port, period=0.1, patience=patience) for rank in (0, 1))
+    second.open()  # it waits for the first
+    first.open()
+    assert eventually(lambda: first.connected and second.connected)
+    return first, second
+
+
+def test_a_peer_that_ends_in_order_is_not_lost() -> None:
+    """Whatever its exit code is: its ranks have told the others."""
+    first, second = pair()
+    second.close()
+    time.sleep(0.3)
+    assert (first.lost, second.lost) == ("", "")
+    first.close()
+
+
+@pytest.mark.parametrize("gone", [0, 1])
+def test_a_killed_peer_is_lost_at_once(gone: int) -> None:
+    """The kernel closes its connections, and no goodbye came before."""
+    peers = pair()
+    peers[gone].drop()
+    assert eventually(lambda: peers[1 - gone].lost == "127.0.0.1", 3)
+    peers[1 - gone].close()
+
+
+def test_a_silent_peer_is_lost_after_a_while() -> None:
+    """A node without power closes nothing."""
+    first, second = pair(patience=0.5)
+    second.mute()
+    assert first.lost == ""
+    assert eventually(lambda: first.lost, 3)
+    first.close()
+    second.close()
+
+
+def test_a_port_in_use_only_costs_the_heartbeat(capsys: pytest.CaptureFixture[str]) -> None:
+    """Training does not depend on it."""
+    first, second = pair()
+    other = Peers(0, "127.0.0.1", first.port - 1)
+    other.open()
+    said: list[str] = []
+    assert eventually(lambda: said.append(capsys.readouterr().out) or "no heartbeat between nodes" in "".join(said))  # type: ignore[func-returns-value]
+    assert other.lost == ""
+    for peers in (first, second, other):
+        peers.close()

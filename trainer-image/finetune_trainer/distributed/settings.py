@@ -1,0 +1,19 @@
+"""Environment variables for libraries that compute: set before they are loaded, because they read them once. No torch.
+
+Nothing here was measured on a GPU; the sources are the libraries' documentation and issues.
+"""
+
+from collections.abc import Mapping
+
+LIBRARIES = {
+    "HF_HUB_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "PYTORCH_ALLOC_CONF": "expandable_segments:True",  # micro-batches differ in length, which fragments fixed segments
+    "TORCH_CUDNN_SDPA_DEPRIORITIZED": "1",  # cuDNN attention builds a plan for every new shape, about a second each
+    "NCCL_CUMEM_HOST_ENABLE": "0",  # needs mbind, which the RuntimeDefault seccomp profile blocks (nccl issue 2190)
+}
+
+
+def library_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables to set; what `environment` has already stays as it is."""
+    return {name: environment.get(name) or value for name, value in LIBRARIES.items()}
