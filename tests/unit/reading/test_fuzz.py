@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from finetune_trainer.data.reading.record import Limits, Record, Unreadable
 from finetune_trainer.data.reading.record_file import RecordFile
 from finetune_trainer.failure import StageFailure
+from tests.unit.reading.damage import PIECES, mutated
 from tests.unit.reading.files import COMPRESSORS, PARAM, WRITERS, arrow_file, arrow_stream, parquet, texts
 
 SECONDS = float(os.environ.get("FINETUNE_FUZZ_SECONDS", "0"))
@@ -44,23 +45,6 @@ TYPES = pa.table(
     }
 )
 SEEDS += [compress(write(TYPES)) for compress in COMPRESSORS.values() for write in (arrow_file, arrow_stream, parquet)]
-PIECES = [
-    b"{",
-    b"}",
-    b"[",
-    b"]",
-    b'"',
-    b",",
-    b"\\",
-    b"\n",
-    b"\r",
-    b"\0",
-    b"\xef\xbb\xbf",
-    b"PAR1",
-    b"\xff\xff\xff\xff",
-    b"\xc3",
-    b"9" * 5000,
-]
 FORMATS = [None, None, None, "jsonl", "json", "csv", "parquet", "arrow"]
 SMALL = Limits(block=100)
 """Borders of blocks fall into these small files, too."""
@@ -89,28 +73,6 @@ def said(message: str, name: str = "") -> None:
     """An error has words, and the file's name where nobody else adds it."""
     assert message
     assert name in message
-
-
-def mutated(data: bytes, chance: random.Random) -> bytes:
-    """The file with some bytes changed, cut out, doubled or put in."""
-    changed = bytearray(data)
-    for _ in range(chance.choice([1, 1, 2, 4, 16])):
-        at = chance.randrange(len(changed) + 1)
-        until = min(at + chance.choice([1, 1, 4, 64, len(data)]), len(changed))
-        match chance.randrange(6):
-            case 0 if at < len(changed):
-                changed[at] ^= 1 << chance.randrange(8)
-            case 1 if at < len(changed):
-                changed[at] = chance.choice([0, 1, 0x7F, 0x80, 0xFF])
-            case 2:
-                del changed[at:until]
-            case 3:
-                changed[at:at] = changed[at:until]
-            case 4:
-                changed[at:at] = chance.choice(PIECES)
-            case _:
-                changed[at:until] = chance.randbytes(min(until - at, 64))
-    return bytes(changed)
 
 
 @FEW

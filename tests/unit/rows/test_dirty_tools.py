@@ -22,6 +22,7 @@ def changed(**function: Any) -> dict[str, Any]:
 # (name, the third line of a file, the kind that is counted, the finding's words)
 LINES: list[tuple[str, bytes, str, str]] = [
     ("tools object", asked(assistant(), tools={}), "wrong tools", "tools is an object, expected an array of"),
+    ("tools number", asked(calling(call()), tool(), assistant(), tools=3), "wrong tools", "tools is the number 3, expected an array of"),
     ("tool text", asked(assistant(), tools=["weather"]), "wrong tools", "tools[0] is a string, expected"),
     ("bare function", asked(assistant(), tools=[FUNCTION]), "wrong tools", "tools[0] has no key 'function', expected"),
     ("tool's type", asked(assistant(), tools=[WEATHER | {"type": "code"}]), "wrong tools", "tools[0].type is 'code', expected 'function'"),

@@ -22,7 +22,8 @@ def without_nulls(row: dict[str, Any], context: Context) -> dict[str, Any]:
         tools = _tools(tools, context)
         row = {**row, "tools": tools}
     if isinstance(messages, list) and any(isinstance(message, dict) and message.get("tool_calls") for message in messages):
-        schemas = {name: schema for tool in tools or () if (name := _name(tool)) and isinstance(schema := _schema(tool), dict)}
+        listed = tools if isinstance(tools, list) else ()
+        schemas = {name: schema for tool in listed if (name := _name(tool)) and isinstance(schema := _schema(tool), dict)}
         row = {**row, "messages": [_message(message, schemas, context) for message in messages]}
     return row
 
