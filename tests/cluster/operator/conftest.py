@@ -40,7 +40,7 @@ def space(plane: ControlPlane) -> Iterator[Space]:
     space = Space(plane, f"op-{uuid.uuid4().hex[:8]}")
     space.kubectl("create", "namespace", space.name)
     yield space
-    space.kubectl("delete", "namespace", space.name, "--wait=false")
+    space.kubectl("delete", "namespace", space.name, "--wait=false", "--ignore-not-found")
 
 
 Start = Callable[..., OperatorProcess]
