@@ -78,6 +78,7 @@ WRONG: list[tuple[str, str, Any, str, str]] = [
     ("ftj", "spec.training", {"pod": {"tolerations": [{"operator": "Is"}]}}, "pod.tolerations[0].operator", '"Exists", "Equal"'),
     ("ftj", "spec.training", {"pod": {"volumes": []}}, "spec.training.pod.volumes", "unknown field"),
     ("ftj", "spec.publishing", {"gpus": -1}, "spec.publishing.gpus", "greater than or equal to 0"),
+    ("ftj", "spec.publishing", {"gpus": 2}, "spec.publishing.gpus", "publish uses one GPU at most"),
     ("ftj", "spec.checkpoints", {"keep": 0}, "spec.checkpoints.keep", "greater than or equal to 1"),
     ("ftj", "spec.evaluation", {"gate": [{"metric": "loss"}]}, "spec.evaluation.gate[0]", "set at least one of betterThanBase"),
     ("ftj", "spec.evaluation", {"gate": [{"metric": "f1", "minimum": 0.5}]}, "spec.evaluation.gate", "accuracy and f1 for classifiers"),
@@ -129,6 +130,16 @@ def changed(obj: Object, path: str, value: Any) -> Object:
     else:
         place[last] = value
     return obj
+
+
+def test_a_classifier_has_no_loss_on_all(api: Api) -> None:
+    """lossOn chooses among the tokens of a text that is generated; a classifier's would be ignored."""
+    for task in ("sequence-classification", "token-classification"):
+        with pytest.raises(Refused) as refusal:
+            api.create(job("default", "support-bot", task=task, method={"lossOn": "all"}), dry_run=True)
+        assert "spec.method.lossOn" in refusal.value.message
+        assert "classifiers learn from the labels" in refusal.value.message
+        assert api.create(job("default", "support-bot", task=task, method={"type": "full"}), dry_run=True)
 
 
 @pytest.mark.parametrize("manifest", GOOD, ids=lambda manifest: f"{NAMES[manifest['kind']]}-{manifest['metadata']['name']}")

@@ -11,7 +11,7 @@ class OnnxExport(Document):
     """Export for the ONNX engine, with a check that its output matches PyTorch's."""
 
     precisions: Annotated[list[Literal["fp32"]], Field(min_length=1, max_length=1)] = ["fp32"]
-    """precisions are the number formats to export."""
+    """precisions are the number formats to export. fp32 is the only one so far."""
     parity_prompts: Annotated[int, Field(ge=1, le=64)] = 4
     """parityPrompts is the number of validation prompts whose greedy continuations must be equal, token for token."""
 

@@ -174,8 +174,11 @@ class Training(Document):
 class Publishing(Document):
     """The publish stage: one pod that evaluates, merges, exports and registers."""
 
+    model_config = Document.model_config | {
+        "json_schema_extra": rules(rule("!has(self.gpus) || self.gpus <= 1", "gpus: publish uses one GPU at most", fieldPath=".gpus"))
+    }
     gpus: Annotated[int, Field(ge=0, le=64)] = 0
-    """gpus is the number of GPUs of the pod. 0 uses the CPU."""
+    """gpus is the number of GPUs of the pod: 1, or 0 to use the CPU."""
     resources: Resources = Resources()
     """CPU and memory of the stage's container."""
     pod: Pod = Pod()
@@ -262,6 +265,11 @@ class FineTuneJobSpec(Document):
                 "!self.task.endsWith('classification') || (!has(self.dataset.train.template) && !has(self.dataset.validation.template))",
                 "template builds a prompt and a completion: it can be used only with chat, completion and summarization",
                 fieldPath=".dataset",
+            ),
+            rule(
+                "!self.task.endsWith('classification') || self.method.lossOn != 'all'",
+                "lossOn: all is available for chat, completion and summarization only; classifiers learn from the labels",
+                fieldPath=".method.lossOn",
             ),
             rule(
                 "!has(self.evaluation.gate) || self.evaluation.gate.all("

@@ -39,7 +39,8 @@ class Method(Document):
     lora: Lora | None = None
     """lora configures the adapters. By default, rank and alpha depend on the data, without dropout, on all linear layers."""
     loss_on: Literal["assistant", "all"] = "assistant"
-    """Learn the assistant's words (the completion, the summary) only, or every token. Without meaning for classification."""
+    """lossOn selects the tokens to learn: those of the assistant (the completion, the summary) or all. all is not available for
+    classification."""
 
 
 class Hyperparameters(Document):

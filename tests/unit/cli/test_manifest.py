@@ -60,6 +60,8 @@ WRONG = [
         "line 10: spec.training.gpuMemory: gpuMemory requires gpusPerNode > 0",
         "",
     ),
+    ("train.jsonl\n", "train.jsonl\n  publishing: {gpus: 2}\n", "line 10: spec.publishing.gpus: gpus: publish uses one GPU at most", ""),
+    ("  base:\n", "  task: token-classification\n  method: {lossOn: all}\n  base:\n", "line 6: spec.method.lossOn: lossOn: all is", ""),
     ("train.jsonl\n", "train.jsonl\n  training:\n    nodes: 2\n", "spec.workspace.storage.accessMode: training.nodes > 1 requires", ""),
     ("    source: s3://models/base\n", "    source: s3://m-1/b\n    fineTunedModel: {name: a}\n", "line 5: spec.base: exactly one of", ""),
     (
