@@ -101,12 +101,14 @@ def test_what_is_somebody_elses_stays_so(space: Space, start: Start) -> None:
 
 
 def test_two_jobs_that_make_one_model(space: Space, start: Start) -> None:
-    """The second is refused by name before it has begun; a model made by hand meanwhile takes the first one's name and nothing else."""
+    """The second waits for the first by name; a model made by hand meanwhile takes the first one's name and nothing else."""
     start()
     space.apply(simulated_job(space.name, "first", output={"model": "bot"}, train={"kwok.finetune.dev/run-for": "6s"}))
     space.wait("train runs", lambda: space.get("job", "first-train-1"))
     space.apply(simulated_job(space.name, "second", output={"model": "bot"}))
-    space.wait("the second is refused", lambda: space.phases()["Failed"] == 1)
+    space.wait(
+        "the second waits", lambda: space.phases()["Pending"] == 1 and "OutputContested" in json.dumps(space.get("finetunejob", "second"))
+    )
     assert "FineTuneJob first also creates FineTunedModel bot" in json.dumps(space.get("finetunejob", "second"))
     assert space.list("jobs", "finetune.dev/job=second") == []
     space.apply(model(space.name, "bot"))

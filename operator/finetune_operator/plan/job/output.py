@@ -40,7 +40,7 @@ def output_taken(view: View) -> Step | None:
 
 
 def output_contested(view: View) -> Step | None:
-    """Before the first attempt: an older job creates a model with that name."""
+    """Before the first attempt: another job that creates a model with that name goes first. Should it fail, the name is free."""
     if view.status.attempts:
         return None
     job = view.observed.job
@@ -48,10 +48,10 @@ def output_contested(view: View) -> Step | None:
     if first is None:
         return None
     message = (
-        f"FineTuneJob {first.meta.name} also creates FineTunedModel {model_name(view)} and takes precedence: choose another name in "
-        "output.model, or delete that job"
+        f"FineTuneJob {first.meta.name} also creates FineTunedModel {model_name(view)} and takes precedence: waiting for it to finish; "
+        "to train both, create this job with another output.model"
     )
-    return failure(view, "OutputContested", message, param="output.model", object=f"FineTuneJob {first.meta.name}")
+    return waiting(view, "OutputContested", message, object=f"FineTuneJob {first.meta.name}")
 
 
 def output_renamed(view: View) -> Step | None:

@@ -1,4 +1,4 @@
-"""Two jobs with one model name: the second fails before it starts; if it has started, its model gets another name."""
+"""Two jobs with one model name: the second waits for the first; if it has started, its model gets another name."""
 
 from dataclasses import replace
 from typing import Any
@@ -33,7 +33,7 @@ def rival(name: str, created: float = T, begun: bool = False) -> FineTuneJob:
 
 
 @pytest.mark.parametrize(
-    ("other", "refused"),
+    ("other", "waits"),
     [
         (rival("aaa"), True),
         (rival("zzz"), False),
@@ -42,20 +42,31 @@ def rival(name: str, created: float = T, begun: bool = False) -> FineTuneJob:
         (rival("zzz", created=T + 1, begun=True), True),
     ],
 )
-def test_the_second_job_is_refused_before_its_first_attempt(other: FineTuneJob, refused: bool) -> None:
+def test_the_second_job_waits_for_the_first(other: FineTuneJob, waits: bool) -> None:
     """A started job takes precedence, then the older one, then the one with the smaller name; the message names it."""
     world = World(job=job(**OUTPUT), rivals=(other,))
     world.reconcile()
-    assert world.job.status.phase == ("Failed" if refused else "Pending")
-    if refused:
-        error = world.job.status.error
-        assert error is not None
-        assert (error.code, error.param, error.object) == ("OutputContested", "output.model", f"FineTuneJob {other.meta.name}")
-        assert f"FineTuneJob {other.meta.name} also creates FineTunedModel bot and takes precedence" in error.message
+    found = world.job.status
+    assert found.phase == "Pending"
+    assert (found.reason == "OutputContested") is waits
+    if waits:
+        assert found.error is not None
+        assert (found.error.code, found.error.object) == ("OutputContested", f"FineTuneJob {other.meta.name}")
+        assert f"FineTuneJob {other.meta.name} also creates FineTunedModel bot and takes precedence" in found.error.message
         assert world.created == []
 
 
-def test_a_job_that_has_begun_is_not_refused() -> None:
+def test_the_second_job_starts_when_the_first_has_failed() -> None:
+    """The name is free again, so nothing is lost by the wait."""
+    world = World(job=job(**OUTPUT), rivals=(rival("aaa"),))
+    world.reconcile()
+    world.rivals = ()
+    world.calm()
+    assert world.job.status.phase == "Succeeded"
+    assert world.job.status.error is None
+
+
+def test_a_job_that_has_begun_does_not_wait() -> None:
     """The other one is, however old it is."""
     world = World(job=job(**OUTPUT))
     world.do()
