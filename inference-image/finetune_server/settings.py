@@ -12,9 +12,11 @@ from finetune_server.processors import usable_processors
 API_KEY_VARIABLE = "FINETUNE_API_KEY"
 API_KEY_SECRET_VARIABLE = "FINETUNE_API_KEY_SECRET"
 """Name of the Secret that the key comes from, where it does: then there must be one."""
-MIN_BODY = 1024 * 1024
 BYTES_PER_TOKEN = 64
-"""Of JSON, generously: a larger body than that for each token of the context holds more than the model can read."""
+"""Of JSON, generously: a larger prompt than that for each token of the context has more tokens than the model can read."""
+MIN_BODY = 1024 * 1024
+MIN_CLASSIFIER_BODY = 8 * MIN_BODY
+"""A classifier's request has up to 2048 inputs."""
 DEFAULT_CONTEXT_LIMIT = 4096
 """Tokens, when --max-context is left out and the model could take more."""
 
@@ -38,7 +40,7 @@ class Settings:
     max_context: int | None
     threads: int
     max_body: int | None
-    """Bytes of a request's body; None: what the context suggests."""
+    """Bytes of a request's body; None: derived from the model's context."""
     client_timeout: float
     """How long a client may take to send a request, or to read what was sent to it."""
     grace: float
@@ -69,7 +71,7 @@ def parse_settings(arguments: Sequence[str] | None = None, environment: Mapping[
     parser.add_argument(
         "--max-body",
         type=at_least(1024),
-        help=f"maximum size of a request body in bytes (default: {BYTES_PER_TOKEN} per token of the context, at least {MIN_BODY})",
+        help=f"maximum size of a request body in bytes (default: {BYTES_PER_TOKEN} per token of the context, at least {MIN_BODY}, or {MIN_CLASSIFIER_BODY} for classifiers)",
     )
     parser.add_argument(
         "--client-timeout",

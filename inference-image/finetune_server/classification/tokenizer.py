@@ -1,4 +1,4 @@
-"""A classifier's inputs and what their tokens are: as finetune_text makes them, in training too. Knows no labels."""
+"""A classifier's inputs and their tokens, made by finetune_text as in training. Knows no labels."""
 
 import json
 from collections.abc import Sequence
@@ -11,46 +11,29 @@ from finetune_text import encoder_tokenizer
 from finetune_text.encoder_tokenizer import Input, words_of_tokens
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Token:
-    """One token of a text, special ones left out."""
+    """One token of a text; special tokens are left out."""
 
     position: int
-    """Where its logits are."""
+    """Index of its logits."""
     text: str
     """As the vocabulary spells it."""
     word: int | None
-    """Which word of the text it belongs to: the tokenizer's own words, or those that were given; None for a space before a word."""
+    """Index of its word in the text: as the tokenizer splits it, or as given; None for a space before a word."""
     start: int
     end: int
     """Characters of the text, or of the joined words."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class EncoderInput:
-    """One tokenised input."""
+    """One tokenised input. It holds no `Encoding`: that of a cut text has the rest of the text as well."""
 
-    encoding: Encoding
-    words: tuple[str, ...] | None = None
-    """Those that were given instead of a text."""
-
-    @property
-    def row(self) -> EncoderRow:
-        """What the engine takes."""
-        return EncoderRow(tuple(self.encoding.ids), tuple(self.encoding.type_ids))
-
-    @property
-    def length(self) -> int:
-        """Tokens, special ones too."""
-        return len(self.encoding.ids)
-
-    @property
-    def tokens(self) -> list[Token]:
-        """Those of the text itself."""
-        encoding = self.encoding
-        words = encoding.word_ids if self.words is None else words_of_tokens(encoding.offsets, self.words)
-        columns = zip(encoding.tokens, words, encoding.offsets, encoding.special_tokens_mask, strict=True)
-        return [Token(place, text, word, *offsets) for place, (text, word, offsets, special) in enumerate(columns) if not special]
+    row: EncoderRow
+    """What the engine takes, special tokens included."""
+    tokens: tuple[Token, ...] = ()
+    """Those of the text itself, if they were asked for."""
 
 
 class EncoderTokenizer:
@@ -61,9 +44,14 @@ class EncoderTokenizer:
         self._tokenizer = tokenizer
         self._unknown = unknown_token(tokenizer)
 
-    def encode(self, inputs: Sequence[Input], *, truncate: bool) -> list[EncoderInput]:
+    def encode(self, inputs: Sequence[Input], *, truncate: bool, tokens: bool = False) -> list[EncoderInput]:
         """Each input with the model's special tokens, cut to the context with `truncate`. Words are lists, pairs are tuples."""
-        return [EncoderInput(self._inputs.encode(one, truncate=truncate), tuple(one) if isinstance(one, list) else None) for one in inputs]
+        return [self._encode(one, truncate=truncate, tokens=tokens) for one in inputs]
+
+    def _encode(self, one: Input, *, truncate: bool, tokens: bool) -> EncoderInput:
+        encoding = self._inputs.encode(one, truncate=truncate)
+        row = EncoderRow(tuple(encoding.ids), tuple(encoding.type_ids))
+        return EncoderInput(row, tokens_of(encoding, one) if tokens else ())
 
     def spelling(self, token: Token, text: str) -> str:
         """The token as its vocabulary spells it, or what stands in the text for one that the vocabulary has not."""
@@ -73,6 +61,13 @@ class EncoderTokenizer:
         """Tokens, or words, as one text, as the tokenizer's decoder joins them."""
         decoder = self._tokenizer.decoder
         return (str(decoder.decode(list(tokens))) if decoder is not None else " ".join(tokens)).strip()
+
+
+def tokens_of(encoding: Encoding, one: Input) -> tuple[Token, ...]:
+    """The tokens of the text itself, or of the words."""
+    words = words_of_tokens(encoding.offsets, one) if isinstance(one, list) else encoding.word_ids
+    columns = zip(encoding.tokens, words, encoding.offsets, encoding.special_tokens_mask, strict=True)
+    return tuple(Token(place, text, word, *offsets) for place, (text, word, offsets, special) in enumerate(columns) if not special)
 
 
 def unknown_token(tokenizer: Tokenizer) -> str | None:

@@ -12,9 +12,10 @@ from typing import TypeVar
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
-from finetune_server.engines.interface import Engine, QueueFull
+from finetune_server.engines.interface import QueueFull
 from finetune_server.http.errors import ApiError, overloaded
-from finetune_server.settings import BYTES_PER_TOKEN, MIN_BODY
+from finetune_server.models.served_model import Classifier, ServedModel
+from finetune_server.settings import BYTES_PER_TOKEN, MIN_BODY, MIN_CLASSIFIER_BODY
 
 HELD_BODIES = 16
 """So many of the largest bodies may be in memory at once, waiting to be parsed."""
@@ -28,7 +29,7 @@ class Admission:
     """Counts what is on its way to the engine."""
 
     def __init__(self, *, max_body: int | None, client_timeout: float) -> None:
-        """`max_body` in bytes, None for what the model's context suggests; `client_timeout` in seconds."""
+        """`max_body` in bytes, None: derived from the model's context; `client_timeout` in seconds."""
         self.client_timeout = client_timeout
         self.entering = 0
         """Requests whose body is there and that the engine does not have yet."""
@@ -37,14 +38,15 @@ class Admission:
         self._max_body = max_body
         self._pool: Executor = ThreadPoolExecutor(PREPARING, "prepare")
 
-    def body_limit(self, engine: Engine) -> int:
+    def body_limit(self, model: ServedModel) -> int:
         """Bytes."""
-        return self._max_body or max(MIN_BODY, BYTES_PER_TOKEN * engine.context_length)
+        least = MIN_CLASSIFIER_BODY if isinstance(model, Classifier) else MIN_BODY
+        return self._max_body or max(least, BYTES_PER_TOKEN * model.engine.context_length)
 
-    def check_room(self, engine: Engine) -> None:
-        """Raises ApiError, 429, when as many requests run, wait or come in as may."""
-        load = engine.load()
-        if load.running + load.waiting + self.entering >= engine.capacity:
+    def check_room(self, model: ServedModel) -> None:
+        """Raises ApiError, 429, if all places are taken by requests that run, wait or come in."""
+        load = model.engine.load()
+        if load.running + load.waiting + self.entering >= model.engine.capacity:
             raise overloaded(QueueFull(f"{load.running} requests are running and {load.waiting + self.entering} are waiting"))
 
     async def in_pool(self, work: Callable[[], Result]) -> Result:
@@ -55,10 +57,10 @@ class Admission:
 class Entry:
     """One request from its first byte until the engine has it."""
 
-    def __init__(self, admission: Admission, engine: Engine) -> None:
-        """Raises ApiError when there is no room."""
-        admission.check_room(engine)
-        self._admission, self._engine = admission, engine
+    def __init__(self, admission: Admission, model: ServedModel) -> None:
+        """Raises ApiError if there is no room."""
+        admission.check_room(model)
+        self._admission, self._model = admission, model
         self._held = 0
         self._entering = False
 
@@ -72,7 +74,7 @@ class Entry:
                 chunks.append(self._taken(message))
         except TimeoutError:
             raise too_slow(self._admission.client_timeout) from None
-        self._admission.check_room(self._engine)
+        self._admission.check_room(self._model)
         self._entering = True
         self._admission.entering += 1
         return b"".join(chunks)
@@ -83,7 +85,7 @@ class Entry:
         chunk: bytes = message.get("body", b"")
         self._held += len(chunk)
         self._admission.held += len(chunk)
-        limit = self._admission.body_limit(self._engine)
+        limit = self._admission.body_limit(self._model)
         if self._held > limit:
             raise too_large(limit)
         if self._admission.held > HELD_BODIES * limit:

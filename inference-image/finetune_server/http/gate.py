@@ -12,11 +12,11 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from finetune_server.engines.interface import Engine
 from finetune_server.http.admission import Admission, Entry, too_large
 from finetune_server.http.errors import CLIENT_CLOSED_REQUEST, RETRY_AFTER, ApiError
 from finetune_server.lifecycle import Lifecycle
 from finetune_server.metrics import Metrics
+from finetune_server.models.served_model import ServedModel
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class Gate:
         try:
             self._check(Headers(scope=scope))
             if scope["method"] == "POST" and scope["path"] in BODY_ENDPOINTS and self._lifecycle.model is not None:
-                await self._enter(self._lifecycle.model.engine, scope, receive, send)
+                await self._enter(self._lifecycle.model, scope, receive, send)
             else:
                 await self._app(scope, receive, send)
         except ApiError as refusal:
@@ -80,11 +80,11 @@ class Gate:
         except ClientDisconnect:
             await Response(status_code=CLIENT_CLOSED_REQUEST)(scope, receive, send)
 
-    async def _enter(self, engine: Engine, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _enter(self, model: ServedModel, scope: Scope, receive: Receive, send: Send) -> None:
         """Reads the body, if there is room for the request, and hands both on. The entry ends when the engine has the request."""
-        if int(Headers(scope=scope).get("content-length", "0") or 0) > (limit := self._admission.body_limit(engine)):
+        if int(Headers(scope=scope).get("content-length", "0") or 0) > (limit := self._admission.body_limit(model)):
             raise too_large(limit)
-        entry = scope["state"]["entry"] = Entry(self._admission, engine)
+        entry = scope["state"]["entry"] = Entry(self._admission, model)
         try:
             await self._app(scope, replayed([await entry.body(receive)], receive), send)
         finally:

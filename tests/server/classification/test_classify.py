@@ -138,6 +138,16 @@ def test_truncate(sequence_server: RunningServer) -> None:
     assert [one["probs"] for one in whole["data"]] == [pytest.approx(one["probs"], abs=1e-5) for one in cut["data"]]
 
 
+def test_a_batch_of_long_texts(sequence_server: RunningServer) -> None:
+    """A classifier takes bodies of up to 8 MiB, whatever its context; one input is at most 1 MiB of it."""
+    found = sequence_server.post("/v1/classify", input=["x" * 10_000] * 200)  # a word that long is one token
+    assert found.status_code == 200 and len(found.json()["data"]) == 200
+    book = sequence_server.post("/v1/classify", input=["a", "word " * 300_000], truncate=True)
+    assert (book.status_code, book.json()["error"]["code"]) == (400, "string_above_max_length")
+    assert "input[1] has 1500000 characters; this server takes at most 1048576 in one input" in book.json()["error"]["message"]
+    assert sequence_server.post("/v1/classify", input=["word " * 200_000] * 9, truncate=True).status_code == 413
+
+
 def test_other_endpoints(sequence_server: RunningServer, token_server: RunningServer, server: RunningServer) -> None:
     """A model refuses what it is not made for, whatever the body, and names the endpoint to use."""
     for running, path, endpoint in [

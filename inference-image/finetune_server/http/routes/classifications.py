@@ -17,6 +17,7 @@ from finetune_server.http.limits import check_tokens
 from finetune_server.http.streaming import unless_client_goes
 from finetune_server.metrics import Metrics
 from finetune_server.models.served_model import Classifier
+from finetune_server.settings import BYTES_PER_TOKEN, MIN_BODY
 from finetune_text.encoder_tokenizer import Input
 
 
@@ -28,12 +29,17 @@ class Classifications:
         self._model = model
 
     @classmethod
-    async def of(cls, request: Request, model: Classifier, inputs: Sequence[Input], *, truncate: bool) -> "Classifications":
+    async def of(
+        cls, request: Request, model: Classifier, inputs: Sequence[Input], *, truncate: bool, tokens: bool = False
+    ) -> "Classifications":
         """Tokenises beside the event loop. Raises ApiError for an input that is too long."""
-        encoded = await admission_of(request).in_pool(lambda: model.tokenizer.encode(inputs, truncate=truncate))
+        most = max_characters(model.engine.context_length)
+        for index, text in enumerate(inputs):
+            check_characters(text, most, index)
+        encoded = await admission_of(request).in_pool(lambda: model.tokenizer.encode(inputs, truncate=truncate, tokens=tokens))
         for index, one in enumerate(encoded):
-            check_length(one.length, model.engine.context_length, index)
-            check_tokens(one.encoding.ids, model.engine.vocabulary_size, param="input")
+            check_length(len(one.row.ids), model.engine.context_length, index)
+            check_tokens(one.row.ids, model.engine.vocabulary_size, param="input")
         return cls(model, encoded)
 
     async def logits(self, request: Request, metrics: Metrics) -> Sequence[NDArray[np.float32]]:
@@ -48,7 +54,7 @@ class Classifications:
     @property
     def usage(self) -> dict[str, int]:
         """OpenAI's usage object; special tokens count, padding does not."""
-        tokens = sum(one.length for one in self.inputs)
+        tokens = sum(len(one.row.ids) for one in self.inputs)
         return {"prompt_tokens": tokens, "completion_tokens": 0, "total_tokens": tokens}
 
     def response(self, prefix: str, results: Sequence[dict[str, object]]) -> dict[str, object]:
@@ -61,6 +67,19 @@ class Classifications:
             "data": [{"index": index, **result} for index, result in enumerate(results)],
             "usage": self.usage,
         }
+
+
+def max_characters(context_length: int) -> int:
+    """Of one input. Tokenising takes a few hundred bytes of memory for each character, even of a text that is cut."""
+    return max(MIN_BODY, BYTES_PER_TOKEN * context_length)
+
+
+def check_characters(one: Input, most: int, index: int) -> None:
+    """Raises ApiError for an input that is too long to be tokenised."""
+    characters = len(one) if isinstance(one, str) else sum(len(text) + 1 for text in one)
+    if characters > most:
+        message = f"input[{index}] has {characters} characters; this server takes at most {most} in one input."
+        raise ApiError(400, message, param="input", code="string_above_max_length")
 
 
 def check_length(tokens: int, context_length: int, index: int) -> None:

@@ -29,7 +29,7 @@ async def token_classify(
 ) -> Response:
     """The entities of each text, or the tags and entities of each list of words."""
     check_model_name(body.model, model)
-    classifications = await Classifications.of(request, model, body.input, truncate=body.truncate)
+    classifications = await Classifications.of(request, model, body.input, truncate=body.truncate, tokens=True)
     logits = await classifications.logits(request, metrics)
     results = [
         in_words(one, tagged_tokens(encoded, row, model.classes))
