@@ -71,7 +71,8 @@ def parse_settings(arguments: Sequence[str] | None = None, environment: Mapping[
     parser.add_argument(
         "--max-body",
         type=at_least(1024),
-        help=f"maximum size of a request body in bytes (default: {BYTES_PER_TOKEN} per token of the context, at least {MIN_BODY}, or {MIN_CLASSIFIER_BODY} for classifiers)",
+        help=f"maximum size of a request body in bytes (default: {BYTES_PER_TOKEN} per token of the context, at least {MIN_BODY}, "
+        f"or {MIN_CLASSIFIER_BODY} for classifiers)",
     )
     parser.add_argument(
         "--client-timeout",

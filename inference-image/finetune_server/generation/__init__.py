@@ -1,7 +1,6 @@
 """One generated answer: from the engine's tokens to text and tool calls. Knows no HTTP.
 
-- `generation`: the engine's tokens become parts of text, up to the end or a stop string
-- `answer`: what an answer consists of: texts, scored tokens, tool calls, the finish reason
+- `generation`: an answer in progress: the engine's tokens become parts of text and tool calls
 - `tokenizer`: token ids to text
 - `detokenizer`: token ids to text one at a time, never half a character
 - `stop`: finds stop strings in text that arrives in pieces

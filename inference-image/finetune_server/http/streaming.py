@@ -9,8 +9,7 @@ from fastapi import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from finetune_server.generation.answer import Part, joined
-from finetune_server.generation.generation import Generation, GenerationFailed
+from finetune_server.generation.generation import Generation, GenerationFailed, Part, joined
 from finetune_server.http.errors import ClientGone, json_response, unavailable
 from finetune_server.metrics import Metrics
 

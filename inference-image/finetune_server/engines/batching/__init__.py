@@ -2,7 +2,5 @@
 
 - `batcher`: the thread, the queue and the end, which both batchers share
 - `slot_batcher`: generates for rows of different length in the slots of one key-value memory
-- `row`: one generation on its way through the slot batcher
 - `encoder_batcher`: dynamic batches of inputs of similar length
-- `encoding`: one classification on its way through the encoder batcher
 """

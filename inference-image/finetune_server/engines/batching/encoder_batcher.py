@@ -4,6 +4,7 @@ As many requests as may run are served in turn, so that one with thousands of ro
 starts with the longest row left of the request whose turn it is, and rows of about that length join it. It knows no text.
 """
 
+import bisect
 from collections import deque
 from dataclasses import replace
 from typing import Protocol
@@ -11,14 +12,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from finetune_server.engines.batching.batcher import Batcher
-from finetune_server.engines.batching.encoding import Encoding
-from finetune_server.engines.interface import (
-    BatchCounts,
-    EncoderListener,
-    EncoderRow,
-    EncodingRequest,
-)
+from finetune_server.engines.batching.batcher import NOT_FINITE, Batcher, Request
+from finetune_server.engines.interface import BatchCounts, Encoded, EncoderListener, EncoderRow, EncodingRequest
 
 BATCH_TOKENS = 2048
 """Rows times the longest row, at most (one row always fits): larger batches are no faster on a CPU, and newcomers wait longer."""
@@ -32,6 +27,46 @@ class Network(Protocol):
 
     def run(self, rows: list[EncoderRow]) -> list[NDArray[np.float32]]:
         """The logits of each row."""
+
+
+class Encoding(Request):
+    """A request with the rows that are left and the logits that are there."""
+
+    def __init__(self, request: EncodingRequest, listener: EncoderListener) -> None:
+        super().__init__(listener)
+        self.request = request
+        self._listener = listener
+        self._left = sorted((len(row.ids), index) for index, row in enumerate(request.rows))
+        """(tokens, index) of the rows that are in no batch yet, shortest first."""
+        self._logits: list[NDArray[np.float32] | None] = [None] * len(request.rows)
+        self._missing = len(request.rows)
+
+    @property
+    def longest(self) -> int | None:
+        """Tokens of the longest row that is left; None when all are taken."""
+        return self._left[-1][0] if self._left else None
+
+    def take_rows(self, shortest: int, longest: int, count: int) -> list[int]:
+        """Takes at most `count` rows of so many tokens, the longest ones first; returns their indexes."""
+        end = bisect.bisect_right(self._left, (longest, len(self._logits)))
+        start = max(bisect.bisect_left(self._left, (shortest, 0), hi=end), end - count)
+        taken = self._left[start:end]
+        del self._left[start:end]
+        return [index for _, index in reversed(taken)]
+
+    def take(self, index: int, logits: NDArray[np.float32]) -> bool:
+        """Keeps a row's logits; True when they were the last ones."""
+        self._logits[index] = logits
+        self._missing -= 1
+        return self._missing == 0
+
+    def finish(self) -> None:
+        """Tells the listener."""
+        logits = tuple(row for row in self._logits if row is not None)
+        if all(np.isfinite(row).all() for row in logits):
+            self._listener(Encoded(logits))
+        else:
+            self.fail(NOT_FINITE)
 
 
 class EncoderBatcher(Batcher[Encoding]):

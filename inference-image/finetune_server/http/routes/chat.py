@@ -9,8 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from finetune_server.engines.interface import GenerationRequest
-from finetune_server.generation.answer import Part, ScoredToken
-from finetune_server.generation.generation import Generation
+from finetune_server.generation.generation import Generation, Part, ScoredToken
 from finetune_server.generation.tokenizer import Tokenizer
 from finetune_server.generation.tool_calls import ToolCall, ToolCallReader
 from finetune_server.http.dependencies import LanguageModelDependency, MetricsDependency, admission_of, check_model_name

@@ -9,8 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from finetune_server.engines.interface import GenerationEngine, GenerationRequest, QueueFull
-from finetune_server.generation.answer import Part, ScoredToken
-from finetune_server.generation.generation import Generation
+from finetune_server.generation.generation import Generation, Part, ScoredToken
 from finetune_server.http.dependencies import LanguageModelDependency, MetricsDependency, admission_of, check_model_name
 from finetune_server.http.errors import ApiError, overloaded
 from finetune_server.http.limits import check_text, check_tokens, room_for_answer

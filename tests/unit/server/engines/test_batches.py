@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from finetune_server.engines.batching.encoder_batcher import EncoderBatcher, take_batch
-from finetune_server.engines.batching.encoding import Encoding
+from finetune_server.engines.batching.encoder_batcher import EncoderBatcher, Encoding, take_batch
 from finetune_server.engines.interface import Encoded, EncoderRow, EncodingRequest, EngineStopped, Failed, Load, QueueFull
 
 pytestmark = pytest.mark.unit
