@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> int:
-    """Hears SIGTERM before the imports, which take seconds: a container's first process that has no handler never gets it."""
+    """Handles SIGTERM from before the imports, which take seconds: the kernel does not deliver it to a PID 1 without a handler."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     import asyncio
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 
 class JsonFormatter(logging.Formatter):
-    """One object a line: time, level, message, and what the record's `fields` hold."""
+    """One object per line: time, level, message and the record's `fields`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """A record as one line."""
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -23,7 +23,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure_logs() -> None:
-    """Everything from INFO on; of other packages only warnings."""
+    """This package logs from INFO on, other packages from WARNING on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)

@@ -1,4 +1,4 @@
-"""Prometheus metrics. Labels take a few fixed values only, never a name that a client chose."""
+"""Prometheus metrics. Labels have a few fixed values, never a name chosen by a client."""
 
 from collections.abc import Callable, Iterator
 
@@ -13,7 +13,7 @@ SECONDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 
 class Metrics:
-    """All metrics of one server, in a registry of their own."""
+    """All metrics of one server, in their own registry."""
 
     def __init__(self, lifecycle: Lifecycle) -> None:
         self.registry = CollectorRegistry()
@@ -47,13 +47,13 @@ class Metrics:
 
 
 class Batches(Collector):
-    """What a classifier's engine has counted; nothing for a language model."""
+    """Counters of a classifier's engine; empty for a language model."""
 
     def __init__(self, lifecycle: Lifecycle) -> None:
         self._lifecycle = lifecycle
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        """Rows by batch is how well requests go together, padding by tokens what that costs."""
+        """Rows per batch show how well requests are combined, padding per token what that costs."""
         if not isinstance(self._lifecycle.model, Classifier):
             return
         counts = self._lifecycle.model.engine.counts()

@@ -1,4 +1,4 @@
-"""Opens a model directory (`finetune_api.model_directory`): nothing is loaded before its checksum was verified."""
+"""Opens a model directory (`finetune_api.model_directory`): no file is loaded before its checksum has been verified."""
 
 import hashlib
 import json
@@ -14,12 +14,12 @@ TOKENIZER_FILE = "tokenizer.json"
 
 
 class UnusableModel(Exception):
-    """The model directory cannot be served. The message names the file and what to do next."""
+    """The model directory cannot be served. The message names the file and the next step."""
 
 
 @dataclass(frozen=True)
 class VerifiedArtifact:
-    """One artifact of a model directory, every file as publish wrote it."""
+    """One artifact of a model directory; its files are those that publish wrote."""
 
     folder: Path
     sha256: str
@@ -33,7 +33,7 @@ class VerifiedArtifact:
 
 @dataclass(frozen=True)
 class VerifiedModel:
-    """What is served of a model directory."""
+    """The part of a model directory that is served."""
 
     manifest: Manifest
     artifact: VerifiedArtifact
@@ -69,7 +69,7 @@ def verify_artifact(directory: Path, artifact: Artifact) -> VerifiedArtifact:
 
 
 def read_manifest(directory: Path) -> Manifest:
-    """Reads MANIFEST.json. Raises UnusableModel when it is absent, broken or of another contract version."""
+    """Reads MANIFEST.json. Raises UnusableModel if it is missing, invalid or of another contract version."""
     path = directory / MANIFEST_FILE
     try:
         text = path.read_text()
@@ -96,7 +96,7 @@ def read_manifest(directory: Path) -> Manifest:
 
 
 def verify_file(directory: Path, artifact: Artifact, file: File) -> None:
-    """Raises UnusableModel unless the file lies in the artifact's folder and is the one that was published."""
+    """Raises UnusableModel unless the file is in the artifact's folder and has the published size and checksum."""
     if not is_inside(file.path, artifact.path):
         raise UnusableModel(f"{directory / MANIFEST_FILE}: file {file.path!r} is not below {artifact.path!r}; run the publish stage again")
     path = directory / file.path
@@ -113,7 +113,7 @@ def verify_file(directory: Path, artifact: Artifact, file: File) -> None:
 
 
 def refuse_unlisted_files(directory: Path, artifact: Artifact) -> None:
-    """Raises UnusableModel for a file that was added to the artifact's folder: it could be loaded without a checksum."""
+    """Raises UnusableModel for a file that was added to the artifact's folder: it might be loaded without verification."""
     found = (path.relative_to(directory).as_posix() for path in sorted((directory / artifact.path).rglob("*")) if path.is_file())
     for path in unlisted(found, {file.path for file in artifact.files}):
         raise UnusableModel(f"{directory / path}: {MANIFEST_FILE} does not list it; remove it, or publish the model again")

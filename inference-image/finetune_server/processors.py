@@ -1,4 +1,4 @@
-"""How many processors this container may use. ONNX Runtime itself would count the node's, and its threads would be throttled."""
+"""The number of processors that this container may use. By default ONNX Runtime counts the node's, and its threads are throttled."""
 
 import math
 import os
@@ -8,7 +8,7 @@ CPU_LIMIT_FILE = Path("/sys/fs/cgroup/cpu.max")
 
 
 def usable_processors(limit_file: Path = CPU_LIMIT_FILE) -> int:
-    """The cgroup's limit rounded up, and not more than the processors this process may run on; at least 1."""
+    """The cgroup's limit rounded up, but at most the processors that this process may run on; at least 1."""
     allowed = len(os.sched_getaffinity(0))
     try:
         quota, period = limit_file.read_text().split()

@@ -1,4 +1,4 @@
-"""The server's life: listen, load, serve, drain, end."""
+"""The server's life cycle: listen, load, serve, drain, exit."""
 
 import asyncio
 import contextlib
@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 
 KEEP_ALIVE = 65
 """Seconds an idle connection stays open: longer than the usual proxy's 60, so that the proxy closes first."""
-LAST_WORDS = 1
-"""Seconds for answers that were cut off at the end of the grace to close their connections."""
+CLOSING_SECONDS = 1
+"""For responses that are aborted at the end of the grace period to close their connections."""
 
 Result = TypeVar("Result")
 
@@ -38,12 +38,12 @@ class SignalFreeServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leaves the signals to `serve`."""
+        """Signals are handled in `serve`."""
         yield
 
 
 async def serve(settings: Settings) -> int:
-    """Runs until SIGTERM or SIGINT, or until the model turns out to be unusable; returns the exit code."""
+    """Runs until SIGTERM or SIGINT, or until the model cannot be loaded; returns the exit code."""
     try:
         listening = listen(settings)
     except OSError as error:
@@ -52,7 +52,7 @@ async def serve(settings: Settings) -> int:
     lifecycle = Lifecycle()
     server = http_server(lifecycle, settings)
     serving = asyncio.create_task(server.serve(sockets=[listening]))
-    stopping = asyncio.create_task(told_to_stop())
+    stopping = asyncio.create_task(stop_signal())
     try:
         return await run(lifecycle, settings, stopping)
     finally:
@@ -63,7 +63,7 @@ async def serve(settings: Settings) -> int:
 
 
 async def run(lifecycle: Lifecycle, settings: Settings, stopping: asyncio.Task[None]) -> int:
-    """Loads, serves and drains."""
+    """Loads, serves and drains; returns the exit code."""
     log.info(
         "loading", extra={"fields": {"model_dir": str(settings.model_dir), "engine": settings.engine, "precision": settings.precision}}
     )
@@ -98,32 +98,32 @@ def http_server(lifecycle: Lifecycle, settings: Settings) -> SignalFreeServer:
             lifespan="off",
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE,
-            timeout_graceful_shutdown=LAST_WORDS,
+            timeout_graceful_shutdown=CLOSING_SECONDS,
         )
     )
 
 
 def listen(settings: Settings) -> socket.socket:
-    """The listening socket; IPv6 when the host is an IPv6 address. Raises OSError."""
+    """The listening socket; IPv6 if the host is an IPv6 address. Raises OSError."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     return socket.create_server((settings.host, settings.port), family=family, backlog=1024)
 
 
-async def told_to_stop() -> None:
+async def stop_signal() -> None:
     """Returns at the first SIGTERM or SIGINT."""
-    told = asyncio.Event()
+    received = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
-    await told.wait()
+        asyncio.get_running_loop().add_signal_handler(number, received.set)
+    await received.wait()
 
 
 def in_daemon_thread(work: Callable[[], Result]) -> asyncio.Future[Result]:
-    """The work's result. Unlike an executor's thread, this one does not keep the program from ending while a model loads."""
+    """The work's result. Unlike an executor's thread, a daemon thread does not keep the program from exiting while a model loads."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Result] = loop.create_future()
 
     def call(method: Callable[..., None], value: object) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed, so the result is not needed any more
             loop.call_soon_threadsafe(method, value)
 
     def target() -> None:
@@ -137,7 +137,7 @@ def in_daemon_thread(work: Callable[[], Result]) -> asyncio.Future[Result]:
 
 
 def give_up(message: str, code: ExitCode) -> int:
-    """Says why in the log and, inside a pod, where `kubectl describe` shows it."""
+    """Writes the reason to the log and, in a pod, to the termination message; returns the exit code."""
     log.error(message)
     if Path(TERMINATION_LOG).is_file():
         Path(TERMINATION_LOG).write_text(message)
@@ -145,7 +145,7 @@ def give_up(message: str, code: ExitCode) -> int:
 
 
 def described(model: LanguageModel | Classifier, settings: Settings) -> dict[str, object]:
-    """What the log says about a model that is ready."""
+    """Fields of the log line of a model that is ready."""
     return {
         "model": model.name,
         "task": model.task,

@@ -1,4 +1,4 @@
-"""What the server was started with: program arguments, and the one secret from the environment."""
+"""Program arguments, and the API key from the environment."""
 
 import argparse
 import os
@@ -11,18 +11,18 @@ from finetune_server.processors import usable_processors
 
 API_KEY_VARIABLE = "FINETUNE_API_KEY"
 API_KEY_SECRET_VARIABLE = "FINETUNE_API_KEY_SECRET"
-"""Name of the Secret that the key comes from, where it does: then there must be one."""
+"""Name of the Secret that has the key. If it is set, a key is required."""
 BYTES_PER_TOKEN = 64
 """Of JSON, generously: a larger prompt than that for each token of the context has more tokens than the model can read."""
 MIN_BODY = 1024 * 1024
 MIN_CLASSIFIER_BODY = 8 * MIN_BODY
 """A classifier's request has up to 2048 inputs."""
 DEFAULT_CONTEXT_LIMIT = 4096
-"""Tokens, when --max-context is left out and the model could take more."""
+"""Tokens, if --max-context is not set and the model supports more."""
 
 
 class UnusableKey(Exception):
-    """Requests must have an API key, and there is none that they could have. The message says what to do."""
+    """An API key is required, but it is empty or invalid. The message has the next step."""
 
 
 @dataclass(frozen=True)
@@ -42,18 +42,18 @@ class Settings:
     max_body: int | None
     """Bytes of a request's body; None: derived from the model's context."""
     client_timeout: float
-    """How long a client may take to send a request, or to read what was sent to it."""
+    """How long a client may take to send a request or to read a part of the response."""
     grace: float
-    """How long answers in progress may take, once no more requests are taken."""
+    """How long requests in progress may take on shutdown."""
     drain_quiet: float
-    """New requests are taken after SIGTERM until none has come for so long: every client knows then that this server goes."""
+    """After SIGTERM, requests are accepted until none has arrived for this long: then all clients know that this server stops."""
     drain_limit: float
-    """New requests are taken for so long after SIGTERM at most."""
+    """Maximum time for which requests are accepted after SIGTERM."""
     api_key: str | None
 
 
 def parse_settings(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
-    """Settings from the command line. Ends the program with a usage message when they are wrong. Raises UnusableKey."""
+    """Settings from the command line. Exits with a usage message if an argument is invalid. Raises UnusableKey."""
     parser = argparse.ArgumentParser("finetune_server", description="Serves a fine-tuned model behind an OpenAI-compatible API.")
     parser.add_argument("--model-dir", type=Path, required=True, help="model directory, with MANIFEST.json")
     parser.add_argument("--served-name", required=True, help="the model's name in the API")
@@ -92,7 +92,7 @@ def parse_settings(arguments: Sequence[str] | None = None, environment: Mapping[
 
 
 def read_api_key(environment: Mapping[str, str]) -> str | None:
-    """The key without white space around it; None when nobody asked for one. Raises UnusableKey."""
+    """The key without surrounding white space; None if requests need none. Raises UnusableKey."""
     secret, given = environment.get(API_KEY_SECRET_VARIABLE), environment.get(API_KEY_VARIABLE)
     if given is None and secret is None:
         return None
@@ -102,7 +102,9 @@ def read_api_key(environment: Mapping[str, str]) -> str | None:
         advice = f"write the API key into it{' and delete the pods' if secret else ''}, or remove it to serve without a key"
         raise UnusableKey(f"{source} is empty: {advice}")
     if not (key.isascii() and key.isprintable() and " " not in key):
-        raise UnusableKey(f"{source} holds characters that no Authorization header can: use visible ASCII characters without spaces")
+        raise UnusableKey(
+            f"{source} holds characters that an Authorization header cannot have: use visible ASCII characters without spaces"
+        )
     return key
 
 

@@ -1,4 +1,4 @@
-"""From logits to classes. Knows numpy alone."""
+"""From logits to classes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 THRESHOLD = 0.5
-"""A label of a multi-label classifier holds when its probability is above."""
+"""A label of a multi-label classifier applies if its probability is greater."""
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -18,7 +18,7 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Each class's probability by itself; no overflow for large logits."""
+    """An independent probability for each class; no overflow for large logits."""
     probabilities: NDArray[np.float32] = 0.5 * (1 + np.tanh(0.5 * logits))
     return probabilities
 
@@ -29,10 +29,10 @@ class Classes:
 
     names: tuple[str, ...]
     multi_label: bool
-    """Each class is judged by itself: several may hold, or none."""
+    """Classes are independent: several may apply, or none."""
 
     def judge(self, logits: NDArray[np.float32]) -> dict[str, Any]:
-        """What the API says of one input with these logits, shape (classes,)."""
+        """The API's result for one input with these logits, shape (classes,)."""
         probabilities = sigmoid(logits) if self.multi_label else softmax(logits)
         values = [float(value) for value in probabilities]
         best = int(np.argmax(probabilities))

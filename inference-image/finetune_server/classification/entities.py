@@ -1,7 +1,4 @@
-"""From the tags of tokens to entities, as the Hugging Face token-classification pipeline does it. Knows no tokenizer.
-
-That pipeline knows BIO; here BIOES and BILOU are read, too.
-"""
+"""From tags of tokens to entities, as in the Hugging Face token-classification pipeline, and also for BIOES and BILOU tags."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +8,7 @@ from finetune_server.classification.tokenizer import Token
 from finetune_text import tags
 
 Join = Callable[[Sequence[str]], str]
-"""Joins tokens, or words, to a text."""
+"""Joins tokens or words into a text."""
 
 
 @dataclass(frozen=True)
@@ -27,19 +24,19 @@ class Tagged:
 
 @dataclass(frozen=True)
 class Entity:
-    """Neighbours that belong together."""
+    """Adjacent tokens or words with one meaning."""
 
     entity_group: str
     score: float
-    """Mean of its tokens' (its words') scores."""
+    """Mean of the scores of its tokens or words."""
     word: str
     start: int
     end: int
-    """One after its last character."""
+    """One after its last character (or word)."""
 
 
 def first_of_words(tokens: Iterable[tuple[Token, Tagged]], join: Join) -> list[Tagged]:
-    """Strategy "first": a word is what its first token is."""
+    """Strategy "first": a word has the tag of its first token."""
     words = [list(group) for _, group in groupby(tokens, key=lambda pair: pair[0].word)]
     return [
         Tagged(join([tagged.text for _, tagged in word]), word[0][1].start, word[-1][1].end, word[0][1].tag, word[0][1].score)
@@ -48,12 +45,12 @@ def first_of_words(tokens: Iterable[tuple[Token, Tagged]], join: Join) -> list[T
 
 
 def grouped(tagged: Iterable[Tagged], join: Join) -> list[Entity]:
-    """Entities out of tokens or words in their order."""
+    """The entities of tokens or words in order."""
     parts = list(tagged)
     return [entity_of(found.name, parts[found.start : found.end], join) for found in tags.entities([part.tag for part in parts])]
 
 
 def entity_of(name: str, parts: Sequence[Tagged], join: Join) -> Entity:
-    """One entity of its parts."""
+    """One entity from its tokens or words."""
     score = sum(part.score for part in parts) / len(parts)
     return Entity(name, score, join([part.text for part in parts]), parts[0].start, parts[-1].end)

@@ -1,4 +1,4 @@
-"""One classification on the asyncio side: waits for the engine's logits."""
+"""Waits for the engine's logits on the event loop."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from finetune_server.engines.interface import Encoded, EncoderEngine, EncodingRe
 
 
 async def logits_of(engine: EncoderEngine, request: EncodingRequest) -> tuple[NDArray[np.float32], ...]:
-    """The logits of each row. Raises QueueFull or EngineStopped; cancelled, it frees the request's place."""
+    """The logits of each row. Raises QueueFull or EngineStopped; cancelling it frees the request's place."""
     loop = asyncio.get_running_loop()
     answered: asyncio.Future[Encoded | Failed] = loop.create_future()
 

@@ -54,11 +54,11 @@ class EncoderTokenizer:
         return EncoderInput(row, tokens_of(encoding, one) if tokens else ())
 
     def spelling(self, token: Token, text: str) -> str:
-        """The token as its vocabulary spells it, or what stands in the text for one that the vocabulary has not."""
+        """The token as in the vocabulary; for the unknown token, its text."""
         return text[token.start : token.end] if token.text == self._unknown else token.text
 
     def joined(self, tokens: Sequence[str]) -> str:
-        """Tokens, or words, as one text, as the tokenizer's decoder joins them."""
+        """Tokens or words as one text, joined by the tokenizer's decoder."""
         decoder = self._tokenizer.decoder
         return (str(decoder.decode(list(tokens))) if decoder is not None else " ".join(tokens)).strip()
 
@@ -71,7 +71,7 @@ def tokens_of(encoding: Encoding, one: Input) -> tuple[Token, ...]:
 
 
 def unknown_token(tokenizer: Tokenizer) -> str | None:
-    """What the vocabulary calls text that it has not; None where every text has tokens."""
+    """The token for unknown text; None if the tokenizer can encode every text."""
     model = json.loads(tokenizer.to_str())["model"]
     if model.get("unk_id") is not None:
         return str(model["vocab"][model["unk_id"]][0])

@@ -16,7 +16,7 @@ EncoderTask = Literal["sequence-classification", "token-classification"]
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """A classifier's task, its classes by index, and the size of its inputs."""
+    """A classifier's task, its labels by index, and the size of its inputs."""
 
     task: EncoderTask
     labels: tuple[str, ...]
@@ -27,7 +27,7 @@ class EncoderConfig:
 
 
 def read_encoder_config(model: VerifiedModel, task: EncoderTask) -> EncoderConfig:
-    """Raises UnusableModel when a key is missing, or when the labels differ from the manifest's."""
+    """Raises UnusableModel if a key is missing, or when the labels differ from the manifest's."""
     path = model.tokenizer.folder / CONFIG_FILE
     try:
         config: dict[str, Any] = json.loads(path.read_text())
@@ -48,7 +48,7 @@ def read_encoder_config(model: VerifiedModel, task: EncoderTask) -> EncoderConfi
 
 
 def positions(config: dict[str, Any]) -> int:
-    """Tokens that the position embeddings have room for. Raises KeyError."""
+    """Number of position embeddings that inputs can use. Raises KeyError."""
     found = usable_positions(config)
     if found is None:
         raise KeyError("max_position_embeddings")

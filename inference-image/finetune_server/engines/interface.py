@@ -1,6 +1,6 @@
 """The interface between the HTTP side and an engine: token ids in, events or logits out.
 
-Text is not known here: tokenising, stop strings and detokenising belong to the HTTP side.
+It knows no text: tokenising, stop strings and detokenising belong to the HTTP side.
 """
 
 from collections.abc import Callable
@@ -21,15 +21,15 @@ class GenerationRequest:
 
     prompt: tuple[int, ...]
     max_tokens: int
-    """At least 1; prompt and max_tokens together fit into the engine's context."""
+    """At least 1; prompt and max_tokens together must fit into the engine's context."""
     sampling: SamplingParameters
     top_logprobs: int | None = None
-    """None: no log-probabilities. n: those of the chosen token and of the n most likely ones."""
+    """Number of most likely tokens whose log-probabilities are wanted in addition to the chosen one's; None: none at all."""
 
 
 @dataclass(frozen=True)
 class TokenLogprobs:
-    """Natural logarithms of the model's own probabilities, before temperature, penalties and top_p."""
+    """Natural logarithms of the model's probabilities, before temperature, penalties and top_p."""
 
     chosen: float
     top: tuple[tuple[int, float], ...]
@@ -49,14 +49,14 @@ class Finished:
     """The answer is complete; no event follows."""
 
     reason: FinishReason
-    """stop: the model said so with an end token, which is counted but not sent. length: max_tokens is reached."""
+    """stop: the model generated an end token, which is counted but not sent. length: max_tokens is reached."""
     tokens: int
-    """Tokens that were generated, the end token included."""
+    """Generated tokens, including the end token."""
 
 
 @dataclass(frozen=True)
 class Failed:
-    """The engine broke; no event follows."""
+    """The request or the engine failed; no event follows."""
 
     message: str
 
@@ -72,12 +72,12 @@ class EncoderRow:
 
     ids: tuple[int, ...]
     type_ids: tuple[int, ...]
-    """Of the same length: 1 for the second text of a pair."""
+    """Of the same length; 1 for the second text of a pair."""
 
 
 @dataclass(frozen=True)
 class EncodingRequest:
-    """Inputs whose logits are wanted together; at least one, none longer than the engine's context."""
+    """At least one input; none is longer than the engine's context."""
 
     rows: tuple[EncoderRow, ...]
 
@@ -87,7 +87,7 @@ class Encoded:
     """All logits of a request, in the order of its rows; no event follows."""
 
     logits: tuple[NDArray[np.float32], ...]
-    """Each of shape (labels,), or (tokens of the row, labels) when every token is judged."""
+    """Each of shape (labels,), or (tokens of the row, labels) for token classification."""
 
 
 EncoderListener = Callable[[Encoded | Failed], object]
@@ -96,51 +96,51 @@ EncoderListener = Callable[[Encoded | Failed], object]
 
 @dataclass(frozen=True)
 class Load:
-    """How busy an engine is, in requests."""
+    """Number of requests in an engine."""
 
     running: int
     waiting: int
 
 
 class QueueFull(Exception):
-    """As many requests wait as may wait: the client has to come back later."""
+    """The queue is full: the client has to retry later."""
 
 
 class EngineStopped(Exception):
-    """The engine broke or was closed and takes no request any more."""
+    """The engine failed or was closed and accepts no more requests."""
 
 
 class Ticket(Protocol):
     """A submitted request."""
 
     def cancel(self) -> None:
-        """Frees its place before the engine's next step; no event follows for long. May be called at any time, and again."""
+        """Frees its place before the engine's next step, after which no event follows. May be called at any time and repeatedly."""
 
 
 class Engine(Protocol):
-    """Answers many requests at once. Its methods may be called from any thread and return at once."""
+    """Processes many requests concurrently. Its methods are thread-safe and do not block."""
 
     @property
     def context_length(self) -> int:
-        """Prompt and answer together, or one input of a classifier, in tokens."""
+        """Maximum tokens of prompt and answer together, or of one input of a classifier."""
 
     @property
     def vocabulary_size(self) -> int:
-        """Prompts hold token ids below this; a tokenizer may know more than the model has weights for."""
+        """Token ids are below it; a tokenizer may know more tokens than the model has weights for."""
 
     @property
     def capacity(self) -> int:
-        """Requests that can run and wait together."""
+        """Maximum number of requests that run or wait."""
 
     @property
     def failed(self) -> bool:
-        """True when it broke and answers no more."""
+        """True if it failed and processes no more requests."""
 
     def load(self) -> Load:
-        """The number of requests that run and that wait."""
+        """Number of running and waiting requests."""
 
     def close(self) -> None:
-        """Ends the engine's thread; requests that still run fail."""
+        """Ends the engine's thread; remaining requests fail."""
 
 
 class GenerationEngine(Engine, Protocol):
@@ -152,21 +152,21 @@ class GenerationEngine(Engine, Protocol):
 
 @dataclass(frozen=True)
 class BatchCounts:
-    """What an encoder engine has computed since its start."""
+    """Counters of an encoder engine since its start."""
 
     batches: int = 0
     rows: int = 0
     tokens: int = 0
-    """Of the rows themselves."""
+    """Without padding."""
     padding: int = 0
-    """Tokens that were computed only because rows of a batch differ in length."""
+    """Tokens computed only because rows of a batch differ in length."""
 
 
 class EncoderEngine(Engine, Protocol):
-    """Gives logits."""
+    """Computes logits."""
 
     def submit(self, request: EncodingRequest, listener: EncoderListener) -> Ticket:
         """Queues a request. Raises QueueFull or EngineStopped."""
 
     def counts(self) -> BatchCounts:
-        """What it has computed so far."""
+        """Its counters."""

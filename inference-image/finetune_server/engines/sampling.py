@@ -1,4 +1,4 @@
-"""How the next token is chosen from the model's logits. Knows numpy alone; a request's random numbers are its own."""
+"""How the next token is chosen from the model's logits. Each request has its own random numbers."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -10,23 +10,23 @@ Logits = NDArray[np.float32]
 """Shape (vocabulary,)."""
 
 NUCLEUS_CANDIDATES = 1024
-"""top_p first looks at so many of the most likely tokens, and sorts the whole vocabulary only when they do not suffice."""
+"""top_p considers this many of the most likely tokens first, and sorts the whole vocabulary only if they do not suffice."""
 
 
 @dataclass(frozen=True)
 class SamplingParameters:
-    """What OpenAI's API calls by the same names. Temperature 0 is greedy: the most likely token, the lowest id when equal."""
+    """As in OpenAI's API. Temperature 0 is greedy: the most likely token, and the lowest id among equals."""
 
     temperature: float = 1.0
     top_p: float = 1.0
     seed: int | None = None
-    """The same seed and request give the same answer; None: another answer each time."""
+    """The same seed and request give the same answer; None: a random seed."""
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
 
 
 class Sampler:
-    """Chooses the tokens of one answer, and remembers them for the penalties."""
+    """Chooses the tokens of one answer and counts them for the penalties."""
 
     def __init__(self, parameters: SamplingParameters) -> None:
         self._parameters = parameters
@@ -34,7 +34,7 @@ class Sampler:
         self._chosen: Counter[int] = Counter()
 
     def choose(self, logits: Logits) -> int:
-        """The next token's id. Leaves `logits` as they are."""
+        """The next token's id. Does not change `logits`."""
         logits = self._penalised(logits)
         token = int(np.argmax(logits)) if self._parameters.temperature == 0 else self._sample(logits)
         self._chosen[token] += 1
@@ -63,7 +63,7 @@ class Sampler:
 
 
 def nucleus(weights: NDArray[np.float64], top_p: float) -> NDArray[np.int64]:
-    """The fewest most likely tokens that hold `top_p` of the sum of weights, most likely first; always at least one."""
+    """The smallest set of most likely tokens with `top_p` of the sum of weights, most likely first; at least one."""
     wanted = top_p * weights.sum()
     count = min(NUCLEUS_CANDIDATES, len(weights))
     candidates = np.argpartition(weights, -count)[-count:]

@@ -1,25 +1,25 @@
-"""Token ids to text, one at a time, never half a character. Knows no tokenizer: it is given a decode function."""
+"""Token ids to text, one at a time, in whole characters. Knows no tokenizer: it is given a decode function."""
 
 from collections.abc import Callable
 
 REPLACEMENT = "\ufffd"
-"""What a decode function writes where bytes are no whole UTF-8 character."""
+"""Decode functions write it in place of bytes that are not a complete UTF-8 character."""
 MAX_PENDING = 64
-"""Tokens without a whole character, after which none is waited for any more: the window must not grow with the answer."""
+"""Tokens without a complete character after which the text is returned as it is: the window must not grow with the answer."""
 
 
 class Detokenizer:
-    """The pieces it returns, joined, are the text of all tokens decoded at once.
+    """The returned pieces, joined, are the text of all tokens decoded at once.
 
     A token's text depends on its neighbours (leading spaces, characters of several tokens), so each step decodes a short
-    window that starts at the last piece but one.
+    window that starts at the second to last piece.
     """
 
     def __init__(self, decode: Callable[[list[int]], str]) -> None:
         self._decode = decode
         self._window: list[int] = []
         self._known = 0
-        """Tokens of the window whose text was returned."""
+        """Number of tokens in the window whose text was returned."""
 
     def push(self, token: int) -> str:
         """The text that the token completes; empty while a character is incomplete."""
@@ -36,7 +36,7 @@ class Detokenizer:
         return text[len(before) :]
 
     def flush(self) -> str:
-        """What is left at the end, with U+FFFD for an incomplete character."""
+        """The rest at the end, with U+FFFD for an incomplete character."""
         text, before = self._texts()
         self._known = len(self._window)
         return text[len(before) :]

@@ -71,11 +71,11 @@ async def with_calls(parts: AsyncGenerator[Part], reader: ToolCallReader) -> Asy
 
 
 class GenerationFailed(Exception):
-    """The engine broke while it answered."""
+    """The engine failed during this answer."""
 
 
 class Generation:
-    """An answer in progress. Created on the event loop; `close` it when nobody reads on."""
+    """An answer in progress. Created on the event loop; `close` it if it is not read to its end."""
 
     def __init__(
         self,
@@ -89,25 +89,25 @@ class Generation:
         self.prompt_tokens = len(request.prompt)
         self.completion_tokens = 0
         self.first_token_seconds: float | None = None
-        """From the start to the first token; None until it is there."""
+        """From the start to the first token; None before it."""
         self._started = time.monotonic()
         self._detokenizer = tokenizer.detokenizer(MARKERS if reader else ())
         self._matcher = StopMatcher(stops)
         self._reader = reader
         self._unsent: list[ScoredToken] = []
         self._decoded = 0
-        """Characters that the tokens so far have become."""
+        """Characters of the tokens so far."""
         self._passed_on = 0
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         loop = asyncio.get_running_loop()
         self._ticket = engine.submit(request, lambda event: loop.call_soon_threadsafe(self._events.put_nowait, event))
 
     def close(self) -> None:
-        """Frees the engine's slot at once, if it is still held."""
+        """Frees the engine's slot, if it is still held."""
         self._ticket.cancel()
 
     def parts(self) -> AsyncGenerator[Part]:
-        """The answer's parts, none empty but the last. Raises GenerationFailed."""
+        """The answer's parts; only the last one may be empty. Raises GenerationFailed."""
         return self._texts() if self._reader is None else with_calls(self._texts(), self._reader)
 
     async def _texts(self) -> AsyncGenerator[Part]:
@@ -148,7 +148,7 @@ class Generation:
         return self._part(text + self._matcher.flush(), reason)
 
     def _part(self, text: str, reason: FinishReason | None = None) -> Part:
-        """With the tokens whose text starts in it. What a stop string cut off is not sent, nor are its tokens."""
+        """Includes the tokens whose text starts in it. Neither text that a stop string cut off nor its tokens are sent."""
         self._passed_on += len(text)
         finished_whole = reason is not None and not self._matcher.matched
         sent = [token for token in self._unsent if token.offset < self._passed_on or finished_whole]

@@ -12,7 +12,7 @@ from finetune_text.call_text import CLOSE, OPEN, called
 
 MARKERS = (OPEN, CLOSE)
 TURNS = re.compile(rf'\\(?!{CLOSE}).|"|{CLOSE}', re.DOTALL)
-"""What decides where a call ends: what a backslash escapes is skipped, quotes begin and end strings."""
+"""Determines where a call ends: escaped characters are skipped, quotes start and end strings."""
 
 
 @dataclass(frozen=True)
@@ -26,34 +26,34 @@ class ToolCall:
 
 
 class ToolCallReader:
-    """Tells calls and text apart. What it says does not depend on how the text was cut into pieces.
+    """Separates calls from text. The result does not depend on how the text is divided into pieces.
 
-    White space beside a call belongs to neither; a call that is no JSON is text, its markers with it.
+    White space next to a call is dropped; a call that is not valid JSON is text, including its markers.
     """
 
     def __init__(self, *, one_call: bool = False) -> None:
         self.calls = 0
-        """Calls so far."""
+        """Number of calls so far."""
         self._one_call = one_call
         self._text = ""
-        """What is not passed on yet."""
+        """Text that is not passed on yet."""
         self._gap = ""
-        """White space before the call that is being read."""
+        """White space before the current call."""
         self._inside = False
         self._scanned = 0
-        """Of a call's text: what no later piece changes the meaning of."""
+        """Characters of the current call that are scanned; later pieces do not change their meaning."""
         self._in_string = False
-        """Whether JSON is inside a string there: an end marker in it is one of the argument's words."""
+        """Whether that position is inside a JSON string, where an end marker is part of an argument."""
         self._after_call = False
-        """Nothing but white space came after the last call."""
+        """Only white space has followed the last call."""
 
     @property
     def full(self) -> bool:
-        """True when no more is to come: a call is there, and it shall be the only one."""
+        """True if the answer is complete: it has a call and may have only one."""
         return self._one_call and self.calls > 0
 
     def push(self, piece: str) -> list[str | ToolCall]:
-        """Texts and calls that are complete now."""
+        """The texts and calls that the piece completes."""
         self._text += piece
         found = []
         while not self.full and (part := self._next()) is not None:
@@ -61,7 +61,7 @@ class ToolCallReader:
         return [part for part in found if part]
 
     def flush(self) -> list[str | ToolCall]:
-        """What is left at the end; the last call may lack its end marker."""
+        """The rest at the end; the last call may lack its end marker."""
         if self.full:
             return []
         rest, self._text = self._text, ""
@@ -75,7 +75,7 @@ class ToolCallReader:
         return self._read_call() if self._inside else self._read_text()
 
     def _read_text(self) -> str | None:
-        """Text up to a call, or as much as cannot be a call's beginning; None when there is nothing to say yet."""
+        """The text before a call, or as much as cannot be the start of one; None if there is none yet."""
         before, marker, rest = self._text.partition(OPEN)
         if marker:
             said = before.rstrip()
@@ -87,7 +87,7 @@ class ToolCallReader:
         return self._said(safe) or None
 
     def _said(self, text: str) -> str:
-        """White space after a call is left out."""
+        """Without white space after a call."""
         said = text.lstrip() if self._after_call else text
         self._after_call = self._after_call and not said
         return said
@@ -100,12 +100,12 @@ class ToolCallReader:
         return self._call(body) or self._gap + OPEN + body + CLOSE
 
     def _end_of_call(self) -> int | None:
-        """Where the end marker is. Goes on where it stopped: an answer may hold a thousand markers in a string that never ends."""
+        """Position of the end marker. Resumes where it stopped: an answer may contain many markers in a string that never ends."""
         settled = len(self._text) - len(CLOSE) - 1
         for found in TURNS.finditer(self._text, self._scanned):
             if found[0] == CLOSE and not self._in_string:
                 return found.start()
-            if found[0] != CLOSE and found.start() > settled:  # a backslash may still turn out to stand before an end marker
+            if found[0] != CLOSE and found.start() > settled:  # a backslash may turn out to precede an end marker
                 settled = found.start()
                 break
             self._in_string ^= found[0] == '"'
@@ -121,11 +121,11 @@ class ToolCallReader:
 
 
 def possible_start(text: str) -> int:
-    """The first position from which the text may go on to become a call's marker."""
+    """The first position where a call's marker may have begun."""
     return next((i for i in range(max(0, len(text) - len(OPEN) + 1), len(text)) if OPEN.startswith(text[i:])), len(text))
 
 
 def parsed(body: str) -> ToolCall | None:
-    """The call, or None for what is none."""
+    """The call, or None if the text is not one."""
     call = called(body)
     return None if call is None else ToolCall(call.name, json.dumps(call.arguments, ensure_ascii=False))

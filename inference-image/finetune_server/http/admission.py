@@ -1,7 +1,6 @@
-"""Which requests may come in, decided before their bodies are read, and again before these are parsed.
+"""Which requests are admitted, decided before their bodies are read, and again before they are parsed.
 
-What a request costs before the engine has it (bytes received, JSON parsed, text tokenised) is bounded here. Touched on the
-event loop only.
+It bounds what requests cost before they reach the engine: received bytes, parsed JSON, tokenised text. Used on the event loop only.
 """
 
 import asyncio
@@ -18,28 +17,28 @@ from finetune_server.models.served_model import Classifier, ServedModel
 from finetune_server.settings import BYTES_PER_TOKEN, MIN_BODY, MIN_CLASSIFIER_BODY
 
 HELD_BODIES = 16
-"""So many of the largest bodies may be in memory at once, waiting to be parsed."""
+"""Unparsed bodies in memory may take as much as this many bodies of the largest size."""
 PREPARING = 2
-"""Threads that parse and tokenise. More would gain little, parsing holds the interpreter's lock, and each may need much memory."""
+"""Threads that parse and tokenise. More would gain little (parsing holds the GIL), and each may need much memory."""
 
 Result = TypeVar("Result")
 
 
 class Admission:
-    """Counts what is on its way to the engine."""
+    """Counts the requests that have not reached the engine."""
 
     def __init__(self, *, max_body: int | None, client_timeout: float) -> None:
         """`max_body` in bytes, None: derived from the model's context; `client_timeout` in seconds."""
         self.client_timeout = client_timeout
         self.entering = 0
-        """Requests whose body is there and that the engine does not have yet."""
+        """Requests whose body is complete and that are not in the engine yet."""
         self.held = 0
-        """Bytes of bodies that were received and are not parsed."""
+        """Bytes of bodies that are not parsed yet."""
         self._max_body = max_body
         self._pool: Executor = ThreadPoolExecutor(PREPARING, "prepare")
 
     def body_limit(self, model: ServedModel) -> int:
-        """Bytes."""
+        """Maximum size of a request body in bytes."""
         least = MIN_CLASSIFIER_BODY if isinstance(model, Classifier) else MIN_BODY
         return self._max_body or max(least, BYTES_PER_TOKEN * model.engine.context_length)
 
@@ -50,12 +49,12 @@ class Admission:
             raise overloaded(QueueFull(f"{load.running} requests are running and {load.waiting + self.entering} are waiting"))
 
     async def in_pool(self, work: Callable[[], Result]) -> Result:
-        """The work's result, computed beside the event loop."""
+        """The work's result, computed in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
 
 class Entry:
-    """One request from its first byte until the engine has it."""
+    """One request from its first byte until it is in the engine."""
 
     def __init__(self, admission: Admission, model: ServedModel) -> None:
         """Raises ApiError if there is no room."""
@@ -65,7 +64,7 @@ class Entry:
         self._entering = False
 
     async def body(self, receive: Receive) -> bytes:
-        """The whole body. Raises ApiError when it is too large or too slow, or when there is no room any more."""
+        """The whole body. Raises ApiError if it is too large or too slow, or if there is no room any more."""
         chunks: list[bytes] = []
         try:
             async with asyncio.timeout(self._admission.client_timeout):
@@ -93,19 +92,19 @@ class Entry:
         return chunk
 
     def leave(self) -> None:
-        """The engine has it, or it was refused. May be called again."""
+        """The request is in the engine or was refused. May be called repeatedly."""
         self._admission.held -= self._held
         self._admission.entering -= self._entering
         self._held, self._entering = 0, False
 
 
 def too_large(limit: int) -> ApiError:
-    """413."""
+    """413: the body exceeds the limit in bytes."""
     message = f"The request's body is larger than {limit} bytes, the limit of this server. Send less, or start it with a larger --max-body."
     return ApiError(413, message, code="request_too_large")
 
 
 def too_slow(seconds: float) -> ApiError:
-    """408; the connection cannot be used again."""
+    """408: the connection cannot be used again."""
     message = f"The request's body did not arrive within {seconds:g} seconds."
     return ApiError(408, message, code="request_timeout", headers={"Connection": "close"})

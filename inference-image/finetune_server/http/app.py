@@ -11,7 +11,7 @@ from finetune_server.metrics import Metrics
 
 
 def create_app(lifecycle: Lifecycle, admission: Admission, api_key: str | None) -> FastAPI:
-    """An app that answers probes at once and API requests when `lifecycle.model` is set."""
+    """An app that answers probes from the start and API requests once `lifecycle.model` is set."""
     metrics = Metrics(lifecycle)
     app = FastAPI(title="finetune-server", openapi_url=None)
     app.state.lifecycle = lifecycle

@@ -1,6 +1,6 @@
-"""One HTTP connection, on top of uvicorn's: a client that sends or reads too slowly, or in crumbs, loses it.
+"""One HTTP connection, based on uvicorn's: closed if the client sends or reads too slowly, or sends its body in tiny chunks.
 
-uvicorn has a deadline for idle connections only. It knows no request's meaning: how large a body may be is the gate's business.
+uvicorn has a deadline for idle connections only. The size of bodies is limited by the gate.
 """
 
 import asyncio
@@ -14,28 +14,28 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MAX_HEAD = 64 * 1024
-"""Bytes of a request line with its headers."""
+"""Maximum bytes of a request line with its headers."""
 MAX_CONNECTIONS = 1000
 FREE_CHUNKS = 200
 SMALLEST_CHUNK = 64
-"""Bytes that a body's chunks must have on average once there are more than `FREE_CHUNKS`: each costs the event loop a few microseconds."""
+"""Average bytes that a body's chunks must have after the first `FREE_CHUNKS`: each costs the event loop a few microseconds."""
 LINGER = 5
-"""Seconds more for a body: the gate, which can say why, is the first to give it up."""
+"""Additional seconds for a body: the gate, which can report the reason, gives up first."""
 
 
 @dataclass
 class Connections:
-    """What all connections of one server share. Touched on the event loop only."""
+    """State shared by all connections of one server. Used on the event loop only."""
 
     client_timeout: float
-    """Seconds for a request's head, for its body, and for reading what was sent."""
+    """Seconds for a request's head, for its body, and for reading a part of the response."""
     most: int = field(default_factory=lambda: min(MAX_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2))
-    """Beyond it, the connection that has been without a whole request for the longest time makes room for the new one."""
+    """Maximum number of connections. Beyond it, the one that has waited longest for a complete request is closed."""
     waiting: dict["Connection", None] = field(default_factory=dict)
-    """Those whose client has to say something, in the order in which that began."""
+    """Connections that wait for their client, longest wait first."""
 
     def protocol(self) -> type[asyncio.Protocol]:
-        """What uvicorn makes connections with."""
+        """The factory that uvicorn makes connections with."""
         return cast(type[asyncio.Protocol], partial(Connection, self))
 
 
@@ -50,19 +50,19 @@ class Connection(H11Protocol):
         self._reader_deadline = Deadline(self.loop, self._give_up)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begins to wait for a request."""
+        """Starts to wait for a request."""
         super().connection_made(transport)
         if len(self.connections) > self._shared.most and self._shared.waiting:
             next(iter(self._shared.waiting))._give_up()
         self._wait_for_client()
 
     def data_received(self, data: bytes) -> None:
-        """Takes what came; a part of a request does not begin its time anew."""
+        """Processes received bytes; a part of a request does not restart its deadline."""
         super().data_received(data)
         self._wait_for_client()
 
     def on_response_complete(self) -> None:
-        """Between two requests uvicorn's own deadline holds, unless a part of the next one is there already."""
+        """Between two requests uvicorn's own deadline applies, unless a part of the next one has already arrived."""
         super().on_response_complete()
         if self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]:
             self._shared.waiting[self] = None
@@ -70,17 +70,17 @@ class Connection(H11Protocol):
             self._wait_for_client()
 
     def pause_writing(self) -> None:
-        """The client does not read as fast as the server writes."""
+        """The client reads more slowly than the server writes."""
         super().pause_writing()
         self._reader_deadline.begin("answer", self._shared.client_timeout)
 
     def resume_writing(self) -> None:
-        """It has caught up."""
+        """The client has caught up."""
         super().resume_writing()
         self._reader_deadline.end()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The end, whoever wanted it."""
+        """The connection was closed by either side."""
         self._shared.waiting.pop(self, None)
         self._request_deadline.end()
         self._reader_deadline.end()
@@ -103,7 +103,7 @@ class Connection(H11Protocol):
 
 
 class Deadline:
-    """Calls once when something has not ended in its time."""
+    """Calls a function once if something takes too long."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, expired: Callable[[], None]) -> None:
         self._loop, self._expired = loop, expired
@@ -111,26 +111,26 @@ class Deadline:
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, awaited: str, seconds: float) -> None:
-        """Starts the clock, unless it runs for the same already."""
+        """Starts the timer, unless it already runs for the same thing."""
         if self._timer is None or self._awaited != awaited:
             self.end()
             self._awaited, self._timer = awaited, self._loop.call_later(seconds, self._expired)
 
     def end(self) -> None:
-        """Stops it."""
+        """Stops the timer."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
 
 class ChunkCounter(h11.Connection):
-    """Refuses a body in crumbs."""
+    """Refuses a body in tiny chunks."""
 
     _chunks = 0
     _bytes = 0
 
     def next_event(self) -> Any:
-        """As h11 does. Raises RemoteProtocolError, which uvicorn answers with 400."""
+        """As in h11. Raises RemoteProtocolError, which uvicorn answers with 400."""
         event = super().next_event()
         if isinstance(event, h11.Request):
             self._chunks = self._bytes = 0

@@ -1,4 +1,4 @@
-"""What the routes take from the app. All of it is at hand, so nothing here needs a thread."""
+"""What the routes take from the app. All of it is in memory, so no dependency needs a thread."""
 
 from typing import Annotated
 
@@ -28,13 +28,13 @@ async def metrics_of(request: Request) -> Metrics:
 
 
 def admission_of(request: Request) -> Admission:
-    """What prepares requests."""
+    """The server's admission."""
     admission: Admission = request.app.state.admission
     return admission
 
 
 async def model_of(lifecycle: Annotated[Lifecycle, Depends(lifecycle_of)]) -> LanguageModel | Classifier:
-    """The model; 503 while it is loaded."""
+    """The model. Raises ApiError, 503, while it is loaded."""
     model = lifecycle.model
     if model is None:
         raise unavailable("The model is still being loaded. Please retry.")
@@ -42,38 +42,38 @@ async def model_of(lifecycle: Annotated[Lifecycle, Depends(lifecycle_of)]) -> La
 
 
 async def language_model_of(model: Annotated[LanguageModel | Classifier, Depends(model_of)]) -> LanguageModel:
-    """The model; 400 for a classifier."""
+    """The model. Raises ApiError, 400, for a classifier."""
     if isinstance(model, Classifier):
         raise wrong_endpoint(model)
     return model
 
 
 async def sequence_classifier_of(model: Annotated[LanguageModel | Classifier, Depends(model_of)]) -> Classifier:
-    """The model; 400 for one that does not classify whole inputs."""
+    """The model. Raises ApiError, 400, unless it classifies whole inputs."""
     return classifier_of(model, "sequence-classification")
 
 
 async def token_classifier_of(model: Annotated[LanguageModel | Classifier, Depends(model_of)]) -> Classifier:
-    """The model; 400 for one that does not classify tokens."""
+    """The model. Raises ApiError, 400, unless it classifies tokens."""
     return classifier_of(model, "token-classification")
 
 
 def classifier_of(model: LanguageModel | Classifier, task: EncoderTask) -> Classifier:
-    """A classifier of that task. Raises ApiError for every other model."""
+    """A classifier for that task. Raises ApiError, 400, for other models."""
     if isinstance(model, LanguageModel) or model.task != task:
         raise wrong_endpoint(model)
     return model
 
 
 def wrong_endpoint(model: LanguageModel | Classifier) -> ApiError:
-    """400 that names the endpoints which the model has."""
+    """400 with the endpoints of the model."""
     endpoints = " or ".join(ENDPOINTS.get(model.task, GENERATION_ENDPOINTS))
-    message = f"The model '{model.name}' is made for {model.task} and is not available at this endpoint. Use {endpoints}."
+    message = f"The model '{model.name}' is a model for {model.task} and is not available at this endpoint. Use {endpoints}."
     return ApiError(400, message, param="model", code="unsupported_endpoint")
 
 
 def check_model_name(name: str, model: LanguageModel | Classifier) -> None:
-    """404 for every name but the served one."""
+    """Raises ApiError, 404, unless it is the served name."""
     if name != model.name:
         message = f"The model '{name}' does not exist. This server has '{model.name}'."
         raise ApiError(404, message, param="model", code="model_not_found")

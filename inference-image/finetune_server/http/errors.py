@@ -1,4 +1,4 @@
-"""Errors in OpenAI's shape: {"error": {"message", "type", "param", "code"}}."""
+"""Errors in OpenAI's form: {"error": {"message", "type", "param", "code"}}."""
 
 from collections.abc import Mapping
 
@@ -13,15 +13,15 @@ from finetune_server.engines.interface import EngineStopped, QueueFull
 from finetune_server.generation.generation import GenerationFailed
 
 CLIENT_CLOSED_REQUEST = 499
-"""For the log and the metrics: nobody is there to read it."""
+"""For the log and the metrics; the client does not receive it."""
 RETRY_AFTER = {"Retry-After": "1"}
 BRANCH = "~"
 SHOWN_VALUE = 80
-"""Characters of a wrong value that a message repeats."""
+"""Maximum characters of a wrong value in a message."""
 
 
 class ApiError(Exception):
-    """Becomes the response."""
+    """A refusal, which becomes the response."""
 
     def __init__(
         self, status: int, message: str, *, param: str | None = None, code: str | None = None, headers: Mapping[str, str] | None = None
@@ -44,12 +44,12 @@ class ClientGone(Exception):
 
 
 def json_response(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Any JSON-ready value."""
+    """A response with a value that orjson can serialise."""
     return Response(orjson.dumps(content), status, headers, "application/json")
 
 
 def not_supported(param: str, what: str) -> ApiError:
-    """For what OpenAI's API has and this server has not."""
+    """400 for a parameter of OpenAI's API that this server does not support."""
     return ApiError(400, f"{what} is not supported by this server. Leave '{param}' out.", param=param, code="unsupported_parameter")
 
 
@@ -59,12 +59,12 @@ def overloaded(error: QueueFull) -> ApiError:
 
 
 def unavailable(message: str) -> ApiError:
-    """503: this server cannot answer now, another one or this one later can."""
+    """503: retry later, or at another server."""
     return ApiError(503, message, code="service_unavailable", headers=RETRY_AFTER)
 
 
 def invalid_body(error: ValidationError, *, show_value: bool) -> ApiError:
-    """The first finding about a request's body, in words, with the wrong value where that is not too much."""
+    """400 for the first error in a request's body, with the wrong value if `show_value`."""
     first = error.errors(include_url=False, include_input=show_value)[0]
     message = first["msg"].removeprefix("Value error, ")
     param = path_text(first["loc"])
@@ -81,7 +81,7 @@ def invalid_body(error: ValidationError, *, show_value: bool) -> ApiError:
 
 
 def path_text(location: tuple[int | str, ...]) -> str:
-    """("messages", 0, "content") -> "messages[0].content"; which branch of a union was taken is not said."""
+    """("messages", 0, "content") -> "messages[0].content"; without the branches of unions."""
     named = [part for part in location if isinstance(part, int) or not part.startswith(BRANCH)]
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in named).removeprefix(".")
 
@@ -92,7 +92,7 @@ def branch(name: str) -> str:
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Every error of the app in OpenAI's shape."""
+    """Makes every error of the app a response in OpenAI's form."""
 
     @app.exception_handler(ApiError)
     async def _(_request: Request, error: ApiError) -> Response:

@@ -1,4 +1,4 @@
-"""What every API request passes first and last: the key, the drain, the admission, the metrics and the log line."""
+"""What every API request passes: API key, drain, admission, and in the end metrics and the log line."""
 
 import hashlib
 import hmac
@@ -28,24 +28,24 @@ ENDPOINTS = {
     "/v1/models": "models",
     "/v1/token-classify": "token_classify",
 }
-"""Paths and what metrics call them; any other one is "other"."""
+"""Paths and their names in metrics; all others are "other"."""
 BODY_ENDPOINTS = ENDPOINTS.keys() - {"/v1/models"}
 SHOWN_PATH = 100
 
 
 @dataclass
 class Exchange:
-    """One request and what became of it."""
+    """One request and its outcome."""
 
     id: str
     started: float
     status: int = 500
     complete: bool = False
-    """The response was sent to its end."""
+    """The response was sent completely."""
 
 
 class Gate:
-    """ASGI middleware around the API; probes and metrics pass by it."""
+    """ASGI middleware around the API; probes and metrics bypass it."""
 
     def __init__(self, app: ASGIApp, lifecycle: Lifecycle, admission: Admission, metrics: Metrics, api_key: str | None) -> None:
         self._app = app
@@ -55,7 +55,7 @@ class Gate:
         self._key_digest = digest(api_key) if api_key else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers a refused request itself and hands on the others."""
+        """Answers refused requests itself and passes the others on."""
         if scope["type"] != "http" or not scope["path"].startswith(API_PREFIX):
             await self._app(scope, receive, send)
             return
@@ -81,7 +81,7 @@ class Gate:
             await Response(status_code=CLIENT_CLOSED_REQUEST)(scope, receive, send)
 
     async def _enter(self, model: ServedModel, scope: Scope, receive: Receive, send: Send) -> None:
-        """Reads the body, if there is room for the request, and hands both on. The entry ends when the engine has the request."""
+        """Reads the body, if there is room for the request, and passes both on. The entry ends once the request is in the engine."""
         if int(Headers(scope=scope).get("content-length", "0") or 0) > (limit := self._admission.body_limit(model)):
             raise too_large(limit)
         entry = scope["state"]["entry"] = Entry(self._admission, model)
@@ -91,7 +91,7 @@ class Gate:
             entry.leave()
 
     def _check(self, headers: Headers) -> None:
-        """Raises ApiError for a wrong key, and when the server stops."""
+        """Raises ApiError for a wrong key, and if the server is stopping."""
         if self._key_digest is not None and not hmac.compare_digest(digest(bearer_key(headers)), self._key_digest):
             message = "Incorrect or missing API key. Send it as the header 'Authorization: Bearer <key>'."
             raise ApiError(401, message, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
@@ -131,18 +131,18 @@ class Gate:
 
 
 def bearer_key(headers: Headers) -> str:
-    """The key that the client sent, or an empty text."""
+    """The key that the client sent, or an empty string."""
     scheme, _, key = headers.get("authorization", "").partition(" ")
     return key.strip() if scheme.lower() == "bearer" else ""
 
 
 def digest(key: str) -> bytes:
-    """Keys are compared by digests of one length, in constant time."""
+    """Keys are compared by digests of equal length, in constant time."""
     return hashlib.sha256(key.encode()).digest()
 
 
 def replayed(body: list[bytes], receive: Receive) -> Receive:
-    """Gives out the body once, keeps it no longer, and goes on with what the client does next."""
+    """Returns the body once without keeping it, and then what the client sends next."""
 
     async def replaying() -> Message:
         return {"type": "http.request", "body": body.pop(), "more_body": False} if body else await receive()

@@ -33,7 +33,7 @@ class Generations:
             raise
 
     def close(self) -> None:
-        """Frees what they hold and adds their tokens to the metrics; once."""
+        """Frees their slots and adds their tokens to the metrics, once."""
         for generation in self.all:
             generation.close()
             self._metrics.prompt_tokens.inc(generation.prompt_tokens)
@@ -93,20 +93,20 @@ async def unless_client_goes(request: Request, work: Coroutine[None, None, Resul
 
 
 async def disconnected(request: Request) -> None:
-    """Returns when the client is gone. The body must have been read."""
+    """Returns when the client has disconnected. The body must have been read."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
 class EventStream(StreamingResponse):
-    """Server-sent events, ending with [DONE]. However it ends, the generations are closed."""
+    """Server-sent events, ending with [DONE]. The generations are closed in any case."""
 
     def __init__(self, events: AsyncIterator[object], generations: Generations) -> None:
         super().__init__(encoded(events), media_type="text/event-stream", headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
         self._generations = generations
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Streams until the end, or until the client is gone."""
+        """Streams until the end, or until the client disconnects."""
         try:
             await super().__call__(scope, receive, send)
         finally:
@@ -115,7 +115,7 @@ class EventStream(StreamingResponse):
 
 
 async def encoded(events: AsyncIterator[object]) -> AsyncIterator[bytes]:
-    """Each event as one `data:` line; an engine that breaks becomes an error event, because the status is sent already."""
+    """Each event as one `data:` line; a failure of the engine becomes an error event, because the status has been sent."""
     try:
         async for event in events:
             yield b"data: " + orjson.dumps(event) + b"\n\n"

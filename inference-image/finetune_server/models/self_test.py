@@ -1,4 +1,4 @@
-"""Tries a model before anybody asks it: a model that cannot answer is not ready."""
+"""Sends a test request to a model: a model that cannot answer it is not ready."""
 
 import queue
 
@@ -18,11 +18,11 @@ from finetune_server.model_directory import UnusableModel
 from finetune_text.prompts import Prompts
 
 TIMEOUT = 120.0
-"""Seconds for one token, or for one input of a classifier."""
+"""Seconds for one token or one input of a classifier."""
 
 
 def ask_for_a_token(engine: GenerationEngine, prompts: Prompts) -> None:
-    """Of a language model. Raises UnusableModel when the engine cannot give one."""
+    """Generates one token. Raises UnusableModel if the engine cannot."""
     prompt = tuple(prompts.text("Hello"))
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     engine.submit(GenerationRequest(prompt, 1, SamplingParameters(temperature=0)), events.put)
@@ -30,7 +30,7 @@ def ask_for_a_token(engine: GenerationEngine, prompts: Prompts) -> None:
 
 
 def ask_for_classes(engine: EncoderEngine, tokenizer: EncoderTokenizer, classes: Classes) -> None:
-    """Of a classifier. Raises UnusableModel unless there is one number for each class."""
+    """Classifies one text. Raises UnusableModel unless there is one logit per class."""
     (greeting,) = tokenizer.encode(["Hello"], truncate=True)
     events: queue.SimpleQueue[Event | Encoded] = queue.SimpleQueue()
     engine.submit(EncodingRequest((greeting.row,)), events.put)
@@ -38,11 +38,11 @@ def ask_for_classes(engine: EncoderEngine, tokenizer: EncoderTokenizer, classes:
     found = event.logits[0].shape[-1] if isinstance(event, Encoded) else 0
     if found != len(classes.names):
         wanted = len(classes.names)
-        raise UnusableModel(f"self-test: the graph gives {found} logits, and the model has {wanted} labels; publish the model again")
+        raise UnusableModel(f"self-test: the engine returns {found} logits, and the model has {wanted} labels; publish the model again")
 
 
 def first_of(events: "queue.SimpleQueue[Event] | queue.SimpleQueue[Event | Encoded]") -> Event | Encoded:
-    """The engine's first event. Raises UnusableModel when it fails or does not come."""
+    """The engine's first event. Raises UnusableModel if it is a failure or does not arrive within `TIMEOUT`."""
     try:
         event = events.get(timeout=TIMEOUT)
     except queue.Empty:

@@ -40,8 +40,8 @@ def test_white_space_around_a_key(given: str) -> None:
             "the key api-key of Secret bot .* and delete the pods",
         ),
         ({"FINETUNE_API_KEY_SECRET": "bot"}, "the key api-key of Secret bot .* is empty"),
-        ({"FINETUNE_API_KEY": "two words"}, "holds characters that no Authorization header can"),
-        ({"FINETUNE_API_KEY": "schl\u00fcssel"}, "holds characters that no Authorization header can"),
+        ({"FINETUNE_API_KEY": "two words"}, "holds characters that an Authorization header cannot have"),
+        ({"FINETUNE_API_KEY": "schl\u00fcssel"}, "holds characters that an Authorization header cannot have"),
     ],
 )
 def test_a_key_that_cannot_be(environment: dict[str, str], says: str) -> None:

@@ -1,6 +1,6 @@
-"""What every batcher does with its requests: takes them in, counts them, drops those that nobody waits for, fails the rest at the end.
+"""What batchers have in common: the queue, the load, cancellation, and the failure of what remains at the end.
 
-It owns the one thread that computes, and knows nothing of what is computed.
+It owns the thread that computes, and does not know what is computed.
 """
 
 import logging
@@ -19,7 +19,7 @@ NOT_FINITE = "the model computed logits that are not finite for this request; ot
 
 
 class Request:
-    """A request on its way through a batcher, whose thread alone changes it, but for `cancel`."""
+    """A request in a batcher. Only the batcher's thread changes it, except for `cancel`."""
 
     def __init__(self, on_failure: Callable[[Failed], object]) -> None:
         self._on_failure = on_failure
@@ -27,15 +27,15 @@ class Request:
 
     @property
     def cancelled(self) -> bool:
-        """True when nobody waits for the answer."""
+        """True if the answer is not needed any more."""
         return self._cancelled.is_set()
 
     def cancel(self) -> None:
-        """Asks the batcher to drop the request; from any thread."""
+        """Asks the batcher to drop the request. Thread-safe."""
         self._cancelled.set()
 
     def fail(self, message: str) -> None:
-        """Tells the listener that there will be no more."""
+        """Sends the last event to the listener."""
         self._on_failure(Failed(message))
 
 
@@ -46,24 +46,24 @@ class Batcher(ABC, Generic[R]):
     """The part of an `Engine` (finetune_server.engines.interface) that does not depend on what it computes."""
 
     def __init__(self, name: str, *, max_running: int, max_queue: int) -> None:
-        """`name` is the thread's, which a subclass starts when it is ready for its first turn."""
+        """`name` is the name of the thread; a subclass starts it when it is ready."""
         self.capacity = max_running + max_queue
         self.failed = False
         self._waiting: deque[R] = deque()
         self._running: deque[R] = deque()
         self._changed = threading.Condition()
-        """Guards everything that is not constant."""
+        """Guards all mutable state."""
         self._stopped: str | None = None
         self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
 
     def load(self) -> Load:
-        """The number of requests that run and that wait."""
+        """Number of running and waiting requests."""
         with self._changed:
             running = sum(not request.cancelled for request in self._running)
             return Load(running, sum(not request.cancelled for request in self._waiting))
 
     def close(self) -> None:
-        """Ends the thread after its turn; what still runs or waits fails."""
+        """Ends the thread after its turn; remaining requests fail."""
         self._stop("the server is stopping")
         self._thread.join()
 
@@ -73,11 +73,11 @@ class Batcher(ABC, Generic[R]):
 
     @abstractmethod
     def _start_waiting(self) -> None:
-        """Moves waiting requests to the running ones, as many as may run. Called with the lock."""
+        """Moves waiting requests to the running ones, as far as there is room. Called with the lock."""
 
     @abstractmethod
     def _drop_running(self) -> None:
-        """Takes cancelled requests out of the running ones, where that is allowed now. Called with the lock."""
+        """Removes cancelled requests from the running ones, if that is allowed now. Called with the lock."""
 
     def _queue(self, request: R) -> R:
         with self._changed:
@@ -95,12 +95,12 @@ class Batcher(ABC, Generic[R]):
             while self._wait_for_work():
                 self._turn()
         except Exception:
-            log.exception("the engine broke")
+            log.exception("the engine failed")
             self.failed = True
             self._stop("the engine failed; see the server log")
 
     def _wait_for_work(self) -> bool:
-        """Sleeps while there is none; False: the end."""
+        """Sleeps until there is a request; False if the batcher was stopped."""
         with self._changed:
             self._drop_cancelled()
             while self._stopped is None and not self._running and not self._waiting:

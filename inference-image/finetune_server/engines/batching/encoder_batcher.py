@@ -1,7 +1,7 @@
-"""Dynamic batches: the rows of concurrent requests that are similarly long are padded and computed together.
+"""Dynamic batches: rows of similar length from concurrent requests are padded and computed together.
 
-As many requests as may run are served in turn, so that one with thousands of rows does not hold up the others: each batch
-starts with the longest row left of the request whose turn it is, and rows of about that length join it. It knows no text.
+Running requests take turns, so that one with thousands of rows does not delay the others: each batch starts with the longest
+remaining row of the request whose turn it is, and rows of about that length join it. It knows no text.
 """
 
 import bisect
@@ -16,38 +16,38 @@ from finetune_server.engines.batching.batcher import NOT_FINITE, Batcher, Reques
 from finetune_server.engines.interface import BatchCounts, Encoded, EncoderListener, EncoderRow, EncodingRequest
 
 BATCH_TOKENS = 2048
-"""Rows times the longest row, at most (one row always fits): larger batches are no faster on a CPU, and newcomers wait longer."""
+"""Maximum of rows times the longest row (one row always fits): larger batches are not faster on a CPU, and new requests wait longer."""
 SIMILAR_SHARE = 0.75
 SIMILAR_TOKENS = 16
-"""A row joins a longer one when it has three quarters of its tokens, or at most 16 fewer: padding costs what tokens cost."""
+"""A row joins a longer one if it has three quarters of its tokens, or at most 16 fewer: padding costs as much as tokens."""
 
 
 class Network(Protocol):
-    """What computes a batch."""
+    """A loaded model. Only the batcher's thread calls it."""
 
     def run(self, rows: list[EncoderRow]) -> list[NDArray[np.float32]]:
         """The logits of each row."""
 
 
 class Encoding(Request):
-    """A request with the rows that are left and the logits that are there."""
+    """A request with its remaining rows and the logits so far."""
 
     def __init__(self, request: EncodingRequest, listener: EncoderListener) -> None:
         super().__init__(listener)
         self.request = request
         self._listener = listener
         self._left = sorted((len(row.ids), index) for index, row in enumerate(request.rows))
-        """(tokens, index) of the rows that are in no batch yet, shortest first."""
+        """(tokens, index) of the rows that are not in a batch yet, shortest first."""
         self._logits: list[NDArray[np.float32] | None] = [None] * len(request.rows)
         self._missing = len(request.rows)
 
     @property
     def longest(self) -> int | None:
-        """Tokens of the longest row that is left; None when all are taken."""
+        """Tokens of the longest remaining row; None if there is none."""
         return self._left[-1][0] if self._left else None
 
     def take_rows(self, shortest: int, longest: int, count: int) -> list[int]:
-        """Takes at most `count` rows of so many tokens, the longest ones first; returns their indexes."""
+        """Takes at most `count` rows of `shortest` to `longest` tokens, longest first; returns their indexes."""
         end = bisect.bisect_right(self._left, (longest, len(self._logits)))
         start = max(bisect.bisect_left(self._left, (shortest, 0), hi=end), end - count)
         taken = self._left[start:end]
@@ -55,13 +55,13 @@ class Encoding(Request):
         return [index for _, index in reversed(taken)]
 
     def take(self, index: int, logits: NDArray[np.float32]) -> bool:
-        """Keeps a row's logits; True when they were the last ones."""
+        """Keeps a row's logits; True if all are complete."""
         self._logits[index] = logits
         self._missing -= 1
         return self._missing == 0
 
     def finish(self) -> None:
-        """Tells the listener."""
+        """Sends the logits to the listener."""
         logits = tuple(row for row in self._logits if row is not None)
         if all(np.isfinite(row).all() for row in logits):
             self._listener(Encoded(logits))
@@ -87,13 +87,13 @@ class EncoderBatcher(Batcher[Encoding]):
         return self._queue(Encoding(request, listener))
 
     def counts(self) -> BatchCounts:
-        """What was computed so far."""
+        """Its counters."""
         with self._changed:
             return self._counts
 
     def _turn(self) -> None:
         with self._changed:
-            if not self._running:  # all of them were cancelled since the wait was over
+            if not self._running:  # all were cancelled in the meantime
                 return
             batch = take_batch(self._running, BATCH_TOKENS)
             self._running.rotate(-1)
@@ -124,7 +124,7 @@ class EncoderBatcher(Batcher[Encoding]):
 
 
 def take_batch(encodings: deque[Encoding], max_tokens: int) -> list[tuple[Encoding, int]]:
-    """Takes rows out of the encodings: the first one's longest, then similar ones of each in turn, padded at most `max_tokens`."""
+    """Takes rows from the encodings: the longest of the first one, then similar ones of each; at most `max_tokens` with padding."""
     first = next(encoding for encoding in encodings if encoding.longest is not None)
     length = first.longest
     assert length is not None, "the first encoding has a row left"

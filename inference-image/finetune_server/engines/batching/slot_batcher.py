@@ -1,7 +1,7 @@
 """The slot batcher: its thread lets rows of different length decode together while new ones join and others leave.
 
 Each turn of the loop prefills one chunk of the oldest unfinished prompt and then decodes one token of every other row, so
-neither a long prompt nor a long answer holds up the rest. It knows no text and no HTTP.
+neither a long prompt nor a long answer delays the others. It knows no text and no HTTP.
 """
 
 import heapq
@@ -50,25 +50,25 @@ class Row(Request):
         self.prefilled = 0
         """Prompt tokens whose keys and values are in the slot."""
         self.last_token = -1
-        """The newest generated token, which the next decode step takes in."""
+        """The newest generated token, the input of the next decode step."""
         self.generated = 0
         self._listener = listener
         self._sampler = Sampler(request.sampling)
 
     @property
     def decoding(self) -> bool:
-        """True when the whole prompt is in the slot."""
+        """True if the whole prompt is in the slot."""
         return self.prefilled == len(self.request.prompt)
 
     @property
     def length(self) -> int:
-        """Tokens that the slot holds after the next step over it: the prompt's so far, the generated ones, at least one."""
+        """Number of tokens in the slot after its next step; at least one."""
         return self.prefilled + (self.generated if self.decoding else 1)
 
     def take(self, logits: Logits, end_tokens: frozenset[int]) -> bool:
-        """Chooses the next token and tells the listener; True when it was the last one.
+        """Chooses the next token and sends it to the listener; True if it was the last one.
 
-        Logits that are no numbers end this row alone: the others of the batch do not depend on them.
+        Logits that are not finite fail this row only: the other rows of the batch do not depend on them.
         """
         if not np.isfinite(logits.max()):
             self.fail(NOT_FINITE)
@@ -143,8 +143,8 @@ class SlotBatcher(Batcher[Row]):
             self._advance(row, logits)
 
     def _decode(self) -> None:
-        """One token for each decoding row. The other rows in the span take part with a token that nothing will read:
-        its keys and values lie at the position that the row's next chunk, or the slot's next row, writes first."""
+        """One token for each decoding row. The other slots in the span take part with a token whose result is not used:
+        its keys and values are at the position that the row's next chunk, or the slot's next row, overwrites first."""
         rows = [row for row in self._running if row.decoding]
         if not rows:
             return

@@ -1,6 +1,6 @@
-"""One ONNX decoder and its key-value memory of fixed slots. Knows no requests, no sampling and no threads.
+"""A decoder graph of the onnxruntime-genai builder and its key-value memory. Knows no requests, no sampling and no threads.
 
-The builder's graph (GroupQueryAttention) takes each row's length from the sum of its attention mask, so rows of different
+The graph (GroupQueryAttention) takes each row's length from the sum of its attention mask, so rows of different
 length run together. `past` and `present` are bound to the same memory: a step writes one position per row and copies nothing.
 """
 
@@ -56,7 +56,7 @@ class OnnxDecoder:
         return logits
 
     def _binding(self, first_slot: int, rows: int) -> onnxruntime.IOBinding:
-        """The memory of these slots bound as past and present; made once, because a deep model has a hundred such names."""
+        """The memory of these slots bound as past and present; cached, because a deep model has a hundred such names."""
         key = (first_slot, rows)
         if key not in self._bindings:
             binding = self._session.io_binding()
@@ -69,9 +69,9 @@ class OnnxDecoder:
 
 
 def lazy_zeros(shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Zeros that take memory only where they are written, page by small page: unused context costs nothing."""
+    """Zeros that take memory only where they are written, in small pages: unused context costs nothing."""
     memory = mmap.mmap(-1, math.prod(shape) * 4, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    with contextlib.suppress(OSError):  # a kernel without huge pages does not know the advice
+    with contextlib.suppress(OSError):  # a kernel without huge pages refuses the advice
         memory.madvise(mmap.MADV_NOHUGEPAGE)
     return np.frombuffer(memory, dtype=np.float32).reshape(shape)
 
@@ -83,9 +83,11 @@ def check_graph(session: onnxruntime.InferenceSession, config: GenaiConfig, path
     found = {value.name: value for value in session.get_inputs()}
     if set(found) != expected:
         surprise = sorted(set(found) ^ expected)[0]
-        raise UnusableModel(f"{path}: this engine runs decoder graphs of the onnxruntime-genai builder; input {surprise!r} does not fit")
+        raise UnusableModel(
+            f"{path}: this engine runs decoder graphs of the onnxruntime-genai builder; input {surprise!r} is unexpected or missing"
+        )
     wrong = next((value for value in found.values() if value.name.startswith("past") and value.type != "tensor(float)"), None)
     if wrong is not None:
-        raise UnusableModel(f"{path}: {wrong.name} is {wrong.type}, and the CPU engine keeps tensor(float); export with precision fp32")
+        raise UnusableModel(f"{path}: {wrong.name} is {wrong.type}, and the CPU engine needs tensor(float); export with precision fp32")
     logits = next(value for value in session.get_outputs() if value.name == "logits")
     return int(logits.shape[-1])

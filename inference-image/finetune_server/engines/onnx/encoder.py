@@ -1,4 +1,4 @@
-"""One ONNX classifier graph: rows of token ids in, logits out. Knows no requests, no labels' names and no threads."""
+"""A classifier graph: rows of token ids in, logits out. Knows no requests, no labels' names and no threads."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ KNOWN_INPUTS = NEEDED_INPUTS | {"token_type_ids"}
 
 
 class OnnxEncoder:
-    """A loaded graph. Raises UnusableModel for one that does not fit its config."""
+    """A loaded graph. Raises UnusableModel if it does not match its config."""
 
     def __init__(self, path: Path, config: EncoderConfig, threads: int) -> None:
         self._session = open_session(path, threads)
@@ -27,7 +27,7 @@ class OnnxEncoder:
         self._by_token = config.task == "token-classification"
 
     def run(self, rows: Sequence[EncoderRow]) -> list[NDArray[np.float32]]:
-        """The logits of each row, those of padding cut off."""
+        """The logits of each row, without those of padding."""
         lengths = np.array([len(row.ids) for row in rows])
         mask = np.arange(lengths.max()) < lengths[:, None]
         feed = {
@@ -40,19 +40,19 @@ class OnnxEncoder:
 
 
 def padded(rows: Sequence[Sequence[int]], mask: NDArray[np.bool_], filler: int) -> NDArray[np.int64]:
-    """The rows as a matrix, filled up where the mask is False."""
+    """The rows as a matrix, padded where the mask is False."""
     matrix = np.full(mask.shape, filler, dtype=np.int64)
     matrix[mask] = np.concatenate([np.asarray(row, dtype=np.int64) for row in rows])
     return matrix
 
 
 def check_graph(session: onnxruntime.InferenceSession, config: EncoderConfig, path: str) -> list[str]:
-    """The names of its inputs. Raises UnusableModel unless inputs and logits are a classifier's with so many labels."""
+    """The names of its inputs. Raises UnusableModel unless inputs and logits are those of a classifier with these labels."""
     inputs = {value.name: value.type for value in session.get_inputs()}
     surprise = (NEEDED_INPUTS - set(inputs)) | (set(inputs) - KNOWN_INPUTS)
     if surprise:
         raise UnusableModel(
-            f"{path}: a classifier has the inputs {sorted(KNOWN_INPUTS)}; {sorted(surprise)[0]!r} does not fit; publish again"
+            f"{path}: a classifier has the inputs {sorted(KNOWN_INPUTS)}; {sorted(surprise)[0]!r} is unexpected or missing; publish again"
         )
     wrong = next((name for name, kind in inputs.items() if kind != "tensor(int64)"), None)
     if wrong is not None:

@@ -1,4 +1,4 @@
-"""What genai_config.json, written by the onnxruntime-genai builder beside the graph, says about a decoder."""
+"""genai_config.json, which the onnxruntime-genai builder writes next to the graph of a decoder."""
 
 import json
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class GenaiConfig:
 
 
 def read_genai_config(artifact: VerifiedArtifact) -> GenaiConfig:
-    """Reads the file; raises UnusableModel when a key is missing, or the graph that it names is no verified file."""
+    """Reads the file. Raises UnusableModel if a key is missing, or if its graph is not a verified file."""
     path = artifact.folder / GENAI_CONFIG_FILE
     config = parsed(path)
     if artifact.optional_file(config.model_file) is None:

@@ -40,7 +40,7 @@ async def create_chat_completion(
 
 
 def prompt_of(body: ChatBody, model: LanguageModel) -> list[int]:
-    """The conversation as token ids. Raises ApiError when the model's template does not take it."""
+    """The conversation as token ids. Raises ApiError if the model's template refuses it."""
     if model.prompts.template is None:
         message = f"The model '{model.name}' has no chat template. Use /v1/completions."
         raise ApiError(400, message, param="messages", code="unsupported_endpoint")
@@ -58,10 +58,10 @@ def prompt_of(body: ChatBody, model: LanguageModel) -> list[int]:
 
 
 def refused(body: ChatBody, refusal: TemplateRefusal) -> ApiError:
-    """400 with the template's own words and the messages' roles."""
+    """400 with the template's message and the roles of the messages."""
     roles = ", ".join(message.role for message in body.messages)
-    says = f"Invalid value for 'messages': the model's chat template refuses these messages (roles: {roles}): {refusal}"
-    return ApiError(400, says, param="messages", code="invalid_value")
+    message = f"Invalid value for 'messages': the model's chat template refuses these messages (roles: {roles}): {refusal}"
+    return ApiError(400, message, param="messages", code="invalid_value")
 
 
 def check_tools(body: ChatBody, template: ChatTemplate) -> None:
@@ -139,7 +139,7 @@ def scored_object(tokenizer: Tokenizer, token: ScoredToken) -> dict[str, object]
 
 
 def logprob_object(tokenizer: Tokenizer, token: int, logprob: float) -> dict[str, object]:
-    """A token as text and bytes with its log-probability."""
+    """A token's text, bytes and log-probability."""
     return {"token": tokenizer.token_text(token), "bytes": tokenizer.token_bytes(token), "logprob": logprob}
 
 
@@ -149,10 +149,10 @@ def call_object(call: ToolCall) -> dict[str, object]:
 
 
 def function_object(call: ToolCall) -> dict[str, str]:
-    """The function of a whole call."""
+    """The function of a complete call."""
     return {"name": call.name, "arguments": call.arguments}
 
 
 def begun_function(call: ToolCall) -> dict[str, str]:
-    """The function in a call's first chunk; its arguments come in the next one."""
+    """The function in a call's first chunk; its arguments follow in the next one."""
     return {"name": call.name, "arguments": ""}

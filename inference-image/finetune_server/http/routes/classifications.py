@@ -1,4 +1,4 @@
-"""What both classification endpoints do: tokenise, check lengths, wait for the logits, and count."""
+"""What both classification endpoints do: tokenise, check lengths, wait for the logits, count tokens."""
 
 import time
 import uuid
@@ -32,7 +32,7 @@ class Classifications:
     async def of(
         cls, request: Request, model: Classifier, inputs: Sequence[Input], *, truncate: bool, tokens: bool = False
     ) -> "Classifications":
-        """Tokenises beside the event loop. Raises ApiError for an input that is too long."""
+        """Tokenises in a thread. Raises ApiError for an input that is too long."""
         most = max_characters(model.engine.context_length)
         for index, text in enumerate(inputs):
             check_characters(text, most, index)
@@ -43,7 +43,7 @@ class Classifications:
         return cls(model, encoded)
 
     async def logits(self, request: Request, metrics: Metrics) -> Sequence[NDArray[np.float32]]:
-        """Of each input. Raises QueueFull, EngineStopped or ClientGone."""
+        """The logits of each input. Raises QueueFull, EngineStopped or ClientGone."""
         rows = tuple(one.row for one in self.inputs)
         request.state.entry.leave()
         found = await unless_client_goes(request, logits_of(self._model.engine, EncodingRequest(rows)))
@@ -58,7 +58,7 @@ class Classifications:
         return {"prompt_tokens": tokens, "completion_tokens": 0, "total_tokens": tokens}
 
     def response(self, prefix: str, results: Sequence[dict[str, object]]) -> dict[str, object]:
-        """The object around the results, which get their index."""
+        """The response with the results in order."""
         return {
             "id": f"{prefix}-{uuid.uuid4().hex}",
             "object": "list",
@@ -83,7 +83,7 @@ def check_characters(one: Input, most: int, index: int) -> None:
 
 
 def check_length(tokens: int, context_length: int, index: int) -> None:
-    """Raises ApiError, context_length_exceeded, in OpenAI's words."""
+    """Raises ApiError, context_length_exceeded, with OpenAI's message."""
     if tokens > context_length:
         message = (
             f"This model's maximum context length is {context_length} tokens. However, input[{index}] resulted in {tokens} tokens. "

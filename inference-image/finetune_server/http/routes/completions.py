@@ -37,7 +37,7 @@ async def create_completion(
 
 
 def check_count(count: int, engine: GenerationEngine) -> None:
-    """Each prompt takes a place, and one request at most half of those that are free. Raises ApiError."""
+    """Each prompt takes a place, and a request may take half of the free ones. Raises ApiError."""
     most = max(engine.capacity // 2, 1)
     if count > most:
         message = f"'prompt' has {count} entries; this server takes at most {most} in one request. Send several requests."
@@ -59,7 +59,7 @@ def requests_of(body: CompletionBody, model: LanguageModel) -> list[GenerationRe
 
 
 def tokens_of(prompt: Prompt, model: LanguageModel) -> list[int]:
-    """A prompt's token ids. Raises ApiError for an empty prompt and for an id that the model has not."""
+    """A prompt's token ids. Raises ApiError for an empty prompt and for an id that the model does not have."""
     if isinstance(prompt, str):
         check_text(prompt, model, param="prompt")
     tokens = model.prompts.text(prompt) if isinstance(prompt, str) else prompt

@@ -12,13 +12,13 @@ router = APIRouter()
 
 @router.get("/v1/models")
 async def list_models(model: ModelDependency) -> Response:
-    """The one model."""
+    """The served model as a list."""
     return json_response({"object": "list", "data": [model_object(model)]})
 
 
 @router.get("/v1/models/{name:path}")
 async def retrieve_model(name: str, model: ModelDependency) -> Response:
-    """The model, or 404."""
+    """The served model; 404 for another name."""
     check_model_name(name, model)
     return json_response(model_object(model))
 

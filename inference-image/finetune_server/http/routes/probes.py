@@ -1,4 +1,4 @@
-"""/healthz, /readyz and /metrics: for the kubelet and Prometheus, without a key."""
+"""GET /healthz, /readyz and /metrics: for the kubelet and Prometheus, without an API key."""
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -12,17 +12,17 @@ router = APIRouter()
 
 @router.get("/healthz")
 async def healthz(lifecycle: LifecycleDependency) -> Response:
-    """200 unless only a restart can help."""
+    """200, or 503 if only a restart helps."""
     return json_response({"status": lifecycle.state}, 503 if lifecycle.broken else 200)
 
 
 @router.get("/readyz")
 async def readyz(lifecycle: LifecycleDependency) -> Response:
-    """200 when requests should be sent here."""
+    """200 if requests should be sent here, otherwise 503."""
     return json_response({"status": lifecycle.state}, 200 if lifecycle.ready else 503)
 
 
 @router.get("/metrics")
 async def metrics_text(metrics: MetricsDependency) -> Response:
-    """Prometheus' text format."""
+    """Metrics in Prometheus' text format."""
     return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -51,16 +51,16 @@ def tagged_tokens(encoded: EncoderInput, logits: NDArray[np.float32], classes: C
 
 
 def in_text(text: str, tokens: list[tuple[Token, Tagged]], tokenizer: EncoderTokenizer, *, first: bool) -> dict[str, object]:
-    """A text's entities; start and end count its characters."""
+    """A text's entities; start and end are character offsets."""
     spelled = [(token, replace(tagged, text=tokenizer.spelling(token, text))) for token, tagged in tokens]
     parts = first_of_words(spelled, tokenizer.joined) if first else [tagged for _, tagged in spelled]
     return {"entities": [asdict(entity) for entity in grouped(parts, tokenizer.joined)]}
 
 
 def in_words(words: list[str], tokens: list[tuple[Token, Tagged]]) -> dict[str, object]:
-    """Each word's tag, that of its first token, and the entities; start and end count words.
+    """Each word's tag, which is that of its first token, and the entities; start and end are word offsets.
 
-    A word without tokens has no tag: it holds nothing that the tokenizer keeps, or lies behind the place where the input was cut.
+    A word without tokens has no tag: the tokenizer drops all of its characters, or the input was cut before it.
     """
     tags: list[str | None] = [None] * len(words)
     scores: list[float | None] = [None] * len(words)

@@ -1,4 +1,4 @@
-"""How a request's body is read. Validation is strict: "1" is no number."""
+"""How a request's body is read. Validation is strict: "1" is not a number."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -17,29 +17,29 @@ class RequestBody(BaseModel):
     model: str
 
     def refuse(self) -> None:
-        """Raises ApiError for what is asked and cannot be done. One unknown parameter is enough: pydantic would list them all."""
+        """Raises ApiError for unsupported parameters. Only the first unknown one is reported: pydantic would list them all."""
         for name in self.model_extra or {}:
             raise ApiError(400, f"Unrecognized request argument supplied: {name}", param=name, code="unknown_parameter")
 
 
 SMALL_BODY = 64 * 1024
-"""Bytes. Of a larger one no wrong value is repeated: pydantic would make Python objects of all of it, only to be cut off."""
+"""Bytes. Errors in larger ones do not contain the wrong value: pydantic would convert all of it to Python objects."""
 
 Body = TypeVar("Body", bound=RequestBody)
 
 
 def body_of(kind: type[Body]) -> Callable[[Request], Awaitable[Body]]:
-    """A dependency that reads, checks and returns the request's body, whatever its content type says."""
+    """A dependency that reads, validates and returns the request's body, regardless of its content type."""
 
     async def parse(request: Request) -> Body:
-        chunks = [chunk async for chunk in request.stream()]  # request.body() would keep the bytes as long as the request
+        chunks = [chunk async for chunk in request.stream()]  # request.body() would keep the bytes until the end of the request
         return await admission_of(request).in_pool(lambda: parsed(kind, chunks))
 
     return parse
 
 
 def parsed(kind: type[Body], chunks: list[bytes]) -> Body:
-    """The body that these bytes hold, which are not needed any more. Raises ApiError."""
+    """The body in these bytes, which are freed. Raises ApiError."""
     text = b"".join(chunks)
     chunks.clear()
     try:

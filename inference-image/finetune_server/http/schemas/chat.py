@@ -26,7 +26,7 @@ class ChatBody(GenerationBody):
     parallel_tool_calls: bool | None = None
 
     def refuse(self) -> None:
-        """Raises ApiError for what is asked and cannot be done."""
+        """Raises ApiError for unsupported parameters and combinations."""
         super().refuse()
         if self.max_tokens is not None and self.max_completion_tokens is not None:
             raise not_supported("max_tokens", "Setting 'max_tokens' and 'max_completion_tokens' at the same time")
@@ -49,22 +49,22 @@ class ChatBody(GenerationBody):
 
     @property
     def offered(self) -> list[Tool]:
-        """The tools that the model is told of: with tool_choice "none" it is told of none, so that it can call none."""
+        """The tools in the prompt: with tool_choice "none" there are none, so that the model cannot call any."""
         return [] if self.tool_choice == "none" else self.tools or []
 
     @property
     def speaks_of_tools(self) -> bool:
-        """True when the prompt holds tools, calls or their results."""
+        """True if the prompt contains tools, calls or their results."""
         return bool(self.offered) or any(
             isinstance(message, ToolMessage) or (isinstance(message, AssistantMessage) and message.tool_calls) for message in self.messages
         )
 
     @property
     def token_limit(self) -> int | None:
-        """Tokens the answer may have at most, by either name; None: as many as fit."""
+        """Maximum tokens of the answer, from either parameter; None: as many as fit."""
         return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
 
     @property
     def scored(self) -> int | None:
-        """How many log-probabilities per token an engine must give; None: none at all."""
+        """`top_logprobs` of the engine's request; None: no log-probabilities."""
         return (self.top_logprobs or 0) if self.logprobs else None

@@ -11,7 +11,7 @@ PAIR = 2
 
 
 def as_inputs(value: Any) -> Any:
-    """A text, or a list of texts and of lists of texts; one text may stand for a list of one."""
+    """A text, or a list of texts and of lists of texts; a single text becomes a list."""
     inputs = [value] if isinstance(value, str) else value
     if not isinstance(inputs, list) or not 0 < len(inputs) <= MAX_INPUTS:
         raise ValueError(f"expected a text, or a list of 1 to {MAX_INPUTS} inputs")
@@ -23,7 +23,7 @@ def as_inputs(value: Any) -> Any:
 
 
 def check_pairs(inputs: list[str | list[str]]) -> list[str | list[str]]:
-    """Lists inside of the list are pairs."""
+    """Raises ValueError unless inner lists are pairs."""
     for index, one in enumerate(inputs):
         if isinstance(one, list) and len(one) != PAIR:
             raise ValueError(f"entry {index} has {len(one)} texts; expected a text, or a pair of texts")
@@ -34,12 +34,12 @@ Inputs = Annotated[list[str | list[str]], BeforeValidator(as_inputs)]
 
 
 class ClassificationBody(RequestBody):
-    """What both endpoints take."""
+    """The parameters of both endpoints."""
 
     truncate: bool = False
     """Cut inputs to the model's context; otherwise longer ones are refused."""
     user: str | None = None
-    """Taken and not used, as in OpenAI's other endpoints."""
+    """Accepted for compatibility with OpenAI's API; not used."""
 
 
 class ClassifyBody(ClassificationBody):

@@ -14,7 +14,7 @@ Prompt = str | list[int]
 
 
 def as_prompts(value: object) -> object:
-    """One prompt, a text or token ids, may stand for a list of one."""
+    """A single prompt, a text or token ids, becomes a list."""
     if isinstance(value, str) or (value and is_token_ids(value)):
         return [value]
     if isinstance(value, list) and len(value) > MAX_PROMPTS:
@@ -25,7 +25,7 @@ def as_prompts(value: object) -> object:
 
 
 def is_token_ids(value: object) -> bool:
-    """True for a list of integers; True and False are none."""
+    """True for a list of integers without booleans."""
     return isinstance(value, list) and all(type(item) is int for item in value)
 
 
@@ -37,5 +37,5 @@ class CompletionBody(GenerationBody):
 
     @property
     def token_limit(self) -> int:
-        """Tokens each answer may have at most."""
+        """Maximum tokens of each answer."""
         return self.max_tokens or DEFAULT_MAX_TOKENS

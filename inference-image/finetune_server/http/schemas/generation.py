@@ -1,4 +1,4 @@
-"""What the bodies of chat completions and completions have in common. Validation is strict: "1" is no number."""
+"""The parameters that chat completions and completions share."""
 
 import json
 from typing import Annotated, Any, Literal
@@ -35,15 +35,15 @@ NEUTRAL_VALUES: dict[str, tuple[object, ...]] = {
     "verbosity": (),
     "web_search_options": (),
 }
-"""OpenAI's parameters that this server does not do, each with the values that ask for nothing."""
+"""OpenAI's parameters that this server does not support, each with the values that have no effect."""
 
 MAX_STOPS = 4
 MAX_STOP_LENGTH = 1024
-"""Characters: while the answer is written, it is searched for the beginning of each."""
+"""Characters: a generated answer is searched for the beginning of each."""
 
 
 def as_list(value: object) -> object:
-    """One stop string may stand for a list of one."""
+    """A single stop string becomes a list."""
     return [value] if isinstance(value, str) else value
 
 
@@ -56,7 +56,7 @@ class StreamOptions(BaseModel):
 
 
 class GenerationBody(RequestBody):
-    """The parameters of both endpoints; null means left out."""
+    """The parameters of both endpoints; null means not set."""
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
     model: str
@@ -76,7 +76,7 @@ class GenerationBody(RequestBody):
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
 
     def refuse(self) -> None:
-        """Raises ApiError for what is asked and cannot be done."""
+        """Raises ApiError for unsupported parameters and combinations."""
         for name, value in (self.model_extra or {}).items():
             if name not in NEUTRAL_VALUES:
                 raise ApiError(400, f"Unrecognized request argument supplied: {name}", param=name, code="unknown_parameter")
@@ -99,7 +99,7 @@ class GenerationBody(RequestBody):
 
     @property
     def include_usage(self) -> bool:
-        """True when a stream ends with the usage."""
+        """True if a stream ends with the usage."""
         return bool(self.stream_options and self.stream_options.include_usage)
 
 

@@ -11,7 +11,7 @@ from finetune_server.http.schemas.tools import Call, Part
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 NOTHING: tuple[object, ...] = (None, [])
-"""Clients send an earlier answer back with its empty fields: {"refusal": null, "tool_calls": null, ...}."""
+"""Clients return an earlier answer with its empty fields: {"refusal": null, "tool_calls": null, ...}."""
 MAX_MESSAGES = 2048
 MAX_PARTS = 1024
 MAX_CALLS = 128
@@ -19,7 +19,7 @@ MAX_FIELDS = 64
 
 
 def text_of(content: object) -> object:
-    """A list of text parts becomes one text, a line each; other values are left to the next check."""
+    """A list of text parts becomes one text, one line each; other values are left to the next check."""
     if not isinstance(content, list):
         return content
     if len(content) > MAX_PARTS:
@@ -34,14 +34,14 @@ def text_of(content: object) -> object:
 
 
 def unless_it_calls(content: str | None, info: ValidationInfo) -> str | None:
-    """Only a message with calls may say nothing."""
+    """Raises ValueError for a message without content and calls."""
     if content is None and not info.data.get("tool_calls"):
-        raise ValueError("only an assistant's message with 'tool_calls' may be without content")
+        raise ValueError("only an assistant message with 'tool_calls' may be without content")
     return content
 
 
 class Message(Part):
-    """What all messages have."""
+    """Fields of all messages."""
 
     role: Role
     name: str | None = None
@@ -57,23 +57,23 @@ class Message(Part):
 
 
 class TextMessage(Message):
-    """What the system or the user says."""
+    """A message of the system or the user."""
 
     content: Annotated[str, BeforeValidator(text_of)]
 
     def for_template(self) -> dict[str, Any]:
-        """As chat templates know it: OpenAI's `developer` is what they call `system`."""
+        """In the form of chat templates: OpenAI's `developer` is their `system`."""
         role = "system" if self.role == "developer" else self.role
         return {"role": role, "content": self.content} | ({"name": self.name} if self.name else {})
 
 
 class ToolMessage(TextMessage):
-    """What a call came to."""
+    """The result of a call."""
 
     tool_call_id: str
 
     def for_template(self) -> dict[str, Any]:
-        """With the id of the call."""
+        """Including the id of the call."""
         return super().for_template() | {"tool_call_id": self.tool_call_id}
 
 
@@ -84,13 +84,13 @@ class AssistantMessage(Message):
     content: Annotated[str | None, BeforeValidator(text_of), AfterValidator(unless_it_calls), Field(validate_default=True)] = None
 
     def for_template(self) -> dict[str, Any]:
-        """With its calls."""
+        """Including its calls."""
         calls = {"tool_calls": [call.for_template() for call in self.tool_calls]} if self.tool_calls else {}
         return {"role": self.role, "content": self.content} | ({"name": self.name} if self.name else {}) | calls
 
 
 def kind_of(value: object) -> str:
-    """Which of the three a message is; what is none of them is refused as a text message."""
+    """The type of a message by its role; other values are validated, and refused, as a text message."""
     role = value.get("role") if isinstance(value, dict) else None
     return branch(role if role in ("tool", "assistant") else "text")
 
@@ -104,7 +104,7 @@ AnyMessage = Annotated[
 
 
 def check_answers(messages: Sequence[AnyMessage]) -> None:
-    """Raises ApiError unless each call is answered by one of the messages right behind it, and each answer has its call."""
+    """Raises ApiError unless each call is answered by one of the messages that directly follow, and each answer has a call."""
     waiting: Counter[str] = Counter()
     for index, message in enumerate(messages):
         if isinstance(message, ToolMessage):
@@ -122,12 +122,12 @@ def check_answers(messages: Sequence[AnyMessage]) -> None:
 
 
 def check_no_call_waits(waiting: Counter[str], index: int) -> None:
-    """Raises ApiError."""
+    """Raises ApiError if a call has no answer."""
     if waiting:
         says = f"call {next(iter(waiting))!r} has no answer: after its message, one with the role 'tool' must follow for each call"
         raise wrong_message(f"messages[{index}]", says)
 
 
 def wrong_message(param: str, says: str) -> ApiError:
-    """400."""
+    """400 for a message."""
     return ApiError(400, f"Invalid value for '{param}': {says}.", param=param, code="invalid_value")

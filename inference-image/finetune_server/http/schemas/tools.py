@@ -11,7 +11,7 @@ MAX_DEPTH = 32
 
 
 def check_arguments(text: str) -> str:
-    """OpenAI has a call's arguments as JSON text; a template needs what it says."""
+    """Raises ValueError unless a call's arguments are the JSON text of an object, as in OpenAI's API."""
     arguments = json_object(text)
     if arguments is None:
         raise ValueError('a call\'s arguments are the JSON text of an object, as in "{\\"town\\": \\"Rome\\"}"')
@@ -20,13 +20,13 @@ def check_arguments(text: str) -> str:
 
 
 class Part(BaseModel):
-    """Any of these."""
+    """Base of tools, calls and messages."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 def check_depth(value: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Templates indent what is nested, which makes a long list at the bottom many times longer."""
+    """Raises ValueError: templates indent nested values, which makes a deeply nested list many times longer."""
     level: list[Any] = [value]
     for _ in range(MAX_DEPTH):
         level = [child for parent in level for child in children(parent)]
@@ -36,14 +36,14 @@ def check_depth(value: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def children(value: object) -> Iterable[object]:
-    """What an object or a list holds."""
+    """The values of an object or a list."""
     if isinstance(value, dict):
         return value.values()
     return value if isinstance(value, list) else ()
 
 
 class Function(Part):
-    """A function that the model may call; what is None is left out of the prompt."""
+    """A function that the model may call; fields that are None are not in the prompt."""
 
     name: Annotated[str, Field(min_length=1)]
     description: str | None = None
@@ -59,12 +59,12 @@ class Tool(Part):
     function: Function
 
     def for_template(self) -> dict[str, Any]:
-        """As chat templates know it: the trainer writes the same keys in the same order."""
+        """In the form of chat templates: the trainer writes the same keys in the same order."""
         return {"type": self.type, "function": {name: value for name, value in self.function if value is not None}}
 
 
 class CalledFunction(Part):
-    """Which function, and with what."""
+    """The called function and its arguments."""
 
     name: Annotated[str, Field(min_length=1)]
     arguments: Annotated[str, AfterValidator(check_arguments)]
@@ -78,5 +78,5 @@ class Call(Part):
     function: CalledFunction
 
     def for_template(self) -> dict[str, Any]:
-        """As chat templates know it, the arguments still JSON text."""
+        """In the form of chat templates, with the arguments as JSON text."""
         return {"function": self.function.model_dump(), "id": self.id, "type": self.type}
