@@ -211,7 +211,7 @@ class EnvFrom(Document):
     """Prefix to prepend to each key."""
 
 
-class Pod(Document):
+class PodSettings(Document):
     """Settings of the pods of a stage or a server."""
 
     image: Annotated[str, Field(min_length=1, max_length=512)] | None = None

@@ -14,7 +14,7 @@ from finetune_api.resources.common import (
     LabelValue,
     Name,
     ObjectName,
-    Pod,
+    PodSettings,
     Resources,
     Size,
     VolumeClaim,
@@ -137,7 +137,7 @@ class Preparation(Document):
 
     resources: Resources = Resources()
     """CPU and memory of the stage's container; where neither names memory, its limit is 8Gi."""
-    pod: Pod = Pod()
+    pod: PodSettings = PodSettings()
     """Settings of the stage's pod. nodeSelector and tolerations of the training are not inherited, except for the zone or node that a
     ReadWriteOnce workspace requires."""
 
@@ -167,7 +167,7 @@ class Training(Document):
     micro-batch size and to refuse a training that does not fit."""
     resources: Resources = Resources()
     """CPU and memory of each pod."""
-    pod: Pod = Pod()
+    pod: PodSettings = PodSettings()
     """Settings of the stage's pods."""
 
 
@@ -181,7 +181,7 @@ class Publishing(Document):
     """gpus is the number of GPUs of the pod: 1, or 0 to use the CPU."""
     resources: Resources = Resources()
     """CPU and memory of the stage's container."""
-    pod: Pod = Pod()
+    pod: PodSettings = PodSettings()
     """Settings of the stage's pod."""
 
 

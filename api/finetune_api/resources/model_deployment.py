@@ -6,7 +6,7 @@ from pydantic import Field
 
 from finetune_api.document import Document, LenientDocument
 from finetune_api.engines import EngineName
-from finetune_api.resources.common import Conditions, Duration, ErrorStatus, LongDuration, Pod, Resources, SecretRef, ShortText
+from finetune_api.resources.common import Conditions, Duration, ErrorStatus, LongDuration, PodSettings, Resources, SecretRef, ShortText
 from finetune_api.resources.finetune_job import ModelRef
 
 
@@ -31,7 +31,7 @@ class ModelDeploymentSpec(Document):
     """replicas is the desired number of server pods; also available through the scale subresource."""
     resources: Resources = Resources()
     """resources of each server container."""
-    pod: Pod = Pod()
+    pod: PodSettings = PodSettings()
     """pod has settings of the server pods."""
     auth: Auth | None = None
     """auth requires an API key. If not set, requests need no key."""

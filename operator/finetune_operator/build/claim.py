@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from finetune_api.resources.common import Quantity, VolumeClaim
-from finetune_operator.build.owner import Kind, child_metadata
+from finetune_operator.build.owner import KindName, child_metadata
 from finetune_operator.objects.names import JOB_LABEL, workspace_claim
 from finetune_operator.objects.records import Meta
 
@@ -18,7 +18,7 @@ def workspace_claim_object(meta: Meta, storage: VolumeClaim, default_size: str) 
 
 
 def model_claim_object(
-    kind: Kind, owner: Meta, name: str, labels: Mapping[str, str], storage: VolumeClaim, size: Quantity
+    kind: KindName, owner: Meta, name: str, labels: Mapping[str, str], storage: VolumeClaim, size: Quantity
 ) -> dict[str, Any]:
     """The volume of the model: owned by the job until the FineTunedModel exists, then by that."""
     return _claim(child_metadata(kind, owner, name, labels), storage, size)

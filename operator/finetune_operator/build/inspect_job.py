@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from finetune_api.resources.common import Pod, Resources
+from finetune_api.resources.common import PodSettings, Resources
 from finetune_api.resources.finetuned_model import ClaimSource
 from finetune_operator.build.batch_job import batch_job
 from finetune_operator.build.owner import child_metadata
@@ -12,7 +12,7 @@ from finetune_operator.objects.records import Meta
 from finetune_operator.settings import Settings
 
 
-def inspect_job_object(meta: Meta, claim: ClaimSource, number: int, settings: Settings, pod: Pod) -> dict[str, Any]:
+def inspect_job_object(meta: Meta, claim: ClaimSource, number: int, settings: Settings, pod: PodSettings) -> dict[str, Any]:
     """Mounts the claim read-only; `pod` determines where it runs."""
     labels = {**MANAGED_BY, MODEL_LABEL: meta.name, STAGE_LABEL: "inspect", ATTEMPT_LABEL: str(number)}
     shape = PodShape(

@@ -7,10 +7,10 @@ from finetune_api.resources import API_VERSION
 from finetune_operator.objects.names import MANAGED_BY
 from finetune_operator.objects.records import Meta
 
-Kind = Literal["FineTuneJob", "FineTunedModel", "ModelDeployment"]
+KindName = Literal["FineTuneJob", "FineTunedModel", "ModelDeployment"]
 
 
-def owner_reference(kind: Kind, meta: Meta) -> dict[str, Any]:
+def owner_reference(kind: KindName, meta: Meta) -> dict[str, Any]:
     """Makes an object the controller of a child, which is garbage-collected with it."""
     return {
         "apiVersion": API_VERSION,
@@ -23,7 +23,7 @@ def owner_reference(kind: Kind, meta: Meta) -> dict[str, Any]:
 
 
 def child_metadata(
-    kind: Kind, owner: Meta, name: str, labels: Mapping[str, str], annotations: Mapping[str, str] | None = None
+    kind: KindName, owner: Meta, name: str, labels: Mapping[str, str], annotations: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """Metadata of a child. Labels and annotations of the owner are not inherited, because GitOps tools track objects by them."""
     metadata: dict[str, Any] = {

@@ -4,13 +4,13 @@ A ReadWriteOnce volume is bound to the zone or node of its first pod. An existin
 stages.
 """
 
-from finetune_api.resources.common import Pod
+from finetune_api.resources.common import PodSettings
 from finetune_api.resources.finetune_job import FineTuneJobSpec
 
 HOST = "kubernetes.io/hostname"
 
 
-def within_reach_of_training(pod: Pod, spec: FineTuneJobSpec) -> Pod:
+def within_reach_of_training(pod: PodSettings, spec: FineTuneJobSpec) -> PodSettings:
     """For prepare, which needs no GPU node but binds the volume: in the zone or on the node that the training selects."""
     if _anywhere(spec):
         return pod
@@ -20,7 +20,7 @@ def within_reach_of_training(pod: Pod, spec: FineTuneJobSpec) -> Pod:
     return pod.model_copy(update={"node_selector": {**places, **pod.node_selector}})
 
 
-def beside_training(pod: Pod, spec: FineTuneJobSpec) -> Pod:
+def beside_training(pod: PodSettings, spec: FineTuneJobSpec) -> PodSettings:
     """On the nodes for the training, without GPUs."""
     if _anywhere(spec):
         return pod
@@ -31,7 +31,7 @@ def beside_training(pod: Pod, spec: FineTuneJobSpec) -> Pod:
     )
 
 
-def beside_publish(spec: FineTuneJobSpec) -> Pod:
+def beside_publish(spec: FineTuneJobSpec) -> PodSettings:
     """The placement of the publish pod, for a pod that mounts the same volume, which may be bound to that node or zone."""
     pod = beside_training(spec.publishing.pod, spec)
     return pod.model_copy(update={"image": None, "labels": {}, "annotations": {}, "env": [], "env_from": []})

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from finetune_api.resources.common import Pod, Resources
+from finetune_api.resources.common import PodSettings, Resources
 from finetune_operator.settings import Settings
 
 USER = 65532
@@ -48,7 +48,7 @@ class PodShape:
     container: str
     image: str
     args: tuple[str, ...]
-    pod: Pod
+    pod: PodSettings
     resources: Resources
     labels: Mapping[str, str]
     mounts: tuple[Mount, ...] = ()
@@ -87,7 +87,7 @@ def _spec(shape: PodShape, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _placement(pod: Pod) -> dict[str, Any]:
+def _placement(pod: PodSettings) -> dict[str, Any]:
     chosen: dict[str, Any] = {
         "serviceAccountName": pod.service_account_name,
         "nodeSelector": dict(pod.node_selector),
@@ -99,7 +99,7 @@ def _placement(pod: Pod) -> dict[str, Any]:
     return {key: value for key, value in chosen.items() if value}
 
 
-def _pod_security(pod: Pod) -> dict[str, Any]:
+def _pod_security(pod: PodSettings) -> dict[str, Any]:
     return {
         "runAsNonRoot": True,
         "runAsUser": USER,
@@ -110,7 +110,7 @@ def _pod_security(pod: Pod) -> dict[str, Any]:
     }
 
 
-def _pull_secrets(pod: Pod, settings: Settings) -> dict[str, Any]:
+def _pull_secrets(pod: PodSettings, settings: Settings) -> dict[str, Any]:
     names = dict.fromkeys([*(ref.name for ref in pod.image_pull_secrets), *settings.image_pull_secrets])
     return {"imagePullSecrets": [{"name": name} for name in names]} if names else {}
 

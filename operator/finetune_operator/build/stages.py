@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from finetune_api.resources.common import Pod, Resources
+from finetune_api.resources.common import PodSettings, Resources
 from finetune_api.resources.finetune_job import FineTuneJobSpec
 from finetune_api.resources.finetune_job_status import Phase, StageName
 from finetune_operator.build.placement import beside_training, within_reach_of_training
@@ -25,9 +25,9 @@ class StageDefinition:
     """While its pods run."""
     message: str
     """While its pods run."""
-    pod: Callable[[FineTuneJobSpec], Pod]
+    pod: Callable[[FineTuneJobSpec], PodSettings]
     resources: Callable[[FineTuneJobSpec], Resources]
-    placement: Callable[[Pod, FineTuneJobSpec], Pod] = beside_training
+    placement: Callable[[PodSettings, FineTuneJobSpec], PodSettings] = beside_training
     pods: Callable[[FineTuneJobSpec], int] = lambda _: 1
     gpus_per_pod: Callable[[FineTuneJobSpec], int] = lambda _: 0
     grace_seconds: int = 30

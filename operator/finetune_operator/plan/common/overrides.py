@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
-from finetune_api.resources.common import Pod
+from finetune_api.resources.common import PodSettings
 from finetune_operator.settings import OVERRIDES, Settings
 
 OVERRIDE_FORBIDDEN = "OverrideForbidden"
 
 
-def forbidden_field(pods: Mapping[str, Pod], settings: Settings) -> str | None:
+def forbidden_field(pods: Mapping[str, PodSettings], settings: Settings) -> str | None:
     """Path of the first field that is set although it is forbidden."""
     return next(
         (

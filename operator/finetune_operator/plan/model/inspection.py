@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from finetune_api.exit_codes import ExitCode
-from finetune_api.resources.common import ErrorStatus
-from finetune_api.resources.common import Pod as Placement
+from finetune_api.resources.common import ErrorStatus, PodSettings
 from finetune_api.resources.finetuned_model import (
     ArtifactStatus,
     FineTunedModelSpec,
@@ -144,7 +143,7 @@ def _created(observed: ObservedModel, spec: FineTunedModelSpec, name: str) -> In
     if name in observed.jobs:
         message = f"Job {name} belongs to another object, possibly to an earlier model with this name that is being garbage-collected"
         return Inspection(status, "NameTaken", message, requeue_after=5.0)
-    place = beside_publish(observed.maker.spec) if observed.maker and observed.maker.spec else Placement()
+    place = beside_publish(observed.maker.spec) if observed.maker and observed.maker.spec else PodSettings()
     job = inspect_job_object(observed.model.meta, spec.source.claim, status.inspect_attempt, observed.settings, place)
     refused = refusal_blocker(observed.refusal)
     if refused is None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from finetune_api.resources.common import Pod, VolumeClaim
+from finetune_api.resources.common import PodSettings, VolumeClaim
 from finetune_api.resources.finetuned_model import ClaimSource
 from finetune_operator.build.claim import model_claim_object, model_volume_size, workspace_claim_object
 from finetune_operator.build.inspect_job import inspect_job_object
@@ -84,7 +84,7 @@ def test_the_model() -> None:
 
 def test_the_inspect_job() -> None:
     """Reads the claim, writes nothing."""
-    found = inspect_job_object(meta("bot"), ClaimSource(name="shelf", path="models/bot"), 3, SETTINGS, Pod())
+    found = inspect_job_object(meta("bot"), ClaimSource(name="shelf", path="models/bot"), 3, SETTINGS, PodSettings())
     labels = {**MANAGED, "finetune.dev/model": "bot", "finetune.dev/stage": "inspect", "finetune.dev/attempt": "3"}
     assert (found["metadata"]["name"], found["metadata"]["labels"]) == ("bot-inspect-3", labels)
     (main,) = found["spec"]["template"]["spec"]["containers"]

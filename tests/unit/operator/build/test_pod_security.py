@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from finetune_api.resources.common import Pod
+from finetune_api.resources.common import PodSettings
 from finetune_api.resources.finetune_job_status import StageName
 from finetune_api.resources.finetuned_model import ClaimSource
 from finetune_api.resources.model_deployment import Revision
@@ -44,7 +44,7 @@ def stage(name: StageName) -> dict[str, Any]:
 
 
 def inspection() -> dict[str, Any]:
-    pod: dict[str, Any] = inspect_job_object(meta("bot"), ClaimSource(name="c"), 1, SETTINGS, Pod())["spec"]["template"]["spec"]
+    pod: dict[str, Any] = inspect_job_object(meta("bot"), ClaimSource(name="c"), 1, SETTINGS, PodSettings())["spec"]["template"]["spec"]
     return pod
 
 

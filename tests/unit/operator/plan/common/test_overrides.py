@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from finetune_api.resources.common import Pod
+from finetune_api.resources.common import PodSettings
 from finetune_operator.plan.common.overrides import forbidden_field
 from finetune_operator.plan.common.plan import Plan
 from finetune_operator.plan.job.plan_job import plan_job
@@ -48,6 +48,6 @@ def test_a_job_that_sets_what_it_may_not(spec: dict[str, Any], allowed: set[str]
 
 
 @pytest.mark.parametrize("pod", [{}, {"env": [], "envFrom": []}, {"labels": {"a": "b"}, "nodeSelector": {"a": "b"}, "fsGroup": 5}])
-def test_what_nobody_forbids(pod: dict[str, Any]) -> None:
-    """Placement and labels stay the author's, and an empty list sets nothing."""
-    assert forbidden_field({"pod": Pod.model_validate(pod)}, NONE) is None
+def test_what_is_never_forbidden(pod: dict[str, Any]) -> None:
+    """Placement and labels are always allowed, and an empty list sets nothing."""
+    assert forbidden_field({"pod": PodSettings.model_validate(pod)}, NONE) is None
