@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from finetune_api.metrics import METRICS, MetricName
 from finetune_api.model_directory import Scores
 from finetune_api.resources.finetune_job_status import ScoresStatus
 
 Figures = Scores | ScoresStatus
-HIGHER_IS_BETTER = ("accuracy", "f1")
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,8 @@ def compared(base: Figures, tuned: Figures) -> Comparison:
     return _by("loss", base, tuned)
 
 
-def _by(metric: str, base: Figures, tuned: Figures) -> Comparison:
+def _by(metric: MetricName, base: Figures, tuned: Figures) -> Comparison:
     reference, value = getattr(base, metric), getattr(tuned, metric)
     if value == reference:
         return Comparison("equal", metric, reference, value)
-    better = value > reference if metric in HIGHER_IS_BETTER else value < reference
-    return Comparison("better" if better else "worse", metric, reference, value)
+    return Comparison("better" if METRICS[metric].is_better(value, reference) else "worse", metric, reference, value)

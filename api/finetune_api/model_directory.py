@@ -15,7 +15,9 @@ Every file but MANIFEST.json is listed in it with its size and sha256. Paths are
 import hashlib
 from collections.abc import Collection, Iterable
 from pathlib import PurePosixPath
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from finetune_api import CONTRACT_VERSION
 from finetune_api.bounded import Count, Real
@@ -23,7 +25,8 @@ from finetune_api.document import LenientDocument
 
 MANIFEST_FILE = "MANIFEST.json"
 
-ArtifactFormat = Literal["safetensors", "adapter", "onnx"]
+ArtifactFormat = Annotated[str, Field(max_length=32)]
+"""safetensors, adapter, onnx, or what else an image of the trainer can write."""
 
 
 class File(LenientDocument):
@@ -166,8 +169,8 @@ class Lineage(LenientDocument):
     """Python package versions that computed it."""
 
 
-class Manifest(LenientDocument):
-    """The content of MANIFEST.json."""
+class ModelDescription(LenientDocument):
+    """What the manifest says of a model, and its model card shows."""
 
     contract_version: int = CONTRACT_VERSION
     model: str
@@ -181,12 +184,17 @@ class Manifest(LenientDocument):
     """Of a classifier: each label is judged by itself (sigmoid), several or none may hold."""
     artifacts: list[Artifact]
     missing_artifacts: list[MissingArtifact] = []
-    other_files: list[File] = []
     evaluation: EvaluationReport | None = None
     skew_check: SkewCheck | None = None
     """Of a model that was trained here."""
     lineage: Lineage | None = None
 
-    def artifact(self, fmt: str, precision: str) -> Artifact | None:
+
+class Manifest(ModelDescription):
+    """The content of MANIFEST.json."""
+
+    other_files: list[File] = []
+
+    def artifact(self, fmt: ArtifactFormat, precision: str) -> Artifact | None:
         """The artifact of that format and precision, or None."""
         return next((a for a in self.artifacts if a.format == fmt and a.precision == precision), None)

@@ -17,9 +17,9 @@ from finetune_text.positions import usable_positions
 from finetune_trainer.artefacts.onnx.rehearse import rehearse
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.families import Family, families
-from finetune_trainer.publish.inputs import read_inputs
-from finetune_trainer.publish.kind import kind_of
+from finetune_trainer.learners import learner_of
 from finetune_trainer.tasks import TASKS
+from finetune_trainer.trained import read_trained_run
 from tests.models.left_out import LEFT_OUT
 from tests.models.stages import ANSWER, PROMPT, STAGES, answer, manifest_of, run_config
 from tests.models.tiny_models import END, load_tiny, load_tiny_encoder, make_encoder, make_language_model
@@ -119,8 +119,9 @@ def tuned(base: Path, folder: Path, family: Family, method: str, *, onnx: bool =
     assert evaluation is not None
     if not evaluation.tuned.loss < evaluation.base.loss:
         raise Failed(f"its loss does not fall: it is {evaluation.base.loss:.3f} before, {evaluation.tuned.loss:.3f} after")
-    kind = kind_of(read_inputs(config))
-    again = kind.score(kind.load(Path(config.paths.model) / "model", "fp32", "cpu"), lambda *_: None)
+    run = read_trained_run(config)
+    learner = learner_of(config, run.prepared, run.workspace)
+    again = learner.score(learner.load(Path(config.paths.model) / "model", "fp32", "cpu"), lambda *_: None)
     if abs(again.loss - evaluation.tuned.loss) > 1e-3:
         raise Failed(f"what is saved is not what was trained: loss {again.loss:.3f}, not {evaluation.tuned.loss:.3f}")
     return config

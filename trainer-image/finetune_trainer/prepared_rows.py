@@ -1,6 +1,8 @@
 """The Arrow files written by prepare, memory-mapped. Knows lists, not their meaning."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,3 +29,13 @@ def values_of(lists: pa.ChunkedArray, row: int) -> NDArray[np.int64]:
     """The numbers of one list."""
     values: NDArray[np.int64] = lists[row].values.to_numpy(zero_copy_only=False).astype(np.int64)
     return values
+
+
+def true_counts(lists: pa.ChunkedArray, flags: Callable[[NDArray[Any]], NDArray[Any]], *, skip: int = 0) -> NDArray[np.int64]:
+    """Of each list, the number of values after the first `skip` ones for which `flags` is true."""
+    counts: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
+    for chunk in lists.chunks:
+        offsets = chunk.offsets.to_numpy()
+        before = np.concatenate([[0], np.cumsum(flags(chunk.values.to_numpy(zero_copy_only=False)), dtype=np.int64)])
+        counts.append(before[offsets[1:]] - before[np.minimum(offsets[:-1] + skip, offsets[1:])])
+    return np.concatenate(counts)

@@ -1,10 +1,11 @@
 """How a tuned model is measured against its base, and what it must reach to be deployed."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from finetune_api.document import Document
+from finetune_api.metrics import MetricName
 from finetune_api.resources.common import (
     rule,
     rules,
@@ -22,7 +23,7 @@ class GateCondition(Document):
             )
         )
     }
-    metric: Literal["loss", "perplexity", "accuracy", "f1"]
+    metric: MetricName
     """metric on the validation rows: loss for every task, perplexity for language models, accuracy and f1 for classification (f1 is
     the mean over labels; for token-classification, it is computed over whole entities)."""
     better_than_base: bool | None = None

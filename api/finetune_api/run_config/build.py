@@ -50,7 +50,7 @@ def build_run_config(spec: FineTuneJobSpec, place: Place) -> RunConfig:
         hyperparameters=spec.hyperparameters,
         checkpoints=spec.checkpoints,
         evaluation=spec.evaluation,
-        export=spec.export,
+        export=spec.export.model_dump(mode="json", by_alias=True, exclude_none=True),
         output_model=output_name(place.job.name, spec),
         paths=RunPaths(workspace=place.workspace),
         world=RunWorld(nodes=spec.training.nodes, processes_per_node=max(1, spec.training.gpus_per_node)),

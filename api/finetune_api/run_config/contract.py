@@ -7,12 +7,11 @@ prefixes of environment variables, defaults are filled in. The same file works o
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from finetune_api import CONTRACT_VERSION
 from finetune_api.document import Document
 from finetune_api.resources.evaluation import Evaluation
-from finetune_api.resources.export import Export
 from finetune_api.resources.finetune_job import DatasetLimits, Split
 from finetune_api.resources.learning import Checkpoints, Hyperparameters, Method
 from finetune_api.resources.source import Columns, RowFormat, RowSlice, RowTemplate, shown_address
@@ -129,6 +128,10 @@ class RunMethod(Method):
     type: Annotated[str, Field(max_length=64)] = "lora"  # type: ignore[assignment]
 
 
+Exports = dict[Annotated[str, Field(min_length=1, max_length=32)], dict[str, JsonValue]]
+"""Artefacts that the trainer writes beside the weights, by their names, with their settings (`resources.export`)."""
+
+
 class RunConfig(Document):
     """Everything that a stage needs to know, besides its attempt number and node rank (program arguments)."""
 
@@ -144,7 +147,7 @@ class RunConfig(Document):
     hyperparameters: Hyperparameters = Hyperparameters()
     checkpoints: Checkpoints = Checkpoints()
     evaluation: Evaluation = Evaluation()
-    export: Export = Export()
+    export: Exports = {}
     output_model: str
     paths: RunPaths = RunPaths()
     world: RunWorld = RunWorld()

@@ -16,7 +16,7 @@ from transformers import AutoModelForSequenceClassification, AutoModelForTokenCl
 
 from finetune_api.model_directory import EvaluationReport, Manifest
 from finetune_api.run_config import RunConfig
-from finetune_trainer.artefacts.onnx.classifier import OnnxClassifier
+from finetune_trainer.artefacts.onnx.classifier_graph import OnnxClassifier
 from finetune_trainer.artefacts.onnx.classifier_parity import prove_labels
 from finetune_trainer.classification.labelling import Labelling
 from finetune_trainer.classification.model import load_classifier
@@ -290,13 +290,13 @@ def test_a_classifier_is_gone_on_with(spam: Case) -> None:
 @pytest.mark.parametrize("folder", ["model", "onnx/fp32"])
 def test_inspect_compares_labels(folder: str, tmp_path: Path, spam: Case, capsys: pytest.CaptureFixture[str]) -> None:
     """A model whose labels are not those of its manifest is not served."""
-    from finetune_trainer.inspect.main import check_labels
+    from finetune_trainer.inspect.main import check_artifacts
 
     config = tmp_path / folder / "config.json"
     for name in ("model", "onnx/fp32"):
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "config.json").write_text((spam.root / name / "config.json").read_text())
-    assert check_labels(tmp_path, spam.manifest) == []
+    assert check_artifacts(tmp_path, spam.manifest) == []
     config.write_text(config.read_text().replace('"1": "spam"', '"1": "eggs"'))
-    (finding,) = check_labels(tmp_path, spam.manifest)
+    (finding,) = check_artifacts(tmp_path, spam.manifest)
     assert str(finding).startswith(f"{folder}/config.json has the labels ham, eggs, MANIFEST.json says ham, spam")

@@ -17,10 +17,10 @@ from finetune_trainer.inspect.main import inspect_model
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.publish.draft import DRAFT, Draft, Identity
 from finetune_trainer.publish.main import publish
-from finetune_trainer.publish.tokenizer import copy_tokenizer
 from finetune_trainer.sealed import seal
+from finetune_trainer.tokenizer import copy_tokenizer
 from finetune_trainer.workspace import Workspace
-from tests.trainer.publish.conftest import lay_out, write_rows
+from tests.trainer.conftest import lay_out, write_rows
 
 pytestmark = pytest.mark.trainer
 MakeConfig = Callable[..., RunConfig]
@@ -40,7 +40,7 @@ def killed(times: int) -> Callable[[RunConfig], None]:
         draft.root.mkdir(parents=True)
         for _ in range(times):
             draft.begin()
-            write_atomic(draft.killed, str(draft.killed_exports + 1))
+            write_atomic(draft.folder / "killed-onnx", str(draft.killed_exports("onnx") + 1))
 
     return change
 

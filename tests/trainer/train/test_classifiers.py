@@ -13,10 +13,10 @@ from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassificati
 from finetune_api.exit_codes import ExitCode
 from finetune_text.tags import IGNORED
 from finetune_trainer.classification.labelling import Labelling
-from finetune_trainer.classification.learner import Classifying
+from finetune_trainer.classification.learner import ClassifierLearner
 from finetune_trainer.classification.model import load_classifier
+from finetune_trainer.classification.rows import LabelledRows
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.methods import METHODS
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.step_plan import StepPlan
 from finetune_trainer.tasks import TASKS
@@ -80,10 +80,9 @@ def blackboard(run: Run, kind: str) -> list[tuple[float, float]]:
     """Loss and gradient norm of each step: every example by itself, no Trainer, no padding, no mask."""
     prepared = Prepared.from_json(run.workspace.prepared.read_bytes())
     hyper, rows = prepared.hyperparameters, random_rows(kind, ROWS, VOCABULARY)
-    objective = Classifying(prepared, METHODS[run.method["type"]], run.workspace.train_rows, labelling(kind))
-    model: Any = objective.load().train()
-    lengths, counts = objective._rows.lengths, objective._rows.supervised
-    plan = StepPlan(lengths, counts, hyper.batch_size, hyper.micro_batch_tokens, hyper.seed)
+    model: Any = ClassifierLearner(run.config(), prepared, run.workspace, labelling(kind)).load_base().train()
+    labelled = LabelledRows(run.workspace.train_rows, labelling(kind))
+    plan = StepPlan(labelled.lengths, labelled.supervised, hyper.batch_size, hyper.micro_batch_tokens, hyper.seed)
 
     def loss_of(row: int) -> Loss:
         ids, types, labels = rows[row]

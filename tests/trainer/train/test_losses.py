@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from transformers import MambaConfig, MambaForCausalLM
 
 from finetune_trainer.files import is_complete
-from finetune_trainer.language_model.learner import load_language_model
+from finetune_trainer.language_model.model import load_base
 from finetune_trainer.language_model.rows import Rows
 from finetune_trainer.methods import METHODS
 from finetune_trainer.prepared import Prepared
@@ -29,7 +29,7 @@ def blackboard(run: Run) -> list[tuple[float, float]]:
     prepared = Prepared.from_json(run.workspace.prepared.read_bytes())
     hyper, rows = prepared.hyperparameters, Rows(run.workspace.train_rows)
     plan = StepPlan(rows.lengths, rows.supervised, hyper.batch_size, hyper.micro_batch_tokens, hyper.seed)
-    model: Any = load_language_model(prepared, METHODS[run.method["type"]]).train()
+    model: Any = load_base(prepared, METHODS[run.method["type"]]).train()
 
     def example_loss(row: int) -> Loss:
         ids, mask = map(torch.from_numpy, rows[row])
@@ -86,7 +86,7 @@ def test_what_full_fine_tuning_leaves(alone_full: Run, tiny: Path) -> None:
 
 def passes(run: Run) -> int:
     """How often the first layer is computed for one forward and backward pass."""
-    model: Any = load_language_model(Prepared.from_json(run.workspace.prepared.read_bytes()), METHODS[run.method["type"]]).train()
+    model: Any = load_base(Prepared.from_json(run.workspace.prepared.read_bytes()), METHODS[run.method["type"]]).train()
     (layer,) = (module for name, module in model.named_modules() if name.endswith("layers.0"))
     seen: list[object] = []
     layer.self_attn.register_forward_pre_hook(lambda *_: seen.append(None))

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from finetune_trainer.artefacts.artefact import ModelSize
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.prepare.disk_space import Sizes, check_space, estimate, readable
 from tests.unit.prepare.run import run_config
 
-LORA = Sizes(parameters=1000, trained=100, small_files=10, downloaded=2000, data=50)
-FULL = Sizes(parameters=1000, trained=1000, small_files=10, downloaded=0, data=50)
+LORA = Sizes(ModelSize(1000, trained=100, small_files=10), downloaded=2000, data=50)
+FULL = Sizes(ModelSize(1000, trained=1000, small_files=10), downloaded=0, data=50)
 
 
 @pytest.mark.parametrize(
@@ -19,7 +20,7 @@ FULL = Sizes(parameters=1000, trained=1000, small_files=10, downloaded=0, data=5
     [
         (LORA, {}, 2000 + 400 + 20, 2000 + 50 + 3 * 1200 + 400),
         (LORA, {"export": {"onnx": {}}}, 2000 + 400 + 4000 + 30, 2000 + 50 + 3 * 1200 + 400),
-        (replace(LORA, precision="fp32"), {}, 4000 + 400 + 20, 2000 + 50 + 3 * 1200 + 400),
+        (replace(LORA, model=replace(LORA.model, precision="fp32")), {}, 4000 + 400 + 20, 2000 + 50 + 3 * 1200 + 400),
         (LORA, {"checkpoints": {"keep": 5}}, 2000 + 400 + 20, 2000 + 50 + 6 * 1200 + 400),
         (FULL, {"method": {"type": "full"}}, 2000 + 10, 50 + 3 * 12000 + 4000),
     ],

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from finetune_trainer.failure import invalid
 from finetune_trainer.prepared import Prepared
 
-ClassifierLearner = Literal["sequence", "token"]
+ClassifierName = Literal["sequence", "token"]
 """The learners of this room (finetune_trainer.tasks)."""
 
 
@@ -14,7 +14,7 @@ ClassifierLearner = Literal["sequence", "token"]
 class Labelling:
     """The labels by class index, and what they are given to."""
 
-    learner: ClassifierLearner
+    learner: ClassifierName
     labels: tuple[str, ...]
     multi_label: bool = False
     """Each label is judged by itself: several or none may hold."""
@@ -35,7 +35,7 @@ class Labelling:
         }
 
 
-def labelling_of(learner: ClassifierLearner, prepared: Prepared) -> Labelling:
+def labelling_of(learner: ClassifierName, prepared: Prepared) -> Labelling:
     """What prepare found in the data."""
     if not prepared.labels:
         raise invalid("WorkspaceInvalid", "prepare left no labels for the classifier: run the prepare stage again")

@@ -1,43 +1,59 @@
-"""Training of a classifier: the labels of texts or of their tokens, several examples side by side."""
+"""The Learner of sequence-classification and token-classification: labels of texts or of their tokens, several examples side by side."""
 
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
+from finetune_api.model_directory import Scores
+from finetune_api.run_config import RunConfig
 from finetune_trainer.classification.batch import PaddedBatch, logits_asked, loss_sum
-from finetune_trainer.classification.labelling import ClassifierLearner, Labelling
+from finetune_trainer.classification.labelling import ClassifierName, Labelling
 from finetune_trainer.classification.model import load_classifier
 from finetune_trainer.classification.rows import LabelledRows
+from finetune_trainer.classification.score import score_classifier
 from finetune_trainer.distributed.world import World
-from finetune_trainer.methods import Method
+from finetune_trainer.learner import DTYPES, Show, scored_tokens
+from finetune_trainer.methods import method_of
 from finetune_trainer.methods.gradient_checkpointing import enable_gradient_checkpointing
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.step_plan import MicroBatch, StepPlan
+from finetune_trainer.tokenizer import copy_tokenizer
+from finetune_trainer.workspace import Workspace
 
-TASK_TYPES: dict[ClassifierLearner, str] = {"sequence": "SEQ_CLS", "token": "TOKEN_CLS"}
+TASK_TYPES: dict[ClassifierName, str] = {"sequence": "SEQ_CLS", "token": "TOKEN_CLS"}
 """What PEFT calls the learners."""
 
 
-class Classifying:
-    """An Objective."""
+class ClassifierLearner:
+    """A Learner. Its base is the base model with the head that training starts from: the seed makes it again."""
 
-    def __init__(self, prepared: Prepared, method: Method, rows: Path, labelling: Labelling) -> None:
+    def __init__(self, config: RunConfig, prepared: Prepared, workspace: Workspace, labelling: Labelling) -> None:
+        self._config = config
         self._prepared = prepared
-        self._method = method
+        self._workspace = workspace
         self._labelling = labelling
-        self._rows = LabelledRows(rows, labelling)
 
-    def load(self) -> nn.Module:
+    @cached_property
+    def _rows(self) -> LabelledRows:
+        return LabelledRows(self._workspace.train_rows, self._labelling)
+
+    @cached_property
+    def _held_out(self) -> LabelledRows:
+        return LabelledRows(self._workspace.validation_rows, self._labelling, self._config.evaluation.max_examples)
+
+    def load_base(self) -> nn.Module:
         """The base with a head for the labels; the head and what else is new is trained whole, whatever the method."""
-        hyper, method = self._prepared.hyperparameters, self._method
-        self._base = load_classifier(Path(self._prepared.base_path), self._labelling, hyper.seed)
+        hyper, method = self._prepared.hyperparameters, method_of(self._config)
+        self._loaded = load_classifier(Path(self._prepared.base_path), self._labelling, hyper.seed)
         if hyper.gradient_checkpointing:
-            enable_gradient_checkpointing(self._base.model)
-        self._base.model.to(getattr(torch, method.loading(hyper.precision)["dtype"]))
+            enable_gradient_checkpointing(self._loaded.model)
+        self._loaded.model.to(getattr(torch, method.loading(hyper.precision)["dtype"]))
         torch.manual_seed(hyper.seed)
         task_type = TASK_TYPES[self._labelling.learner]
-        model: nn.Module = method.prepare(self._base.model, self._prepared.lora, task_type, self._base.head_modules)
+        model: nn.Module = method.prepare(self._loaded.model, self._prepared.lora, task_type, self._loaded.head_modules)
         for parameter in model.parameters():
             if parameter.requires_grad:  # what is trained is kept in fp32; PEFT does so for its own layers only
                 parameter.data = parameter.data.float()
@@ -46,14 +62,39 @@ class Classifying:
     def plan(self, model: nn.Module, world: World) -> StepPlan:
         """Rows of similar length side by side."""
         if world.is_first:
-            print(f"train: a classifier with {self._base.head}", flush=True)
+            print(f"train: a classifier with {self._loaded.head}", flush=True)
         return StepPlan.of(self._prepared.hyperparameters, self._rows, world.size, "padded")
 
     def batch(self, examples: MicroBatch) -> PaddedBatch:
         """Several rows, padded on the right."""
         rows = [self._rows[row] for row in examples.examples]
-        return self._base.collator.batch(rows, examples.index, filler=examples.filler)
+        return self._loaded.collator.batch(rows, examples.index, filler=examples.filler)
 
     def loss_sum(self, model: nn.Module, batch: PaddedBatch) -> torch.Tensor:
         """Cross entropy over examples or labelled tokens; with several labels the mean of their binary cross entropies."""
         return loss_sum(logits_asked(model, batch), batch.targets)
+
+    @property
+    def examples(self) -> int:
+        """Validation rows."""
+        return len(self._held_out)
+
+    @property
+    def tokens(self) -> int:
+        """Labelled tokens, or all tokens of texts that have labels."""
+        return int((self._held_out.supervised if self._labelling.per_token else self._held_out.lengths).sum())
+
+    def load(self, folder: Path, precision: str, device: str) -> Any:
+        """A classifier; a folder without the run's labels gets the head that training starts from."""
+        self._loaded = load_classifier(folder, self._labelling, self._prepared.hyperparameters.seed)
+        return self._loaded.model.to(DTYPES[precision]).to(device)
+
+    def score(self, model: Any, show: Show) -> Scores:
+        """Loss, accuracy and F1."""
+        budget = scored_tokens(model, self._prepared.hyperparameters.micro_batch_tokens)
+        return score_classifier(model, self._held_out, self._loaded.collator, budget, show)
+
+    def save(self, model: Any, folder: Path) -> None:
+        """With head and labels."""
+        model.save_pretrained(folder)
+        copy_tokenizer(Path(self._prepared.base_path), folder, self._prepared.chat_template)

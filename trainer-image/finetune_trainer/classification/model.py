@@ -16,10 +16,10 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoModelForTokenClassification
 
 from finetune_trainer.classification.batch import Collator
-from finetune_trainer.classification.labelling import ClassifierLearner, Labelling
+from finetune_trainer.classification.labelling import ClassifierName, Labelling
 from finetune_trainer.failure import invalid
 
-CLASSES: dict[ClassifierLearner, tuple[Any, str]] = {
+CLASSES: dict[ClassifierName, tuple[Any, str]] = {
     "sequence": (AutoModelForSequenceClassification, "ForSequenceClassification"),
     "token": (AutoModelForTokenClassification, "ForTokenClassification"),
 }

@@ -1,6 +1,6 @@
 """Whether a tuned model is good enough to be deployed. Pure: scores in, verdicts with reasons out."""
 
-from finetune_api.comparison import HIGHER_IS_BETTER
+from finetune_api.metrics import METRICS
 from finetune_api.model_directory import GateResult, Scores
 from finetune_api.resources.evaluation import GateCondition
 
@@ -11,14 +11,14 @@ def judge(conditions: list[GateCondition], base: Scores, tuned: Scores) -> list[
 
 
 def judge_one(condition: GateCondition, base: Scores, tuned: Scores) -> GateResult:
-    """Equal to the base is not better than the base; what the task does not measure does not hold."""
+    """A metric that the task does not measure does not pass."""
     metric = condition.metric
     value, reference = getattr(tuned, metric), getattr(base, metric)
     if value is None or reference is None:
         return GateResult(metric=metric, passed=False, text=f"{metric} is not available for this task: remove it from evaluation.gate")
     verdicts: list[tuple[bool, str]] = []
     if condition.better_than_base:
-        better = value > reference if metric in HIGHER_IS_BETTER else value < reference
+        better = METRICS[metric].is_better(value, reference)
         verdicts.append((better, f"is {'' if better else 'not '}better than the base's {reference:.4f}"))
     if condition.maximum is not None:
         low = value <= condition.maximum

@@ -1,7 +1,7 @@
-"""Base against tuned on the same held-out rows, and the tuned model on disk: one model in memory at a time."""
+"""Base against tuned on the same validation rows: one model in memory at a time."""
 
+import gc
 import math
-from pathlib import Path
 
 import torch
 
@@ -9,48 +9,43 @@ from finetune_api.exit_codes import ExitCode
 from finetune_api.model_directory import EvaluationReport, Scores
 from finetune_trainer.evaluation.gate import judge
 from finetune_trainer.failure import StageFailure, invalid
+from finetune_trainer.learner import Learner
 from finetune_trainer.methods import method_of
-from finetune_trainer.publish.inputs import Inputs
-from finetune_trainer.publish.kind import Kind
-from finetune_trainer.publish.phases import Phases
-from finetune_trainer.publish.weights import copy_adapter, release_memory
+from finetune_trainer.phases import Phases
+from finetune_trainer.trained import TrainedRun, TunedModel
 
 
-def measure_and_write(inputs: Inputs, kind: Kind, files: Path, phases: Phases) -> EvaluationReport:
-    """Scores the base, makes the tuned model of it, scores that on the same rows, and writes it to model/ (and adapter/)."""
-    evaluation, precision = inputs.config.evaluation, inputs.prepared.hyperparameters.precision
-    method = method_of(inputs.config)
+def measure(run: TrainedRun, learner: Learner, phases: Phases) -> tuple[EvaluationReport, TunedModel]:
+    """Scores the base, makes the tuned model of it, and scores that. Scores are computed on a GPU where there is one."""
+    evaluation, precision = run.config.evaluation, run.prepared.hyperparameters.precision
+    method = method_of(run.config)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with phases.phase("evaluating the base model"):
-        model = kind.load(inputs.base, precision, device)
-        base = finite("base", kind.score(model, phases.scored))
+        model = learner.load(run.base, precision, device)
+        base = finite("base", learner.score(model, phases.scored))
     with phases.phase("merging"):
         if method.published == "adapter":
-            model = method.merge(model, inputs.trained)
-            copy_adapter(inputs.trained, inputs.config.base.source.name, files / "adapter")
+            model = method.merge(model, run.weights)
         else:
             del model
             release_memory()
-            model = kind.load(inputs.trained, precision, device)
+            model = learner.load(run.weights, precision, device)
     with phases.phase("evaluating the tuned model"):
-        tuned = finite("tuned", kind.score(model, phases.scored))
-    with phases.phase("writing the model"):
-        kind.save(model, files / "model")
-    del model
-    release_memory()
+        tuned = finite("tuned", learner.score(model, phases.scored))
     gate = judge(evaluation.gate, base, tuned)
-    return EvaluationReport(
-        examples=kind.examples,
-        tokens=kind.tokens,
+    report = EvaluationReport(
+        examples=learner.examples,
+        tokens=learner.tokens,
         base=base,
         tuned=tuned,
         gate=gate,
         gate_passed=all(verdict.passed for verdict in gate),
     )
+    return report, TunedModel(model)
 
 
 def finite(name: str, scores: Scores) -> Scores:
-    """A model whose loss is no number is of no use, and JSON cannot hold it."""
+    """A model whose loss is not finite cannot be used, and JSON cannot hold the number."""
     if math.isfinite(scores.loss):
         return scores
     if name == "base":
@@ -64,3 +59,10 @@ def finite(name: str, scores: Scores) -> Scores:
         "the tuned model's loss on the validation rows is not finite: lower hyperparameters.learningRate",
         param="hyperparameters.learningRate",
     )
+
+
+def release_memory() -> None:
+    """Models hold reference cycles; the next phase needs their memory."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,6 +1,5 @@
-"""Verifies a model directory against its manifest and says what is in it."""
+"""Verifies a model directory against its manifest and reports its content."""
 
-import json
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -9,12 +8,14 @@ from finetune_api import CONTRACT_VERSION
 from finetune_api.model_directory import MANIFEST_FILE, File, Manifest, files_digest, is_inside, unlisted
 from finetune_api.result import InspectSummary, StageResult
 from finetune_trainer import interruption
+from finetune_trainer.artefacts import ARTEFACTS
 from finetune_trainer.failure import StageFailure, explain, invalid
 from finetune_trainer.files import sha256_of, walk
 from finetune_trainer.stage import report
 
 DETAILS = 20
 """Findings that are reported at most."""
+RESTORE = "restore the file or train the model again"
 
 
 def inspect_model(model_dir: str) -> int:
@@ -31,7 +32,7 @@ def inspect_model(model_dir: str) -> int:
 
 
 def verified_summary(root: Path) -> InspectSummary:
-    """What the manifest says; raises StageFailure when the files say something else."""
+    """The content of the manifest; raises StageFailure when the files differ from it."""
     path = root / MANIFEST_FILE
     manifest = read_manifest(path)
     findings = list(check_files(root, manifest))
@@ -60,7 +61,7 @@ def read_manifest(path: Path) -> Manifest:
     except (FileNotFoundError, NotADirectoryError) as exc:
         raise invalid(
             "ManifestNotFound",
-            f"{path} does not exist: the folder holds no model that finetune-operator wrote, or its publish has not ended",
+            f"{path} does not exist: the folder holds no model that finetune-operator wrote, or its publish stage has not finished",
         ) from exc
     except ValidationError as exc:
         first = exc.errors()[0]
@@ -69,7 +70,7 @@ def read_manifest(path: Path) -> Manifest:
     if manifest.contract_version != CONTRACT_VERSION:
         raise invalid(
             "UnsupportedContractVersion",
-            f"{path} is of contract version {manifest.contract_version}, this program speaks {CONTRACT_VERSION}: "
+            f"{path} is of contract version {manifest.contract_version}, this image supports {CONTRACT_VERSION}: "
             "use an image of the version that wrote it",
         )
     return manifest
@@ -87,33 +88,13 @@ def check_files(root: Path, manifest: Manifest) -> list[StageFailure]:
                 invalid("ChecksumMismatch", f"the sha256 of {artifact.path} in {MANIFEST_FILE} is not that of the files listed for it")
             )
         findings += unlisted_files(root, artifact.path, {file.path for file in artifact.files})
-    return findings or check_labels(root, manifest)
+    return findings or check_artifacts(root, manifest)
 
 
-def check_labels(root: Path, manifest: Manifest) -> list[StageFailure]:
-    """A classifier's models must name the labels that the manifest names: servers answer with the former, people read the latter."""
-    if not manifest.labels:
-        return []
-    folders = [artifact.path for artifact in manifest.artifacts if artifact.format != "adapter"]
-    stored = {folder: stored_labels(root / folder / "config.json") for folder in folders}
-    return [
-        invalid(
-            "LabelsDiffer",
-            f"{folder}/config.json has the labels {', '.join(found) or 'none'}, "
-            f"{MANIFEST_FILE} says {', '.join(manifest.labels)}: {RESTORE}",
-        )
-        for folder, found in stored.items()
-        if found != manifest.labels
-    ]
-
-
-def stored_labels(path: Path) -> list[str]:
-    """The labels of a Hugging Face config by class index."""
-    try:
-        names = json.loads(path.read_bytes())["id2label"]
-        return [str(names[key]) for key in sorted(names, key=int)]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return []
+def check_artifacts(root: Path, manifest: Manifest) -> list[StageFailure]:
+    """What is wrong with artefacts although their checksums are right; of those that this image does not know, nothing."""
+    known = [ARTEFACTS[artifact.format] for artifact in manifest.artifacts if artifact.format in ARTEFACTS]
+    return [finding for artefact in known for finding in artefact.verify(root, manifest)]
 
 
 def listed_files(manifest: Manifest) -> list[File]:
@@ -137,11 +118,8 @@ def check_file(root: Path, file: File) -> StageFailure | None:
     return None
 
 
-RESTORE = "restore the file or train the model again"
-
-
 def unlisted_files(root: Path, folder: str, listed: set[str]) -> list[StageFailure]:
-    """Files that a loader would find although the manifest does not list them."""
+    """Files that a loader would read although the manifest does not list them."""
     found = (path.relative_to(root).as_posix() for path in walk(root / folder))
     return [invalid("UnlistedFile", f"{path} is not listed in {MANIFEST_FILE}: remove it") for path in unlisted(found, listed)]
 

@@ -1,10 +1,10 @@
-"""Language models, for train and publish alike: their rows, their batches, and how they are loaded, trained and scored.
+"""Language models, for train, evaluation and publish alike: the next token of examples, at the supervised positions only.
 
-learner.py   training of a language model
-rows.py      training rows as prepare left them
-batch.py     packed rows as tensors
+learner.py   the Learner
+rows.py      rows and prompts as prepare left them
+batch.py     rows as tensors: packed in one row to train on, or padded side by side to score
+model.py     loads and saves the weights
+head.py      logits at the supervised positions, and their loss
 packing.py   the start-up test of packed rows
-held_out.py  validation rows and prompts
-batches.py   validation rows of similar length as tensors
-score.py     loss and perplexity
+score.py     loss and perplexity on the validation rows
 """

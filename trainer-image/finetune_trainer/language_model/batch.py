@@ -1,45 +1,71 @@
-"""One micro-batch as tensors: examples laid one after another in a single row."""
+"""Rows as tensors: packed one after another in a single row to train on, or padded side by side to score."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from finetune_trainer.language_model.rows import Rows
 from finetune_trainer.step_plan import MicroBatch
 
 
 @dataclass(frozen=True)
-class PackedRow:
-    """A packed row of T tokens with S supervised positions."""
+class TokenBatch:
+    """B rows of T tokens with S supervised positions."""
 
     index: int
-    """The micro-batch's number within the step."""
-    input_ids: torch.Tensor
-    """(1, T) int64."""
-    position_ids: torch.Tensor
-    """(1, T) int64: starts at 0 with every example, which is how the model tells them apart."""
+    """The micro-batch's number within a training step."""
+    inputs: dict[str, torch.Tensor]
+    """What the model is called with, (B, T) int64 each: input_ids, and of packed rows position_ids, of padded ones attention_mask.
+
+    position_ids start at 0 with every example, which is how the model tells packed examples apart."""
     keep: torch.Tensor
-    """(S,) int64: the positions whose next token is to be learned."""
+    """(S,) int64: the positions whose next token is supervised, flattened to B x T."""
     targets: torch.Tensor
     """(S,) int64: those next tokens."""
 
-    def to(self, device: torch.device) -> "PackedRow":
+    def to(self, device: torch.device) -> "TokenBatch":
         """The same on another device."""
-        tensors = (self.input_ids, self.position_ids, self.keep, self.targets)
-        return PackedRow(self.index, *(tensor.to(device, non_blocking=True) for tensor in tensors))
+        inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in self.inputs.items()}
+        return TokenBatch(self.index, inputs, *(tensor.to(device, non_blocking=True) for tensor in (self.keep, self.targets)))
 
 
-def pack(rows: Rows, batch: MicroBatch) -> PackedRow:
-    """Lays the examples out. Targets are shifted within each example, so that none crosses a border."""
-    ids, positions, keep, targets, start = [], [], [], [], 0
-    for row in batch.examples:
-        tokens, mask = rows[row]
-        learned = np.flatnonzero(mask[1:]) if not batch.filler else np.empty(0, dtype=np.int64)
-        ids.append(tokens)
-        positions.append(np.arange(len(tokens)))
-        keep.append(learned + start)
-        targets.append(tokens[learned + 1])
-        start += len(tokens)
-    tensors = [torch.from_numpy(np.concatenate(part).astype(np.int64)) for part in (ids, positions, keep, targets)]
-    return PackedRow(batch.index, tensors[0][None], tensors[1][None], tensors[2], tensors[3])
+def pack(rows: Rows, batch: MicroBatch, *, positions: bool = True) -> TokenBatch:
+    """Lays the examples one after another, in one row. Targets are shifted within each example, so that none crosses a border."""
+    examples = [rows[row] for row in batch.examples]
+    starts = np.cumsum([0, *(len(tokens) for tokens, _ in examples)])
+    keep, targets = supervised(examples, starts) if not batch.filler else (torch.empty(0, dtype=torch.int64),) * 2
+    inputs = {"input_ids": one_row([tokens for tokens, _ in examples])}
+    if positions:
+        inputs["position_ids"] = one_row([np.arange(len(tokens)) for tokens, _ in examples])
+    return TokenBatch(batch.index, inputs, keep, targets)
+
+
+def pad(rows: Rows, places: Sequence[int]) -> TokenBatch:
+    """Lays rows side by side, padded on the right."""
+    examples = [rows[place] for place in places]
+    width = max(len(tokens) for tokens, _ in examples)
+    input_ids = torch.zeros((len(examples), width), dtype=torch.int64)
+    attention_mask = torch.zeros_like(input_ids)
+    for place, (tokens, _) in enumerate(examples):
+        input_ids[place, : len(tokens)] = torch.from_numpy(tokens)
+        attention_mask[place, : len(tokens)] = 1
+    keep, targets = supervised(examples, np.arange(len(examples)) * width)
+    return TokenBatch(0, {"input_ids": input_ids, "attention_mask": attention_mask}, keep, targets)
+
+
+def supervised(
+    examples: Sequence[tuple[NDArray[np.int64], NDArray[np.bool_]]], starts: NDArray[np.int64]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Positions whose next token is supervised, and these tokens; `starts` has each example's first position."""
+    learned = [np.flatnonzero(mask[1:]) for _, mask in examples]
+    keep = [places + start for places, start in zip(learned, starts, strict=False)]
+    targets = [tokens[places + 1] for places, (tokens, _) in zip(learned, examples, strict=True)]
+    return torch.from_numpy(np.concatenate(keep)), torch.from_numpy(np.concatenate(targets))
+
+
+def one_row(parts: list[NDArray[np.int64]]) -> torch.Tensor:
+    """(1, T) int64."""
+    return torch.from_numpy(np.concatenate(parts).astype(np.int64))[None]

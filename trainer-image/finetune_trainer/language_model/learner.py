@@ -1,36 +1,49 @@
-"""Training of a language model: the next token of packed examples, at the supervised positions only."""
+"""The Learner of chat, completion and summarization: the next token of packed examples, at the supervised positions only."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from safetensors import SafetensorError
 from torch import nn
 
+from finetune_api.model_directory import Scores
+from finetune_api.run_config import RunConfig
 from finetune_trainer.distributed.world import World
-from finetune_trainer.failure import invalid
-from finetune_trainer.language_model.batch import PackedRow, pack
+from finetune_trainer.language_model.batch import TokenBatch, pack
+from finetune_trainer.language_model.head import SupervisedHead, loss_sum
+from finetune_trainer.language_model.model import load_base, load_model, save_model
 from finetune_trainer.language_model.packing import packing_error, packing_is_exact
 from finetune_trainer.language_model.rows import Rows
-from finetune_trainer.methods import Method
-from finetune_trainer.methods.gradient_checkpointing import enable_gradient_checkpointing
+from finetune_trainer.language_model.score import score
+from finetune_trainer.learner import Show, scored_tokens
+from finetune_trainer.methods import method_of
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.step_plan import MicroBatch, StepPlan
+from finetune_trainer.tokenizer import copy_tokenizer
+from finetune_trainer.workspace import Workspace
 
 
-class LanguageModelling:
-    """An Objective."""
+class LanguageLearner:
+    """A Learner."""
 
-    def __init__(self, prepared: Prepared, method: Method, rows: Path) -> None:
+    def __init__(self, config: RunConfig, prepared: Prepared, workspace: Workspace) -> None:
+        self._config = config
         self._prepared = prepared
-        self._method = method
-        self._rows = Rows(rows)
+        self._workspace = workspace
         self._packed = True
 
-    def load(self) -> nn.Module:
-        """See load_language_model."""
-        model = load_language_model(self._prepared, self._method)
+    @cached_property
+    def _rows(self) -> Rows:
+        return Rows(self._workspace.train_rows)
+
+    @cached_property
+    def _held_out(self) -> Rows:
+        return Rows(self._workspace.validation_rows, self._config.evaluation.max_examples)
+
+    def load_base(self) -> nn.Module:
+        """See model.load_base."""
+        model = load_base(self._prepared, method_of(self._config))
         self._head = SupervisedHead(model)
         return model
 
@@ -45,60 +58,34 @@ class LanguageModelling:
             print(f"train: {how} exact for this model (largest relative logit difference {error:.1e})", flush=True)
         return StepPlan.of(self._prepared.hyperparameters, self._rows, world.size, "alone" if inexact else "packed")
 
-    def batch(self, examples: MicroBatch) -> PackedRow:
-        """One packed row."""
-        return pack(self._rows, examples)
+    def batch(self, examples: MicroBatch) -> TokenBatch:
+        """One packed row; an unpacked one needs no position ids, which not every model takes."""
+        return pack(self._rows, examples, positions=self._packed)
 
-    def loss_sum(self, model: nn.Module, batch: PackedRow) -> torch.Tensor:
+    def loss_sum(self, model: nn.Module, batch: TokenBatch) -> torch.Tensor:
         """Cross entropy over supervised tokens."""
-        return self._head.loss_sum(model, batch, packed=self._packed)
+        return loss_sum(self._head.logits(model, batch), batch.targets)
 
+    @property
+    def examples(self) -> int:
+        """Validation rows."""
+        return len(self._held_out)
 
-def load_language_model(prepared: Prepared, method: Method) -> nn.Module:
-    """The base in the method's training form. New weights depend on the seed alone."""
-    from transformers import AutoModelForCausalLM
+    @property
+    def tokens(self) -> int:
+        """Supervised tokens."""
+        return int(self._held_out.supervised.sum())
 
-    hyper, base = prepared.hyperparameters, prepared.base_path
-    try:
-        model = AutoModelForCausalLM.from_pretrained(base, **method.loading(hyper.precision), local_files_only=True, use_safetensors=True)
-    except (OSError, ValueError, SafetensorError) as exc:
-        raise invalid("BaseModelUnreadable", f"cannot load the base model from {base}: {exc}", param="base.source") from exc
-    if head_of(model) is None:
-        raise invalid("BaseModelWithoutHead", f"the base model {type(model).__name__} has no language model head", param="base.source")
-    if hyper.gradient_checkpointing:
-        enable_gradient_checkpointing(model)
-    torch.manual_seed(hyper.seed)
-    return method.prepare(model, prepared.lora, "CAUSAL_LM", [])  # type: ignore[no-any-return]
+    def load(self, folder: Path, precision: str, device: str) -> Any:
+        """A causal language model."""
+        return load_model(folder, precision, device)
 
+    def score(self, model: Any, show: Show) -> Scores:
+        """Loss and perplexity."""
+        return score(model, self._held_out, scored_tokens(model, self._prepared.hyperparameters.micro_batch_tokens), show)
 
-def head_of(model: Any) -> nn.Module | None:
-    """The layer that makes logits, of a model with or without an adapter."""
-    head: nn.Module | None = model.get_output_embeddings()
-    return head
-
-
-class SupervisedHead:
-    """Lets the language model head see the supervised positions only: logits are the largest thing in a forward pass."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self._keep: torch.Tensor | None = None
-        head = head_of(model)
-        assert head is not None  # load_language_model refuses others
-        head.register_forward_pre_hook(self._select)
-
-    def _select(self, _: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        return None if self._keep is None else (inputs[0][:, self._keep], *inputs[1:])
-
-    def loss_sum(self, model: nn.Module, row: PackedRow, *, packed: bool) -> torch.Tensor:
-        """Sum of the token losses (nats) of a row, a scalar; 0 with a gradient of zeros where nothing is supervised.
-
-        No attention mask and no cache: with either of them transformers lets packed examples see each other. Rows
-        that are not packed need no position ids, which not every model takes.
-        """
-        positions = {"position_ids": row.position_ids} if packed else {}
-        self._keep = row.keep
-        try:
-            logits = model(input_ids=row.input_ids, use_cache=False, **positions).logits[0]
-        finally:
-            self._keep = None
-        return F.cross_entropy(logits.float(), row.targets, reduction="sum")
+    def save(self, model: Any, folder: Path) -> None:
+        """With the chat template that it was trained with."""
+        base = Path(self._prepared.base_path)
+        save_model(model, base, self._prepared.eos_token_ids, folder)
+        copy_tokenizer(base, folder, self._prepared.chat_template)

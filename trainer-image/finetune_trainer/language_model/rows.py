@@ -1,23 +1,23 @@
-"""Rows that a language model learns from, as prepare left them."""
+"""Rows of a language model, as prepare left them: token ids and what of them is supervised."""
 
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from finetune_trainer.prepared_rows import list_lengths, open_rows, values_of
+from finetune_trainer.prepared_rows import list_lengths, open_rows, true_counts, values_of
 
 
 class Rows:
-    """The rows of data/train.arrow: token ids and what of them is to be learned."""
+    """The rows of an Arrow file of input_ids and loss_mask."""
 
-    def __init__(self, path: Path) -> None:
-        table = open_rows(path)
+    def __init__(self, path: Path, limit: int | None = None) -> None:
+        """`limit`: only the first rows of the file, at most this many."""
+        table = open_rows(path).slice(0, limit)
         self._ids, self._mask = table.column("input_ids"), table.column("loss_mask")
         self.lengths = list_lengths(self._ids)
-        self.supervised = np.concatenate([supervised_counts(chunk) for chunk in self._mask.chunks])
-        """Targets of each row: a row's first token is nobody's target."""
+        self.supervised = true_counts(self._mask, lambda values: values, skip=1)
+        """Targets of each row: the first token is predicted from nothing."""
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -27,11 +27,7 @@ class Rows:
         return values_of(self._ids, row), values_of(self._mask, row).astype(np.bool_)
 
 
-def supervised_counts(masks: pa.ListArray) -> NDArray[np.int64]:
-    """True values after the first of each list."""
-    offsets = masks.offsets.to_numpy()
-    values = masks.values.to_numpy(zero_copy_only=False)
-    before = np.concatenate([[0], np.cumsum(values, dtype=np.int64)])
-    firsts = np.minimum(offsets[:-1] + 1, offsets[1:])
-    counts: NDArray[np.int64] = before[offsets[1:]] - before[firsts]
-    return counts
+def read_prompts(path: Path, limit: int) -> list[list[int]]:
+    """The first `limit` prompts of an Arrow file of input_ids."""
+    prompts: list[list[int]] = open_rows(path).slice(0, limit)["input_ids"].to_pylist()
+    return prompts

@@ -8,7 +8,6 @@
     hyperparameters.py  a value and a reason for everything that the spec leaves open
     fit/                whether the training fits into memory, and with which micro-batches; tokens, hours, cost
     speeds.py           how fast known GPUs are
-    rehearsal.py        the ONNX export of a small copy, in a process of its own
     disk_space.py       the disk space that the later stages need
     report.py           report.json
 

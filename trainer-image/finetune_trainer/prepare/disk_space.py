@@ -1,47 +1,38 @@
 """Disk space for the later stages, and the refusal when there is obviously too little."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.result import Estimate
 from finetune_api.run_config import RunConfig
+from finetune_trainer.artefacts import wanted_artefacts
+from finetune_trainer.artefacts.artefact import ModelSize
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.methods import method_of
+from finetune_trainer.methods.method import FP32
 
 MARGIN = 1.1
 """Reports, and what a file system takes for itself."""
-FP32 = 4
-BYTES = {"bf16": 2, "fp32": FP32}
 OPTIMIZER = 8
 """Bytes a trained parameter: AdamW's two moments in fp32."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What the estimate is made of. Bytes, but for the two counts of parameters and the precision."""
+    """What the estimate is made of."""
 
-    parameters: int
-    trained: int
-    """Parameters that training changes: the adapter's with LoRA, all of them otherwise."""
-    small_files: int
-    """Tokenizer and configuration, of which each exported form has a copy."""
+    model: ModelSize
     downloaded: int
-    """The base model, where it has to come into the workspace."""
+    """Bytes of the base model, where it has to come into the workspace."""
     data: int
-    precision: Literal["bf16", "fp32"] = "bf16"
-    """As it was decided: what the model is published in."""
+    """Bytes of the prepared rows."""
 
 
 def estimate(config: RunConfig, sizes: Sizes) -> Estimate:
     """What publish writes to the model volume, and what the workspace holds at most."""
-    model = BYTES[sizes.precision] * sizes.parameters + sizes.small_files
-    if method_of(config).published == "adapter":
-        model += FP32 * sizes.trained + sizes.small_files
-    if config.export.onnx is not None:
-        model += FP32 * sizes.parameters + sizes.small_files
-    checkpoints = (config.checkpoints.keep + 1) * (FP32 + OPTIMIZER) * sizes.trained  # one more until the oldest is deleted
-    workspace = sizes.downloaded + sizes.data + checkpoints + FP32 * sizes.trained
+    model = sum(artefact.size(sizes.model) for artefact in wanted_artefacts(config))
+    trained = sizes.model.trained
+    checkpoints = (config.checkpoints.keep + 1) * (FP32 + OPTIMIZER) * trained  # one more until the oldest is deleted
+    workspace = sizes.downloaded + sizes.data + checkpoints + FP32 * trained
     return Estimate(model_bytes=int(MARGIN * model), workspace_bytes=int(MARGIN * workspace))
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 from finetune_api.result import Expectation
 from finetune_api.run_config import RunConfig
+from finetune_trainer.artefacts import wanted_artefacts
+from finetune_trainer.artefacts.artefact import BaseFacts
 from finetune_trainer.prepare.base.base import Base
 from finetune_trainer.prepare.dataset.dataset import Dataset, open_dataset
 from finetune_trainer.prepare.examples.encoder import TaskEncoder, base_template, task_encoder
@@ -15,7 +17,6 @@ from finetune_trainer.prepare.fit.choice import TrainingFacts
 from finetune_trainer.prepare.fit.expectation import expect
 from finetune_trainer.prepare.fit.fit import Fit, fit
 from finetune_trainer.prepare.hyperparameters import Facts, resolve
-from finetune_trainer.prepare.rehearsal import rehearse_export
 from finetune_trainer.prepare.speeds import check_gpu
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.workspace import Workspace
@@ -45,8 +46,15 @@ def examine(config: RunConfig, base: Base, workspace: Workspace, progress: Progr
     template = base_template(config, base)
     dataset = open_dataset(config, workspace, progress)
     task = task_encoder(config, base, dataset, template)
-    task = replace(task, notes=[*task.notes, *rehearse_export(config, base, workspace, progress)])
+    task = replace(task, notes=[*task.notes, *rehearse(config, base, progress)])
     return Examined(base, dataset, task, ExamplesWriter(dataset, task, base, workspace, progress).write(config))
+
+
+def rehearse(config: RunConfig, base: Base, progress: ProgressPrinter) -> list[str]:
+    """The notes of the artefacts that the run wants; raises StageFailure for one that cannot be made."""
+    facts = BaseFacts(base.subject.name, base.config.architecture, str(base.config.values.get("model_type")))
+    files = base.download.small_files()
+    return [note for artefact in wanted_artefacts(config) for note in artefact.rehearse(config, facts, files, progress)]
 
 
 def plan_training(config: RunConfig, examined: Examined) -> Plan:

@@ -5,6 +5,7 @@ import shutil
 from finetune_api.result import Estimate, PrepareSummary, StageResult
 from finetune_api.run_config import RunConfig
 from finetune_trainer import interruption
+from finetune_trainer.artefacts.artefact import ModelSize
 from finetune_trainer.checksums import FileSum, sizes_of, sums_of
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.files import free_bytes, write_atomic
@@ -87,10 +88,8 @@ def space(config: RunConfig, examined: Examined, plan: Plan, workspace: Workspac
     base, decided = examined.base, plan.fitted.decided
     downloaded = total_bytes(base.files.all) if base.download.folder.local is None else 0
     trained = method_of(config).trained(base.weights.parameters, base.weights.linear_layers, decided.lora)
-    sizes = Sizes(
-        base.weights.parameters, trained, total_bytes(base.files.small), downloaded, examined.examples.bytes, decided.values.precision
-    )
-    needs = estimate(config, sizes)
+    size = ModelSize(base.weights.parameters, trained, total_bytes(base.files.small), decided.values.precision)
+    needs = estimate(config, Sizes(size, downloaded, examined.examples.bytes))
     present = examined.examples.bytes + downloaded - base.download.missing_bytes
     check_space(needs.workspace_bytes - present, free_bytes(workspace.root), "the base model and the checkpoints need")
     return needs

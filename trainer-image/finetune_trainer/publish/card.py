@@ -4,17 +4,18 @@ import json
 from collections.abc import Iterable, Sequence
 
 from finetune_api.comparison import compared
-from finetune_api.model_directory import EvaluationReport, Lineage, Manifest, Parity, Scores, SkewCheck
+from finetune_api.dataset_report import REPORT_FILE
+from finetune_api.metrics import METRICS
+from finetune_api.model_directory import EvaluationReport, Lineage, ModelDescription, Scores, SkewCheck
 from finetune_api.result import json_text
+from finetune_trainer.artefacts import ARTEFACTS
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.publish.calls import Prompting, calling, loading
 from finetune_trainer.tasks import find_task
 
-METRICS = {"loss": ".4f", "perplexity": ".2f", "accuracy": ".4f", "f1": ".4f"}
 
-
-def model_card(manifest: Manifest, prepared: Prepared, prompting: Prompting) -> str:
-    """The card's whole text."""
+def model_card(manifest: ModelDescription, prepared: Prepared, prompting: Prompting, *, reported: bool) -> str:
+    """The card's whole text; `reported`: report.json is among the files."""
     lineage, report = manifest.lineage, manifest.evaluation
     assert lineage is not None and report is not None, "publish writes both"
     sections = [
@@ -29,7 +30,7 @@ def model_card(manifest: Manifest, prepared: Prepared, prompting: Prompting) -> 
         "## Training",
         training(lineage),
         "## Files",
-        artifacts(manifest),
+        artifacts(manifest, reported),
         "## How to call",
         calling(manifest, prompting),
         "## How to load",
@@ -38,7 +39,7 @@ def model_card(manifest: Manifest, prepared: Prepared, prompting: Prompting) -> 
     return "\n\n".join(sections) + "\n"
 
 
-def front_matter(manifest: Manifest, lineage: Lineage) -> str:
+def front_matter(manifest: ModelDescription, lineage: Lineage) -> str:
     """YAML; JSON's strings and lists are YAML, too."""
     kinds = sorted({artifact.format for artifact in manifest.artifacts})
     tags = ["finetune-operator", manifest.task, "sft", "lora" if manifest.type == "adapter" else "full-fine-tuning", *kinds]
@@ -52,15 +53,15 @@ def front_matter(manifest: Manifest, lineage: Lineage) -> str:
     return "\n".join(["---", *(f"{key}: {json.dumps(value)}" for key, value in fields.items()), "---"])
 
 
-def introduction(manifest: Manifest, lineage: Lineage) -> str:
+def introduction(manifest: ModelDescription, lineage: Lineage) -> str:
     """One sentence: what was made of what."""
     base = f"`{lineage.base}`" + (f" (the FineTunedModel {lineage.base_model})" if lineage.base_model else "")
     how = "a LoRA adapter, merged into the base," if manifest.type == "adapter" else "all weights trained,"
     return f"A fine-tuned {manifest.task} model: {how} starting from {base}, by FineTuneJob {lineage.namespace}/{lineage.job}."
 
 
-def labels(manifest: Manifest) -> Iterable[str]:
-    """What a classifier tells apart."""
+def labels(manifest: ModelDescription) -> Iterable[str]:
+    """The labels of a classifier."""
     if manifest.labels:
         how = "Labels are independent: several or none may apply." if manifest.multi_label else ""
         names = ", ".join(map(code, manifest.labels))
@@ -68,20 +69,20 @@ def labels(manifest: Manifest) -> Iterable[str]:
 
 
 def code(name: str) -> str:
-    """A name of the data set on one line, whatever is in it."""
+    """A name from the data set as code on one line, whatever it contains."""
     text = json.dumps(name, ensure_ascii=False)[1:-1].replace('\\"', '"')
     return f"`` {text} ``" if "`" in text else f"`{text}`"
 
 
 def asked(check: SkewCheck) -> str:
-    """Whether requests have the tokens that were trained."""
+    """Whether requests have the tokens of the training."""
     if check.difference:
         parted = f"{check.prompts - check.equal} of {check.prompts} prompts"
         return f"**Requests are tokenized differently than in training** ({parted}): {check.difference}."
     return f"A server produces the tokens of training for all {check.prompts} validation prompts that were compared."
 
 
-def evaluation(manifest: Manifest, report: EvaluationReport) -> Iterable[str]:
+def evaluation(manifest: ModelDescription, report: EvaluationReport) -> Iterable[str]:
     """Scores of both models, the gate's verdicts and the exports' parity."""
     yield measured(manifest, report)
     yield scores(report)
@@ -89,14 +90,15 @@ def evaluation(manifest: Manifest, report: EvaluationReport) -> Iterable[str]:
         yield f"**The tuned model is not better than its base**: {comparison.text}."
     if report.gate:
         yield table(("gate", "held"), [(gate.text, "yes" if gate.passed else "no") for gate in report.gate])
+    proven = {artifact.path: ARTEFACTS[artifact.format] for artifact in manifest.artifacts}
     for parity in report.parity:
-        yield proof(parity)
+        yield proven[parity.artifact].proof(parity)
     if manifest.skew_check is not None and manifest.skew_check.prompts:
         yield asked(manifest.skew_check)
 
 
-def measured(manifest: Manifest, report: EvaluationReport) -> str:
-    """What the figures are of."""
+def measured(manifest: ModelDescription, report: EvaluationReport) -> str:
+    """What was measured, and in which units."""
     if manifest.task == "token-classification":
         return (
             f"{report.examples} validation examples, {report.tokens} labelled tokens; loss in nats per token, accuracy over these tokens, "
@@ -112,32 +114,19 @@ def measured(manifest: Manifest, report: EvaluationReport) -> str:
 
 
 def scores(report: EvaluationReport) -> str:
-    """Base against tuned, in what was measured."""
+    """Base against tuned, in the metrics that were measured."""
     names = [name for name in METRICS if getattr(report.tuned, name) is not None]
     return table(("model", *names), [("base", *figures(report.base, names)), ("tuned", *figures(report.tuned, names))])
 
 
 def figures(scores: Scores, names: Iterable[str]) -> list[str]:
     """These metrics as text."""
-    values = [(getattr(scores, name), METRICS[name]) for name in names]
+    values = [(getattr(scores, name), metric.form) for name, metric in METRICS.items() if name in names]
     return ["" if value is None else format(value, form) for value, form in values]
 
 
-def proof(parity: Parity) -> str:
-    """What was compared with PyTorch."""
-    if parity.max_difference is not None:
-        return (
-            f"`{parity.artifact}` gives the same labels as PyTorch in fp32: {parity.equal} of {parity.prompts} validation rows; no logit "
-            f"differs by more than {parity.max_difference:.1e}."
-        )
-    return (
-        f"`{parity.artifact}` gives the same greedy answers as PyTorch in fp32: {parity.equal} of {parity.prompts} validation "
-        f"prompts, up to {parity.tokens} tokens each."
-    )
-
-
 def data(lineage: Lineage, prepared: Prepared) -> str:
-    """What the model has seen."""
+    """What the model was trained on."""
     counts = prepared.summary.dataset
     rows = [
         ("training file", f"`{lineage.dataset}`"),
@@ -154,7 +143,7 @@ def data(lineage: Lineage, prepared: Prepared) -> str:
 
 
 def training(lineage: Lineage) -> str:
-    """Settings, and what the numbers were computed with."""
+    """Settings, and the versions of the packages that computed the model."""
     rows = [(name, json_text(value)) for name, value in sorted(lineage.hyperparameters.items())]
     rows += [("base digest", f"`{lineage.base_digest}`"), ("spec digest", f"`{lineage.spec_digest}`")]
     rows += [("image", f"`{lineage.image}`")] if lineage.image else []
@@ -162,11 +151,10 @@ def training(lineage: Lineage) -> str:
     return table(("setting", "value"), rows) + f"\n\nComputed with {versions}."
 
 
-def artifacts(manifest: Manifest) -> str:
+def artifacts(manifest: ModelDescription, reported: bool) -> str:
     """What can be loaded."""
     rows = [(f"`{a.path}/`", a.format, a.precision, f"{a.size_bytes / 1e6:.1f} MB") for a in manifest.artifacts]
-    others = {file.path for file in manifest.other_files}
-    report = "report.json is what was found in the data set. " if "report.json" in others else ""
+    report = f"{REPORT_FILE} is what was found in the data set. " if reported else ""
     without = "".join(f"\n\nNot written: {missing.text}." for missing in manifest.missing_artifacts)
     return table(("folder", "format", "precision", "size"), rows) + f"{without}\n\n{report}MANIFEST.json holds the sha256 of every file."
 

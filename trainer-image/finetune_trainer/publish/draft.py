@@ -12,11 +12,12 @@ from pydantic import ValidationError
 from finetune_api.dataset_report import REPORT_FILE
 from finetune_api.model_directory import MANIFEST_FILE, Manifest
 from finetune_trainer import interruption
+from finetune_trainer.artefacts import ARTEFACTS
 from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.files import sync_directory, sync_tree, write_atomic
 
-ENTRIES = ("model", "adapter", "onnx", REPORT_FILE, "metrics.csv", "README.md")
-ONNX_FOLDER = "onnx/fp32"
+OTHER_FILES = (REPORT_FILE, "metrics.csv", "README.md")
+"""Beside the folders of the artefacts."""
 DRAFT = ".publishing"
 
 
@@ -29,7 +30,7 @@ class Identity:
     dataset_digest: str
 
     def line(self) -> str:
-        """For the file that says whose draft it is."""
+        """The content of the file that names the owner of a draft."""
         return f"{self.spec_digest} {self.base_digest} {self.dataset_digest}"
 
 
@@ -44,7 +45,6 @@ class Draft:
         """What will be moved to `root`."""
         self.scratch = self.folder / "scratch"
         self.owner = self.folder / "owner"
-        self.killed = self.folder / "killed-exports"
 
     def finished(self) -> Manifest | None:
         """The manifest that an earlier attempt of the same model wrote, or None; refuses to touch another model."""
@@ -60,8 +60,9 @@ class Draft:
         return manifest
 
     def begin(self) -> None:
-        """Makes an empty draft; clears away what a killed attempt of the same model left, and nothing else."""
-        present = [name for name in ENTRIES if (self.root / name).exists()]
+        """Makes an empty draft; removes what a killed attempt of the same model left, and nothing else."""
+        folders = dict.fromkeys(artefact.folder.partition("/")[0] for artefact in ARTEFACTS.values())
+        present = [name for name in (*folders, *OTHER_FILES) if (self.root / name).exists()]
         owner = self.owner.read_text() if self.owner.exists() else None
         if owner not in (None, self.identity.line()) or (present and owner is None):
             what = ", ".join(present) or "an incomplete model"
@@ -74,25 +75,23 @@ class Draft:
         self.files.mkdir()
         self.scratch.mkdir()
 
-    @property
-    def killed_exports(self) -> int:
-        """How many attempts died while they exported: for their memory, mostly, which leaves nobody to say so."""
-        return int(self.killed.read_text()) if self.killed.exists() else 0
+    def killed_exports(self, artefact: str) -> int:
+        """How many attempts were killed while they exported it: mostly because memory ran out, which no process can report itself."""
+        path = self._kills(artefact)
+        return int(path.read_text()) if path.exists() else 0
 
     @contextlib.contextmanager
-    def exporting(self) -> Iterator[None]:
-        """Counts this attempt as killed until the export has ended, well or badly."""
-        before = self.killed_exports
-        write_atomic(self.killed, str(before + 1))
+    def exporting(self, artefact: str) -> Iterator[None]:
+        """Counts this attempt as killed until the export has succeeded or failed."""
+        before = self.killed_exports(artefact)
+        write_atomic(self._kills(artefact), str(before + 1))
         try:
             yield
         finally:
-            write_atomic(self.killed, str(before))
+            write_atomic(self._kills(artefact), str(before))
 
-    def drop_onnx(self) -> None:
-        """Takes what there is of an export out again, and what its tools have left."""
-        for path in (self.files / "onnx", self.scratch):
-            shutil.rmtree(path, ignore_errors=True)
+    def _kills(self, artefact: str) -> Path:
+        return self.folder / f"killed-{artefact}"
 
     def commit(self, manifest: Manifest) -> None:
         """Moves the files into place and writes the manifest, in this order also on disk. From the first move on SIGTERM is too late."""

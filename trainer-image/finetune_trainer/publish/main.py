@@ -1,83 +1,79 @@
 """The publish stage: from trained weights to a model directory with measured scores, proven exports and a manifest.
 
 At most one model is in memory at a time. Scores are computed in the training's precision (what will be served), on a GPU
-where there is one; the export's parity in fp32 on the CPU, from the weights as they were written.
+where there is one; the exports are compared with PyTorch in fp32 on the CPU, from the weights as they were written.
 """
 
 import os
 import shutil
 from pathlib import Path
 
-from finetune_api.model_directory import MANIFEST_FILE, EvaluationReport, Manifest, MissingArtifact, Parity
+from finetune_api.model_directory import MANIFEST_FILE, EvaluationReport, Manifest, MissingArtifact
 from finetune_api.result import PublishSummary, StageResult
 from finetune_api.run_config import RunConfig
-from finetune_text.tokenizer_files import TEMPLATE_FILE
+from finetune_trainer.artefacts import wanted_artefacts
+from finetune_trainer.artefacts.artefact import ExportJob
 from finetune_trainer.cores import thread_settings
 from finetune_trainer.distributed.settings import library_settings
 from finetune_trainer.evaluation.skew_check import check_skew
 from finetune_trainer.files import sha256_of, write_atomic
-from finetune_trainer.publish.calls import Prompting
+from finetune_trainer.phases import Phases
+from finetune_trainer.publish.calls import prompting_of
 from finetune_trainer.publish.card import model_card
 from finetune_trainer.publish.draft import Draft, Identity
-from finetune_trainer.publish.inputs import Inputs, read_inputs
-from finetune_trainer.publish.manifest import add_other_file, make_manifest
-from finetune_trainer.publish.phases import Phases
+from finetune_trainer.publish.exports import export_all
+from finetune_trainer.publish.manifest import describe_model, make_manifest
 from finetune_trainer.publish.space import check_space, storage_full_names
 from finetune_trainer.requests import read_requests
+from finetune_trainer.trained import TrainedRun, read_trained_run
 
 
 def publish(config: RunConfig, attempt: int) -> StageResult:
     """Writes `config.paths.model`, or repeats what an earlier attempt wrote there."""
     os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TQDM_DISABLE": "1"}
     os.environ |= thread_settings(os.environ) | library_settings(os.environ)
-    inputs = read_inputs(config)
+    run = read_trained_run(config)
     root = Path(config.paths.model)
-    summary = inputs.prepared.summary
+    summary = run.prepared.summary
     draft = Draft(root, Identity(config.job.spec_digest, summary.base_digest, summary.dataset.digest))
     manifest = draft.finished()
     if manifest is None:
         with storage_full_names(root):
-            manifest = make_model(inputs, draft)
+            manifest = make_model(run, draft)
     return result(config, attempt, root, manifest)
 
 
-def make_model(inputs: Inputs, draft: Draft) -> Manifest:
-    """All of the work: measure, write, export, prove, describe, move into place."""
+def make_model(run: TrainedRun, draft: Draft) -> Manifest:
+    """All of the work: measure, write and prove the artefacts, describe them, move them into place."""
+    required = [artefact for artefact in wanted_artefacts(run.config) if artefact.required]
     draft.root.mkdir(parents=True, exist_ok=True)
     draft.begin()
-    check_space(inputs, draft.root)
-    from finetune_trainer.artefacts.export import export_onnx
-    from finetune_trainer.evaluation.measure import measure_and_write  # torch: after everything that fails quickly
-    from finetune_trainer.publish.kind import kind_of
+    check_space(required, run, draft.root, "the model needs")
+    from finetune_trainer.evaluation.measure import measure
+    from finetune_trainer.learners import learner_of  # torch: after everything that fails quickly
 
-    phases, kind = Phases(), kind_of(inputs)
-    report = measure_and_write(inputs, kind, draft.files, phases)
-    exported = export_onnx(inputs, kind, draft, phases)
-    if isinstance(exported, Parity):
-        report = report.model_copy(update={"parity": [exported]})
+    phases, learner = Phases(), learner_of(run.config, run.prepared, run.workspace)
+    report, tuned = measure(run, learner, phases)
+    exported = export_all(ExportJob(run, learner, tuned, draft.files, draft.scratch, phases), draft)
     with phases.phase("writing the manifest"):
-        return describe_and_commit(inputs, draft, report, [exported] if isinstance(exported, MissingArtifact) else [])
-
-
-def describe_and_commit(inputs: Inputs, draft: Draft, report: EvaluationReport, missing: list[MissingArtifact]) -> Manifest:
-    """Adds curve, data report and card, then the manifest of all."""
-    for source in (inputs.workspace.metrics, inputs.workspace.report):
-        if source.exists():
-            shutil.copyfile(source, draft.files / source.name)
-    length = inputs.prepared.hyperparameters.max_sequence_length
-    skew = check_skew(draft.files / "model", read_requests(inputs.workspace.requests), length)
-    print(skew.difference or f"{skew.equal} of {skew.prompts} validation prompts have the same tokens as in training", flush=True)
-    manifest = make_manifest(inputs, draft.files, report, missing, skew)
-    write_atomic(draft.files / "README.md", model_card(manifest, inputs.prepared, prompting(inputs, draft)))
-    manifest = add_other_file(manifest, draft.files, "README.md")
-    draft.commit(manifest)
+        report = report.model_copy(update={"parity": exported.parity})
+        manifest = describe(run, draft.files, report, exported.missing)
+        draft.commit(manifest)
     return manifest
 
 
-def prompting(inputs: Inputs, draft: Draft) -> Prompting:
-    """How the rows spoke to the model."""
-    template = inputs.config.dataset.train.template
-    return Prompting(chat=(draft.files / "model" / TEMPLATE_FILE).exists(), template=template.prompt if template else None)
+def describe(run: TrainedRun, files: Path, report: EvaluationReport, missing: list[MissingArtifact]) -> Manifest:
+    """Adds curve, data report and card, then the manifest of all."""
+    for source in (run.workspace.metrics, run.workspace.report):
+        if source.exists():
+            shutil.copyfile(source, files / source.name)
+    skew = check_skew(files / "model", read_requests(run.workspace.requests), run.prepared.hyperparameters.max_sequence_length)
+    print(skew.difference or f"{skew.equal} of {skew.prompts} validation prompts have the same tokens as in training", flush=True)
+    description = describe_model(run, files, report, missing, skew)
+    reported = (files / run.workspace.report.name).exists()
+    card = model_card(description, run.prepared, prompting_of(run.config, files / "model"), reported=reported)
+    write_atomic(files / "README.md", card)
+    return make_manifest(description, files)
 
 
 def result(config: RunConfig, attempt: int, root: Path, manifest: Manifest) -> StageResult:

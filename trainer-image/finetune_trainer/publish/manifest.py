@@ -9,55 +9,48 @@ from pathlib import Path
 
 from finetune_api.model_directory import (
     Artifact,
-    ArtifactFormat,
     EvaluationReport,
     File,
     Lineage,
     Manifest,
     MissingArtifact,
+    ModelDescription,
     SkewCheck,
     files_digest,
 )
 from finetune_trainer import interruption
+from finetune_trainer.artefacts import ARTEFACTS
+from finetune_trainer.artefacts.artefact import Artefact
 from finetune_trainer.files import sha256_of, walk
 from finetune_trainer.methods import method_of
-from finetune_trainer.publish.inputs import Inputs
+from finetune_trainer.trained import TrainedRun
 
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors", "onnx", "onnxruntime", "onnxruntime-genai")
 
 
-def make_manifest(inputs: Inputs, files: Path, evaluation: EvaluationReport, missing: list[MissingArtifact], skew: SkewCheck) -> Manifest:
-    """The manifest of everything below `files`; reads every byte once."""
-    artifacts = [artifact(files, fmt, precision, folder) for fmt, precision, folder in artifact_folders(files)]
-    others = [path for path in walk(files) if path.parent == files]
-    return Manifest(
-        model=inputs.config.output_model,
+def describe_model(
+    run: TrainedRun, files: Path, evaluation: EvaluationReport, missing: list[MissingArtifact], skew: SkewCheck
+) -> ModelDescription:
+    """What there is to say of the model whose artefacts lie below `files`; reads every byte of them once."""
+    return ModelDescription(
+        model=run.config.output_model,
         created_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        task=inputs.config.task,
-        type=method_of(inputs.config).published,
-        labels=inputs.prepared.labels,
-        multi_label=inputs.prepared.multi_label,
-        artifacts=artifacts,
+        task=run.config.task,
+        type=method_of(run.config).published,
+        labels=run.prepared.labels,
+        multi_label=run.prepared.multi_label,
+        artifacts=[describe_artifact(files, artefact) for artefact in ARTEFACTS.values() if (files / artefact.folder).exists()],
         missing_artifacts=missing,
-        other_files=describe(files, others),
         evaluation=evaluation,
         skew_check=skew,
-        lineage=make_lineage(inputs),
+        lineage=make_lineage(run),
     )
 
 
-def add_other_file(manifest: Manifest, files: Path, name: str) -> Manifest:
-    """The manifest with one more file of the top folder: the card shows the manifest, so it is written after it."""
-    return manifest.model_copy(update={"other_files": [*manifest.other_files, *describe(files, [files / name])]})
-
-
-def artifact_folders(files: Path) -> list[tuple[ArtifactFormat, str, Path]]:
-    """Format, precision and folder of what there is to load."""
-    found: list[tuple[ArtifactFormat, str, Path]] = [("safetensors", stored_precision(files / "model"), files / "model")]
-    if (files / "adapter").exists():
-        found.append(("adapter", stored_precision(files / "adapter"), files / "adapter"))
-    found += [("onnx", folder.name, folder) for folder in sorted((files / "onnx").glob("*"))]
-    return found
+def make_manifest(description: ModelDescription, files: Path) -> Manifest:
+    """The manifest, when every other file is written."""
+    others = [path for path in walk(files) if path.parent == files]
+    return Manifest(**dict(description), other_files=describe_files(files, others))
 
 
 def stored_precision(folder: Path) -> str:
@@ -68,32 +61,31 @@ def stored_precision(folder: Path) -> str:
     return {"F32": "fp32", "BF16": "bf16", "F16": "fp16"}.get(dtype, dtype.lower())
 
 
-def artifact(files: Path, fmt: ArtifactFormat, precision: str, folder: Path) -> Artifact:
-    """One artifact with the checksums of its files."""
-    described = describe(files, walk(folder))
+def describe_artifact(files: Path, artefact: Artefact) -> Artifact:
+    """One artefact with the checksums of its files."""
+    folder = files / artefact.folder
+    described = describe_files(files, walk(folder))
     return Artifact(
-        format=fmt,
-        precision=precision,
-        path=folder.relative_to(files).as_posix(),
+        format=artefact.name,
+        precision=artefact.precision or stored_precision(folder),
+        path=artefact.folder,
         size_bytes=sum(file.size_bytes for file in described),
         sha256=files_digest(described),
         files=described,
     )
 
 
-def describe(files: Path, paths: Iterable[Path]) -> list[File]:
-    """Size and sha256 of files, their paths relative to `files`."""
-    return [describe_file(files, path) for path in paths]
+def describe_files(files: Path, paths: Iterable[Path]) -> list[File]:
+    """Size and sha256 of files, their paths relative to `files`: takes as long as reading them."""
+    return [
+        File(path=path.relative_to(files).as_posix(), size_bytes=path.stat().st_size, sha256=sha256_of(path, interruption.check))
+        for path in paths
+    ]
 
 
-def describe_file(files: Path, path: Path) -> File:
-    """One of them: each takes as long as reading it does."""
-    return File(path=path.relative_to(files).as_posix(), size_bytes=path.stat().st_size, sha256=sha256_of(path, interruption.check))
-
-
-def make_lineage(inputs: Inputs) -> Lineage:
+def make_lineage(run: TrainedRun) -> Lineage:
     """Where the model comes from: job, base, data, settings, versions."""
-    config, summary = inputs.config, inputs.prepared.summary
+    config, summary = run.config, run.prepared.summary
     return Lineage(
         job=config.job.name,
         namespace=config.job.namespace,
@@ -105,14 +97,14 @@ def make_lineage(inputs: Inputs) -> Lineage:
         dataset=config.dataset.train.name,
         dataset_digest=summary.dataset.digest,
         image=config.image,
-        hyperparameters=settings(inputs),
+        hyperparameters=settings(run),
         versions=versions(),
     )
 
 
-def settings(inputs: Inputs) -> dict[str, float | int | str | bool]:
+def settings(run: TrainedRun) -> dict[str, float | int | str | bool]:
     """Every resolved hyper-parameter, the method's included, by its name in the spec."""
-    prepared, method = inputs.prepared, inputs.config.method
+    prepared, method = run.prepared, run.config.method
     values = dict(prepared.hyperparameters.model_dump(by_alias=True)) | {"method": method.type}
     if not prepared.labels:
         values["lossOn"] = method.loss_on

@@ -1,35 +1,27 @@
 """The model volume's space: too little is found early, and named when it runs out."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from finetune_api.exit_codes import ExitCode
+from finetune_trainer.artefacts.artefact import Artefact, ModelSize
 from finetune_trainer.failure import StageFailure, is_storage_full
 from finetune_trainer.files import free_bytes
-from finetune_trainer.publish.inputs import Inputs
+from finetune_trainer.trained import TrainedRun
 
 
-def check_space(inputs: Inputs, root: Path) -> None:
-    """Refuses at once what would fill the volume after an hour's work."""
-    check_free(root, inputs, {"bf16": 2, "fp32": 4}[inputs.prepared.hyperparameters.precision], "the model needs")
-
-
-def check_onnx_space(inputs: Inputs, root: Path) -> None:
-    """Refuses an export in fp32 that would fill the volume."""
-    check_free(root, inputs, 4, "the ONNX model needs")
-
-
-def check_free(root: Path, inputs: Inputs, bytes_each: int, what: str) -> None:
-    """Room for every parameter."""
-    needed, free = inputs.prepared.summary.base_parameters * bytes_each, free_bytes(root)
+def check_space(artefacts: Iterable[Artefact], run: TrainedRun, root: Path, what: str) -> None:
+    """Raises StageFailure (StorageFull) when the volume cannot hold these artefacts; `what` is for people: "the model needs"."""
+    size = ModelSize(run.prepared.summary.base_parameters, precision=run.prepared.hyperparameters.precision)
+    needed, free = sum(artefact.size(size) for artefact in artefacts), free_bytes(root)
     if free < needed:
         raise storage_full(root, f"{free / 1e6:.0f} MB are free, {what} about {needed / 1e6:.0f} MB")
 
 
 @contextlib.contextmanager
 def storage_full_names(root: Path) -> Iterator[None]:
-    """Turns a write that failed for want of space into a failure that names the volume and the field."""
+    """Turns a write that failed for lack of space into a failure that names the volume and the field."""
     try:
         yield
     except Exception as exc:

@@ -5,7 +5,6 @@
     worker.py       one rank as a process: dies with its launcher, handles SIGTERM
     rank.py         what a rank does: join, load, train, write the result
     loop/           the loop: transformers.Trainer, one optimizer step at a time
-    objective.py    what is learned: the interface between the loop and the kinds of training
     checkpoints.py  complete or absent, newest first, over all attempts
     resume.py       the checkpoint that all ranks resume from
     errors.py       torch's errors as failures of the stage

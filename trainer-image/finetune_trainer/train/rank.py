@@ -21,6 +21,8 @@ from finetune_trainer.distributed.device import device_name
 from finetune_trainer.distributed.world import World, join
 from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.files import write_atomic
+from finetune_trainer.learner import Learner
+from finetune_trainer.learners import learner_of
 from finetune_trainer.log_file import kept_log
 from finetune_trainer.methods import method_of
 from finetune_trainer.prepared import Prepared
@@ -37,7 +39,6 @@ from finetune_trainer.train.loop.metrics import MetricsFile, read_metrics
 from finetune_trainer.train.loop.run_log import RunLog
 from finetune_trainer.train.loop.trainer import CheckpointPlace, LoopContext, StepTrainer, writing
 from finetune_trainer.train.loop.trend import loss_warning
-from finetune_trainer.train.objective import Objective, objective_of
 from finetune_trainer.train.resume import choose_checkpoint
 from finetune_trainer.workspace import Workspace
 
@@ -105,13 +106,13 @@ class Rank:
         resume = self.resume(world)
         if world.is_first:
             self.printer.show("loading the model", force=True, total_steps=self.hyper.total_steps)
-        objective = objective_of(self.config, self.prepared, self.method, self.workspace)
+        learner = learner_of(self.config, self.prepared, self.workspace)
         distributed = strategy_of(self.config).open(world, self.method)
-        model = distributed.load(objective.load, resume.path if resume else None)
+        model = distributed.load(learner.load_base, resume.path if resume else None)
         if world.is_first:
             print(f"train: attention by {getattr(model.config, '_attn_implementation', 'the model')}", flush=True)
         self.heartbeat.beat("planning")
-        context = self.context(world, distributed, objective, objective.plan(model, world), resume)
+        context = self.context(world, distributed, learner, learner.plan(model, world), resume)
         output = self.workspace.attempt_checkpoints(self.attempt)
         trainer = StepTrainer(model, training_arguments(self.hyper, output, world), context)
         self.stop_here(world, world.any(self.asked_to_stop())[0], "before its first step")
@@ -137,7 +138,7 @@ class Rank:
         return found.checkpoint
 
     def context(
-        self, world: World, distributed: DistributedModel, objective: Objective, plan: StepPlan, resume: Checkpoint | None
+        self, world: World, distributed: DistributedModel, learner: Learner, plan: StepPlan, resume: Checkpoint | None
     ) -> LoopContext:
         """What the loop needs."""
         resumed_step = resume.step if resume else 0
@@ -147,7 +148,7 @@ class Rank:
             world=world,
             distributed=distributed,
             plan=plan,
-            objective=objective,
+            learner=learner,
             checkpoints=CheckpointPlace(
                 self.workspace.checkpoints,
                 self.prepared.identity,

@@ -119,4 +119,4 @@ def shortcoming_events(old: Sequence[Condition], new: Sequence[Condition]) -> tu
 
 
 def _scores(scores: Scores) -> ScoresStatus:
-    return ScoresStatus(loss=scores.loss, perplexity=scores.perplexity, accuracy=scores.accuracy, f1=scores.f1)
+    return ScoresStatus(**scores.model_dump())

@@ -1,13 +1,26 @@
-"""An ONNX decoder model (in the layout of onnxruntime-genai) as a greedy decoder, on plain onnxruntime."""
+"""Greedy decoding, and an exported ONNX model (in the layout of onnxruntime-genai) as a decoder on plain onnxruntime."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from finetune_trainer.artefacts.onnx.greedy import Decoder, Logits
 from finetune_trainer.artefacts.onnx.session import open_session
+
+Logits = npt.NDArray[np.float32]
+Decoder = Callable[[list[int]], Logits]
+"""Takes the tokens that follow those of the earlier calls; returns the logits (vocabulary,) after the last of them."""
+
+
+def answer_greedily(decoder: Decoder, prompt: list[int], limit: int, end_tokens: list[int]) -> list[int]:
+    """The most likely token after another, at most `limit` of them; an end token is the answer's last."""
+    tokens = [int(decoder(prompt).argmax())]
+    while len(tokens) < limit and tokens[-1] not in end_tokens:
+        tokens.append(int(decoder(tokens[-1:]).argmax()))
+    return tokens
 
 
 class OnnxModel:

@@ -19,13 +19,12 @@ import transformers
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from finetune_trainer.artefacts.onnx.builder import build
-from finetune_trainer.artefacts.onnx.classifier import OnnxClassifier, export_classifier, quiet
+from finetune_trainer.artefacts.onnx.classifier_graph import OnnxClassifier, export_classifier, quiet
 from finetune_trainer.artefacts.onnx.classifier_parity import alone
 from finetune_trainer.artefacts.onnx.decoder import OnnxModel, onnx_decoder
-from finetune_trainer.artefacts.onnx.liveliness import enliven
-from finetune_trainer.artefacts.onnx.shrink import shrunk
+from finetune_trainer.artefacts.onnx.small_copy import enliven, shrunk
 from finetune_trainer.classification.batch import Collator
-from finetune_trainer.classification.labelling import ClassifierLearner, Labelling
+from finetune_trainer.classification.labelling import ClassifierName, Labelling
 from finetune_trainer.classification.model import CLASSES, pad_token, takes_token_types
 from finetune_trainer.classification.rows import LabelledRow
 from finetune_trainer.failure import StageFailure
@@ -96,7 +95,7 @@ def compare_language_models(out: Path, ids: list[int], expected: Any) -> Rehears
     return compared(np.array(found), expected)
 
 
-def rehearse_classifier(config: Any, learner: ClassifierLearner, scratch: Path) -> Rehearsed:
+def rehearse_classifier(config: Any, learner: ClassifierName, scratch: Path) -> Rehearsed:
     """torch.onnx, and two rows of unlike length beside each other."""
     labelling = Labelling(learner, ("a", "b", "c"))
     for name, value in labelling.config().items():

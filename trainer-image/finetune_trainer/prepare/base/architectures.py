@@ -3,6 +3,8 @@
 from typing import Any
 
 from finetune_api.run_config import RunConfig
+from finetune_trainer.artefacts import wanted_artefacts
+from finetune_trainer.artefacts.artefact import BaseFacts
 from finetune_trainer.failure import invalid
 from finetune_trainer.families import Family, families
 from finetune_trainer.methods import METHODS, method_of
@@ -24,14 +26,8 @@ def check_family(config: dict[str, Any], architecture: str, subject: Subject, ru
     if not family.has(architecture):
         raise unsupported(subject, f"is a {architecture}: of model type {family.model_type}, only {classes(family)} can be used")
     check_method(family, architecture, subject, run)
-    if run.export.onnx is not None and family.onnx:
-        others = ", ".join(name for name, other in families().items() if other.kind == family.kind and other.trainable and not other.onnx)
-        raise invalid(
-            "ExportUnsupported",
-            f"{subject.name} is a {architecture}, which cannot be exported to ONNX: {family.onnx}. Leave export.onnx out, or use a model "
-            f"of one of these types: {others}",
-            param="export.onnx",
-        )
+    for artefact in wanted_artefacts(run):
+        artefact.check(run, BaseFacts(subject.name, architecture, family.model_type))
 
 
 def check_learner(family: Family, architecture: str, subject: Subject, task: AnyTask) -> None:

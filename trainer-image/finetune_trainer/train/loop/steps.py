@@ -6,8 +6,8 @@ from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
 
+from finetune_trainer.learner import Learner, ModelBatch
 from finetune_trainer.step_plan import StepPlan
-from finetune_trainer.train.objective import ModelBatch, Objective
 
 
 @dataclass(frozen=True)
@@ -21,23 +21,23 @@ class RankStep:
     """Of the step over all ranks."""
 
 
-def step_loader(plan: StepPlan, objective: Objective, rank: int) -> DataLoader[RankStep]:
+def step_loader(plan: StepPlan, learner: Learner, rank: int) -> DataLoader[RankStep]:
     """The steps of an epoch, for one rank. The sampler is what a resume skips by, so that skipped steps read no data."""
     sampler: Any = StepSampler(plan.steps_per_epoch)
-    return DataLoader(StepDataset(plan, objective, rank), batch_sampler=sampler, collate_fn=lambda batch: batch[0])
+    return DataLoader(StepDataset(plan, learner, rank), batch_sampler=sampler, collate_fn=lambda batch: batch[0])
 
 
 class StepDataset(Dataset[RankStep]):
     """A rank's share of step (epoch, number)."""
 
-    def __init__(self, plan: StepPlan, objective: Objective, rank: int) -> None:
+    def __init__(self, plan: StepPlan, learner: Learner, rank: int) -> None:
         self._plan = plan
-        self._objective = objective
+        self._learner = learner
         self._rank = rank
 
     def __getitem__(self, place: tuple[int, int]) -> RankStep:
         step = self._plan.step(*place)
-        batches = [self._objective.batch(examples) for examples in step.ranks[self._rank]]
+        batches = [self._learner.batch(examples) for examples in step.ranks[self._rank]]
         return RankStep(batches, step.tokens, step.supervised)
 
     def __len__(self) -> int:

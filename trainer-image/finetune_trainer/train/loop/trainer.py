@@ -2,7 +2,7 @@
 
 One item of the dataloader is one step of this rank, a list of micro-batches; Trainer's own accumulation is not used, so
 that the number of micro-batches may differ from step to step. The loss of a step is the mean over all that it supervises
-(tokens or examples) on all ranks; what is computed is the Objective's business, how it is spread over the ranks that of the
+(tokens or examples) on all ranks; what is computed is the Learner's business, how it is spread over the ranks that of the
 DistributedModel. Trainer keeps what it does well: epochs, optimizer, schedule, callbacks.
 """
 
@@ -23,6 +23,7 @@ from finetune_trainer.checksums import FileSum, sums_of
 from finetune_trainer.distributed.world import World
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.files import is_complete
+from finetune_trainer.learner import Learner, ModelBatch
 from finetune_trainer.sealed import seal_files
 from finetune_trainer.step_plan import StepPlan
 from finetune_trainer.strategies import DistributedModel
@@ -31,7 +32,6 @@ from finetune_trainer.train.errors import explain_saving
 from finetune_trainer.train.launch.heartbeat import Heartbeat
 from finetune_trainer.train.loop.run_log import RunLog
 from finetune_trainer.train.loop.steps import RankStep, step_loader
-from finetune_trainer.train.objective import ModelBatch, Objective
 
 SCHEDULER, STATE = "scheduler.pt", "trainer_state.json"
 """Files of a checkpoint: the learning rate's schedule, and Trainer's place in the run."""
@@ -56,7 +56,7 @@ class LoopContext:
     world: World
     distributed: DistributedModel
     plan: StepPlan
-    objective: Objective
+    learner: Learner
     checkpoints: CheckpointPlace
     heartbeat: Heartbeat
     asked_to_stop: Callable[[], bool]
@@ -98,7 +98,7 @@ class StepTrainer(Trainer):
         self.add_callback(StepCallback(self))
 
     def get_train_dataloader(self) -> DataLoader[RankStep]:
-        return step_loader(self.context.plan, self.context.objective, self.context.world.rank)
+        return step_loader(self.context.plan, self.context.learner, self.context.world.rank)
 
     def get_batch_samples(self, epoch_iterator: Iterator[RankStep], num_batches: int, device: torch.device) -> tuple[list[RankStep], None]:
         step = next(epoch_iterator, None)
@@ -148,7 +148,7 @@ class StepTrainer(Trainer):
         torch.manual_seed(dropout_seed(self.args.seed, self.state.global_step, batch.index))
         with context.distributed.micro(last=last):
             # Gradients are averaged over the ranks, hence the factor.
-            loss = context.objective.loss_sum(model, batch) * (context.world.size / max(1, supervised))
+            loss = context.learner.loss_sum(model, batch) * (context.world.size / max(1, supervised))
             context.distributed.backward(loss)
         context.heartbeat.beat("training")
         if context.log is not None:

@@ -11,40 +11,38 @@ from pathlib import Path
 
 from finetune_api.run_config import RunConfig
 from finetune_trainer.apart import Ended, run_apart
+from finetune_trainer.artefacts.artefact import BaseFacts
 from finetune_trainer.failure import invalid
-from finetune_trainer.prepare.base.base import Base
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.room import free_memory
-from finetune_trainer.tasks import find_task
-from finetune_trainer.workspace import Workspace
 
 PROGRAM = "finetune_trainer.artefacts.onnx.rehearse"
 NEEDS = ("torch", "transformers", "onnxruntime", "onnxruntime_genai")
 MEMORY = 5 << 28
-"""Bytes that it takes: libraries above all; 1,000 MB were seen."""
+"""Bytes that it needs, mostly for libraries; measured: 1,000 MB."""
 LIMIT = 600.0
-"""Seconds; some fifteen are usual."""
+"""Seconds; it usually takes about 15."""
 NOT_HELD = "the trial ONNX export did not run, so the export may still fail in publish"
 
 
-def rehearse_export(run: RunConfig, base: Base, workspace: Workspace, progress: ProgressPrinter) -> list[str]:
-    """Notes; raises StageFailure (ExportUnsupported) for a model whose export does not work."""
-    if run.export.onnx is None:
-        return []
+def rehearse_export(run: RunConfig, base: BaseFacts, small_files: Path, progress: ProgressPrinter) -> list[str]:
+    """Returns notes; raises StageFailure (ExportUnsupported) for a model whose export does not work."""
+    from finetune_trainer.tasks import find_task  # imports numpy
+
     if any(find_spec(name) is None for name in NEEDS):
         return [f"{NOT_HELD}: it needs the packages of the trainer image ({', '.join(NEEDS)})"]
     free = free_memory()
     if free is not None and free < MEMORY:
         return [f"{NOT_HELD}: it takes {MEMORY >> 20} MiB, and {free >> 20} MiB are free; raise preparation.resources.limits.memory"]
     progress.show("running a trial ONNX export", force=True)
-    with tempfile.TemporaryDirectory(prefix="rehearsal-", dir=workspace.root) as scratch:
-        arguments = [str(base.download.small_files()), find_task(run.task).learner, str(Path(scratch, "work"))]
+    with tempfile.TemporaryDirectory(prefix="rehearsal-", dir=run.paths.workspace) as scratch:
+        arguments = [str(small_files), find_task(run.task).learner, str(Path(scratch, "work"))]
         ended = run_apart(PROGRAM, arguments, Path(scratch), lambda: progress.show("running a trial ONNX export"), limit=LIMIT)
     return judge(ended, base)
 
 
-def judge(ended: Ended, base: Base) -> list[str]:
-    """What the rehearsal said: nothing, a note, or a refusal."""
+def judge(ended: Ended, base: BaseFacts) -> list[str]:
+    """Nothing, a note, or a refusal, as the rehearsal ended."""
     if not ended.in_time:
         return [f"{NOT_HELD}: it took longer than {LIMIT:g} s"]
     lines = ended.output.strip().splitlines() or [f"exit code {ended.code}"]
@@ -56,7 +54,7 @@ def judge(ended: Ended, base: Base) -> list[str]:
         detail = f" ({found['detail']})" if found["detail"] else ""
         raise invalid(
             "ExportUnsupported",
-            f"{base.subject.name} is a {base.config.architecture}, and with its config.json it cannot be exported to ONNX: "
+            f"{base.name} is a {base.architecture}, and with its config.json it cannot be exported to ONNX: "
             f"{found['reason']}{detail}. Leave export.onnx out, or use another base model",
             param="export.onnx",
         )

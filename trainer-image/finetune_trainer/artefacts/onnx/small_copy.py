@@ -1,10 +1,13 @@
-"""A config.json's model made small: what decides whether it can be exported stays, what only makes it large goes.
+"""A small copy of a model, from its config.json: what decides whether it can be exported stays, what only makes it large goes.
 
 Kept: the class, head size, rotary settings, norms, activation, multipliers, soft caps, window attention, one layer of every kind (at
-least two), grouped or not. Made small: layers, heads, width, vocabulary, experts, positions, the window. Knows no weights.
+least two), grouped or not. Made small: layers, heads, width, vocabulary, experts, positions, the window.
 """
 
 from typing import Any
+
+import torch
+from torch import nn
 
 LAYERS, VOCABULARY, POSITIONS, WINDOW, WIDTH, EXPERTS, CHOSEN, HEADS = 2, 499, 256, 16, 128, 4, 2, 4
 """Of the copy, at most. The builder tells the head by its number of outputs: no other matrix may have as many as the vocabulary."""
@@ -93,3 +96,20 @@ def inside(value: Any, vocabulary: int) -> Any:
     if isinstance(value, list):
         return [inside(one, vocabulary) for one in value]
     return value % vocabulary if isinstance(value, int) else value
+
+
+@torch.no_grad()
+def enliven(model: nn.Module) -> None:
+    """Draws random weights under which every part of the model shows in its logits: matrices that keep the size of what goes through
+    them, norms around one, biases around zero.
+
+    Freshly made models have weights so small, biases of zero and norms of one, that an export could leave any of them out and
+    still agree.
+    """
+    for name, parameter in model.named_parameters():
+        if parameter.ndim > 1:
+            parameter.normal_(std=parameter.shape[-1] ** -0.5)
+        elif name.endswith("bias"):
+            parameter.normal_(std=0.1)
+        else:
+            parameter.add_(torch.randn_like(parameter), alpha=0.1)

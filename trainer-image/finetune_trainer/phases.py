@@ -1,4 +1,4 @@
-"""The words and the seconds of publish's phases: progress lines while one runs, a line in the log when it is over."""
+"""The phases of publish: progress lines while one runs, and its duration in the log when it is over."""
 
 import contextlib
 import time
@@ -9,7 +9,7 @@ from finetune_trainer.progress import ProgressPrinter
 
 
 class Phases:
-    """Rank 0's voice for work that comes in phases."""
+    """Progress of work that consists of phases."""
 
     def __init__(self) -> None:
         self._printer = ProgressPrinter("publish")
@@ -26,16 +26,16 @@ class Phases:
         print(f"{activity}: {time.monotonic() - self._started:.1f} s", flush=True)
 
     def tick(self) -> None:
-        """Says that the phase is still running."""
+        """Shows that the phase is still running."""
         self._printer.repeat(self._activity)
 
     def scored(self, done: int, total: int) -> None:
-        """Says how much has been scored (tokens or examples), and when the rest will be."""
+        """Shows how much has been scored (tokens or examples), and the time left."""
         rate = done / max(time.monotonic() - self._started, 1e-9)
         self._printer.show(self._activity, step=done, total_steps=total, eta_seconds=(total - done) / rate)
 
     def prompts(self, total: int) -> Callable[[int], None]:
-        """A function that says how many prompts (or rows) are done, and when the rest will be."""
+        """A function that shows how many prompts (or rows) are done, and the time left."""
 
         def show(done: int) -> None:
             elapsed = time.monotonic() - self._started

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from finetune_trainer.publish.weights import copy_generation_config
+from finetune_trainer.language_model.model import copy_generation_config
 
 pytestmark = pytest.mark.trainer
 

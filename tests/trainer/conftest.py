@@ -12,10 +12,9 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from finetune_api.resources.evaluation import Evaluation, GateCondition
-from finetune_api.resources.export import Export, OnnxExport
-from finetune_api.resources.learning import Lora, Method
+from finetune_api.resources.learning import Lora
 from finetune_api.result import DatasetSummary, Estimate, PrepareSummary
-from finetune_api.run_config import JobIdentity, RunBase, RunConfig, RunDataset, RunPaths, RunRows, RunSource
+from finetune_api.run_config import JobIdentity, RunBase, RunConfig, RunDataset, RunMethod, RunPaths, RunRows, RunSource
 from finetune_trainer.checksums import FileSum, sums_of
 from finetune_trainer.files import COMPLETE, walk, write_atomic
 from finetune_trainer.prepared import Prepared, ResolvedHyperparameters
@@ -93,9 +92,9 @@ def make_config(tiny: Path, trained: Path, trained_sums: dict[str, FileSum], row
             job=JobIdentity(name="bot", uid="u1", spec_digest=digest),
             base=RunBase(source=RunSource(uri=str(tiny), shown_as="pvc://models/tiny")),
             dataset=RunDataset(train=RunRows(uri="/data/train.jsonl", shown_as="pvc://data/train.jsonl")),
-            method=Method.model_validate({"type": method}),
+            method=RunMethod.model_validate({"type": method}),
             evaluation=Evaluation(gate=[GateCondition(metric="loss", better_than_base=True)]),
-            export=Export(onnx=OnnxExport(parity_prompts=3) if onnx else None),
+            export={"onnx": {"parityPrompts": 3}} if onnx else {},
             output_model="bot-v1",
             paths=RunPaths(workspace=str(folder / "workspace"), model=str(folder / "model")),
         )

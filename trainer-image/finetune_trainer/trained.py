@@ -1,7 +1,8 @@
-"""What the earlier stages left for publish: checked before anything heavy is loaded."""
+"""A run whose training has ended: what the earlier stages left for publish, checked before anything heavy is loaded."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from finetune_api.run_config import RunConfig
 from finetune_trainer.handover import damaged, read_prepared, trained_damage
@@ -12,13 +13,13 @@ from finetune_trainer.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class Inputs:
+class TrainedRun:
     """Complete results of prepare and train."""
 
     config: RunConfig
     workspace: Workspace
     prepared: Prepared
-    trained: Path
+    weights: Path
     """Folder of the trained weights: a PEFT adapter or a whole model."""
 
     @property
@@ -27,17 +28,30 @@ class Inputs:
         return Path(self.prepared.base_path)
 
 
-def read_inputs(config: RunConfig) -> Inputs:
+class TunedModel:
+    """The tuned model in memory, until the artefact that writes it takes it."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def take(self) -> Any:
+        """The model, once: its memory is free when the caller has let it go."""
+        model, self._model = self._model, None
+        assert model is not None, "another artefact took it"
+        return model
+
+
+def read_trained_run(config: RunConfig) -> TrainedRun:
     """Raises StageFailure naming the stage that has to run first."""
     workspace = Workspace(config.paths.workspace)
     prepared = read_prepared(config, workspace)
     if what := trained_damage(config, workspace):
         raise damaged(what, "train")
-    trained = workspace.trained / method_of(config).folder
-    if not trained.is_dir():
-        raise damaged(f"{trained} is missing", "train")
+    weights = workspace.trained / method_of(config).folder
+    if not weights.is_dir():
+        raise damaged(f"{weights} is missing", "train")
     prompts = [workspace.prompts] if find_task(config.task).learner == "language" else []
     for path in (workspace.validation_rows, workspace.requests, *prompts):
         if not path.exists():
             raise damaged(f"{path} is missing", "prepare")
-    return Inputs(config, workspace, prepared, trained)
+    return TrainedRun(config, workspace, prepared, weights)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from finetune_trainer.publish.tokenizer import copy_tokenizer
+from finetune_trainer.tokenizer import copy_tokenizer
 
 pytestmark = pytest.mark.trainer
 OWN = "the base's"

@@ -7,13 +7,11 @@ from typing import Any
 import pytest
 
 from finetune_trainer.apart import Ended
+from finetune_trainer.artefacts import wanted_artefacts
+from finetune_trainer.artefacts.artefact import BaseFacts
+from finetune_trainer.artefacts.onnx.rehearsal import judge
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.prepare.base.base import Base, open_base
-from finetune_trainer.prepare.rehearsal import judge, rehearse_export
-from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.room import free_memory
-from finetune_trainer.workspace import Workspace
-from tests.unit.prepare.base_folder import make_base
 from tests.unit.prepare.run import run_config
 
 NOT_HELD = "the trial ONNX export did not run, so the export may still fail in publish: "
@@ -24,11 +22,7 @@ def said(reason: str, detail: str = "") -> str:
     return f"a library's warning\n{json.dumps({'reason': reason, 'detail': detail})}\n"
 
 
-@pytest.fixture
-def base(tmp_path: Path) -> Base:
-    """A Llama."""
-    make_base(tmp_path / "base")
-    return open_base(run_config(tmp_path), Workspace(tmp_path / "workspace"), ProgressPrinter("prepare"))
+BASE = BaseFacts("hf://acme/llama", "LlamaForCausalLM", "llama")
 
 
 @pytest.mark.parametrize(
@@ -42,26 +36,27 @@ def base(tmp_path: Path) -> Base:
         (Ended(-9, "half a li", in_time=False), [f"{NOT_HELD}it took longer than 600 s"]),
     ],
 )
-def test_a_rehearsal_that_breaks_down_is_a_note(base: Base, ended: Ended, notes: list[str]) -> None:
+def test_a_rehearsal_that_breaks_down_is_a_note(ended: Ended, notes: list[str]) -> None:
     """Only what was seen to fail is refused."""
-    assert judge(ended, base) == notes
+    assert judge(ended, BASE) == notes
 
 
-def test_an_export_that_was_seen_to_fail_is_refused(base: Base) -> None:
+def test_an_export_that_was_seen_to_fail_is_refused() -> None:
     """With the model, its class, the reason, what was seen and what to do."""
     with pytest.raises(StageFailure) as caught:
-        judge(Ended(0, said("ONNX Runtime cannot run the exported graph", "cos_cache")), base)
+        judge(Ended(0, said("ONNX Runtime cannot run the exported graph", "cos_cache")), BASE)
     error = caught.value.error
     assert (caught.value.exit_code, error.code, error.param) == (3, "ExportUnsupported", "export.onnx")
     assert error.message == (
-        f"{base.subject.name} is a LlamaForCausalLM, and with its config.json it cannot be exported to ONNX: "
+        f"{BASE.name} is a LlamaForCausalLM, and with its config.json it cannot be exported to ONNX: "
         "ONNX Runtime cannot run the exported graph (cos_cache). Leave export.onnx out, or use another base model"
     )
 
 
-def test_nothing_is_rehearsed_for_a_job_without_onnx(base: Base, tmp_path: Path) -> None:
+def test_nothing_is_rehearsed_for_a_job_without_onnx(tmp_path: Path) -> None:
     """It would take seconds for nothing."""
-    assert rehearse_export(run_config(tmp_path), base, Workspace(tmp_path / "workspace"), ProgressPrinter("prepare")) == []
+    assert [artefact.name for artefact in wanted_artefacts(run_config(tmp_path))] == ["safetensors", "adapter"]
+    assert [artefact.name for artefact in wanted_artefacts(run_config(tmp_path, export={"onnx": {}}))] == ["safetensors", "adapter", "onnx"]
 
 
 GIB = 1 << 30

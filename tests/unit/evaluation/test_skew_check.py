@@ -10,8 +10,8 @@ from finetune_api.model_directory import SkewCheck
 from finetune_trainer.evaluation.skew_check import check_skew
 from finetune_trainer.prepare.main import prepare
 from finetune_trainer.prepared import Prepared
-from finetune_trainer.publish.tokenizer import copy_tokenizer
 from finetune_trainer.requests import read_requests
+from finetune_trainer.tokenizer import copy_tokenizer
 from finetune_trainer.workspace import Workspace
 from tests.unit.prepare.base_folder import change_json, make_base
 from tests.unit.prepare.run import run_config

@@ -1,0 +1,72 @@
+"""What is learned, and what a model of it is: the one interface of train, evaluation and publish to the kinds of training.
+
+A learner loads its model, plans the steps from its rows, lays examples out as tensors, and computes their loss; of a trained model it
+knows how to load, score and save it. The loop divides a loss by what the whole step supervises, so that no loss depends on the number
+of processes or of micro-batches. `learners.py` has the learner of each task.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import torch
+from torch import nn
+
+from finetune_api.model_directory import Scores
+from finetune_trainer.distributed.world import World
+from finetune_trainer.step_plan import MicroBatch, StepPlan
+
+Show = Callable[[int, int], None]
+"""Shows how much is done, and of how much."""
+DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
+SCORED_TOKENS = {"cpu": 1024, "cuda": 8192}
+"""Padded tokens of a scoring forward pass, at most: publish may have no GPU where train had one, and less memory."""
+
+
+def scored_tokens(model: Any, micro_batch_tokens: int) -> int:
+    """The padded tokens of a forward pass that scores this model: those of a training step, within the limit of its device."""
+    return min(micro_batch_tokens, SCORED_TOKENS[next(model.parameters()).device.type])
+
+
+class ModelBatch(Protocol):
+    """A micro-batch as tensors."""
+
+    @property
+    def index(self) -> int:
+        """Its number within the step, over all ranks."""
+
+    def to(self, device: torch.device) -> Self:
+        """The same on another device."""
+
+
+class Learner(Protocol):
+    """One kind of training. In a training its methods are called in this order: load_base, plan, batch, loss_sum."""
+
+    def load_base(self) -> nn.Module:
+        """The base in training form, on the CPU. New weights depend on the seed alone."""
+
+    def plan(self, model: nn.Module, world: World) -> StepPlan:
+        """The run's steps; the first rank prints how the examples are laid out."""
+
+    def batch(self, examples: MicroBatch) -> ModelBatch:
+        """One micro-batch of the plan."""
+
+    def loss_sum(self, model: nn.Module, batch: Any) -> torch.Tensor:
+        """Sum of the losses (nats) of a batch, a scalar; 0 with a gradient of zeros where nothing is supervised."""
+
+    @property
+    def examples(self) -> int:
+        """Validation rows that a model is scored on."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of these rows that are scored."""
+
+    def load(self, folder: Path, precision: str, device: str) -> Any:
+        """The model of a Hugging Face folder, in eval mode, its weights in `precision` (bf16 or fp32)."""
+
+    def score(self, model: Any, show: Show) -> Scores:
+        """Measures a model on the validation rows."""
+
+    def save(self, model: Any, folder: Path) -> None:
+        """Writes a Hugging Face folder, including the tokenizer's files."""

@@ -1,0 +1,18 @@
+"""The learner of each task."""
+
+from finetune_api.run_config import RunConfig
+from finetune_trainer.classification.labelling import labelling_of
+from finetune_trainer.classification.learner import ClassifierLearner
+from finetune_trainer.language_model.learner import LanguageLearner
+from finetune_trainer.learner import Learner
+from finetune_trainer.prepared import Prepared
+from finetune_trainer.tasks import find_task
+from finetune_trainer.workspace import Workspace
+
+
+def learner_of(config: RunConfig, prepared: Prepared, workspace: Workspace) -> Learner:
+    """The learner of the run's task. Rows are read when they are needed."""
+    name = find_task(config.task).learner
+    if name == "language":
+        return LanguageLearner(config, prepared, workspace)
+    return ClassifierLearner(config, prepared, workspace, labelling_of(name, prepared))
