@@ -18,6 +18,7 @@ from finetune_trainer.prepare.fit.memory import CPU, GPU, DeviceProfile, Micro, 
 from finetune_trainer.prepare.fit.model_shape import model_shape
 from finetune_trainer.prepare.hyperparameters import Decided
 from finetune_trainer.step_plan import Layout, MicroBatch, StepPlan
+from finetune_trainer.strategies import strategy_of
 from finetune_trainer.tasks import find_task
 
 Counts = NDArray[np.int64]
@@ -122,4 +123,5 @@ def trained_model(run: RunConfig, decided: Decided, facts: TrainingFacts, checkp
         precision=decided.values.precision,
         checkpointing=checkpointing,
         processes=run.world.nodes * run.world.processes_per_node,
+        strategy=strategy_of(run),
     )

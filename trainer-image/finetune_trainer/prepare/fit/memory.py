@@ -3,8 +3,7 @@
 The formula follows what train does: frozen weights in the run's precision, trained ones in fp32 with AdamW's two moments, bf16 by
 autocast, attention by torch's sdpa over packed rows with a mask, logits at the supervised positions only. Bytes a token of each
 tensor that the backward pass needs were read off the computation (torch.autograd.graph.saved_tensors_hooks); benchmarks/memory.py
-compares the whole with the measured peaks of real trainings on the CPU. What a GPU adds (context, fragmentation) is an estimate
-that nobody has measured.
+compares the whole with the measured peaks of real trainings on the CPU.
 """
 
 from dataclasses import dataclass
@@ -12,10 +11,12 @@ from typing import Literal
 
 from finetune_trainer.methods import Method
 from finetune_trainer.prepare.fit.model_shape import ModelShape
+from finetune_trainer.strategies import StateBytes, Strategy
+from finetune_trainer.strategies.ddp import DDP
 
 FP32 = 4
 MOMENTS = 8
-"""AdamW's two, in fp32."""
+"""AdamW's two, in fp32, for each trained parameter."""
 LOGITS = 12
 """Bytes of one logit at the beginning of the backward pass: its log-probability, and two gradients in fp32."""
 MIB = 1 << 20
@@ -27,21 +28,24 @@ class DeviceProfile:
 
     runtime: int
     """Python, torch and transformers; on a GPU the CUDA context and the libraries' work spaces."""
+    communication: int
+    """More where several processes train: NCCL's buffers."""
     fragmentation: tuple[float, float]
     """Memory that the allocator cannot reuse, as a share of the activations: with a frozen base, with a trained one."""
+    least_fragmentation: int
     largest_fragment: int
     """Bytes; larger tensors are returned to the system when they are freed."""
-    reuses: bool
-    """The allocator keeps what activations leave behind from the optimizer's temporaries."""
+    is_cpu: bool
+    """glibc's allocator does not give the activations' memory to the optimizer's temporaries; the optimizer is not fused."""
     dropout_in_kernel: bool
     """Attention with dropout keeps no probabilities."""
 
 
-CPU = DeviceProfile(runtime=850 * MIB, fragmentation=(0.6, 0.15), largest_fragment=32 * MIB, reuses=True, dropout_in_kernel=False)
-"""Measured: Python 3.11, torch 2.13, transformers 5.23 (800 MiB) and the launcher beside the training process; glibc's allocator, whose
-holes are what freed temporaries leave behind."""
-GPU = DeviceProfile(runtime=1200 * MIB, fragmentation=(0.1, 0.1), largest_fragment=1 << 62, reuses=False, dropout_in_kernel=True)
-"""Not measured: a context of about 500 MiB, cuBLAS and NCCL, and a tenth of the activations lost in torch's caching allocator."""
+CPU = DeviceProfile(850 * MIB, 0, (0.6, 0.15), 0, 32 * MIB, is_cpu=True, dropout_in_kernel=False)
+"""Measured: Python 3.11, torch 2.13, transformers 5.23 (800 MiB) and the launcher beside the training process; glibc's allocator is
+fragmented by freed temporaries."""
+GPU = DeviceProfile(1300 * MIB, 1100 * MIB, (0.1, 0.1), 1024 * MIB, 1 << 62, is_cpu=False, dropout_in_kernel=True)
+"""Not measured by us: set so that the estimate agrees with published peaks (tests/unit/prepare/test_memory.py)."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class TrainedModel:
     precision: Literal["bf16", "fp32"]
     checkpointing: bool
     processes: int = 1
+    strategy: Strategy = DDP
 
     @property
     def bytes(self) -> int:
@@ -102,18 +107,23 @@ class Need:
 
 def need(model: TrainedModel, micro: Micro, device: DeviceProfile) -> Need:
     """The peak: at the loss, or when the optimizer steps, or while the model is loaded."""
-    frozen = int(model.parameters * model.method.base_bytes(model.precision))
-    weights = frozen + (0 if model.method.trains_base else FP32 * model.trained)
-    gradients = FP32 * model.trained * (2 if model.processes > 1 else 1)  # DDP has its own copy of them
-    optimizer = MOMENTS * model.trained
-    kept, holes = activations(model, micro, device), lost(model, micro, device)
+    state = state_bytes(model)
+    kept, fragments = activations(model, micro, device), lost(model, micro, device)
     logits = LOGITS * micro.supervised * (micro.classes or model.shape.vocabulary)
-    stepping = temporaries(model, device)
-    if not device.reuses:  # what activations leave behind serves the optimizer
-        stepping = max(0, stepping - kept - holes - logits)
-    converted = device.reuses and not model.stored * 2 // 3 < frozen <= model.stored  # on a CPU; else the file's pages serve as weights
-    loading = model.stored - gradients - optimizer - kept if converted else 0
-    return Need(weights, gradients, optimizer, kept, logits, device.runtime + holes + max(0, stepping - logits, loading - logits))
+    frozen = int(model.parameters * model.method.base_bytes(model.precision))
+    converted = device.is_cpu and not model.stored * 2 // 3 < frozen <= model.stored  # else the file's pages serve as weights
+    loading = model.stored - state.gradients - state.optimizer - kept if converted else 0
+    runtime = device.runtime + (device.communication if model.processes > 1 else 0) + fragments
+    brief = max(0, temporaries(model, device) - logits, loading - logits)
+    return Need(state.weights, state.gradients, state.optimizer, kept, logits, runtime + brief)
+
+
+def state_bytes(model: TrainedModel) -> StateBytes:
+    """Weights, gradients and optimizer on one rank."""
+    weights = int(model.parameters * model.method.base_bytes(model.precision))
+    weights += 0 if model.method.trains_base else FP32 * model.trained
+    whole = StateBytes(weights, FP32 * model.trained, MOMENTS * model.trained)
+    return model.strategy.bytes_per_rank(whole, model.processes)
 
 
 def activations(model: TrainedModel, micro: Micro, device: DeviceProfile) -> int:
@@ -149,18 +159,17 @@ def into_matrices(model: TrainedModel, whole: bool, half: bool) -> int:
 
 
 def lost(model: TrainedModel, micro: Micro, device: DeviceProfile) -> int:
-    """The allocator's holes. Those on a CPU come from the temporaries of every layer; of those that are computed again, fewer stay open."""
+    """Fragmentation. On a CPU it comes from the temporaries of every layer; if activations are computed again, less of it remains."""
     widest = micro.tokens * max(model.shape.intermediate, model.shape.hidden) * model.bytes
     if widest >= device.largest_fragment:
         return 0
-    if not device.reuses:
-        return int(device.fragmentation[model.method.trains_base] * activations(model, micro, device))
-    share = device.fragmentation[model.method.trains_base] * (2 / 3 if model.checkpointing else 1)
+    share = device.fragmentation[model.method.trains_base]
+    if not device.is_cpu:
+        return max(device.least_fragmentation, int(share * activations(model, micro, device)))
+    share *= 2 / 3 if model.checkpointing else 1
     return int(share * micro.tokens * model.shape.layers * in_a_layer(model, micro, device))
 
 
 def temporaries(model: TrainedModel, device: DeviceProfile) -> int:
-    """Of the optimizer: two of its largest tensor's size on a CPU, where it goes from tensor to tensor; all at once on a GPU."""
-    if not device.reuses:
-        return FP32 * model.trained
-    return 2 * FP32 * (model.shape.largest if model.method.trains_base else 0)
+    """Of the optimizer: two of its largest tensor's size on a CPU, where it goes from tensor to tensor; none of a fused one."""
+    return 2 * FP32 * model.shape.largest if device.is_cpu and model.method.trains_base else 0

@@ -1,0 +1,67 @@
+"""Memory of a training: what a rank holds by method and strategy, and peaks that others have published."""
+
+import pytest
+
+from finetune_trainer.methods import METHODS
+from finetune_trainer.prepare.fit.memory import GPU, Micro, TrainedModel, need, state_bytes
+from finetune_trainer.prepare.fit.model_shape import ModelShape
+from finetune_trainer.strategies import STRATEGIES
+
+pytestmark = pytest.mark.unit
+GIB = 1 << 30
+QWEN_7B = ModelShape(
+    layers=32, stored_layers=32, hidden=4096, heads=32, query=4096, intermediate=11008, gated=True, norms=2 * 4096, rms=True,
+    vocabulary=151936, largest=151936 * 4096, inputs=4 * 4096 + 11008, attention_out=4096, hidden_dropout=False, attention_dropout=False,
+)  # fmt: skip
+PARAMETERS = 7_721_324_544
+R64 = 64 * 32 * (16384 + 8192 + 3 * 15104)
+"""Parameters of adapters of rank 64 on c_attn, c_proj, w1 and w2."""
+
+
+def trained(method: str, trained: int, *, strategy: str = "ddp", processes: int = 1, precision: str = "bf16") -> TrainedModel:
+    """Qwen-7B, with gradient checkpointing."""
+    return TrainedModel(
+        shape=QWEN_7B,
+        parameters=PARAMETERS,
+        stored=2 * PARAMETERS,
+        method=METHODS[method],
+        trained=trained,
+        adapted=4 * 4096 + 11008 if method == "lora" else 0,
+        ranks=5 * 64 if method == "lora" else 0,
+        precision=precision,  # type: ignore[arg-type]  # from a table
+        checkpointing=True,
+        processes=processes,
+        strategy=STRATEGIES[strategy],
+    )
+
+
+@pytest.mark.parametrize("processes", [1, 8])
+@pytest.mark.parametrize(
+    ("method", "precision", "strategy", "weights", "gradients", "optimizer"),
+    [
+        ("lora", "bf16", "ddp", 2 * PARAMETERS + 4 * R64, 4 * R64, 8 * R64),
+        ("lora", "fp32", "ddp", 4 * PARAMETERS + 4 * R64, 4 * R64, 8 * R64),
+        ("full", "bf16", "ddp", 4 * PARAMETERS, 4 * PARAMETERS, 8 * PARAMETERS),
+        ("full", "fp32", "ddp", 4 * PARAMETERS, 4 * PARAMETERS, 8 * PARAMETERS),
+    ],
+)
+def test_bytes_per_rank(
+    method: str, precision: str, strategy: str, weights: int, gradients: int, optimizer: int, processes: int
+) -> None:  # fmt: skip
+    """A frozen base in the run's precision, what is trained in fp32; with DDP every rank holds all of it once."""
+    count = R64 if method == "lora" else PARAMETERS
+    state = state_bytes(trained(method, count, strategy=strategy, processes=processes, precision=precision))
+    assert (state.weights, state.gradients, state.optimizer) == (weights, gradients, optimizer)
+
+
+@pytest.mark.parametrize(("length", "published"), [(256, 20.1), (1024, 21.5), (2048, 23.8), (4096, 29.7), (8192, 36.6)])
+def test_published_peaks(length: int, published: float) -> None:
+    """Qwen-7B, LoRA of rank 64, one row at a time on an A100 with flash attention (the table in Qwen's README): within 10 %."""
+    estimate = need(trained("lora", R64), Micro(length, length, 0), GPU).total / GIB
+    assert estimate == pytest.approx(published, rel=0.1), f"{estimate:.1f}"
+
+
+def test_several_processes_need_more() -> None:
+    """NCCL's buffers."""
+    alone, together = (need(trained("lora", R64, processes=count), Micro(1024, 512, 0), GPU) for count in (1, 8))
+    assert together.total - alone.total == 1100 << 20
