@@ -102,6 +102,7 @@ class Run:
 
     workspace: Workspace
     method: dict[str, Any] = field(default_factory=lambda: LORA)
+    strategy: str = "ddp"
     task: str = "chat"
     nodes: int = 1
     processes: int = 1
@@ -119,6 +120,7 @@ class Run:
                 "base": {"source": {"uri": "unused"}},
                 "dataset": {"train": {"uri": "unused"}},
                 "method": self.method,
+                "strategy": self.strategy,
                 "checkpoints": {"keep": self.keep},
                 "outputModel": "model",
                 "paths": {"workspace": str(self.workspace.root), "model": str(self.workspace.root / "model")},

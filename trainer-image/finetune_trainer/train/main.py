@@ -11,6 +11,7 @@ from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.handover import damaged, read_prepared, trained_damage
 from finetune_trainer.methods import method_of
 from finetune_trainer.stage import failed_result, finished_result, report, run_stage
+from finetune_trainer.strategies import strategy_of
 from finetune_trainer.train.launch.launcher import Launcher
 from finetune_trainer.workspace import Workspace
 
@@ -66,6 +67,7 @@ def launch(config: RunConfig, attempt: int, node_rank: int, master: str) -> None
 
 def check_prepared(config: RunConfig, workspace: Workspace) -> None:
     """Refuses to start on what prepare did not leave, or left for another spec."""
+    strategy_of(config)
     prepared = read_prepared(config, workspace)
     if (prepared.lora is not None) != (method_of(config).published == "adapter"):
         said = "rank and alpha of an adapter" if prepared.lora else "no adapter"

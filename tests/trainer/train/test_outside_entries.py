@@ -1,0 +1,48 @@
+"""A method and a strategy from installed packages, those of docs/extending.md, through the train stage as a program."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from finetune_api.exit_codes import ExitCode
+from tests.outside_package import documented_example, install
+from tests.trainer.train.runs import Run, prepare_workspace
+
+pytestmark = [pytest.mark.trainer, pytest.mark.filterwarnings("ignore")]
+NORMS = {"type": "norms"}
+
+
+def test_a_method_from_outside(tmp_path: Path, tiny: Path) -> None:
+    """Trains what it says and nothing else, through a checkpoint, and leaves a whole model."""
+    install(tmp_path, "norm_tuning", documented_example("A method"), group="finetune.methods", name="norms")
+    workspace = prepare_workspace(tmp_path / "workspace", tiny, method=NORMS)
+    run = Run(workspace, NORMS, environment={"PYTHONPATH": str(tmp_path)})
+    assert run.attempt() == ExitCode.OK
+    losses = run.losses()
+    assert len(losses) == 6
+    assert losses[-1] != losses[0]
+    trained, base = (load_file(folder / "model.safetensors") for folder in (workspace.trained / "model", tiny))
+    assert {name for name in base if not torch.equal(trained[name], base[name])} == {name for name in base if "norm" in name}
+
+
+def test_a_strategy_from_outside(tmp_path: Path, tiny: Path, alone: Run) -> None:
+    """Two ranks compute what one process does, however their gradients meet."""
+    install(tmp_path, "all_reduce", documented_example("A strategy"), group="finetune.strategies", name="all-reduce")
+    run = Run(prepare_workspace(tmp_path / "workspace", tiny, total_steps=12, checkpoint_every=5), strategy="all-reduce", processes=2)
+    run.environment = {"PYTHONPATH": str(tmp_path)}
+    assert run.attempt() == ExitCode.OK
+    assert run.losses() == pytest.approx(alone.losses(), abs=1e-4)
+    assert run.checkpoints() == ["attempt-1/checkpoint-10", "attempt-1/checkpoint-5"]
+
+
+@pytest.mark.parametrize(("method", "strategy", "known"), [("qlora", "ddp", "lora, full"), ("lora", "zero-9", "ddp")])
+def test_an_unknown_name_is_refused_with_the_known_ones(method: str, strategy: str, known: str, tmp_path: Path, tiny: Path) -> None:
+    """Before any rank starts."""
+    run = Run(prepare_workspace(tmp_path / "workspace", tiny), {"type": method}, strategy=strategy)
+    assert run.attempt() == ExitCode.INVALID_INPUT
+    error = run.result().error
+    assert error is not None
+    assert error.code == "InvalidSpec"
+    assert error.message.endswith(f"known: {known}")
