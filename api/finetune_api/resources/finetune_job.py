@@ -36,8 +36,6 @@ from finetune_api.resources.source import (
 )
 
 Task = Literal["chat", "completion", "summarization", "sequence-classification", "token-classification"]
-CLASSIFICATION: tuple[Task, ...] = ("sequence-classification", "token-classification")
-"""Tasks that an encoder is trained for; the others need a causal language model."""
 
 
 class ModelRef(Document):

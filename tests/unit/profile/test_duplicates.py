@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finetune_trainer.data.profile.duplicates import Codes, copies_agree, different, first_of_each, joined
+from finetune_trainer.data.profile.duplicates import Codes, copies_agree, different, first_of_each, joined_codes
 from finetune_trainer.data.profile.profile import Hashes
 
 PRINTS = st.lists(st.integers(0, 40), max_size=60)
@@ -54,7 +54,7 @@ def test_equal_rows_with_different_values_take_one() -> None:
 @given(pairs=PAIRS)
 def test_chains_of_equal_numbers_are_joined(pairs: list[tuple[int, int]]) -> None:
     """RowMask of one customer and near duplicates of one of them stay together."""
-    found = joined(codes(*(a for a, _ in pairs)), codes(*(b for _, b in pairs))).tolist()
+    found = joined_codes(codes(*(a for a, _ in pairs)), codes(*(b for _, b in pairs))).tolist()
     reached = [{index} for index in range(len(pairs))]
     for _ in pairs:
         for index, rows in enumerate(reached):

@@ -121,7 +121,7 @@ def test_a_heap_too_large_to_be_held_out_is_trained_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize("chunk", [1, 7, 500])
 def test_the_order_of_rows_does_not_matter(tmp_path: Path, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """With labels, groups, duplicates and near duplicates, however many rows are read at once."""
-    monkeypatch.setattr("finetune_trainer.data.profile.near_duplicates._BATCH", chunk * 100)
+    monkeypatch.setattr("finetune_trainer.data.profile.near_duplicates.BATCH", chunk * 100)
     rows = [labelled(number, customer=f"c{number % 13}") for number in range(80)]
     rows += [labelled(number, customer=f"c{number % 5}") | {"text": text(number) + "?"} for number in range(20)]
     rows += [labelled(number, customer="c99") for number in range(10)]
@@ -198,7 +198,7 @@ def test_near_rows_of_two_files_are_told(tmp_path: Path) -> None:
 
 def test_a_draw_of_a_large_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was not compared may hold near duplicates."""
-    monkeypatch.setattr("finetune_trainer.data.profile.near_duplicates.chosen.__defaults__", (30,))
+    monkeypatch.setattr("finetune_trainer.data.profile.near_rows.LIMIT", 30)
     assert of_rows(tmp_path, list(map(labelled, range(50)))).notes == ["near duplicates were searched for among 30 of the 50 rows"]
 
 

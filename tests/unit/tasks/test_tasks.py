@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from finetune_api.resources import finetune_job
-from finetune_trainer.data.rows.shape import recognise
+from finetune_trainer.data.rows.shape import shape_of
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.tasks import TASKS, find_task
 from finetune_trainer.tasks.layouts.context import Context
@@ -33,7 +33,7 @@ def test_the_example_of_a_task_is_a_row(name: str, tmp_path: Path) -> None:
     task = TASKS[name]
     line = json.dumps(task.example).encode()
     (row,) = rows_of(tmp_path / "rows.jsonl", line, name)
-    shape = recognise([], task, table=False, columns={}, template=None, fields=())
+    shape = shape_of([], task, table=False, columns={}, template=None, fields=())
     assert identity(task.row(dict(task.example), shape.layout, Context())) == identity(row)
     assert set(task.example) >= set(task.required)
     assert task.text(row)

@@ -15,7 +15,7 @@ from tokenizers.processors import TemplateProcessing
 
 from finetune_text.tags import IGNORED
 from finetune_trainer.data.tokens import arrow
-from finetune_trainer.data.tokens.arrow import ROWS_PER_BATCH, SCHEMAS, EncodeStats, ExampleWriter, cut, within
+from finetune_trainer.data.tokens.arrow import ROWS_PER_BATCH, SCHEMAS, EncodeStats, ExampleWriter, cut, kept_tokens
 from finetune_trainer.data.tokens.encoded import Classified, Encoded, Example
 from finetune_trainer.tasks import Learner
 
@@ -116,5 +116,5 @@ def test_the_cut_is_tokenizers_own(first: int, second: int | None, limit: int) -
     whole = tokenizer.encode(*texts)
     segments = np.array([-1 if number is None else number for number in whole.sequence_ids], np.int8)
     tokenizer.enable_truncation(limit)
-    ours = np.array(whole.ids)[within(segments, limit)].tolist() if len(whole.ids) > limit else whole.ids
+    ours = np.array(whole.ids)[kept_tokens(segments, limit)].tolist() if len(whole.ids) > limit else whole.ids
     assert ours == tokenizer.encode(*texts).ids

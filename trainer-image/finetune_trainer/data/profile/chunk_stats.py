@@ -43,7 +43,7 @@ def chunk_stats(reader: RowReader, seed: int, chunk: Block | Sequence[Record]) -
     with collector_off():
         reads = reader.block(chunk) if isinstance(chunk, Block) else (reader.records(chunk),)
         parts = [stats_of(read, seed, reader.shape.task) for read in reads]
-        return parts[0] if len(parts) == 1 else joined(parts)
+        return parts[0] if len(parts) == 1 else join_stats(parts)
 
 
 @contextmanager
@@ -103,7 +103,7 @@ def label_numbers(rows: Sequence[Any], task: AnyTask) -> tuple[npt.NDArray[np.in
     return ids, list(numbers)
 
 
-def joined(parts: Sequence[ChunkStats]) -> ChunkStats:
+def join_stats(parts: Sequence[ChunkStats]) -> ChunkStats:
     """Chunks that follow each other as one."""
     numbers: dict[tuple[str, ...], int] = {}
     ids, invalid, records, errors = [], [], 0, Errors()

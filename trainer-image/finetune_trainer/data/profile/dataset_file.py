@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from finetune_api.resources.source import RowTemplate
-from finetune_trainer.data.profile.chunk_stats import ChunkStats, chunk_stats, joined
+from finetune_trainer.data.profile.chunk_stats import ChunkStats, chunk_stats, join_stats
 from finetune_trainer.data.profile.findings import Findings
 from finetune_trainer.data.profile.processes import in_order, processes_for
 from finetune_trainer.data.profile.profile import Profile, profile_of
@@ -17,7 +17,7 @@ from finetune_trainer.data.reading.record import Block, NotRows, Record, Unreada
 from finetune_trainer.data.reading.record_file import RecordFile
 from finetune_trainer.data.reading.stream import NAMES, Progress, no_progress
 from finetune_trainer.data.rows.read import RowReader
-from finetune_trainer.data.rows.shape import FIRST, Shape, recognise
+from finetune_trainer.data.rows.shape import FIRST, Shape, shape_of
 from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.tasks import AnyTask
 from finetune_trainer.tasks.explain import Problem
@@ -89,7 +89,7 @@ class DatasetFile:
         """
         texts = None if template is None else (template.prompt, template.completion)
         try:
-            shape = recognise(
+            shape = shape_of(
                 first_records(records),
                 task,
                 table=records.format in TABLES,
@@ -136,8 +136,8 @@ class DatasetFile:
             for part in in_order(partial(chunk_stats, reader, seed), self.chunks(on_bytes), processes):
                 parts.append(part)  # what was read before the file ends in the middle counts
         except Unreadable as exc:
-            return joined(parts), str(exc)
-        return joined(parts), ""
+            return join_stats(parts), str(exc)
+        return join_stats(parts), ""
 
     def chunks(self, progress: Progress = no_progress) -> Iterator[Block | list[Record]]:
         """The file in chunks. Raises Unreadable, after what was read before it."""

@@ -54,7 +54,7 @@ def copies_agree(values: Codes, hashes: Hashes) -> Codes:
     return agreed
 
 
-def joined(first: Codes, second: Codes) -> Codes:
+def joined_codes(first: Codes, second: Codes) -> Codes:
     """Numbers that rows share when a chain of equal numbers, of either kind, leads from one to the other."""
     _, mine = np.unique(first, return_inverse=True)
     _, other = np.unique(second, return_inverse=True)

@@ -29,7 +29,7 @@ def hold_out(hashes: Hashes, fraction: float, strata: Codes | None = None, group
     elif strata.dtype != np.int32:
         strata = numbered(strata)
     wanted = shares(np.bincount(strata), fraction, keys(hashes, strata))
-    together = np.empty(0, np.int64) if groups is None else shared(groups)
+    together = np.empty(0, np.int64) if groups is None else grouped_rows(groups)
     if groups is None or not len(together):
         return smallest(hashes, strata, wanted)
     return GroupAssignment(hashes, strata, together, numbered(groups[together]), wanted).held(fraction)
@@ -40,7 +40,7 @@ def numbered(codes: Codes) -> Codes:
     return np.unique(codes, return_inverse=True)[1].astype(np.int32)
 
 
-def shared(groups: Codes) -> Counts:
+def grouped_rows(groups: Codes) -> Counts:
     """The rows that are not alone in their group."""
     rows = np.flatnonzero(groups != ALONE)
     codes = numbered(groups[rows])

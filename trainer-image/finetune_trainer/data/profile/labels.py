@@ -50,7 +50,7 @@ def label_strata(profile: Profile, rows: RowMask) -> Codes:
     return numbers[profile.label_ids]
 
 
-def kind_of(tag: str) -> str:
+def entity_of(tag: str) -> str:
     """What a tag tags: PER of B-PER; a tag without a prefix is its own."""
     return split_tag(tag)[1]
 
@@ -107,7 +107,7 @@ def check_tags(file: DatasetFile, counts: Mapping[str, int]) -> None:
 
 def check_unseen(file: DatasetFile, held: DatasetFile, counts: Mapping[str, int], held_counts: Mapping[str, int]) -> None:
     """Raises StageFailure for labels of the validation file that no training row has: they cannot be learnt."""
-    name_of = kind_of if file.task.learner == "token" else str
+    name_of = entity_of if file.task.learner == "token" else str
     known = {name_of(name) for name in counts}
     unseen: Counter[str] = Counter()
     for name, count in held_counts.items():

@@ -26,7 +26,7 @@ _PERMUTATIONS = 128
 _BANDS = 16
 """Of eight numbers: two rows with 85 % in common agree in one of the bands with a chance of 99.4 %, with 90 % of 99.99 %."""
 _NEIGHBOURS = (1, 2, 3)
-_BATCH = 1 << 18
+BATCH = 1 << 18
 
 Digests = npt.NDArray[np.uint8]
 """Of each number of a MinHash the last eight bits: unequal ones agree by chance once in 256 times."""
@@ -44,7 +44,7 @@ class Sketches:
     digests: Digests
 
 
-def chosen(hashes: Hashes, wanted: RowMask, limit: int = LIMIT) -> RowMask:
+def chosen(hashes: Hashes, wanted: RowMask, limit: int) -> RowMask:
     """The wanted rows, or a fair draw of `limit` of them that does not depend on their order."""
     if int(wanted.sum()) <= limit:
         return wanted
@@ -64,7 +64,7 @@ def sketch(rows: Iterable[tuple[str, Row]], wanted: RowMask, text_of: Callable[[
             where.append(place)
             texts.append(" ".join(text_of(row)[:LONGEST].lower().split()).encode())
             size += len(texts[-1])
-            if size > _BATCH:
+            if size > BATCH:
                 digests[len(where) - len(texts) : len(where)] = digest(texts)
                 texts, size = [], 0
     if texts:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from finetune_trainer.data.profile.dataset_file import ProfiledFile
-from finetune_trainer.data.profile.duplicates import Codes, Different, RowMask, joined
+from finetune_trainer.data.profile.duplicates import Codes, Different, RowMask, joined_codes
 from finetune_trainer.data.profile.hold_out import ALONE
 from finetune_trainer.data.profile.near_duplicates import LIMIT, Pairs, Sketches, chosen, clusters, near_pairs, sketch
 from finetune_trainer.data.profile.notes import counted
@@ -47,7 +47,7 @@ class NearRows:
     def find(cls, train: ProfiledFile, wanted: RowMask) -> "NearRows":
         """Among the wanted rows, or a draw of them."""
         hashes = train.profile.hashes
-        drawn = chosen(hashes, wanted)
+        drawn = chosen(hashes, wanted, LIMIT)
         sketches = sketches_of(train, drawn)
         pairs = near_pairs(sketches.digests, hashes[drawn])
         sketches = replace(sketches, digests=np.empty((0, 0), np.uint8))  # large, and of no more use
@@ -76,14 +76,14 @@ class NearRows:
             codes[large] = ALONE
         groups: Codes = codes
         if given is not None:
-            groups = joined(given, np.where(codes == ALONE, -1 - np.arange(len(codes)), codes))
+            groups = joined_codes(given, np.where(codes == ALONE, -1 - np.arange(len(codes)), codes))
             if largest(groups) > TEMPLATE * len(codes) >= largest(given):
                 return given, "kept, possibly in both splits: they connect most groups, and groups come first"
         return groups, "kept and split row by row: most rows are near-duplicates" if made else KEPT
 
     def notes(self, kept: str) -> list[str]:
         """On what was compared and found; `kept` says what became of it."""
-        return [*left_out_of_comparison(len(self.clusters), self.rows), *within(self.train, self.sketches, self.pairs, kept)]
+        return [*left_out_of_comparison(len(self.clusters), self.rows), *notes_within(self.train, self.sketches, self.pairs, kept)]
 
 
 def near_across(train: ProfiledFile, held: ProfiledFile, left: Different) -> tuple[int, list[str]]:
@@ -104,10 +104,10 @@ def near_across(train: ProfiledFile, held: ProfiledFile, left: Different) -> tup
         found = f"{counted(rows, 'row')} of {train.name} {'is' if rows == 1 else 'are'} nearly equal to rows of {held.name}"
         examples = [f"{mine.where[a]} is nearly {other.where[b - border]} there" for a, b in across[:_EXAMPLES].tolist()]
         notes.append(f"{found} ({'; '.join(examples)}): kept, although it makes the validation loss look better than it is")
-    return count, notes + within(train, mine, pairs[pairs[:, 1] < border], "kept")
+    return count, notes + notes_within(train, mine, pairs[pairs[:, 1] < border], "kept")
 
 
-def within(source: ProfiledFile, sketches: Sketches, pairs: Pairs, kept: str) -> list[str]:
+def notes_within(source: ProfiledFile, sketches: Sketches, pairs: Pairs, kept: str) -> list[str]:
     """Notes on near rows of one file: how many there are, and those with different labels."""
     if not len(pairs):
         return []

@@ -21,7 +21,7 @@ class NoJson(Exception):
     """A value, or a whole type, that JSON cannot say; the text goes on after the column's name."""
 
 
-def plain(column: pa.Array) -> list[Any]:
+def json_values(column: pa.Array) -> list[Any]:
     """The values of a column. Times, decimals and bytes that are UTF-8 become text, NaN becomes None.
 
     A struct becomes a dict without the keys whose value is null. Raises NoJson, or pa.ArrowInvalid for a damaged column.

@@ -55,7 +55,7 @@ _LIST_KEYS = ("data", "rows", "train", "items", "examples", "records", "dataset"
 _FIRST_KEY = re.compile(r'\s*\{\s*"(\w+)"\s*:\s*\[\s*\{')
 
 
-def recognise(head: bytes) -> RowFormat | None:
+def format_of(head: bytes) -> RowFormat | None:
     """The format of a file that begins with these (unpacked) bytes; None for text of some other kind. Raises NotRows."""
     text = head.removeprefix(UTF8_BOM).lstrip()
     if not text.strip(b"\0"):

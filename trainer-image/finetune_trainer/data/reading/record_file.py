@@ -9,7 +9,7 @@ from finetune_trainer.data.reading.csv_table import Csv, sheet_of
 from finetune_trainer.data.reading.json_array import JsonArray
 from finetune_trainer.data.reading.jsonl import Jsonl
 from finetune_trainer.data.reading.reader import FormatReader
-from finetune_trainer.data.reading.recognise import EXPECTED, HEAD, NAMES, recognise
+from finetune_trainer.data.reading.recognise import EXPECTED, HEAD, NAMES, format_of
 from finetune_trainer.data.reading.record import LIMITS, Block, Limits, NotRows, Record, Unreadable
 from finetune_trainer.data.reading.slices import WrongSlice, resolve
 from finetune_trainer.data.reading.stream import UTF8_BOM, Compression, Progress, compression_of, no_progress, open_stream
@@ -54,7 +54,7 @@ class RecordFile:
             compression = compression_of(path)
             with open_stream(path, compression) as stream:
                 head = stream.read(HEAD)
-            found = _agreed(recognise(head), format, field, head)
+            found = _agreed(format_of(head), format, field, head)
             file = cls(path, name, param, found, compression, _reader(path, name, found, compression, head, scratch, limits))
             return replace(file, reader=file.reader.within(resolve(slice, file.count)))
         except NotRows as exc:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from finetune_trainer.data.reading.columns import NOT_UTF8, NoJson, plain
+from finetune_trainer.data.reading.columns import NOT_UTF8, NoJson, json_values
 from finetune_trainer.data.reading.record import LIMITS, Block, Fault, Limits, NotRows, Record, Unreadable, size_of
 from finetune_trainer.data.reading.slices import EVERYTHING, Bounds, beyond
 from finetune_trainer.data.reading.stream import Progress, no_progress
@@ -89,7 +89,7 @@ def open_reader(path: Path, fmt: str, size: int, limits: Limits) -> Table:
 def _no_json(batch: pa.RecordBatch, name: str) -> str:
     """Why a column cannot be read, by its first rows; text that is damaged in some rows is not a matter of the column."""
     try:
-        plain(batch.column(name))
+        json_values(batch.column(name))
     except NoJson as exc:
         return "" if str(exc) == NOT_UTF8 else str(exc)
     return ""
@@ -104,7 +104,7 @@ def _rows(batch: pa.RecordBatch) -> Iterator[tuple[dict[str, Any], Fault | None]
     """Each row, or what is wrong with it."""
     names = batch.schema.names
     try:
-        columns = [plain(column) for column in batch.columns]
+        columns = [json_values(column) for column in batch.columns]
     except NoJson as exc:
         if len(batch) == 1:
             yield {}, Fault("not readable", _culprit(batch) or str(exc))
@@ -119,7 +119,7 @@ def _rows(batch: pa.RecordBatch) -> Iterator[tuple[dict[str, Any], Fault | None]
 def _culprit(batch: pa.RecordBatch) -> str:
     for name in batch.schema.names:
         try:
-            plain(batch.column(name))
+            json_values(batch.column(name))
         except NoJson as exc:
             return f"column {name!r} {exc}"
     return ""

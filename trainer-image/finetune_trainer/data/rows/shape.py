@@ -56,7 +56,7 @@ class Shape:
         return self.task.row(row, self.layout, context), fields
 
 
-def recognise(
+def shape_of(
     records: Sequence[Record],
     task: AnyTask,
     *,

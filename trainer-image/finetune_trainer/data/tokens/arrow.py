@@ -182,14 +182,14 @@ def cut_texts(batch: pa.RecordBatch, learner: Learner, limit: int) -> pa.RecordB
     rows = {name: [list_values(value) for value in batch[name]] for name in batch.schema.names}
     for index, segments in enumerate(rows["segments"]):
         if len(segments) > limit:
-            stays = within(segments, limit)
+            stays = kept_tokens(segments, limit)
             for name in per_token:
                 rows[name][index] = rows[name][index][stays]
     schema = SCHEMAS[learner]
     return pa.record_batch([lists(rows[field.name]).cast(field.type) for field in schema], schema)
 
 
-def within(segments: npt.NDArray[np.int8], limit: int) -> npt.NDArray[np.bool_]:
+def kept_tokens(segments: npt.NDArray[np.int8], limit: int) -> npt.NDArray[np.bool_]:
     """Which tokens stay when `limit` do: all special ones, and the beginnings of the texts, the longer one cut first."""
     first, second = int((segments == 0).sum()), int((segments == 1).sum())
     room = max(0, limit - int((segments < 0).sum()))

@@ -60,7 +60,7 @@ class Skeletons:
 
     def fit(self, row: Conversation) -> Rendered | None:
         """Text and spans; None for rows with tools, and where no skeleton fits. Raises TemplateRefusal."""
-        if row.tools is not None or not all(map(plain, row.messages)):
+        if row.tools is not None or not all(map(is_plain, row.messages)):
             return None
         roles = tuple([message.role for message in row.messages])
         if roles not in self._known:
@@ -96,6 +96,6 @@ class Skeletons:
         return Skeleton([*pieces, text[position:]], leads, tails)
 
 
-def plain(message: Message) -> bool:
+def is_plain(message: Message) -> bool:
     """True for a message that is a role and a content."""
     return message.content is not None and message.tool_calls is None and message.name is None and message.tool_call_id is None

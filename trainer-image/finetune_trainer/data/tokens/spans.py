@@ -86,7 +86,7 @@ def prompt_before(template: RowTemplate, row: Conversation, index: int) -> str:
 
 def of_block(row: Conversation, index: int, whole: str, block: Span, markers: Markers, before: str) -> Span:
     """A generation block without the part of it that the prompt has already, and with its end-of-turn marker."""
-    start = block.start + shared(before[block.start :], whole[block.start : block.end], markers.added)
+    start = block.start + shared_length(before[block.start :], whole[block.start : block.end], markers.added)
     said = markers.trim(whole[start : block.end])
     end = start + len(said)
     if not said.endswith(markers.all):
@@ -95,7 +95,7 @@ def of_block(row: Conversation, index: int, whole: str, block: Span, markers: Ma
     return Span(start, end)
 
 
-def shared(prompt: str, block: str, added: tuple[str, ...]) -> int:
+def shared_length(prompt: str, block: str, added: tuple[str, ...]) -> int:
     """Characters of a block that the prompt has said already: all of the prompt, or what ends with an added token."""
     same = (a == b for a, b in zip(prompt, block, strict=False))
     common = prompt[: next((index for index, equal in enumerate(same) if not equal), min(len(prompt), len(block)))]

@@ -33,10 +33,10 @@ class RowTemplate:
 
 def plain_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
     """Messages as OpenAI's API has them."""
-    return [plain(message) for message in messages]
+    return [plain_message(message) for message in messages]
 
 
-def plain(message: Message) -> dict[str, Any]:
+def plain_message(message: Message) -> dict[str, Any]:
     """A message as OpenAI's API has it."""
     plain: dict[str, Any] = {"role": message.role, "content": message.content}
     if message.name is not None:
