@@ -27,7 +27,7 @@ _KEYS = ("tokens", "tags")
 PREFIXES = tuple(f"{prefix}-" for prefix in ("I", *BEGINNING, *ENDING))
 INSIDE = ("I-", "E-", "L-")
 IGNORED = (-100, "-100")
-"""What PyTorch's losses ignore: a token of which nothing is learnt, not a class."""
+"""What PyTorch's losses ignore: a token of which nothing is learned, not a class."""
 _IGNORE = re.compile(r"\W*(ignored?|ign|pad|none|null|x|-?\d+)\W*", re.IGNORECASE)
 """Tags that may be meant so."""
 NO_PREFIXES = "tags have no prefixes B- and I-, so each is taken as it is and none is checked against its neighbours"

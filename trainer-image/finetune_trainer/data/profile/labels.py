@@ -1,4 +1,4 @@
-"""The labels of a file of classified rows: how often each occurs, what cannot be learnt, what is odd.
+"""The labels of a file of classified rows: how often each occurs, what cannot be learned, what is odd.
 
 A tag of token-classification is a label, too; its type is what follows B- or I-: PER of B-PER.
 """
@@ -61,7 +61,7 @@ def entity_counts(tags: Sequence[str]) -> Counter[str]:
 
 
 def check_labels(file: ProfiledFile, counts: Mapping[str, int], wanted: RowMask) -> None:
-    """Raises StageFailure where nothing can be learnt from the labels of the wanted rows."""
+    """Raises StageFailure where nothing can be learned from the labels of the wanted rows."""
     rows = int(wanted.sum())
     if file.task.learner == "token":
         check_tags(file, counts)
@@ -106,7 +106,7 @@ def check_tags(file: DatasetFile, counts: Mapping[str, int]) -> None:
 
 
 def check_unseen(file: DatasetFile, held: DatasetFile, counts: Mapping[str, int], held_counts: Mapping[str, int]) -> None:
-    """Raises StageFailure for labels of the validation file that no training row has: they cannot be learnt."""
+    """Raises StageFailure for labels of the validation file that no training row has: they cannot be learned."""
     name_of = entity_of if file.task.learner == "token" else str
     known = {name_of(name) for name in counts}
     unseen: Counter[str] = Counter()

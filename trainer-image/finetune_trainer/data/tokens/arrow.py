@@ -42,7 +42,7 @@ class Lost:
     places: Places = field(default_factory=Places)
     """Of their rows."""
     needed: int = 0
-    """Tokens up to the first that could be learnt, of the example that has most."""
+    """Tokens up to the first that could be learned, of the example that has most."""
 
     def add(self, where: str, needed: int) -> None:
         """Takes one in."""
@@ -65,7 +65,7 @@ class EncodeStats:
     cut_off: Lost
     """Examples left out because the cut left nothing to learn."""
     nothing: Lost
-    """Examples left out because nothing of them could be learnt, whatever the cut: no token is of an answer, or of a word with a tag."""
+    """Examples left out because nothing of them could be learned, whatever the cut: no token is of an answer, or of a word with a tag."""
 
     @property
     def without_target(self) -> int:
@@ -164,7 +164,7 @@ def cut(source: Path, target: Path, learner: Learner, limit: int) -> EncodeStats
 
 
 def first_target(batch: pa.RecordBatch, learner: Learner, index: int) -> int:
-    """Tokens of an example up to the first that could be learnt, with it; 0 where there is none."""
+    """Tokens of an example up to the first that could be learned, with it; 0 where there is none."""
     values = list_values(batch["loss_mask" if learner == "language" else "labels"][index])
     found = np.flatnonzero(values if learner == "language" else values != IGNORED)
     return int(found[0]) + 1 if len(found) else 0

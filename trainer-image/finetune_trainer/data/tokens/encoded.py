@@ -17,7 +17,7 @@ class Encoded:
 
     input_ids: npt.NDArray[np.int32]
     loss_mask: npt.NDArray[np.bool_]
-    """True where a token is to be learnt. Never at index 0, which nothing predicts."""
+    """True where a token is to be learned. Never at index 0, which nothing predicts."""
     where: str = ""
     """Of which row: "line 17"."""
 

@@ -34,7 +34,7 @@ class Renderer(Protocol):
     """A task's rows to text."""
 
     def render(self, row: Row) -> list[Rendered]:
-        """What is learnt of a row, mostly one text. Raises TemplateRefusal, WordsLeftOut and NotPrefixPreserving."""
+        """What is learned of a row, mostly one text. Raises TemplateRefusal, WordsLeftOut and NotPrefixPreserving."""
 
     def prompt(self, row: Row) -> str:
         """What precedes the (last) answer. Raises TemplateRefusal."""
@@ -102,7 +102,7 @@ class LanguageEncoder:
             return Refused(where, str(exc), by_template=False)
 
     def whole(self, row: Row) -> Rendered:
-        """A row's text of which everything is learnt, with its answers where they can be found."""
+        """A row's text of which everything is learned, with its answers where they can be found."""
         text = self.renderer.whole(row)
         try:
             parts = self.renderer.render(row)
@@ -166,7 +166,7 @@ class LanguageEncoder:
         return encoded([*first_ids, *ids, self.end], np.concatenate([np.full(len(first_ids), everything), mask, [True]]))
 
     def apart(self, joint: Joint, number: int) -> Encoded:
-        """One answer after its prompt as a server makes it; with lossOn all, where it is the only one, the prompt is learnt, too."""
+        """One answer after its prompt as a server makes it; with lossOn all, where it is the only one, the prompt is learned, too."""
         prompt, answer = halves(joint, number)
         before, said = self.prompt_ids(prompt), self.tokens.continuation(answer)
         ids = [*before, *said] if self.end is None else [*before, *said, self.end]

@@ -16,7 +16,7 @@ from finetune_trainer.tasks.conversation import Conversation, Message
 
 
 class Rendered(NamedTuple):
-    """A text and what of it is to be learnt."""
+    """A text and what of it is to be learned."""
 
     text: str
     spans: list[Span]
@@ -113,7 +113,7 @@ def by_turns(template: RowTemplate, row: Conversation, markers: Markers) -> list
 
 
 def supervised(row: Conversation) -> list[int]:
-    """Which messages are to be learnt."""
+    """Which messages are to be learned."""
     return [index for index, message in enumerate(row.messages) if message.supervised]
 
 

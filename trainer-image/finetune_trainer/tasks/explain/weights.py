@@ -1,4 +1,4 @@
-"""Whether a message of the assistant is to be learnt: OpenAI's `weight`, and the flags of other programs that say the same."""
+"""Whether a message of the assistant is to be learned: OpenAI's `weight`, and the flags of other programs that say the same."""
 
 from collections.abc import Iterator
 from typing import Any, Literal

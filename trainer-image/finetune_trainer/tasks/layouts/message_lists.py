@@ -14,7 +14,7 @@ SCHEMA_VERSION = "schemaVersion"
 
 
 def prompt_and_completion(row: dict[str, Any], context: Context) -> dict[str, Any]:
-    """TRL's: both are lists of messages, and only the completion's are learnt. Raises Wrong."""
+    """TRL's: both are lists of messages, and only the completion's are learned. Raises Wrong."""
     messages: list[Any] = []
     places: list[Place] = []
     for key, role in (("prompt", "user"), ("completion", "assistant")):

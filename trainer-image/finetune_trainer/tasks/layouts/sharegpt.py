@@ -39,7 +39,7 @@ ROLES = {
 SHOWN = ("system", "human", "gpt", "function_call", "observation")
 TURN_KEYS = ("from", "value", "name", *FLAGS)
 _FLAG = re.compile(r"train|learn|loss|weight|mask|label|ignore", re.IGNORECASE)
-"""Keys that may say whether a turn is learnt."""
+"""Keys that may say whether a turn is learned."""
 
 
 def openai_row(row: dict[str, Any], context: Context) -> dict[str, Any]:

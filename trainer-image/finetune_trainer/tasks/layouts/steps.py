@@ -112,7 +112,7 @@ class Texts:
 
 
 def as_text(row: Fields, _: Context) -> Fields:
-    """A text that is learnt from its first token on."""
+    """A text that is learned from its first token on."""
     return {**row, "prompt": ""}
 
 
