@@ -13,6 +13,7 @@
     exit_codes.py       the exit codes of a stage
     model_directory.py  MANIFEST.json and the layout of a model directory
     dataset_report.py   report.json: what prepare found in the dataset
+    engines.py          the inference engines: artifact, GPUs, and the field of a job that each needs
     comparison.py       whether a tuned model is better than its base
     registry.py         tasks, methods, strategies, engines, artifacts: entries by name
     document.py         the base class of all documents

@@ -1,11 +1,11 @@
-"""What turns token ids into token ids or logits. `interface` is all that the HTTP side may import from here.
+"""What turns token ids into token ids or logits. The HTTP side knows `interface` and no particular engine.
 
-- `interface`: requests, events and the protocols of running engines
-- `open`: how an engine is opened, the protocol of the entries below
-- `encoder_config`: config.json of a classifier
-- `sampling`: how the next token is chosen from logits
-- `batching/`: one thread that computes for many requests at once
-- `onnx/`: models on ONNX Runtime
+interface.py       requests, events and the protocols of running engines
+open.py            how an engine is opened, the protocol of the entries below
+encoder_config.py  config.json of a classifier
+sampling.py        how the next token is chosen from logits
+batching/          one thread that computes for many requests at once
+onnx/              models on ONNX Runtime
 """
 
 from finetune_api.registry import Registry

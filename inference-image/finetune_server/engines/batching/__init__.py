@@ -1,6 +1,6 @@
 """Many requests computed together by one thread, whatever computes them.
 
-- `batcher`: the thread, the queue and the end, which both batchers share
-- `slot_batcher`: generates for rows of different length in the slots of one key-value memory
-- `encoder_batcher`: dynamic batches of inputs of similar length
+batcher.py          the thread, the queue and the end, which both batchers share
+slot_batcher.py     generates for rows of different length in the slots of one key-value memory
+encoder_batcher.py  dynamic batches of inputs of similar length
 """
