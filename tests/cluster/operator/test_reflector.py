@@ -1,4 +1,4 @@
-"""The reflector against a real API server: what has vanished while nobody looked is dropped."""
+"""The reflector against a real API server: objects that were deleted while it was disconnected are removed."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,12 +24,13 @@ LABELS = {"app.kubernetes.io/managed-by": "finetune-operator", "finetune.dev/job
 
 @pytest.fixture
 async def requests(plane: ControlPlane) -> AsyncIterator[Api]:
-    """The request layer as the administrator."""
+    """Requests with the rights of the administrator."""
     async with Api(await connect(str(plane.kubeconfig))) as api:
         yield api
+    await asyncio.sleep(0.5)  # TLS connections are closed in the background, which a session does not wait for
 
 
-async def test_a_list_drops_what_has_vanished(space: Space, requests: Api) -> None:
+async def test_a_list_removes_deleted_objects(space: Space, requests: Api) -> None:
     """Objects deleted between two lists are gone from the cache, and their owners are woken."""
     woken: Keys = set()
     cache = Cache()
@@ -64,10 +65,11 @@ async def test_a_watch_follows_and_finds_its_place_again(space: Space, requests:
     space.kubectl("delete", "configmap", "first")
     await until(["second"])
     watch.cancel()
+    await asyncio.wait([watch])  # its connection is open until then
 
 
 async def test_errors_have_types(space: Space, requests: Api) -> None:
-    """Whoever calls decides by the type, and reads which request it was."""
+    """Callers handle them by type, and the message names the request."""
     space.apply(job(space.name, "one"))
     there = await requests.get(FINETUNE_JOBS.path(space.name, "one"))
     with pytest.raises(NotFound, match=r"GET /apis/finetune.dev/v1alpha1/namespaces/.*/finetunejobs/none"):
