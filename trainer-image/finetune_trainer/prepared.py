@@ -8,6 +8,9 @@ from finetune_api.resources.learning import Lora
 from finetune_api.result import PrepareSummary
 from finetune_trainer.checksums import FileSum
 
+HEADROOM = 0.9
+"""Share of the memory that a choice may fill."""
+
 
 class ResolvedHyperparameters(Document):
     """finetune_api's Hyperparameters with all values set."""
@@ -33,6 +36,14 @@ class ResolvedHyperparameters(Document):
     example forms its own micro-batch)."""
 
 
+class MicroBatchNeed(Document):
+    """A way to train, and the bytes that a process needs for it."""
+
+    micro_batch_tokens: int
+    gradient_checkpointing: bool
+    need: int
+
+
 class Prepared(Document):
     """The content of prepared.json, which is written after all files that it lists."""
 
@@ -41,6 +52,8 @@ class Prepared(Document):
     base_path: str
     """Folder of the base model: base/ in the workspace, or a mounted volume."""
     hyperparameters: ResolvedHyperparameters
+    micro_batches: list[MicroBatchNeed] = []
+    """The fastest first, where the GPU's memory was not known to prepare: the ranks choose by what they find."""
     lora: Lora | None = None
     """With rank and alpha set; None for full fine-tuning."""
     eos_token_ids: list[int] = []
@@ -55,6 +68,14 @@ class Prepared(Document):
     files: dict[str, FileSum]
     """Checksums of the written rows by path in the workspace. If absent, prepare must run again: older versions also wrote no validation
     requests."""
+
+    def fitted_to(self, free: int) -> "Prepared":
+        """With the first of `micro_batches` that fits into `free` bytes of a GPU, with some room if possible; unchanged where none does."""
+        fitting = (way for room in (HEADROOM, 1.0) for way in self.micro_batches if way.need <= room * free)
+        if (way := next(fitting, None)) is None:
+            return self
+        values = {"micro_batch_tokens": way.micro_batch_tokens, "gradient_checkpointing": way.gradient_checkpointing}
+        return self.model_copy(update={"hyperparameters": self.hyperparameters.model_copy(update=values)})
 
     @property
     def identity(self) -> str:

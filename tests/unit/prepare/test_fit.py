@@ -8,7 +8,7 @@ import pytest
 
 from finetune_api.dataset_report import DatasetReport
 from finetune_api.exit_codes import ExitCode
-from finetune_api.result import ResolvedParameter
+from finetune_api.result import DatasetSummary, Estimate, PrepareSummary, ResolvedParameter
 from finetune_trainer.__main__ import main
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.methods.lora import LORA
@@ -17,6 +17,7 @@ from finetune_trainer.prepare.fit.fit import Fit, fit
 from finetune_trainer.prepare.fit.memory import CPU, GPU, Micro, need
 from finetune_trainer.prepare.fit.model_shape import model_shape
 from finetune_trainer.prepare.hyperparameters import Facts, resolve
+from finetune_trainer.prepared import Prepared
 from finetune_trainer.workspace import Workspace
 from tests.unit.prepare.base_folder import make_base
 from tests.unit.prepare.models import ALBERT, LLAMA_8B, MINILM, SMALL, bert
@@ -241,3 +242,21 @@ def test_the_stage_ends_with_the_refusal(tmp_path: Path) -> None:
     assert not workspace.prepared.exists()
     report = DatasetReport.from_json(workspace.report.read_bytes())
     assert report.valid and report.train and report.train.examples == 36
+
+
+def test_ranks_choose_where_nobody_knows_the_memory() -> None:
+    """The largest micro-batch that fits into what they find; what prepare chose where none does, or where it knew."""
+    found = tried(LLAMA_8B, {"gpus": 8})
+    summary = PrepareSummary(
+        dataset=DatasetSummary(train_examples=1, validation_examples=0, train_tokens=0, supervised_tokens=0, digest="d"),
+        hyperparameters={}, total_steps=1, estimate=Estimate(model_bytes=0, workspace_bytes=0), base_digest="b", base_parameters=0,
+    )  # fmt: skip
+    values = found.decided.values
+    prepared = Prepared(spec_digest="", base_path="", hyperparameters=values, micro_batches=found.micro_batches, files={}, summary=summary)
+    assert prepared.fitted_to(16 * GIB) == prepared
+    for gib in (24, 40, 80, 141):
+        known = tried(LLAMA_8B, gpu(gib))
+        chosen = prepared.fitted_to(gib * GIB).hyperparameters
+        wanted = known.decided.values
+        assert (chosen.micro_batch_tokens, chosen.gradient_checkpointing) == (wanted.micro_batch_tokens, wanted.gradient_checkpointing)
+        assert known.micro_batches == []

@@ -61,6 +61,11 @@ def why_unusable() -> str:
     return "it finds none"
 
 
+def free_memory(device: torch.device) -> int | None:
+    """Bytes of a GPU that nobody uses; None for a CPU."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+
+
 def device_name(device: torch.device) -> str:
     """The device as its owner knows it."""
     return f"{torch.cuda.get_device_name(device)} ({device})" if device.type == "cuda" else "the CPU"

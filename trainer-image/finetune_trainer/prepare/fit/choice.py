@@ -17,6 +17,7 @@ from finetune_trainer.prepare.base.weights import Weights
 from finetune_trainer.prepare.fit.memory import CPU, GPU, DeviceProfile, Micro, Need, TrainedModel, need
 from finetune_trainer.prepare.fit.model_shape import model_shape
 from finetune_trainer.prepare.hyperparameters import Decided
+from finetune_trainer.prepared import HEADROOM
 from finetune_trainer.step_plan import Layout, MicroBatch, StepPlan
 from finetune_trainer.strategies import strategy_of
 from finetune_trainer.tasks import find_task
@@ -25,8 +26,6 @@ Counts = NDArray[np.int64]
 CPU_TOKENS = 1024
 GPU_TOKENS = 8192
 """Tokens of a micro-batch at most: more of them make a step no faster. A GPU whose memory nobody tells gets no more than a CPU."""
-HEADROOM = 0.9
-"""Share of the memory that a choice may fill; what fits into the rest is taken only where nothing smaller is left."""
 STEPS_LOOKED_AT = 64
 
 
@@ -60,13 +59,21 @@ def choose(run: RunConfig, decided: Decided, facts: TrainingFacts) -> Choice:
     given, available = run.hyperparameters.gradient_checkpointing, run.hardware.memory
     ways = (False, True) if given is None and can_recompute(facts.config) else (given is True,)
     smallest: Choice | None = None
-    for room in (HEADROOM, 1.0):
+    for room in (HEADROOM, 1.0):  # what fits into the rest is taken only where nothing smaller is left
         for choice in choices(run, decided, facts, ways):
             if available is None or choice.need.total <= room * available:
                 return choice
             smallest = choice if smallest is None or choice.need.total < smallest.need.total else smallest
     assert smallest is not None
     return smallest
+
+
+def ways_to_train(run: RunConfig, decided: Decided, facts: TrainingFacts) -> list[Choice]:
+    """All of them for a GPU of unknown memory, the fastest first."""
+    given = run.hyperparameters.gradient_checkpointing
+    ways = (False, True) if given is None and can_recompute(facts.config) else (given is True,)
+    large = run.model_copy(update={"hardware": run.hardware.model_copy(update={"memory": 1 << 62})})
+    return list(choices(large, decided, facts, ways))
 
 
 def choices(run: RunConfig, decided: Decided, facts: TrainingFacts, ways: tuple[bool, ...]) -> Iterator[Choice]:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from finetune_api.result import MemoryEstimate, ResolvedParameter
 from finetune_api.run_config import RunConfig
 from finetune_trainer.prepare.base.architectures import can_recompute
-from finetune_trainer.prepare.fit.choice import Choice, TrainingFacts, choose
+from finetune_trainer.prepare.fit.choice import Choice, TrainingFacts, choose, ways_to_train
 from finetune_trainer.prepare.fit.too_large import does_not_fit
 from finetune_trainer.prepare.hyperparameters import AS_GIVEN, Decided
+from finetune_trainer.prepared import MicroBatchNeed
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Fit:
     decided: Decided
     """With micro_batch_tokens and gradient_checkpointing, and the reason of the latter."""
     memory: MemoryEstimate
+    micro_batches: list[MicroBatchNeed]
+    """For the ranks to choose from, where the GPU's memory is unknown."""
 
 
 def fit(run: RunConfig, decided: Decided, facts: TrainingFacts) -> Fit:
@@ -45,7 +48,11 @@ def fit(run: RunConfig, decided: Decided, facts: TrainingFacts) -> Fit:
         accumulation=chosen.accumulation,
         gradient_checkpointing=chosen.checkpointing,
     )
-    return Fit(replace(decided, values=values, reasons=reasons), memory)
+    unknown = ways_to_train(run, decided, facts) if run.hardware.gpus and available is None else []
+    needs = [
+        MicroBatchNeed(micro_batch_tokens=way.budget, gradient_checkpointing=way.checkpointing, need=way.need.total) for way in unknown
+    ]
+    return Fit(replace(decided, values=values, reasons=reasons), memory, needs)
 
 
 def reason(chosen: Choice, facts: TrainingFacts, available: int | None) -> str:
