@@ -99,7 +99,7 @@ def evaluation(manifest: ModelDescription, report: EvaluationReport) -> Iterable
 
 def measured(manifest: ModelDescription, report: EvaluationReport) -> str:
     """What was measured, and in which units."""
-    if manifest.task == "token-classification":
+    if find_task(manifest.task).learner == "token":
         return (
             f"{report.examples} validation examples, {report.tokens} labelled tokens; loss in nats per token, accuracy over these tokens, "
             "f1 over whole entities. The base is the base model with a new head."
