@@ -24,7 +24,7 @@ from finetune_trainer.data.reading.jsonl import Jsonl
 from finetune_trainer.data.reading.record_file import RecordFile
 from finetune_trainer.data.rows.shape import Shape
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.tasks import TASKS, Learner
+from finetune_trainer.tasks import TASKS, LearnerName
 from finetune_trainer.tasks.task import RowLayout
 
 TRAIN = "pvc://data/train.jsonl"
@@ -158,7 +158,7 @@ def test_tags_that_cannot_be_learnt(counts: dict[str, int], words: str) -> None:
         ("token", {"B-PER": 9}, {"O": 2}, ""),
     ],
 )
-def test_labels_of_the_validation_file_alone(learner: Learner, train: dict[str, int], held: dict[str, int], words: str) -> None:
+def test_labels_of_the_validation_file_alone(learner: LearnerName, train: dict[str, int], held: dict[str, int], words: str) -> None:
     """They are refused with their names, for they are mistakes more often than not; a tag of a known entity is not."""
     param, message = said(check_unseen, labelled(learner), labelled(learner, name="held.jsonl", side="validation"), train, held)
     assert param == ("dataset.validation.source" if words else "")

@@ -17,10 +17,10 @@ from finetune_text.tags import IGNORED
 from finetune_trainer.data.tokens import arrow
 from finetune_trainer.data.tokens.arrow import ROWS_PER_BATCH, SCHEMAS, EncodeStats, ExampleWriter, cut, kept_tokens
 from finetune_trainer.data.tokens.encoded import Classified, Encoded, Example
-from finetune_trainer.tasks import Learner
+from finetune_trainer.tasks import LearnerName
 
 
-def written(folder: Path, learner: Learner, limit: int, *examples: Example) -> tuple[EncodeStats, list[dict[str, Any]]]:
+def written(folder: Path, learner: LearnerName, limit: int, *examples: Example) -> tuple[EncodeStats, list[dict[str, Any]]]:
     """What is left of examples after the cut."""
     with ExampleWriter(folder / "full", learner) as writer:
         for example in examples:

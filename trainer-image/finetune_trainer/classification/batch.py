@@ -31,7 +31,7 @@ class PaddedBatch:
     keep: torch.Tensor
     """(N,) int64: which of the logits count, flattened to (B or B x T, labels)."""
     targets: torch.Tensor
-    """(N,) int64 class indices; multi-label: (N, labels) fp32, 1 for every label that holds."""
+    """(N,) int64 class indices; multi-label: (N, labels) fp32, 1 for every label that applies."""
 
     def to(self, device: torch.device) -> "PaddedBatch":
         """The same on another device."""
@@ -55,7 +55,7 @@ class Collator:
     """The model takes token_type_ids."""
 
     def batch(self, rows: Sequence[LabelledRow], index: int = 0, *, filler: bool = False) -> PaddedBatch:
-        """Lays rows side by side; nothing of a filler counts."""
+        """Lays rows side by side; a filler has no targets."""
         width = max(len(row.tokens) for row in rows)
         types = padded([row.types for row in rows], width, 0) if self.token_types else None
         keep, targets = self._asked(rows, width)

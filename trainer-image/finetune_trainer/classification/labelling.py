@@ -12,7 +12,7 @@ ClassifierName = Literal["sequence", "token"]
 
 @dataclass(frozen=True)
 class Labelling:
-    """The labels by class index, and what they are given to."""
+    """The labels by class index, and whether texts or tokens have them."""
 
     learner: ClassifierName
     labels: tuple[str, ...]

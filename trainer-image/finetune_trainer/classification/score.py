@@ -21,7 +21,7 @@ Logits = np.ndarray[Any, np.dtype[np.float32]]
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model says of every row, in the order of the rows; `targets` are the labels of the same shape."""
+    """The output of a model for every row, in the order of the rows; `targets` are the labels in the same shape."""
 
     logits: list[Logits]
     """(N, labels) of each row: N is 1, or its labelled tokens."""
@@ -31,7 +31,7 @@ class Answers:
 
 
 def score_classifier(model: Any, rows: LabelledRows, collator: Collator, budget: int, show: Callable[[int, int], None]) -> Scores:
-    """`budget` is the padded tokens of a forward pass; `show(done, total)` is told what has been scored so far."""
+    """`budget` is the padded tokens of a forward pass; `show` is called with the number of labels that are scored so far, and of all."""
     answers = answer(model, rows, collator, budget, show)
     return Scores(loss=answers.loss, **metrics(answers, collator.labelling))
 
@@ -80,5 +80,5 @@ def metrics(answers: Answers, labelling: Labelling) -> dict[str, float]:
 
 
 def decide(logits: Logits, labelling: Labelling) -> Any:
-    """The labels that logits (N, labels) come to: (N,) class indices, or multi-label (N, labels) of True and False."""
+    """The predictions of logits (N, labels): (N,) class indices, or multi-label (N, labels) of True and False."""
     return logits > 0 if labelling.multi_label else logits.argmax(axis=-1)

@@ -21,10 +21,10 @@ from finetune_trainer.tasks.completion import CompletionTask
 from finetune_trainer.tasks.learner import LanguageTask, SequenceTask, TokenTask
 from finetune_trainer.tasks.sequence_classification import SequenceClassificationTask
 from finetune_trainer.tasks.summarization import SummarizationTask
-from finetune_trainer.tasks.task import Learner, Task
+from finetune_trainer.tasks.task import LearnerName, Task
 from finetune_trainer.tasks.token_classification import TokenClassificationTask
 
-__all__ = ["TASKS", "AnyTask", "LanguageTask", "Learner", "SequenceTask", "Task", "TokenTask", "find_task"]
+__all__ = ["TASKS", "AnyTask", "LanguageTask", "LearnerName", "SequenceTask", "Task", "TokenTask", "find_task"]
 
 AnyTask = LanguageTask | SequenceTask | TokenTask
 

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Literal
 
 from finetune_trainer.tasks.conversation import Conversation, Message
 from finetune_trainer.tasks.layouts.forms import Form, Records, preference, rated, spans
-from finetune_trainer.tasks.task import Learner, Task
+from finetune_trainer.tasks.task import LearnerName, Task
 
-AUTO_CLASSES: dict[Learner, str] = {
+AUTO_CLASSES: dict[LearnerName, str] = {
     "language": "AutoModelForCausalLM",
     "sequence": "AutoModelForSequenceClassification",
     "token": "AutoModelForTokenClassification",

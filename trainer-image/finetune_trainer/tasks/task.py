@@ -18,7 +18,7 @@ from finetune_trainer.tasks.layouts.steps import Known, Step
 from finetune_trainer.tasks.plain import PlainLines
 from finetune_trainer.tasks.rows import Row
 
-Learner = Literal["language", "sequence", "token"]
+LearnerName = Literal["language", "sequence", "token"]
 """What learns from a task's rows: a causal language model, a classifier of whole texts, a classifier of the words of a text."""
 
 
@@ -59,7 +59,7 @@ class Task:
 
     name: str
     """As specs write it."""
-    learner: Learner
+    learner: LearnerName
     title: str
     """The task's own layout, for people: "OpenAI chat"."""
     fields: tuple[str, ...]

@@ -36,7 +36,7 @@ class Onnx(Artefact):
     precision = "fp32"
 
     def check(self, run: RunConfig, base: BaseFacts) -> None:
-        """Families whose export was seen to fail are refused."""
+        """Refuses families whose export is known to fail."""
         self.settings(run, OnnxExport)
         family = families()[base.model_type]
         if family.onnx:

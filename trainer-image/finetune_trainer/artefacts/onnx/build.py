@@ -26,7 +26,7 @@ def build_onnx(model: Path, out: Path, scratch: Path, tick: Callable[[], None]) 
 
 
 def builder_failure(code: int, log: str, out: Path) -> Exception:
-    """What the builder's last words come to; they go to this process' log, too."""
+    """The failure for the end of the builder's output, which is also printed to this process' log."""
     print(log, file=sys.stderr, flush=True)
     if "No space left on device" in log or "Disk quota exceeded" in log or f"(os error {errno.ENOSPC})" in log:
         return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out))
@@ -37,11 +37,11 @@ def builder_failure(code: int, log: str, out: Path) -> Exception:
             "the ONNX export ran out of memory (it holds the model in fp32): raise publishing.resources.limits.memory",
             param="publishing.resources",
         )
-    words = log.strip().splitlines() or [f"exit code {code}"]
-    if "NotImplementedError" in words[-1]:
+    lines = log.strip().splitlines() or [f"exit code {code}"]
+    if "NotImplementedError" in lines[-1]:
         return invalid(
             "ExportUnsupported",
-            f"this model cannot be exported to ONNX: {words[-1].partition(': ')[2]}",
+            f"this model cannot be exported to ONNX: {lines[-1].partition(': ')[2]}",
             param="export.onnx",
         )
-    return StageFailure(ExitCode.INTERNAL_ERROR, "ExportFailed", f"the ONNX builder failed: {words[-1]}", param="export.onnx")
+    return StageFailure(ExitCode.INTERNAL_ERROR, "ExportFailed", f"the ONNX builder failed: {lines[-1]}", param="export.onnx")

@@ -1,4 +1,4 @@
-"""onnxruntime-genai's model builder, told what the server and transformers 5 need. A program, since it keeps much of its memory:
+"""onnxruntime-genai's model builder, set up for the server and transformers 5. A program, since it keeps much of its memory:
 
 python -m finetune_trainer.artefacts.onnx.builder MODEL OUT CACHE
 """

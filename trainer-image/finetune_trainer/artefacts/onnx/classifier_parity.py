@@ -38,8 +38,8 @@ def prove_labels(
             given = found[place : place + len(expected)]
             place += len(expected)
             largest = max(largest, float(np.abs(given - expected).max(initial=0.0)))
-            if words := difference(given, expected, collator):
-                differences.append(f"row {number} of {len(rows)}: {words}")
+            if text := difference(given, expected, collator):
+                differences.append(f"row {number} of {len(rows)}: {text}")
         show(min(start + TOGETHER, len(rows)))
     if differences:
         raise parity_failed(artifact, differences)

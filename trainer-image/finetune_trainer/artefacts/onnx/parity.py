@@ -55,12 +55,12 @@ def prove_parity(
     prompts: Sequence[list[int]],
     answers: Sequence[list[int]],
     model: Any,
-    words: Callable[[int], str],
+    text_of: Callable[[int], str],
     show: Callable[[int], None],
 ) -> Parity:
     """Compares an artifact's answers with `model`; raises StageFailure (ParityFailed) naming prompt and token that differ.
 
-    `words` turns a token into text for the message, `show` is told the prompts done.
+    `text_of` turns a token into text for the message, `show` is called with the number of prompts done.
     """
     differences: list[str] = []
     compared = 0
@@ -68,17 +68,17 @@ def prove_parity(
         result = compare(answer, choices(model, prompt, answer))
         compared = max(compared, result.compared)
         if result.chosen is not None:
-            differences.append(f"prompt {i + 1} of {len(prompts)}: {difference(answer, result.compared, result.chosen, words)}")
+            differences.append(f"prompt {i + 1} of {len(prompts)}: {difference(answer, result.compared, result.chosen, text_of)}")
         show(i + 1)
     if differences:
         raise parity_failed(artifact, differences)
     return Parity(artifact=artifact, prompts=len(prompts), equal=len(prompts), tokens=compared)
 
 
-def difference(answer: Sequence[int], at: int, chosen: int, words: Callable[[int], str]) -> str:
+def difference(answer: Sequence[int], at: int, chosen: int, text_of: Callable[[int], str]) -> str:
     """Where an answer leaves PyTorch's."""
     given = answer[at]
-    return f"token {at + 1} of the answer is {given} ({words(given)!r}), PyTorch's is {chosen} ({words(chosen)!r})"
+    return f"token {at + 1} of the answer is {given} ({text_of(given)!r}), PyTorch's is {chosen} ({text_of(chosen)!r})"
 
 
 def parity_failed(artifact: str, differences: list[str]) -> StageFailure:

@@ -28,7 +28,7 @@ from finetune_trainer.classification.labelling import ClassifierName, Labelling
 from finetune_trainer.classification.model import CLASSES, pad_token, takes_token_types
 from finetune_trainer.classification.rows import LabelledRow
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.tasks import Learner
+from finetune_trainer.tasks import LearnerName
 
 PROMPT = 40
 """Tokens of the prompt: more than the small copy's window."""
@@ -55,7 +55,7 @@ class Rehearsed:
     detail: str = ""
 
 
-def rehearse(base: Path, learner: Learner, scratch: Path) -> Rehearsed:
+def rehearse(base: Path, learner: LearnerName, scratch: Path) -> Rehearsed:
     """Exports and compares; whatever keeps the small copy itself from being made is raised."""
     torch.manual_seed(0)
     config = shrunk(AutoConfig.from_pretrained(base, local_files_only=True, trust_remote_code=False))
@@ -146,7 +146,7 @@ def first_line(exc: Exception) -> str:
     return str(exc).strip().splitlines()[0][:300]
 
 
-def main(base: str, learner: Learner, scratch: str) -> None:
+def main(base: str, learner: LearnerName, scratch: str) -> None:
     """The program."""
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     torch.set_num_threads(1)

@@ -14,7 +14,7 @@ from finetune_trainer.data.profile.duplicates import Codes, RowMask
 from finetune_trainer.data.profile.notes import among, counted, listed, quoted, verb
 from finetune_trainer.data.profile.profile import Profile
 from finetune_trainer.failure import StageFailure, invalid
-from finetune_trainer.tasks import Learner
+from finetune_trainer.tasks import LearnerName
 
 IMBALANCE = 10
 """RowMask of the most frequent label to one of the rarest from which on it is worth a note."""
@@ -125,7 +125,7 @@ def check_unseen(file: DatasetFile, held: DatasetFile, counts: Mapping[str, int]
         )
 
 
-def label_notes(learner: Learner, counts: Mapping[str, int], multi_label: bool) -> list[str]:
+def label_notes(learner: LearnerName, counts: Mapping[str, int], multi_label: bool) -> list[str]:
     """What is worth a look in the labels of the training rows."""
     notes = list(spelled_alike(counts))
     if learner == "sequence":

@@ -16,14 +16,14 @@ from finetune_text.tags import IGNORED
 from finetune_trainer.data.profile.findings import Places
 from finetune_trainer.data.tokens.encoded import Example
 from finetune_trainer.files import put_in_place
-from finetune_trainer.tasks import Learner
+from finetune_trainer.tasks import LearnerName
 
 ROWS_PER_BATCH = 1024
 TOKENS_PER_BATCH = 1 << 20
 """Of a record batch without its last row: what is read again has room, too."""
 _IDS = ("input_ids", pa.list_(pa.int32()))
 _CLASSES = (("token_type_ids", pa.list_(pa.int8())), ("labels", pa.list_(pa.int32())))
-SCHEMAS: dict[Learner, pa.Schema] = {
+SCHEMAS: dict[LearnerName, pa.Schema] = {
     "language": pa.schema([_IDS, ("loss_mask", pa.list_(pa.bool_()))]),
     "sequence": pa.schema([_IDS, *_CLASSES]),
     "token": pa.schema([_IDS, *_CLASSES]),
@@ -78,7 +78,7 @@ class EncodeStats:
         return len(self.lengths)
 
 
-def full_schema(learner: Learner) -> pa.Schema:
+def full_schema(learner: LearnerName) -> pa.Schema:
     """Of examples that are not cut yet: they know their row, and a classifier's which text each token is of."""
     return (SCHEMAS[learner] if learner == "language" else SCHEMAS[learner].append(_SEGMENTS)).append(_WHERE)
 
@@ -86,7 +86,7 @@ def full_schema(learner: Learner) -> pa.Schema:
 class ExampleWriter:
     """Writes examples at full length as they come; complete or absent after `close`."""
 
-    def __init__(self, path: Path, learner: Learner) -> None:
+    def __init__(self, path: Path, learner: LearnerName) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._partial = path.with_name(f".{path.name}.part")
@@ -133,7 +133,7 @@ def lists(values: Sequence[npt.NDArray[Any]]) -> pa.ListArray:
     return pa.ListArray.from_arrays(offsets, np.concatenate(values))
 
 
-def cut(source: Path, target: Path, learner: Learner, limit: int) -> EncodeStats:
+def cut(source: Path, target: Path, learner: LearnerName, limit: int) -> EncodeStats:
     """Copies the examples of `source`, each cut to `limit` tokens, and leaves out those with nothing left to learn.
 
     A language model's example loses its end. A classifier's keeps its special tokens and loses the end of its text; of two
@@ -163,7 +163,7 @@ def cut(source: Path, target: Path, learner: Learner, limit: int) -> EncodeStats
     return EncodeStats(np.array(lengths, np.int64), np.array(supervised, np.int64), truncated, lost, cut_off, nothing)
 
 
-def first_target(batch: pa.RecordBatch, learner: Learner, index: int) -> int:
+def first_target(batch: pa.RecordBatch, learner: LearnerName, index: int) -> int:
     """Tokens of an example up to the first that could be learned, with it; 0 where there is none."""
     values = list_values(batch["loss_mask" if learner == "language" else "labels"][index])
     found = np.flatnonzero(values if learner == "language" else values != IGNORED)
@@ -176,7 +176,7 @@ def cut_end(batch: pa.RecordBatch, limit: int) -> pa.RecordBatch:
     return pa.record_batch(columns, batch.schema)
 
 
-def cut_texts(batch: pa.RecordBatch, learner: Learner, limit: int) -> pa.RecordBatch:
+def cut_texts(batch: pa.RecordBatch, learner: LearnerName, limit: int) -> pa.RecordBatch:
     """Cuts the texts of examples that are longer than `limit`, and forgets the segments."""
     per_token = [name for name in batch.schema.names if learner == "token" or name != "labels"]
     rows = {name: [list_values(value) for value in batch[name]] for name in batch.schema.names}
@@ -209,7 +209,7 @@ def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
     return (first, room - first) if first <= room // 2 else (room // 2, room - room // 2)
 
 
-def target_counts(batch: pa.RecordBatch, learner: Learner) -> Ints:
+def target_counts(batch: pa.RecordBatch, learner: LearnerName) -> Ints:
     """Of each example, what the loss is computed on."""
     if learner == "sequence":
         return np.ones(batch.num_rows, np.int64)

@@ -14,7 +14,7 @@ from finetune_text.tags import IGNORED
 from finetune_trainer.data.tokens.batches import batches
 from finetune_trainer.data.tokens.encoded import Classified, Example, Refused
 from finetune_trainer.data.tokens.unseen_words import UnseenWords
-from finetune_trainer.tasks import Learner, SequenceTask, TokenTask
+from finetune_trainer.tasks import LearnerName, SequenceTask, TokenTask
 from finetune_trainer.tasks.rows import Row
 
 BATCH = 1024
@@ -27,7 +27,7 @@ class ClassEncoder:
     def __init__(self, tokenizer: Tokenizer, labels: Iterable[str], task: SequenceTask | TokenTask) -> None:
         self.tokenizer = EncoderTokenizer(tokenizer)
         self.task = task
-        self.learner: Learner = task.learner
+        self.learner: LearnerName = task.learner
         self.indices = {label: index for index, label in enumerate(labels)}
         self.unseen = UnseenWords(self.indices)
 

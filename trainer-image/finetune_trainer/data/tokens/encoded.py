@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from finetune_trainer.tasks import Learner
+from finetune_trainer.tasks import LearnerName
 from finetune_trainer.tasks.rows import Row
 
 
@@ -53,7 +53,7 @@ class Encoder(Protocol):
     """Rows in, examples out."""
 
     @property
-    def learner(self) -> Learner:
+    def learner(self) -> LearnerName:
         """What its examples are for."""
 
     def encode(self, rows: Iterable[tuple[str, Row]]) -> Iterator[Example | Refused]:

@@ -18,7 +18,7 @@ from finetune_trainer.data.tokens.batches import batches
 from finetune_trainer.data.tokens.borders import Border, Borders
 from finetune_trainer.data.tokens.encoded import Encoded, Example, Refused
 from finetune_trainer.data.tokens.spans import NotPrefixPreserving, Rendered, WordsLeftOut
-from finetune_trainer.tasks import Learner
+from finetune_trainer.tasks import LearnerName
 from finetune_trainer.tasks.rows import Row
 
 BATCH = 512
@@ -67,7 +67,7 @@ class LanguageEncoder:
     answer gets an example of its own.
     """
 
-    learner: Learner = "language"
+    learner: LearnerName = "language"
 
     def __init__(self, tokenizer: Tokenizer, renderer: Renderer, loss_on: LossOn, end: int | None = None) -> None:
         self.tokens = PromptTokenizer(tokenizer)

@@ -31,7 +31,7 @@ from finetune_trainer.prepare.hyperparameters import AS_GIVEN
 from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.requests import write_requests
 from finetune_trainer.sources.subject import Subject
-from finetune_trainer.tasks import Learner
+from finetune_trainer.tasks import LearnerName
 from finetune_trainer.tasks.rows import canonical
 from finetune_trainer.workspace import Workspace
 
@@ -192,7 +192,7 @@ class ExamplesWriter:
         )
 
 
-def lost_notes(name: str, kept: EncodeStats, limit: int, learner: Learner, model: int | None) -> list[str]:
+def lost_notes(name: str, kept: EncodeStats, limit: int, learner: LearnerName, model: int | None) -> list[str]:
     """On examples that are left out: which, why, and what would keep them."""
     notes = []
     what = "the answer begins" if learner == "language" else "the first tagged word comes"
