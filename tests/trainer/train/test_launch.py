@@ -174,7 +174,8 @@ def test_divergence_is_agreed(tmp_path: Path, tiny: Path) -> None:
 
 
 def test_a_peer_that_goes_before_the_ranks_have_met(tmp_path: Path, tiny: Path) -> None:
-    """The node that waits for it ends with PEER_LOST within the start deadline, and says where it waited."""
+    """The node that waits for it ends with PEER_LOST: when the link between the launchers breaks, or else at the start deadline, and
+    says where it waited."""
     run = Run(prepare_workspace(tmp_path / "workspace", tiny), nodes=2, limits={"startDeadline": 20.0, "stallTimeout": 600.0})
     began = time.monotonic()
     first, second = run.start(1, 0), run.start(1, 1)
@@ -185,8 +186,8 @@ def test_a_peer_that_goes_before_the_ranks_have_met(tmp_path: Path, tiny: Path) 
     assert time.monotonic() - began < 20 + 10
     error = run.result().error
     assert error is not None
-    assert error.code == "PeersNotFound"
-    assert f"127.0.0.1:{run.port}" in error.message
+    assert error.code in ("PeersNotFound", "PeerLost")  # the link may not have been there yet
+    assert (f"127.0.0.1:{run.port}" if error.code == "PeersNotFound" else "the node at 127.0.0.1") in error.message
 
 
 def test_sigterm_before_the_ranks_have_met(tmp_path: Path, tiny: Path) -> None:
