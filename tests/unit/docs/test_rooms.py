@@ -1,0 +1,41 @@
+"""The rooms of the tree: every package says what is in it, and none is crowded."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+PARTS = (
+    "api/finetune_api",
+    "text/finetune_text",
+    "operator/finetune_operator",
+    "trainer-image/finetune_trainer",
+    "inference-image/finetune_server",
+    "cli/finetune_cli",
+)
+ROOMS = sorted(page.parent.relative_to(ROOT) for part in PARTS for page in (ROOT / part).rglob("__init__.py"))
+MOST = 20
+
+
+def contents(room: Path) -> list[str]:
+    """Modules as file names and rooms inside of it with a slash, but for the first page and `__main__`."""
+    files = [path.name for path in (ROOT / room).glob("*.py") if path.stem not in ("__init__", "__main__")]
+    return sorted(files + [f"{path.parent.name}/" for path in (ROOT / room).glob("*/__init__.py")])
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=str)
+def test_the_first_page_lists_what_is_in_the_room(room: Path) -> None:
+    """Its docstring names every module and every room inside, and none that is not there."""
+    page = ast.get_docstring(ast.parse((ROOT / room / "__init__.py").read_text())) or ""
+    listed = {word.split("/")[0] + "/" if "/" in word else word for word in re.findall(r"\w+\.py\b|\w+/", page)}
+    listed |= {f"{word}.py" for word in re.findall(r"`(\w+)`", page) if f"{word}.py" in contents(room)}
+    assert [name for name in contents(room) if name not in listed] == []
+    assert [name for name in listed if name.endswith(".py") and name not in contents(room)] == []
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=str)
+def test_no_room_is_crowded(room: Path) -> None:
+    """Someone who opens it can take in what is there."""
+    assert len(contents(room)) <= MOST
