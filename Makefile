@@ -19,7 +19,7 @@ format: dev ## let ruff format the Python files
 	ruff check --fix-only --quiet .
 	ruff format --quiet .
 
-crds: dev ## write the chart's CRDs and docs/reference.md from the models
+crds: dev ## write crds/, the chart's copy and docs/reference.md from the models
 	python -m finetune_api.crds --write
 
 models: dev ## write docs/models.md from the table of model families

@@ -11,7 +11,7 @@
     common.py               types that several kinds share
     kinds.py                the three kinds with names, columns and sub-resources
 
-`make crds` turns them into the chart's CRDs and docs/reference.md. A field is here only if it works.
+`make crds` turns them into crds/, the chart's copy and docs/reference.md. A field is here only if it works.
 """
 
 GROUP = "finetune.dev"
