@@ -27,11 +27,11 @@ from finetune_trainer.prepare.base.weights import Weights, read_weights
 from finetune_trainer.prepare.fit.choice import TrainingFacts
 from finetune_trainer.prepare.fit.fit import fit
 from finetune_trainer.prepare.hyperparameters import Facts, resolve
-from finetune_trainer.prepared import Prepared
 from finetune_trainer.sources.folder import Stored
 from finetune_trainer.sources.local import LocalFolder
 from finetune_trainer.sources.subject import Subject
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.workspace.prepared import Prepared
+from finetune_trainer.workspace.workspace import Workspace
 
 ASSETS = Path(__file__).parent.parent / "examples" / "assets"
 CLAIM = "the memory of a training on the CPU is foretold within 15 %"

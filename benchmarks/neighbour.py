@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from finetune_trainer.cores import thread_settings
+from finetune_trainer.stage.cores import thread_settings
 from finetune_trainer.train.loop.metrics import read_metrics
 from tests.trainer.train.runs import Run, prepare_workspace
 

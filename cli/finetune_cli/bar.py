@@ -3,7 +3,7 @@
 import sys
 from typing import TYPE_CHECKING
 
-from finetune_trainer.progress import ProgressPrinter
+from finetune_trainer.stage.progress import ProgressPrinter
 
 if TYPE_CHECKING:
     from rich.status import Status

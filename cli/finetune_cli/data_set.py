@@ -8,7 +8,7 @@ from finetune_trainer.prepare.base.base import open_base
 from finetune_trainer.prepare.dataset.dataset import open_dataset
 from finetune_trainer.prepare.examine import examine, plan_training
 from finetune_trainer.prepare.report import refusal, report_of
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.workspace.workspace import Workspace
 
 
 def report_on(config: RunConfig, *, with_model: bool) -> tuple[DatasetReport, StageFailure | None]:

@@ -19,7 +19,7 @@ from finetune_trainer.publish.main import publish
 from finetune_trainer.train.launch.exchange import Assignment
 from finetune_trainer.train.launch.heartbeat import Heartbeat
 from finetune_trainer.train.rank import Rank
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.workspace.workspace import Workspace
 
 NAME = "tiny"
 WORDS = [

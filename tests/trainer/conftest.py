@@ -15,12 +15,12 @@ from finetune_api.resources.evaluation import Evaluation, GateCondition
 from finetune_api.resources.learning import Lora
 from finetune_api.result import DatasetSummary, Estimate, PrepareSummary
 from finetune_api.run_config import JobIdentity, RunBase, RunConfig, RunDataset, RunMethod, RunPaths, RunRows, RunSource
-from finetune_trainer.checksums import FileSum, sums_of
-from finetune_trainer.files import COMPLETE, walk, write_atomic
-from finetune_trainer.prepared import Prepared, ResolvedHyperparameters
-from finetune_trainer.requests import HeldOutRequest, write_requests
-from finetune_trainer.sealed import Seal
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.workspace.checksums import FileSum, sums_of
+from finetune_trainer.workspace.files import COMPLETE, walk, write_atomic
+from finetune_trainer.workspace.prepared import Prepared, ResolvedHyperparameters
+from finetune_trainer.workspace.requests import HeldOutRequest, write_requests
+from finetune_trainer.workspace.sealed import Seal
+from finetune_trainer.workspace.workspace import Workspace
 
 TALKS = [
     ["What is the capital of France?", "It is Paris, and it lies on the Seine."],

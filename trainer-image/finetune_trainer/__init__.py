@@ -1,11 +1,36 @@
 """The three stages of a fine-tuning, and the inspection of a finished model; each a program of its own.
 
-    prepare   checks the data and the model on a CPU, writes token ids         (knows no torch)
-    train     launches the worker processes and trains                         (knows nothing of data formats)
-    publish   measures, merges, exports, writes the model directory
-    inspect   verifies a model directory and repeats what its manifest says    (knows no torch)
+The stages:
 
-They share the workspace folder (`workspace.py`), the plan of the optimizer steps (`step_plan.py`), what an entity is
-(`entities.py`), which model families work (`families.py`) and the frame that turns errors into results (`stage.py`), and know nothing of
-Kubernetes.
+    prepare/         checks the data and the model on a CPU, writes token ids    (does not import torch)
+    train/           launches the worker processes and trains                    (knows no data formats)
+    publish/         measures, merges, exports, writes the model directory
+    inspect/         verifies a model directory and reports its manifest         (does not import torch)
+
+What is added to often, each entry one file (docs/extending.md):
+
+    tasks/           what rows look like, and what is learned from them
+    methods/         what of a model is trained, and what that costs
+    strategies/      how a training is spread over processes
+    artifacts/       the forms in which a model is published
+
+What they stand on:
+
+    sources/         object stores, the Hub, web servers, folders
+    data/            files of rows to token ids
+    language_model/  causal language models: rows, batches, loss, scores
+    classification/  classifiers: the same
+    learner.py       the interface of language_model and classification to train, evaluation and publish
+    learners.py      the learner of a task
+    evaluation/      scores of base and tuned model, the gate, the skew check
+    distributed/     devices, network interfaces and process groups
+    step_plan.py     which examples an optimizer step has
+    trained.py       a run whose training has ended
+    tokenizer.py     the tokenizer files of a published model
+    families.py      which model families work (families.json)
+    stage/           what every stage is run in: results, SIGTERM, progress, logs
+    workspace/       the files that stages leave for each other
+    failure.py       the exception for expected failures
+
+Nothing here knows Kubernetes.
 """

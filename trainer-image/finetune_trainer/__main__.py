@@ -5,7 +5,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
-from finetune_trainer.interruption import Stopped, listening
+from finetune_trainer.stage.interruption import Stopped, listening
 
 if TYPE_CHECKING:
     from finetune_api.run_config import RunConfig
@@ -63,9 +63,9 @@ def run(arguments: argparse.Namespace) -> int:
         from finetune_trainer.inspect.main import inspect_model
 
         return inspect_model(arguments.model_dir)
-    from finetune_trainer.log_file import kept_log
-    from finetune_trainer.stage import load_run_config
-    from finetune_trainer.workspace import Workspace
+    from finetune_trainer.stage.log_file import kept_log
+    from finetune_trainer.stage.stage import load_run_config
+    from finetune_trainer.workspace.workspace import Workspace
 
     config = load_run_config(arguments.run)
     part = f"node-{arguments.node_rank}" if getattr(arguments, "node_rank", 0) else ""
@@ -75,12 +75,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 def run_in_workspace(arguments: argparse.Namespace, config: "RunConfig") -> int:
     """One of the stages of a job."""
-    from finetune_trainer.stage import run_stage
-    from finetune_trainer.workspace import Workspace
+    from finetune_trainer.stage.stage import run_stage
+    from finetune_trainer.workspace.workspace import Workspace
 
     if arguments.stage == "prepare":
-        from finetune_trainer.handover import prepared_damage
         from finetune_trainer.prepare.main import prepare
+        from finetune_trainer.workspace.handover import prepared_damage
 
         lost = partial(prepared_damage, config, Workspace(config.paths.workspace))
         return run_stage("prepare", config, arguments.attempt, lambda: prepare(config, arguments.attempt), lost)

@@ -6,7 +6,7 @@ import os
 from finetune_api.exit_codes import ExitCode
 from finetune_api.registry import Entry, Registry
 from finetune_api.result import StageError
-from finetune_trainer.interruption import Stopped
+from finetune_trainer.stage.interruption import Stopped
 
 
 class StageFailure(Exception):

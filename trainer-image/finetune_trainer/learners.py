@@ -5,9 +5,9 @@ from finetune_trainer.classification.labelling import labelling_of
 from finetune_trainer.classification.learner import ClassifierLearner
 from finetune_trainer.language_model.learner import LanguageLearner
 from finetune_trainer.learner import Learner
-from finetune_trainer.prepared import Prepared
 from finetune_trainer.tasks import find_task
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.workspace.prepared import Prepared
+from finetune_trainer.workspace.workspace import Workspace
 
 
 def learner_of(config: RunConfig, prepared: Prepared, workspace: Workspace) -> Learner:

@@ -11,7 +11,7 @@ from typing import Literal, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from finetune_trainer.prepared import ResolvedHyperparameters
+from finetune_trainer.workspace.prepared import ResolvedHyperparameters
 
 Counts = NDArray[np.int64]
 Layout = Literal["packed", "padded", "alone"]

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from finetune_api.run_config import RunConfig
-from finetune_trainer.handover import damaged, read_prepared, trained_damage
 from finetune_trainer.methods import method_of
-from finetune_trainer.prepared import Prepared
 from finetune_trainer.tasks import find_task
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.workspace.handover import damaged, read_prepared, trained_damage
+from finetune_trainer.workspace.prepared import Prepared
+from finetune_trainer.workspace.workspace import Workspace
 
 
 @dataclass(frozen=True)

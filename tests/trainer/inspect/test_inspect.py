@@ -12,8 +12,8 @@ import pytest
 from finetune_api.exit_codes import ExitCode
 from finetune_api.model_directory import Artifact, File, Manifest, files_digest
 from finetune_api.result import StageResult
-from finetune_trainer.files import sha256_of
 from finetune_trainer.inspect.main import inspect_model
+from finetune_trainer.workspace.files import sha256_of
 
 pytestmark = pytest.mark.trainer
 

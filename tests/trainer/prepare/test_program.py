@@ -9,8 +9,8 @@ import pytest
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.progress import last_progress
-from finetune_trainer.prepared import Prepared
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.workspace.prepared import Prepared
+from finetune_trainer.workspace.workspace import Workspace
 from tests.unit.prepare.run import run_config
 
 

@@ -9,8 +9,8 @@ from finetune_api.exit_codes import ExitCode
 from finetune_api.result import PrepareSummary
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.prepare.main import prepare
-from finetune_trainer.prepared import Prepared
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.workspace.prepared import Prepared
+from finetune_trainer.workspace.workspace import Workspace
 from tests.trainer.prepare.s3 import Bucket
 from tests.unit.prepare.base_folder import make_base
 from tests.unit.prepare.run import run_config

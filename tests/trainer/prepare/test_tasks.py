@@ -11,8 +11,8 @@ from finetune_api.dataset_report import DatasetReport
 from finetune_api.result import DatasetSummary
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.prepare.main import prepare
-from finetune_trainer.prepared import Prepared
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.workspace.prepared import Prepared
+from finetune_trainer.workspace.workspace import Workspace
 from tests.unit.prepare.run import run_config
 
 DECODER, ENCODER = "smollm2-tiny", "all-minilm-l6-v2"

@@ -24,13 +24,13 @@ from finetune_trainer.classification.rows import LabelledRows
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.inspect.main import inspect_model
 from finetune_trainer.prepare.main import prepare
-from finetune_trainer.prepared import Prepared
 from finetune_trainer.publish.main import publish
 from finetune_trainer.tasks import TASKS
 from finetune_trainer.train.launch.exchange import Assignment
 from finetune_trainer.train.launch.heartbeat import Heartbeat
 from finetune_trainer.train.rank import Rank
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.workspace.prepared import Prepared
+from finetune_trainer.workspace.workspace import Workspace
 
 pytestmark = [pytest.mark.trainer, pytest.mark.filterwarnings("ignore")]
 GOODS = ("pills", "watches", "loans", "casino chips", "lottery tickets", "crypto coins", "diplomas", "phones")

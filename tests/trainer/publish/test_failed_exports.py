@@ -12,14 +12,14 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from finetune_api.model_directory import Manifest
 from finetune_api.result import StageResult
 from finetune_api.run_config import RunConfig
-from finetune_trainer.files import write_atomic
 from finetune_trainer.inspect.main import inspect_model
-from finetune_trainer.prepared import Prepared
 from finetune_trainer.publish.draft import DRAFT, Draft, Identity
 from finetune_trainer.publish.main import publish
-from finetune_trainer.sealed import seal
 from finetune_trainer.tokenizer import copy_tokenizer
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.workspace.files import write_atomic
+from finetune_trainer.workspace.prepared import Prepared
+from finetune_trainer.workspace.sealed import seal
+from finetune_trainer.workspace.workspace import Workspace
 from tests.trainer.conftest import lay_out, write_rows
 
 pytestmark = pytest.mark.trainer

@@ -9,12 +9,12 @@ import pytest
 from finetune_api.model_directory import Manifest
 from finetune_api.run_config import RunConfig
 from finetune_trainer.prepare.main import prepare
-from finetune_trainer.prepared import Prepared
 from finetune_trainer.publish.calls import Prompting, calling
 from finetune_trainer.publish.main import publish
 from finetune_trainer.train.launch.exchange import Assignment
 from finetune_trainer.train.launch.heartbeat import Heartbeat
 from finetune_trainer.train.rank import Rank
+from finetune_trainer.workspace.prepared import Prepared
 
 pytestmark = [pytest.mark.trainer, pytest.mark.filterwarnings("ignore")]
 TASKS: dict[str, tuple[str, dict[str, Any], str]] = {

@@ -14,10 +14,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from finetune_api.model_directory import Manifest, SkewCheck
 from finetune_api.run_config import RunConfig
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.files import COMPLETE
 from finetune_trainer.inspect.main import inspect_model
 from finetune_trainer.publish.main import publish
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.workspace.files import COMPLETE
+from finetune_trainer.workspace.workspace import Workspace
 
 pytestmark = pytest.mark.trainer
 MakeConfig = Callable[..., RunConfig]

@@ -13,11 +13,11 @@ from finetune_api.run_config import RunSource
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.prepare.base.files import choose_files
 from finetune_trainer.prepare.main import prepare
-from finetune_trainer.prepared import Prepared
 from finetune_trainer.sources.folder import Folder
 from finetune_trainer.sources.open import fetch_file, open_folder
 from finetune_trainer.sources.subject import Subject
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.workspace.prepared import Prepared
+from finetune_trainer.workspace.workspace import Workspace
 from tests.trainer.sources.hub_server import HubServer
 from tests.unit.prepare.base_folder import make_base
 from tests.unit.prepare.run import run_config

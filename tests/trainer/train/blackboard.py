@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from transformers import get_scheduler
 
-from finetune_trainer.prepared import ResolvedHyperparameters
 from finetune_trainer.step_plan import StepPlan
+from finetune_trainer.workspace.prepared import ResolvedHyperparameters
 
 Loss = tuple[torch.Tensor, int]
 """Sum of the losses of an example, and over how many targets."""

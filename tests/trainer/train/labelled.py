@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from finetune_text.tags import IGNORED
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.workspace.workspace import Workspace
 from tests.trainer.train.runs import LORA, write_prepared
 
 SCHEMA = pa.schema([("input_ids", pa.list_(pa.int32())), ("token_type_ids", pa.list_(pa.int8())), ("labels", pa.list_(pa.int32()))])

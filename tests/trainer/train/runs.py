@@ -18,11 +18,11 @@ from finetune_api.progress import Progress, last_progress
 from finetune_api.resources.learning import Lora
 from finetune_api.result import DatasetSummary, Estimate, PrepareSummary, StageResult
 from finetune_api.run_config import RunConfig
-from finetune_trainer.checksums import sums_of
 from finetune_trainer.distributed.network import free_port
-from finetune_trainer.prepared import Prepared, ResolvedHyperparameters
 from finetune_trainer.train.loop.metrics import StepMetrics, read_metrics
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.workspace.checksums import sums_of
+from finetune_trainer.workspace.prepared import Prepared, ResolvedHyperparameters
+from finetune_trainer.workspace.workspace import Workspace
 
 T = TypeVar("T")
 DIGEST = "spec-1"

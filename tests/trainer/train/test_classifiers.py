@@ -17,10 +17,10 @@ from finetune_trainer.classification.learner import ClassifierLearner
 from finetune_trainer.classification.model import load_classifier
 from finetune_trainer.classification.rows import LabelledRows
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.prepared import Prepared
 from finetune_trainer.step_plan import StepPlan
 from finetune_trainer.tasks import TASKS
 from finetune_trainer.train.loop.metrics import read_metrics
+from finetune_trainer.workspace.prepared import Prepared
 from tests.trainer.train.blackboard import Loss, train_plainly
 from tests.trainer.train.conftest import run_here
 from tests.trainer.train.labelled import LABELS, prepare_labelled, random_rows

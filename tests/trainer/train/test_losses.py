@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from transformers import MambaConfig, MambaForCausalLM
 
-from finetune_trainer.files import is_complete
 from finetune_trainer.language_model.model import load_base
 from finetune_trainer.language_model.rows import Rows
 from finetune_trainer.methods import METHODS
-from finetune_trainer.prepared import Prepared
 from finetune_trainer.step_plan import StepPlan
+from finetune_trainer.workspace.files import is_complete
+from finetune_trainer.workspace.prepared import Prepared
 from tests.trainer.train.blackboard import Loss, train_plainly
 from tests.trainer.train.conftest import run_here
 from tests.trainer.train.runs import FULL, LORA, Run

@@ -12,10 +12,10 @@ from safetensors.torch import load_file, save_file
 
 from finetune_api.exit_codes import ExitCode
 from finetune_trainer.failure import StageFailure, explain
-from finetune_trainer.files import COMPLETE
 from finetune_trainer.train.checkpoints import complete_checkpoints
 from finetune_trainer.train.errors import explain_rank
 from finetune_trainer.train.loop.metrics import read_metrics
+from finetune_trainer.workspace.files import COMPLETE
 from tests.trainer.train.conftest import LONG, run_here
 from tests.trainer.train.runs import FULL, OWNER, Run, prepare_workspace
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from finetune_trainer.apart import Ended
 from finetune_trainer.artefacts import wanted_artefacts
 from finetune_trainer.artefacts.artefact import BaseFacts
 from finetune_trainer.artefacts.onnx.rehearsal import judge
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.room import free_memory
+from finetune_trainer.stage.child_process import Ended
+from finetune_trainer.stage.free_memory import free_memory
 from tests.unit.prepare.run import run_config
 
 NOT_HELD = "the trial ONNX export did not run, so the export may still fail in publish: "

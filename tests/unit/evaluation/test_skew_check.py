@@ -9,10 +9,10 @@ import pytest
 from finetune_api.model_directory import SkewCheck
 from finetune_trainer.evaluation.skew_check import check_skew
 from finetune_trainer.prepare.main import prepare
-from finetune_trainer.prepared import Prepared
-from finetune_trainer.requests import read_requests
 from finetune_trainer.tokenizer import copy_tokenizer
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.workspace.prepared import Prepared
+from finetune_trainer.workspace.requests import read_requests
+from finetune_trainer.workspace.workspace import Workspace
 from tests.unit.prepare.base_folder import change_json, make_base
 from tests.unit.prepare.run import run_config
 from tests.unit.rows.samples import assistant, row, system, user

@@ -13,8 +13,8 @@ from finetune_trainer.failure import StageFailure
 from finetune_trainer.methods.lora import LORA
 from finetune_trainer.prepare.base.base import Base, open_base
 from finetune_trainer.prepare.examples.encoder import base_template
-from finetune_trainer.progress import ProgressPrinter
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.stage.progress import ProgressPrinter
+from finetune_trainer.workspace.workspace import Workspace
 from tests.unit.prepare.base_folder import PARAMETERS, SHAPES, change_json, make_base, write_json, write_weights
 from tests.unit.prepare.run import run_config
 

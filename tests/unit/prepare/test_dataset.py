@@ -8,8 +8,8 @@ import pytest
 
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.prepare.dataset.dataset import Dataset, open_dataset
-from finetune_trainer.progress import ProgressPrinter
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.stage.progress import ProgressPrinter
+from finetune_trainer.workspace.workspace import Workspace
 from tests.unit.prepare.run import run_config
 from tests.unit.profile.files import labelled, text, write_rows
 

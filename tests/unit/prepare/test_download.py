@@ -9,8 +9,8 @@ from finetune_api.exit_codes import ExitCode
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.prepare.base.download import BaseDownload
 from finetune_trainer.prepare.base.files import BaseFiles
-from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.sources.folder import Stored
+from finetune_trainer.stage.progress import ProgressPrinter
 
 pytestmark = pytest.mark.unit
 

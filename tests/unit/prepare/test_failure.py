@@ -6,7 +6,7 @@ import pytest
 
 from finetune_api.exit_codes import ExitCode
 from finetune_trainer.failure import explain, invalid
-from finetune_trainer.interruption import Stopped
+from finetune_trainer.stage.interruption import Stopped
 
 
 class OutOfMemoryError(RuntimeError):

@@ -17,8 +17,8 @@ from finetune_trainer.prepare.fit.fit import Fit, fit
 from finetune_trainer.prepare.fit.memory import CPU, GPU, Micro, need
 from finetune_trainer.prepare.fit.model_shape import model_shape
 from finetune_trainer.prepare.hyperparameters import Facts, resolve
-from finetune_trainer.prepared import Prepared
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.workspace.prepared import Prepared
+from finetune_trainer.workspace.workspace import Workspace
 from tests.unit.prepare.base_folder import make_base
 from tests.unit.prepare.models import ALBERT, LLAMA_8B, MINILM, SMALL, bert
 from tests.unit.prepare.run import run_config

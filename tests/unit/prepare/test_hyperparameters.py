@@ -11,7 +11,7 @@ from finetune_api.result import ResolvedParameter
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.prepare.examples.examples import check_length, decide_length
 from finetune_trainer.prepare.hyperparameters import Facts, resolve
-from finetune_trainer.prepared import ResolvedHyperparameters
+from finetune_trainer.workspace.prepared import ResolvedHyperparameters
 from tests.unit.prepare.run import run_config
 
 LENGTH = ResolvedParameter(value=256, reason="99 % of the examples have at most 250 tokens")

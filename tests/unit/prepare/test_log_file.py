@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from finetune_api.progress import Progress
-from finetune_trainer import log_file
 from finetune_trainer.__main__ import main
-from finetune_trainer.log_file import kept_log
+from finetune_trainer.stage import log_file
+from finetune_trainer.stage.log_file import kept_log
 
 pytestmark = pytest.mark.unit
 

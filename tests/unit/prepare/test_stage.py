@@ -17,8 +17,8 @@ from finetune_text.standard_templates import PLAIN, chatml_with_tools
 from finetune_trainer.__main__ import main
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.prepare.main import prepare
-from finetune_trainer.prepared import Prepared
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.workspace.prepared import Prepared
+from finetune_trainer.workspace.workspace import Workspace
 from tests.unit.prepare.base_folder import PARAMETERS, byte_tokenizer, change_json, make_base
 from tests.unit.prepare.run import run_config
 from tests.unit.rows.samples import assistant, good, row, system, user

@@ -9,8 +9,8 @@ import torch
 from finetune_api.exit_codes import ExitCode
 from finetune_trainer.distributed.world import World
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.prepared import ResolvedHyperparameters
 from finetune_trainer.train.loop.arguments import training_arguments
+from finetune_trainer.workspace.prepared import ResolvedHyperparameters
 
 pytestmark = pytest.mark.unit
 HYPER = ResolvedHyperparameters(

@@ -4,8 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from finetune_trainer.files import COMPLETE
-from finetune_trainer.sealed import damage_of, seal
 from finetune_trainer.train.checkpoints import (
     DAMAGED,
     checkpoint_at,
@@ -14,6 +12,8 @@ from finetune_trainer.train.checkpoints import (
     rotate,
     sweep,
 )
+from finetune_trainer.workspace.files import COMPLETE
+from finetune_trainer.workspace.sealed import damage_of, seal
 
 pytestmark = pytest.mark.unit
 OURS = "spec-1"

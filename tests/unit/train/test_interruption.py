@@ -11,11 +11,11 @@ import pytest
 from finetune_api.exit_codes import ExitCode
 from finetune_api.result import StageResult
 from finetune_api.run_config import RunConfig
-from finetune_trainer import interruption
-from finetune_trainer.interruption import Stopped, listening
-from finetune_trainer.progress import ProgressPrinter
-from finetune_trainer.stage import run_stage
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.stage import interruption
+from finetune_trainer.stage.interruption import Stopped, listening
+from finetune_trainer.stage.progress import ProgressPrinter
+from finetune_trainer.stage.stage import run_stage
+from finetune_trainer.workspace.workspace import Workspace
 
 pytestmark = pytest.mark.unit
 

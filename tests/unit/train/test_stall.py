@@ -12,9 +12,9 @@ import pytest
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.result import StageResult
-from finetune_trainer.doings import CPU_SECONDS, READ_BYTES, cpu_seconds, doings, moved_bytes
-from finetune_trainer.stall import StallWatch
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.stage.activity import CPU_SECONDS, READ_BYTES, cpu_seconds, doings, moved_bytes
+from finetune_trainer.stage.stall import StallWatch
+from finetune_trainer.workspace.workspace import Workspace
 from tests.unit.prepare.run import run_config
 
 pytestmark = pytest.mark.unit
@@ -43,9 +43,9 @@ HANGING = """
 import sys, time
 from pathlib import Path
 from finetune_api.run_config import RunConfig
-from finetune_trainer.log_file import kept_log
-from finetune_trainer.progress import ProgressPrinter
-from finetune_trainer.stage import run_stage
+from finetune_trainer.stage.log_file import kept_log
+from finetune_trainer.stage.progress import ProgressPrinter
+from finetune_trainer.stage.stage import run_stage
 
 def body():
     ProgressPrinter("prepare").show("asking the oracle", force=True)

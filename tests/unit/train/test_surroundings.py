@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from finetune_api.run_config import CPUS_VARIABLE
-from finetune_trainer.cores import available_cores, quota, thread_settings, threads_per_process
 from finetune_trainer.distributed.network import free_port, interface_towards, split_endpoint, wait_for_name
 from finetune_trainer.distributed.settings import library_settings
+from finetune_trainer.stage.cores import available_cores, quota, thread_settings, threads_per_process
 from finetune_trainer.train.launch.heartbeat import Heartbeat, phase_of, read_beat
 
 pytestmark = pytest.mark.unit

@@ -15,8 +15,8 @@ from finetune_api.model_directory import Manifest, Parity
 from finetune_api.run_config import RunConfig
 from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.methods.method import BF16, FP32, Precision
-from finetune_trainer.phases import Phases
-from finetune_trainer.progress import ProgressPrinter
+from finetune_trainer.stage.phases import Phases
+from finetune_trainer.stage.progress import ProgressPrinter
 
 if TYPE_CHECKING:
     from finetune_trainer.learner import Learner

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from finetune_trainer.failure import invalid
-from finetune_trainer.prepared import Prepared
+from finetune_trainer.workspace.prepared import Prepared
 
 ClassifierName = Literal["sequence", "token"]
 """The learners of this room (finetune_trainer.tasks)."""

@@ -18,10 +18,10 @@ from finetune_trainer.distributed.world import World
 from finetune_trainer.learner import DTYPES, Show, scored_tokens
 from finetune_trainer.methods import method_of
 from finetune_trainer.methods.gradient_checkpointing import enable_gradient_checkpointing
-from finetune_trainer.prepared import Prepared
 from finetune_trainer.step_plan import MicroBatch, StepPlan
 from finetune_trainer.tokenizer import copy_tokenizer
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.workspace.prepared import Prepared
+from finetune_trainer.workspace.workspace import Workspace
 
 TASK_TYPES: dict[ClassifierName, str] = {"sequence": "SEQ_CLS", "token": "TOKEN_CLS"}
 """What PEFT calls the learners."""

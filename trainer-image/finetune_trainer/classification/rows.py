@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from finetune_text.tags import IGNORED
 from finetune_trainer.classification.labelling import Labelling
-from finetune_trainer.prepared_rows import list_lengths, open_rows, true_counts, values_of
+from finetune_trainer.workspace.prepared_rows import list_lengths, open_rows, true_counts, values_of
 
 Numbers = NDArray[np.int64]
 

@@ -11,7 +11,7 @@ from finetune_trainer.evaluation.gate import judge
 from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.learner import Learner
 from finetune_trainer.methods import method_of
-from finetune_trainer.phases import Phases
+from finetune_trainer.stage.phases import Phases
 from finetune_trainer.trained import TrainedRun, TunedModel
 
 

@@ -13,7 +13,7 @@ from finetune_text.encoder_tokenizer import EncoderTokenizer, Input
 from finetune_text.positions import usable_positions
 from finetune_text.prompts import Prompts, read_prompts
 from finetune_text.tokenizer_files import read_object
-from finetune_trainer.requests import HeldOutRequest
+from finetune_trainer.workspace.requests import HeldOutRequest
 
 ADVICE = "check tokenizer.json, tokenizer_config.json and chat_template.jinja of the base model, and train again"
 _SHOWN = 4

@@ -1,1 +1,1 @@
-"""The inspect stage: verifies a finished model directory. Imports neither torch nor transformers."""
+"""The inspect stage, main.py: verifies a finished model directory. Imports neither torch nor transformers."""

@@ -7,11 +7,11 @@ from pydantic import ValidationError
 from finetune_api import CONTRACT_VERSION
 from finetune_api.model_directory import MANIFEST_FILE, File, Manifest, files_digest, is_inside, unlisted
 from finetune_api.result import InspectSummary, StageResult
-from finetune_trainer import interruption
 from finetune_trainer.artefacts import ARTEFACTS
 from finetune_trainer.failure import StageFailure, explain, invalid
-from finetune_trainer.files import sha256_of, walk
-from finetune_trainer.stage import report
+from finetune_trainer.stage import interruption
+from finetune_trainer.stage.stage import report
+from finetune_trainer.workspace.files import sha256_of, walk
 
 DETAILS = 20
 """Findings that are reported at most."""

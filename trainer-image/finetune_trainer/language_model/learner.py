@@ -18,10 +18,10 @@ from finetune_trainer.language_model.rows import Rows
 from finetune_trainer.language_model.score import score
 from finetune_trainer.learner import Show, scored_tokens
 from finetune_trainer.methods import method_of
-from finetune_trainer.prepared import Prepared
 from finetune_trainer.step_plan import MicroBatch, StepPlan
 from finetune_trainer.tokenizer import copy_tokenizer
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.workspace.prepared import Prepared
+from finetune_trainer.workspace.workspace import Workspace
 
 
 class LanguageLearner:

@@ -14,7 +14,7 @@ from finetune_trainer.language_model.head import head_of
 from finetune_trainer.learner import DTYPES
 from finetune_trainer.methods import Method
 from finetune_trainer.methods.gradient_checkpointing import enable_gradient_checkpointing
-from finetune_trainer.prepared import Prepared
+from finetune_trainer.workspace.prepared import Prepared
 
 
 def load_model(folder: Path, precision: str, device: str) -> Any:

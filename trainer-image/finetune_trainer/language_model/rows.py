@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from finetune_trainer.prepared_rows import list_lengths, open_rows, true_counts, values_of
+from finetune_trainer.workspace.prepared_rows import list_lengths, open_rows, true_counts, values_of
 
 
 class Rows:

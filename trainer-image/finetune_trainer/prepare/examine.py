@@ -18,8 +18,8 @@ from finetune_trainer.prepare.fit.expectation import expect
 from finetune_trainer.prepare.fit.fit import Fit, fit
 from finetune_trainer.prepare.hyperparameters import Facts, resolve
 from finetune_trainer.prepare.speeds import check_gpu
-from finetune_trainer.progress import ProgressPrinter
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.stage.progress import ProgressPrinter
+from finetune_trainer.workspace.workspace import Workspace
 
 
 @dataclass(frozen=True)

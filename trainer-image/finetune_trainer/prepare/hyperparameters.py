@@ -23,8 +23,8 @@ from finetune_trainer.failure import invalid
 from finetune_trainer.methods import method_of
 from finetune_trainer.prepare.base.weights import in_words
 from finetune_trainer.prepare.speeds import computes_bf16
-from finetune_trainer.prepared import ResolvedHyperparameters
 from finetune_trainer.tasks import find_task
+from finetune_trainer.workspace.prepared import ResolvedHyperparameters
 
 MICRO_BATCH_TOKENS = 1024
 AS_GIVEN = "as given"

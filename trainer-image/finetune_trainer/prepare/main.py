@@ -4,11 +4,8 @@ import shutil
 
 from finetune_api.result import Estimate, PrepareSummary, StageResult
 from finetune_api.run_config import RunConfig
-from finetune_trainer import interruption
 from finetune_trainer.artefacts.artefact import ModelSize
-from finetune_trainer.checksums import FileSum, sizes_of, sums_of
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.files import free_bytes, write_atomic
 from finetune_trainer.methods import method_of
 from finetune_trainer.prepare.base.base import Base, open_base
 from finetune_trainer.prepare.base.files import total_bytes
@@ -16,9 +13,12 @@ from finetune_trainer.prepare.dataset.row_source import look_for_rows
 from finetune_trainer.prepare.disk_space import Sizes, check_space, estimate
 from finetune_trainer.prepare.examine import Examined, Plan, examine, plan_training
 from finetune_trainer.prepare.report import refusal, report_of, write_report
-from finetune_trainer.prepared import Prepared
-from finetune_trainer.progress import ProgressPrinter
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.stage import interruption
+from finetune_trainer.stage.progress import ProgressPrinter
+from finetune_trainer.workspace.checksums import FileSum, sizes_of, sums_of
+from finetune_trainer.workspace.files import free_bytes, write_atomic
+from finetune_trainer.workspace.prepared import Prepared
+from finetune_trainer.workspace.workspace import Workspace
 
 
 def prepare(config: RunConfig, attempt: int) -> StageResult:

@@ -3,9 +3,9 @@
 from finetune_api.dataset_report import DatasetReport
 from finetune_api.run_config import RunConfig
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.files import write_atomic
 from finetune_trainer.prepare.examine import Examined, Plan
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.workspace.files import write_atomic
+from finetune_trainer.workspace.workspace import Workspace
 
 
 def write_report(workspace: Workspace, report: DatasetReport) -> None:

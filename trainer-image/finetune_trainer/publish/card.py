@@ -9,9 +9,9 @@ from finetune_api.metrics import METRICS
 from finetune_api.model_directory import EvaluationReport, Lineage, ModelDescription, Scores, SkewCheck
 from finetune_api.result import json_text
 from finetune_trainer.artefacts import ARTEFACTS
-from finetune_trainer.prepared import Prepared
 from finetune_trainer.publish.calls import Prompting, calling, loading
 from finetune_trainer.tasks import find_task
+from finetune_trainer.workspace.prepared import Prepared
 
 
 def model_card(manifest: ModelDescription, prepared: Prepared, prompting: Prompting, *, reported: bool) -> str:

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from finetune_api.dataset_report import REPORT_FILE
 from finetune_api.model_directory import MANIFEST_FILE, Manifest
-from finetune_trainer import interruption
 from finetune_trainer.artefacts import ARTEFACTS
 from finetune_trainer.failure import StageFailure, invalid
-from finetune_trainer.files import sync_directory, sync_tree, write_atomic
+from finetune_trainer.stage import interruption
+from finetune_trainer.workspace.files import sync_directory, sync_tree, write_atomic
 
 OTHER_FILES = (REPORT_FILE, "metrics.csv", "README.md")
 """Beside the folders of the artefacts."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.model_directory import MissingArtifact, Parity
-from finetune_trainer import interruption
 from finetune_trainer.artefacts import wanted_artefacts
 from finetune_trainer.artefacts.artefact import Artefact, ExportJob
 from finetune_trainer.failure import StageFailure, explain
 from finetune_trainer.publish.draft import Draft
 from finetune_trainer.publish.space import check_space, storage_full_names
+from finetune_trainer.stage import interruption
 
 KILLS = 2
 """Attempts that may be killed during an export before one leaves it out: a node may be lost once."""

@@ -13,19 +13,19 @@ from finetune_api.result import PublishSummary, StageResult
 from finetune_api.run_config import RunConfig
 from finetune_trainer.artefacts import wanted_artefacts
 from finetune_trainer.artefacts.artefact import ExportJob
-from finetune_trainer.cores import thread_settings
 from finetune_trainer.distributed.settings import library_settings
 from finetune_trainer.evaluation.skew_check import check_skew
-from finetune_trainer.files import sha256_of, write_atomic
-from finetune_trainer.phases import Phases
 from finetune_trainer.publish.calls import prompting_of
 from finetune_trainer.publish.card import model_card
 from finetune_trainer.publish.draft import Draft, Identity
 from finetune_trainer.publish.exports import export_all
 from finetune_trainer.publish.manifest import describe_model, make_manifest
 from finetune_trainer.publish.space import check_space, storage_full_names
-from finetune_trainer.requests import read_requests
+from finetune_trainer.stage.cores import thread_settings
+from finetune_trainer.stage.phases import Phases
 from finetune_trainer.trained import TrainedRun, read_trained_run
+from finetune_trainer.workspace.files import sha256_of, write_atomic
+from finetune_trainer.workspace.requests import read_requests
 
 
 def publish(config: RunConfig, attempt: int) -> StageResult:

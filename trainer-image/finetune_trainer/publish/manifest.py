@@ -18,12 +18,12 @@ from finetune_api.model_directory import (
     SkewCheck,
     files_digest,
 )
-from finetune_trainer import interruption
 from finetune_trainer.artefacts import ARTEFACTS
 from finetune_trainer.artefacts.artefact import Artefact
-from finetune_trainer.files import sha256_of, walk
 from finetune_trainer.methods import method_of
+from finetune_trainer.stage import interruption
 from finetune_trainer.trained import TrainedRun
+from finetune_trainer.workspace.files import sha256_of, walk
 
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors", "onnx", "onnxruntime", "onnxruntime-genai")
 

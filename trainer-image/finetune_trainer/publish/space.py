@@ -7,8 +7,8 @@ from pathlib import Path
 from finetune_api.exit_codes import ExitCode
 from finetune_trainer.artefacts.artefact import Artefact, ModelSize
 from finetune_trainer.failure import StageFailure, is_storage_full
-from finetune_trainer.files import free_bytes
 from finetune_trainer.trained import TrainedRun
+from finetune_trainer.workspace.files import free_bytes
 
 
 def check_space(artefacts: Iterable[Artefact], run: TrainedRun, root: Path, what: str) -> None:

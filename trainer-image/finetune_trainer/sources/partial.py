@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from finetune_trainer.files import put_in_place
+from finetune_trainer.workspace.files import put_in_place
 
 STEP = 16 << 20
 """Where nobody knows how much there is to come, room is asked for in steps of so many bytes."""

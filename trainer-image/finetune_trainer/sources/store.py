@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.files import put_in_place
 from finetune_trainer.sources.folder import Stored
 from finetune_trainer.sources.subject import Subject
+from finetune_trainer.workspace.files import put_in_place
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 20

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finetune_trainer.files import walk
 from finetune_trainer.methods import Method
 from finetune_trainer.strategies.strategy import DistributedModel, StateBytes
+from finetune_trainer.workspace.files import walk
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -10,8 +10,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from finetune_trainer.files import COMPLETE
-from finetune_trainer.sealed import read_seal, seal_of
+from finetune_trainer.workspace.files import COMPLETE
+from finetune_trainer.workspace.sealed import read_seal, seal_of
 
 NAME = re.compile(r"attempt-(\d+)/checkpoint-(\d+)")
 DAMAGED = ".damaged"

@@ -8,12 +8,12 @@ from finetune_api.result import StageResult
 from finetune_api.run_config import RunConfig
 from finetune_trainer.distributed.network import split_endpoint
 from finetune_trainer.failure import StageFailure, invalid
-from finetune_trainer.handover import damaged, read_prepared, trained_damage
 from finetune_trainer.methods import method_of
-from finetune_trainer.stage import failed_result, finished_result, report, run_stage
+from finetune_trainer.stage.stage import failed_result, finished_result, report, run_stage
 from finetune_trainer.strategies import strategy_of
 from finetune_trainer.train.launch.launcher import Launcher
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.workspace.handover import damaged, read_prepared, trained_damage
+from finetune_trainer.workspace.workspace import Workspace
 
 
 def train(config: RunConfig, attempt: int, node_rank: int, master: str) -> int:

@@ -20,14 +20,11 @@ from finetune_api.result import StageResult, StageWarning, TrainSummary
 from finetune_trainer.distributed.device import device_name, free_memory
 from finetune_trainer.distributed.world import World, join
 from finetune_trainer.failure import StageFailure, invalid
-from finetune_trainer.files import write_atomic
 from finetune_trainer.learner import Learner
 from finetune_trainer.learners import learner_of
-from finetune_trainer.log_file import kept_log
 from finetune_trainer.methods import method_of
-from finetune_trainer.prepared import Prepared
-from finetune_trainer.progress import ProgressPrinter
-from finetune_trainer.sealed import seal
+from finetune_trainer.stage.log_file import kept_log
+from finetune_trainer.stage.progress import ProgressPrinter
 from finetune_trainer.step_plan import StepPlan
 from finetune_trainer.strategies import DistributedModel, strategy_of
 from finetune_trainer.train.checkpoints import Checkpoint
@@ -40,7 +37,10 @@ from finetune_trainer.train.loop.run_log import RunLog
 from finetune_trainer.train.loop.trainer import CheckpointPlace, LoopContext, StepTrainer, writing
 from finetune_trainer.train.loop.trend import loss_warning
 from finetune_trainer.train.resume import choose_checkpoint
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.workspace.files import write_atomic
+from finetune_trainer.workspace.prepared import Prepared
+from finetune_trainer.workspace.sealed import seal
+from finetune_trainer.workspace.workspace import Workspace
 
 WARNINGS = 3
 """Checkpoints that were passed over, in the result."""

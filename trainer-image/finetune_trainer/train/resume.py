@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finetune_trainer.distributed.world import World
-from finetune_trainer.sealed import damage_of
 from finetune_trainer.train.checkpoints import Checkpoint, checkpoint_at, complete_checkpoints, mark_damaged, sweep
+from finetune_trainer.workspace.sealed import damage_of
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from finetune_trainer.artefacts.onnx.rehearsal import rehearse_export
 from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.families import families
 from finetune_trainer.methods.method import FP32
-from finetune_trainer.progress import ProgressPrinter
+from finetune_trainer.stage.progress import ProgressPrinter
 
 
 class Onnx(Artefact):

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from finetune_api.exit_codes import ExitCode
-from finetune_trainer.apart import run_apart
 from finetune_trainer.failure import StageFailure, invalid
+from finetune_trainer.stage.child_process import run_apart
 
 BUILDER = "finetune_trainer.artefacts.onnx.builder"
 

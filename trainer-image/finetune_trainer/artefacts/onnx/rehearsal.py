@@ -10,11 +10,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from finetune_api.run_config import RunConfig
-from finetune_trainer.apart import Ended, run_apart
 from finetune_trainer.artefacts.artefact import BaseFacts
 from finetune_trainer.failure import invalid
-from finetune_trainer.progress import ProgressPrinter
-from finetune_trainer.room import free_memory
+from finetune_trainer.stage.child_process import Ended, run_apart
+from finetune_trainer.stage.free_memory import free_memory
+from finetune_trainer.stage.progress import ProgressPrinter
 
 PROGRAM = "finetune_trainer.artefacts.onnx.rehearse"
 NEEDS = ("torch", "transformers", "onnxruntime", "onnxruntime_genai")

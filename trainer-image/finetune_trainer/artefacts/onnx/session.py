@@ -4,7 +4,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from finetune_trainer.cores import available_cores
+from finetune_trainer.stage.cores import available_cores
 
 
 def open_session(path: Path) -> onnxruntime.InferenceSession:

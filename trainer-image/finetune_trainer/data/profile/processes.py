@@ -8,7 +8,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
-from finetune_trainer.cores import available_cores
+from finetune_trainer.stage.cores import available_cores
 
 Work = TypeVar("Work")
 Result = TypeVar("Result")

@@ -8,7 +8,7 @@ from finetune_api.exit_codes import ExitCode
 from finetune_trainer.data.reading.record import BLOCK
 from finetune_trainer.data.reading.stream import Compression, open_stream
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.files import free_bytes
+from finetune_trainer.workspace.files import free_bytes
 
 RESERVE = 256 << 20
 """Bytes that are left free for others."""

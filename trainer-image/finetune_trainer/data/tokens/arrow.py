@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 from finetune_text.tags import IGNORED
 from finetune_trainer.data.profile.findings import Places
 from finetune_trainer.data.tokens.encoded import Example
-from finetune_trainer.files import put_in_place
 from finetune_trainer.tasks import LearnerName
+from finetune_trainer.workspace.files import put_in_place
 
 ROWS_PER_BATCH = 1024
 TOKENS_PER_BATCH = 1 << 20

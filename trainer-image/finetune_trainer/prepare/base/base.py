@@ -9,10 +9,10 @@ from finetune_trainer.prepare.base.config import BaseConfig, read_base_config
 from finetune_trainer.prepare.base.download import BaseDownload
 from finetune_trainer.prepare.base.files import BaseFiles, choose_files
 from finetune_trainer.prepare.base.weights import TRANSPOSED, Weights, read_weights
-from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.sources.open import open_folder
 from finetune_trainer.sources.subject import Subject
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.stage.progress import ProgressPrinter
+from finetune_trainer.workspace.workspace import Workspace
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-from finetune_trainer.files import COMPLETE, free_bytes, is_complete, mark_complete, sha256_of, write_atomic
 from finetune_trainer.prepare.base.files import BaseFiles, total_bytes
 from finetune_trainer.prepare.disk_space import check_space
-from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.sources.folder import Folder, Stored
+from finetune_trainer.stage.progress import ProgressPrinter
+from finetune_trainer.workspace.files import COMPLETE, free_bytes, is_complete, mark_complete, sha256_of, write_atomic
 
 LISTING = ".source.json"
 """What the source's folder held when the download began; another listing starts it anew."""

@@ -17,10 +17,10 @@ from finetune_trainer.failure import invalid
 from finetune_trainer.prepare.dataset.classes import Classes, Tagged, find_classes, ignored_note, most_frequent_first
 from finetune_trainer.prepare.dataset.row_source import RowSource
 from finetune_trainer.prepare.dataset.statistics import histogram, quantiles
-from finetune_trainer.progress import ProgressPrinter
+from finetune_trainer.stage.progress import ProgressPrinter
 from finetune_trainer.tasks import AnyTask, find_task
 from finetune_trainer.tasks.rows import Row
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.workspace.workspace import Workspace
 
 MIN_EXAMPLES = 10
 """As OpenAI's fine-tuning: fewer say nothing."""

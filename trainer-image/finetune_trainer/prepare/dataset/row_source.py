@@ -12,13 +12,13 @@ from finetune_trainer.data.profile.dataset_file import DatasetFile, ProfiledFile
 from finetune_trainer.data.reading.record import Record
 from finetune_trainer.data.reading.record_file import RecordFile
 from finetune_trainer.failure import invalid
-from finetune_trainer.files import free_bytes
 from finetune_trainer.prepare.disk_space import check_space
-from finetune_trainer.progress import ProgressPrinter
 from finetune_trainer.sources.open import fetch_file, look_for
 from finetune_trainer.sources.subject import Subject
+from finetune_trainer.stage.progress import ProgressPrinter
 from finetune_trainer.tasks import AnyTask
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.workspace.files import free_bytes
+from finetune_trainer.workspace.workspace import Workspace
 
 _SHOWN = 20
 """Fields that a message names."""

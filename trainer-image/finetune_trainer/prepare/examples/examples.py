@@ -28,12 +28,12 @@ from finetune_trainer.prepare.examples.held_out_requests import HeldOutRequests
 from finetune_trainer.prepare.examples.message_names import MessageNames
 from finetune_trainer.prepare.examples.refusals import Refusals
 from finetune_trainer.prepare.hyperparameters import AS_GIVEN
-from finetune_trainer.progress import ProgressPrinter
-from finetune_trainer.requests import write_requests
 from finetune_trainer.sources.subject import Subject
+from finetune_trainer.stage.progress import ProgressPrinter
 from finetune_trainer.tasks import LearnerName
 from finetune_trainer.tasks.rows import canonical
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.workspace.requests import write_requests
+from finetune_trainer.workspace.workspace import Workspace
 
 MAX_PROMPTS = 64
 ANSWER_ROOM = 64

@@ -14,8 +14,8 @@ from finetune_trainer.data.tokens.template import plain_messages, plain_tools
 from finetune_trainer.data.tokens.texts import TextRenderer
 from finetune_trainer.prepare.dataset.dataset import Rowed
 from finetune_trainer.prepare.examples.encoder import TaskEncoder
-from finetune_trainer.requests import HeldOutRequest
 from finetune_trainer.tasks.rows import Row
+from finetune_trainer.workspace.requests import HeldOutRequest
 
 ROWS = 64
 

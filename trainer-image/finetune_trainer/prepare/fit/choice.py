@@ -17,10 +17,10 @@ from finetune_trainer.prepare.base.weights import Weights
 from finetune_trainer.prepare.fit.memory import CPU, GPU, DeviceProfile, Micro, Need, TrainedModel, need
 from finetune_trainer.prepare.fit.model_shape import model_shape
 from finetune_trainer.prepare.hyperparameters import Decided
-from finetune_trainer.prepared import HEADROOM
 from finetune_trainer.step_plan import Layout, MicroBatch, StepPlan
 from finetune_trainer.strategies import strategy_of
 from finetune_trainer.tasks import find_task
+from finetune_trainer.workspace.prepared import HEADROOM
 
 Counts = NDArray[np.int64]
 CPU_TOKENS = 1024

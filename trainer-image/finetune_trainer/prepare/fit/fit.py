@@ -13,7 +13,7 @@ from finetune_trainer.prepare.base.architectures import can_recompute
 from finetune_trainer.prepare.fit.choice import Choice, TrainingFacts, choose, ways_to_train
 from finetune_trainer.prepare.fit.too_large import does_not_fit
 from finetune_trainer.prepare.hyperparameters import AS_GIVEN, Decided
-from finetune_trainer.prepared import MicroBatchNeed
+from finetune_trainer.workspace.prepared import MicroBatchNeed
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from finetune_trainer.prepare.disk_space import readable
 from finetune_trainer.prepare.fit.choice import Choice, TrainingFacts, choose
 from finetune_trainer.prepare.fit.model_shape import layer_of
 from finetune_trainer.prepare.hyperparameters import Decided
-from finetune_trainer.prepared import HEADROOM
+from finetune_trainer.workspace.prepared import HEADROOM
 
 GPU_SIZES = (16, 24, 32, 40, 48, 80, 96, 141, 192, 288)
 """GiB that GPUs are sold with."""

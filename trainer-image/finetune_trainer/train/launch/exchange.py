@@ -9,7 +9,7 @@ from finetune_api.document import Document
 from finetune_api.result import StageError
 from finetune_api.run_config import RunConfig
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.files import write_atomic
+from finetune_trainer.workspace.files import write_atomic
 
 
 class Assignment(Document):

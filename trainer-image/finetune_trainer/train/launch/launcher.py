@@ -17,18 +17,18 @@ from pathlib import Path
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.run_config import RunConfig
-from finetune_trainer import interruption
-from finetune_trainer.cores import thread_settings
 from finetune_trainer.distributed.network import free_port
 from finetune_trainer.distributed.settings import library_settings
-from finetune_trainer.doings import doings
 from finetune_trainer.failure import StageFailure
+from finetune_trainer.stage import interruption
+from finetune_trainer.stage.activity import doings
+from finetune_trainer.stage.cores import thread_settings
 from finetune_trainer.train.launch.exchange import Assignment, Exchange
 from finetune_trainer.train.launch.heartbeat import LAUNCHER_PID, phase_of, read_beat
 from finetune_trainer.train.launch.outcome import Exit, outcome
 from finetune_trainer.train.launch.peers import Peers
 from finetune_trainer.train.launch.watchdog import Watchdog, rank_before_meeting
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.workspace.workspace import Workspace
 
 POLL = 0.2
 SHUTDOWN_TIMEOUT = 120.0

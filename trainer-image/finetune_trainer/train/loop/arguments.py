@@ -7,7 +7,7 @@ from transformers import TrainingArguments
 
 from finetune_trainer.distributed.world import World
 from finetune_trainer.failure import invalid
-from finetune_trainer.prepared import ResolvedHyperparameters
+from finetune_trainer.workspace.prepared import ResolvedHyperparameters
 
 
 def training_arguments(hyper: ResolvedHyperparameters, output: Path, world: World) -> TrainingArguments:

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from finetune_trainer.files import write_atomic
+from finetune_trainer.workspace.files import write_atomic
 
 
 @dataclass(frozen=True)

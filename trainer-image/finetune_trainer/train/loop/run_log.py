@@ -3,7 +3,7 @@
 import time
 from collections import deque
 
-from finetune_trainer.progress import ProgressPrinter
+from finetune_trainer.stage.progress import ProgressPrinter
 from finetune_trainer.train.loop.metrics import MetricsFile, StepMetrics
 
 WINDOW = 20

@@ -19,12 +19,9 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from finetune_api.exit_codes import ExitCode
-from finetune_trainer.checksums import FileSum, sums_of
 from finetune_trainer.distributed.world import World
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.files import is_complete
 from finetune_trainer.learner import Learner, ModelBatch
-from finetune_trainer.sealed import seal_files
 from finetune_trainer.step_plan import StepPlan
 from finetune_trainer.strategies import DistributedModel
 from finetune_trainer.train.checkpoints import checkpoint_at, remove, rotate
@@ -32,6 +29,9 @@ from finetune_trainer.train.errors import explain_saving
 from finetune_trainer.train.launch.heartbeat import Heartbeat
 from finetune_trainer.train.loop.run_log import RunLog
 from finetune_trainer.train.loop.steps import RankStep, step_loader
+from finetune_trainer.workspace.checksums import FileSum, sums_of
+from finetune_trainer.workspace.files import is_complete
+from finetune_trainer.workspace.sealed import seal_files
 
 SCHEDULER, STATE = "scheduler.pt", "trainer_state.json"
 """Files of a checkpoint: the learning rate's schedule, and Trainer's place in the run."""

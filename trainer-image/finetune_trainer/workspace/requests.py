@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from finetune_trainer.failure import invalid
-from finetune_trainer.files import write_atomic
+from finetune_trainer.workspace.files import write_atomic
 
 
 class HeldOutRequest(msgspec.Struct, frozen=True, omit_defaults=True):

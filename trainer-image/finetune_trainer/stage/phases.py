@@ -4,8 +4,8 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 
-from finetune_trainer import interruption
-from finetune_trainer.progress import ProgressPrinter
+from finetune_trainer.stage import interruption
+from finetune_trainer.stage.progress import ProgressPrinter
 
 
 class Phases:

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 
 from finetune_api.progress import Progress
-from finetune_trainer import interruption
+from finetune_trainer.stage import interruption
 
 
 @dataclass

@@ -6,7 +6,7 @@ from finetune_api import CONTRACT_VERSION
 from finetune_api.document import Document
 from finetune_api.resources.learning import Lora
 from finetune_api.result import PrepareSummary
-from finetune_trainer.checksums import FileSum
+from finetune_trainer.workspace.checksums import FileSum
 
 HEADROOM = 0.9
 """Share of the memory that a choice may fill."""

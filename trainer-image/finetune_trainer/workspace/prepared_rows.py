@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from finetune_trainer.handover import damaged
+from finetune_trainer.workspace.handover import damaged
 
 
 def open_rows(path: Path) -> pa.Table:

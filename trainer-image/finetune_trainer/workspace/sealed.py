@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from finetune_api.document import Document
-from finetune_trainer.checksums import FileSum, damage, sums_of
-from finetune_trainer.files import COMPLETE, mark_complete, walk
+from finetune_trainer.workspace.checksums import FileSum, damage, sums_of
+from finetune_trainer.workspace.files import COMPLETE, mark_complete, walk
 
 
 class Seal(Document):

@@ -11,11 +11,11 @@ from finetune_api import CONTRACT_VERSION
 from finetune_api.exit_codes import ExitCode
 from finetune_api.result import Stage
 from finetune_api.run_config import RunConfig
-from finetune_trainer.checksums import damage
 from finetune_trainer.failure import StageFailure, invalid
-from finetune_trainer.prepared import Prepared
-from finetune_trainer.sealed import damage_of, seal_of
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.workspace.checksums import damage
+from finetune_trainer.workspace.prepared import Prepared
+from finetune_trainer.workspace.sealed import damage_of, seal_of
+from finetune_trainer.workspace.workspace import Workspace
 
 
 def damaged(what: str, stage: Stage) -> StageFailure:

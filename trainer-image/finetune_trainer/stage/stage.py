@@ -14,14 +14,14 @@ from pydantic import ValidationError
 from finetune_api.exit_codes import ExitCode
 from finetune_api.result import TERMINATION_LOG, Stage, StageResult
 from finetune_api.run_config import RunConfig
-from finetune_trainer import interruption
-from finetune_trainer.doings import doings
 from finetune_trainer.failure import StageFailure, explain, invalid
-from finetune_trainer.files import write_atomic
-from finetune_trainer.interruption import Stopped
-from finetune_trainer.progress import pulse
-from finetune_trainer.stall import watched
-from finetune_trainer.workspace import Workspace
+from finetune_trainer.stage import interruption
+from finetune_trainer.stage.activity import doings
+from finetune_trainer.stage.interruption import Stopped
+from finetune_trainer.stage.progress import pulse
+from finetune_trainer.stage.stall import watched
+from finetune_trainer.workspace.files import write_atomic
+from finetune_trainer.workspace.workspace import Workspace
 
 LAST_WORDS = 10.0
 """Seconds for reporting that a stage hangs: it may hang on the volume to which its result and log are written."""
