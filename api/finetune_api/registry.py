@@ -1,4 +1,4 @@
-"""Named entries of one kind, each made in one file: tasks, methods, strategies, engines, artefacts.
+"""Named entries of one kind, each made in one file: tasks, methods, strategies, engines, artifacts.
 
 A room lists its own entries in its first page, one line each. Installed packages add theirs by an entry point of the
 registry's group (https://packaging.python.org/specifications/entry-points), so that an image built on one of this project's

@@ -14,7 +14,7 @@ from transformers.models.auto import modeling_auto
 
 from finetune_api.resources.finetune_job import Task
 from finetune_text.positions import usable_positions
-from finetune_trainer.artefacts.onnx.rehearse import rehearse
+from finetune_trainer.artifacts.onnx.rehearse import rehearse
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.families import Family, families
 from finetune_trainer.learners import learner_of

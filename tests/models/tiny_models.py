@@ -11,7 +11,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
-from finetune_trainer.artefacts.onnx.small_copy import enliven
+from finetune_trainer.artifacts.onnx.small_copy import enliven
 from tests.models.tiny_configs import tiny_config
 from tests.unit.prepare.base_folder import change_json, write_json
 

@@ -29,7 +29,7 @@ class TrainedRun:
 
 
 class TunedModel:
-    """The tuned model in memory, until the artefact that writes it takes it."""
+    """The tuned model in memory, until the artifact that writes it takes it."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -37,7 +37,7 @@ class TunedModel:
     def take(self) -> Any:
         """The model, once: its memory is free when the caller has let it go."""
         model, self._model = self._model, None
-        assert model is not None, "another artefact took it"
+        assert model is not None, "another artifact took it"
         return model
 
 

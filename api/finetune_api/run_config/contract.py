@@ -129,7 +129,7 @@ class RunMethod(Method):
 
 
 Exports = dict[Annotated[str, Field(min_length=1, max_length=32)], dict[str, JsonValue]]
-"""Artefacts that the trainer writes beside the weights, by their names, with their settings (`resources.export`)."""
+"""Artifacts that the trainer writes beside the weights, by their names, with their settings (`resources.export`)."""
 
 
 class RunConfig(Document):

@@ -16,8 +16,8 @@ from transformers import AutoModelForSequenceClassification, AutoModelForTokenCl
 
 from finetune_api.model_directory import EvaluationReport, Manifest
 from finetune_api.run_config import RunConfig
-from finetune_trainer.artefacts.onnx.classifier_graph import OnnxClassifier
-from finetune_trainer.artefacts.onnx.classifier_parity import prove_labels
+from finetune_trainer.artifacts.onnx.classifier_graph import OnnxClassifier
+from finetune_trainer.artifacts.onnx.classifier_parity import prove_labels
 from finetune_trainer.classification.labelling import Labelling
 from finetune_trainer.classification.model import load_classifier
 from finetune_trainer.classification.rows import LabelledRows

@@ -13,7 +13,7 @@ from finetune_api.exit_codes import ExitCode
 from finetune_api.model_directory import Manifest
 from finetune_api.result import StageResult
 from finetune_api.run_config import RunConfig
-from finetune_trainer.artefacts.onnx.build import builder_failure
+from finetune_trainer.artifacts.onnx.build import builder_failure
 from finetune_trainer.failure import explain
 
 pytestmark = pytest.mark.trainer
@@ -110,7 +110,7 @@ def test_full_volume_in_the_builder(tiny: Path, tmp_path: Path) -> None:
     """A volume that fills up under the ONNX builder is told from other failures of it."""
     root = tmp_path / "model"
     code = (
-        "from pathlib import Path; from finetune_trainer.artefacts.onnx.build import build_onnx; "
+        "from pathlib import Path; from finetune_trainer.artifacts.onnx.build import build_onnx; "
         f"root = Path({str(root)!r}); build_onnx(Path({str(tiny)!r}), root / 'onnx', root / 'scratch', lambda: None)"
     )
     done = on_small_volume(root, "60m", [sys.executable, "-c", code])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from finetune_trainer.artefacts.artefact import ModelSize
+from finetune_trainer.artifacts.exporter import ModelSize
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.prepare.disk_space import Sizes, check_space, estimate, readable
 from tests.unit.prepare.run import run_config

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from finetune_api import CONTRACT_VERSION
 from finetune_api.model_directory import MANIFEST_FILE, File, Manifest, files_digest, is_inside, unlisted
 from finetune_api.result import InspectSummary, StageResult
-from finetune_trainer.artefacts import ARTEFACTS
+from finetune_trainer.artifacts import ARTIFACTS
 from finetune_trainer.failure import StageFailure, explain, invalid
 from finetune_trainer.stage import interruption
 from finetune_trainer.stage.stage import report
@@ -92,9 +92,9 @@ def check_files(root: Path, manifest: Manifest) -> list[StageFailure]:
 
 
 def check_artifacts(root: Path, manifest: Manifest) -> list[StageFailure]:
-    """What is wrong with artefacts although their checksums are right; of those that this image does not know, nothing."""
-    known = [ARTEFACTS[artifact.format] for artifact in manifest.artifacts if artifact.format in ARTEFACTS]
-    return [finding for artefact in known for finding in artefact.verify(root, manifest)]
+    """What is wrong with artifacts although their checksums are right; of those that this image does not know, nothing."""
+    known = [ARTIFACTS[artifact.format] for artifact in manifest.artifacts if artifact.format in ARTIFACTS]
+    return [finding for artifact in known for finding in artifact.verify(root, manifest)]
 
 
 def listed_files(manifest: Manifest) -> list[File]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from finetune_api.exit_codes import ExitCode
 from finetune_api.result import Estimate
 from finetune_api.run_config import RunConfig
-from finetune_trainer.artefacts import wanted_artefacts
-from finetune_trainer.artefacts.artefact import ModelSize
+from finetune_trainer.artifacts import wanted_artifacts
+from finetune_trainer.artifacts.exporter import ModelSize
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.methods.method import FP32
 
@@ -29,7 +29,7 @@ class Sizes:
 
 def estimate(config: RunConfig, sizes: Sizes) -> Estimate:
     """What publish writes to the model volume, and what the workspace holds at most."""
-    model = sum(artefact.size(sizes.model) for artefact in wanted_artefacts(config))
+    model = sum(artifact.size(sizes.model) for artifact in wanted_artifacts(config))
     trained = sizes.model.trained
     checkpoints = (config.checkpoints.keep + 1) * (FP32 + OPTIMIZER) * trained  # one more until the oldest is deleted
     workspace = sizes.downloaded + sizes.data + checkpoints + FP32 * trained

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from finetune_api.result import Expectation
 from finetune_api.run_config import RunConfig
-from finetune_trainer.artefacts import wanted_artefacts
-from finetune_trainer.artefacts.artefact import BaseFacts
+from finetune_trainer.artifacts import wanted_artifacts
+from finetune_trainer.artifacts.exporter import BaseFacts
 from finetune_trainer.prepare.base.base import Base
 from finetune_trainer.prepare.dataset.dataset import Dataset, open_dataset
 from finetune_trainer.prepare.examples.encoder import TaskEncoder, base_template, task_encoder
@@ -51,10 +51,10 @@ def examine(config: RunConfig, base: Base, workspace: Workspace, progress: Progr
 
 
 def rehearse(config: RunConfig, base: Base, progress: ProgressPrinter) -> list[str]:
-    """The notes of the artefacts that the run wants; raises StageFailure for one that cannot be made."""
+    """The notes of the artifacts that the run wants; raises StageFailure for one that cannot be made."""
     facts = BaseFacts(base.subject.name, base.config.architecture, str(base.config.values.get("model_type")))
     files = base.download.small_files()
-    return [note for artefact in wanted_artefacts(config) for note in artefact.rehearse(config, facts, files, progress)]
+    return [note for artifact in wanted_artifacts(config) for note in artifact.rehearse(config, facts, files, progress)]
 
 
 def plan_training(config: RunConfig, examined: Examined) -> Plan:

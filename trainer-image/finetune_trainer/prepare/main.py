@@ -4,7 +4,7 @@ import shutil
 
 from finetune_api.result import Estimate, PrepareSummary, StageResult
 from finetune_api.run_config import RunConfig
-from finetune_trainer.artefacts.artefact import ModelSize
+from finetune_trainer.artifacts.exporter import ModelSize
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.methods import method_of
 from finetune_trainer.prepare.base.base import Base, open_base

@@ -1,8 +1,8 @@
-"""The publish stage: measures, writes the artefacts, and describes them in the model directory.
+"""The publish stage: measures, writes the artifacts, and describes them in the model directory.
 
 main.py      the stage from beginning to end
 draft.py     the model directory while it is being written
-exports.py   writes the artefacts; an optional one that fails is listed as missing
+exports.py   writes the artifacts; an optional one that fails is listed as missing
 space.py     whether the model volume is large enough
 manifest.py  MANIFEST.json
 card.py      README.md, the model card

@@ -8,7 +8,7 @@ from typing import Any
 from finetune_api.model_directory import ModelDescription
 from finetune_api.run_config import RunConfig
 from finetune_text.tokenizer_files import TEMPLATE_FILE
-from finetune_trainer.artefacts import ARTEFACTS
+from finetune_trainer.artifacts import ARTIFACTS
 from finetune_trainer.tasks import LanguageTask, find_task
 from finetune_trainer.tasks.learner import AUTO_CLASSES
 
@@ -55,11 +55,11 @@ def prompt_of(task: LanguageTask, prompting: Prompting) -> tuple[str, str]:
 
 
 def loading(manifest: ModelDescription) -> str:
-    """Python that loads each artefact."""
+    """Python that loads each artifact."""
     loader = AUTO_CLASSES[find_task(manifest.task).learner]
     lines = ["```python", f"from transformers import {loader}, AutoTokenizer", ""]
     lines += [f'model = {loader}.from_pretrained("model")', 'tokenizer = AutoTokenizer.from_pretrained("model")']
     for artifact in manifest.artifacts:
-        if own := ARTEFACTS[artifact.format].loading(manifest.task):
+        if own := ARTIFACTS[artifact.format].loading(manifest.task):
             lines += ["", *own]
     return "\n".join([*lines, "```"])

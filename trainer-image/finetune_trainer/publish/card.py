@@ -8,7 +8,7 @@ from finetune_api.dataset_report import REPORT_FILE
 from finetune_api.metrics import METRICS
 from finetune_api.model_directory import EvaluationReport, Lineage, ModelDescription, Scores, SkewCheck
 from finetune_api.result import json_text
-from finetune_trainer.artefacts import ARTEFACTS
+from finetune_trainer.artifacts import ARTIFACTS
 from finetune_trainer.publish.calls import Prompting, calling, loading
 from finetune_trainer.tasks import find_task
 from finetune_trainer.workspace.prepared import Prepared
@@ -90,7 +90,7 @@ def evaluation(manifest: ModelDescription, report: EvaluationReport) -> Iterable
         yield f"**The tuned model is not better than its base**: {comparison.text}."
     if report.gate:
         yield table(("gate", "held"), [(gate.text, "yes" if gate.passed else "no") for gate in report.gate])
-    proven = {artifact.path: ARTEFACTS[artifact.format] for artifact in manifest.artifacts}
+    proven = {artifact.path: ARTIFACTS[artifact.format] for artifact in manifest.artifacts}
     for parity in report.parity:
         yield proven[parity.artifact].proof(parity)
     if manifest.skew_check is not None and manifest.skew_check.prompts:

@@ -11,13 +11,13 @@ from pydantic import ValidationError
 
 from finetune_api.dataset_report import REPORT_FILE
 from finetune_api.model_directory import MANIFEST_FILE, Manifest
-from finetune_trainer.artefacts import ARTEFACTS
+from finetune_trainer.artifacts import ARTIFACTS
 from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.stage import interruption
 from finetune_trainer.workspace.files import sync_directory, sync_tree, write_atomic
 
 OTHER_FILES = (REPORT_FILE, "metrics.csv", "README.md")
-"""Beside the folders of the artefacts."""
+"""Beside the folders of the artifacts."""
 DRAFT = ".publishing"
 
 
@@ -61,7 +61,7 @@ class Draft:
 
     def begin(self) -> None:
         """Makes an empty draft; removes what a killed attempt of the same model left, and nothing else."""
-        folders = dict.fromkeys(artefact.folder.partition("/")[0] for artefact in ARTEFACTS.values())
+        folders = dict.fromkeys(artifact.folder.partition("/")[0] for artifact in ARTIFACTS.values())
         present = [name for name in (*folders, *OTHER_FILES) if (self.root / name).exists()]
         owner = self.owner.read_text() if self.owner.exists() else None
         if owner not in (None, self.identity.line()) or (present and owner is None):
@@ -75,23 +75,23 @@ class Draft:
         self.files.mkdir()
         self.scratch.mkdir()
 
-    def killed_exports(self, artefact: str) -> int:
+    def killed_exports(self, artifact: str) -> int:
         """How many attempts were killed while they exported it: mostly because memory ran out, which no process can report itself."""
-        path = self._kills(artefact)
+        path = self._kills(artifact)
         return int(path.read_text()) if path.exists() else 0
 
     @contextlib.contextmanager
-    def exporting(self, artefact: str) -> Iterator[None]:
+    def exporting(self, artifact: str) -> Iterator[None]:
         """Counts this attempt as killed until the export has succeeded or failed."""
-        before = self.killed_exports(artefact)
-        write_atomic(self._kills(artefact), str(before + 1))
+        before = self.killed_exports(artifact)
+        write_atomic(self._kills(artifact), str(before + 1))
         try:
             yield
         finally:
-            write_atomic(self._kills(artefact), str(before))
+            write_atomic(self._kills(artifact), str(before))
 
-    def _kills(self, artefact: str) -> Path:
-        return self.folder / f"killed-{artefact}"
+    def _kills(self, artifact: str) -> Path:
+        return self.folder / f"killed-{artifact}"
 
     def commit(self, manifest: Manifest) -> None:
         """Moves the files into place and writes the manifest, in this order also on disk. From the first move on SIGTERM is too late."""

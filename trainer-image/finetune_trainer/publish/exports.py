@@ -1,4 +1,4 @@
-"""Writes the artefacts of a draft. One that cannot be made costs the artefact, never the model: the manifest names it and says why."""
+"""Writes the artifacts of a draft. One that cannot be made costs the artifact, never the model: the manifest names it and says why."""
 
 import gc
 import shutil
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.model_directory import MissingArtifact, Parity
-from finetune_trainer.artefacts import wanted_artefacts
-from finetune_trainer.artefacts.artefact import Artefact, ExportJob
+from finetune_trainer.artifacts import wanted_artifacts
+from finetune_trainer.artifacts.exporter import Exporter, ExportJob
 from finetune_trainer.failure import StageFailure, explain
 from finetune_trainer.publish.draft import Draft
 from finetune_trainer.publish.space import check_space, storage_full_names
@@ -29,35 +29,35 @@ class Exported:
 
 
 def export_all(job: ExportJob, draft: Draft) -> Exported:
-    """Writes what the run wants into the draft, the weights first; raises the failure of an artefact that is required."""
+    """Writes what the run wants into the draft, the weights first; raises the failure of an artifact that is required."""
     exported = Exported([], [])
-    for artefact in wanted_artefacts(job.run.config):
+    for artifact in wanted_artifacts(job.run.config):
         try:
-            parity = artefact.export(job) if artefact.required else export_optional(artefact, job, draft)
+            parity = artifact.export(job) if artifact.required else export_optional(artifact, job, draft)
         except Exception as exc:
             interruption.check()  # a library may have made another exception of it
-            if artefact.required:
+            if artifact.required:
                 raise
-            discard(artefact, draft)
-            exported.missing.append(missing(artefact, exc))
+            discard(artifact, draft)
+            exported.missing.append(missing(artifact, exc))
         else:
             exported.parity.extend([parity] if parity else [])
         gc.collect()  # models hold reference cycles
     return exported
 
 
-def export_optional(artefact: Artefact, job: ExportJob, draft: Draft) -> Parity | None:
+def export_optional(artifact: Exporter, job: ExportJob, draft: Draft) -> Parity | None:
     """One that the model can do without."""
     with storage_full_names(draft.root):
-        check_kills(artefact, draft)
-        check_space([artefact], job.run, draft.root, f"{artefact.folder} needs")
-        with draft.exporting(artefact.name):
-            return artefact.export(job)
+        check_kills(artifact, draft)
+        check_space([artifact], job.run, draft.root, f"{artifact.folder} needs")
+        with draft.exporting(artifact.name):
+            return artifact.export(job)
 
 
-def check_kills(artefact: Artefact, draft: Draft) -> None:
+def check_kills(artifact: Exporter, draft: Draft) -> None:
     """An export that kills the pod is not tried again and again."""
-    if (killed := draft.killed_exports(artefact.name)) >= KILLS:
+    if (killed := draft.killed_exports(artifact.name)) >= KILLS:
         raise StageFailure(
             ExitCode.DOES_NOT_FIT,
             "ExportKilled",
@@ -67,18 +67,18 @@ def check_kills(artefact: Artefact, draft: Draft) -> None:
         )
 
 
-def discard(artefact: Artefact, draft: Draft) -> None:
+def discard(artifact: Exporter, draft: Draft) -> None:
     """Removes what an export has written, and its temporary files."""
-    for path in (draft.files / artefact.folder.partition("/")[0], draft.scratch):
+    for path in (draft.files / artifact.folder.partition("/")[0], draft.scratch):
         shutil.rmtree(path, ignore_errors=True)
     draft.scratch.mkdir()
 
 
-def missing(artefact: Artefact, exc: Exception) -> MissingArtifact:
-    """The manifest's entry for an artefact that failed with `exc`; the log gets the details."""
+def missing(artifact: Exporter, exc: Exception) -> MissingArtifact:
+    """The manifest's entry for an artifact that failed with `exc`; the log gets the details."""
     failure = explain(exc)
     if failure is not exc:
         traceback.print_exception(exc)
     print(f"export failed: {failure.error.message}", *failure.error.details, sep="\n  ", file=sys.stderr, flush=True)
     message = f"{failure.error.message.rstrip('.')}; {NEXT_STEP}"
-    return MissingArtifact(format=artefact.name, precision=artefact.precision, reason=failure.error.code, message=message)
+    return MissingArtifact(format=artifact.name, precision=artifact.precision, reason=failure.error.code, message=message)

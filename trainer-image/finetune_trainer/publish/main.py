@@ -11,8 +11,8 @@ from pathlib import Path
 from finetune_api.model_directory import MANIFEST_FILE, EvaluationReport, Manifest, MissingArtifact
 from finetune_api.result import PublishSummary, StageResult
 from finetune_api.run_config import RunConfig
-from finetune_trainer.artefacts import wanted_artefacts
-from finetune_trainer.artefacts.artefact import ExportJob
+from finetune_trainer.artifacts import wanted_artifacts
+from finetune_trainer.artifacts.exporter import ExportJob
 from finetune_trainer.distributed.settings import library_settings
 from finetune_trainer.evaluation.skew_check import check_skew
 from finetune_trainer.publish.calls import prompting_of
@@ -44,8 +44,8 @@ def publish(config: RunConfig, attempt: int) -> StageResult:
 
 
 def make_model(run: TrainedRun, draft: Draft) -> Manifest:
-    """All of the work: measure, write and prove the artefacts, describe them, move them into place."""
-    required = [artefact for artefact in wanted_artefacts(run.config) if artefact.required]
+    """All of the work: measure, write and prove the artifacts, describe them, move them into place."""
+    required = [artifact for artifact in wanted_artifacts(run.config) if artifact.required]
     draft.root.mkdir(parents=True, exist_ok=True)
     draft.begin()
     check_space(required, run, draft.root, "the model needs")

@@ -18,8 +18,8 @@ from finetune_api.model_directory import (
     SkewCheck,
     files_digest,
 )
-from finetune_trainer.artefacts import ARTEFACTS
-from finetune_trainer.artefacts.artefact import Artefact
+from finetune_trainer.artifacts import ARTIFACTS
+from finetune_trainer.artifacts.exporter import Exporter
 from finetune_trainer.methods import method_of
 from finetune_trainer.stage import interruption
 from finetune_trainer.trained import TrainedRun
@@ -31,7 +31,7 @@ PACKAGES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "safete
 def describe_model(
     run: TrainedRun, files: Path, evaluation: EvaluationReport, missing: list[MissingArtifact], skew: SkewCheck
 ) -> ModelDescription:
-    """What there is to say of the model whose artefacts lie below `files`; reads every byte of them once."""
+    """What there is to say of the model whose artifacts lie below `files`; reads every byte of them once."""
     return ModelDescription(
         model=run.config.output_model,
         created_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
@@ -39,7 +39,7 @@ def describe_model(
         type=method_of(run.config).published,
         labels=run.prepared.labels,
         multi_label=run.prepared.multi_label,
-        artifacts=[describe_artifact(files, artefact) for artefact in ARTEFACTS.values() if (files / artefact.folder).exists()],
+        artifacts=[describe_artifact(files, artifact) for artifact in ARTIFACTS.values() if (files / artifact.folder).exists()],
         missing_artifacts=missing,
         evaluation=evaluation,
         skew_check=skew,
@@ -61,14 +61,14 @@ def stored_precision(folder: Path) -> str:
     return {"F32": "fp32", "BF16": "bf16", "F16": "fp16"}.get(dtype, dtype.lower())
 
 
-def describe_artifact(files: Path, artefact: Artefact) -> Artifact:
-    """One artefact with the checksums of its files."""
-    folder = files / artefact.folder
+def describe_artifact(files: Path, artifact: Exporter) -> Artifact:
+    """One artifact with the checksums of its files."""
+    folder = files / artifact.folder
     described = describe_files(files, walk(folder))
     return Artifact(
-        format=artefact.name,
-        precision=artefact.precision or stored_precision(folder),
-        path=artefact.folder,
+        format=artifact.name,
+        precision=artifact.precision or stored_precision(folder),
+        path=artifact.folder,
         size_bytes=sum(file.size_bytes for file in described),
         sha256=files_digest(described),
         files=described,

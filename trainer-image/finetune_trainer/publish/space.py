@@ -5,16 +5,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from finetune_api.exit_codes import ExitCode
-from finetune_trainer.artefacts.artefact import Artefact, ModelSize
+from finetune_trainer.artifacts.exporter import Exporter, ModelSize
 from finetune_trainer.failure import StageFailure, is_storage_full
 from finetune_trainer.trained import TrainedRun
 from finetune_trainer.workspace.files import free_bytes
 
 
-def check_space(artefacts: Iterable[Artefact], run: TrainedRun, root: Path, what: str) -> None:
-    """Raises StageFailure (StorageFull) when the volume cannot hold these artefacts; `what` is for people: "the model needs"."""
+def check_space(artifacts: Iterable[Exporter], run: TrainedRun, root: Path, what: str) -> None:
+    """Raises StageFailure (StorageFull) when the volume cannot hold these artifacts; `what` is for people: "the model needs"."""
     size = ModelSize(run.prepared.summary.base_parameters, precision=run.prepared.hyperparameters.precision)
-    needed, free = sum(artefact.size(size) for artefact in artefacts), free_bytes(root)
+    needed, free = sum(artifact.size(size) for artifact in artifacts), free_bytes(root)
     if free < needed:
         raise storage_full(root, f"{free / 1e6:.0f} MB are free, {what} about {needed / 1e6:.0f} MB")
 

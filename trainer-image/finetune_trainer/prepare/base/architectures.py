@@ -3,8 +3,8 @@
 from typing import Any
 
 from finetune_api.run_config import RunConfig
-from finetune_trainer.artefacts import wanted_artefacts
-from finetune_trainer.artefacts.artefact import BaseFacts
+from finetune_trainer.artifacts import wanted_artifacts
+from finetune_trainer.artifacts.exporter import BaseFacts
 from finetune_trainer.failure import invalid
 from finetune_trainer.families import Family, families
 from finetune_trainer.methods import METHODS, method_of
@@ -26,8 +26,8 @@ def check_family(config: dict[str, Any], architecture: str, subject: Subject, ru
     if not family.has(architecture):
         raise unsupported(subject, f"is a {architecture}: of model type {family.model_type}, only {classes(family)} can be used")
     check_method(family, architecture, subject, run)
-    for artefact in wanted_artefacts(run):
-        artefact.check(run, BaseFacts(subject.name, architecture, family.model_type))
+    for artifact in wanted_artifacts(run):
+        artifact.check(run, BaseFacts(subject.name, architecture, family.model_type))
 
 
 def check_learner(family: Family, architecture: str, subject: Subject, task: AnyTask) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from finetune_api.model_directory import Parity
-from finetune_trainer.artefacts.onnx.decoder import Logits
+from finetune_trainer.artifacts.onnx.decoder import Logits
 from finetune_trainer.failure import StageFailure, invalid
 
 TOKENS = 32

@@ -19,16 +19,16 @@ from pathlib import Path
 from finetune_api.model_directory import Manifest, Parity
 from finetune_api.resources.export import OnnxExport
 from finetune_api.run_config import RunConfig
-from finetune_trainer.artefacts.artefact import Artefact, BaseFacts, ExportJob, ModelSize
-from finetune_trainer.artefacts.labels import label_findings
-from finetune_trainer.artefacts.onnx.rehearsal import rehearse_export
+from finetune_trainer.artifacts.exporter import BaseFacts, Exporter, ExportJob, ModelSize
+from finetune_trainer.artifacts.labels import label_findings
+from finetune_trainer.artifacts.onnx.rehearsal import rehearse_export
 from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.families import families
 from finetune_trainer.methods.method import FP32
 from finetune_trainer.stage.progress import ProgressPrinter
 
 
-class Onnx(Artefact):
+class Onnx(Exporter):
     """A graph in fp32 for onnxruntime on the CPU, with the tokenizer's files."""
 
     name = "onnx"
@@ -60,10 +60,10 @@ class Onnx(Artefact):
         """Compares greedy answers to validation prompts, or the labels of validation rows."""
         rows = self.settings(job.run.config, OnnxExport).parity_prompts
         if not is_language_model(job.run.config.task):
-            from finetune_trainer.artefacts.onnx.classifier import publish_classifier
+            from finetune_trainer.artifacts.onnx.classifier import publish_classifier
 
             return publish_classifier(job, self.folder, rows)
-        from finetune_trainer.artefacts.onnx.language_model import publish_language_model
+        from finetune_trainer.artifacts.onnx.language_model import publish_language_model
 
         return publish_language_model(job, self.folder, rows)
 

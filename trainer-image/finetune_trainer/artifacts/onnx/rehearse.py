@@ -1,6 +1,6 @@
 """The rehearsal of an ONNX export: a small copy of a base model, with random weights, is exported and compared with PyTorch.
 
-    python -m finetune_trainer.artefacts.onnx.rehearse BASE TASK SCRATCH
+    python -m finetune_trainer.artifacts.onnx.rehearse BASE TASK SCRATCH
 
 BASE needs its JSON files only. Takes seconds and some hundred MB, whatever the model's size. The last line on standard output is JSON:
 {"reason": ""} when the export works, else why it does not, and in "detail" what was seen.
@@ -18,11 +18,11 @@ import torch
 import transformers
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from finetune_trainer.artefacts.onnx.builder import build
-from finetune_trainer.artefacts.onnx.classifier_graph import OnnxClassifier, export_classifier, quiet
-from finetune_trainer.artefacts.onnx.classifier_parity import alone
-from finetune_trainer.artefacts.onnx.decoder import OnnxModel, onnx_decoder
-from finetune_trainer.artefacts.onnx.small_copy import enliven, shrunk
+from finetune_trainer.artifacts.onnx.builder import build
+from finetune_trainer.artifacts.onnx.classifier_graph import OnnxClassifier, export_classifier, quiet
+from finetune_trainer.artifacts.onnx.classifier_parity import alone
+from finetune_trainer.artifacts.onnx.decoder import OnnxModel, onnx_decoder
+from finetune_trainer.artifacts.onnx.small_copy import enliven, shrunk
 from finetune_trainer.classification.batch import Collator
 from finetune_trainer.classification.labelling import ClassifierName, Labelling
 from finetune_trainer.classification.model import CLASSES, pad_token, takes_token_types

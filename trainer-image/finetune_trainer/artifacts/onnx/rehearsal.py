@@ -1,6 +1,6 @@
 """The ONNX export is rehearsed before a GPU is asked for: a small copy of this very model is exported and compared, on the CPU.
 
-In a process of its own (`finetune_trainer.artefacts.onnx.rehearse`), since this room has no torch. A model is refused only when its
+In a process of its own (`finetune_trainer.artifacts.onnx.rehearse`), since this room has no torch. A model is refused only when its
 rehearsal failed; a rehearsal that cannot run is a note.
 """
 
@@ -10,13 +10,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from finetune_api.run_config import RunConfig
-from finetune_trainer.artefacts.artefact import BaseFacts
+from finetune_trainer.artifacts.exporter import BaseFacts
 from finetune_trainer.failure import invalid
 from finetune_trainer.stage.child_process import Ended, run_apart
 from finetune_trainer.stage.free_memory import free_memory
 from finetune_trainer.stage.progress import ProgressPrinter
 
-PROGRAM = "finetune_trainer.artefacts.onnx.rehearse"
+PROGRAM = "finetune_trainer.artifacts.onnx.rehearse"
 NEEDS = ("torch", "transformers", "onnxruntime", "onnxruntime_genai")
 MEMORY = 5 << 28
 """Bytes that it needs, mostly for libraries; measured: 1,000 MB."""

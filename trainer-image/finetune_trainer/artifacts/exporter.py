@@ -1,4 +1,4 @@
-"""What an artefact is asked for by prepare (may it be promised, how large is it), publish (write it) and inspect (is it right).
+"""What an artifact is asked for by prepare (may it be promised, how large is it), publish (write it) and inspect (is it right).
 
 Imports neither torch nor numpy, so that inspect starts quickly: what needs them is imported by `export`, when it runs.
 """
@@ -41,7 +41,7 @@ class BaseFacts:
 
 @dataclass(frozen=True)
 class ModelSize:
-    """What the size of an artefact depends on."""
+    """What the size of an artifact depends on."""
 
     parameters: int
     trained: int = 0
@@ -54,20 +54,20 @@ class ModelSize:
 
 @dataclass(frozen=True)
 class ExportJob:
-    """What an artefact is made from, and where it goes."""
+    """What an artifact is made from, and where it goes."""
 
     run: "TrainedRun"
     learner: "Learner"
     tuned: "TunedModel"
-    """For the artefact that writes the weights; the others read them from files/model."""
+    """For the artifact that writes the weights; the others read them from files/model."""
     files: Path
-    """The future model directory: an artefact writes into its own folder there."""
+    """The future model directory: an artifact writes into its own folder there."""
     scratch: Path
     """For temporary files, on the same volume."""
     phases: Phases
 
 
-class Artefact(ABC):
+class Exporter(ABC):
     """One form of a model. Messages call it `export.<name>`, the manifest has its files under format `<name>`."""
 
     name: str

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from finetune_trainer.artefacts import wanted_artefacts
-from finetune_trainer.artefacts.artefact import BaseFacts
-from finetune_trainer.artefacts.onnx.rehearsal import judge
+from finetune_trainer.artifacts import wanted_artifacts
+from finetune_trainer.artifacts.exporter import BaseFacts
+from finetune_trainer.artifacts.onnx.rehearsal import judge
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.stage.child_process import Ended
 from finetune_trainer.stage.free_memory import free_memory
@@ -55,8 +55,8 @@ def test_an_export_that_was_seen_to_fail_is_refused() -> None:
 
 def test_nothing_is_rehearsed_for_a_job_without_onnx(tmp_path: Path) -> None:
     """It would take seconds for nothing."""
-    assert [artefact.name for artefact in wanted_artefacts(run_config(tmp_path))] == ["safetensors", "adapter"]
-    assert [artefact.name for artefact in wanted_artefacts(run_config(tmp_path, export={"onnx": {}}))] == ["safetensors", "adapter", "onnx"]
+    assert [artifact.name for artifact in wanted_artifacts(run_config(tmp_path))] == ["safetensors", "adapter"]
+    assert [artifact.name for artifact in wanted_artifacts(run_config(tmp_path, export={"onnx": {}}))] == ["safetensors", "adapter", "onnx"]
 
 
 GIB = 1 << 30

@@ -11,7 +11,7 @@ from finetune_api.exit_codes import ExitCode
 from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.stage.child_process import run_apart
 
-BUILDER = "finetune_trainer.artefacts.onnx.builder"
+BUILDER = "finetune_trainer.artifacts.onnx.builder"
 
 
 def build_onnx(model: Path, out: Path, scratch: Path, tick: Callable[[], None]) -> None:

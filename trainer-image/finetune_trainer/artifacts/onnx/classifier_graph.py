@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from finetune_trainer.artefacts.onnx.session import open_session
+from finetune_trainer.artifacts.onnx.session import open_session
 from finetune_trainer.classification.batch import Collator, PaddedBatch
 from finetune_trainer.classification.rows import LabelledRow
 from finetune_trainer.failure import invalid

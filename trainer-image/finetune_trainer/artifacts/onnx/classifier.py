@@ -3,9 +3,9 @@
 import shutil
 
 from finetune_api.model_directory import Parity
-from finetune_trainer.artefacts.artefact import ExportJob
-from finetune_trainer.artefacts.onnx.classifier_graph import OnnxClassifier, export_classifier
-from finetune_trainer.artefacts.onnx.classifier_parity import prove_labels
+from finetune_trainer.artifacts.exporter import ExportJob
+from finetune_trainer.artifacts.onnx.classifier_graph import OnnxClassifier, export_classifier
+from finetune_trainer.artifacts.onnx.classifier_parity import prove_labels
 from finetune_trainer.classification.labelling import labelling_of
 from finetune_trainer.classification.model import load_classifier
 from finetune_trainer.classification.rows import LabelledRows

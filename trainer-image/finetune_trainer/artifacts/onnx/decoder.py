@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from finetune_trainer.artefacts.onnx.session import open_session
+from finetune_trainer.artifacts.onnx.session import open_session
 
 Logits = npt.NDArray[np.float32]
 Decoder = Callable[[list[int]], Logits]

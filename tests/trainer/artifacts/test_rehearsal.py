@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from finetune_trainer.artefacts.onnx import rehearse as rooms
-from finetune_trainer.artefacts.onnx.rehearse import rehearse
-from finetune_trainer.artefacts.onnx.small_copy import shrunk
+from finetune_trainer.artifacts.onnx import rehearse as rooms
+from finetune_trainer.artifacts.onnx.rehearse import rehearse
+from finetune_trainer.artifacts.onnx.small_copy import shrunk
 from tests.models.tiny_models import byte_tokenizer
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries' own deprecations

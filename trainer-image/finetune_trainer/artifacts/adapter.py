@@ -5,12 +5,12 @@ import shutil
 from pathlib import Path
 
 from finetune_api.run_config import RunConfig
-from finetune_trainer.artefacts.artefact import Artefact, ExportJob, ModelSize
+from finetune_trainer.artifacts.exporter import Exporter, ExportJob, ModelSize
 from finetune_trainer.methods import method_of
 from finetune_trainer.methods.method import FP32
 
 
-class Adapter(Artefact):
+class Adapter(Exporter):
     """adapter_config.json and adapter_model.safetensors."""
 
     name = "adapter"

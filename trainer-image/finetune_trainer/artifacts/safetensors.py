@@ -4,12 +4,12 @@ from pathlib import Path
 
 from finetune_api.model_directory import Manifest
 from finetune_api.run_config import RunConfig
-from finetune_trainer.artefacts.artefact import BYTES, Artefact, ExportJob, ModelSize
-from finetune_trainer.artefacts.labels import label_findings
+from finetune_trainer.artifacts.exporter import BYTES, Exporter, ExportJob, ModelSize
+from finetune_trainer.artifacts.labels import label_findings
 from finetune_trainer.failure import StageFailure
 
 
-class Safetensors(Artefact):
+class Safetensors(Exporter):
     """Config, tokenizer files and *.safetensors."""
 
     name = "safetensors"

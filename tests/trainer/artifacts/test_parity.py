@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from finetune_api.run_config import RunConfig
-from finetune_trainer.artefacts.onnx.decoder import Decoder, Logits, answer_greedily
-from finetune_trainer.artefacts.onnx.language_model import onnx_answers, tokens_as_text
-from finetune_trainer.artefacts.onnx.parity import TOKENS, Comparison, choices, compare, prove_parity
+from finetune_trainer.artifacts.onnx.decoder import Decoder, Logits, answer_greedily
+from finetune_trainer.artifacts.onnx.language_model import onnx_answers, tokens_as_text
+from finetune_trainer.artifacts.onnx.parity import TOKENS, Comparison, choices, compare, prove_parity
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.language_model.model import load_model
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import torch
 
 from finetune_api.model_directory import Parity
-from finetune_trainer.artefacts.onnx.classifier_graph import OnnxClassifier
-from finetune_trainer.artefacts.onnx.parity import parity_failed
+from finetune_trainer.artifacts.onnx.classifier_graph import OnnxClassifier
+from finetune_trainer.artifacts.onnx.parity import parity_failed
 from finetune_trainer.classification.batch import Collator, logits_asked
 from finetune_trainer.classification.rows import LabelledRow
 

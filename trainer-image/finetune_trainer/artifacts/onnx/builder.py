@@ -1,6 +1,6 @@
 """onnxruntime-genai's model builder, set up for the server and transformers 5. A program, since it keeps much of its memory:
 
-python -m finetune_trainer.artefacts.onnx.builder MODEL OUT CACHE
+python -m finetune_trainer.artifacts.onnx.builder MODEL OUT CACHE
 """
 
 import sys

@@ -7,10 +7,10 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from finetune_api.model_directory import Parity
-from finetune_trainer.artefacts.artefact import ExportJob
-from finetune_trainer.artefacts.onnx.build import build_onnx
-from finetune_trainer.artefacts.onnx.decoder import OnnxModel, answer_greedily, onnx_decoder
-from finetune_trainer.artefacts.onnx.parity import TOKENS, prove_parity
+from finetune_trainer.artifacts.exporter import ExportJob
+from finetune_trainer.artifacts.onnx.build import build_onnx
+from finetune_trainer.artifacts.onnx.decoder import OnnxModel, answer_greedily, onnx_decoder
+from finetune_trainer.artifacts.onnx.parity import TOKENS, prove_parity
 from finetune_trainer.failure import invalid
 from finetune_trainer.language_model.model import load_model
 from finetune_trainer.language_model.rows import read_prompts

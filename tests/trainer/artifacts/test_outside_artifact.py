@@ -1,4 +1,4 @@
-"""An artefact from an installed package, the one of docs/extending.md, published and verified."""
+"""An artifact from an installed package, the one of docs/extending.md, published and verified."""
 
 import os
 import subprocess
@@ -25,9 +25,9 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "finetune_trainer", *arguments], capture_output=True, text=True, env=environment)
 
 
-def test_an_artefact_from_outside_is_published(make_config: Callable[..., RunConfig], folder: Path) -> None:
+def test_an_artifact_from_outside_is_published(make_config: Callable[..., RunConfig], folder: Path) -> None:
     """Its files lie in the model directory with an entry in the manifest and in the card, and inspect and the server verify them."""
-    install(folder, "embeddings_artefact", documented_example("An artefact"), group="finetune.artefacts", name="embeddings")
+    install(folder, "embeddings_artifact", documented_example("An artifact"), group="finetune.artifacts", name="embeddings")
     config = make_config(folder, method="full").model_copy(update={"export": {"embeddings": {"precision": "fp16"}}})
     (folder / "run.json").write_text(config.to_json())
     done = run(folder, "publish", "--run", str(folder / "run.json"))
@@ -45,9 +45,9 @@ def test_an_artefact_from_outside_is_published(make_config: Callable[..., RunCon
 
 
 def test_without_its_package_it_is_refused(make_config: Callable[..., RunConfig], folder: Path) -> None:
-    """The message names the artefacts that the image can write."""
+    """The message names the artifacts that the image can write."""
     config = make_config(folder, method="full").model_copy(update={"export": {"embeddings": {}}})
     (folder / "run.json").write_text(config.to_json())
     done = run(folder, "publish", "--run", str(folder / "run.json"))
     assert done.returncode == 3
-    assert "unknown artefact 'embeddings'; known: safetensors, adapter, onnx" in done.stderr
+    assert "unknown artifact 'embeddings'; known: safetensors, adapter, onnx" in done.stderr
