@@ -26,7 +26,7 @@ from finetune_api.run_config import RunConfig
 from finetune_trainer.prepare.base.weights import Weights, read_weights
 from finetune_trainer.prepare.fit.choice import TrainingFacts
 from finetune_trainer.prepare.fit.fit import fit
-from finetune_trainer.prepare.hyperparameters import Facts, resolve
+from finetune_trainer.prepare.hyperparameters import Facts, resolve_hyperparameters
 from finetune_trainer.sources.folder import Stored
 from finetune_trainer.sources.local import LocalFolder
 from finetune_trainer.sources.subject import Subject
@@ -177,7 +177,7 @@ def prepare(case: Case, config: RunConfig, base: Path) -> MemoryEstimate:
     lengths = np.full(rows, case.length, dtype=np.int64)
     labels = LABELS if case.task.endswith("classification") else []
     write_rows(workspace.train_rows, case, rows, model["vocab_size"])
-    decided = resolve(config, Facts(rows, ResolvedParameter(value=case.length, reason=""), weights.parameters))
+    decided = resolve_hyperparameters(config, Facts(rows, ResolvedParameter(value=case.length, reason=""), weights.parameters))
     supervised = np.ones_like(lengths) if case.task == "sequence-classification" else (lengths * case.share).astype(np.int64)
     found = fit(config, decided, TrainingFacts(model, weights, lengths, supervised, len(labels)))
     counts = DatasetSummary(train_examples=rows, validation_examples=0, train_tokens=0, supervised_tokens=0, digest="")

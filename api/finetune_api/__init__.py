@@ -14,6 +14,7 @@
     model_directory.py  MANIFEST.json and the layout of a model directory
     dataset_report.py   report.json: what prepare found in the dataset
     engines.py          the inference engines: artifact, GPUs, and the field of a job that each needs
+    metrics.py          names, notation and direction of the metrics
     comparison.py       whether a tuned model is better than its base
     registry.py         tasks, methods, strategies, engines, artifacts: entries by name
     document.py         the base class of all documents

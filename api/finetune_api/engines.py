@@ -12,7 +12,7 @@ EngineName = Literal["onnx"]
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
+class EngineFacts:
     """One way to serve models."""
 
     name: str
@@ -24,5 +24,5 @@ class Engine:
     """GPUs of each server pod."""
 
 
-ONNX = Engine("onnx", artifact="onnx", needs="export.onnx")
-ENGINES: dict[str, Engine] = {engine.name: engine for engine in (ONNX,)}
+ONNX = EngineFacts("onnx", artifact="onnx", needs="export.onnx")
+ENGINES: dict[str, EngineFacts] = {engine.name: engine for engine in (ONNX,)}

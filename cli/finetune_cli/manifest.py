@@ -20,14 +20,14 @@ Where = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
-class Manifest:
+class JobManifest:
     """A FineTuneJob that an API server would take."""
 
     name: str
     spec: FineTuneJobSpec
 
 
-def read_manifest(path: Path) -> Manifest:
+def read_manifest(path: Path) -> JobManifest:
     """The file's first FineTuneJob. Raises UnusableManifest with all that is wrong with it."""
     document = first_job(path)
     try:
@@ -37,7 +37,7 @@ def read_manifest(path: Path) -> Manifest:
     broken = [f"{place(path, document, ('spec', *where))}: {shown(where)}: {message}" for where, message in broken_rules(spec)]
     if broken:
         raise UnusableManifest(broken)
-    return Manifest(str((document.get("metadata") or {}).get("name", "")), spec)
+    return JobManifest(str((document.get("metadata") or {}).get("name", "")), spec)
 
 
 def first_job(path: Path) -> Any:

@@ -11,7 +11,7 @@ from finetune_api.run_config import JobIdentity, Place, RunBase, RunConfig, RunS
 from finetune_cli.problems import Unusable
 
 if TYPE_CHECKING:
-    from finetune_cli.manifest import Manifest
+    from finetune_cli.manifest import JobManifest
 
 IN_CLUSTER = ("pvc", "configmap")
 GIVEN_AS = "configmap://files/{}"
@@ -51,7 +51,7 @@ def of_rows(chosen: argparse.Namespace, workspace: str) -> RunConfig:
     return config.model_copy(update={"task": chosen.task})  # the custom resource names this project's tasks only
 
 
-def of_manifest(chosen: argparse.Namespace, manifest: "Manifest", workspace: str, environment: dict[str, str]) -> RunConfig:
+def of_manifest(chosen: argparse.Namespace, manifest: "JobManifest", workspace: str, environment: dict[str, str]) -> RunConfig:
     """A FineTuneJob, with files of this machine where the options name them."""
     spec = manifest.spec
     laptop = Laptop({"train": chosen.data, "validation": chosen.validation}, chosen.model, environment)

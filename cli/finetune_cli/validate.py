@@ -10,7 +10,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from finetune_api.exit_codes import ExitCode
-from finetune_api.resources.finetune_job import Task
+from finetune_api.resources.finetune_job import TaskName
 from finetune_api.resources.source import RowFormat
 from finetune_api.run_config import RunConfig
 from finetune_cli.problems import Unusable, UnusableManifest
@@ -31,7 +31,7 @@ def add_to(commands: Any) -> None:
     )
     parser.set_defaults(run=run)
     parser.add_argument("file", type=Path, metavar="FILE")
-    known = f"{', '.join(get_args(Task))}, or one of an installed package"
+    known = f"{', '.join(get_args(TaskName))}, or one of an installed package"
     parser.add_argument("--task", default="chat", help=f"task of the rows: {known} (default: chat, or the manifest's)")
     parser.add_argument("--model", metavar="DIR", help="folder of the base model (config and tokenizer), to count tokens")
     parser.add_argument("--data", type=Path, metavar="FILE", help="read the training rows of a manifest from this file")

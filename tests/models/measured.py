@@ -12,7 +12,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers.models.auto import modeling_auto
 
-from finetune_api.resources.finetune_job import Task
+from finetune_api.resources.finetune_job import TaskName
 from finetune_text.positions import usable_positions
 from finetune_trainer.artifacts.onnx.rehearse import rehearse
 from finetune_trainer.failure import StageFailure
@@ -100,7 +100,7 @@ def reason_of(way: Callable[[], None]) -> str:
     return ""
 
 
-def task_of(family: Family, method: str) -> Task:
+def task_of(family: Family, method: str) -> TaskName:
     """Both classification tasks are gone through: one with each method."""
     if family.kind == "language":
         return "chat"

@@ -16,7 +16,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from finetune_text.control_text import ControlText
 from finetune_text.span import Span
-from finetune_text.tool_form import Message, tool_form
+from finetune_text.tool_form import MessageObject, tool_form
 
 _OPENS, _CLOSES = "\U000f5a01", "\U000f5a02"
 """What marks a generation block's text while it is looked for: private use characters that no file has."""
@@ -68,18 +68,20 @@ class ChatTemplate:
         self.tools = tool_form(self._rendered)
         """What it makes of tools."""
 
-    def render(self, messages: Sequence[Message], tools: Sequence[Message] | None = None, *, add_generation_prompt: bool = False) -> str:
+    def render(
+        self, messages: Sequence[MessageObject], tools: Sequence[MessageObject] | None = None, *, add_generation_prompt: bool = False
+    ) -> str:
         """The text of a conversation; with `add_generation_prompt` up to where the assistant begins: a prompt.
 
         Raises TemplateRefusal when the template does not take these messages.
         """
         return self._adapted(messages, tools, add_generation_prompt=add_generation_prompt)
 
-    def prompt(self, messages: Sequence[Message], tools: Sequence[Message] | None = None) -> str:
+    def prompt(self, messages: Sequence[MessageObject], tools: Sequence[MessageObject] | None = None) -> str:
         """What the model is asked after these messages. Raises TemplateRefusal."""
         return self._adapted(messages, tools, add_generation_prompt=True)
 
-    def generated(self, messages: Sequence[Message], tools: Sequence[Message] | None = None) -> list[Span]:
+    def generated(self, messages: Sequence[MessageObject], tools: Sequence[MessageObject] | None = None) -> list[Span]:
         """Where in the conversation's text the template's generation blocks are; none for a template without them."""
         pieces = self._adapted(messages, tools, generation_opens=_OPENS, generation_closes=_CLOSES).split(_OPENS)
         spans, start = [], len(pieces[0])
@@ -89,19 +91,19 @@ class ChatTemplate:
             start += len(said) + len(rest)
         return spans
 
-    def _adapted(self, messages: Sequence[Message], tools: Sequence[Message] | None, **more: Any) -> str:
+    def _adapted(self, messages: Sequence[MessageObject], tools: Sequence[MessageObject] | None, **more: Any) -> str:
         try:
             return self._render([self.control.hide_in(self.tools.message(message)) for message in messages], tools, **more)
         except Exception as exc:  # a template is a program of the model's author: it may raise anything
             raise TemplateRefusal(str(exc) or type(exc).__name__) from exc
 
-    def _rendered(self, messages: Sequence[Message], tools: Sequence[Message] | None) -> str | None:
+    def _rendered(self, messages: Sequence[MessageObject], tools: Sequence[MessageObject] | None) -> str | None:
         try:
             return self._render(messages, tools)
         except Exception:  # see above
             return None
 
-    def _render(self, messages: Sequence[Message], tools: Sequence[Message] | None, **more: Any) -> str:
+    def _render(self, messages: Sequence[MessageObject], tools: Sequence[MessageObject] | None, **more: Any) -> str:
         known = {"add_generation_prompt": False, **self._special_tokens, **more}
         return self._template.render(messages=messages, tools=tools or None, documents=None, **known)
 

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from finetune_text.chat_template import ChatTemplate
 from finetune_text.prompt_tokenizer import PromptTokenizer
 from finetune_text.tokenizer_files import read_tokenizer_files
-from finetune_text.tool_form import Message
+from finetune_text.tool_form import MessageObject
 
 
 class Prompts:
@@ -19,12 +19,12 @@ class Prompts:
         self.tokens = tokens
         self.template = template
 
-    def conversation(self, messages: Sequence[Message], tools: Sequence[Message] | None = None) -> str:
+    def conversation(self, messages: Sequence[MessageObject], tools: Sequence[MessageObject] | None = None) -> str:
         """Messages and tools as in OpenAI's API, up to where the assistant begins; for `tokens.chat`. Raises TemplateRefusal."""
         assert self.template is not None, "who asks has looked whether there is one"
         return self.template.prompt(messages, tools)
 
-    def chat(self, messages: Sequence[Message], tools: Sequence[Message] | None = None) -> list[int]:
+    def chat(self, messages: Sequence[MessageObject], tools: Sequence[MessageObject] | None = None) -> list[int]:
         """The conversation's ids. Raises TemplateRefusal."""
         return self.tokens.chat(self.conversation(messages, tools))
 

@@ -13,8 +13,8 @@ from typing import Any, Literal
 from finetune_text.blank import BLANK
 from finetune_text.call_text import CLOSE, OPEN, called
 
-Message = Mapping[str, Any]
-Render = Callable[[Sequence[Message], Sequence[Message] | None], str | None]
+MessageObject = Mapping[str, Any]
+Render = Callable[[Sequence[MessageObject], Sequence[MessageObject] | None], str | None]
 """Messages and tools to text; None when the template does not take them."""
 
 PROBE_TOOL = {
@@ -26,7 +26,7 @@ PROBE_TOOL = {
     },
 }
 PROBE_CALL = {"function": {"name": "probe_weather", "arguments": '{"town": "Probetown"}'}, "id": "call00001", "type": "function"}
-PROBE_CHAT: list[Message] = [
+PROBE_CHAT: list[MessageObject] = [
     {"role": "user", "content": "How is the weather?"},
     {"role": "assistant", "content": None, "tool_calls": [PROBE_CALL]},
     {"role": "tool", "content": '{"degrees": 17171}', "name": "probe_weather", "tool_call_id": "call00001"},
@@ -45,7 +45,7 @@ class ToolForm:
     empty_content: str | None = None
     """The content of a message that has none."""
 
-    def message(self, message: Message) -> Message:
+    def message(self, message: MessageObject) -> MessageObject:
         """A message, its calls' arguments JSON text, as the template wants it."""
         content = spoken(message)
         message = {**message, "content": self.empty_content if content is None else content}
@@ -54,7 +54,7 @@ class ToolForm:
         return {**message, "tool_calls": [with_object(call) for call in message["tool_calls"]]}
 
 
-def spoken(message: Message) -> str | None:
+def spoken(message: MessageObject) -> str | None:
     """What a message says. Beside calls, what is blank is nothing, and white space before them is nobody's: so the server gives answers.
 
     Clients send calls back with a content of null or "", and models write line ends before them.
@@ -65,7 +65,7 @@ def spoken(message: Message) -> str | None:
     return content.rstrip() if content.strip(BLANK) else None
 
 
-def with_object(call: Message) -> Message:
+def with_object(call: MessageObject) -> MessageObject:
     """A call with the arguments as an object."""
     function = call["function"]
     return {**call, "function": {**function, "arguments": json.loads(function["arguments"])}}

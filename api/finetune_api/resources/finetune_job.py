@@ -35,7 +35,7 @@ from finetune_api.resources.source import (
     RowTemplate,
 )
 
-Task = Literal["chat", "completion", "summarization", "sequence-classification", "token-classification"]
+TaskName = Literal["chat", "completion", "summarization", "sequence-classification", "token-classification"]
 
 
 class ModelRef(Document):
@@ -282,7 +282,7 @@ class FineTuneJobSpec(Document):
             ),
         )
     }
-    task: Task = "chat"
+    task: TaskName = "chat"
     """task determines what the model learns and the fields of a row; see dataset."""
     base: Base
     """base is the model to start from."""

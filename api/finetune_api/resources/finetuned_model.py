@@ -6,7 +6,7 @@ from pydantic import Field
 
 from finetune_api.document import Document, LenientDocument
 from finetune_api.resources.common import Conditions, ErrorStatus, ObjectName, ShortText, rule, rules
-from finetune_api.resources.finetune_job import ModelRef, Task
+from finetune_api.resources.finetune_job import ModelRef, TaskName
 from finetune_api.resources.finetune_job_status import EvaluationStatus
 
 
@@ -51,7 +51,7 @@ class FineTunedModelSpec(Document):
     model_config = Document.model_config | {
         "json_schema_extra": rules(rule("self == oldSelf", "spec is immutable: create a new FineTunedModel instead"))
     }
-    task: Task = "chat"
+    task: TaskName = "chat"
     """The task that the model was trained for."""
     type: Literal["adapter", "full"]
     """adapter: trained with LoRA; full: all weights trained."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from finetune_server.classification.tokenizer import Token
+from finetune_server.classification.tokenizer import TextToken
 from finetune_text import tags
 
 Join = Callable[[Sequence[str]], str]
@@ -35,7 +35,7 @@ class Entity:
     """One after its last character (or word)."""
 
 
-def first_of_words(tokens: Iterable[tuple[Token, Tagged]], join: Join) -> list[Tagged]:
+def first_of_words(tokens: Iterable[tuple[TextToken, Tagged]], join: Join) -> list[Tagged]:
     """Strategy "first": a word has the tag of its first token."""
     words = [list(group) for _, group in groupby(tokens, key=lambda pair: pair[0].word)]
     return [

@@ -12,7 +12,7 @@ from finetune_text.encoder_tokenizer import Input, words_of_tokens
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class TextToken:
     """One token of a text; special tokens are left out."""
 
     position: int
@@ -32,11 +32,11 @@ class EncoderInput:
 
     row: EncoderRow
     """What the engine takes, special tokens included."""
-    tokens: tuple[Token, ...] = ()
+    tokens: tuple[TextToken, ...] = ()
     """Those of the text itself, if they were asked for."""
 
 
-class EncoderTokenizer:
+class RequestTokenizer:
     """Thread-safe, as the tokenizers package is."""
 
     def __init__(self, tokenizer: Tokenizer, context_length: int) -> None:
@@ -53,7 +53,7 @@ class EncoderTokenizer:
         row = EncoderRow(tuple(encoding.ids), tuple(encoding.type_ids))
         return EncoderInput(row, tokens_of(encoding, one) if tokens else ())
 
-    def spelling(self, token: Token, text: str) -> str:
+    def spelling(self, token: TextToken, text: str) -> str:
         """The token as in the vocabulary; for the unknown token, its text."""
         return text[token.start : token.end] if token.text == self._unknown else token.text
 
@@ -63,11 +63,11 @@ class EncoderTokenizer:
         return (str(decoder.decode(list(tokens))) if decoder is not None else " ".join(tokens)).strip()
 
 
-def tokens_of(encoding: Encoding, one: Input) -> tuple[Token, ...]:
+def tokens_of(encoding: Encoding, one: Input) -> tuple[TextToken, ...]:
     """The tokens of the text itself, or of the words."""
     words = words_of_tokens(encoding.offsets, one) if isinstance(one, list) else encoding.word_ids
     columns = zip(encoding.tokens, words, encoding.offsets, encoding.special_tokens_mask, strict=True)
-    return tuple(Token(place, text, word, *offsets) for place, (text, word, offsets, special) in enumerate(columns) if not special)
+    return tuple(TextToken(place, text, word, *offsets) for place, (text, word, offsets, special) in enumerate(columns) if not special)
 
 
 def unknown_token(tokenizer: Tokenizer) -> str | None:

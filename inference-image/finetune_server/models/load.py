@@ -5,7 +5,7 @@ import time
 from tokenizers import Tokenizer as RustTokenizer
 
 from finetune_server.classification.classes import Classes
-from finetune_server.classification.tokenizer import EncoderTokenizer
+from finetune_server.classification.tokenizer import RequestTokenizer
 from finetune_server.engines import ENGINES
 from finetune_server.engines.encoder_config import EncoderTask, read_encoder_config
 from finetune_server.engines.open import EngineType
@@ -54,7 +54,7 @@ def load_classifier(engine_type: EngineType, model: VerifiedModel, task: Encoder
     """Raises UnusableModel."""
     config = read_encoder_config(model, task)
     engine = engine_type.open_encoder(model, config, settings)
-    tokenizer = EncoderTokenizer(load_tokenizer(model.tokenizer), engine.context_length)
+    tokenizer = RequestTokenizer(load_tokenizer(model.tokenizer), engine.context_length)
     classes = Classes(config.labels, config.multi_label)
     ask_for_classes(engine, tokenizer, classes)
     return Classifier(settings.served_name, int(time.time()), fingerprint_of(model), task, engine, tokenizer, classes)

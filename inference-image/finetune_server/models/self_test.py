@@ -3,7 +3,7 @@
 import queue
 
 from finetune_server.classification.classes import Classes
-from finetune_server.classification.tokenizer import EncoderTokenizer
+from finetune_server.classification.tokenizer import RequestTokenizer
 from finetune_server.engines.interface import (
     Encoded,
     EncoderEngine,
@@ -29,7 +29,7 @@ def ask_for_a_token(engine: GenerationEngine, prompts: Prompts) -> None:
     first_of(events)
 
 
-def ask_for_classes(engine: EncoderEngine, tokenizer: EncoderTokenizer, classes: Classes) -> None:
+def ask_for_classes(engine: EncoderEngine, tokenizer: RequestTokenizer, classes: Classes) -> None:
     """Classifies one text. Raises UnusableModel unless there is one logit per class."""
     (greeting,) = tokenizer.encode(["Hello"], truncate=True)
     events: queue.SimpleQueue[Event | Encoded] = queue.SimpleQueue()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from finetune_server.classification.classes import Classes
-from finetune_server.classification.tokenizer import EncoderTokenizer
+from finetune_server.classification.tokenizer import RequestTokenizer
 from finetune_server.engines.encoder_config import EncoderTask
 from finetune_server.engines.interface import EncoderEngine, Engine, GenerationEngine
 from finetune_server.generation.tokenizer import Tokenizer
@@ -39,5 +39,5 @@ class Classifier(ServedModel):
 
     engine: EncoderEngine
     task: EncoderTask
-    tokenizer: EncoderTokenizer
+    tokenizer: RequestTokenizer
     classes: Classes

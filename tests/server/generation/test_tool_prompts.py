@@ -11,7 +11,7 @@ from finetune_server.generation.tool_calls import MARKERS
 from finetune_server.http.schemas.chat import ChatBody
 from finetune_text.chat_template import ChatTemplate
 from finetune_text.prompt_tokenizer import PromptTokenizer
-from finetune_trainer.data.tokens.template import RowTemplate
+from finetune_trainer.data.tokens.template import ExampleTemplate
 from finetune_trainer.tasks import conversation as types
 from tests.server.generation.tool_chats import ONE, RESULTS, STRANGE, TOOLS, TWO, again
 
@@ -81,7 +81,7 @@ def test_the_trainers_prompts(source: str, tool_hf_model: Path) -> None:
     source = source or (tool_hf_model / "chat_template.jinja").read_text()
     special = {"bos_token": "<s>", "eos_token": "</s>"}
     ours = ChatTemplate(source, special)
-    theirs = RowTemplate(ours)
+    theirs = ExampleTemplate(ours)
     for messages, tools in CONVERSATIONS:
         prompt = messages[:-1] if messages[-1]["role"] == "assistant" else messages
         for chat in (prompt, messages):

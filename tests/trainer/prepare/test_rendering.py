@@ -8,7 +8,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from finetune_text.chat_template import ChatTemplate
-from finetune_trainer.data.tokens.template import RowTemplate
+from finetune_trainer.data.tokens.template import ExampleTemplate
 from finetune_trainer.tasks.conversation import Function, FunctionCall, Message, Tool, ToolCall
 from tests.trainer.prepare.public_templates import public_templates
 from tests.unit.tokens import templates
@@ -69,7 +69,7 @@ def test_tools_and_calls_are_rendered_as_by_transformers_and_by_the_server(refer
             expected = reference.apply_chat_template(
                 plain_chat(arguments, form.empty_content), tools=tools, chat_template=text, tokenize=False, add_generation_prompt=True
             )
-            assert RowTemplate(template).render(CHAT, [WEATHER], add_generation_prompt=True) == expected
+            assert ExampleTemplate(template).render(CHAT, [WEATHER], add_generation_prompt=True) == expected
             assert template.prompt(plain_chat(ARGUMENTS, None), tools) == expected
             checked += 1
     assert checked > 30
@@ -80,7 +80,7 @@ def test_tools_and_calls_are_rendered_as_by_transformers_and_by_the_server(refer
 def test_a_template_renders_as_in_transformers(reference: Any, assets: Path, text: str, prompt: bool) -> None:
     """The same text and the same ids, so that a model is trained on what it is later asked."""
     messages = [Message("user", "Who <b>are</b> you?"), Message("assistant", " Ça va, 日本\n"), Message("user", "2")]
-    template = RowTemplate(ChatTemplate(text, SPECIAL))
+    template = ExampleTemplate(ChatTemplate(text, SPECIAL))
     plain = [{"role": message.role, "content": message.content} for message in messages]
     expected = reference.apply_chat_template(plain, chat_template=text, tokenize=False, add_generation_prompt=prompt)
     assert template.render(messages, add_generation_prompt=prompt) == expected

@@ -11,7 +11,7 @@ from finetune_api.resources.learning import Lora
 from finetune_api.run_config import RunConfig
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.methods.lora import LORA
-from finetune_trainer.prepare.base.base import Base, open_base
+from finetune_trainer.prepare.base.base import ExaminedBase, open_base
 from finetune_trainer.prepare.examples.encoder import base_template
 from finetune_trainer.stage.progress import ProgressPrinter
 from finetune_trainer.workspace.workspace import Workspace
@@ -104,13 +104,13 @@ REFUSED: dict[str, list[tuple[str, Change, str]]] = {
 CASES = [pytest.param(*case[1:], f"BaseModel{code}", id=case[0]) for code, cases in REFUSED.items() for case in cases]
 
 
-def look_at(tmp_path: Path, change: Change, **settings: Any) -> Base:
+def look_at(tmp_path: Path, change: Change, **settings: Any) -> ExaminedBase:
     """Opens a base after a change to its folder."""
     change(make_base(tmp_path / "base"))
     return open_run(tmp_path, run_config(tmp_path, **settings))
 
 
-def open_run(tmp_path: Path, config: RunConfig) -> Base:
+def open_run(tmp_path: Path, config: RunConfig) -> ExaminedBase:
     """What prepare does with the base before it looks at the data."""
     base = open_base(config, Workspace(tmp_path / "workspace"), ProgressPrinter("prepare"))
     base_template(config, base)

@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.prepare.dataset.dataset import Dataset, open_dataset
+from finetune_trainer.prepare.dataset.dataset import ProfiledDataset, open_dataset
 from finetune_trainer.stage.progress import ProgressPrinter
 from finetune_trainer.workspace.workspace import Workspace
 from tests.unit.prepare.run import run_config
 from tests.unit.profile.files import labelled, text, write_rows
 
 
-def opened(folder: Path, task: str, rows: list[dict[str, Any]], held: list[dict[str, Any]] | None = None, **settings: Any) -> Dataset:
+def opened(
+    folder: Path, task: str, rows: list[dict[str, Any]], held: list[dict[str, Any]] | None = None, **settings: Any
+) -> ProfiledDataset:
     """A data set out of rows."""
     source = {"uri": str(write_rows(folder / "train.jsonl", rows)), "shownAs": "pvc://data/train.jsonl"}
     dataset: dict[str, Any] = {"train": source | settings.pop("read", {}), **settings}

@@ -10,7 +10,7 @@ from finetune_api.result import Expectation, ResolvedParameter
 from finetune_api.run_config import RunHardware
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.prepare.fit.expectation import expect
-from finetune_trainer.prepare.hyperparameters import Facts, resolve
+from finetune_trainer.prepare.hyperparameters import Facts, resolve_hyperparameters
 from finetune_trainer.prepare.speeds import check_gpu, computes_bf16, peak_flops
 from tests.unit.prepare.run import run_config
 
@@ -22,7 +22,7 @@ def expected(parameters: float = 8e9, **settings: Any) -> Expectation:
     """What is expected of a run over 1,000 examples of 100 tokens."""
     run = run_config(Path("/tmp"), **settings)
     facts = Facts(len(LENGTHS), ResolvedParameter(value=128, reason=""), int(parameters))
-    return expect(run, resolve(run, facts), int(parameters), LENGTHS)
+    return expect(run, resolve_hyperparameters(run, facts), int(parameters), LENGTHS)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from finetune_trainer.prepare.fit.choice import TrainingFacts, trained_model
 from finetune_trainer.prepare.fit.fit import Fit, fit
 from finetune_trainer.prepare.fit.memory import CPU, GPU, Micro, need
 from finetune_trainer.prepare.fit.model_shape import model_shape
-from finetune_trainer.prepare.hyperparameters import Facts, resolve
+from finetune_trainer.prepare.hyperparameters import Facts, resolve_hyperparameters
 from finetune_trainer.workspace.prepared import Prepared
 from finetune_trainer.workspace.workspace import Workspace
 from tests.unit.prepare.base_folder import make_base
@@ -39,7 +39,7 @@ def tried(model: Any, hardware: dict[str, Any], lengths: Any = LENGTHS, labels: 
     config, weights = model
     run = run_config(Path("/tmp"), hardware=hardware, **settings)
     longest = ResolvedParameter(value=int(lengths.max()), reason="as given")
-    decided = resolve(run, Facts(len(lengths), longest, weights.parameters))
+    decided = resolve_hyperparameters(run, Facts(len(lengths), longest, weights.parameters))
     supervised = np.ones_like(lengths) if labels else np.minimum(lengths, 1000)
     return fit(run, decided, TrainingFacts(config, weights, lengths, supervised, labels))
 
@@ -182,7 +182,7 @@ def test_memory_grows_with_the_work(model: Any, around: Any) -> None:
     """More tokens, longer rows, more supervised positions and fewer savings never need less."""
     config, weights = model
     run = run_config(Path("/tmp"))
-    decided = resolve(run, Facts(100, ResolvedParameter(value=64, reason=""), weights.parameters))
+    decided = resolve_hyperparameters(run, Facts(100, ResolvedParameter(value=64, reason=""), weights.parameters))
     facts = TrainingFacts(config, weights, LENGTHS, LENGTHS // 2)
     keeping, computing = (trained_model(run, decided, facts, checkpointing) for checkpointing in (False, True))
     base = need(keeping, Micro(512, 128, 128), around).total

@@ -10,7 +10,7 @@ from tokenizers.models import BPE, WordLevel
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer, ByteLevel
 
-from finetune_api.resources.finetune_job import Task
+from finetune_api.resources.finetune_job import TaskName
 from finetune_cli.main import main
 from finetune_trainer.prepare.main import prepare
 from tests.unit.prepare.base_folder import change_json, make_base
@@ -72,7 +72,7 @@ def ignored_tag(number: int) -> dict[str, Any]:
 
 
 # (case, task, the row of a number, exit code, what is printed)
-VALIDATED: list[tuple[str, Task, Any, int, str]] = [
+VALIDATED: list[tuple[str, TaskName, Any, int, str]] = [
     ("playground export", "chat", lambda n: asked(n, content=part("")), 0, "OpenAI chat): 18 of 20 rows"),
     ("an empty part as a tool's result", "chat", lambda n: asked(n, content=None, answer=part("")), 0, "OpenAI chat): 18 of 20 rows"),
     ("words and a call in two turns", "chat", talk_and_call, 0, "ShareGPT): 18 of 20 rows"),
@@ -99,14 +99,16 @@ VALIDATED: list[tuple[str, Task, Any, int, str]] = [
 
 
 @pytest.mark.parametrize("_case, task, row, code, says", VALIDATED, ids=[case for case, *_ in VALIDATED])
-def test_on_a_laptop(tmp_path: Path, capsys: pytest.CaptureFixture[str], _case: str, task: Task, row: Any, code: int, says: str) -> None:
+def test_on_a_laptop(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], _case: str, task: TaskName, row: Any, code: int, says: str
+) -> None:
     """0 where the meaning is clear, with a note where something was decided; 3 with the cause and what to write instead."""
     (tmp_path / "train.jsonl").write_text("".join(json.dumps(row(number)) + "\n" for number in range(ROWS)))
     assert main(["validate", str(tmp_path / "train.jsonl"), "--task", task]) == code
     assert says in "".join(capsys.readouterr())
 
 
-def notes(folder: Path, task: Task, tokenizer: Tokenizer, row: Any) -> list[str]:
+def notes(folder: Path, task: TaskName, tokenizer: Tokenizer, row: Any) -> list[str]:
     """What prepare says of rows with that base tokenizer."""
     make_base(folder / "base")
     if task == "token-classification":

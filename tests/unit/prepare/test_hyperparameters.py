@@ -10,7 +10,7 @@ from finetune_api.resources.learning import Hyperparameters
 from finetune_api.result import ResolvedParameter
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.prepare.examples.examples import check_length, decide_length
-from finetune_trainer.prepare.hyperparameters import Facts, resolve
+from finetune_trainer.prepare.hyperparameters import Facts, resolve_hyperparameters
 from finetune_trainer.workspace.prepared import ResolvedHyperparameters
 from tests.unit.prepare.run import run_config
 
@@ -21,7 +21,7 @@ def decide(
     examples: int, parameters: float = 1e8, length: ResolvedParameter = LENGTH, **settings: Any
 ) -> tuple[ResolvedHyperparameters, dict[str, ResolvedParameter]]:
     """The decision for a data set and a model of that size."""
-    decided = resolve(run_config(Path("/tmp"), **settings), Facts(examples, length, int(parameters)))
+    decided = resolve_hyperparameters(run_config(Path("/tmp"), **settings), Facts(examples, length, int(parameters)))
     return decided.values, decided.reasons
 
 
@@ -132,14 +132,14 @@ def test_many_examples_take_half_the_rate() -> None:
 def test_rank_and_alpha(examples: int, given: dict[str, Any], rank: int, alpha: float) -> None:
     """More examples, larger adapters; alpha is twice the rank. The rest of the adapter is as given."""
     run = run_config(Path("/tmp"), method={"type": "lora", "lora": {"dropout": 0.2, "targetModules": ["q_proj"], **given}})
-    lora = resolve(run, Facts(examples, LENGTH, 10**8)).lora
+    lora = resolve_hyperparameters(run, Facts(examples, LENGTH, 10**8)).lora
     assert lora is not None
     assert (lora.rank, lora.alpha, lora.dropout, lora.target_modules) == (rank, alpha, 0.2, ["q_proj"])
 
 
 def test_full_fine_tuning_has_no_adapter() -> None:
     """Nor a rank to be shown."""
-    decided = resolve(run_config(Path("/tmp"), method={"type": "full"}), Facts(100, LENGTH, 10**8))
+    decided = resolve_hyperparameters(run_config(Path("/tmp"), method={"type": "full"}), Facts(100, LENGTH, 10**8))
     assert decided.lora is None
     assert not {"lora.rank", "lora.alpha"} & decided.reasons.keys()
 
@@ -222,6 +222,6 @@ def test_a_sequence_longer_than_the_model_knows_is_refused() -> None:
 def test_the_batch_keeps_every_gpu_busy(gpus: int, examples: int, mean: float, batch: int, reason: str) -> None:
     """Sized in tokens per GPU, with enough steps left to learn in; where the data is too small for that, the reason says so."""
     run = run_config(Path("/tmp"), hardware={"gpus": gpus}, world={"nodes": 1, "processesPerNode": gpus})
-    decided = resolve(run, Facts(examples, LENGTH, 10**8, mean))
+    decided = resolve_hyperparameters(run, Facts(examples, LENGTH, 10**8, mean))
     assert decided.values.batch_size == batch
     assert reason in decided.reasons["batchSize"].reason

@@ -3,7 +3,7 @@
 import pytest
 
 from finetune_text.chat_template import ChatTemplate
-from finetune_trainer.data.tokens.template import RowTemplate
+from finetune_trainer.data.tokens.template import ExampleTemplate
 from finetune_trainer.prepare.examples.message_names import MessageNames
 from finetune_trainer.tasks.conversation import Conversation, Message
 from tests.unit.tokens.templates import CHATML
@@ -26,7 +26,7 @@ TOOL = Conversation([Message("user", "Hi"), Message("tool", "1", name="stock"), 
 )
 def test_names_that_are_not_learnt_are_told_of(template: str | None, rows: list[Conversation], says: str) -> None:
     """How many rows there are, and where the first is; not where the template writes names."""
-    seen = MessageNames(RowTemplate(ChatTemplate(template, {})) if template else None)
+    seen = MessageNames(ExampleTemplate(ChatTemplate(template, {})) if template else None)
     for line, row in enumerate(rows, start=1):
         seen.saw("rows.jsonl", f"line {line}", row)
     assert [note.startswith(says) for note in seen.notes()] == ([True] if says else [])

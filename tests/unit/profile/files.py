@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from finetune_api.resources.finetune_job import Task
+from finetune_api.resources.finetune_job import TaskName
 from finetune_trainer.data.profile.dataset_file import DatasetFile, ProfiledFile
 from finetune_trainer.data.reading.record_file import RecordFile
 from finetune_trainer.tasks import TASKS
@@ -32,7 +32,7 @@ def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> Path:
 
 
 def profiled(
-    path: Path, task: Task = "sequence-classification", group_by: str | None = None, stratify_by: str | None = None, seed: int = 42
+    path: Path, task: TaskName = "sequence-classification", group_by: str | None = None, stratify_by: str | None = None, seed: int = 42
 ) -> ProfiledFile:
     """A file and its profile."""
     records = RecordFile.open(path, path.name, "dataset.train.source", scratch=path.parent)

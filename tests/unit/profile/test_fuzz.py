@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from finetune_api.resources.finetune_job import Task
+from finetune_api.resources.finetune_job import TaskName
 from finetune_api.result import StageError
 from finetune_trainer.failure import StageFailure
 from tests.unit.reading.damage import mutated
@@ -30,7 +30,7 @@ SECONDS = float(os.environ.get("FINETUNE_FUZZ_SECONDS", "0"))
 FEW = settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 SLOW = 60.0
 
-ROWS: dict[Task, list[dict[str, Any]]] = {
+ROWS: dict[TaskName, list[dict[str, Any]]] = {
     "chat": [
         {"messages": [user(), assistant()]},
         {"messages": [user(), calling(call()), tool(), assistant()], "tools": [WEATHER]},
@@ -69,7 +69,7 @@ def changed(value: Any, chance: random.Random) -> Any:
                           {**rest, chance.choice(KEYS): value[key]}])  # fmt: skip
 
 
-def file_of(task: Task, chance: random.Random) -> bytes:
+def file_of(task: TaskName, chance: random.Random) -> bytes:
     """Rows of a task in some format; odd values in some of the rows, damage in some of the files."""
     rows = [chance.choice(ROWS[task][:2] if chance.random() < 0.9 else ROWS[task]) for _ in range(chance.choice([1, 5, 30]))]
     rows = [changed(row, chance) if chance.random() < 0.2 else row for row in rows]
@@ -80,7 +80,7 @@ def file_of(task: Task, chance: random.Random) -> bytes:
     return mutated(data, chance) if chance.random() < 0.3 else data
 
 
-def passed_over(folder: Path, task: Task, data: bytes, share: float) -> None:
+def passed_over(folder: Path, task: TaskName, data: bytes, share: float) -> None:
     """Opens, profiles and reads the rows; lets only what must not be through."""
     try:
         file = opened(folder / "fuzz", data, task)
@@ -102,7 +102,7 @@ def refused(error: StageError) -> None:
 
 @FEW
 @given(task=st.sampled_from(TASKS), seed=st.integers(0, 2**32))
-def test_rows_or_a_refusal_with_a_place(tmp_path: Path, task: Task, seed: int) -> None:
+def test_rows_or_a_refusal_with_a_place(tmp_path: Path, task: TaskName, seed: int) -> None:
     """For every task and format, whatever share of the rows may be dropped."""
     chance = random.Random(seed)
     passed_over(tmp_path, task, file_of(task, chance), chance.choice([0.0, 0.5, 0.99]))

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from finetune_api.resources.finetune_job import Task
+from finetune_api.resources.finetune_job import TaskName
 from finetune_trainer import tasks
 from finetune_trainer.data.reading.record import Block
 from finetune_trainer.data.rows.read import RowReader
@@ -23,7 +23,7 @@ from finetune_trainer.tasks.plain_chat import in_order
 from tests.unit.rows.files import opened, refusal
 from tests.unit.rows.samples import WEATHER, asked, assistant, call, calling, good, row, system, tool, user
 
-TASKS: list[Task] = ["chat", "completion", "summarization", "sequence-classification", "token-classification"]
+TASKS: list[TaskName] = ["chat", "completion", "summarization", "sequence-classification", "token-classification"]
 
 
 def labelled(*labels: Any, **more: Any) -> bytes:
@@ -193,7 +193,7 @@ ROW = (
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(task=st.sampled_from(TASKS), values=st.lists(ROW, min_size=1, max_size=4), ascii_only=st.booleans())
-def test_what_is_plainly_right_is_right(task: Task, values: list[Any], ascii_only: bool) -> None:
+def test_what_is_plainly_right_is_right(task: TaskName, values: list[Any], ascii_only: bool) -> None:
     """The quick look at many rows takes none that the thorough look refuses, and both make the same rows of them."""
     texts = [json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass") for value in values]
     shape = shape_of([], tasks.TASKS[task], table=False, columns={}, template=None, fields=())
@@ -210,7 +210,7 @@ def test_what_is_plainly_right_is_right(task: Task, values: list[Any], ascii_onl
 
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], deadline=None)
 @given(task=st.sampled_from(TASKS), values=st.lists(ROW, min_size=1, max_size=4), cut=st.integers(0, 200))
-def test_no_file_leads_to_a_traceback(tmp_path: Path, task: Task, values: list[Any], cut: int) -> None:
+def test_no_file_leads_to_a_traceback(tmp_path: Path, task: TaskName, values: list[Any], cut: int) -> None:
     """Whatever a file holds: it is read, or refused in words."""
     content = b"\n".join(json.dumps(value).encode() for value in values)
     with suppress(StageFailure):

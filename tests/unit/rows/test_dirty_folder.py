@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from finetune_api.resources.finetune_job import Task
+from finetune_api.resources.finetune_job import TaskName
 from tests.unit.rows.files import refusal, rows_of
 from tests.unit.rows.samples import assistant, good, row, system, user
 
@@ -31,7 +31,7 @@ GOOD = [good(number) for number in range(60)]
 SHAREGPT = {"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]}
 
 # (task, the file, words that the message or a finding must have)
-DIRTY: list[tuple[str, Task, bytes, tuple[str, ...]]] = [
+DIRTY: list[tuple[str, TaskName, bytes, tuple[str, ...]]] = [
     ("nul-far-inside.jsonl", "chat", b"\n".join(GOOD) + b"\n" + good(60)[:-3] + b"\0", ("line 61: a NUL byte at column 103",)),
     (
         "latin1.jsonl",
@@ -110,7 +110,7 @@ DIRTY: list[tuple[str, Task, bytes, tuple[str, ...]]] = [
 
 
 @pytest.mark.parametrize("task, content, words", [entry[1:] for entry in DIRTY], ids=[entry[0] for entry in DIRTY])
-def test_a_dirty_file_is_refused(tmp_path: Path, task: Task, content: bytes, words: tuple[str, ...]) -> None:
+def test_a_dirty_file_is_refused(tmp_path: Path, task: TaskName, content: bytes, words: tuple[str, ...]) -> None:
     """The error says what is wrong, where, and what was expected."""
     error = refusal(tmp_path / "a", content, task)
     told = "\n".join([error.message, *error.details])

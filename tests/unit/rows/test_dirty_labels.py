@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from finetune_api.resources.finetune_job import Task
+from finetune_api.resources.finetune_job import TaskName
 from finetune_trainer.tasks.completion import Completion
 from finetune_trainer.tasks.rows import Row
 from finetune_trainer.tasks.sequence_classification import TextLabel
@@ -34,7 +34,7 @@ TEXTS = lines(*({"document": f"p{number}", "summary": "c"} for number in range(3
 ANY_LABEL = "expected a label: a string, a whole number or a boolean"
 
 # (task, the file's other lines, the third line, the kind that is counted, the finding's words)
-LINES: list[tuple[Task, list[bytes], Any, str, str]] = [
+LINES: list[tuple[TaskName, list[bytes], Any, str, str]] = [
     ("completion", PAIRS, {"prompt": "a"}, "no completion", "has no key 'completion': its keys are 'prompt', expected 'prompt' and 'compl"),
     ("completion", PAIRS, {"prompt": " ", "completion": "a"}, "empty prompt", "prompt is only white space, expected text"),
     ("completion", PAIRS, {"prompt": "a", "completion": ""}, "empty completion", "completion is empty, expected text"),
@@ -82,14 +82,14 @@ LINES: list[tuple[Task, list[bytes], Any, str, str]] = [
 
 
 @pytest.mark.parametrize("task, others, line, kind, words", LINES, ids=[f"{entry[0]}: {entry[3]} {n}" for n, entry in enumerate(LINES)])
-def test_a_dirty_row_is_found(tmp_path: Path, task: Task, others: list[bytes], line: Any, kind: str, words: str) -> None:
+def test_a_dirty_row_is_found(tmp_path: Path, task: TaskName, others: list[bytes], line: Any, kind: str, words: str) -> None:
     """A finding names the line, the field, the value and what is expected."""
     error = finding(tmp_path / "a", json.dumps(line).encode(), others, task)
     assert any(words in detail for detail in error.details), error.details
     assert f"(1 x {kind})" in error.message
 
 
-RIGHT: list[tuple[Task, Any, Row]] = [
+RIGHT: list[tuple[TaskName, Any, Row]] = [
     ("completion", {"prompt": "a ", "completion": " b"}, Completion("a ", " b")),
     ("summarization", {"document": "a", "summary": "b"}, Summary("a", "b")),
     ("sequence-classification", {"text": "a", "label": "b"}, TextLabel("a", "b")),
@@ -109,7 +109,7 @@ RIGHT: list[tuple[Task, Any, Row]] = [
 
 
 @pytest.mark.parametrize("task, line, expected", RIGHT, ids=[f"{entry[0]} {n}" for n, entry in enumerate(RIGHT)])
-def test_a_right_row_has_one_form(tmp_path: Path, task: Task, line: Any, expected: Row) -> None:
+def test_a_right_row_has_one_form(tmp_path: Path, task: TaskName, line: Any, expected: Row) -> None:
     """Labels and tags are text from here on, those of a list sorted."""
     assert rows_of(tmp_path / "a", json.dumps(line).encode(), task) == [expected]
 

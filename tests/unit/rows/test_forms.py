@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from finetune_api.resources.finetune_job import Task
+from finetune_api.resources.finetune_job import TaskName
 from finetune_trainer.tasks.completion import Completion
 from finetune_trainer.tasks.conversation import Conversation, Message
 from tests.unit.rows.files import opened, refusal, rows_of
@@ -22,7 +22,7 @@ BEDROCK = {
 EARLIER = Conversation([Message("user", "Hi"), Message("assistant", "Hm", weight=0), *CHAT.messages])
 
 # (task, a record, the format, the row)
-READ: list[tuple[Task, Any, str, Any]] = [
+READ: list[tuple[TaskName, Any, str, Any]] = [
     ("chat", {"prompt": [user()], "completion": [assistant()]}, "prompt and completion as messages", CHAT),
     ("chat", {"prompt": [system(), user()], "completion": [assistant()]}, "prompt and completion as messages", SYSTEM),
     ("chat", {"prompt": [user()], "completion": "Hello"}, "prompt and completion as messages", CHAT),
@@ -42,7 +42,7 @@ READ: list[tuple[Task, Any, str, Any]] = [
 
 
 @pytest.mark.parametrize("task, record, words, expected", READ, ids=[f"{entry[2]} {n}" for n, entry in enumerate(READ)])
-def test_what_has_one_meaning_is_read(tmp_path: Path, task: Task, record: Any, words: str, expected: Any) -> None:
+def test_what_has_one_meaning_is_read(tmp_path: Path, task: TaskName, record: Any, words: str, expected: Any) -> None:
     """Without columns or template."""
     content = json.dumps(record).encode()
     assert opened(tmp_path / "a", content, task).format == f"JSONL, {words}"
@@ -53,7 +53,7 @@ SPANS = [{"start": 0, "end": 5, "label": "PER"}]
 GOOD, BAD = [user(), assistant()], [user(), assistant("No")]
 TOKENS = '{"tokens": ["Maria", "sleeps"], "tags": ["B-PER", "O"]}'
 # (task, the records, words of the message)
-NAMED: list[tuple[Task, list[Any], str]] = [
+NAMED: list[tuple[TaskName, list[Any], str]] = [
     ("chat", [{"chosen": GOOD, "rejected": BAD}], "set columns: {messages: chosen}"),
     ("chat", [{"prompt": "a", "chosen": "b", "rejected": "c"}], "set columns: {prompt: prompt, completion: chosen}"),
     ("completion", [{"prompt": "a", "chosen": "b", "rejected": "c"}], "set columns: {prompt: prompt, completion: chosen}"),
@@ -106,13 +106,13 @@ NAMED: list[tuple[Task, list[Any], str]] = [
 
 
 @pytest.mark.parametrize("task, records, words", NAMED, ids=[f"{entry[0]} {n}" for n, entry in enumerate(NAMED)])
-def test_other_forms_are_called_by_their_name(tmp_path: Path, task: Task, records: list[Any], words: str) -> None:
+def test_other_forms_are_called_by_their_name(tmp_path: Path, task: TaskName, records: list[Any], words: str) -> None:
     """With a next step that leads on: columns are proposed by what they hold, never by where they stand."""
     error = refusal(tmp_path / "a", b"\n".join(json.dumps(record).encode() for record in records), task)
     assert words in error.message
 
 
-HEADERLESS: list[tuple[Task, bytes, str]] = [
+HEADERLESS: list[tuple[TaskName, bytes, str]] = [
     ("sequence-classification", b"I like it very much indeed,1\nNo thanks,0\n", "('I like it very much indeed', '1') looks like a row"),
     ("sequence-classification", b"good,pos\nbad,neg\nnice,pos\n", "Put a line with the names of the columns before it (text,label)"),
     (
@@ -124,7 +124,7 @@ HEADERLESS: list[tuple[Task, bytes, str]] = [
 
 
 @pytest.mark.parametrize("task, content, words", HEADERLESS)
-def test_a_csv_without_a_header_line_is_seen(tmp_path: Path, task: Task, content: bytes, words: str) -> None:
+def test_a_csv_without_a_header_line_is_seen(tmp_path: Path, task: TaskName, content: bytes, words: str) -> None:
     """Its first row is no list of names."""
     error = refusal(tmp_path / "a", content, task)
     assert "has no header line" in error.message

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from finetune_api.resources.finetune_job import Task
+from finetune_api.resources.finetune_job import TaskName
 from finetune_api.resources.source import RowTemplate
 from finetune_trainer.tasks.completion import Completion
 from finetune_trainer.tasks.conversation import Conversation, Function, FunctionCall, Message, Tool, ToolCall
@@ -49,7 +49,7 @@ TRANSLATE = RowTemplate(prompt="To French {{now}}: {en}", completion="{fr}")
 HI, HELLO = {"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}
 
 # (task, settings, a record, the format's words, the row)
-SHAPES: list[tuple[Task, dict[str, Any], Any, str, Any]] = [
+SHAPES: list[tuple[TaskName, dict[str, Any], Any, str, Any]] = [
     ("chat", {}, {"messages": [user(), assistant()]}, "JSONL, OpenAI chat", CHAT),
     ("chat", {}, {"messages": [{"role": "developer", "content": "Be kind."}, user(), assistant()]}, "JSONL, OpenAI chat", SYSTEM),
     ("chat", {}, {"messages": [user([{"type": "text", "text": "Hi"}]), assistant()]}, "JSONL, OpenAI chat", CHAT),
@@ -134,7 +134,7 @@ SHAPES: list[tuple[Task, dict[str, Any], Any, str, Any]] = [
 @pytest.mark.parametrize(
     "task, settings, record, words, expected", SHAPES, ids=[f"{entry[0]}: {entry[3]} {n}" for n, entry in enumerate(SHAPES)]
 )
-def test_a_layout_is_recognised(tmp_path: Path, task: Task, settings: dict[str, Any], record: Any, words: str, expected: Any) -> None:
+def test_a_layout_is_recognised(tmp_path: Path, task: TaskName, settings: dict[str, Any], record: Any, words: str, expected: Any) -> None:
     """Files of other programs are told by name and become rows of the task."""
     content = json.dumps(record).encode()
     assert opened(tmp_path / "a", content, task, **settings).format == words
@@ -157,7 +157,7 @@ def cells(*rows: list[str]) -> bytes:
 
 LEARNT = Conversation([Message("user", "Hi"), Message("assistant", "Hello", 1)])
 TOKENS = TokenTags(["a", "b"], ["B-X", "O"])
-TABLES: list[tuple[Task, bytes, str, Any]] = [
+TABLES: list[tuple[TaskName, bytes, str, Any]] = [
     ("chat", cells(["messages", "id"], [json.dumps([user(), assistant()]), "1"]), "CSV, OpenAI chat", CHAT),
     ("chat", cells(["messages", "tools"], [json.dumps([user(), assistant()]), ""]), "CSV, OpenAI chat", CHAT),
     ("chat", cells(["messages"], [json.dumps([user(), assistant()])]), "CSV, OpenAI chat", CHAT),
@@ -183,7 +183,7 @@ TABLES: list[tuple[Task, bytes, str, Any]] = [
 
 
 @pytest.mark.parametrize("task, content, words, expected", TABLES, ids=[f"{entry[0]}: {entry[2]} {n}" for n, entry in enumerate(TABLES)])
-def test_a_table_is_read(tmp_path: Path, task: Task, content: bytes, words: str, expected: Any) -> None:
+def test_a_table_is_read(tmp_path: Path, task: TaskName, content: bytes, words: str, expected: Any) -> None:
     """Cells hold JSON texts where a table cannot hold lists; further columns are no mistake."""
     assert opened(tmp_path / "a", content, task).format == words
     assert rows_of(tmp_path / "a", content, task) == [expected]
@@ -191,7 +191,7 @@ def test_a_table_is_read(tmp_path: Path, task: Task, content: bytes, words: str,
 
 PREFIX = "pvc://data/train.jsonl"
 # (task, settings, a record, the message's words, the spec field)
-UNFIT: list[tuple[Task, dict[str, Any], Any, str, str]] = [
+UNFIT: list[tuple[TaskName, dict[str, Any], Any, str, str]] = [
     (
         "completion",
         {},
@@ -300,7 +300,7 @@ UNFIT: list[tuple[Task, dict[str, Any], Any, str, str]] = [
 
 @pytest.mark.parametrize("task, settings, record, words, param", UNFIT, ids=[f"{entry[0]} {n}" for n, entry in enumerate(UNFIT)])
 def test_a_file_that_does_not_fit_is_refused(
-    tmp_path: Path, task: Task, settings: dict[str, Any], record: Any, words: str, param: str
+    tmp_path: Path, task: TaskName, settings: dict[str, Any], record: Any, words: str, param: str
 ) -> None:
     """The message says what the file looks like and which part of the spec to change."""
     error = refusal(tmp_path / "a", json.dumps(record).encode(), task, **settings)
@@ -310,7 +310,7 @@ def test_a_file_that_does_not_fit_is_refused(
 
 
 # (task, settings, good record, bad record, the finding)
-FOREIGN: list[tuple[Task, dict[str, Any], Any, Any, str]] = [
+FOREIGN: list[tuple[TaskName, dict[str, Any], Any, Any, str]] = [
     (
         "chat",
         {},
@@ -397,7 +397,7 @@ FOREIGN: list[tuple[Task, dict[str, Any], Any, Any, str]] = [
 
 @pytest.mark.parametrize("task, settings, right, wrong, words", FOREIGN, ids=[f"{entry[0]} {n}" for n, entry in enumerate(FOREIGN)])
 def test_findings_speak_the_language_of_the_file(
-    tmp_path: Path, task: Task, settings: dict[str, Any], right: Any, wrong: Any, words: str
+    tmp_path: Path, task: TaskName, settings: dict[str, Any], right: Any, wrong: Any, words: str
 ) -> None:
     """What is wrong is said with the names that the file uses."""
     error = refusal(tmp_path / "a", b"\n".join(json.dumps(item).encode() for item in (right, wrong)), task, **settings)

@@ -17,7 +17,7 @@ from tests.unit.rows.files import rows_of
 
 def test_the_custom_resource_lists_the_tasks() -> None:
     """What users may write and what this package has are the same."""
-    assert tuple(TASKS) == get_args(finetune_job.Task)
+    assert tuple(TASKS) == get_args(finetune_job.TaskName)
 
 
 def test_an_unknown_task_is_refused_with_the_known_ones() -> None:

@@ -8,7 +8,7 @@ from finetune_text.chat_template import ChatTemplate, TemplateRefusal
 from finetune_text.markers import Markers
 from finetune_text.standard_templates import PLAIN, chatml_with_tools, is_chatml
 from finetune_trainer.data.tokens.spans import by_difference
-from finetune_trainer.data.tokens.template import RowTemplate
+from finetune_trainer.data.tokens.template import ExampleTemplate
 from finetune_trainer.tasks.conversation import Conversation, Function, FunctionCall, Message, Tool, ToolCall
 from tests.unit.tokens import templates
 
@@ -107,7 +107,7 @@ def test_the_replacement_tells_tools_calls_and_results() -> None:
     """In the form of Hermes and Qwen2.5: tools in the system message, calls and results between tags."""
     own = compiled(chatml_with_tools(compiled(templates.CHATML)))
     assert own.tools.calls == "hermes"
-    template = RowTemplate(own)
+    template = ExampleTemplate(own)
     text = template.render([Message("system", "Be kind."), *CHAT], [TOOL])
     assert text.startswith("<|im_start|>system\nBe kind.\n\n# Tools\n")
     assert '<tools>\n{"type": "function", "function": {"name": "find", "description": "Finds."' in text
@@ -126,16 +126,18 @@ def test_the_replacement_tells_tools_calls_and_results() -> None:
 def test_without_tools_the_replacement_writes_what_the_template_wrote(text: str) -> None:
     """With the same system message where the row has none."""
     base = compiled(text)
-    own = RowTemplate(compiled(chatml_with_tools(base)))
+    own = ExampleTemplate(compiled(chatml_with_tools(base)))
     plain = [Message("user", "Hi"), Message("assistant", "Hello")]
     for messages in (plain, [Message("system", 'Say "yes"\\n.'), *plain]):
         for prompt in (True, False):
-            assert own.render(messages, add_generation_prompt=prompt) == RowTemplate(base).render(messages, add_generation_prompt=prompt)
+            assert own.render(messages, add_generation_prompt=prompt) == ExampleTemplate(base).render(
+                messages, add_generation_prompt=prompt
+            )
 
 
 def test_the_default_template() -> None:
     """For a base without one: a line that says who speaks, and the end-of-text token after an answer."""
-    template = RowTemplate(compiled(PLAIN))
+    template = ExampleTemplate(compiled(PLAIN))
     chat = [Message("system", "Be kind."), Message("user", "Hi"), Message("assistant", "Hello")]
     assert template.render(chat) == "<s>Be kind.\n\nUser:\nHi\n\nAssistant:\nHello</s>\n\n"
     assert template.render(chat[:2], add_generation_prompt=True) == "<s>Be kind.\n\nUser:\nHi\n\nAssistant:\n"

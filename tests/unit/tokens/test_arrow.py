@@ -15,7 +15,7 @@ from tokenizers.processors import TemplateProcessing
 
 from finetune_text.tags import IGNORED
 from finetune_trainer.data.tokens import arrow
-from finetune_trainer.data.tokens.arrow import ROWS_PER_BATCH, SCHEMAS, EncodeStats, ExampleWriter, cut, kept_tokens
+from finetune_trainer.data.tokens.arrow import ROWS_PER_BATCH, SCHEMAS, EncodeStats, ExampleWriter, kept_tokens, truncate
 from finetune_trainer.data.tokens.encoded import Classified, Encoded, Example
 from finetune_trainer.tasks import LearnerName
 
@@ -25,7 +25,7 @@ def written(folder: Path, learner: LearnerName, limit: int, *examples: Example) 
     with ExampleWriter(folder / "full", learner) as writer:
         for example in examples:
             writer.add(example)
-    kept = cut(folder / "full", folder / "cut", learner, limit)
+    kept = truncate(folder / "full", folder / "cut", learner, limit)
     with pa.ipc.open_file(str(folder / "cut")) as file:
         assert file.schema == SCHEMAS[learner]
         return kept, file.read_all().to_pylist()

@@ -7,7 +7,7 @@ import pytest
 from finetune_text.chat_template import ChatTemplate, InvalidTemplate, TemplateRefusal
 from finetune_text.markers import Markers
 from finetune_trainer.data.tokens.spans import NotPrefixPreserving, Rendered, WordsLeftOut, by_blocks, by_difference, by_turns
-from finetune_trainer.data.tokens.template import RowTemplate
+from finetune_trainer.data.tokens.template import ExampleTemplate
 from finetune_trainer.tasks.conversation import Conversation, FunctionCall, Message, ToolCall
 from tests.unit.tokens import templates
 
@@ -19,9 +19,9 @@ CHAT = [Message("user", "One?"), Message("assistant", "1"), Message("user", "Two
 SINGLE = CHAT[:2]
 
 
-def template(text: str) -> RowTemplate:
+def template(text: str) -> ExampleTemplate:
     """A template, at a fixed moment."""
-    return RowTemplate(ChatTemplate(text, SPECIAL, clock=lambda: datetime(2026, 2, 1)))
+    return ExampleTemplate(ChatTemplate(text, SPECIAL, clock=lambda: datetime(2026, 2, 1)))
 
 
 def said(text: str, messages: list[Message]) -> list[str]:

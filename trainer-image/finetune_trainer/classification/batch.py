@@ -96,7 +96,7 @@ def logits_asked(model: Any, batch: PaddedBatch) -> torch.Tensor:
     return logits.flatten(0, -2)[batch.keep].float()
 
 
-def loss_sum(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+def classification_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Sum of the losses (nats) over what counts: cross entropy, or the mean over labels of their binary cross entropies."""
     if targets.is_floating_point():
         return F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(-1).sum()

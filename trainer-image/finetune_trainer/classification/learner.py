@@ -9,7 +9,7 @@ from torch import nn
 
 from finetune_api.model_directory import Scores
 from finetune_api.run_config import RunConfig
-from finetune_trainer.classification.batch import PaddedBatch, logits_asked, loss_sum
+from finetune_trainer.classification.batch import PaddedBatch, classification_loss, logits_asked
 from finetune_trainer.classification.labelling import ClassifierName, Labelling
 from finetune_trainer.classification.model import load_classifier
 from finetune_trainer.classification.rows import LabelledRows
@@ -72,7 +72,7 @@ class ClassifierLearner:
 
     def loss_sum(self, model: nn.Module, batch: PaddedBatch) -> torch.Tensor:
         """Cross entropy over examples or labelled tokens; with several labels the mean of their binary cross entropies."""
-        return loss_sum(logits_asked(model, batch), batch.targets)
+        return classification_loss(logits_asked(model, batch), batch.targets)
 
     @property
     def examples(self) -> int:

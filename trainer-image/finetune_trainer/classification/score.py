@@ -10,7 +10,7 @@ import torch
 
 from finetune_api.model_directory import Scores
 from finetune_text.tags import entities
-from finetune_trainer.classification.batch import Collator, PaddedBatch, logits_asked, loss_sum
+from finetune_trainer.classification.batch import Collator, PaddedBatch, classification_loss, logits_asked
 from finetune_trainer.classification.f1 import accuracy, mean_f1, set_f1
 from finetune_trainer.classification.labelling import Labelling
 from finetune_trainer.classification.rows import LabelledRows
@@ -57,7 +57,7 @@ def answer(model: Any, rows: LabelledRows, collator: Collator, budget: int, show
 def run(model: Any, batch: PaddedBatch) -> tuple[torch.Tensor, float]:
     """The logits that count, and the sum of their losses."""
     logits = logits_asked(model, batch)
-    return logits.cpu(), loss_sum(logits, batch.targets).item()
+    return logits.cpu(), classification_loss(logits, batch.targets).item()
 
 
 def split(logits: torch.Tensor, batch: PaddedBatch, counts: Any) -> tuple[Iterator[Logits], Iterator[Any]]:

@@ -61,7 +61,7 @@ def why_unusable() -> str:
     return "it finds none"
 
 
-def free_memory(device: torch.device) -> int | None:
+def free_gpu_memory(device: torch.device) -> int | None:
     """Bytes of a GPU that nobody uses; None for a CPU."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
 

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 from finetune_trainer.failure import invalid
 from finetune_trainer.language_model.head import head_of
 from finetune_trainer.learner import DTYPES
-from finetune_trainer.methods import Method
+from finetune_trainer.methods import TrainingMethod
 from finetune_trainer.methods.gradient_checkpointing import enable_gradient_checkpointing
 from finetune_trainer.workspace.prepared import Prepared
 
@@ -25,7 +25,7 @@ def load_model(folder: Path, precision: str, device: str) -> Any:
     return model.to(device).eval()
 
 
-def load_base(prepared: Prepared, method: Method) -> nn.Module:
+def load_base(prepared: Prepared, method: TrainingMethod) -> nn.Module:
     """The base in the method's training form. New weights depend on the seed alone."""
     hyper, base = prepared.hyperparameters, prepared.base_path
     try:

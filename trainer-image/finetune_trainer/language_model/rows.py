@@ -27,7 +27,7 @@ class Rows:
         return values_of(self._ids, row), values_of(self._mask, row).astype(np.bool_)
 
 
-def read_prompts(path: Path, limit: int) -> list[list[int]]:
+def read_prompt_tokens(path: Path, limit: int) -> list[list[int]]:
     """The first `limit` prompts of an Arrow file of input_ids."""
     prompts: list[list[int]] = open_rows(path).slice(0, limit)["input_ids"].to_pylist()
     return prompts

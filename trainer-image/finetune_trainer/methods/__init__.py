@@ -11,11 +11,11 @@ from finetune_api.run_config import RunConfig
 from finetune_trainer.failure import entry_of
 from finetune_trainer.methods.full import FULL
 from finetune_trainer.methods.lora import LORA
-from finetune_trainer.methods.method import Method
+from finetune_trainer.methods.method import TrainingMethod
 
-__all__ = ["METHODS", "Method", "method_of"]
+__all__ = ["METHODS", "TrainingMethod", "method_of"]
 
-METHODS: Registry[Method] = Registry(
+METHODS: Registry[TrainingMethod] = Registry(
     "method",
     "finetune.methods",
     LORA,
@@ -23,6 +23,6 @@ METHODS: Registry[Method] = Registry(
 )
 
 
-def method_of(config: RunConfig) -> Method:
+def method_of(config: RunConfig) -> TrainingMethod:
     """The method of a run; raises StageFailure InvalidSpec for an unknown one."""
     return entry_of(METHODS, config.method.type, "method.type")

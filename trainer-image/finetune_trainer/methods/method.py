@@ -25,7 +25,7 @@ class Decide(Protocol):
     def __call__(self, name: str, given: Any, automatic: Any, reason: str) -> Any: ...
 
 
-class Method(Protocol):
+class TrainingMethod(Protocol):
     """What is trained, what is frozen, what it costs, and what is published."""
 
     name: str

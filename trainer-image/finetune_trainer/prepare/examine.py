@@ -9,14 +9,14 @@ from finetune_api.result import Expectation
 from finetune_api.run_config import RunConfig
 from finetune_trainer.artifacts import wanted_artifacts
 from finetune_trainer.artifacts.exporter import BaseFacts
-from finetune_trainer.prepare.base.base import Base
-from finetune_trainer.prepare.dataset.dataset import Dataset, open_dataset
+from finetune_trainer.prepare.base.base import ExaminedBase
+from finetune_trainer.prepare.dataset.dataset import ProfiledDataset, open_dataset
 from finetune_trainer.prepare.examples.encoder import TaskEncoder, base_template, task_encoder
 from finetune_trainer.prepare.examples.examples import Examples, ExamplesWriter
 from finetune_trainer.prepare.fit.choice import TrainingFacts
 from finetune_trainer.prepare.fit.expectation import expect
 from finetune_trainer.prepare.fit.fit import Fit, fit
-from finetune_trainer.prepare.hyperparameters import Facts, resolve
+from finetune_trainer.prepare.hyperparameters import Facts, resolve_hyperparameters
 from finetune_trainer.prepare.speeds import check_gpu
 from finetune_trainer.stage.progress import ProgressPrinter
 from finetune_trainer.workspace.workspace import Workspace
@@ -26,8 +26,8 @@ from finetune_trainer.workspace.workspace import Workspace
 class Examined:
     """A data set that can be trained on, written to the workspace as token ids."""
 
-    base: Base
-    dataset: Dataset
+    base: ExaminedBase
+    dataset: ProfiledDataset
     task: TaskEncoder
     examples: Examples
 
@@ -40,7 +40,7 @@ class Plan:
     expected: Expectation
 
 
-def examine(config: RunConfig, base: Base, workspace: Workspace, progress: ProgressPrinter) -> Examined:
+def examine(config: RunConfig, base: ExaminedBase, workspace: Workspace, progress: ProgressPrinter) -> Examined:
     """Fetches, validates, splits and tokenises; raises StageFailure with the findings."""
     check_gpu(config.hardware)
     template = base_template(config, base)
@@ -50,7 +50,7 @@ def examine(config: RunConfig, base: Base, workspace: Workspace, progress: Progr
     return Examined(base, dataset, task, ExamplesWriter(dataset, task, base, workspace, progress).write(config))
 
 
-def rehearse(config: RunConfig, base: Base, progress: ProgressPrinter) -> list[str]:
+def rehearse(config: RunConfig, base: ExaminedBase, progress: ProgressPrinter) -> list[str]:
     """The notes of the artifacts that the run wants; raises StageFailure for one that cannot be made."""
     facts = BaseFacts(base.subject.name, base.config.architecture, str(base.config.values.get("model_type")))
     files = base.download.small_files()
@@ -61,7 +61,7 @@ def plan_training(config: RunConfig, examined: Examined) -> Plan:
     """Decides what the spec leaves open; raises StageFailure DoesNotFit."""
     base, stats = examined.base, examined.examples.stats
     longest, mean = examined.examples.max_sequence_length, float(stats.lengths.mean())
-    resolved = resolve(config, Facts(stats.examples, longest, base.weights.parameters, mean))
+    resolved = resolve_hyperparameters(config, Facts(stats.examples, longest, base.weights.parameters, mean))
     facts = TrainingFacts(base.config.values, base.weights, stats.lengths, stats.supervised, len(examined.dataset.labels))
     fitted = fit(config, resolved, facts)
     return Plan(fitted, expect(config, fitted.decided, base.weights.parameters, stats.lengths))

@@ -83,7 +83,7 @@ class Resolution:
         return value
 
 
-def resolve(config: RunConfig, facts: Facts) -> Decided:
+def resolve_hyperparameters(config: RunConfig, facts: Facts) -> Decided:
     """A value for everything that the spec leaves open. What depends on the memory (the micro-batch, gradient checkpointing) is
     decided after this, by fit.py."""
     given, into, encoder = config.hyperparameters, Resolution(), find_task(config.task).learner != "language"

@@ -7,7 +7,7 @@ from finetune_api.run_config import RunConfig
 from finetune_trainer.artifacts.exporter import ModelSize
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.methods import method_of
-from finetune_trainer.prepare.base.base import Base, open_base
+from finetune_trainer.prepare.base.base import ExaminedBase, open_base
 from finetune_trainer.prepare.base.files import total_bytes
 from finetune_trainer.prepare.dataset.row_source import look_for_rows
 from finetune_trainer.prepare.disk_space import Sizes, check_space, estimate
@@ -74,7 +74,7 @@ def decide(config: RunConfig, examined: Examined, plan: Plan, needs: Estimate, w
     )
 
 
-def written(workspace: Workspace, base: Base, progress: ProgressPrinter) -> dict[str, FileSum]:
+def written(workspace: Workspace, base: ExaminedBase, progress: ProgressPrinter) -> dict[str, FileSum]:
     """What the later stages look at before they start: rows by their checksum, a base in the workspace by its files' sizes."""
     files = (workspace.train_rows, workspace.validation_rows, workspace.prompts, workspace.requests)
     rows = [path for path in files if path.exists()]

@@ -12,7 +12,7 @@ from finetune_trainer.artifacts import wanted_artifacts
 from finetune_trainer.artifacts.exporter import Exporter, ExportJob
 from finetune_trainer.failure import StageFailure, explain
 from finetune_trainer.publish.draft import Draft
-from finetune_trainer.publish.space import check_space, storage_full_names
+from finetune_trainer.publish.space import check_publish_space, storage_full_names
 from finetune_trainer.stage import interruption
 
 KILLS = 2
@@ -50,7 +50,7 @@ def export_optional(artifact: Exporter, job: ExportJob, draft: Draft) -> Parity 
     """One that the model can do without."""
     with storage_full_names(draft.root):
         check_kills(artifact, draft)
-        check_space([artifact], job.run, draft.root, f"{artifact.folder} needs")
+        check_publish_space([artifact], job.run, draft.root, f"{artifact.folder} needs")
         with draft.exporting(artifact.name):
             return artifact.export(job)
 

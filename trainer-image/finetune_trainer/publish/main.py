@@ -20,7 +20,7 @@ from finetune_trainer.publish.card import model_card
 from finetune_trainer.publish.draft import Draft, Identity
 from finetune_trainer.publish.exports import export_all
 from finetune_trainer.publish.manifest import describe_model, make_manifest
-from finetune_trainer.publish.space import check_space, storage_full_names
+from finetune_trainer.publish.space import check_publish_space, storage_full_names
 from finetune_trainer.stage.cores import thread_settings
 from finetune_trainer.stage.phases import Phases
 from finetune_trainer.trained import TrainedRun, read_trained_run
@@ -48,7 +48,7 @@ def make_model(run: TrainedRun, draft: Draft) -> Manifest:
     required = [artifact for artifact in wanted_artifacts(run.config) if artifact.required]
     draft.root.mkdir(parents=True, exist_ok=True)
     draft.begin()
-    check_space(required, run, draft.root, "the model needs")
+    check_publish_space(required, run, draft.root, "the model needs")
     from finetune_trainer.evaluation.measure import measure
     from finetune_trainer.learners import learner_of  # torch: after everything that fails quickly
 

@@ -11,7 +11,7 @@ from finetune_trainer.trained import TrainedRun
 from finetune_trainer.workspace.files import free_bytes
 
 
-def check_space(artifacts: Iterable[Exporter], run: TrainedRun, root: Path, what: str) -> None:
+def check_publish_space(artifacts: Iterable[Exporter], run: TrainedRun, root: Path, what: str) -> None:
     """Raises StageFailure (StorageFull) when the volume cannot hold these artifacts; `what` is for people: "the model needs"."""
     size = ModelSize(run.prepared.summary.base_parameters, precision=run.prepared.hyperparameters.precision)
     needed, free = sum(artifact.size(size) for artifact in artifacts), free_bytes(root)

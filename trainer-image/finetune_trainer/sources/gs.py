@@ -8,7 +8,7 @@ from urllib.parse import urljoin, urlsplit
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.sources.guard import Guard, Hops, check_endpoint
 from finetune_trainer.sources.keys import Keys
-from finetune_trainer.sources.store import ATTEMPTS, CONNECT_SECONDS, READ_SECONDS, Entry, Store
+from finetune_trainer.sources.store import ATTEMPTS, CONNECT_SECONDS, READ_SECONDS, Store, StoreEntry
 from finetune_trainer.sources.subject import Subject
 
 KEY_FILE = "GOOGLE_APPLICATION_CREDENTIALS_JSON"
@@ -29,7 +29,7 @@ class GoogleStorage(Store):
         self.has_key = keys.get(KEY_FILE) is not None
         self.fs = connect(token(keys, subject), endpoint, Hops(urlsplit(endpoint or "").hostname or "", guard))
 
-    def version(self, entry: Entry) -> str:
+    def version(self, entry: StoreEntry) -> str:
         """See Store: every write of an object makes a generation."""
         return str(entry.get("generation") or entry.get("etag") or "")
 

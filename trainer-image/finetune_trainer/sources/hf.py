@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.sources.guard import Guard, Hops, check_endpoint
 from finetune_trainer.sources.keys import Keys
-from finetune_trainer.sources.store import ATTEMPTS, CONNECT_SECONDS, READ_SECONDS, Entry, Store
+from finetune_trainer.sources.store import ATTEMPTS, CONNECT_SECONDS, READ_SECONDS, Store, StoreEntry
 from finetune_trainer.sources.subject import NEARBY, Subject
 
 DATA_FILES = (".jsonl", ".json", ".csv", ".parquet", ".arrow")
@@ -57,7 +57,7 @@ class Hub(Store):
             info = self.fs._api.repo_info(address.id, repo_type=address.type, revision=address.revision, timeout=READ_SECONDS)
         return f"{address.type}s/{address.id}@{info.sha}"
 
-    def version(self, entry: Entry) -> str:
+    def version(self, entry: StoreEntry) -> str:
         """See Store: git's name of the content."""
         return str(entry.get("blob_id") or "")
 

@@ -24,7 +24,7 @@ ATTEMPTS = 3
 LONGEST_NAME = 200
 """Bytes; file systems take 255, of which a partial file's name needs a few."""
 
-Entry = dict[str, Any]
+StoreEntry = dict[str, Any]
 """fsspec's info of an object or a folder: name, size, type, and what the scheme adds."""
 
 _LOCAL_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -49,7 +49,7 @@ class Store(ABC):
     def explain(self, exc: Exception) -> StageFailure:
         """What an exception of the file system means, FileNotFoundError aside."""
 
-    def version(self, entry: Entry) -> str:
+    def version(self, entry: StoreEntry) -> str:
         """Changes when the object's content does."""
         return str(entry.get("ETag") or entry.get("etag") or "").strip('"')
 
@@ -62,7 +62,7 @@ class Store(ABC):
                 return None
         return int(info["size"]) if info["type"] == "file" else None
 
-    def list(self, folder: str) -> dict[str, Entry]:
+    def list(self, folder: str) -> dict[str, StoreEntry]:
         """Name -> entry of what lies directly below a prefix; empty when nothing does."""
         path = self.path(folder)
         with self.failures():
@@ -170,7 +170,7 @@ class StoreFolder:
         files = {name: entry for name, entry in sorted(entries.items()) if entry["type"] == "file"}
         return {name: Stored(self.size(name, entry), self.store.version(entry)) for name, entry in files.items()}
 
-    def size(self, name: str, entry: Entry) -> int:
+    def size(self, name: str, entry: StoreEntry) -> int:
         """Bytes of a file of the listing. What the server says becomes a path on this machine, so a name that is no name is refused."""
         size = entry.get("size")
         if not is_file_name(name):

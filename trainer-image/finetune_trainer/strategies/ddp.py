@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finetune_trainer.methods import Method
+from finetune_trainer.methods import TrainingMethod
 from finetune_trainer.strategies.strategy import DistributedModel, StateBytes
 from finetune_trainer.workspace.files import walk
 
@@ -27,7 +27,7 @@ class Ddp:
     def bytes_per_rank(self, state: StateBytes, processes: int) -> StateBytes:
         return state  # gradients are views into DDP's buckets, so they are there once
 
-    def open(self, world: "World", method: Method) -> DistributedModel:
+    def open(self, world: "World", method: TrainingMethod) -> DistributedModel:
         return Replica(world, method)
 
 
@@ -38,7 +38,7 @@ class Replica:
     _wrapped: "nn.Module"
     _optimizer: "Optimizer"
 
-    def __init__(self, world: "World", method: Method) -> None:
+    def __init__(self, world: "World", method: TrainingMethod) -> None:
         self._world = world
         self._method = method
 

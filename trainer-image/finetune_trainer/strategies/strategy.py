@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from finetune_trainer.methods import Method
+from finetune_trainer.methods import TrainingMethod
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -37,7 +37,7 @@ class Strategy(Protocol):
     def bytes_per_rank(self, state: StateBytes, processes: int) -> StateBytes:
         """What one of `processes` ranks holds of the whole model's state."""
 
-    def open(self, world: "World", method: Method) -> "DistributedModel":
+    def open(self, world: "World", method: TrainingMethod) -> "DistributedModel":
         """The strategy at work on this rank."""
 
 

@@ -19,7 +19,7 @@ from finetune_text.blank import BLANK
 from finetune_trainer.tasks.lossless import is_whole, quotes_of
 from finetune_trainer.tasks.rows import Row, identity
 
-Sizes = npt.NDArray[np.int64]
+PlainSizes = npt.NDArray[np.int64]
 _encode_lines = msgspec.json.Encoder(order="deterministic").encode_lines
 
 
@@ -29,7 +29,7 @@ class Found:
 
     identities: list[bytes]
     rows: Iterable[Row]
-    turns: Sizes | None = None
+    turns: PlainSizes | None = None
     """Messages of each conversation."""
 
 

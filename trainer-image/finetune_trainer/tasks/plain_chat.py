@@ -12,7 +12,7 @@ import numpy as np
 from finetune_text.blank import BLANK
 from finetune_trainer.tasks.conversation import Conversation
 from finetune_trainer.tasks.lossless import Bytes, is_whole
-from finetune_trainer.tasks.plain import Found, PlainLines, Sizes, decoded
+from finetune_trainer.tasks.plain import Found, PlainLines, PlainSizes, decoded
 from finetune_trainer.tasks.rows import Row, identity
 
 _MESSAGES, _ROLE, _CONTENT = attrgetter("messages"), attrgetter("role"), attrgetter("content")
@@ -93,7 +93,7 @@ def _conversations(found: list[Conversation]) -> list[Conversation] | None:
     return None if _sizes_in_order(found, _ROLE) is None else found
 
 
-def _sizes_in_order(found: list[Any], role: Callable[[Any], Any]) -> Sizes | None:
+def _sizes_in_order(found: list[Any], role: Callable[[Any], Any]) -> PlainSizes | None:
     """Messages of each conversation when all of them are in order and say something; `role` tells a message's."""
     lists = list(map(_MESSAGES, found))
     messages = list(chain.from_iterable(lists))
@@ -104,7 +104,7 @@ def _sizes_in_order(found: list[Any], role: Callable[[Any], Any]) -> Sizes | Non
     return sizes if in_order(roles, sizes) else None
 
 
-def in_order(roles: Bytes, sizes: Sizes) -> bool:
+def in_order(roles: Bytes, sizes: PlainSizes) -> bool:
     """True when every conversation is: maybe a system message, then the user's, the last the assistant's; no tools, no two answers
     in a row.
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.result import StageResult, StageWarning, TrainSummary
-from finetune_trainer.distributed.device import device_name, free_memory
+from finetune_trainer.distributed.device import device_name, free_gpu_memory
 from finetune_trainer.distributed.world import World, join
 from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.learner import Learner
@@ -106,7 +106,7 @@ class Rank:
         resume = self.resume(world)
         if world.is_first:
             self.printer.show("loading the model", force=True, total_steps=self.hyper.total_steps)
-        free = [count for count in world.gather(free_memory(world.device)) if count is not None]
+        free = [count for count in world.gather(free_gpu_memory(world.device)) if count is not None]
         if free:
             self.prepared = self.prepared.fitted_to(min(free))
             self.hyper = self.prepared.hyperparameters

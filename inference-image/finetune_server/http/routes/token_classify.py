@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from finetune_server.classification.classes import Classes, softmax
 from finetune_server.classification.entities import Tagged, first_of_words, grouped
-from finetune_server.classification.tokenizer import EncoderInput, EncoderTokenizer, Token
+from finetune_server.classification.tokenizer import EncoderInput, RequestTokenizer, TextToken
 from finetune_server.http.dependencies import MetricsDependency, TokenClassifierDependency, check_model_name
 from finetune_server.http.errors import json_response
 from finetune_server.http.routes.classifications import Classifications
@@ -40,7 +40,7 @@ async def token_classify(
     return json_response(classifications.response("token-classify", results))
 
 
-def tagged_tokens(encoded: EncoderInput, logits: NDArray[np.float32], classes: Classes) -> list[tuple[Token, Tagged]]:
+def tagged_tokens(encoded: EncoderInput, logits: NDArray[np.float32], classes: Classes) -> list[tuple[TextToken, Tagged]]:
     """Each token of the text with its most likely tag. Logits are of shape (tokens, classes)."""
     probabilities = softmax(logits)
     best = probabilities.argmax(axis=-1)
@@ -50,14 +50,14 @@ def tagged_tokens(encoded: EncoderInput, logits: NDArray[np.float32], classes: C
     ]
 
 
-def in_text(text: str, tokens: list[tuple[Token, Tagged]], tokenizer: EncoderTokenizer, *, first: bool) -> dict[str, object]:
+def in_text(text: str, tokens: list[tuple[TextToken, Tagged]], tokenizer: RequestTokenizer, *, first: bool) -> dict[str, object]:
     """A text's entities; start and end are character offsets."""
     spelled = [(token, replace(tagged, text=tokenizer.spelling(token, text))) for token, tagged in tokens]
     parts = first_of_words(spelled, tokenizer.joined) if first else [tagged for _, tagged in spelled]
     return {"entities": [asdict(entity) for entity in grouped(parts, tokenizer.joined)]}
 
 
-def in_words(words: list[str], tokens: list[tuple[Token, Tagged]]) -> dict[str, object]:
+def in_words(words: list[str], tokens: list[tuple[TextToken, Tagged]]) -> dict[str, object]:
     """Each word's tag, which is that of its first token, and the entities; start and end are word offsets.
 
     A word without tokens has no tag: the tokenizer drops all of its characters, or the input was cut before it.

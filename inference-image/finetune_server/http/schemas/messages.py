@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, ValidationInfo, model_validator
 
 from finetune_server.http.errors import ApiError, branch
-from finetune_server.http.schemas.tools import Call, Part
+from finetune_server.http.schemas.tools import Call, StrictModel
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 NOTHING: tuple[object, ...] = (None, [])
@@ -40,7 +40,7 @@ def unless_it_calls(content: str | None, info: ValidationInfo) -> str | None:
     return content
 
 
-class Message(Part):
+class Message(StrictModel):
     """Fields of all messages."""
 
     role: Role

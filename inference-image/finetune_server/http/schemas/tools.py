@@ -19,7 +19,7 @@ def check_arguments(text: str) -> str:
     return text
 
 
-class Part(BaseModel):
+class StrictModel(BaseModel):
     """Base of tools, calls and messages."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -42,7 +42,7 @@ def children(value: object) -> Iterable[object]:
     return value if isinstance(value, list) else ()
 
 
-class Function(Part):
+class Function(StrictModel):
     """A function that the model may call; fields that are None are not in the prompt."""
 
     name: Annotated[str, Field(min_length=1)]
@@ -52,7 +52,7 @@ class Function(Part):
     strict: bool | None = None
 
 
-class Tool(Part):
+class Tool(StrictModel):
     """An entry of `tools`."""
 
     type: Literal["function"]
@@ -63,14 +63,14 @@ class Tool(Part):
         return {"type": self.type, "function": {name: value for name, value in self.function if value is not None}}
 
 
-class CalledFunction(Part):
+class CalledFunction(StrictModel):
     """The called function and its arguments."""
 
     name: Annotated[str, Field(min_length=1)]
     arguments: Annotated[str, AfterValidator(check_arguments)]
 
 
-class Call(Part):
+class Call(StrictModel):
     """An entry of `tool_calls`."""
 
     id: Annotated[str, Field(min_length=1)]

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from finetune_api.engines import ENGINES, Engine
+from finetune_api.engines import ENGINES, EngineFacts
 from finetune_api.resources.finetuned_model import FineTunedModelSpec
 from finetune_api.resources.model_deployment import ModelDeploymentSpec, Revision, Serving
 from finetune_operator.build.server import Reach
@@ -142,7 +142,7 @@ def _unsuitable(model: FineTunedModel, spec: ModelDeploymentSpec) -> NotServable
     return None
 
 
-def _artifact_missing(model: FineTunedModel, engine: Engine, precision: str) -> str:
+def _artifact_missing(model: FineTunedModel, engine: EngineFacts, precision: str) -> str:
     """Why there is no artifact for the engine, and the next step."""
     status = model.status
     have = ", ".join(f"{a.format} {a.precision}" for a in status.artifacts) or "nothing"

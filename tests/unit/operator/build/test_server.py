@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from finetune_api.engines import ENGINES, Engine
+from finetune_api.engines import ENGINES, EngineFacts
 from finetune_api.resources.finetuned_model import ClaimSource
 from finetune_api.resources.model_deployment import Revision
 from finetune_operator.build.server import Reach, Rollout, deployment_object, service_object
@@ -133,7 +133,7 @@ def test_a_rollout_leaves_no_gap(reach: Reach, gap: bool, strategy: str, beside:
 
 def test_the_engine_decides_what_its_pods_need(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its name is an argument, and its GPUs are a limit beside those of the spec."""
-    monkeypatch.setitem(ENGINES, "toy", Engine("toy", artifact="safetensors", needs="output", gpus=2))
+    monkeypatch.setitem(ENGINES, "toy", EngineFacts("toy", artifact="safetensors", needs="output", gpus=2))
     served = rollout(resources={"limits": {"memory": "2Gi"}})
     served = replace(served, spec=served.spec.model_copy(update={"engine": "toy"}))
     (container,) = deployment_object(served, SETTINGS)["spec"]["template"]["spec"]["containers"]

@@ -5,7 +5,7 @@ import pytest
 
 from finetune_server.classification.classes import Classes, sigmoid, softmax
 from finetune_server.classification.entities import Entity, Tagged, first_of_words, grouped
-from finetune_server.classification.tokenizer import Token
+from finetune_server.classification.tokenizer import TextToken
 
 pytestmark = pytest.mark.unit
 
@@ -64,9 +64,9 @@ def test_groups(tags: str, expected: list[tuple[str, int, int]]) -> None:
 def test_words() -> None:
     """A word is what its first token is, and as long as all of them; a score is the mean over words."""
     tokens = [
-        (Token(1, "un", 0, 0, 2), Tagged("un", 0, 2, "B-X", 0.5)),
-        (Token(2, "##fit", 0, 2, 5), Tagged("##fit", 2, 5, "O", 0.9)),
-        (Token(3, "men", 1, 6, 9), Tagged("men", 6, 9, "I-X", 1.0)),
+        (TextToken(1, "un", 0, 0, 2), Tagged("un", 0, 2, "B-X", 0.5)),
+        (TextToken(2, "##fit", 0, 2, 5), Tagged("##fit", 2, 5, "O", 0.9)),
+        (TextToken(3, "men", 1, 6, 9), Tagged("men", 6, 9, "I-X", 1.0)),
     ]
     words = first_of_words(tokens, lambda parts: "".join(parts).replace("##", ""))
     assert words == [Tagged("unfit", 0, 5, "B-X", 0.5), Tagged("men", 6, 9, "I-X", 1.0)]

@@ -3,7 +3,7 @@
 import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-from finetune_server.classification.tokenizer import EncoderTokenizer
+from finetune_server.classification.tokenizer import RequestTokenizer
 from finetune_trainer.data.tokens.classes import ClassEncoder
 from finetune_trainer.data.tokens.encoded import Classified
 from finetune_trainer.tasks.token_classification import TokenClassificationTask, TokenTags
@@ -55,7 +55,7 @@ def test_the_first_token_of_a_word_is_the_one_that_was_labelled(name: str) -> No
     trainer = ClassEncoder(TOKENIZERS[name], [str(place) for place in range(len(WORDS))], TokenClassificationTask())
     (example,) = trainer.encode([("row 1", TokenTags(WORDS, [str(place) for place in range(len(WORDS))]))])
     assert isinstance(example, Classified)
-    (found,) = EncoderTokenizer(TOKENIZERS[name], 512).encode([WORDS], truncate=False, tokens=True)
+    (found,) = RequestTokenizer(TOKENIZERS[name], 512).encode([WORDS], truncate=False, tokens=True)
     assert list(found.row.ids) == example.input_ids.tolist()
     first = {token.word: token.position for token in reversed(found.tokens) if token.word is not None}
     labelled = {label: place for place, label in enumerate(example.labels.tolist()) if label >= 0}

@@ -13,14 +13,14 @@ from finetune_trainer.artifacts.onnx.decoder import OnnxModel, answer_greedily, 
 from finetune_trainer.artifacts.onnx.parity import TOKENS, prove_parity
 from finetune_trainer.failure import invalid
 from finetune_trainer.language_model.model import load_model
-from finetune_trainer.language_model.rows import read_prompts
+from finetune_trainer.language_model.rows import read_prompt_tokens
 from finetune_trainer.tokenizer import copy_tokenizer
 
 
 def publish_language_model(job: ExportJob, folder: str, rows: int) -> Parity:
     """Exports files/model to files/`folder`, and compares the greedy answers to `rows` validation prompts."""
     run, phases, merged, out = job.run, job.phases, job.files / "model", job.files / folder
-    prompts = read_prompts(run.workspace.prompts, rows)
+    prompts = read_prompt_tokens(run.workspace.prompts, rows)
     if not prompts:
         raise invalid("NoPrompts", f"{run.workspace.prompts} has no prompt to check the ONNX export with", param="export.onnx")
     with phases.phase("exporting to ONNX"):

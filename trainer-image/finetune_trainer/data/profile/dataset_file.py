@@ -15,7 +15,7 @@ from finetune_trainer.data.profile.processes import in_order, processes_for
 from finetune_trainer.data.profile.profile import Profile, profile_of
 from finetune_trainer.data.reading.record import Block, NotRows, Record, Unreadable, size_of
 from finetune_trainer.data.reading.record_file import RecordFile
-from finetune_trainer.data.reading.stream import NAMES, Progress, no_progress
+from finetune_trainer.data.reading.stream import COMPRESSION_NAMES, ReadProgress, no_progress
 from finetune_trainer.data.rows.read import RowReader
 from finetune_trainer.data.rows.shape import FIRST, Shape, shape_of
 from finetune_trainer.failure import StageFailure, invalid
@@ -60,7 +60,7 @@ class DatasetFile:
     @property
     def format(self) -> str:
         """What it was recognised as, for people: "JSONL, OpenAI chat"."""
-        packed = f" ({NAMES[self.records.compression]})" if self.records.compression else ""
+        packed = f" ({COMPRESSION_NAMES[self.records.compression]})" if self.records.compression else ""
         return f"{_FORMATS[self.records.format]}{packed}, {self.shape.words}"
 
     @property
@@ -109,7 +109,7 @@ class DatasetFile:
         max_invalid_fraction: float = 0,
         group_by: str | None = None,
         stratify_by: str | None = None,
-        on_bytes: Progress = no_progress,
+        on_bytes: ReadProgress = no_progress,
         processes: int | None = None,
     ) -> "ProfiledFile":
         """Reads the whole file once and checks every row.
@@ -129,7 +129,7 @@ class DatasetFile:
             raise findings.failure(whole.records, max_invalid_fraction)
         return ProfiledFile(self.records, self.shape, profile_of(whole, findings, self.shape.layout, group_by, stratify_by))
 
-    def _stats(self, reader: RowReader, seed: int, on_bytes: Progress, processes: int) -> tuple[ChunkStats, str]:
+    def _stats(self, reader: RowReader, seed: int, on_bytes: ReadProgress, processes: int) -> tuple[ChunkStats, str]:
         """The numbers of all rows, and why the file cannot be read to its end."""
         parts: list[ChunkStats] = []
         try:
@@ -139,7 +139,7 @@ class DatasetFile:
             return join_stats(parts), str(exc)
         return join_stats(parts), ""
 
-    def chunks(self, progress: Progress = no_progress) -> Iterator[Block | list[Record]]:
+    def chunks(self, progress: ReadProgress = no_progress) -> Iterator[Block | list[Record]]:
         """The file in chunks. Raises Unreadable, after what was read before it."""
         blocks = self.records.blocks(progress)
         if blocks is not None:

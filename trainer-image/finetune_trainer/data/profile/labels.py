@@ -11,7 +11,7 @@ import numpy as np
 from finetune_text.tags import OUTSIDE, entities, split_tag
 from finetune_trainer.data.profile.dataset_file import DatasetFile, ProfiledFile
 from finetune_trainer.data.profile.duplicates import Codes, RowMask
-from finetune_trainer.data.profile.notes import among, counted, listed, quoted, verb
+from finetune_trainer.data.profile.notes import among, counted, quoted, shortened_list, verb
 from finetune_trainer.data.profile.profile import Profile
 from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.tasks import LearnerName
@@ -115,7 +115,7 @@ def check_unseen(file: DatasetFile, held: DatasetFile, counts: Mapping[str, int]
             unseen[name_of(name)] += count
     if unseen:
         what = "label" if file.task.learner == "sequence" else "entity type"
-        which = listed([f"{quoted(name)} ({counted(count, 'row')})" for name, count in unseen.most_common()], 5)
+        which = shortened_list([f"{quoted(name)} ({counted(count, 'row')})" for name, count in unseen.most_common()], 5)
         has = f"has {counted(len(unseen), what)} that no row of {file.name} has: {which}"
         known_ones = f"{file.name} has {among(sorted(known - {OUTSIDE}), 5)}"
         raise invalid(

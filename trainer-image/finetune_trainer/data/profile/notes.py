@@ -25,7 +25,7 @@ def quoted(name: str) -> str:
     return repr(name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}...")
 
 
-def listed(parts: Sequence[str], most: int) -> str:
+def shortened_list(parts: Sequence[str], most: int) -> str:
     """The first of them, and how many more there are."""
     more = f" and {len(parts) - most:,} more" if len(parts) > most else ""
     return ", ".join(parts[:most]) + more
@@ -33,7 +33,7 @@ def listed(parts: Sequence[str], most: int) -> str:
 
 def among(names: Iterable[str], most: int) -> str:
     """The same of values of the file."""
-    return listed([quoted(name) for name in names], most)
+    return shortened_list([quoted(name) for name in names], most)
 
 
 def invalid_notes(profile: Profile, name: str) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from finetune_trainer.data.reading.reader import TextReader
 from finetune_trainer.data.reading.record import Block, Record
 from finetune_trainer.data.reading.slices import beyond
-from finetune_trainer.data.reading.stream import Progress, line_blocks, no_progress, open_stream
+from finetune_trainer.data.reading.stream import ReadProgress, line_blocks, no_progress, open_stream
 
 _BLANK = re.compile(rb"\n(?=[ \t\r\v\f]*\n)")
 
@@ -15,13 +15,13 @@ _BLANK = re.compile(rb"\n(?=[ \t\r\v\f]*\n)")
 class Jsonl(TextReader):
     """A FormatReader."""
 
-    def blocks(self, progress: Progress = no_progress) -> Iterator[Block]:
+    def blocks(self, progress: ReadProgress = no_progress) -> Iterator[Block]:
         """The lines whose rows are within the bounds, blank lines among them."""
         with open_stream(self.path, self.compression, progress) as stream:
             blocks = line_blocks(stream, self.limits.row, "JSONL has one object per line", self.limits.block)
             yield from blocks if self.bounds.everything else _within(blocks, self.bounds.start, self.bounds.stop)
 
-    def records(self, progress: Progress = no_progress) -> Iterator[Record]:
+    def records(self, progress: ReadProgress = no_progress) -> Iterator[Record]:
         """Blank lines are skipped."""
         for data, first in self.blocks(progress):
             for line, text in enumerate(data.split(b"\n"), first):

@@ -7,7 +7,7 @@ from typing import Protocol, Self
 
 from finetune_trainer.data.reading.record import LIMITS, Block, Limits, Record
 from finetune_trainer.data.reading.slices import EVERYTHING, Bounds
-from finetune_trainer.data.reading.stream import ByteStream, Compression, Progress, no_progress, open_stream
+from finetune_trainer.data.reading.stream import ByteStream, Compression, ReadProgress, no_progress, open_stream
 
 
 class FormatReader(Protocol):
@@ -24,10 +24,10 @@ class FormatReader(Protocol):
     def within(self, bounds: Bounds) -> Self:
         """The same, for a part of the records."""
 
-    def records(self, progress: Progress = no_progress) -> Iterator[Record]:
+    def records(self, progress: ReadProgress = no_progress) -> Iterator[Record]:
         """The records in order."""
 
-    def blocks(self, progress: Progress = no_progress) -> Iterator[Block] | None:
+    def blocks(self, progress: ReadProgress = no_progress) -> Iterator[Block] | None:
         """The lines of a JSONL file, many at a time; None for other formats."""
 
     def count(self) -> int:
@@ -54,10 +54,10 @@ class TextReader:
     def within(self, bounds: Bounds) -> Self:
         return replace(self, bounds=bounds)
 
-    def records(self, progress: Progress = no_progress) -> Iterator[Record]:
+    def records(self, progress: ReadProgress = no_progress) -> Iterator[Record]:
         return self.bounds.of(self._all(progress))
 
-    def blocks(self, progress: Progress = no_progress) -> Iterator[Block] | None:
+    def blocks(self, progress: ReadProgress = no_progress) -> Iterator[Block] | None:
         return None
 
     def count(self) -> int:
@@ -67,6 +67,6 @@ class TextReader:
         """All records of the unpacked file. Raises Unreadable."""
         raise NotImplementedError
 
-    def _all(self, progress: Progress) -> Iterator[Record]:
+    def _all(self, progress: ReadProgress) -> Iterator[Record]:
         with open_stream(self.path, self.compression, progress) as stream:
             yield from self.cut(stream)

@@ -13,7 +13,7 @@ from finetune_trainer.data.reading.stream import GZIP_MAGIC, UTF8_BOM, ZSTD_MAGI
 HEAD = 1 << 16
 """Bytes that are looked at."""
 EXPECTED = "expected JSONL (one JSON object per line), a JSON array, CSV with a header line, Parquet or Arrow, each plain, .gz or .zst"
-NAMES: dict[RowFormat, str] = {"jsonl": "JSONL", "json": "a JSON array", "csv": "CSV", "parquet": "Parquet", "arrow": "Arrow"}
+FORMAT_NAMES: dict[RowFormat, str] = {"jsonl": "JSONL", "json": "a JSON array", "csv": "CSV", "parquet": "Parquet", "arrow": "Arrow"}
 
 _UTF16 = "UTF-16 text: save it as UTF-8 (iconv -f UTF-16 -t UTF-8)"
 _TABLES: dict[bytes, RowFormat] = {b"PAR1": "parquet", b"ARROW1\0\0": "arrow", b"\xff\xff\xff\xff": "arrow"}

@@ -9,10 +9,10 @@ from finetune_trainer.data.reading.csv_table import Csv, sheet_of
 from finetune_trainer.data.reading.json_array import JsonArray
 from finetune_trainer.data.reading.jsonl import Jsonl
 from finetune_trainer.data.reading.reader import FormatReader
-from finetune_trainer.data.reading.recognise import EXPECTED, HEAD, NAMES, format_of
+from finetune_trainer.data.reading.recognise import EXPECTED, FORMAT_NAMES, HEAD, format_of
 from finetune_trainer.data.reading.record import LIMITS, Block, Limits, NotRows, Record, Unreadable
-from finetune_trainer.data.reading.slices import WrongSlice, resolve
-from finetune_trainer.data.reading.stream import UTF8_BOM, Compression, Progress, compression_of, no_progress, open_stream
+from finetune_trainer.data.reading.slices import WrongSlice, resolve_slice
+from finetune_trainer.data.reading.stream import UTF8_BOM, Compression, ReadProgress, compression_of, no_progress, open_stream
 from finetune_trainer.data.reading.unpack import unpack
 from finetune_trainer.failure import invalid
 
@@ -56,7 +56,7 @@ class RecordFile:
                 head = stream.read(HEAD)
             found = _agreed(format_of(head), format, field, head)
             file = cls(path, name, param, found, compression, _reader(path, name, found, compression, head, scratch, limits))
-            return replace(file, reader=file.reader.within(resolve(slice, file.count)))
+            return replace(file, reader=file.reader.within(resolve_slice(slice, file.count)))
         except NotRows as exc:
             raise invalid("InvalidDataset", f"{name} {exc}; {EXPECTED}", param=param) from exc
         except Unreadable as exc:
@@ -79,11 +79,11 @@ class RecordFile:
         """Size of the file as it lies on disk: what a progress callback counts up to."""
         return self.path.stat().st_size
 
-    def records(self, progress: Progress = no_progress) -> Iterator[Record]:
+    def records(self, progress: ReadProgress = no_progress) -> Iterator[Record]:
         """The records in order; may be called again and again. Raises Unreadable."""
         return self.reader.records(progress)
 
-    def blocks(self, progress: Progress = no_progress) -> Iterator[Block] | None:
+    def blocks(self, progress: ReadProgress = no_progress) -> Iterator[Block] | None:
         """The lines of a JSONL file, about 1 MiB at a time; None for other formats. Raises Unreadable."""
         return self.reader.blocks(progress)
 
@@ -109,7 +109,7 @@ def _reader(path: Path, name: str, fmt: RowFormat, compression: Compression, hea
 def _agreed(found: RowFormat | None, wanted: RowFormat | None, field: str, head: bytes) -> RowFormat:
     """The format that the user asks for, if the file may be that; otherwise the one that it is."""
     if wanted and found and wanted != found:
-        raise NotRows(f"is {NAMES[found]}, and {field}.format says {wanted}: remove the format or write {found}")
+        raise NotRows(f"is {FORMAT_NAMES[found]}, and {field}.format says {wanted}: remove the format or write {found}")
     if wanted in ("parquet", "arrow") and found is None:
         raise NotRows(f"is text, and {field}.format says {wanted}: remove the format or give the right file")
     if not (wanted or found):

@@ -49,7 +49,7 @@ def beyond(start: int, count: int) -> Unreadable:
     return Unreadable(f"the slice begins after row {start:,}, and the file has {count:,}")
 
 
-def resolve(text: str | None, count: Callable[[], int]) -> Bounds:
+def resolve_slice(text: str | None, count: Callable[[], int]) -> Bounds:
     """The bounds that `text` means; `count` (a pass over the file) is asked only for percentages. Raises WrongSlice."""
     if not text:
         return EVERYTHING

@@ -13,13 +13,13 @@ import numpy as np
 from finetune_trainer.data.reading.record import BLOCK, Block, Unreadable
 
 Compression = Literal["", "gzip", "zstd"]
-Progress = Callable[[int], None]
+ReadProgress = Callable[[int], None]
 """Called now and then with the bytes of the file (as it lies on disk) that were read so far."""
 
 _LINE_END = 10
 UTF8_BOM = b"\xef\xbb\xbf"
 GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-NAMES: dict[Compression, str] = {"": "plain", "gzip": "gzip", "zstd": "zstd"}
+COMPRESSION_NAMES: dict[Compression, str] = {"": "plain", "gzip": "gzip", "zstd": "zstd"}
 
 
 class ByteStream(Protocol):
@@ -41,7 +41,7 @@ def compression_of(path: Path) -> Compression:
 
 
 @contextmanager
-def open_stream(path: Path, compression: Compression, progress: Progress = no_progress) -> Iterator[ByteStream]:
+def open_stream(path: Path, compression: Compression, progress: ReadProgress = no_progress) -> Iterator[ByteStream]:
     """The unpacked bytes; reading raises Unreadable where the compressed data are cut off or damaged."""
     with open(path, "rb", buffering=BLOCK if compression else 0) as file:
         yield _Stream(file, _unpacked(file, compression), compression, progress)
@@ -60,7 +60,7 @@ def _unpacked(file: io.BufferedIOBase | Any, compression: Compression) -> Any:
 class _Stream:
     """Reads, reports the progress, and explains what is wrong with a damaged file."""
 
-    def __init__(self, file: Any, unpacked: Any, compression: Compression, progress: Progress) -> None:
+    def __init__(self, file: Any, unpacked: Any, compression: Compression, progress: ReadProgress) -> None:
         self._file, self._unpacked, self._compression, self._progress = file, unpacked, compression, progress
         self._bytes = 0
 

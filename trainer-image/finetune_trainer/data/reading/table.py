@@ -12,7 +12,7 @@ import pyarrow as pa
 from finetune_trainer.data.reading.columns import NOT_UTF8, NoJson, json_values
 from finetune_trainer.data.reading.record import LIMITS, Block, Fault, Limits, NotRows, Record, Unreadable, size_of
 from finetune_trainer.data.reading.slices import EVERYTHING, Bounds, beyond
-from finetune_trainer.data.reading.stream import Progress, no_progress
+from finetune_trainer.data.reading.stream import ReadProgress, no_progress
 from finetune_trainer.data.reading.table_file import open_table
 
 Names = dict[str, tuple[str, ...]]
@@ -42,13 +42,13 @@ class Table:
     def within(self, bounds: Bounds) -> "Table":
         return replace(self, bounds=bounds)
 
-    def blocks(self, progress: Progress = no_progress) -> Iterator[Block] | None:
+    def blocks(self, progress: ReadProgress = no_progress) -> Iterator[Block] | None:
         return None
 
     def count(self) -> int:
         return self.bounds.length(self.rows)
 
-    def records(self, progress: Progress = no_progress) -> Iterator[Record]:
+    def records(self, progress: ReadProgress = no_progress) -> Iterator[Record]:
         """The rows as dicts."""
         with _faults(self.format, Unreadable, "this is"), open_table(self.path, self.format) as table:
             total = table.rows

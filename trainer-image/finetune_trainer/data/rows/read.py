@@ -13,7 +13,7 @@ from finetune_trainer.data.reading.record import Block, Record
 from finetune_trainer.data.rows.shape import Shape
 from finetune_trainer.tasks.explain import Problem, Wrong
 from finetune_trainer.tasks.layouts.context import Context
-from finetune_trainer.tasks.plain import Sizes
+from finetune_trainer.tasks.plain import PlainSizes
 from finetune_trainer.tasks.rows import Row, identity
 
 PIECE = 1 << 19
@@ -34,7 +34,7 @@ class ReadRows:
     where: "list[str] | Numbered" = field(default_factory=list)
     values: list[tuple[bytes, ...]] = field(default_factory=list)
     """Of the fields that were asked for; empty when none were."""
-    turns: Sizes | None = None
+    turns: PlainSizes | None = None
     """Messages of each conversation, where they are known without the rows."""
     records: int = 0
     """Records that were looked at."""

@@ -133,7 +133,7 @@ def lists(values: Sequence[npt.NDArray[Any]]) -> pa.ListArray:
     return pa.ListArray.from_arrays(offsets, np.concatenate(values))
 
 
-def cut(source: Path, target: Path, learner: LearnerName, limit: int) -> EncodeStats:
+def truncate(source: Path, target: Path, learner: LearnerName, limit: int) -> EncodeStats:
     """Copies the examples of `source`, each cut to `limit` tokens, and leaves out those with nothing left to learn.
 
     A language model's example loses its end. A classifier's keeps its special tokens and loses the end of its text; of two

@@ -8,7 +8,7 @@ from finetune_text.markers import Markers
 from finetune_text.span import Span
 from finetune_trainer.data.tokens.skeleton import Skeletons
 from finetune_trainer.data.tokens.spans import NotPrefixPreserving, Rendered, by_blocks, by_difference, by_turns
-from finetune_trainer.data.tokens.template import RowTemplate
+from finetune_trainer.data.tokens.template import ExampleTemplate
 from finetune_trainer.tasks.conversation import Conversation
 from finetune_trainer.tasks.rows import Row
 
@@ -18,7 +18,7 @@ class ChatRenderer:
 
     def __init__(self, template: ChatTemplate, markers: Markers, conversation_of: Callable[[Any], Conversation] = lambda row: row) -> None:
         self.conversation = conversation_of
-        self.template = RowTemplate(template)
+        self.template = ExampleTemplate(template)
         self.markers = markers
         self.skeletons = Skeletons(self.template, markers)
         self.by_blocks = 0

@@ -11,7 +11,7 @@ from finetune_text.chat_template import TemplateRefusal
 from finetune_text.markers import Markers
 from finetune_text.span import Span
 from finetune_trainer.data.tokens.spans import NotPrefixPreserving, Rendered, WordsLeftOut, by_difference
-from finetune_trainer.data.tokens.template import RowTemplate
+from finetune_trainer.data.tokens.template import ExampleTemplate
 from finetune_trainer.tasks.conversation import Conversation, Message
 
 _KEPT = 4096
@@ -53,7 +53,7 @@ class Skeleton:
 class Skeletons:
     """The skeletons of one template."""
 
-    def __init__(self, template: RowTemplate, markers: Markers) -> None:
+    def __init__(self, template: ExampleTemplate, markers: Markers) -> None:
         self.template = template
         self.markers = markers
         self._known: dict[tuple[str, ...], Skeleton | None] = {}

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from finetune_text.chat_template import TemplateRefusal
 from finetune_text.markers import Markers
 from finetune_text.span import Span
-from finetune_trainer.data.tokens.template import RowTemplate
+from finetune_trainer.data.tokens.template import ExampleTemplate
 from finetune_trainer.tasks.conversation import Conversation, Message
 
 
@@ -30,7 +30,7 @@ class WordsLeftOut(Exception):
     """The template does not write what the assistant said; the text says what is missing and what to do."""
 
 
-def by_difference(template: RowTemplate, row: Conversation, markers: Markers) -> Rendered:
+def by_difference(template: ExampleTemplate, row: Conversation, markers: Markers) -> Rendered:
     """The conversation's text and what of it the assistant said, each with its end-of-turn marker.
 
     Raises NotPrefixPreserving, WordsLeftOut and TemplateRefusal.
@@ -39,7 +39,7 @@ def by_difference(template: RowTemplate, row: Conversation, markers: Markers) ->
     return Rendered(whole, [answer(template, row, index, whole, markers) for index in supervised(row)])
 
 
-def answer(template: RowTemplate, row: Conversation, index: int, whole: str, markers: Markers) -> Span:
+def answer(template: ExampleTemplate, row: Conversation, index: int, whole: str, markers: Markers) -> Span:
     """What message `index` is in the conversation's text."""
     last = index == len(row.messages) - 1
     try:
@@ -55,7 +55,7 @@ def answer(template: RowTemplate, row: Conversation, index: int, whole: str, mar
     return Span(len(before), end if said.endswith(markers.all) else end + len(markers.stop_at(whole, end)))
 
 
-def by_blocks(template: RowTemplate, row: Conversation, markers: Markers) -> list[Rendered] | None:
+def by_blocks(template: ExampleTemplate, row: Conversation, markers: Markers) -> list[Rendered] | None:
     """The same by the template's generation blocks; None where there is not one for each of the assistant's messages.
 
     An answer whose prompt is not what its conversation has before it becomes an example of its own, behind that prompt. Raises
@@ -76,7 +76,7 @@ def by_blocks(template: RowTemplate, row: Conversation, markers: Markers) -> lis
     return [*([Rendered(whole, spans)] if spans else []), *apart]
 
 
-def prompt_before(template: RowTemplate, row: Conversation, index: int) -> str:
+def prompt_before(template: ExampleTemplate, row: Conversation, index: int) -> str:
     """What a server asks where message `index` is the answer; empty where the template does not take the messages before it alone."""
     try:
         return template.render(row.messages[:index], row.tools, add_generation_prompt=True)
@@ -102,7 +102,7 @@ def shared_length(prompt: str, block: str, added: tuple[str, ...]) -> int:
     return len(common) if common == prompt else max((common.rfind(token) + len(token) for token in added if token in common), default=0)
 
 
-def by_turns(template: RowTemplate, row: Conversation, markers: Markers) -> list[Rendered]:
+def by_turns(template: ExampleTemplate, row: Conversation, markers: Markers) -> list[Rendered]:
     """An example for each answer, which ends with it. Raises NotPrefixPreserving."""
     found = []
     for index in supervised(row):

@@ -11,7 +11,7 @@ from finetune_text.span import Span
 from finetune_trainer.tasks.conversation import Message, Tool, ToolCall
 
 
-class RowTemplate:
+class ExampleTemplate:
     """A chat template for rows. All its methods raise TemplateRefusal where it does not take the messages."""
 
     def __init__(self, template: ChatTemplate) -> None:

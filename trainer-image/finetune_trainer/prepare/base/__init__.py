@@ -5,5 +5,5 @@ files.py          which files make up a base model
 config.py         what its JSON files say, and what is refused
 weights.py        its safetensors headers: parameters, and whether a file is whole
 download.py       brings it into the workspace, once
-architectures.py  which families serve which task, method and export (families.py, families.json)
+architectures.py  which families serve which task, method and export (families.json)
 """

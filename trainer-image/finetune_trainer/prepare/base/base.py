@@ -16,7 +16,7 @@ from finetune_trainer.workspace.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class Base:
+class ExaminedBase:
     """What its small files and its weights' headers say."""
 
     subject: Subject
@@ -26,7 +26,7 @@ class Base:
     weights: Weights
 
 
-def open_base(config: RunConfig, workspace: Workspace, progress: ProgressPrinter) -> Base:
+def open_base(config: RunConfig, workspace: Workspace, progress: ProgressPrinter) -> ExaminedBase:
     """Everything about the base model that its small files and its weights' headers say."""
     tuned = config.base.fine_tuned_model
     subject = Subject(config.base.source.name, "base.fineTunedModel" if tuned else "base.source", "BaseModelNotFound")
@@ -39,4 +39,4 @@ def open_base(config: RunConfig, workspace: Workspace, progress: ProgressPrinter
     base_config = read_base_config(download.small_files(), subject, config)
     check_checkpointing(base_config.values, subject, wanted=config.hyperparameters.gradient_checkpointing is True)
     weights = replace(weights, transposed=base_config.values.get("model_type") in TRANSPOSED)
-    return Base(subject, files, download, base_config, weights)
+    return ExaminedBase(subject, files, download, base_config, weights)

@@ -32,7 +32,7 @@ Rowed = Iterator[tuple[str, Row]]
 
 
 @dataclass(frozen=True)
-class Dataset:
+class ProfiledDataset:
     """Valid rows in their splits, not yet tokenised."""
 
     task: AnyTask
@@ -142,7 +142,7 @@ def side(source: ProfiledFile, rows: RowMask, labels: dict[str, int]) -> Side:
     )
 
 
-def open_dataset(config: RunConfig, workspace: Workspace, progress: ProgressPrinter) -> Dataset:
+def open_dataset(config: RunConfig, workspace: Workspace, progress: ProgressPrinter) -> ProfiledDataset:
     """Fetches, validates and splits; raises StageFailure with the findings."""
     split, own = config.dataset.split, config.dataset.validation
     if (split is None) == (own is None):
@@ -159,7 +159,7 @@ def open_dataset(config: RunConfig, workspace: Workspace, progress: ProgressPrin
         splits = split_rows(train, left, split, None if task.learner == "language" else label_strata(train.profile, left.train))
     else:
         splits = separate_splits(train, held, left)
-    return described(Dataset(task, (train, held), splits, classes))
+    return described(ProfiledDataset(task, (train, held), splits, classes))
 
 
 def check_size(train: ProfiledFile, left: Different) -> None:
@@ -177,7 +177,7 @@ def check_size(train: ProfiledFile, left: Different) -> None:
         raise invalid("InvalidDataset", text, param=file.param)
 
 
-def described(dataset: Dataset) -> Dataset:
+def described(dataset: ProfiledDataset) -> ProfiledDataset:
     """With the labels of each side counted, and all notes."""
     train, validation = dataset.files
     task, tagged = dataset.task, dataset.task.learner == "token"

@@ -16,9 +16,9 @@ from finetune_trainer.data.tokens.encoded import Encoder
 from finetune_trainer.data.tokens.language import LanguageEncoder
 from finetune_trainer.data.tokens.texts import TextRenderer
 from finetune_trainer.failure import invalid
-from finetune_trainer.prepare.base.base import Base
+from finetune_trainer.prepare.base.base import ExaminedBase
 from finetune_trainer.prepare.base.files import unsupported
-from finetune_trainer.prepare.dataset.dataset import Dataset
+from finetune_trainer.prepare.dataset.dataset import ProfiledDataset
 from finetune_trainer.tasks import LanguageTask, find_task
 
 
@@ -35,7 +35,7 @@ class TaskEncoder:
     notes: list[str] = field(default_factory=list)
 
 
-def base_template(config: RunConfig, base: Base) -> ChatTemplate | None:
+def base_template(config: RunConfig, base: ExaminedBase) -> ChatTemplate | None:
     """The chat template that rows will be rendered with; None for a task without one.
 
     Raises StageFailure for a template that is not one.
@@ -52,7 +52,7 @@ def base_template(config: RunConfig, base: Base) -> ChatTemplate | None:
     return compiled(base, PLAIN if text is None else text)
 
 
-def compiled(base: Base, text: str) -> ChatTemplate:
+def compiled(base: ExaminedBase, text: str) -> ChatTemplate:
     """A template with the base's special tokens; strftime_now tells one moment for the whole run. Raises StageFailure."""
     now = datetime.now()
     try:
@@ -61,7 +61,7 @@ def compiled(base: Base, text: str) -> ChatTemplate:
         raise unsupported(base.subject, f"has a chat template that is not valid Jinja: {exc}") from exc
 
 
-def task_encoder(config: RunConfig, base: Base, dataset: Dataset, template: ChatTemplate | None) -> TaskEncoder:
+def task_encoder(config: RunConfig, base: ExaminedBase, dataset: ProfiledDataset, template: ChatTemplate | None) -> TaskEncoder:
     """The encoder for a job's rows; raises StageFailure where the template does not know the tools that the rows have."""
     task = dataset.task
     if task.learner != "language":
@@ -71,7 +71,9 @@ def task_encoder(config: RunConfig, base: Base, dataset: Dataset, template: Chat
     return conversations(config, base, dataset, task, template)
 
 
-def conversations(config: RunConfig, base: Base, dataset: Dataset, task: LanguageTask, template: ChatTemplate) -> TaskEncoder:
+def conversations(
+    config: RunConfig, base: ExaminedBase, dataset: ProfiledDataset, task: LanguageTask, template: ChatTemplate
+) -> TaskEncoder:
     """Rows, or what is made of them, through a chat template."""
     tokenizer, name = base.config.tokenizer, base.subject.name
     notes = []
@@ -93,7 +95,7 @@ def conversations(config: RunConfig, base: Base, dataset: Dataset, task: Languag
     )
 
 
-def plain_texts(config: RunConfig, base: Base, task: LanguageTask) -> TaskEncoder:
+def plain_texts(config: RunConfig, base: ExaminedBase, task: LanguageTask) -> TaskEncoder:
     """Prompt and answer without a template, ended by the end-of-text token."""
     tokenizer, ids = base.config.tokenizer, base.config.eos_token_ids
     text = base.config.special_tokens.get("eos_token")
@@ -111,13 +113,13 @@ def instructed(config: RunConfig) -> bool:
     return config.dataset.train.template is not None
 
 
-def has_tools(dataset: Dataset, task: LanguageTask) -> bool:
+def has_tools(dataset: ProfiledDataset, task: LanguageTask) -> bool:
     """True when a conversation of either side has tools or calls them."""
     rows = chain(dataset.train_rows(), dataset.validation_rows())
     return any(task.conversation(row).uses_tools for _, row in rows)
 
 
-def template_with_tools(base: Base, dataset: Dataset, template: ChatTemplate) -> tuple[ChatTemplate, str]:
+def template_with_tools(base: ExaminedBase, dataset: ProfiledDataset, template: ChatTemplate) -> tuple[ChatTemplate, str]:
     """What stands in for a template that ignores tools, and what it is; raises StageFailure where there is nothing."""
     if base.config.tool_template:
         own = compiled(base, base.config.tool_template)

@@ -12,15 +12,15 @@ from finetune_api.dataset_report import Side
 from finetune_api.result import DatasetSummary, ResolvedParameter
 from finetune_api.run_config import RunConfig
 from finetune_trainer.data.profile.dataset_file import DatasetFile
-from finetune_trainer.data.tokens.arrow import EncodeStats, ExampleWriter, cut, write_prompts
+from finetune_trainer.data.tokens.arrow import EncodeStats, ExampleWriter, truncate, write_prompts
 from finetune_trainer.data.tokens.borders import WHITE_SPACE
 from finetune_trainer.data.tokens.classes import ClassEncoder
 from finetune_trainer.data.tokens.encoded import Refused
 from finetune_trainer.data.tokens.language import LanguageEncoder
 from finetune_trainer.failure import invalid
-from finetune_trainer.prepare.base.base import Base
+from finetune_trainer.prepare.base.base import ExaminedBase
 from finetune_trainer.prepare.base.files import incomplete
-from finetune_trainer.prepare.dataset.dataset import Dataset, Rowed
+from finetune_trainer.prepare.dataset.dataset import ProfiledDataset, Rowed
 from finetune_trainer.prepare.dataset.statistics import first_notes, quantiles, side_with_tokens
 from finetune_trainer.prepare.examples.control_texts import ControlTexts
 from finetune_trainer.prepare.examples.encoder import TaskEncoder
@@ -68,7 +68,9 @@ class Examples:
 class ExamplesWriter:
     """Writes train.arrow, validation.arrow and, for a language model, prompts.arrow of one data set."""
 
-    def __init__(self, dataset: Dataset, task: TaskEncoder, base: Base, workspace: Workspace, progress: ProgressPrinter) -> None:
+    def __init__(
+        self, dataset: ProfiledDataset, task: TaskEncoder, base: ExaminedBase, workspace: Workspace, progress: ProgressPrinter
+    ) -> None:
         self.dataset = dataset
         self.task = task
         self.learner = task.encoder.learner
@@ -154,7 +156,7 @@ class ExamplesWriter:
 
     def _cut(self, file: DatasetFile, spill: Path, target: Path, limit: int) -> EncodeStats:
         """The final file of one side; the spilled one is deleted."""
-        kept = cut(spill, target, self.learner, limit)
+        kept = truncate(spill, target, self.learner, limit)
         spill.unlink()
         if kept.examples == 0:
             text = "; ".join(lost_notes(file.name, kept, limit, self.learner, self.base.config.max_length))

@@ -1,7 +1,7 @@
 """Rows whose messages have a `name`: it goes to the chat template, and most templates do not write it."""
 
 from finetune_text.chat_template import TemplateRefusal
-from finetune_trainer.data.tokens.template import RowTemplate
+from finetune_trainer.data.tokens.template import ExampleTemplate
 from finetune_trainer.tasks.conversation import Conversation, Message
 from finetune_trainer.tasks.rows import Row
 
@@ -11,7 +11,7 @@ _PROBE = "Probename"
 class MessageNames:
     """Counts such rows and keeps the first."""
 
-    def __init__(self, template: RowTemplate | None) -> None:
+    def __init__(self, template: ExampleTemplate | None) -> None:
         self._ignored = tuple(role for role in ("system", "user", "assistant") if template and not writes_name(template, role))
         self._rows = 0
         self._first = ""
@@ -32,7 +32,7 @@ class MessageNames:
         return [f"{rows} messages with a name (first: {self._first}), which the base's chat template does not write: it is not learned"]
 
 
-def writes_name(template: RowTemplate, role: str) -> bool:
+def writes_name(template: ExampleTemplate, role: str) -> bool:
     """True when the template writes the names of messages of a role; also where it cannot be asked."""
     named, user = {role: _PROBE}, Message("user", "Hi", name=_PROBE if role == "user" else None)
     chat = [user, Message("assistant", "Hello", name=named.get("assistant"))]

@@ -9,7 +9,7 @@ compares the whole with the measured peaks of real trainings on the CPU.
 from dataclasses import dataclass
 from typing import Literal
 
-from finetune_trainer.methods import Method
+from finetune_trainer.methods import TrainingMethod
 from finetune_trainer.prepare.fit.model_shape import ModelShape
 from finetune_trainer.strategies import StateBytes, Strategy
 from finetune_trainer.strategies.ddp import DDP
@@ -56,7 +56,7 @@ class TrainedModel:
     parameters: int
     stored: int
     """Bytes of its files."""
-    method: Method
+    method: TrainingMethod
     trained: int
     """Parameters that change."""
     adapted: int

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from finetune_trainer.tasks.explain.problem import shown
 
 
-class Place(NamedTuple):
+class MessagePath(NamedTuple):
     """Where one message stands in the row as it was written."""
 
     path: str
@@ -27,7 +27,7 @@ class Names:
     content: str = "content"
     roles: Mapping[str, str] = field(default_factory=dict)
     """Roles that the file has other words for."""
-    places: tuple[Place, ...] = ()
+    places: tuple[MessagePath, ...] = ()
     """Of each message, where the file's list is not one message an entry."""
     shift: int = 0
     """1 where a key `system` of the row is the first message."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from finetune_trainer.tasks.explain import Problem, Wrong
 from finetune_trainer.tasks.explain.chat import empty
-from finetune_trainer.tasks.explain.names import Names, Place
+from finetune_trainer.tasks.explain.names import MessagePath, Names
 from finetune_trainer.tasks.explain.problem import kind_of, listed, text_problems
 from finetune_trainer.tasks.layouts.context import Context
 from finetune_trainer.tasks.layouts.sharegpt import media_problem
@@ -47,7 +47,7 @@ class Instructions:
             return {"prompt": text.format(instruction=instruction, input=given), "completion": output}
         messages, places = before(row)
         user = f"{instruction}\n\n{given}" if given else instruction
-        context.names = Names(places=(*places, Place(self.instruction, self.instruction), Place(self.output, self.output)))
+        context.names = Names(places=(*places, MessagePath(self.instruction, self.instruction), MessagePath(self.output, self.output)))
         return {"messages": [*messages, {"role": "user", "content": user}, {"role": "assistant", "content": output}]}
 
     def parts(self, row: dict[str, Any]) -> tuple[str, str, str]:
@@ -78,16 +78,16 @@ def instructions(keys: Collection[str], *, as_chat: bool) -> Known | None:
     return Known(words, steps=(step,), used=frozenset(step.fields))
 
 
-def before(row: dict[str, Any]) -> tuple[list[dict[str, Any]], list[Place]]:
+def before(row: dict[str, Any]) -> tuple[list[dict[str, Any]], list[MessagePath]]:
     """The messages of a row's `system` and `history`, and where they are. Raises Wrong."""
     messages: list[dict[str, Any]] = []
-    places: list[Place] = []
+    places: list[MessagePath] = []
     system = row.get("system")
     if not empty(system) and not (isinstance(system, str) and not system.strip()):
         if found := list(text_problems("system", system)):
             raise Wrong(found)
         messages.append({"role": "system", "content": system})
-        places.append(Place("system", "system"))
+        places.append(MessagePath("system", "system"))
     history = row.get("history") or []
     if not isinstance(history, list):
         raise Wrong([Problem("wrong history", f"history is {kind_of(history)}, expected an array of pairs of texts: [question, answer]")])
@@ -95,5 +95,5 @@ def before(row: dict[str, Any]) -> tuple[list[dict[str, Any]], list[Place]]:
         if not isinstance(turn, list) or len(turn) != 2 or not all(isinstance(text, str) and text.strip() for text in turn):
             raise Wrong([Problem("wrong history", f"history has {kind_of(turn)}, expected pairs of texts: [question, answer]")])
         messages += [{"role": "user", "content": turn[0]}, {"role": "assistant", "content": turn[1]}]
-        places += [Place(f"history[{index}]", f"history[{index}][{side}]") for side in (0, 1)]
+        places += [MessagePath(f"history[{index}]", f"history[{index}][{side}]") for side in (0, 1)]
     return messages, places

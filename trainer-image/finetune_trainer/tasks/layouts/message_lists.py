@@ -5,7 +5,7 @@ from typing import Any
 
 from finetune_trainer.tasks.explain import Problem, Wrong
 from finetune_trainer.tasks.explain.chat import empty
-from finetune_trainer.tasks.explain.names import Names, Place
+from finetune_trainer.tasks.explain.names import MessagePath, Names
 from finetune_trainer.tasks.explain.problem import kind_of
 from finetune_trainer.tasks.layouts.context import Context
 
@@ -16,7 +16,7 @@ SCHEMA_VERSION = "schemaVersion"
 def prompt_and_completion(row: dict[str, Any], context: Context) -> dict[str, Any]:
     """TRL's: both are lists of messages, and only the completion's are learned. Raises Wrong."""
     messages: list[Any] = []
-    places: list[Place] = []
+    places: list[MessagePath] = []
     for key, role in (("prompt", "user"), ("completion", "assistant")):
         value = row.get(key)
         if not isinstance(value, str | list):
@@ -27,7 +27,7 @@ def prompt_and_completion(row: dict[str, Any], context: Context) -> dict[str, An
             path = key if isinstance(value, str) else f"{key}[{index}]"
             calls = message.get("tool_calls") if isinstance(message, dict) else None
             count = len(calls) if isinstance(calls, list) else 0
-            places.append(Place(path, f"{path}.content", tuple(f"{path}.tool_calls[{number}]" for number in range(count))))
+            places.append(MessagePath(path, f"{path}.content", tuple(f"{path}.tool_calls[{number}]" for number in range(count))))
             asked = key == "prompt" and isinstance(message, dict) and message.get("role") == "assistant"
             messages.append({**message, "weight": 0} if asked else message)
     context.names = Names("prompt and completion", places=tuple(places), function=".function")

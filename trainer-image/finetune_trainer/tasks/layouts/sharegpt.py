@@ -11,7 +11,7 @@ from typing import Any
 from finetune_trainer.tasks.explain import Problem, Wrong
 from finetune_trainer.tasks.explain.chat import empty, legacy, not_learnt
 from finetune_trainer.tasks.explain.json_text import parse_text
-from finetune_trainer.tasks.explain.names import Names, Place
+from finetune_trainer.tasks.explain.names import MessagePath, Names
 from finetune_trainer.tasks.explain.problem import did_you_mean, kind_of, listed, shown, text_problems, unknown_key
 from finetune_trainer.tasks.explain.weights import FLAGS
 from finetune_trainer.tasks.layouts.context import Context
@@ -75,7 +75,7 @@ def media_problem(key: str, value: Any) -> Problem | None:
     return None if empty(value) else Problem("not learned", f"{key} is not empty: only text is supported, no images, audio or files")
 
 
-def _names(turns: list[Any], places: tuple[Place, ...], functions: tuple[str, ...]) -> Names:
+def _names(turns: list[Any], places: tuple[MessagePath, ...], functions: tuple[str, ...]) -> Names:
     """What the parts are called in this row."""
     words = [word for word in ("human", "gpt", "observation", *(turn["from"] for turn in turns)) if word.lower() not in CALLING]
     own = {ROLES[word.lower()]: word for word in words}
@@ -93,16 +93,18 @@ def _names(turns: list[Any], places: tuple[Place, ...], functions: tuple[str, ..
     )
 
 
-def _system(row: dict[str, Any], found: list[Problem]) -> tuple[list[dict[str, Any]], list[Place]]:
+def _system(row: dict[str, Any], found: list[Problem]) -> tuple[list[dict[str, Any]], list[MessagePath]]:
     """The message that a key of its own holds, if it says something."""
     text = row.get("system")
     if empty(text) or (isinstance(text, str) and not text.strip()):
         return [], []
     found += text_problems("system", text)
-    return [{"role": "system", "content": text}], [Place("system", "system")]
+    return [{"role": "system", "content": text}], [MessagePath("system", "system")]
 
 
-def _take(messages: list[dict[str, Any]], places: list[Place], message: dict[str, Any], place: Place, turn: dict[str, Any]) -> None:
+def _take(
+    messages: list[dict[str, Any]], places: list[MessagePath], message: dict[str, Any], place: MessagePath, turn: dict[str, Any]
+) -> None:
     """Adds a turn; a call right behind another is a parallel call of the same message."""
     before = messages[-1] if messages else {}
     flags = [{flag: bool(said[flag]) for flag in FLAGS if said.get(flag) is not None} for said in (before, turn)]
@@ -114,7 +116,7 @@ def _take(messages: list[dict[str, Any]], places: list[Place], message: dict[str
     places.append(place)
 
 
-def _message(path: str, turn: Any, context: Context) -> tuple[dict[str, Any], Place]:
+def _message(path: str, turn: Any, context: Context) -> tuple[dict[str, Any], MessagePath]:
     found = list(_turn_problems(path, turn, context))
     if found:
         raise Wrong(found)
@@ -122,11 +124,11 @@ def _message(path: str, turn: Any, context: Context) -> tuple[dict[str, Any], Pl
     flags = {flag: turn[flag] for flag in FLAGS if turn.get(flag) is not None and (ROLES[role] == "assistant" or turn[flag])}
     named = {"name": turn["name"]} if not empty(turn.get("name")) else {}
     if role not in CALLING:
-        return {"role": ROLES[role], "content": value, **named, **flags}, Place(path, f"{path}.value")
+        return {"role": ROLES[role], "content": value, **named, **flags}, MessagePath(path, f"{path}.value")
     calls = _calls(f"{path}.value", value)
     message = {"role": "assistant", "content": None, "tool_calls": calls, **flags}
     where = (f"{path}.value",) if len(calls) == 1 else tuple(f"{path}.value[{number}]" for number in range(len(calls)))
-    return message, Place(path, f"{path}.value", where)
+    return message, MessagePath(path, f"{path}.value", where)
 
 
 def _turn_problems(path: str, turn: Any, context: Context) -> Iterator[Problem]:

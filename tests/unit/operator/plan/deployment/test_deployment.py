@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from finetune_api.engines import ENGINES, Engine
+from finetune_api.engines import ENGINES, EngineFacts
 from finetune_api.resources.finetuned_model import ArtifactStatus
 from finetune_api.resources.model_deployment import ModelDeploymentStatus, Revision
 from finetune_operator.objects.names import CLAIM_UID_LABEL, DEPLOYMENT_LABEL, MODEL_LABEL, MODEL_UID_LABEL, REVISION_ANNOTATION
@@ -204,7 +204,7 @@ def test_what_the_first_version_rolled_out_is_not_replaced(spec: dict[str, Any],
 
 def test_the_engine_decides_image_and_artifact(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each engine has its own image, and serves models that have its artifact."""
-    monkeypatch.setitem(ENGINES, "toy", Engine("toy", artifact="safetensors", needs="export.toy"))
+    monkeypatch.setitem(ENGINES, "toy", EngineFacts("toy", artifact="safetensors", needs="export.toy"))
     settings = replace(SETTINGS, server_images={"onnx": "onnx:1", "toy": "toy:1"})
     wanted = deployment().spec
     assert wanted is not None
