@@ -53,7 +53,7 @@ def classify(tmp_path: Path, encoder: Path) -> Callable[..., Run]:
     def make(kind: str, *, base: Path = encoder, method: dict[str, Any] = LORA, hyper: dict[str, Any] | None = None, **more: Any) -> Run:
         hyper = {"checkpoint_every": 100} | (hyper or {})
         workspace = prepare_labelled(tmp_path / "workspace", base, kind, vocabulary=VOCABULARY, rows=ROWS, method=method, **hyper)
-        return Run(workspace, method, LABELS[kind][0], **more)
+        return Run(workspace, method, task=LABELS[kind][0], **more)
 
     return make
 
