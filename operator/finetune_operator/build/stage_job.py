@@ -33,6 +33,7 @@ from finetune_operator.settings import Settings
 
 RUN_CONFIG_FOLDER = "/etc/finetune"
 NO_INSTANCE_CREDENTIALS = {"name": "AWS_EC2_METADATA_DISABLED", "value": "true"}
+NODE_NAME = {"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +102,11 @@ def _args(run: StageRun) -> tuple[str, ...]:
 
 
 def _env(resources: Resources, settings: Settings) -> tuple[dict[str, Any], ...]:
-    """The number of usable CPU cores, which a container without a limit cannot see; and no credentials from the node's own role."""
+    """The number of usable CPU cores, which a container without a limit cannot see; the node, which errors of its GPUs name; and no
+    credentials from the node's own role."""
     cores = usable_cpus(resources)
     asked = [{"name": CPUS_VARIABLE, "value": f"{cores:g}"}] if cores else []
-    return (*asked, *([] if settings.instance_credentials else [NO_INSTANCE_CREDENTIALS]))
+    return (*asked, NODE_NAME, *([] if settings.instance_credentials else [NO_INSTANCE_CREDENTIALS]))
 
 
 def _mounts(run: StageRun) -> tuple[Mount, ...]:

@@ -75,7 +75,11 @@ def test_the_train_job() -> None:
                                 "train", "--run", "/etc/finetune/run.json", "--attempt", "2",
                                 "--node-rank", "$(JOB_COMPLETION_INDEX)", "--master", "tune-train-2-0.tune-train:29400",
                             ],
-                            "env": [*SCRATCH_ENV, {"name": "AWS_EC2_METADATA_DISABLED", "value": "true"}],
+                            "env": [
+                                *SCRATCH_ENV,
+                                {"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
+                                {"name": "AWS_EC2_METADATA_DISABLED", "value": "true"},
+                            ],
                             "resources": {"requests": {"cpu": "100m"}, "limits": {"memory": "64Gi", "nvidia.com/gpu": "4"}},
                             "securityContext": CONTAINER_SECURITY,
                             "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -105,7 +109,7 @@ def test_the_train_job() -> None:
 @pytest.mark.parametrize(("name", "field"), [("prepare", "preparation"), ("train", "training"), ("publish", "publishing")])
 def test_a_stage_hears_what_cores_it_may_use(name: StageName, field: str, resources: dict[str, Any], cores: str | None) -> None:
     """Its limit, or twice its request where it has none: libraries would count the node's cores."""
-    env = {variable["name"]: variable["value"] for variable in container(name, spec(**{field: {"resources": resources}}))["env"]}
+    env = {variable["name"]: variable.get("value") for variable in container(name, spec(**{field: {"resources": resources}}))["env"]}
     assert env.get("FINETUNE_CPUS") == cores
 
 
@@ -117,7 +121,7 @@ def test_the_node_s_role_is_the_administrator_s_to_give(name: StageName) -> None
     run = StageRun(meta("tune", JOB_UID), spec(**pods), name, 1, "registry/trainer:1")
     for allowed, expected in ((False, "true"), (True, "false" if name == "prepare" else None)):
         job = stage_job_object(run, replace(SETTINGS, instance_credentials=allowed))
-        env = {found["name"]: found["value"] for found in job["spec"]["template"]["spec"]["containers"][0]["env"]}
+        env = {found["name"]: found.get("value") for found in job["spec"]["template"]["spec"]["containers"][0]["env"]}
         assert env.get(variable) == expected
 
 
@@ -173,7 +177,7 @@ def test_every_pod_field_is_honoured_and_none_takes_over_ours() -> None:
     assert found["tolerations"] == [{"key": "gpu", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 5}]
     assert (found["imagePullSecrets"], found["securityContext"]["fsGroup"]) == ([{"name": "registry"}], 2000)
     assert (main["image"], main["envFrom"]) == ("mine:1", [{"configMapRef": {"name": "nccl"}, "prefix": "N_"}])
-    env = {variable["name"]: variable["value"] for variable in main["env"]}
+    env = {variable["name"]: variable.get("value") for variable in main["env"]}
     assert (env["HF_HOME"], env["NCCL_DEBUG"], env["TMPDIR"]) == ("/tmp/hf", "INFO", "/tmp")
 
 
