@@ -4,6 +4,7 @@ another name. Files are never overwritten, and an existing model is not trained 
 
 from typing import Any
 
+from finetune_api.resources.common import seconds
 from finetune_api.resources.finetune_job import output_name
 from finetune_api.resources.finetune_job_status import FineTuneJobStatus
 from finetune_operator.build.claim import model_claim_object, model_volume_size
@@ -13,6 +14,7 @@ from finetune_operator.plan.common.clock import rfc3339
 from finetune_operator.plan.common.conditions import holds
 from finetune_operator.plan.common.models import digest_of, made_by, ready_message
 from finetune_operator.plan.job.attempts import replaced
+from finetune_operator.plan.job.stop import unpaused_since
 from finetune_operator.plan.job.view import Step, View, failure, resting_phase, waiting
 
 
@@ -40,7 +42,10 @@ def output_taken(view: View) -> Step | None:
 
 
 def output_contested(view: View) -> Step | None:
-    """Before the first attempt: another job that creates a model with that name goes first. Should it fail, the name is free."""
+    """Before the first attempt: waits for another job that creates a model with that name, for at most limits.scheduleTimeout.
+
+    If the other job fails, the name is free. It may also be paused for good, hence the limit.
+    """
     if view.status.attempts:
         return None
     job = view.observed.job
@@ -51,6 +56,10 @@ def output_contested(view: View) -> Step | None:
         f"FineTuneJob {first.meta.name} also creates FineTunedModel {model_name(view)} and takes precedence: waiting for it to finish; "
         "to train both, create this job with another output.model"
     )
+    since = unpaused_since(view.status)
+    if since is not None and view.now - since > seconds(view.spec.limits.schedule_timeout):
+        text = f"{message} (waited for limits.scheduleTimeout, {view.spec.limits.schedule_timeout})"
+        return failure(view, "OutputContested", text, param="output.model", object=f"FineTuneJob {first.meta.name}")
     return waiting(view, "OutputContested", message, object=f"FineTuneJob {first.meta.name}")
 
 

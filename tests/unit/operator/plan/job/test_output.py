@@ -66,6 +66,15 @@ def test_the_second_job_starts_when_the_first_has_failed() -> None:
     assert world.job.status.error is None
 
 
+def test_the_wait_for_another_job_is_bounded() -> None:
+    """A job that is paused for good does not hold up another one for longer than limits.scheduleTimeout."""
+    world = World(job=job(**OUTPUT), rivals=(rival("aaa"),))
+    world.reconcile()
+    world.now += 90_000
+    world.reconcile()
+    assert (world.job.status.phase, world.job.status.reason) == ("Failed", "OutputContested")
+
+
 def test_a_job_that_has_begun_does_not_wait() -> None:
     """The other one is, however old it is."""
     world = World(job=job(**OUTPUT))
