@@ -1,5 +1,6 @@
 """Links between the launchers of several nodes."""
 
+import socket
 import time
 from collections.abc import Callable
 
@@ -55,6 +56,30 @@ def test_a_silent_peer_is_lost_after_a_while() -> None:
     assert eventually(lambda: first.lost, 3)
     first.close()
     second.close()
+
+
+def test_a_stranger_is_no_peer() -> None:
+    """A port scan or a probe connects and leaves: nothing is lost, and the launchers still find each other."""
+    port = free_port()
+    first = Peers(0, "127.0.0.1", port, period=0.1)
+    first.open()
+
+    def visit(data: bytes) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", first.port)) as stranger:
+                stranger.sendall(data)
+        except OSError:
+            return False
+        return True
+
+    assert eventually(lambda: visit(b""))
+    assert visit(b"GET / HTTP/1.1\r\n\r\n")
+    second = Peers(1, "127.0.0.1", port, period=0.1)
+    second.open()
+    assert eventually(lambda: first.connected and second.connected)
+    assert first.lost == ""
+    second.close()
+    first.close()
 
 
 def test_a_port_in_use_only_costs_the_heartbeat(capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,19 +33,19 @@ def explain_rank(exc: BaseException) -> StageFailure:
         return StageFailure(
             ExitCode.INTERNAL_ERROR,
             "GpuFailed",
-            f"a GPU of {node} failed ({text.splitlines()[0]}): check the node with nvidia-smi and dmesg, and drain it if the error returns",
+            f"a GPU of {node} failed ({_first_line(exc)}): check the node with nvidia-smi and dmesg, and drain it if the error returns",
         )
     if isinstance(exc, torch.OutOfMemoryError) or (native and any(word in text for word in MEMORY_WORDS)):
         return StageFailure(
             ExitCode.DOES_NOT_FIT,
             "OutOfMemory",
-            f"training does not fit into memory ({text.splitlines()[0]}): lower hyperparameters.maxSequenceLength or use a smaller "
+            f"training does not fit into memory ({_first_line(exc)}): lower hyperparameters.maxSequenceLength or use a smaller "
             "base model, or raise training.resources.limits.memory where it trains on a CPU",
             param="hyperparameters.maxSequenceLength",
         )
     lost = isinstance(exc, dist.DistError | TimeoutError | ConnectionError) or (native and any(word in text for word in PEER_WORDS))
     if lost and not any(word in text for word in SETUP_WORDS):
-        return StageFailure(ExitCode.PEER_LOST, "PeerLost", f"lost the connection to another rank: {text.splitlines()[0]}")
+        return StageFailure(ExitCode.PEER_LOST, "PeerLost", f"lost the connection to another rank: {_first_line(exc)}")
     return explain(exc)
 
 
@@ -54,3 +54,8 @@ def explain_saving(exc: Exception, directory: Path) -> Exception:
     if any(word in str(exc) for word in FULL_WORDS) or shutil.disk_usage(directory.parent).free < FULL_BELOW:
         return OSError(errno.ENOSPC, "No space left on device", str(directory))
     return exc
+
+
+def _first_line(exc: BaseException) -> str:
+    """Of its message; the type of an error without one."""
+    return (str(exc).splitlines() or [type(exc).__name__])[0]

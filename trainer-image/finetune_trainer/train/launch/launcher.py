@@ -102,13 +102,14 @@ class Launcher:
             now = time.monotonic()
             for exit in self._new_exits():
                 end = min(end, now + (SHUTDOWN_TIMEOUT if exit.code in (ExitCode.OK, ExitCode.PREEMPTED) else FAILURE_GRACE))
-            if lost := self._peers.lost if self._peers is not None else "":
+            beats = {rank: read_beat(self._exchange.heartbeat(rank)) for rank in self._running()}
+            finishing = phase_of(beats.get(0, "")) == "finishing"
+            if (lost := self._peers.lost if self._peers is not None else "") and not finishing:  # rank 0 writes the model alone
                 end = min(end, now + FAILURE_GRACE)
             if now >= end:
                 if lost and not self._exits:
                     raise StageFailure(ExitCode.PEER_LOST, "PeerLost", f"lost the connection to the node at {lost}")
                 return
-            beats = {rank: read_beat(self._exchange.heartbeat(rank)) for rank in self._running()}
             if self._term_asked and not self._term_sent:
                 self._pass_on_sigterm(beats)
                 watchdog.term_sent(now)

@@ -15,6 +15,8 @@ PERIOD = 5.0
 PATIENCE = 60.0
 """Seconds of silence after which a peer is lost."""
 ALIVE, LEAVING = b".", b"q"
+HELLO = b"finetune-launcher 1\n"
+"""First bytes in both directions: only a launcher can be a lost peer."""
 PORT_OFFSET = 1
 """Above the port of the process group."""
 
@@ -73,24 +75,41 @@ class Peers:
         try:
             with socket.create_server(("", self.port)) as self._server:
                 while not self._closed.is_set():
-                    self._watch(self._server.accept()[0])
+                    link, _ = self._server.accept()
+                    threading.Thread(target=self._serve, args=(link,), daemon=True).start()
         except OSError as exc:
             if not self._closed.is_set():
                 print(f"train: no heartbeat between nodes: port {self.port}: {exc.strerror}", flush=True)
 
     def _connect(self) -> None:
         while not self._closed.is_set():
-            try:
-                self._watch(socket.create_connection(self._endpoint, timeout=self._period))
-                return
-            except OSError:  # it has not started yet
-                time.sleep(self._period / 5)
+            with contextlib.suppress(OSError):  # it has not started yet
+                if self._serve(socket.create_connection(self._endpoint, timeout=self._period)):
+                    return
+            time.sleep(self._period / 5)
 
-    def _watch(self, link: socket.socket) -> None:
-        link.settimeout(self._patience)
-        peer = link.getpeername()[0]
+    def _serve(self, link: socket.socket) -> bool:
+        """Listens until the link ends; False for a connection that is not a launcher's (a port scan, a probe, a proxy)."""
+        try:
+            peer = link.getpeername()[0]
+            link.settimeout(self._patience)
+            link.sendall(HELLO)
+            greeted = self._received(link) == HELLO
+        except OSError:
+            greeted = False
+        if not greeted:
+            link.close()
+            return False
         self._links.append(link)
-        threading.Thread(target=self._listen, args=(link, peer), daemon=True).start()
+        self._listen(link, peer)
+        return True
+
+    def _received(self, link: socket.socket) -> bytes:
+        """The first bytes, as many as a greeting has; fewer if the link ends before."""
+        received = b""
+        while len(received) < len(HELLO) and (data := link.recv(len(HELLO) - len(received))):
+            received += data
+        return received
 
     def _listen(self, link: socket.socket, peer: str) -> None:
         with contextlib.suppress(OSError):
