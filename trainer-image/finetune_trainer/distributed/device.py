@@ -62,7 +62,7 @@ def why_unusable() -> str:
 
 
 def free_gpu_memory(device: torch.device) -> int | None:
-    """Bytes of a GPU that nobody uses; None for a CPU."""
+    """Free bytes of a GPU; None for a CPU."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
 
 

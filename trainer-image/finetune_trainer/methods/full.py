@@ -14,7 +14,7 @@ from finetune_trainer.methods.method import FP32, Decide, Layers, Precision
 
 
 class Full:
-    """A Method."""
+    """A TrainingMethod."""
 
     name = "full"
     title = "full fine-tuning"

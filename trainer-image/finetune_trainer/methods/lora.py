@@ -19,7 +19,7 @@ RANKS = ((10_000, 16), (100_000, 32), (math.inf, 64))
 
 
 class Lora:
-    """A Method."""
+    """A TrainingMethod."""
 
     name = "lora"
     title = "LoRA"

@@ -1,4 +1,4 @@
-"""What a fine-tuning method has to say: the protocol of the registry METHODS.
+"""The interface of a fine-tuning method, an entry of the registry METHODS.
 
 prepare asks for defaults and sizes and runs without torch, so a method imports torch, transformers and PEFT inside the functions
 that train and publish call.

@@ -1,4 +1,4 @@
-"""What a distributed training strategy has to say: the protocol of the registry STRATEGIES.
+"""The interface of a distributed training strategy, an entry of the registry STRATEGIES.
 
 prepare asks for sizes and runs without torch, so a strategy imports torch and Accelerate inside the functions that train calls.
 """

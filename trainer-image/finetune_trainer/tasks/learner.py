@@ -4,6 +4,7 @@ A language model learns an answer to a prompt, token by token. A classifier is a
 the tag of each word.
 """
 
+from abc import abstractmethod
 from typing import Any, ClassVar, Literal
 
 from finetune_trainer.tasks.conversation import Conversation, Message
@@ -68,13 +69,13 @@ class SequenceTask(Task):
     pipeline: ClassVar[str] = "text-classification"
     endpoint: ClassVar[str] = "/v1/classify"
 
+    @abstractmethod
     def input(self, row: Any) -> str | tuple[str, str]:
         """What is classified, as a request says it: a text, or two."""
-        raise NotImplementedError
 
+    @abstractmethod
     def labels(self, row: Any) -> tuple[str, ...]:
         """All labels that hold, sorted: one, or any number where the file is multi-label."""
-        raise NotImplementedError
 
     def text(self, row: Any) -> str:
         """The text, or both."""
@@ -89,13 +90,13 @@ class TokenTask(Task):
     pipeline: ClassVar[str] = "token-classification"
     endpoint: ClassVar[str] = "/v1/token-classify"
 
+    @abstractmethod
     def input(self, row: Any) -> list[str]:
         """The words."""
-        raise NotImplementedError
 
+    @abstractmethod
     def tags(self, row: Any) -> list[str | None]:
         """The tag of each word; None where nothing is learned."""
-        raise NotImplementedError
 
     def labels(self, row: Any) -> tuple[str, ...]:
         """The tags of a row, each once, sorted."""

@@ -5,6 +5,7 @@ one. What its learner gets of a row is in learner.py, whose classes a task inher
 package adds one.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -54,7 +55,7 @@ class Judged:
     notes: tuple[str, ...] = ()
 
 
-class Task:
+class Task(ABC):
     """One kind of row. Subclasses set the attributes and override what differs."""
 
     name: str
@@ -120,13 +121,13 @@ class Task:
 
     # What a row is
 
+    @abstractmethod
     def problems(self, fields: Fields, layout: RowLayout, names: Names) -> Iterator[Problem]:
         """All that is wrong with a record in the task's own layout; `names` are those of a conversation's parts."""
-        raise NotImplementedError
 
+    @abstractmethod
     def build(self, fields: Fields, context: Context) -> Row:
         """The row of a record that nothing is wrong with."""
-        raise NotImplementedError
 
     def tidied(self, fields: Fields, context: Context) -> Fields:
         """The record without what says nothing; the context gets what is worth a note."""
@@ -149,9 +150,9 @@ class Task:
 
     # What others ask of a row; learner.py has what its learner asks
 
+    @abstractmethod
     def text(self, row: Any) -> str:
         """What of a row is compared to find near duplicates."""
-        raise NotImplementedError
 
     def turns(self, row: Any) -> int | None:
         """Messages of a conversation, for statistics; None for rows that are none."""

@@ -100,7 +100,7 @@ def _attempt_event(attempt: Attempt) -> EventNote:
 
 
 def _progress(status: FineTuneJobStatus, step: Step) -> str | None:
-    """Progress of the running stage; the reason in words for a job that waits or has failed."""
+    """Progress of the running stage; for a job that waits or has failed, a short description of the reason."""
     if step.reason in WITH_PROGRESS:
         return status.progress_text
     done = status.progress if step.phase == "Paused" and current_stage(status) == "train" else None
@@ -145,7 +145,7 @@ def _never_trained(status: FineTuneJobStatus, step: Step, updates: tuple[Conditi
 
 
 def _reason_text(reason: str, error: ErrorStatus | None) -> str:
-    """The reason in words, and the object that it concerns unless that is a pod of the stage: "secret not found: s3-credentials"."""
+    """A short description of the reason, and the object concerned unless it is a pod of the stage: "secret not found: s3-credentials"."""
     words = _WORDS.get(reason) or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", reason).lower()
     kind, _, name = (error.object or "").partition(" ") if error and error.code == reason else ("", "", "")
     return f"{words}: {name}" if name and kind != "Pod" else words

@@ -146,7 +146,7 @@ def class_names(schema: pa.Schema) -> Names:
         features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
         return {name: names for name in schema.names if (names := _class_names(features.get(name)))}
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
-        return {}  # what another program wrote there is no matter of the rows
+        return {}  # metadata of another program, which the rows do not depend on
 
 
 def _class_names(feature: Any) -> tuple[str, ...]:

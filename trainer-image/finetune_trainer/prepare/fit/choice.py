@@ -25,7 +25,7 @@ from finetune_trainer.workspace.prepared import HEADROOM
 Counts = NDArray[np.int64]
 CPU_TOKENS = 1024
 GPU_TOKENS = 8192
-"""Tokens of a micro-batch at most: more of them make a step no faster. A GPU whose memory nobody tells gets no more than a CPU."""
+"""Maximum tokens of a micro-batch: larger ones are no faster. A GPU of unknown memory gets no more than a CPU."""
 STEPS_LOOKED_AT = 64
 
 
@@ -56,11 +56,10 @@ class Choice:
 
 def choose(run: RunConfig, decided: Decided, facts: TrainingFacts) -> Choice:
     """The first of the choices that fits with some room, else that fits at all, else the smallest there is."""
-    given, available = run.hyperparameters.gradient_checkpointing, run.hardware.memory
-    ways = (False, True) if given is None and can_recompute(facts.config) else (given is True,)
+    available = run.hardware.memory
     smallest: Choice | None = None
     for room in (HEADROOM, 1.0):  # what fits into the rest is taken only where nothing smaller is left
-        for choice in choices(run, decided, facts, ways):
+        for choice in choices(run, decided, facts):
             if available is None or choice.need.total <= room * available:
                 return choice
             smallest = choice if smallest is None or choice.need.total < smallest.need.total else smallest
@@ -70,15 +69,14 @@ def choose(run: RunConfig, decided: Decided, facts: TrainingFacts) -> Choice:
 
 def ways_to_train(run: RunConfig, decided: Decided, facts: TrainingFacts) -> list[Choice]:
     """All of them for a GPU of unknown memory, the fastest first."""
-    given = run.hyperparameters.gradient_checkpointing
-    ways = (False, True) if given is None and can_recompute(facts.config) else (given is True,)
     large = run.model_copy(update={"hardware": run.hardware.model_copy(update={"memory": 1 << 62})})
-    return list(choices(large, decided, facts, ways))
+    return list(choices(large, decided, facts))
 
 
-def choices(run: RunConfig, decided: Decided, facts: TrainingFacts, ways: tuple[bool, ...]) -> Iterator[Choice]:
+def choices(run: RunConfig, decided: Decided, facts: TrainingFacts) -> Iterator[Choice]:
     """The fastest first: large micro-batches before small ones, and all of them before activations are computed again."""
-    longest = int(facts.lengths.max())
+    given, longest = run.hyperparameters.gradient_checkpointing, int(facts.lengths.max())
+    ways = (False, True) if given is None and can_recompute(facts.config) else (given is True,)
     device = GPU if run.hardware.gpus else CPU
     largest = GPU_TOKENS if run.hardware.gpus and run.hardware.memory is not None else CPU_TOKENS
     budgets = [max(largest >> half, longest) for half in range(6)]
