@@ -46,7 +46,7 @@ class S3(Store):
         code = s3_code(exc)
         if isinstance(exc, (NoCredentialsError, PartialCredentialsError)):
             return self.subject.denied(
-                "there are no credentials for it: name a Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in credentials.secretRef"
+                "no credentials found: credentials.secretRef must name a Secret with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             )
         if isinstance(exc, PermissionError) or code in ("401", "Unauthorized"):
             return self.subject.denied(f"{self.where} answered {code or 403}: {why_denied(code, str(exc))}")

@@ -52,15 +52,16 @@ def output_contested(view: View) -> Step | None:
     first = next((rival for rival in view.observed.rivals if rival.status.attempts or _age(rival) < _age(job)), None)
     if first is None:
         return None
-    message = (
-        f"FineTuneJob {first.meta.name} also creates FineTunedModel {model_name(view)} and takes precedence: waiting for it to finish; "
-        "to train both, create this job with another output.model"
-    )
+    contest = f"FineTuneJob {first.meta.name} also creates FineTunedModel {model_name(view)} and takes precedence"
+    remedy = "to train both, create this job with another output.model"
     since = unpaused_since(view.status)
     if since is not None and view.now - since > seconds(view.spec.limits.schedule_timeout):
-        text = f"{message} (waited for limits.scheduleTimeout, {view.spec.limits.schedule_timeout})"
-        return failure(view, "OutputContested", text, param="output.model", object=f"FineTuneJob {first.meta.name}")
-    return waiting(view, "OutputContested", message, object=f"FineTuneJob {first.meta.name}")
+        text = f"{contest}, and has not finished within limits.scheduleTimeout ({view.spec.limits.schedule_timeout}): {remedy}"
+        status = view.status.model_copy(update={"error": None})
+        return failure(view, "OutputContested", text, param="output.model", object=f"FineTuneJob {first.meta.name}", status=status)
+    paused = first.spec is not None and first.spec.suspend
+    state = "it is suspended; resume or delete it" if paused else "waiting for it to finish"
+    return waiting(view, "OutputContested", f"{contest}: {state}; {remedy}", object=f"FineTuneJob {first.meta.name}")
 
 
 def output_renamed(view: View) -> Step | None:

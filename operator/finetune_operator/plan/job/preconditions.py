@@ -34,7 +34,8 @@ def base_missing(view: View) -> Step | None:
     nothing_done = not any(a.state == "Succeeded" for a in view.status.attempts)
     if nothing_done and since is not None and view.now - since > seconds(view.spec.limits.schedule_timeout):
         text = f"{message}, for limits.scheduleTimeout ({view.spec.limits.schedule_timeout})"
-        return failure(view, reason, text, param="base.fineTunedModel", object=f"FineTunedModel {reference.name}")
+        status = view.status.model_copy(update={"error": None})
+        return failure(view, reason, text, param="base.fineTunedModel", object=f"FineTunedModel {reference.name}", status=status)
     return waiting(view, reason, message, object=f"FineTunedModel {reference.name}")
 
 

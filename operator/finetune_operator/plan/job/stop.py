@@ -78,5 +78,6 @@ def _ending(view: View, reason: str) -> Step | None:
 def _paused_message(view: View) -> str:
     progress = view.status.progress
     if latest(view.status, "train") and progress and progress.checkpoint_step:
-        return f"spec.suspend is true; set it to false to resume from the checkpoint at step {progress.checkpoint_step}"
+        # The checkpoint that SIGTERM caused may be newer than the last progress line that was read.
+        return f"spec.suspend is true; set it to false to resume from the latest checkpoint (step {progress.checkpoint_step} or later)"
     return "spec.suspend is true; set it to false to resume"

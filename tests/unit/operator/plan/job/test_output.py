@@ -73,6 +73,17 @@ def test_the_wait_for_another_job_is_bounded() -> None:
     world.now += 90_000
     world.reconcile()
     assert (world.job.status.phase, world.job.status.reason) == ("Failed", "OutputContested")
+    assert world.job.status.error is not None
+    assert "has not finished within limits.scheduleTimeout (24h)" in world.job.status.error.message
+
+
+def test_the_message_says_that_the_other_job_is_suspended() -> None:
+    """Nothing moves until it is resumed or deleted."""
+    first = FineTuneJob(meta("aaa", created=T), spec(**OUTPUT, suspend=True), FineTuneJobStatus())
+    world = World(job=job(**OUTPUT), rivals=(first,))
+    world.reconcile()
+    assert world.job.status.error is not None
+    assert "takes precedence: it is suspended; resume or delete it" in world.job.status.error.message
 
 
 def test_a_job_that_has_begun_does_not_wait() -> None:

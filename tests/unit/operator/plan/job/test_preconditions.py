@@ -36,6 +36,9 @@ def test_a_base_model_must_be_there_and_verified(base: FineTunedModel | None, re
     assert error.object == "FineTunedModel bot"
     late = plan_job(observed(status_of(plan), BASE, base_model=base), T + 90_000)
     assert shown(late) == ("Failed", reason)
+    failed = status_of(late).error
+    assert failed is not None
+    assert (failed.param, "for limits.scheduleTimeout (24h)" in failed.message) == ("base.fineTunedModel", True)
 
 
 def test_a_base_model_that_is_ready_is_mounted() -> None:

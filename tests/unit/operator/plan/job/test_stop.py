@@ -1,11 +1,12 @@
 """Pause, cancel and deadline."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from finetune_api.resources.finetune_job_status import FineTuneJobStatus, StageName
+from finetune_api.resources.finetune_job_status import FineTuneJobStatus, ProgressStatus, StageName
 from finetune_operator.objects.names import MODEL_LABEL
 from finetune_operator.objects.records import Pod
 from finetune_operator.plan.common.plan import Plan
@@ -74,6 +75,14 @@ def test_a_job_suspended_from_its_creation_makes_no_pods() -> None:
     plan = plan_job(observed(FineTuneJobStatus(), SUSPEND, claims={}), T)
     assert shown(plan) == ("Paused", "Suspended")
     assert (plan.apply, plan.create, status_of(plan).attempts) == ((), (), [])
+
+
+def test_a_pause_does_not_promise_an_older_checkpoint() -> None:
+    """SIGTERM makes a checkpoint after the last progress line that was read."""
+    state = status(attempt("prepare", 1), attempt("train", 1, state="Interrupted"))
+    state = state.model_copy(update={"progress": ProgressStatus(step=28, total_steps=45, checkpoint_step=25)})
+    plan = plan_job(observed(state, SUSPEND), T)
+    assert "resume from the latest checkpoint (step 25 or later)" in json.dumps(status_of(plan).to_dict())
 
 
 def test_the_pause_is_not_counted() -> None:
