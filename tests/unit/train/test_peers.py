@@ -12,6 +12,18 @@ from finetune_trainer.train.launch.peers import Peers
 pytestmark = pytest.mark.unit
 
 
+def has_ipv6() -> bool:
+    """Whether this machine has an IPv6 loopback address."""
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+IPV6 = has_ipv6()
+
+
 def eventually(true: Callable[[], object], seconds: float = 10) -> bool:
     """Whether it becomes true in time."""
     end = time.monotonic() + seconds
@@ -20,10 +32,10 @@ def eventually(true: Callable[[], object], seconds: float = 10) -> bool:
     return bool(true())
 
 
-def pair(patience: float = 5) -> tuple[Peers, Peers]:
+def pair(patience: float = 5, host: str = "127.0.0.1") -> tuple[Peers, Peers]:
     """The launchers of two nodes, connected."""
     port = free_port()
-    first, second = (Peers(rank, "127.0.0.1", port, period=0.1, patience=patience) for rank in (0, 1))
+    first, second = (Peers(rank, host, port, period=0.1, patience=patience) for rank in (0, 1))
     second.open()  # it waits for the first
     first.open()
     assert eventually(lambda: first.connected and second.connected)
@@ -39,12 +51,13 @@ def test_a_peer_that_ends_in_order_is_not_lost() -> None:
     first.close()
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", pytest.param("::1", marks=pytest.mark.skipif(not IPV6, reason="no IPv6 on this machine"))])
 @pytest.mark.parametrize("gone", [0, 1])
-def test_a_killed_peer_is_lost_at_once(gone: int) -> None:
+def test_a_killed_peer_is_lost_at_once(gone: int, host: str) -> None:
     """The kernel closes its connections, and no goodbye came before."""
-    peers = pair()
+    peers = pair(host=host)
     peers[gone].drop()
-    assert eventually(lambda: peers[1 - gone].lost == "127.0.0.1", 3)
+    assert eventually(lambda: peers[1 - gone].lost == host, 3)
     peers[1 - gone].close()
 
 

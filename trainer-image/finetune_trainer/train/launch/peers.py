@@ -73,10 +73,11 @@ class Peers:
 
     def _accept(self) -> None:
         try:
-            with socket.create_server(("", self.port)) as self._server:
+            with listener(self.port) as self._server:
                 while not self._closed.is_set():
-                    link, _ = self._server.accept()
-                    threading.Thread(target=self._serve, args=(link,), daemon=True).start()
+                    with contextlib.suppress(ConnectionAbortedError):  # by a client that left before it was accepted
+                        link, _ = self._server.accept()
+                        threading.Thread(target=self._serve, args=(link,), daemon=True).start()
         except OSError as exc:
             if not self._closed.is_set():
                 print(f"train: no heartbeat between nodes: port {self.port}: {exc.strerror}", flush=True)
@@ -91,7 +92,7 @@ class Peers:
     def _serve(self, link: socket.socket) -> bool:
         """Listens until the link ends; False for a connection that is not a launcher's (a port scan, a probe, a proxy)."""
         try:
-            peer = link.getpeername()[0]
+            peer = link.getpeername()[0].removeprefix("::ffff:")  # an IPv4 address as IPv6 writes it
             link.settimeout(self._patience)
             link.sendall(HELLO)
             greeted = self._received(link) == HELLO
@@ -124,3 +125,9 @@ class Peers:
             for link in self._links:
                 with contextlib.suppress(OSError):  # the listener sees it
                     link.sendall(ALIVE)
+
+
+def listener(port: int) -> socket.socket:
+    """Listens on all addresses, IPv6 and IPv4 where the kernel has both."""
+    both = socket.has_dualstack_ipv6()
+    return socket.create_server(("", port), family=socket.AF_INET6 if both else socket.AF_INET, dualstack_ipv6=both)
