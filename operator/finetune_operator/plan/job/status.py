@@ -111,7 +111,7 @@ def _verdict(step: Step, paused: bool) -> tuple[ConditionUpdate, ...]:
     """A paused job has no Ready condition: kstatus considers it current, like a suspended batch Job, because it is in the state that its
     spec asks for, while `kubectl wait --for=condition=Ready` keeps waiting."""
     reason, message = step.reason, step.message
-    suspended = ConditionUpdate("Suspended", paused, reason if paused else "Running", message if paused else "")
+    suspended = ConditionUpdate("Suspended", paused, reason if paused else "NotSuspended", message if paused else "")
     if step.end == "Complete":
         ended = (
             ConditionUpdate("Ready", True, reason, message),

@@ -31,7 +31,7 @@ def test_an_undisturbed_job_runs_three_stages_and_registers_its_model() -> None:
         "Ready": ("True", "Complete"),
         "Reconciling": ("False", "Complete"),
         "Stalled": ("False", "Complete"),
-        "Suspended": ("False", "Running"),
+        "Suspended": ("False", "NotSuspended"),
         "DatasetValid": ("True", "Validated"),
         "Trained": ("True", "Finished"),
         "GatePassed": ("True", "GatePassed"),
