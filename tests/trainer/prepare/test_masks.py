@@ -17,7 +17,7 @@ from finetune_trainer.data.tokens.encoded import Encoded, Refused
 from finetune_trainer.data.tokens.language import LanguageEncoder
 from finetune_trainer.tasks.conversation import Conversation, Message
 from tests.trainer.prepare.answers import answers_of, asked
-from tests.unit.tokens import templates
+from tests.unit.data.tokens import templates
 
 # Template, its end-of-turn marker, whether it strips contents, whether it takes a system message, what precedes an answer
 FAMILIES = {

@@ -11,7 +11,7 @@ from finetune_text.chat_template import ChatTemplate
 from finetune_trainer.data.tokens.template import ExampleTemplate
 from finetune_trainer.tasks.conversation import Function, FunctionCall, Message, Tool, ToolCall
 from tests.trainer.prepare.public_templates import public_templates
-from tests.unit.tokens import templates
+from tests.unit.data.tokens import templates
 
 SPECIAL = {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>"}
 TEXTS = {name.lower(): text for name, text in vars(templates).items() if isinstance(text, str) and name.isupper()}

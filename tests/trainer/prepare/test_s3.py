@@ -12,9 +12,9 @@ from finetune_trainer.prepare.main import prepare
 from finetune_trainer.workspace.prepared import Prepared
 from finetune_trainer.workspace.workspace import Workspace
 from tests.trainer.prepare.s3 import Bucket
+from tests.unit.data.rows.samples import good
 from tests.unit.prepare.base_folder import make_base
 from tests.unit.prepare.run import run_config
-from tests.unit.rows.samples import good
 
 ROWS = b"\n".join(map(good, range(40)))
 

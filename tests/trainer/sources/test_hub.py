@@ -19,9 +19,9 @@ from finetune_trainer.sources.subject import Subject
 from finetune_trainer.workspace.prepared import Prepared
 from finetune_trainer.workspace.workspace import Workspace
 from tests.trainer.sources.hub_server import HubServer
+from tests.unit.data.rows.samples import good
 from tests.unit.prepare.base_folder import make_base
 from tests.unit.prepare.run import run_config
-from tests.unit.rows.samples import good
 
 ROWS = b'{"messages": []}\n' * 100
 

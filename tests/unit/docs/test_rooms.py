@@ -1,4 +1,4 @@
-"""The rooms of the tree: every package says what is in it, and none is crowded."""
+"""The rooms of the tree: every package says what is in it, none is crowded, and the unit tests are laid out alike."""
 
 import ast
 import re
@@ -17,6 +17,9 @@ PARTS = (
 )
 ROOMS = sorted(page.parent.relative_to(ROOT) for part in PARTS for page in (ROOT / part).rglob("__init__.py"))
 MOST = 16
+TESTS = ROOT / "tests" / "unit"
+NOT_OF_A_PACKAGE = {"chart", "docs", "scripts"}
+TESTS_OF = {"api": PARTS[0], "text": PARTS[1], "operator": PARTS[2], "server": PARTS[4], "cli": PARTS[5]}
 
 
 def contents(room: Path) -> list[str]:
@@ -39,3 +42,11 @@ def test_the_first_page_lists_what_is_in_the_room(room: Path) -> None:
 def test_no_room_is_crowded(room: Path) -> None:
     """A folder has about a dozen files."""
     assert len([name for name in contents(room) if name.endswith(".py")]) <= MOST
+
+
+def test_unit_tests_follow_the_packages() -> None:
+    """A folder of unit tests has the path of the package that it tests; those of the trainer lie at the top."""
+    folders = {path.parent.relative_to(TESTS) for path in TESTS.rglob("test_*.py")} - {Path(), *map(Path, NOT_OF_A_PACKAGE)}
+    rooms = set(ROOMS) | {Path(part) for part in PARTS}
+    tested = {folder: Path(TESTS_OF.get(folder.parts[0], PARTS[3]), *folder.parts[folder.parts[0] in TESTS_OF :]) for folder in folders}
+    assert {str(folder) for folder, room in tested.items() if room not in rooms} == set()

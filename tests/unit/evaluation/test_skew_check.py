@@ -13,10 +13,10 @@ from finetune_trainer.tokenizer import copy_tokenizer
 from finetune_trainer.workspace.prepared import Prepared
 from finetune_trainer.workspace.requests import read_requests
 from finetune_trainer.workspace.workspace import Workspace
+from tests.unit.data.rows.samples import assistant, row, system, user
+from tests.unit.data.tokens import templates
 from tests.unit.prepare.base_folder import change_json, make_base
 from tests.unit.prepare.run import run_config
-from tests.unit.rows.samples import assistant, row, system, user
-from tests.unit.tokens import templates
 
 pytestmark = pytest.mark.unit
 

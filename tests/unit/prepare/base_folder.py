@@ -10,7 +10,7 @@ from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 
-from tests.unit.tokens import templates
+from tests.unit.data.tokens import templates
 
 SHAPES = {
     "model.embed_tokens.weight": (300, 8),

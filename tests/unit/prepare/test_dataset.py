@@ -10,8 +10,8 @@ from finetune_trainer.failure import StageFailure
 from finetune_trainer.prepare.dataset.dataset import ProfiledDataset, open_dataset
 from finetune_trainer.stage.progress import ProgressPrinter
 from finetune_trainer.workspace.workspace import Workspace
+from tests.unit.data.profile.files import labelled, text, write_rows
 from tests.unit.prepare.run import run_config
-from tests.unit.profile.files import labelled, text, write_rows
 
 
 def opened(

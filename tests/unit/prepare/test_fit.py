@@ -19,10 +19,10 @@ from finetune_trainer.prepare.fit.model_shape import model_shape
 from finetune_trainer.prepare.hyperparameters import Facts, resolve_hyperparameters
 from finetune_trainer.workspace.prepared import Prepared
 from finetune_trainer.workspace.workspace import Workspace
+from tests.unit.data.rows.samples import good
 from tests.unit.prepare.base_folder import make_base
 from tests.unit.prepare.models import ALBERT, LLAMA_8B, MINILM, SMALL, bert
 from tests.unit.prepare.run import run_config
-from tests.unit.rows.samples import good
 
 GIB = 1 << 30
 LENGTHS = np.tile(np.array([100, 400, 900, 2000], dtype=np.int64), 100)

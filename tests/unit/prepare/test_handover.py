@@ -12,9 +12,9 @@ from finetune_trainer.__main__ import main
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.workspace.handover import read_prepared
 from finetune_trainer.workspace.workspace import Workspace
+from tests.unit.data.rows.samples import good
 from tests.unit.prepare.base_folder import make_base
 from tests.unit.prepare.run import run_config
-from tests.unit.rows.samples import good
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from finetune_text.chat_template import ChatTemplate
 from finetune_trainer.data.tokens.template import ExampleTemplate
 from finetune_trainer.prepare.examples.message_names import MessageNames
 from finetune_trainer.tasks.conversation import Conversation, Message
-from tests.unit.tokens.templates import CHATML
+from tests.unit.data.tokens.templates import CHATML
 
 WRITES = "{% for m in messages %}<{{ m.role }}{% if m.name %} {{ m.name }}{% endif %}>{{ m.content }}{% endfor %}"
 NAMED = Conversation([Message("user", "Hi", name="Ada"), Message("assistant", "Hello")])

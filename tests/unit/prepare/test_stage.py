@@ -19,10 +19,10 @@ from finetune_trainer.failure import StageFailure
 from finetune_trainer.prepare.main import prepare
 from finetune_trainer.workspace.prepared import Prepared
 from finetune_trainer.workspace.workspace import Workspace
+from tests.unit.data.rows.samples import assistant, good, row, system, user
+from tests.unit.data.tokens import templates
 from tests.unit.prepare.base_folder import PARAMETERS, byte_tokenizer, change_json, make_base
 from tests.unit.prepare.run import run_config
-from tests.unit.rows.samples import assistant, good, row, system, user
-from tests.unit.tokens import templates
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from finetune_api.exit_codes import ExitCode
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.prepare.main import prepare
 from finetune_trainer.workspace.workspace import Workspace
+from tests.unit.data.rows.samples import good
 from tests.unit.prepare.base_folder import make_base
 from tests.unit.prepare.run import run_config
-from tests.unit.rows.samples import good
 from tests.unit.sources.web_server import Answer, WebServer, serving
 
 ROWS = b"\n".join(map(good, range(40)))

@@ -12,7 +12,7 @@ from finetune_trainer.failure import StageFailure
 from finetune_trainer.tasks import TASKS, find_task
 from finetune_trainer.tasks.layouts.context import Context
 from finetune_trainer.tasks.rows import identity
-from tests.unit.rows.files import rows_of
+from tests.unit.data.rows.files import rows_of
 
 
 def test_the_custom_resource_lists_the_tasks() -> None:

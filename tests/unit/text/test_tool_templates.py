@@ -10,7 +10,7 @@ from finetune_text.standard_templates import PLAIN, chatml_with_tools, is_chatml
 from finetune_trainer.data.tokens.spans import by_difference
 from finetune_trainer.data.tokens.template import ExampleTemplate
 from finetune_trainer.tasks.conversation import Conversation, Function, FunctionCall, Message, Tool, ToolCall
-from tests.unit.tokens import templates
+from tests.unit.data.tokens import templates
 
 TOOL = Tool(Function("find", "Finds.", {"type": "object", "properties": {"text": {"type": "string"}}}))
 CALLS = [ToolCall(FunctionCall("find", '{"text": "Käse & <b>"}'), id="1"), ToolCall(FunctionCall("find", '{"text": "x"}'), id="2")]
