@@ -20,9 +20,7 @@
     document.py         the base class of all documents
     bounded.py          numbers of other processes, limited to what a status can hold
     quantity.py         Kubernetes quantities
-    schema.py           pydantic models to OpenAPI schemas
-    crds.py             `make crds`: the CustomResourceDefinitions and
-    reference.py        docs/reference.md
+    crds/               `make crds`: the CustomResourceDefinitions and docs/reference.md
 
 Nothing here knows Kubernetes clients, torch or HTTP: the package depends on pydantic alone, and every other package of
 this project depends on it and on no other.

@@ -9,9 +9,9 @@ from typing import Any
 
 import cel
 
+from finetune_api.crds.schema import Schema, structural
 from finetune_api.quantity import quantity
 from finetune_api.resources.finetune_job import FineTuneJobSpec
-from finetune_api.schema import Schema, structural
 
 Where = tuple[str | int, ...]
 

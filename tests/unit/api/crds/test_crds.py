@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import yaml
 
-from finetune_api.crds import custom_resource_definition, generated_files, root_schema, stale, to_yaml, write
+from finetune_api.crds.definitions import custom_resource_definition, generated_files, root_schema, stale, to_yaml, write
+from finetune_api.crds.schema import walk
 from finetune_api.resources.kinds import KINDS, Kind
-from finetune_api.schema import walk
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 by_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
 
 NAMES = [

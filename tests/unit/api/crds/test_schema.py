@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from finetune_api.schema import structural, walk
+from finetune_api.crds.schema import structural, walk
 
 
 class Inner(BaseModel):
