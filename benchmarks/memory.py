@@ -185,7 +185,14 @@ def prepare(case: Case, config: RunConfig, base: Path) -> MemoryEstimate:
     summary = PrepareSummary(dataset=counts, hyperparameters={}, total_steps=STEPS, estimate=space, base_digest="", base_parameters=0)
     values, lora = found.decided.values, found.decided.lora
     prepared = Prepared(
-        spec_digest="memory", base_path=str(base), hyperparameters=values, lora=lora, labels=labels, summary=summary, files={}
+        spec_digest="memory",
+        base_path=str(base),
+        method=config.method.type,
+        hyperparameters=values,
+        lora=lora,
+        labels=labels,
+        summary=summary,
+        files={},
     )
     workspace.prepared.write_text(prepared.to_json())
     return found.memory

@@ -86,6 +86,7 @@ def write_prepared(workspace: Workspace, base: Path, method: dict[str, Any], row
         spec_digest=DIGEST,
         base_path=str(base),
         hyperparameters=values,
+        method=method["type"],
         lora=lora,
         eos_token_ids=[2],
         summary=summary,

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,9 +16,12 @@ from finetune_trainer.failure import StageFailure, explain
 from finetune_trainer.train.checkpoints import complete_checkpoints
 from finetune_trainer.train.errors import explain_rank
 from finetune_trainer.train.loop.metrics import read_metrics
-from finetune_trainer.workspace.files import COMPLETE
+from finetune_trainer.workspace.checksums import sums_of
+from finetune_trainer.workspace.files import COMPLETE, walk
+from finetune_trainer.workspace.sealed import seal_files
+from tests.models.tiny_models import make_language_model
 from tests.trainer.train.conftest import LONG, run_here
-from tests.trainer.train.runs import FULL, OWNER, Run, prepare_workspace
+from tests.trainer.train.runs import FULL, LORA, OWNER, Run, prepare_workspace
 
 pytestmark = [pytest.mark.trainer, pytest.mark.filterwarnings("ignore")]
 DROPOUT = {"type": "lora", "lora": {"rank": 4, "alpha": 8, "dropout": 0.1, "targetModules": ["q_proj", "v_proj"]}}
@@ -61,6 +65,46 @@ def test_full_fine_tuning_goes_on_exactly(new_run: Callable[..., Run], alone_ful
         run_here(run, 1, stop_at(run, 3))
     run_here(run, 2)
     assert run.losses() == pytest.approx(alone_full.losses(), rel=ROUNDING)
+
+
+@pytest.fixture(scope="session")
+def experts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A mixture of experts: its state has one tensor for all experts of a layer, its files one for each expert."""
+    return make_language_model("mixtral", tmp_path_factory.mktemp("experts"))
+
+
+@pytest.mark.parametrize("method", [LORA, FULL], ids=["lora", "full"])
+def test_a_family_whose_files_have_other_names_goes_on_exactly(method: dict[str, Any], new_run: Callable[..., Run], experts: Path) -> None:
+    """The trained weights of the interrupted run are those of the uninterrupted one, every expert included."""
+    hyper = {"total_steps": 4, "checkpoint_every": 100}
+    whole = Run(prepare_workspace(experts.parent / f"whole-{method['type']}", experts, method=method, **hyper), method)
+    run_here(whole)
+    run = new_run(base=experts, method=method, hyper=hyper)
+    with pytest.raises(StageFailure, match="at step 2, with a checkpoint"):
+        run_here(run, 1, stop_at(run, 2))
+    run_here(run, 2)
+    assert run.losses() == pytest.approx(whole.losses(), rel=ROUNDING)
+    ours, theirs = (load_file(next(one.workspace.trained.glob("*/*.safetensors"))) for one in (run, whole))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.allclose(ours[name], theirs[name], rtol=0, atol=1e-6) for name in ours)
+
+
+@pytest.mark.parametrize("method", [LORA, FULL], ids=["lora", "full"])
+def test_a_checkpoint_of_another_model_is_refused(method: dict[str, Any], new_run: Callable[..., Run]) -> None:
+    """A tensor that is missing or unknown would leave the base's weights in its place."""
+    run = new_run(method=method, hyper={"total_steps": 4})
+    with pytest.raises(StageFailure, match="at step 2, with a checkpoint"):
+        run_here(run, 1, stop_at(run, 2))
+    checkpoint = complete_checkpoints(run.workspace.checkpoints, OWNER)[0].path
+    (path,) = checkpoint.glob("*.safetensors")
+    weights = load_file(path)
+    name = next(name for name in sorted(weights) if "q_proj" in name)
+    save_file({("other" if found == name else found): tensor for found, tensor in weights.items()}, path, {"format": "pt"})
+    seal_files(checkpoint, OWNER, sums_of(checkpoint, [found for found in walk(checkpoint) if found.name != COMPLETE]))
+    with pytest.raises(StageFailure, match="1 of its tensors are missing, 1 are unknown") as refused:
+        run_here(run, 2)
+    assert refused.value.error.code == "CheckpointMismatch"
+    assert any(name in line for line in refused.value.error.details)
 
 
 def test_sigterm_while_the_model_loads(new_run: Callable[..., Run]) -> None:

@@ -252,7 +252,9 @@ def test_ranks_choose_where_nobody_knows_the_memory() -> None:
         hyperparameters={}, total_steps=1, estimate=Estimate(model_bytes=0, workspace_bytes=0), base_digest="b", base_parameters=0,
     )  # fmt: skip
     values = found.decided.values
-    prepared = Prepared(spec_digest="", base_path="", hyperparameters=values, micro_batches=found.micro_batches, files={}, summary=summary)
+    prepared = Prepared(
+        spec_digest="", base_path="", method="lora", hyperparameters=values, micro_batches=found.micro_batches, files={}, summary=summary
+    )
     assert prepared.fitted_to(16 * GIB) == prepared
     for gib in (24, 40, 80, 141):
         known = tried(LLAMA_8B, gpu(gib))

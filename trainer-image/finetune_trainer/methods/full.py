@@ -10,7 +10,7 @@ from typing import Any, Literal
 from finetune_api.resources.learning import Lora
 from finetune_api.run_config import RunMethod
 from finetune_trainer.families import Family
-from finetune_trainer.methods.method import FP32, Decide, Layers, Precision
+from finetune_trainer.methods.method import FP32, Decide, Layers, Precision, check_names
 
 
 class Full:
@@ -47,13 +47,21 @@ class Full:
         return model
 
     def save(self, model: Any, folder: Path, weights: Iterable[tuple[str, Any]]) -> None:
-        model.save_pretrained(folder, state_dict=dict(weights))
+        """With the names of the model's state: those that transformers saves by default differ for many families (fused experts)."""
+        model.save_pretrained(folder, state_dict=dict(weights), save_original_format=False)
 
     def restore(self, model: Any, folder: Path) -> None:
         from safetensors.torch import load_file
 
+        state, unknown = model.state_dict(), set[str]()
+        absent = set(state)
         for file in sorted(folder.glob("*.safetensors")):
-            model.load_state_dict(load_file(file), strict=False)  # tied weights are stored once
+            found = model.load_state_dict(load_file(file), strict=False)
+            absent &= set(found.missing_keys)
+            unknown |= set(found.unexpected_keys)
+        loaded = {state[name].data_ptr() for name in state.keys() - absent}
+        absent = {name for name in absent if state[name].data_ptr() not in loaded}  # tied weights are stored once
+        check_names(folder, absent, unknown)
 
     def merge(self, base: Any, trained: Path) -> Any:
         raise NotImplementedError(f"{self.title} has no adapter")

@@ -9,7 +9,7 @@ from finetune_api.resources import learning
 from finetune_api.run_config import RunMethod
 from finetune_trainer.failure import invalid
 from finetune_trainer.families import Family
-from finetune_trainer.methods.method import BF16, FP32, Decide, Layers, Precision
+from finetune_trainer.methods.method import BF16, FP32, Decide, Layers, Precision, check_names
 
 ALL = ["all-linear"]
 MAMBA = ("falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h")
@@ -93,6 +93,13 @@ class Lora:
         model.save_pretrained(folder, state_dict=dict(weights))
 
     def restore(self, model: Any, folder: Path) -> None:
+        from peft import get_peft_model_state_dict
+        from safetensors import safe_open
+
+        with safe_open(folder / "adapter_model.safetensors", "pt") as file:
+            written = set(file.keys())
+        own = set(get_peft_model_state_dict(model))
+        check_names(folder, own - written, written - own)
         model.load_adapter(folder, model.active_adapter, is_trainable=True)
 
     def merge(self, base: Any, trained: Path) -> Any:

@@ -4,12 +4,13 @@ prepare asks for defaults and sizes and runs without torch, so a method imports 
 that train and publish call.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from finetune_api.resources.learning import Lora
 from finetune_api.run_config import RunMethod
+from finetune_trainer.failure import invalid
 from finetune_trainer.families import Family
 
 Layers = Mapping[str, tuple[int, int]]
@@ -73,7 +74,22 @@ class TrainingMethod(Protocol):
         """Writes what was trained; `weights` are the names and tensors of the whole model's state."""
 
     def restore(self, model: Any, folder: Path) -> None:
-        """Loads what `save` wrote into a model that `prepare` returned."""
+        """Loads what `save` wrote into a model that `prepare` returned; raises StageFailure where the names differ."""
 
     def merge(self, base: Any, trained: Path) -> Any:
         """The base with the adapter merged into it, in eval mode; uses up `base`. Only for methods that publish an adapter."""
+
+
+def check_names(folder: Path, absent: Collection[str], unknown: Collection[str]) -> None:
+    """Raises StageFailure for a checkpoint that lacks weights of the model (`absent`), or has others (`unknown`).
+
+    Loading the rest would continue from the base's weights without a word.
+    """
+    if absent or unknown:
+        names = [f"{folder} lacks {name}" for name in sorted(absent)] + [f"the model has no {name}" for name in sorted(unknown)]
+        raise invalid(
+            "CheckpointMismatch",
+            f"the checkpoint {folder} is not of this model: {len(absent)} of its tensors are missing, {len(unknown)} are unknown. Remove "
+            "the checkpoint to resume from an older one",
+            details=names[:20],
+        )

@@ -69,6 +69,5 @@ def check_prepared(config: RunConfig, workspace: Workspace) -> None:
     """Refuses to start on what prepare did not leave, or left for another spec."""
     strategy_of(config)
     prepared = read_prepared(config, workspace)
-    if (prepared.lora is not None) != (method_of(config).published == "adapter"):
-        said = "rank and alpha of an adapter" if prepared.lora else "no adapter"
-        raise damaged(f"{workspace.prepared} says {said}, method.type is {config.method.type}", "prepare")
+    if prepared.method != method_of(config).name:
+        raise damaged(f"{workspace.prepared} is for method {prepared.method}, method.type is {config.method.type}", "prepare")

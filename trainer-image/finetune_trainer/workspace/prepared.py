@@ -54,6 +54,8 @@ class Prepared(Document):
     hyperparameters: ResolvedHyperparameters
     micro_batches: list[MicroBatchNeed] = []
     """The fastest first, where the GPU's memory was not known to prepare: the ranks choose by what they find."""
+    method: str
+    """Name of the method that was prepared for."""
     lora: Lora | None = None
     """With rank and alpha set; None for full fine-tuning."""
     eos_token_ids: list[int] = []
