@@ -43,6 +43,8 @@ class Api:
         self._connection = connection
         self.before_write = before_write
         """Called before every write; does not return when this process must not write."""
+        self.retry_delay = 0.2
+        """Seconds; doubles with every try, and varies by half."""
 
     async def __aenter__(self) -> Self:
         # No limit of connections: each watch needs one, and the number of workers bounds the others.
@@ -146,8 +148,11 @@ class Api:
             except ServerGone as error:
                 if number == tries or not (method == "GET" or _had_no_effect(error)):
                     raise
-                await asyncio.sleep(_delay(error, number))
+                await asyncio.sleep(self._delay(error, number))
         raise AssertionError("the last try returns or raises")
+
+    def _delay(self, error: ServerGone, number: int) -> float:
+        return random.uniform(0.5, 1.0) * self.retry_delay * 2.0**number + (error.retry_after or 0.0)
 
     @contextlib.asynccontextmanager
     async def _open(
@@ -206,10 +211,6 @@ def _seconds(text: str | None) -> float | None:
 def _had_no_effect(error: ServerGone) -> bool:
     """True when the request certainly had no effect: too many requests, or the connection was refused."""
     return error.status == 429 or isinstance(error.__cause__, aiohttp.ClientConnectorError)
-
-
-def _delay(error: ServerGone, number: int) -> float:
-    return random.uniform(0.5, 1.0) * 0.2 * 2.0**number + (error.retry_after or 0.0)
 
 
 def _object(data: bytes) -> Object:

@@ -50,3 +50,10 @@ def test_unit_tests_follow_the_packages() -> None:
     rooms = set(ROOMS) | {Path(part) for part in PARTS}
     tested = {folder: Path(TESTS_OF.get(folder.parts[0], PARTS[3]), *folder.parts[folder.parts[0] in TESTS_OF :]) for folder in folders}
     assert {str(folder) for folder, room in tested.items() if room not in rooms} == set()
+
+
+def test_no_test_patches_a_private_name() -> None:
+    """What monkeypatch sets has no leading underscore: a test that reaches into a module holds its inside in place."""
+    private = re.compile(r"""setattr\(\s*(?:"[\w.]*\._\w+"|[\w.]+,\s*"_\w+")""")
+    tests = (ROOT / "tests").rglob("*.py")
+    assert [path.relative_to(ROOT) for path in tests if path != Path(__file__) and private.search(path.read_text())] == []

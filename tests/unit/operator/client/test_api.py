@@ -113,9 +113,9 @@ async def test_what_is_repeated(server: Server, api: Api, method: str, status: i
     assert len(server.asked) == requests
 
 
-async def test_repetition_has_an_end(server: Server, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_repetition_has_an_end(server: Server, api: Api) -> None:
     """Four tries; a response that is not JSON is quoted."""
-    monkeypatch.setattr("finetune_operator.client.api._delay", lambda error, number: 0.0)
+    api.retry_delay = 0.0
 
     async def gateway(_: web.Request) -> web.Response:
         return web.Response(status=502, text="<html>bad gateway</html>")

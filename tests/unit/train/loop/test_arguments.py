@@ -1,7 +1,6 @@
 """The run's hyper-parameters as Trainer takes them, on a GPU that this machine need not have."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -32,10 +31,7 @@ HYPER = ResolvedHyperparameters(
 
 def test_a_gpu_that_only_emulates_bf16_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """torch creates bf16 tensors on a T4 as well, and computes with them many times slower; the message names the field."""
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(major=7, minor=5))
-    monkeypatch.setattr(torch.cuda, "_check_bf16_tensor_supported", lambda device: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
     with pytest.raises(StageFailure, match=r"Tesla T4 does not support bf16.*hyperparameters\.precision: fp32") as refused:
         training_arguments(HYPER, tmp_path, World(rank=0, size=1, device=torch.device("cuda", 0)))
