@@ -23,6 +23,10 @@ class Progress(LenientDocument):
     total_steps: ShownCount = None
     epoch: ShownReal = None
     loss: ShownReal = None
+    validation_loss: ShownReal = None
+    """Of the latest validation."""
+    validation_accuracy: ShownReal = None
+    """Share of the supervised tokens (of a classifier: labels) that the latest validation found to be predicted correctly."""
     learning_rate: ShownReal = None
     tokens_per_second: ShownReal = None
     eta_seconds: ShownReal = None

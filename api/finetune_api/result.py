@@ -160,6 +160,22 @@ class PrepareSummary(LenientDocument):
     expected: Expectation | None = None
 
 
+class ValidationSummary(LenientDocument):
+    """Validations during the training, on a sample of the validation rows."""
+
+    examples: Count
+    """Rows in the sample."""
+    step: Count
+    """Step of the latest validation."""
+    loss: Real
+    """Of the latest validation, nats per supervised token."""
+    accuracy: Real
+    """Share of supervised tokens (of a classifier: labels) predicted correctly."""
+    best_step: Count
+    """Step with the lowest validation loss."""
+    best_loss: Real
+
+
 class TrainSummary(LenientDocument):
     """What training came to."""
 
@@ -169,6 +185,7 @@ class TrainSummary(LenientDocument):
     tokens: Count
     seconds: Real
     """Wall time of the last attempt."""
+    validation: ValidationSummary | None = None
     warnings: list[StageWarning] = []
 
 

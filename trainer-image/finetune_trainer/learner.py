@@ -5,7 +5,8 @@ knows how to load, score and save it. The loop divides a loss by what the whole 
 of processes or of micro-batches. `learners.py` has the learner of each task.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -28,6 +29,18 @@ def scored_tokens(model: Any, micro_batch_tokens: int) -> int:
     return min(micro_batch_tokens, SCORED_TOKENS[next(model.parameters()).device.type])
 
 
+@dataclass(frozen=True)
+class Tally:
+    """What a model makes of a batch."""
+
+    loss: float
+    """Sum, in nats."""
+    correct: int
+    """Predictions that are right."""
+    count: int
+    """Predictions."""
+
+
 class ModelBatch(Protocol):
     """A micro-batch as tensors."""
 
@@ -40,7 +53,8 @@ class ModelBatch(Protocol):
 
 
 class Learner(Protocol):
-    """One kind of training. In a training its methods are called in this order: load_base, plan, batch, loss_sum."""
+    """One kind of training. In a training its methods are called in this order: load_base, plan, then batch and loss_sum for each
+    micro-batch, validation_batches and tally for each validation."""
 
     def load_base(self) -> nn.Module:
         """The base in training form, on the CPU. New weights depend on the seed alone."""
@@ -53,6 +67,12 @@ class Learner(Protocol):
 
     def loss_sum(self, model: nn.Module, batch: Any) -> torch.Tensor:
         """Sum of the losses (nats) of a batch, a scalar; 0 with a gradient of zeros where nothing is supervised."""
+
+    def validation_batches(self, world: World) -> Iterator[ModelBatch]:
+        """This rank's micro-batches of the validation sample; every rank has the same number. They do not depend on the world size."""
+
+    def tally(self, model: nn.Module, batch: Any) -> Tally:
+        """What a model in eval mode predicts for a batch of the validation sample; called without gradients, by all ranks."""
 
     @property
     def examples(self) -> int:

@@ -84,7 +84,7 @@ class StepPlan:
         """The examples of a step, assigned to all ranks."""
         rows = self.examples(epoch, number)
         return Step(
-            ranks=deal(self._bins(rows), self.world),
+            ranks=deal(self.bins(rows), self.world),
             tokens=int(self.lengths[rows].sum()),
             supervised=int(self.supervised[rows].sum()),
         )
@@ -101,7 +101,7 @@ class StepPlan:
             self._order = (epoch, generator.permutation(len(self.lengths)))
         return self._order[1]
 
-    def _bins(self, rows: Counts) -> list[list[int]]:
+    def bins(self, rows: Counts) -> list[list[int]]:
         """Divides rows into a multiple of `world` bins, the most expensive first; all but the first may be empty."""
         return self._padded_bins(rows) if self.layout == "padded" else self._packed_bins(rows)
 
@@ -129,6 +129,19 @@ class StepPlan:
         bins = cut(rows, self.lengths, high)
         bins.sort(key=lambda bin: -len(bin) * int(self.lengths[bin[0]]))  # stable: equal bins stay in order of length
         return bins + [[] for _ in range(count - len(bins))]
+
+
+def validation_sample(rows: int, most: int, seed: int) -> Counts:
+    """At most `most` of the numbers below `rows`: always the same ones, in ascending order."""
+    return np.sort(np.random.Generator(np.random.PCG64([seed, 0, 1])).permutation(rows)[:most])
+
+
+def validation_share(hyper: ResolvedHyperparameters, rows: Measured, rank: int, world: int, layout: Layout) -> tuple[MicroBatch, ...]:
+    """A rank's micro-batches of the validation sample. Which rows form one does not depend on the world size, so that neither does the
+    sum of their losses."""
+    plan = StepPlan.of(hyper, rows, 1, layout)
+    bins = plan.bins(validation_sample(len(rows.lengths), hyper.validation_examples, hyper.seed))
+    return deal([*bins, *([] for _ in range(-len(bins) % world))], world)[rank]
 
 
 def cut(rows: Counts, lengths: Counts, budget: int) -> list[list[int]]:

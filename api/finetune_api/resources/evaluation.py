@@ -42,3 +42,7 @@ class Evaluation(Document):
     allowUngated."""
     max_examples: Annotated[int, Field(ge=1, le=1000000)] = 500
     """maxExamples is the maximum number of validation rows to use, starting from the first."""
+    every_steps: Annotated[int, Field(ge=1, le=10000000)] | None = None
+    """everySteps is the number of optimizer steps between validations during the training; the last step is validated as well. A
+    validation uses a fixed random sample of the validation rows, small enough to take about a tenth of the training's time, but at least
+    32 of them. By default, the training is not validated."""

@@ -47,6 +47,10 @@ class ProgressStatus(LenientDocument):
     total_steps: int | None = None
     epoch: float | None = None
     loss: float | None = None
+    validation_loss: float | None = None
+    """Of the latest validation; see evaluation.everySteps."""
+    validation_accuracy: float | None = None
+    """Share of supervised tokens (of a classifier: labels) predicted correctly in the latest validation."""
     tokens_per_second: float | None = None
     checkpoint_step: int | None = None
     updated_at: Annotated[str, Field(max_length=64)] | None = None
@@ -167,6 +171,8 @@ class FineTuneJobStatus(LenientDocument):
     """"1h12m"."""
     loss_text: Annotated[str, Field(max_length=32)] | None = None
     """Latest training loss; for a finished job, the loss of the tuned model on the validation rows."""
+    validation_loss_text: Annotated[str, Field(max_length=32)] | None = None
+    """Latest validation loss of the training."""
     gate_text: Annotated[str, Field(max_length=32)] | None = None
     """passed, failed, or none without evaluation.gate."""
     reason: Annotated[str, Field(max_length=128)] | None = None

@@ -29,6 +29,7 @@ DIGEST = "spec-1"
 OWNER = f"{DIGEST} b d"
 """What checkpoints of these runs are sealed for: spec, base, data."""
 ROWS = 22
+VALIDATION_ROWS = 9
 HYPER: dict[str, Any] = {
     "total_steps": 6,
     "steps_per_epoch": 4,
@@ -65,6 +66,7 @@ def prepare_workspace(root: Path, base: Path, *, method: dict[str, Any] = LORA, 
     workspace = Workspace(root)
     vocabulary = json.loads((base / "config.json").read_text())["vocab_size"]
     write_rows(workspace.train_rows, rows, vocabulary)
+    write_rows(workspace.validation_rows, VALIDATION_ROWS, vocabulary)
     write_prepared(workspace, base, method, rows, hyper)
     return workspace
 

@@ -23,7 +23,7 @@ from finetune_trainer.train.loop.metrics import read_metrics
 from finetune_trainer.workspace.prepared import Prepared
 from tests.trainer.train.blackboard import Loss, train_plainly
 from tests.trainer.train.conftest import run_here
-from tests.trainer.train.labelled import LABELS, prepare_labelled, random_rows
+from tests.trainer.train.labelled import LABELS, prepare_labelled, random_rows, write_labelled
 from tests.trainer.train.runs import FULL, LORA, Run
 
 pytestmark = [pytest.mark.trainer, pytest.mark.filterwarnings("ignore")]
@@ -56,6 +56,19 @@ def classify(tmp_path: Path, encoder: Path) -> Callable[..., Run]:
         return Run(workspace, method, task=LABELS[kind][0], **more)
 
     return make
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_a_validation_counts_what_is_right(kind: str, classify: Callable[..., Run]) -> None:
+    """Loss and accuracy of the trained model as publish scores it: the labels of all rows, the tags, or whole sets of labels."""
+    run = classify(kind, method=FULL, hyper={"total_steps": 2, "validation_every": 2, "validation_examples": ROWS})
+    write_labelled(run.workspace.validation_rows, random_rows(kind, ROWS, VOCABULARY))
+    run_here(run)
+    prepared = Prepared.from_json(run.workspace.prepared.read_bytes())
+    learner = ClassifierLearner(run.config(), prepared, run.workspace, labelling(kind))
+    scores = learner.score(learner.load(run.workspace.trained / "model", "fp32", "cpu"), lambda done, total: None)
+    found = run.result().train.validation
+    assert (found.loss, found.accuracy) == pytest.approx((scores.loss, scores.accuracy), abs=1e-5)
 
 
 def labelling(kind: str) -> Labelling:

@@ -113,6 +113,31 @@ def test_learning_rate_multiplier(given: dict[str, Any], rate: float, reason: st
     assert ("learningRateMultiplier" in reasons) == ("learningRate" not in given)
 
 
+@pytest.mark.parametrize(
+    ("every", "held_out", "longer", "method", "rows", "reason"),
+    [
+        (100, 1000, 1, "lora", 320, "of 500: takes about 10% of the time of 100 steps"),  # 0.1 x 100 steps x 16 rows x 4 / 2 operations
+        (100, 1000, 1, "full", 480, "of 500: takes about 10% of the time of 100 steps"),
+        (100, 1000, 2, "lora", 160, "of 500: takes about 10% of the time of 100 steps"),
+        (100, 90, 1, "lora", 90, "of 90: takes about 3% of the time of 100 steps"),
+        (1, 1000, 1, "lora", 32, "of 500: takes about 100% of the time of 1 step"),
+        (1, 8, 1, "lora", 8, "of 8: takes about 25% of the time of 1 step"),
+    ],
+)
+def test_a_validation_has_its_share_of_the_time(every: int, held_out: int, longer: float, method: str, rows: int, reason: str) -> None:
+    """A tenth, as computed from rows and operations and not measured, so that every attempt has the same rows; at least 32 rows."""
+    config = run_config(Path("/tmp"), evaluation={"everySteps": every}, method={"type": method})
+    decided = resolve_hyperparameters(config, Facts(1000, LENGTH, int(1e8), 50, held_out, 50 * longer))
+    assert (decided.values.validation_every, decided.values.validation_examples) == (every, rows)
+    assert decided.reasons["validationExamples"] == ResolvedParameter(value=rows, reason=reason)
+
+
+def test_by_default_nothing_is_validated() -> None:
+    """And nothing is said of it."""
+    decided, reasons = decide(1000)
+    assert (decided.validation_every, [name for name in reasons if "alidation" in name]) == (None, [])
+
+
 def test_many_examples_take_half_the_rate() -> None:
     """A long way at full speed leads far from the base."""
     assert decide(200_000)[0].learning_rate == pytest.approx(2.5e-4)

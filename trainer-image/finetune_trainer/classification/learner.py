@@ -1,5 +1,6 @@
 """The Learner of sequence-classification and token-classification: labels of texts or of their tokens, several examples side by side."""
 
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ from finetune_trainer.classification.model import load_classifier
 from finetune_trainer.classification.rows import LabelledRows
 from finetune_trainer.classification.score import score_classifier
 from finetune_trainer.distributed.world import World
-from finetune_trainer.learner import DTYPES, Show, scored_tokens
+from finetune_trainer.learner import DTYPES, Show, Tally, scored_tokens
 from finetune_trainer.methods import method_of
 from finetune_trainer.methods.gradient_checkpointing import enable_gradient_checkpointing
-from finetune_trainer.step_plan import MicroBatch, StepPlan
+from finetune_trainer.step_plan import MicroBatch, StepPlan, validation_share
 from finetune_trainer.tokenizer import copy_tokenizer
 from finetune_trainer.workspace.prepared import Prepared
 from finetune_trainer.workspace.workspace import Workspace
@@ -73,6 +74,18 @@ class ClassifierLearner:
     def loss_sum(self, model: nn.Module, batch: PaddedBatch) -> torch.Tensor:
         """Cross entropy over examples or labelled tokens; with several labels the mean of their binary cross entropies."""
         return classification_loss(logits_asked(model, batch), batch.targets)
+
+    def validation_batches(self, world: World) -> Iterator[PaddedBatch]:
+        """Rows of similar length side by side."""
+        for examples in validation_share(self._prepared.hyperparameters, self._held_out, world.rank, world.size, "padded"):
+            rows = [self._held_out[row] for row in examples.examples]
+            yield self._loaded.collator.batch(rows, examples.index, filler=examples.filler)
+
+    def tally(self, model: nn.Module, batch: PaddedBatch) -> Tally:
+        """An answer with several labels is right if all of them are."""
+        logits = logits_asked(model, batch)
+        right = ((logits > 0) == (batch.targets > 0)).all(-1) if self._labelling.multi_label else logits.argmax(-1) == batch.targets
+        return Tally(float(classification_loss(logits, batch.targets)), int(right.sum()), len(batch.targets))
 
     @property
     def examples(self) -> int:

@@ -1,5 +1,6 @@
 """The Learner of chat, completion and summarization: the next token of packed examples, at the supervised positions only."""
 
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,9 @@ from finetune_trainer.language_model.model import load_base, load_model, save_mo
 from finetune_trainer.language_model.packing import packing_error, packing_is_exact
 from finetune_trainer.language_model.rows import Rows
 from finetune_trainer.language_model.score import score
-from finetune_trainer.learner import Show, scored_tokens
+from finetune_trainer.learner import Show, Tally, scored_tokens
 from finetune_trainer.methods import method_of
-from finetune_trainer.step_plan import MicroBatch, StepPlan
+from finetune_trainer.step_plan import Layout, MicroBatch, StepPlan, validation_share
 from finetune_trainer.tokenizer import copy_tokenizer
 from finetune_trainer.workspace.prepared import Prepared
 from finetune_trainer.workspace.workspace import Workspace
@@ -65,6 +66,18 @@ class LanguageLearner:
     def loss_sum(self, model: nn.Module, batch: TokenBatch) -> torch.Tensor:
         """Cross entropy over supervised tokens."""
         return loss_sum(self._head.logits(model, batch), batch.targets)
+
+    def validation_batches(self, world: World) -> Iterator[TokenBatch]:
+        """Laid out like the training rows."""
+        layout: Layout = "packed" if self._packed else "alone"
+        for examples in validation_share(self._prepared.hyperparameters, self._held_out, world.rank, world.size, layout):
+            yield pack(self._held_out, examples, positions=self._packed)
+
+    def tally(self, model: nn.Module, batch: TokenBatch) -> Tally:
+        """Cross entropy and the most likely token at the supervised positions."""
+        logits = self._head.logits(model, batch)
+        correct = int((logits.argmax(-1) == batch.targets).sum())
+        return Tally(float(loss_sum(logits, batch.targets)), correct, len(batch.targets))
 
     @property
     def examples(self) -> int:

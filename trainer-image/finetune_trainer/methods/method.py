@@ -18,6 +18,8 @@ Layers = Mapping[str, tuple[int, int]]
 Precision = Literal["bf16", "fp32"]
 FP32, BF16 = 4, 2
 """Bytes of a number."""
+FORWARD = 2
+"""Floating point operations of a forward pass, per parameter and token."""
 
 
 class Decide(Protocol):

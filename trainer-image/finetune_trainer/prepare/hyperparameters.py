@@ -21,6 +21,7 @@ from finetune_api.run_config import RunConfig
 from finetune_trainer.data.profile.notes import counted
 from finetune_trainer.failure import invalid
 from finetune_trainer.methods import method_of
+from finetune_trainer.methods.method import FORWARD
 from finetune_trainer.prepare.base.weights import in_words
 from finetune_trainer.prepare.speeds import computes_bf16
 from finetune_trainer.tasks import find_task
@@ -42,6 +43,10 @@ _GPU_TOKENS = 4096
 _LEAST_STEPS = 16
 """Per epoch, where the batch is raised for several GPUs."""
 _SHORT_RUN = 100
+_VALIDATION_SHARE = 0.1
+"""Of the training's time that validations may take."""
+_VALIDATION_ROWS = 32
+"""At least: the loss of fewer rows says little."""
 _LONG_DATA = 100_000
 """More examples than this take half the learning rate: a long way at full speed leads far from the base."""
 
@@ -57,6 +62,9 @@ class Facts:
     """Of the base model."""
     mean_length: float = 0
     """Tokens of a training example; 0: unknown."""
+    validation_examples: int = 0
+    mean_validation_length: float = 0
+    """Tokens of a validation example; 0: unknown."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +117,8 @@ def resolve_hyperparameters(config: RunConfig, facts: Facts) -> Decided:
         checkpoint_every=into.decide(
             "checkpointEvery", config.checkpoints.every_steps, math.ceil(total / 10), f"a tenth of {counted(total, 'step')}"
         ),
+        validation_every=config.evaluation.every_steps,
+        validation_examples=decide_validation(into, config, facts, batch),
         micro_batch_tokens=max(MICRO_BATCH_TOKENS, int(facts.max_sequence_length.value)),
     )
     into.parameters["maxSequenceLength"] = facts.max_sequence_length
@@ -158,6 +168,20 @@ def decide_learning_rate(into: Resolution, config: RunConfig, facts: Facts, batc
     if given.learning_rate_multiplier is not None:
         rate, reason = tidy(rate * multiplier), f"automatic {rate:g} x {multiplier:g}: {reason}"
     return float(into.decide("learningRate", None, rate, reason))
+
+
+def decide_validation(into: Resolution, config: RunConfig, facts: Facts, batch: int) -> int:
+    """Rows of a validation: as many as its share of the time allows, so that the rows do not depend on how fast the training is."""
+    every, method = config.evaluation.every_steps, method_of(config)
+    if every is None:
+        return 0
+    into.decide("validationEvery", every, None, "")
+    longer = facts.mean_validation_length / facts.mean_length if facts.mean_length and facts.mean_validation_length else 1.0
+    all_rows = min(facts.validation_examples, config.evaluation.max_examples)
+    trained = every * batch * method.operations / (FORWARD * longer)  # rows of a validation that takes as long as the steps before it
+    rows = min(all_rows, max(_VALIDATION_ROWS, int(_VALIDATION_SHARE * trained)))
+    reason = f"of {all_rows:,}: takes about {rows / trained:.0%} of the time of {counted(every, 'step')}"
+    return int(into.decide("validationExamples", None, rows, reason))
 
 
 def learning_rate(config: RunConfig, facts: Facts, batch: int) -> tuple[float, str]:

@@ -36,6 +36,7 @@ from finetune_trainer.train.loop.metrics import MetricsFile, read_metrics
 from finetune_trainer.train.loop.run_log import RunLog
 from finetune_trainer.train.loop.trainer import CheckpointPlace, LoopContext, StepTrainer, writing
 from finetune_trainer.train.loop.trend import loss_warning
+from finetune_trainer.train.loop.validation import Validator
 from finetune_trainer.train.resume import choose_checkpoint
 from finetune_trainer.workspace.files import write_atomic
 from finetune_trainer.workspace.prepared import Prepared
@@ -148,6 +149,7 @@ class Rank:
         resumed_step = resume.step if resume else 0
         metrics = MetricsFile(self.workspace.metrics, resumed_step) if world.is_first else None
         tokens = plan.tokens_before(resumed_step)
+        log = RunLog(metrics, self.printer, self.hyper.total_steps, resumed_step, tokens, self.hyper.validation_every) if metrics else None
         return LoopContext(
             world=world,
             distributed=distributed,
@@ -162,8 +164,15 @@ class Rank:
             ),
             heartbeat=self.heartbeat,
             asked_to_stop=self.asked_to_stop,
-            log=RunLog(metrics, self.printer, self.hyper.total_steps, resumed_step, tokens) if metrics else None,
+            log=log,
+            validator=self.validator(world, learner, log),
         )
+
+    def validator(self, world: World, learner: Learner, log: RunLog | None) -> Validator | None:
+        """None for a run that does not ask for validations."""
+        if self.hyper.validation_every is None:
+            return None
+        return Validator(learner, world, self.hyper, self.heartbeat, self.asked_to_stop, log)
 
     def stop_here(self, world: World, asked: bool, where: str) -> None:
         """Ends the attempt for the SIGTERM that any rank was sent."""
@@ -194,6 +203,7 @@ class Rank:
             loss=loss,
             tokens=context.plan.tokens_before(self.hyper.total_steps),
             seconds=round(time.monotonic() - self.began, 3),
+            validation=context.validator.summary() if context.validator is not None else None,
             warnings=[*([warning] if warning else []), *self.warnings[:WARNINGS]],
         )
         result = StageResult(stage="train", spec_digest=self.config.job.spec_digest, attempt=self.attempt, train=summary)

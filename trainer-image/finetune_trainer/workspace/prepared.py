@@ -30,6 +30,10 @@ class ResolvedHyperparameters(Document):
     seed: int
     checkpoint_every: int
     """Steps between checkpoints."""
+    validation_every: int | None = None
+    """Steps between validations; None: there are none."""
+    validation_examples: int = 0
+    """Rows in the sample of a validation."""
     gradient_checkpointing: bool = False
     micro_batch_tokens: int
     """Token budget of one forward pass: the examples of a step are divided into micro-batches of at most this many tokens (a longer

@@ -12,7 +12,7 @@ data/prompts.arrow                 Arrow IPC file: input_ids list<int32>: valida
                                    classifier
 data/requests.json                 validation rows as requests to a server, with the tokens of their examples (`requests.HeldOutRequest`)
 checkpoints/attempt-N/checkpoint-S/  complete if it contains `.complete`; a resume considers all attempts
-metrics.csv                        step,epoch,loss,learning_rate,grad_norm,tokens,tokens_per_second; one line per logged step
+metrics.csv                        one line per step; finetune_trainer.train.loop.metrics has the columns
 trained/                           the final weights: adapter/ (LoRA) or model/ (full); `.complete`
 results/STAGE.json                 the stages' results
 logs/STAGE-N.log                   the output of attempt N of a stage; of a long log the older part is in STAGE-N-before.log; for a

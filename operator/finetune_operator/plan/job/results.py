@@ -28,6 +28,7 @@ from finetune_operator.plan.common.models import (
     gate_text,
     skew_condition,
 )
+from finetune_operator.plan.job.running import loss_text
 
 _GIB = 1 << 30
 
@@ -37,9 +38,12 @@ def with_result(status: FineTuneJobStatus, result: StageResult) -> FineTuneJobSt
     if result.prepare:
         return status.model_copy(update=_prepared(result.prepare))
     if result.train:
-        steps, loss = result.train.steps, f"{result.train.loss:.3f}"
+        steps, loss = result.train.steps, loss_text(result.train.loss)
         progress = (status.progress or ProgressStatus()).model_copy(update={"step": steps, "total_steps": steps})
-        return status.model_copy(update={"progress": progress, "progress_text": f"100% ({steps}/{steps})", "loss_text": loss})
+        texts = {"progress_text": f"100% ({steps}/{steps})", "loss_text": loss}
+        if result.train.validation:
+            texts["validation_loss_text"] = loss_text(result.train.validation.loss)
+        return status.model_copy(update={"progress": progress, **texts})
     if result.publish:
         report = result.publish.evaluation
         scores = {"evaluation": evaluation_status(report), "loss_text": f"{report.tuned.loss:.3f}", "gate_text": gate_text(report)}
@@ -70,10 +74,12 @@ def result_conditions(result: StageResult) -> tuple[ConditionUpdate, ...]:
 
 def _trained(summary: TrainSummary) -> ConditionUpdate:
     text = f"{summary.steps} steps, training loss {summary.loss:.3f}"
+    if found := summary.validation:
+        text += f", validation loss {found.loss:.3f}, lowest {found.best_loss:.3f} at step {found.best_step}"
     if not summary.warnings:
         return ConditionUpdate("Trained", True, "Finished", text)
     return ConditionUpdate(
-        "Trained", True, short(summary.warnings[0].code, 128), "; ".join([text, *(found.message for found in summary.warnings)])
+        "Trained", True, short(summary.warnings[0].code, 128), "; ".join([text, *(warning.message for warning in summary.warnings)])
     )
 
 

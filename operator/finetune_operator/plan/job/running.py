@@ -29,10 +29,10 @@ def with_progress(status: FineTuneJobStatus, progress: Progress | None, stage: s
     shown = {
         "progress_text": progress_text(progress),
         "eta": length(progress.eta_seconds) if progress.eta_seconds is not None else None,
-        "loss_text": loss_text(progress.loss) if progress.loss is not None and stage == "train" else status.loss_text,
+        **(_loss_texts(status, progress) if stage == "train" else {}),
     }
     last = epoch(status.progress.updated_at) if status.progress else None
-    same = shown == {"progress_text": status.progress_text, "eta": status.eta, "loss_text": status.loss_text}
+    same = all(getattr(status, name) == text for name, text in shown.items())
     if same or (last is not None and now - last < WRITE_EVERY):
         return status
     return status.model_copy(update={**shown, "progress": _progress_status(status, progress, now)})
@@ -48,6 +48,11 @@ def steps_text(step: int | None, total: int | None) -> str | None:
     return f"{min(100, 100 * step // total)}% ({step}/{total})" if step is not None and total else None
 
 
+def _loss_texts(status: FineTuneJobStatus, progress: Progress) -> dict[str, str | None]:
+    losses = {"loss_text": progress.loss, "validation_loss_text": progress.validation_loss}
+    return {name: getattr(status, name) if loss is None else loss_text(loss) for name, loss in losses.items()}
+
+
 def loss_text(loss: float) -> str:
     """With three decimals, for the column."""
     return f"{loss:.3f}"
@@ -61,6 +66,8 @@ def _progress_status(status: FineTuneJobStatus, progress: Progress, now: float) 
         total_steps=progress.total_steps,
         epoch=progress.epoch,
         loss=progress.loss,
+        validation_loss=progress.validation_loss,
+        validation_accuracy=progress.validation_accuracy,
         tokens_per_second=progress.tokens_per_second,
         checkpoint_step=progress.checkpoint_step if progress.checkpoint_step is not None else old,
         updated_at=rfc3339(now),

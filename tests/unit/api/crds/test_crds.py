@@ -19,7 +19,7 @@ NAMES = [
         "finetunejobs",
         "ftj",
         ["Phase", "Progress", "ETA", "Loss", "Gate", "Model", "Age"],
-        ["Base", "Method", "Attempt", "Reason"],
+        ["Base", "Validation-Loss", "Method", "Attempt", "Reason"],
     ),
     ("FineTunedModel", "finetunedmodels", "ftm", ["Base", "Type", "Score", "Gate", "Used by", "Size", "Ready", "Age"], []),
     ("ModelDeployment", "modeldeployments", "mdep", ["Model", "Serving", "Ready", "Status", "Engine", "URL", "Age"], []),

@@ -1,9 +1,11 @@
 """metrics.csv: one line a step, whatever number of attempts it took."""
 
+import csv
 from pathlib import Path
 
 import pytest
 
+from finetune_trainer.train.loop.curve import ValidationPoint
 from finetune_trainer.train.loop.metrics import HEADER, MetricsFile, StepMetrics, read_metrics
 
 pytestmark = pytest.mark.unit
@@ -36,10 +38,33 @@ def test_numbers_read_back_equal(tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
     write(path, 0, metrics(1), metrics(2, loss=float("inf")))
     assert read_metrics(path) == [metrics(1), metrics(2, loss=float("inf"))]
-    assert path.read_text().splitlines()[0] == "step,epoch,loss,learning_rate,grad_norm,tokens,tokens_per_second"
+    columns = "step,epoch,loss,learning_rate,grad_norm,tokens,tokens_per_second,train_loss,valid_loss,valid_mean_token_accuracy"
+    assert path.read_text().splitlines()[0] == columns
 
 
-@pytest.mark.parametrize("torn", ["2,0.5", "2,0.5,1.0,1e-05,0.3,200,51", "2,0.5,1.0,x,0.3,200,512.5\n", "\n"])
+def test_a_validation_is_in_the_line_of_its_step(tmp_path: Path) -> None:
+    """Under OpenAI's names, also if it was added after the line was written; other lines have empty cells there."""
+    path, point = tmp_path / "metrics.csv", ValidationPoint(step=2, loss=2.5, accuracy=0.25)
+    file = MetricsFile(path, 0)
+    file.append(metrics(1))
+    file.append(metrics(2))
+    file.add_validation(point)
+    file.append(metrics(3).validated(point))
+    table = list(csv.DictReader(path.read_text().splitlines()))
+    assert [(row["valid_loss"], row["valid_mean_token_accuracy"]) for row in table] == [("", ""), ("2.5", "0.25"), ("2.5", "0.25")]
+    assert [row["train_loss"] for row in table] == [row["loss"] for row in table]
+    assert [step.valid_loss for step in read_metrics(path)] == [None, 2.5, 2.5]
+
+
+def test_a_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    """It has fewer columns; a run that a newer image resumes keeps its lines."""
+    path = tmp_path / "metrics.csv"
+    path.write_text("step,epoch,loss,learning_rate,grad_norm,tokens,tokens_per_second\n1,0.25,2.5,1e-05,0.5,100,512.5\n")
+    write(path, 1, metrics(2))
+    assert [step.step for step in read_metrics(path)] == [1, 2]
+
+
+@pytest.mark.parametrize("torn", ["2,0.5", "2,0.5,1.0,1e-05,0.3,200,51", "2,0.5,1.0,x,0.3,200,512.5,1.0,,\n", "2,0.5,1.0\n", "\n"])
 def test_a_torn_line_is_no_step(tmp_path: Path, torn: str) -> None:
     """What a lost process left of a line is passed over, even where it looks whole but for its end."""
     path = tmp_path / "metrics.csv"

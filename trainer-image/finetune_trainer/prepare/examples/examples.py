@@ -60,6 +60,8 @@ class Examples:
     finding_kinds: dict[str, int]
     stats: EncodeStats
     """The training examples."""
+    held_out: EncodeStats
+    """The validation examples."""
     max_sequence_length: ResolvedParameter
     bytes: int
     """Size of the files."""
@@ -120,6 +122,7 @@ class ExamplesWriter:
             findings=[*data.findings, *refusals.first],
             finding_kinds=data.finding_kinds | refusals.kinds,
             stats=train,
+            held_out=validation,
             max_sequence_length=limit,
             bytes=sum(path.stat().st_size for path in files),
         )

@@ -4,15 +4,19 @@ A training step costs a few operations per parameter and token (Method.operation
 pods, evaluation and export come on top.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 from finetune_api.result import Expectation
 from finetune_api.run_config import RunConfig, RunHardware
 from finetune_trainer.methods import method_of
+from finetune_trainer.methods.method import FORWARD
 from finetune_trainer.prepare.base.weights import in_words
 from finetune_trainer.prepare.hyperparameters import Decided
 from finetune_trainer.prepare.speeds import peak_flops
+from finetune_trainer.workspace.prepared import ResolvedHyperparameters
 
 Counts = NDArray[np.int64]
 RECOMPUTED = 2
@@ -34,11 +38,17 @@ def expect(run: RunConfig, decided: Decided, parameters: int, lengths: Counts) -
     speed, basis = rate(run, hyper.precision)
     if speed is None:
         return Expectation(tokens=tokens, basis=basis)
-    hours = each * parameters * tokens / speed / 3600
+    validated = validations(hyper) * hyper.validation_examples * float(lengths.mean())
+    hours = parameters * (each * tokens + FORWARD * validated) / speed / 3600
     text = f"{each} x {in_words(parameters)} parameters x {tokens:,} tokens at {basis}"
     price = cost(run.hardware, hours)
     currency = run.hardware.currency if price is not None else ""
     return Expectation(tokens=tokens, hours=significant(hours), cost=price, currency=currency, basis=text)
+
+
+def validations(hyper: ResolvedHyperparameters) -> int:
+    """Number of validations during the training."""
+    return math.ceil(hyper.total_steps / hyper.validation_every) if hyper.validation_every else 0
 
 
 def rate(run: RunConfig, precision: str) -> tuple[float | None, str]:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-Phase = Literal["starting", "joining", "loading", "planning", "training", "saving", "finishing"]
+Phase = Literal["starting", "joining", "loading", "planning", "training", "validating", "saving", "finishing"]
 WIDTH = 32
 LAUNCHER_PID = "FINETUNE_LAUNCHER_PID"
 """Environment variable of a rank: it ends with this process."""

@@ -2,6 +2,8 @@
 
 trainer.py     transformers.Trainer with one optimizer step as its unit
 arguments.py   the hyper-parameters as TrainingArguments
+validation.py  the loss on a sample of the validation rows, between steps
+curve.py       the validations of a run                    (pure)
 steps.py       the dataloader: one item is one step of this rank
 run_log.py     rank 0's progress lines and metrics
 metrics.py     metrics.csv

@@ -1,15 +1,21 @@
-"""metrics.csv: a line for each step of the run, whatever number of attempts it took."""
+"""metrics.csv: a line for each step of the run, whatever number of attempts it took.
+
+The last columns are those of OpenAI's result files, for tools that plot these: train_loss is the same as loss; the validation's are
+empty for a step that was not validated. The accuracy of a classifier is that of its labels.
+"""
 
 import os
-from dataclasses import dataclass, fields
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+from finetune_trainer.train.loop.curve import ValidationPoint
 from finetune_trainer.workspace.files import write_atomic
 
 
 @dataclass(frozen=True)
 class StepMetrics:
-    """What is known of one optimizer step; the fields are the columns."""
+    """What is known of one optimizer step."""
 
     step: int
     epoch: float
@@ -21,13 +27,32 @@ class StepMetrics:
     tokens: int
     """Seen since the run's first step, this one's included."""
     tokens_per_second: float
+    valid_loss: float | None = None
+    """Of the validation after this step."""
+    valid_mean_token_accuracy: float | None = None
+
+    @property
+    def train_loss(self) -> float:
+        """The loss by OpenAI's name."""
+        return self.loss
+
+    def validated(self, point: ValidationPoint) -> "StepMetrics":
+        """The same with the validation's figures."""
+        return replace(self, valid_loss=point.loss, valid_mean_token_accuracy=point.accuracy)
 
     def line(self) -> str:
         """As a line of the file. Numbers are written so that they read back equal."""
-        return ",".join(repr(getattr(self, field.name)) for field in fields(self)) + "\n"
+        values = (getattr(self, column) for column in COLUMNS)
+        return ",".join("" if value is None else repr(value) for value in values) + "\n"
 
 
-HEADER = ",".join(field.name for field in fields(StepMetrics)) + "\n"
+COLUMNS = (
+    *("step", "epoch", "loss", "learning_rate", "grad_norm", "tokens", "tokens_per_second"),
+    *("train_loss", "valid_loss", "valid_mean_token_accuracy"),
+)
+HEADER = ",".join(COLUMNS) + "\n"
+WHOLE = ("step", "tokens")
+"""Columns of whole numbers."""
 
 
 class MetricsFile:
@@ -35,16 +60,26 @@ class MetricsFile:
 
     def __init__(self, path: Path, resumed_step: int) -> None:
         """Drops the lines of steps after `resumed_step`, which are run again."""
+        self._path = path
         kept = [metrics for metrics in read_metrics(path) if metrics.step <= resumed_step]
-        write_atomic(path, HEADER + "".join(metrics.line() for metrics in kept))
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)  # stays open: closing would wait for a network volume
+        self._descriptor = self._rewritten(kept)
         self.loss = kept[-1].loss if kept else None
         """Of the last step, None before the first."""
+
+    def _rewritten(self, steps: Iterable[StepMetrics]) -> int:
+        write_atomic(self._path, HEADER + "".join(metrics.line() for metrics in steps))
+        return os.open(self._path, os.O_WRONLY | os.O_APPEND)  # stays open: closing would wait for a network volume
 
     def append(self, metrics: StepMetrics) -> None:
         """Adds one step."""
         self.loss = metrics.loss
         os.write(self._descriptor, metrics.line().encode())
+
+    def add_validation(self, point: ValidationPoint) -> None:
+        """Adds the figures to the line of a step that is in the file already."""
+        steps = (metrics.validated(point) if metrics.step == point.step else metrics for metrics in read_metrics(self._path))
+        before, self._descriptor = self._descriptor, self._rewritten(steps)
+        os.close(before)
 
     def sync(self) -> None:
         """Makes the lines durable: a checkpoint must not outlive the lines of its steps."""
@@ -52,19 +87,20 @@ class MetricsFile:
 
 
 def read_metrics(path: Path) -> list[StepMetrics]:
-    """The steps in the file; a line torn by a lost process is left out."""
+    """The steps in the file; a line torn by a lost process is left out, and a column that this version does not know."""
     try:
-        lines = path.read_text().split("\n")[1:-1]
-    except OSError:
+        header, *lines = path.read_text().split("\n")[:-1]
+    except (OSError, ValueError):
         return []
-    return [metrics for line in lines if (metrics := parse(line)) is not None]
+    return [metrics for line in lines if (metrics := parse(header.split(","), line.split(","))) is not None]
 
 
-def parse(line: str) -> StepMetrics | None:
+def parse(columns: list[str], cells: list[str]) -> StepMetrics | None:
     """One line as metrics, None when it is not whole."""
-    cells = line.split(",")
+    known = {field.name for field in fields(StepMetrics)}
     try:
-        step, epoch, loss, learning_rate, grad_norm, tokens, speed = cells
-        return StepMetrics(int(step), float(epoch), float(loss), float(learning_rate), float(grad_norm), int(tokens), float(speed))
-    except ValueError:
+        named = {column: cell for column, cell in zip(columns, cells, strict=True) if column in known}
+        values = {column: int(cell) if column in WHOLE else float(cell) for column, cell in named.items() if cell}
+        return StepMetrics(**values)  # type: ignore[arg-type]
+    except (ValueError, TypeError):
         return None

@@ -4,6 +4,7 @@ import time
 from collections import deque
 
 from finetune_trainer.stage.progress import ProgressPrinter
+from finetune_trainer.train.loop.curve import ValidationPoint
 from finetune_trainer.train.loop.metrics import MetricsFile, StepMetrics
 
 WINDOW = 20
@@ -13,13 +14,18 @@ WINDOW = 20
 class RunLog:
     """Is told what happens and shows it. Steps are counted from 1, as people do."""
 
-    def __init__(self, metrics: MetricsFile, printer: ProgressPrinter, total_steps: int, resumed_step: int, tokens: int) -> None:
+    def __init__(
+        self, metrics: MetricsFile, printer: ProgressPrinter, total_steps: int, resumed_step: int, tokens: int, validation_every: int | None
+    ) -> None:
         """`tokens` were trained on before `resumed_step`, which is also the newest checkpoint's step (0: there is none)."""
         self._metrics = metrics
         self._printer = printer
         self._total_steps = total_steps
         self._tokens = tokens
         self._recent: deque[tuple[int, float]] = deque(maxlen=WINDOW)
+        self._validation_every = validation_every
+        self._validation_seconds = 0.0
+        self._held: StepMetrics | None = None
         self._shown: dict[str, float | int | None] = {
             "step": resumed_step,
             "total_steps": total_steps,
@@ -36,17 +42,41 @@ class RunLog:
         """Starts the clock of a step: what is done between steps does not count as training."""
         self._began = time.monotonic()
 
-    def step_ends(self, step: int, epoch: float, loss: float, learning_rate: float, grad_norm: float, tokens: int) -> None:
-        """Records a step of `tokens` tokens over all ranks."""
+    def step_ends(
+        self, step: int, epoch: float, loss: float, learning_rate: float, grad_norm: float, tokens: int, *, validated: bool
+    ) -> None:
+        """Records a step of `tokens` tokens over all ranks. `validated`: a validation comes next, and its line waits for that."""
         self._tokens += tokens
         self._recent.append((tokens, time.monotonic() - self._began))
         seconds = sum(duration for _, duration in self._recent)
         speed = sum(count for count, _ in self._recent) / max(seconds, 1e-9)
-        self._metrics.append(StepMetrics(step, epoch, loss, learning_rate, grad_norm, self._tokens, round(speed, 1)))
+        metrics = StepMetrics(step, epoch, loss, learning_rate, grad_norm, self._tokens, round(speed, 1))
+        if validated:
+            self._held = metrics
+        else:
+            self._metrics.append(metrics)
         left = (self._total_steps - step) * seconds / len(self._recent)
+        left += self._validation_seconds * (self._validations_after(step) + validated)
         self._shown |= {"step": step, "epoch": round(epoch, 4), "loss": loss, "learning_rate": learning_rate}
         self._shown |= {"tokens_per_second": round(speed, 1), "eta_seconds": round(left, 1)}
         self.show("training", force=step == self._total_steps)
+
+    def validation_ends(self, point: ValidationPoint | None, seconds: float) -> None:
+        """Records a validation; None if it was interrupted."""
+        held, self._held = self._held, None
+        if held is not None:
+            self._metrics.append(held if point is None else held.validated(point))
+        elif point is not None:
+            self._metrics.add_validation(point)
+        if point is not None:
+            self._validation_seconds = seconds
+            self._shown |= {"validation_loss": point.loss, "validation_accuracy": round(point.accuracy, 4)}
+            self.show("training", force=point.step == self._total_steps)
+
+    def _validations_after(self, step: int) -> int:
+        if self._validation_every is None:
+            return 0
+        return 0 if step == self._total_steps else -(-self._total_steps // self._validation_every) - step // self._validation_every
 
     def checkpoint_ends(self, step: int) -> None:
         """Records that a checkpoint is complete."""

@@ -27,14 +27,16 @@ from finetune_trainer.strategies import DistributedModel
 from finetune_trainer.train.checkpoints import checkpoint_at, remove, rotate
 from finetune_trainer.train.errors import explain_saving
 from finetune_trainer.train.launch.heartbeat import Heartbeat
+from finetune_trainer.train.loop.curve import read_curve
 from finetune_trainer.train.loop.run_log import RunLog
 from finetune_trainer.train.loop.steps import RankStep, step_loader
+from finetune_trainer.train.loop.validation import Validator
 from finetune_trainer.workspace.checksums import FileSum, sums_of
-from finetune_trainer.workspace.files import is_complete
+from finetune_trainer.workspace.files import is_complete, write_atomic
 from finetune_trainer.workspace.sealed import seal_files
 
-SCHEDULER, STATE = "scheduler.pt", "trainer_state.json"
-"""Files of a checkpoint: the learning rate's schedule, and Trainer's place in the run."""
+SCHEDULER, STATE, CURVE = "scheduler.pt", "trainer_state.json", "validation.json"
+"""Files of a checkpoint: the learning rate's schedule, Trainer's place in the run, and the validations so far."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +65,19 @@ class LoopContext:
     """True once this rank was sent SIGTERM."""
     log: RunLog | None
     """On rank 0 only."""
+    validator: Validator | None = None
 
 
 class StepCallback(TrainerCallback):
-    """What happens between steps: a checkpoint when one is due, the end when it was asked for."""
+    """What happens between steps: a validation or a checkpoint when one is due, the end when it was asked for."""
 
     def __init__(self, trainer: "StepTrainer") -> None:
         self._trainer = trainer
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        validator = self._trainer.context.validator
+        if validator is not None and validator.owed(state.global_step):  # the last attempt was stopped before it
+            self._trainer.validate()
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if self._trainer.context.log is not None:
@@ -78,6 +86,8 @@ class StepCallback(TrainerCallback):
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         finished = state.global_step >= state.max_steps
         due = state.global_step % self._trainer.context.checkpoints.every == 0
+        validator = self._trainer.context.validator
+        control.should_evaluate = validator is not None and validator.due(state.global_step) and (finished or not self._trainer.stopping)
         control.should_save = not finished and (due or self._trainer.stopping)
         control.should_training_stop = finished or self._trainer.stopping
 
@@ -126,6 +136,8 @@ class StepTrainer(Trainer):
         if resume_from_checkpoint is not None:
             checkpoint = Path(resume_from_checkpoint)
             distributed.restore(checkpoint)
+            if self.context.validator is not None:
+                self.context.validator.curve = read_curve(checkpoint / CURVE)
             self._schedule().load_state_dict(torch.load(checkpoint / SCHEDULER, weights_only=True))
         for name in ("model", "optimizer", "lr_scheduler"):
             setattr(self.callback_handler, name, getattr(self, name))
@@ -176,6 +188,19 @@ class StepTrainer(Trainer):
             param="hyperparameters.learningRate",
         )
 
+    def _evaluate(self, trial: Any, ignore_keys_for_eval: Any, skip_scheduler: bool = False) -> dict[str, float]:
+        self.validate()
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, {})
+        return {}
+
+    def validate(self) -> None:
+        """Validates the weights as they are; SIGTERM ends it without a result, and the next attempt does it again."""
+        validator = self.context.validator
+        assert validator is not None and self.model_wrapped is not None
+        point = validator.run(self.model_wrapped, self.state.global_step)
+        if point is None and self.state.global_step < self.state.max_steps:
+            self.stopping = self.control.should_save = self.control.should_training_stop = True
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if self.context.log is not None and "loss" in logs:
             self.context.log.step_ends(
@@ -185,6 +210,7 @@ class StepTrainer(Trainer):
                 learning_rate=logs["learning_rate"],
                 grad_norm=logs["grad_norm"],
                 tokens=self._step_tokens,
+                validated=self.control.should_evaluate,
             )
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
@@ -216,6 +242,9 @@ class StepTrainer(Trainer):
             torch.save(self._schedule().state_dict(), directory / SCHEDULER)
             self.state.save_to_json(str(directory / STATE))
             written += [directory / SCHEDULER, directory / STATE]
+            if self.context.validator is not None:
+                write_atomic(directory / CURVE, self.context.validator.curve.to_json())
+                written.append(directory / CURVE)
         return written
 
     def _schedule(self) -> torch.optim.lr_scheduler.LRScheduler:

@@ -6,7 +6,7 @@ import pytest
 
 from finetune_api.model_directory import Scores
 from finetune_api.resources.finetune_job_status import FineTuneJobStatus
-from finetune_api.result import DatasetSummary, Expectation, MemoryEstimate, Quantiles, StageResult
+from finetune_api.result import DatasetSummary, Expectation, MemoryEstimate, Quantiles, StageResult, TrainSummary, ValidationSummary
 from finetune_operator.plan.common.models import evaluation_status, score_text
 from finetune_operator.plan.job.results import (
     dataset_status,
@@ -116,3 +116,13 @@ def test_scores_of_a_classifier() -> None:
     assert tuned is not None
     assert (tuned.accuracy, tuned.f1, tuned.perplexity) == (0.934, 0.92, None)
     assert score_text(REPORT) == "loss 2.50 (base 4.03)"
+
+
+def test_the_status_after_a_validated_training() -> None:
+    """Both losses, and the step at which the validation loss was lowest."""
+    validation = ValidationSummary(examples=32, step=500, loss=2.25, accuracy=0.5, best_step=400, best_loss=2.125)
+    result = StageResult(stage="train", train=TrainSummary(steps=500, loss=1.5, tokens=9000, seconds=60, validation=validation))
+    status = with_result(FineTuneJobStatus(), result)
+    assert (status.loss_text, status.validation_loss_text) == ("1.500", "2.250")
+    (update,) = result_conditions(result)
+    assert update.message == "500 steps, training loss 1.500, validation loss 2.250, lowest 2.125 at step 400"

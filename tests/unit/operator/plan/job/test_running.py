@@ -48,6 +48,16 @@ def test_progress_is_written_seldom(text: str, age: int, written: bool) -> None:
     assert (at_work(STEP, old, T + 60).status is not None) is written
 
 
+def test_the_latest_validation_loss_is_shown_beside_the_training_loss() -> None:
+    """It is kept while lines say nothing of it, and a new one is written although nothing else has changed."""
+    validated = STEP.model_copy(update={"validation_loss": 2.7184, "validation_accuracy": 0.5})
+    found = status_of(at_work(validated, {}, T + 60))
+    assert (found.loss_text, found.validation_loss_text, found.progress.validation_accuracy) == ("2.503", "2.718", 0.5)
+    old = {"progress_text": "62% (310/500)", "eta": "1h12m", "loss_text": "2.503", "validation_loss_text": "2.9"}
+    assert status_of(at_work(validated, old, T + 60)).validation_loss_text == "2.718"
+    assert at_work(STEP, old, T + 60).status is None
+
+
 def test_another_stage_s_line_is_passed_over() -> None:
     """The log of the last stage's pod may still be read."""
     assert at_work(STEP.model_copy(update={"stage": "prepare"}), {}, T + 60).status is None
