@@ -1,5 +1,6 @@
 """The CustomResourceDefinitions, and all generated files."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,7 @@ def to_yaml(document: dict[str, Any]) -> str:
     return HEADER + yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=140, allow_unicode=True)
 
 
+@cache
 def generated_files() -> dict[Path, str]:
     """Path below the repository's root and content of every generated file."""
     files = {Path("docs/reference.md"): reference(KINDS)}

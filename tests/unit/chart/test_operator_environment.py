@@ -21,7 +21,7 @@ def environment(*values: str) -> dict[str, str]:
     settings = [argument for value in values for argument in ("--set", value)]
     done = subprocess.run([str(HELM), "template", "release", str(CHART), *settings], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    found = next(obj for obj in yaml.safe_load_all(done.stdout) if obj and obj["kind"] == "Deployment")
+    found = next(obj for obj in yaml.load_all(done.stdout, yaml.CSafeLoader) if obj and obj["kind"] == "Deployment")
     return {var["name"]: var["value"] for var in found["spec"]["template"]["spec"]["containers"][0]["env"] if "value" in var}
 
 

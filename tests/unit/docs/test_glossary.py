@@ -4,6 +4,7 @@ import ast
 import importlib
 import re
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,10 +23,11 @@ def test_a_term_has_its_home(term: str, home: str) -> None:
     assert hasattr(importlib.import_module(module), name), term
 
 
-def modules(*parts: str) -> dict[str, ast.Module]:
-    """Of the parts, by dotted name."""
-    files = [(path, path.relative_to(ROOT / part).parts, Path(part).name) for part in parts for path in (ROOT / part).rglob("*.py")]
-    return {".".join((name, *inner[:-1], Path(inner[-1]).stem)): ast.parse(path.read_text()) for path, inner, name in files}
+@cache
+def modules(part: str) -> dict[str, ast.Module]:
+    """Of a part, by dotted name."""
+    files = [(path, path.relative_to(ROOT / part).with_suffix("").parts) for path in (ROOT / part).rglob("*.py")]
+    return {".".join((Path(part).name, *inner)): ast.parse(path.read_text()) for path, inner in files}
 
 
 def defined(module: ast.Module) -> set[str]:
@@ -51,7 +53,7 @@ def imported(trees: dict[str, ast.Module]) -> set[tuple[str, str]]:
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_name_has_one_meaning(program: str) -> None:
     """What modules import from each other has one definition in a program and the packages that it shares with the others."""
-    trees = modules(*SHARED, program)
+    trees = {name: tree for part in (*SHARED, program) for name, tree in modules(part).items()}
     shared = imported(trees)
     homes: dict[str, list[str]] = defaultdict(list)
     for module, tree in trees.items():

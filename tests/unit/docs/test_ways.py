@@ -2,8 +2,8 @@
 
 import ast
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,10 +24,6 @@ class Stop:
     path: str
     name: str
 
-    @property
-    def tree(self) -> ast.Module:
-        return ast.parse((ROOT / self.path).read_text())
-
 
 def way(heading: str) -> list[Stop]:
     """The numbered lines below a heading; empty when the page does not have the heading."""
@@ -40,20 +36,28 @@ def documented() -> list[str]:
     return [heading for heading in WAYS if f"\n## {heading}\n" in PAGE.read_text()]
 
 
-def imported(tree: ast.Module) -> Iterator[str]:
-    """Paths of the modules of ours that a module imports directly."""
-    for node in ast.walk(tree):
+@cache
+def parsed(path: str) -> ast.Module:
+    return ast.parse((ROOT / path).read_text())
+
+
+@cache
+def imported(path: str) -> set[str]:
+    """Paths of the modules of ours that a file imports directly."""
+    found: set[str] = set()
+    for node in ast.walk(parsed(path)):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         for name in names:
             module = name.replace(".", "/")
-            yield from (f"{source}/{module}{end}" for source in SOURCES for end in (".py", "/__init__.py"))
+            found |= {f"{source}/{module}{end}" for source in SOURCES for end in (".py", "/__init__.py")}
+    return found
 
 
-def defined(tree: ast.Module) -> set[str]:
-    """Names of the functions, methods and classes in a module."""
-    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
+def defined(path: str) -> set[str]:
+    """Names of the functions, methods and classes in a file."""
+    return {node.name for node in ast.walk(parsed(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
 
 
 def test_the_way_of_a_job_is_documented() -> None:
@@ -74,5 +78,5 @@ def test_a_way_is_numbered_and_short(heading: str) -> None:
 def test_every_stop_is_reached_from_an_earlier_one(heading: str, stop: Stop) -> None:
     """The file exists, and an earlier file of the list imports it or it defines the function that the list names."""
     assert (ROOT / stop.path).is_file()
-    earlier = {path for before in way(heading)[: stop.number - 1] for path in imported(before.tree)}
-    assert stop.name in defined(stop.tree) if stop.name else stop.path in earlier
+    earlier = {path for before in way(heading)[: stop.number - 1] for path in imported(before.path)}
+    assert stop.name in defined(stop.path) if stop.name else stop.path in earlier

@@ -1,5 +1,6 @@
 """The phase runner reads pytest's closing line."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -43,7 +44,8 @@ def test_phases_are_summed_up(tmp_path: Path) -> None:
         (folder / "test_it.py").write_text(f"def test_it():\n    {body}\n\n\ndef test_more():\n    pass\n")
     (tmp_path / "Makefile").write_text("built:\n\t@touch built\nbroken:\n\t@exit 1\n")
     arguments = ["one", "make:built", "two", "make:broken", "absent"]
-    done = subprocess.run([sys.executable, PROGRAM, *arguments], cwd=tmp_path, capture_output=True, text=True)
+    bare = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run([sys.executable, PROGRAM, *arguments], cwd=tmp_path, capture_output=True, text=True, env=bare)
     lines = done.stdout.splitlines()
     assert done.returncode == 1
     assert lines[-1] == "3 passed, 2 failed"

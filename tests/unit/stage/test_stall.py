@@ -44,8 +44,11 @@ import sys, time
 from pathlib import Path
 from finetune_api.run_config import RunConfig
 from finetune_trainer.stage.log_file import kept_log
+from finetune_trainer.stage import stage
 from finetune_trainer.stage.progress import ProgressPrinter
 from finetune_trainer.stage.stage import run_stage
+
+stage.LAST_WORDS = 3
 
 def body():
     ProgressPrinter("prepare").show("asking the oracle", force=True)

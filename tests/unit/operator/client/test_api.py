@@ -9,6 +9,7 @@ from aiohttp.test_utils import TestServer
 from kubernetes.aio.client import Configuration
 from yarl import URL
 
+from finetune_operator.client import api as api_module
 from finetune_operator.client.api import Api
 from finetune_operator.client.connection import Connection
 from finetune_operator.client.errors import AlreadyExists, ApiError, Conflict, Expired, Forbidden, Invalid, NotFound, ServerGone
@@ -168,10 +169,13 @@ async def test_pages(server: Server, api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "limits"), [(100, ["20", "160", "500", "500"]), (1 << 20, ["20", "3", "3", "3"]), (9 << 20, ["20", "1", "1", "1"])]
+    ("size", "limits"), [(100, ["20", "160", "500", "500"]), (1 << 14, ["20", "3", "3", "3"]), (9 << 14, ["20", "1", "1", "1"])]
 )
-async def test_pages_are_as_long_as_their_objects_are_small(server: Server, api: Api, size: int, limits: list[str]) -> None:
-    """A page has a few megabytes, regardless of the size of the objects."""
+async def test_pages_are_as_long_as_their_objects_are_small(
+    server: Server, api: Api, monkeypatch: pytest.MonkeyPatch, size: int, limits: list[str]
+) -> None:
+    """A page has so many bytes, regardless of the size of the objects."""
+    monkeypatch.setattr(api_module, "PAGE_BYTES", 1 << 16)
 
     async def page(request: web.Request) -> web.Response:
         items = [{"x": "y" * size}] * min(20, int(request.query["limit"]))

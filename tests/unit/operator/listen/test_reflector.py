@@ -93,11 +93,11 @@ async def test_a_definition_goes_and_comes(watching: Watching) -> None:
 
 async def test_a_server_that_closes_at_once_is_not_asked_without_a_pause(watching: Watching, monkeypatch: pytest.MonkeyPatch) -> None:
     """Meanwhile lists show what has changed."""
-    monkeypatch.setattr(reflector_module, "LONGEST_PAUSE", 0.4)
+    monkeypatch.setattr(reflector_module, "LONGEST_PAUSE", 0.2)
     watching.server.close_at_once = True
     watching.server.close(FINETUNE_JOBS)
     watching.server.asked.clear()
-    await asyncio.sleep(2)
+    await asyncio.sleep(1)
     assert 0 < len(watching.server.asked) < 40
     watching.server.put(FINETUNE_JOBS, "after")
     await until(lambda: watching.names() == {"after"})

@@ -11,7 +11,6 @@ from finetune_trainer.failure import StageFailure
 from finetune_trainer.train.loop.arguments import training_arguments
 from finetune_trainer.workspace.prepared import ResolvedHyperparameters
 
-pytestmark = pytest.mark.unit
 HYPER = ResolvedHyperparameters(
     total_steps=6,
     steps_per_epoch=4,

@@ -7,8 +7,6 @@ import pytest
 from finetune_api.exit_codes import ExitCode
 from finetune_trainer.distributed.device import check_device, given_gpu
 
-pytestmark = pytest.mark.unit
-
 
 @pytest.mark.parametrize(
     ("visible", "nodes", "shows"),
