@@ -26,7 +26,7 @@ models: dev ## write docs/models.md from the table of model families
 	python scripts/models_page.py --write
 
 unit: dev ## tests without root, cluster or models: seconds
-	$(PYTEST) tests/unit
+	python scripts/run_phases.py unit
 
 test-trainer: dev ## tests of the stage programs with small real models
 	$(PYTEST) tests/trainer

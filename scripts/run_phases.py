@@ -2,6 +2,8 @@
 
 A phase is a folder below tests/, or `make:TARGET`, what the next phases need and may take minutes to build. A phase that
 fails does not keep the next from running. Exits 1 if anything failed.
+
+Phases whose tests share nothing but the machine run in two processes, each file in one of them.
 """
 
 import re
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MAKE = "make:"
+IN_TWO_PROCESSES = {"unit": ("-n", "2", "--dist", "loadfile")}
 CLOSING_LINE = re.compile(r"=+ .*\bin [\d.]+s.*=+")
 COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
 
@@ -44,7 +47,8 @@ def run(phase: str) -> Outcome:
         done = subprocess.run(["make", "--no-print-directory", phase.removeprefix(MAKE)])
         return Outcome(phase, time.monotonic() - began, failed=1 if done.returncode else 0)
     closing = ""
-    with subprocess.Popen([sys.executable, "-m", "pytest", f"tests/{phase}"], stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", "pytest", f"tests/{phase}", *IN_TWO_PROCESSES.get(phase, ())]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
             print(line, end="", flush=True)

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,10 @@ def test_no_test_patches_a_private_name() -> None:
     private = re.compile(r"""setattr\(\s*(?:"[\w.]*\._\w+"|[\w.]+,\s*"_\w+")""")
     tests = (ROOT / "tests").rglob("*.py")
     assert [path.relative_to(ROOT) for path in tests if path != Path(__file__) and private.search(path.read_text())] == []
+
+
+def test_unit_tests_import_no_torch(request: pytest.FixtureRequest) -> None:
+    """It takes longer to import than most of them to run: what needs it is in tests/trainer."""
+    if not all(item.path.is_relative_to(TESTS) for item in request.session.items):
+        pytest.skip("the tests of other folders may have imported it")
+    assert "torch" not in sys.modules
