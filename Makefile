@@ -3,7 +3,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTEST := python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help dev lint format crds requirements models unit test-models test-trainer test-server test-cluster test-e2e test test-all \
+.PHONY: help dev lint format crds requirements models unit test-models test-strategies test-trainer test-server test-cluster test-e2e test test-all \
 	binaries cluster cluster-down cluster-status kubeconfig images demo down bench-operator
 
 help: ## show this list
@@ -37,6 +37,9 @@ test-server: dev ## tests of the inference server with small real models
 test-models: dev ## every model family, tiny, through all stages: proves docs/models.md; half an hour
 	$(PYTEST) tests/models
 
+test-strategies: dev ## every training strategy with every method, in 1, 2 and 2 x 2 processes; half an hour
+	$(PYTEST) tests/strategies
+
 test-cluster: dev ## tests on a real API server without nodes
 	$(PYTEST) tests/cluster
 
@@ -45,7 +48,7 @@ test-e2e: dev ## tests with real pods on the local cluster (root)
 
 test: PHASES = unit make:binaries cluster server trainer make:images e2e
 test: dev ## all tests, one phase after another (root)
-test-all: PHASES = unit make:binaries cluster server trainer models make:images e2e
+test-all: PHASES = unit make:binaries cluster server trainer strategies models make:images e2e
 test-all: export FINETUNE_FUZZ_SECONDS = 600
 test-all: export FINETUNE_SIGTERMS = 50
 test-all: dev ## the same, with every model family, long fuzzing and many interruptions; hours (root)

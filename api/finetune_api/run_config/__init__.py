@@ -21,6 +21,7 @@ from finetune_api.run_config.contract import (
     RunPaths,
     RunRows,
     RunSource,
+    RunStrategy,
     RunWorld,
 )
 from finetune_api.run_config.hardware import GpuType, Prices, hardware, usable_cpus
@@ -43,6 +44,7 @@ __all__ = [
     "RunPaths",
     "RunRows",
     "RunSource",
+    "RunStrategy",
     "RunWorld",
     "Source",
     "build_run_config",

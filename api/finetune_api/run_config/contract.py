@@ -5,7 +5,7 @@ prefixes of environment variables, defaults are filled in. The same file works o
 `python -m finetune_trainer prepare --run run.json`.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
@@ -128,6 +128,15 @@ class RunMethod(Method):
     type: Annotated[str, Field(max_length=64)] = "lora"  # type: ignore[assignment]
 
 
+class RunStrategy(Document):
+    """How several processes train one model."""
+
+    type: Annotated[str, Field(max_length=64)] = "ddp"
+    """A strategy that the trainer has (finetune_trainer.strategies)."""
+    sharding: Literal["full", "grad"] = "full"
+    """For fsdp: whether a layer's weights are gathered again for the backward pass, or kept from the forward pass."""
+
+
 Exports = dict[Annotated[str, Field(min_length=1, max_length=32)], dict[str, JsonValue]]
 """Artifacts that the trainer writes beside the weights, by their names, with their settings (`resources.export`)."""
 
@@ -142,8 +151,7 @@ class RunConfig(Document):
     base: RunBase
     dataset: RunDataset
     method: RunMethod = RunMethod()
-    strategy: Annotated[str, Field(max_length=64)] = "ddp"
-    """How several processes train one model; see the trainer's STRATEGIES."""
+    strategy: RunStrategy = RunStrategy()
     hyperparameters: Hyperparameters = Hyperparameters()
     checkpoints: Checkpoints = Checkpoints()
     evaluation: Evaluation = Evaluation()

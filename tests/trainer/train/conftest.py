@@ -8,10 +8,11 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from finetune_api.run_config import RunStrategy
 from finetune_trainer.train.launch.exchange import Assignment
 from finetune_trainer.train.launch.heartbeat import Heartbeat
 from finetune_trainer.train.rank import Rank
-from tests.trainer.train.runs import FULL, LORA, Run, prepare_workspace
+from tests.trainer.train.runs import DDP, FULL, LORA, Run, prepare_workspace
 
 VOCABULARY = 1024
 LONG: dict[str, Any] = {"total_steps": 12}
@@ -47,8 +48,16 @@ def run_here(run: Run, attempt: int = 1, stop: Callable[[], bool] = lambda: Fals
 def new_run(tmp_path: Path, tiny: Path) -> Callable[..., Run]:
     """Makes a run on a workspace of its own; keyword arguments are Run's, `hyper` and `base` apart."""
 
-    def make(*, base: Path = tiny, method: dict[str, Any] = LORA, hyper: dict[str, Any] | None = None, **arguments: Any) -> Run:
-        return Run(prepare_workspace(tmp_path / "workspace", base, method=method, **(hyper or {})), method, **arguments)
+    def make(
+        *,
+        base: Path = tiny,
+        method: dict[str, Any] = LORA,
+        strategy: RunStrategy = DDP,
+        hyper: dict[str, Any] | None = None,
+        **arguments: Any,
+    ) -> Run:
+        workspace = prepare_workspace(tmp_path / "workspace", base, method=method, strategy=strategy, **(hyper or {}))
+        return Run(workspace, method, **arguments)
 
     return make
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 from finetune_api.progress import Progress, last_progress
 from finetune_api.resources.learning import Lora
 from finetune_api.result import DatasetSummary, Estimate, PrepareSummary, StageResult
-from finetune_api.run_config import RunConfig
+from finetune_api.run_config import RunConfig, RunStrategy
 from finetune_trainer.distributed.network import free_port
 from finetune_trainer.train.loop.metrics import StepMetrics, read_metrics
 from finetune_trainer.workspace.checksums import sums_of
@@ -47,6 +47,8 @@ HYPER: dict[str, Any] = {
 }
 LORA: dict[str, Any] = {"type": "lora", "lora": {"rank": 4, "alpha": 8, "dropout": 0.0, "targetModules": ["all-linear"]}}
 FULL = {"type": "full"}
+DDP = RunStrategy()
+FSDP = RunStrategy(type="fsdp")
 
 
 def write_rows(path: Path, count: int, vocabulary: int) -> None:
@@ -61,13 +63,15 @@ def write_rows(path: Path, count: int, vocabulary: int) -> None:
         writer.write_table(table, max_chunksize=8)  # several record batches, as prepare streams them
 
 
-def prepare_workspace(root: Path, base: Path, *, method: dict[str, Any] = LORA, rows: int = ROWS, **hyper: Any) -> Workspace:
+def prepare_workspace(
+    root: Path, base: Path, *, method: dict[str, Any] = LORA, rows: int = ROWS, strategy: RunStrategy = DDP, **hyper: Any
+) -> Workspace:
     """What prepare leaves behind for a language model."""
     workspace = Workspace(root)
     vocabulary = json.loads((base / "config.json").read_text())["vocab_size"]
     write_rows(workspace.train_rows, rows, vocabulary)
     write_rows(workspace.validation_rows, VALIDATION_ROWS, vocabulary)
-    write_prepared(workspace, base, method, rows, hyper)
+    write_prepared(workspace, base, method, rows, hyper, strategy=strategy)
     return workspace
 
 
@@ -105,7 +109,6 @@ class Run:
 
     workspace: Workspace
     method: dict[str, Any] = field(default_factory=lambda: LORA)
-    strategy: str = "ddp"
     task: str = "chat"
     nodes: int = 1
     processes: int = 1
@@ -123,7 +126,6 @@ class Run:
                 "base": {"source": {"uri": "unused"}},
                 "dataset": {"train": {"uri": "unused"}},
                 "method": self.method,
-                "strategy": self.strategy,
                 "checkpoints": {"keep": self.keep},
                 "outputModel": "model",
                 "paths": {"workspace": str(self.workspace.root), "model": str(self.workspace.root / "model")},

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from finetune_api.exit_codes import ExitCode
+from finetune_api.run_config import RunStrategy
 from tests.outside_package import documented_example, install
 from tests.trainer.train.runs import Run, prepare_workspace
 
@@ -30,17 +31,19 @@ def test_a_method_from_outside(tmp_path: Path, tiny: Path) -> None:
 def test_a_strategy_from_outside(tmp_path: Path, tiny: Path, alone: Run) -> None:
     """Two ranks compute what one process does, however their gradients meet."""
     install(tmp_path, "all_reduce", documented_example("A strategy"), group="finetune.strategies", name="all-reduce")
-    run = Run(prepare_workspace(tmp_path / "workspace", tiny, total_steps=12, checkpoint_every=5), strategy="all-reduce", processes=2)
+    strategy = RunStrategy(type="all-reduce")
+    workspace = prepare_workspace(tmp_path / "workspace", tiny, strategy=strategy, total_steps=12, checkpoint_every=5)
+    run = Run(workspace, processes=2)
     run.environment = {"PYTHONPATH": str(tmp_path)}
     assert run.attempt() == ExitCode.OK
     assert run.losses() == pytest.approx(alone.losses(), abs=1e-4)
     assert run.checkpoints() == ["attempt-1/checkpoint-10", "attempt-1/checkpoint-5"]
 
 
-@pytest.mark.parametrize(("method", "strategy", "known"), [("qlora", "ddp", "lora, full"), ("lora", "zero-9", "ddp")])
+@pytest.mark.parametrize(("method", "strategy", "known"), [("qlora", "ddp", "lora, full"), ("lora", "zero-9", "ddp, fsdp")])
 def test_an_unknown_name_is_refused_with_the_known_ones(method: str, strategy: str, known: str, tmp_path: Path, tiny: Path) -> None:
     """Before any rank starts."""
-    run = Run(prepare_workspace(tmp_path / "workspace", tiny), {"type": method}, strategy=strategy)
+    run = Run(prepare_workspace(tmp_path / "workspace", tiny, strategy=RunStrategy(type=strategy)), {"type": method})
     assert run.attempt() == ExitCode.INVALID_INPUT
     error = run.result().error
     assert error is not None

@@ -76,7 +76,7 @@ def experts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("method", [LORA, FULL], ids=["lora", "full"])
 def test_a_family_whose_files_have_other_names_goes_on_exactly(method: dict[str, Any], new_run: Callable[..., Run], experts: Path) -> None:
     """The trained weights of the interrupted run are those of the uninterrupted one, every expert included."""
-    hyper = {"total_steps": 4, "checkpoint_every": 100}
+    hyper: dict[str, Any] = {"total_steps": 4, "checkpoint_every": 100}
     whole = Run(prepare_workspace(experts.parent / f"whole-{method['type']}", experts, method=method, **hyper), method)
     run_here(whole)
     run = new_run(base=experts, method=method, hyper=hyper)

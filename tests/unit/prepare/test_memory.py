@@ -1,7 +1,10 @@
 """Memory of a training: what a rank holds by method and strategy, and peaks that others have published."""
 
+from typing import Any
+
 import pytest
 
+from finetune_api.run_config import RunStrategy
 from finetune_trainer.methods import METHODS
 from finetune_trainer.prepare.fit.memory import GPU, Micro, TrainedModel, need, state_bytes
 from finetune_trainer.prepare.fit.model_shape import ModelShape
@@ -9,16 +12,20 @@ from finetune_trainer.strategies import STRATEGIES
 
 pytestmark = pytest.mark.unit
 GIB = 1 << 30
+PARAMETERS = 7_721_324_544
+OUTSIDE = 2 * 151936 * 4096
+LAYER = (PARAMETERS - OUTSIDE) // 32
+DDP = RunStrategy()
 QWEN_7B = ModelShape(
     layers=32, stored_layers=32, hidden=4096, heads=32, query=4096, intermediate=11008, gated=True, norms=2 * 4096, rms=True,
-    vocabulary=151936, largest=151936 * 4096, inputs=4 * 4096 + 11008, attention_out=4096, hidden_dropout=False, attention_dropout=False,
+    vocabulary=151936, largest=151936 * 4096, outside=OUTSIDE, inputs=4 * 4096 + 11008, attention_out=4096,
+    hidden_dropout=False, attention_dropout=False,
 )  # fmt: skip
-PARAMETERS = 7_721_324_544
 R64 = 64 * 32 * (16384 + 8192 + 3 * 15104)
 """Parameters of adapters of rank 64 on c_attn, c_proj, w1 and w2."""
 
 
-def trained(method: str, trained: int, *, strategy: str = "ddp", processes: int = 1, precision: str = "bf16") -> TrainedModel:
+def trained(method: str, trained: int, *, strategy: RunStrategy = DDP, processes: int = 1, precision: str = "bf16") -> TrainedModel:
     """Qwen-7B, with gradient checkpointing."""
     return TrainedModel(
         shape=QWEN_7B,
@@ -31,27 +38,51 @@ def trained(method: str, trained: int, *, strategy: str = "ddp", processes: int 
         precision=precision,  # type: ignore[arg-type]  # from a table
         checkpointing=True,
         processes=processes,
-        strategy=STRATEGIES[strategy],
+        strategy=STRATEGIES[strategy.type],
+        distribution=strategy,
     )
 
 
 @pytest.mark.parametrize("processes", [1, 8])
 @pytest.mark.parametrize(
-    ("method", "precision", "strategy", "weights", "gradients", "optimizer"),
+    ("method", "precision", "weights", "gradients", "optimizer"),
     [
-        ("lora", "bf16", "ddp", 2 * PARAMETERS + 4 * R64, 4 * R64, 8 * R64),
-        ("lora", "fp32", "ddp", 4 * PARAMETERS + 4 * R64, 4 * R64, 8 * R64),
-        ("full", "bf16", "ddp", 4 * PARAMETERS, 4 * PARAMETERS, 8 * PARAMETERS),
-        ("full", "fp32", "ddp", 4 * PARAMETERS, 4 * PARAMETERS, 8 * PARAMETERS),
+        ("lora", "bf16", 2 * PARAMETERS + 4 * R64, 4 * R64, 8 * R64),
+        ("lora", "fp32", 4 * PARAMETERS + 4 * R64, 4 * R64, 8 * R64),
+        ("full", "bf16", 4 * PARAMETERS, 4 * PARAMETERS, 8 * PARAMETERS),
+        ("full", "fp32", 4 * PARAMETERS, 4 * PARAMETERS, 8 * PARAMETERS),
     ],
 )
-def test_bytes_per_rank(
-    method: str, precision: str, strategy: str, weights: int, gradients: int, optimizer: int, processes: int
-) -> None:  # fmt: skip
+def test_bytes_per_rank(method: str, precision: str, weights: int, gradients: int, optimizer: int, processes: int) -> None:
     """A frozen base in the run's precision, what is trained in fp32; with DDP every rank holds all of it once."""
     count = R64 if method == "lora" else PARAMETERS
-    state = state_bytes(trained(method, count, strategy=strategy, processes=processes, precision=precision))
+    state = state_bytes(trained(method, count, processes=processes, precision=precision))
     assert (state.weights, state.gradients, state.optimizer) == (weights, gradients, optimizer)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 8])
+@pytest.mark.parametrize(
+    ("method", "precision", "sharding", "weights", "gathered", "gradients", "whole_gradients"),
+    [
+        ("lora", "bf16", "full", 2 * PARAMETERS + 4 * R64, 2 * (OUTSIDE + 2 * LAYER), 4 * R64, 6 * R64 // 32),
+        ("lora", "fp32", "full", 4 * PARAMETERS + 4 * R64, 4 * (OUTSIDE + 2 * LAYER), 4 * R64, 8 * R64 // 32),
+        ("lora", "bf16", "grad", 2 * PARAMETERS + 4 * R64, 2 * PARAMETERS, 4 * R64, 6 * R64 // 32),
+        ("full", "bf16", "full", 4 * PARAMETERS, 2 * (OUTSIDE + 2 * LAYER), 4 * PARAMETERS, 6 * OUTSIDE),
+        ("full", "fp32", "full", 4 * PARAMETERS, 4 * (OUTSIDE + 2 * LAYER), 4 * PARAMETERS, 8 * OUTSIDE),
+        ("full", "bf16", "grad", 4 * PARAMETERS, 2 * PARAMETERS, 4 * PARAMETERS, 6 * OUTSIDE),
+    ],
+)
+def test_bytes_per_rank_of_shards(
+    method: str, precision: str, sharding: Any, weights: int, gathered: int, gradients: int, whole_gradients: int, processes: int
+) -> None:  # fmt: skip
+    """A share of everything; and whole for a time, in the run's precision: the weights outside the layers and two layers (grad: all
+    layers), and the gradients of the largest part with a copy in fp32."""
+    count = R64 if method == "lora" else PARAMETERS
+    strategy = RunStrategy(type="fsdp", sharding=sharding)
+    state = state_bytes(trained(method, count, strategy=strategy, processes=processes, precision=precision))
+    assert state.weights == pytest.approx(weights / processes + gathered, abs=1)
+    assert state.gradients == pytest.approx(gradients / processes + whole_gradients, abs=1)
+    assert state.optimizer == pytest.approx(8 * count / processes, abs=1)
 
 
 @pytest.mark.parametrize(("length", "published"), [(256, 20.1), (1024, 21.5), (2048, 23.8), (4096, 29.7), (8192, 36.6)])

@@ -20,6 +20,8 @@ from finetune_trainer.distributed.network import interface_towards, wait_for_nam
 from finetune_trainer.failure import StageFailure
 
 T = TypeVar("T")
+BACKENDS = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
+"""By type of device."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,12 @@ class World:
         if failed:
             raise StageFailure(ExitCode.PEER_LOST, "PeerFailed", "another rank failed; its own message says why")
 
+    def form_group(self) -> None:
+        """Makes the process group of a world of one, which has none, for what works on process groups only."""
+        if not dist.is_initialized():
+            store = dist.HashStore()  # type: ignore[attr-defined]
+            dist.init_process_group(BACKENDS[self.device.type], store=store, rank=0, world_size=1)
+
     def leave(self) -> None:
         """Gives the connections back; what still goes wrong then does not matter any more."""
         if dist.is_initialized():
@@ -101,7 +109,7 @@ def join(start_deadline: float, operation_timeout: float) -> World:
         wait_for_name(host, time.monotonic() + start_deadline)
         if interface := interface_towards(host):
             os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
-        backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+        backend = BACKENDS[device.type]
         # With a device NCCL connects at once, so that its errors fall within startDeadline and not into the first step.
         bound = device if device.type == "cuda" else None
         dist.init_process_group(backend, timeout=timedelta(seconds=max(start_deadline, operation_timeout)), device_id=bound)

@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from finetune_api.run_config import RunStrategy
 from finetune_trainer.methods import TrainingMethod
-from finetune_trainer.strategies.strategy import DistributedModel, StateBytes
+from finetune_trainer.strategies.strategy import DistributedModel, ModelBytes, StateBytes
 from finetune_trainer.workspace.files import walk
+from finetune_trainer.workspace.prepared import Prepared
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -23,11 +25,12 @@ class Ddp:
     """A Strategy."""
 
     name = "ddp"
+    autocast = True
 
-    def bytes_per_rank(self, state: StateBytes, processes: int) -> StateBytes:
-        return state  # gradients are views into DDP's buckets, so they are there once
+    def bytes_per_rank(self, model: ModelBytes, processes: int, settings: RunStrategy) -> StateBytes:
+        return model.state  # gradients are views into DDP's buckets, so they are there once
 
-    def open(self, world: "World", method: TrainingMethod) -> DistributedModel:
+    def open(self, world: "World", method: TrainingMethod, prepared: Prepared) -> DistributedModel:
         return Replica(world, method)
 
 
@@ -90,7 +93,8 @@ class Replica:
     def restore(self, checkpoint: Path) -> None:
         import torch
 
-        self._optimizer.load_state_dict(torch.load(checkpoint / OPTIMIZER, map_location="cpu", weights_only=True))
+        mapped = self._world.device.type != "cpu"  # a GPU's ranks read the same pages; a CPU would go on using the file
+        self._optimizer.load_state_dict(torch.load(checkpoint / OPTIMIZER, map_location="cpu", weights_only=True, mmap=mapped))
 
     def full_weights(self) -> "Iterator[tuple[str, Tensor]]":
         return iter(self.model.state_dict().items() if self._world.is_first else ())

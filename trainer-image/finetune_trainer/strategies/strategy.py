@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from finetune_api.run_config import RunStrategy
 from finetune_trainer.methods import TrainingMethod
+from finetune_trainer.workspace.prepared import Prepared
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -28,17 +30,34 @@ class StateBytes:
     optimizer: int
 
 
+@dataclass(frozen=True)
+class ModelBytes:
+    """A model's state before it is spread over ranks, and the parts that a strategy which gathers weights gathers at a time."""
+
+    state: StateBytes
+    computed: int
+    """Of all weights, in the precision of the computation."""
+    layer: int
+    """Of one layer's weights, in the precision of the computation."""
+    outside: int
+    """Of the weights outside the layers (embeddings, head), in the precision of the computation."""
+    layer_gradients: int
+    """Of the gradients of the largest part, before they are reduced, with a copy in fp32."""
+
+
 class Strategy(Protocol):
     """How a model is trained by several processes."""
 
     name: str
-    """As run configs write it: strategy."""
+    """As run configs write it: strategy.type."""
+    autocast: bool
+    """Trained fp32 weights are cast to bf16 by autocast, which keeps all copies for the backward pass."""
 
-    def bytes_per_rank(self, state: StateBytes, processes: int) -> StateBytes:
+    def bytes_per_rank(self, model: ModelBytes, processes: int, settings: RunStrategy) -> StateBytes:
         """What one of `processes` ranks holds of the whole model's state."""
 
-    def open(self, world: "World", method: TrainingMethod) -> "DistributedModel":
-        """The strategy at work on this rank."""
+    def open(self, world: "World", method: TrainingMethod, prepared: Prepared) -> "DistributedModel":
+        """The strategy at work on this rank. `prepared` has the precision and the strategy's settings."""
 
 
 class DistributedModel(Protocol):
@@ -70,7 +89,8 @@ class DistributedModel(Protocol):
         """Writes weights and optimizer to a checkpoint; returns the files that this rank wrote."""
 
     def restore(self, checkpoint: Path) -> None:
-        """Loads what `save` wrote and `load` has not loaded, after `wrap`."""
+        """Loads what `save` wrote and `load` has not loaded, after `wrap`. The learning rate is restored by the loop."""
 
     def full_weights(self) -> "Iterator[tuple[str, Tensor]]":
-        """Names and tensors of the whole model's state on rank 0; every rank must exhaust the iterator."""
+        """On rank 0 names and tensors of the whole model's state, for TrainingMethod.save; every rank must exhaust the iterator. For a
+        method that publishes an adapter, what is frozen may be left out."""

@@ -67,7 +67,7 @@ def launch(config: RunConfig, attempt: int, node_rank: int, master: str) -> None
 
 def check_prepared(config: RunConfig, workspace: Workspace) -> None:
     """Refuses to start on what prepare did not leave, or left for another spec."""
-    strategy_of(config)
     prepared = read_prepared(config, workspace)
+    strategy_of(prepared.strategy)
     if prepared.method != method_of(config).name:
         raise damaged(f"{workspace.prepared} is for method {prepared.method}, method.type is {config.method.type}", "prepare")

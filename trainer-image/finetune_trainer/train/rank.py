@@ -101,6 +101,8 @@ class Rank:
         if size > 1 and os.environ["RANK"] == "0":
             self.printer.show(f"waiting for all {size} ranks", force=True)
         world = join(self.config.limits.start_deadline, self.config.limits.stall_timeout)
+        if world.size != size:
+            raise invalid("WorldSizeDiffers", f"WORLD_SIZE is {world.size}, and the run config's world has {size} processes")
         self.heartbeat.beat("loading")
         if world.is_first:
             print(f"train: on {device_name(world.device)} with {versions()}", flush=True)
@@ -112,7 +114,7 @@ class Rank:
             self.prepared = self.prepared.fitted_to(min(free))
             self.hyper = self.prepared.hyperparameters
         learner = learner_of(self.config, self.prepared, self.workspace)
-        distributed = strategy_of(self.config).open(world, self.method)
+        distributed = strategy_of(self.prepared.strategy).open(world, self.method, self.prepared)
         model = distributed.load(learner.load_base, resume.path if resume else None)
         if world.is_first:
             print(f"train: attention by {getattr(model.config, '_attn_implementation', 'the model')}", flush=True)

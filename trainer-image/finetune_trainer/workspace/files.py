@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 COMPLETE = ".complete"
@@ -45,11 +45,16 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def sync_tree(directory: Path) -> None:
-    """Makes all files and folders below `directory` durable."""
-    for path in walk(directory):
+def sync_files(paths: Iterable[Path]) -> None:
+    """Makes the content of files durable."""
+    for path in paths:
         with open(path, "rb") as file:
             os.fsync(file.fileno())
+
+
+def sync_tree(directory: Path) -> None:
+    """Makes all files and folders below `directory` durable."""
+    sync_files(walk(directory))
     for folder in [*(path for path in directory.rglob("*") if path.is_dir()), directory]:
         sync_directory(folder)
 

@@ -6,6 +6,7 @@ from finetune_api import CONTRACT_VERSION
 from finetune_api.document import Document
 from finetune_api.resources.learning import Lora
 from finetune_api.result import PrepareSummary
+from finetune_api.run_config import RunStrategy
 from finetune_trainer.workspace.checksums import FileSum
 
 HEADROOM = 0.9
@@ -60,6 +61,8 @@ class Prepared(Document):
     """The fastest first, where the GPU's memory was not known to prepare: the ranks choose by what they find."""
     method: str
     """Name of the method that was prepared for."""
+    strategy: RunStrategy = RunStrategy()
+    """How the processes train one model."""
     lora: Lora | None = None
     """With rank and alpha set; None for full fine-tuning."""
     eos_token_ids: list[int] = []
@@ -85,5 +88,6 @@ class Prepared(Document):
 
     @property
     def identity(self) -> str:
-        """Identifies spec, base and data: a checkpoint can be resumed by a run with the same identity."""
-        return f"{self.spec_digest} {self.summary.base_digest} {self.summary.dataset.digest}"
+        """Identifies spec, base, data and the format of checkpoints: a checkpoint can be resumed by a run with the same identity."""
+        strategy = f" {self.strategy.type}" if self.strategy.type != "ddp" else ""
+        return f"{self.spec_digest} {self.summary.base_digest} {self.summary.dataset.digest}{strategy}"

@@ -128,5 +128,6 @@ def trained_model(run: RunConfig, decided: Decided, facts: TrainingFacts, checkp
         precision=decided.values.precision,
         checkpointing=checkpointing,
         processes=run.world.nodes * run.world.processes_per_node,
-        strategy=strategy_of(run),
+        strategy=strategy_of(run.strategy),
+        distribution=run.strategy,
     )

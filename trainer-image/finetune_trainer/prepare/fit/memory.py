@@ -6,12 +6,13 @@ tensor that the backward pass needs were read off the computation (torch.autogra
 compares the whole with the measured peaks of real trainings on the CPU.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from finetune_api.run_config import RunStrategy
 from finetune_trainer.methods import TrainingMethod
 from finetune_trainer.prepare.fit.model_shape import ModelShape
-from finetune_trainer.strategies import StateBytes, Strategy
+from finetune_trainer.strategies import ModelBytes, StateBytes, Strategy
 from finetune_trainer.strategies.ddp import DDP
 
 FP32 = 4
@@ -67,6 +68,8 @@ class TrainedModel:
     checkpointing: bool
     processes: int = 1
     strategy: Strategy = DDP
+    distribution: RunStrategy = field(default_factory=RunStrategy)
+    """Settings of the strategy."""
 
     @property
     def bytes(self) -> int:
@@ -123,7 +126,16 @@ def state_bytes(model: TrainedModel) -> StateBytes:
     weights = int(model.parameters * model.method.base_bytes(model.precision))
     weights += 0 if model.method.trains_base else FP32 * model.trained
     whole = StateBytes(weights, FP32 * model.trained, MOMENTS * model.trained)
-    return model.strategy.bytes_per_rank(whole, model.processes)
+    layer = (model.parameters - model.shape.outside) // model.shape.stored_layers
+    changed = max(layer, model.shape.outside) if model.method.trains_base else model.trained // model.shape.stored_layers
+    parts = ModelBytes(
+        state=whole,
+        computed=model.bytes * model.parameters,
+        layer=model.bytes * layer,
+        outside=model.bytes * model.shape.outside,
+        layer_gradients=(model.bytes + FP32) * changed,
+    )
+    return model.strategy.bytes_per_rank(parts, model.processes, model.distribution)
 
 
 def activations(model: TrainedModel, micro: Micro, device: DeviceProfile) -> int:
@@ -131,7 +143,7 @@ def activations(model: TrainedModel, micro: Micro, device: DeviceProfile) -> int
     shape, stream = model.shape, FP32 if model.method.trains_base else model.bytes
     ends = shape.hidden * (stream + FP32 * (2 if model.method.trains_base else 1))  # the embeddings, and the norm before the head
     layer = in_a_layer(model, micro, device)
-    cast = model.method.trains_base and model.precision == "bf16" and not model.checkpointing
+    cast = model.strategy.autocast and model.method.trains_base and model.precision == "bf16" and not model.checkpointing
     copies = 2 * model.parameters if cast else 0  # autocast's, which the backward pass needs; computed again, they are made again
     layers = shape.hidden * stream * shape.layers + layer if model.checkpointing else layer * shape.layers
     return micro.tokens * (layers + ends) + copies

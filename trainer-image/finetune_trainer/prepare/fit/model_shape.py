@@ -38,6 +38,8 @@ class ModelShape:
     vocabulary: int
     largest: int
     """Parameters of the largest tensor."""
+    outside: int
+    """Parameters outside the layers: embeddings, head."""
     inputs: int
     """Values of a token that go into a layer's matrices, each counted by itself."""
     attention_out: int
@@ -72,6 +74,7 @@ def model_shape(config: dict[str, Any], weights: Weights) -> ModelShape:
         rms=not any(name.removesuffix("weight") + "bias" in weights.shapes for name, _ in norms),
         vocabulary=number(said, "vocab_size") or 1,
         largest=max(map(math.prod, weights.shapes.values()), default=0),
+        outside=sum(math.prod(shape) for name, shape in weights.shapes.items() if not _LAYER.search(name)),
         inputs=sum(inputs for name, (_, inputs) in linear.items() if "experts" not in name) // stored,
         attention_out=sum(inputs for name, (_, inputs) in linear.items() if _ATTENTION_OUT.search(name)) // stored,
         hidden_dropout=positive(said, "hidden_dropout_prob", "resid_pdrop", "dropout"),

@@ -32,7 +32,7 @@ from finetune_trainer.train.loop.run_log import RunLog
 from finetune_trainer.train.loop.steps import RankStep, step_loader
 from finetune_trainer.train.loop.validation import Validator
 from finetune_trainer.workspace.checksums import FileSum, sums_of
-from finetune_trainer.workspace.files import is_complete, write_atomic
+from finetune_trainer.workspace.files import is_complete, sync_files, write_atomic
 from finetune_trainer.workspace.sealed import seal_files
 
 SCHEDULER, STATE, CURVE = "scheduler.pt", "trainer_state.json", "validation.json"
@@ -139,6 +139,8 @@ class StepTrainer(Trainer):
             if self.context.validator is not None:
                 self.context.validator.curve = read_curve(checkpoint / CURVE)
             self._schedule().load_state_dict(torch.load(checkpoint / SCHEDULER, weights_only=True))
+            for group, rate in zip(self.optimizer.param_groups, self._schedule().get_last_lr(), strict=True):
+                group["lr"] = rate
         for name in ("model", "optimizer", "lr_scheduler"):
             setattr(self.callback_handler, name, getattr(self, name))
         self.callback_handler.train_dataloader = train_dataloader
@@ -224,6 +226,7 @@ class StepTrainer(Trainer):
         try:
             context.world.together(lambda: writing(directory, lambda: files.extend(context.distributed.save(directory))))
             context.world.together(lambda: writing(directory, lambda: files.extend(self._save_state(directory))))
+            context.world.together(lambda: sync_files(files))
             context.world.together(lambda: sums.update(sums_of(directory, files, lambda: context.heartbeat.beat("saving"))))
             everywhere = context.world.gather(sums)
             context.world.together(lambda: writing(directory, lambda: self._complete(directory, everywhere)))

@@ -1,0 +1,112 @@
+"""Every strategy with every method, in 1, 2 and 2 x 2 processes: the losses of one process, and divergence that reaches no weight.
+
+Each run starts real processes; the whole matrix belongs to make test-all.
+"""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from finetune_api.exit_codes import ExitCode
+from finetune_api.run_config import RunStrategy
+from finetune_trainer.language_model.rows import Rows
+from finetune_trainer.train.checkpoints import complete_checkpoints
+from finetune_trainer.workspace.prepared import Prepared
+from tests.trainer.train.runs import DDP, FSDP, FULL, LORA, Run, prepare_workspace
+
+pytestmark = [pytest.mark.strategies, pytest.mark.timeout(900)]
+CLOSE = 1e-4
+GRAD = RunStrategy(type="fsdp", sharding="grad")
+STRATEGIES = [DDP, FSDP, GRAD]
+METHODS = {"lora": LORA, "full": FULL}
+
+
+def named(strategy: RunStrategy) -> str:
+    """For test ids."""
+    return f"{strategy.type}-{strategy.sharding}"
+
+
+def trained(folder: Path, base: Path, method: str, strategy: RunStrategy, nodes: int, processes: int, **hyper: Any) -> Run:
+    """A run from start to end."""
+    workspace = prepare_workspace(folder, base, method=METHODS[method], strategy=strategy, **hyper)
+    run = Run(workspace, METHODS[method], nodes=nodes, processes=processes)
+    assert run.attempt() == ExitCode.OK
+    return run
+
+
+@pytest.fixture(scope="session", params=METHODS)
+def alone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Run:
+    """One process with ddp."""
+    return trained(tmp_path_factory.mktemp("alone") / "workspace", tiny, request.param, DDP, 1, 1)
+
+
+@pytest.mark.parametrize(("nodes", "processes"), [(1, 1), (1, 2), (2, 2)])
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=named)
+def test_losses(strategy: RunStrategy, nodes: int, processes: int, tmp_path: Path, tiny: Path, alone: Run) -> None:
+    """The same seed and global batch give the same losses and gradient norms, however the model is spread."""
+    run = trained(tmp_path / "workspace", tiny, alone.method["type"], strategy, nodes, processes)
+    assert run.losses() == pytest.approx(alone.losses(), abs=CLOSE)
+    assert [step.grad_norm for step in run.metrics()] == pytest.approx([step.grad_norm for step in alone.metrics()], rel=1e-3)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("strategy", [FSDP, GRAD], ids=named)
+def test_bf16(strategy: RunStrategy, method: str, tmp_path: Path, tiny: Path) -> None:
+    """Computed in bf16, kept and published in fp32: near the losses of one process."""
+    one, two = (
+        trained(tmp_path / name, tiny, method, used, 1, count, precision="bf16")
+        for name, used, count in (("one", DDP, 1), ("two", strategy, 2))
+    )
+    assert two.losses() == pytest.approx(one.losses(), rel=0.02)
+    (weights,) = two.workspace.trained.glob("*/*.safetensors")
+    assert {weight.dtype for weight in load_file(weights).values()} == {torch.float32}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1), (2, 4)])
+def test_another_number_of_processes_resumes(before: int, after: int, method: str, tmp_path: Path, tiny: Path) -> None:
+    """Checkpoints of fsdp fit any number of processes: the losses of a run that was not interrupted."""
+    whole = trained(tmp_path / "whole", tiny, method, FSDP, 1, 1)
+    workspace = prepare_workspace(tmp_path / "workspace", tiny, method=METHODS[method], strategy=FSDP, checkpoint_every=1)
+    run = Run(workspace, METHODS[method], processes=before)
+    launched = run.start()
+    launched.wait_for_step(3, workspace)
+    launched.terminate()
+    assert launched.wait() == ExitCode.PREEMPTED
+    run.processes = after
+    assert run.attempt(2) == ExitCode.OK
+    assert run.losses() == pytest.approx(whole.losses(), abs=CLOSE)
+
+
+def poisoned(base: Path, folder: Path, rows: Rows) -> Path:
+    """The base with untied embeddings, NaN for a token that a single row has."""
+    seen = Counter(int(token) for row in range(len(rows.lengths)) for token in set(rows[row][0].tolist()))
+    token = min(token for token, count in seen.items() if count == 1)
+    weights = load_file(base / "model.safetensors")
+    embeddings = weights["model.embed_tokens.weight"]
+    weights["lm_head.weight"] = embeddings.clone()
+    embeddings[token] = float("nan")
+    folder.mkdir()
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    config = json.loads((base / "config.json").read_text()) | {"tie_word_embeddings": False}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=named)
+def test_one_rank_diverges(strategy: RunStrategy, tmp_path: Path, tiny: Path) -> None:
+    """A row whose loss is not a number, on one of two ranks: both end with DIVERGED before the update, and what was saved is finite."""
+    rows = Rows(prepare_workspace(tmp_path / "rows", tiny).train_rows)
+    base = poisoned(tiny, tmp_path / "base", rows)
+    run = Run(prepare_workspace(tmp_path / "workspace", base, strategy=strategy, checkpoint_every=1), processes=2)
+    assert run.attempt() == ExitCode.DIVERGED
+    assert all(step.loss < 100 for step in run.metrics())
+    owner = Prepared.from_json(run.workspace.prepared.read_bytes()).identity
+    for checkpoint in complete_checkpoints(run.workspace.checkpoints, owner):
+        for file in checkpoint.path.rglob("*.safetensors"):
+            assert all(tensor.isfinite().all() for tensor in load_file(file).values())

@@ -1,0 +1,65 @@
+"""Strategies beside DDP: the same losses, checkpoints that another number of processes can resume, the same files in the end."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from finetune_api.exit_codes import ExitCode
+from finetune_api.run_config import RunStrategy
+from finetune_trainer.failure import StageFailure
+from tests.trainer.train.conftest import run_here
+from tests.trainer.train.runs import FSDP, FULL, Run, prepare_workspace
+
+pytestmark = [pytest.mark.trainer, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
+CLOSE = 1e-4
+
+
+def same_model(one: Path, other: Path) -> bool:
+    """Equal weights, and a config that loads as the same class."""
+    first, second = (load_file(folder / "model.safetensors") for folder in (one, other))
+    architectures = [json.loads((folder / "config.json").read_text())["architectures"] for folder in (one, other)]
+    near = (torch.allclose(first[name], second[name], atol=CLOSE) for name in first)
+    return first.keys() == second.keys() and architectures[0] == architectures[1] and all(near)
+
+
+def test_shards_of_two_processes_are_resumed_by_one(tmp_path: Path, tiny: Path, alone_full: Run) -> None:
+    """Full fine-tuning of a model with tied embeddings by fsdp: the losses and the weights of one process with ddp, through a change
+    of the number of processes."""
+    run = Run(prepare_workspace(tmp_path / "workspace", tiny, method=FULL, strategy=FSDP, checkpoint_every=1), method=FULL, processes=2)
+    launched = run.start()
+    launched.wait_for_step(3, run.workspace)
+    launched.terminate()
+    assert launched.wait() == ExitCode.PREEMPTED, launched.log()
+    run.processes = 1
+    run_here(run, 2)
+    assert run.losses() == pytest.approx(alone_full.losses(), abs=CLOSE)
+    assert same_model(run.workspace.trained / "model", alone_full.workspace.trained / "model")
+
+
+@pytest.mark.parametrize("strategy", [FSDP, RunStrategy(type="fsdp", sharding="grad")], ids=lambda strategy: strategy.sharding)
+def test_one_process_with_shards(strategy: RunStrategy, new_run: Callable[..., Run], alone: Run) -> None:
+    """LoRA: the same adapter and losses as with ddp, on a frozen base whose weights are gathered."""
+    run = new_run(strategy=strategy, hyper={"total_steps": 12, "checkpoint_every": 100})
+    run_here(run)
+    assert run.losses() == pytest.approx(alone.losses(), abs=CLOSE)
+    adapters = [load_file(one.workspace.trained / "adapter" / "adapter_model.safetensors") for one in (run, alone)]
+    assert adapters[0].keys() == adapters[1].keys()
+    assert all(torch.allclose(adapters[0][name], adapters[1][name], atol=CLOSE) for name in adapters[0])
+
+
+def test_another_world_size_than_the_run_configs(new_run: Callable[..., Run]) -> None:
+    """Is an error: the global batch would be another one."""
+    with pytest.raises(StageFailure, match="WORLD_SIZE is 1, and the run config's world has 2 processes"):
+        run_here(new_run(processes=2))
+
+
+def test_divergence_reaches_no_shard(new_run: Callable[..., Run]) -> None:
+    """The loop looks at loss and norm before the update: with fsdp as well."""
+    run = new_run(strategy=FSDP, hyper={"learning_rate": 1e30, "warmup_steps": 0, "checkpoint_every": 1})
+    with pytest.raises(StageFailure) as diverged:
+        run_here(run)
+    assert diverged.value.exit_code == ExitCode.DIVERGED
