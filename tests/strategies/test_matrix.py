@@ -28,7 +28,7 @@ METHODS = {"lora": LORA, "full": FULL}
 
 def named(strategy: RunStrategy) -> str:
     """For test ids."""
-    return f"{strategy.type}-{strategy.sharding}"
+    return "-".join(filter(None, (strategy.type, strategy.sharding)))
 
 
 def trained(folder: Path, base: Path, method: str, strategy: RunStrategy, nodes: int, processes: int, **hyper: Any) -> Run:

@@ -2,7 +2,7 @@
 
     finetune_job.py         FineTuneJob
     finetune_job_status.py  its status
-    learning.py             method, hyperparameters, checkpoints
+    learning.py             method, strategy, hyperparameters, checkpoints
     evaluation.py           evaluation and gate
     export.py               artifacts to export
     source.py               addresses of data and weights

@@ -23,7 +23,7 @@ from finetune_api.resources.common import (
 )
 from finetune_api.resources.evaluation import Evaluation
 from finetune_api.resources.export import Export
-from finetune_api.resources.learning import Checkpoints, Hyperparameters, Method
+from finetune_api.resources.learning import Checkpoints, Hyperparameters, Method, TrainingStrategy
 from finetune_api.resources.source import (
     OPTIONAL_SOURCE_RULES,
     Columns,
@@ -163,6 +163,8 @@ class Training(Document):
     gpu_memory: Size | None = None
     """gpuMemory is the memory of one GPU. Defaults to the node label nvidia.com/gpu.memory, if present. prepare uses it to choose the
     micro-batch size and to refuse a training that does not fit."""
+    strategy: TrainingStrategy = TrainingStrategy()
+    """strategy by which the processes train one model. status.hyperparameters has the one in effect, and why."""
     resources: Resources = Resources()
     """CPU and memory of each pod."""
     pod: PodSettings = PodSettings()

@@ -43,6 +43,22 @@ class Method(Document):
     classification."""
 
 
+class TrainingStrategy(Document):
+    """How several processes train one model."""
+
+    model_config = Document.model_config | {
+        "json_schema_extra": rules(
+            rule("self.type == 'fsdp' || !has(self.sharding)", "sharding can be set only if type is fsdp", fieldPath=".sharding")
+        )
+    }
+    type: Literal["auto", "ddp", "fsdp"] = "auto"
+    """type is ddp (every process holds the whole model; the fastest where it fits), fsdp (every process holds a part of each weight, its
+    gradient and its optimizer state) or auto (the first of these that fits into memory)."""
+    sharding: Literal["full", "grad"] | None = None
+    """sharding of fsdp is full (a layer's weights are gathered for the forward pass and again for the backward pass) or grad (they are
+    kept in between: more memory, less communication). Defaults to grad if it fits into memory."""
+
+
 class Hyperparameters(Document):
     """Hyperparameters. prepare chooses values that are not set; status.hyperparameters has each value with its reason."""
 

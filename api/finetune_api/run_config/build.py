@@ -18,6 +18,7 @@ from finetune_api.run_config.contract import (
     RunPaths,
     RunRows,
     RunSource,
+    RunStrategy,
     RunWorld,
 )
 from finetune_api.run_config.sources import Source, spec_sources
@@ -47,6 +48,7 @@ def build_run_config(spec: FineTuneJobSpec, place: Place) -> RunConfig:
         base=_base(spec, place),
         dataset=_dataset(spec, place),
         method=RunMethod(**dict(spec.method)),
+        strategy=RunStrategy(**dict(spec.training.strategy)),
         hyperparameters=spec.hyperparameters,
         checkpoints=spec.checkpoints,
         evaluation=spec.evaluation,

@@ -5,7 +5,7 @@ prefixes of environment variables, defaults are filled in. The same file works o
 `python -m finetune_trainer prepare --run run.json`.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, JsonValue
 
@@ -13,7 +13,7 @@ from finetune_api import CONTRACT_VERSION
 from finetune_api.document import Document
 from finetune_api.resources.evaluation import Evaluation
 from finetune_api.resources.finetune_job import DatasetLimits, Split
-from finetune_api.resources.learning import Checkpoints, Hyperparameters, Method
+from finetune_api.resources.learning import Checkpoints, Hyperparameters, Method, TrainingStrategy
 from finetune_api.resources.source import Columns, RowFormat, RowSlice, RowTemplate, shown_address
 
 RUN_CONFIG_FILE = "run.json"
@@ -128,13 +128,10 @@ class RunMethod(Method):
     type: Annotated[str, Field(max_length=64)] = "lora"  # type: ignore[assignment]
 
 
-class RunStrategy(Document):
-    """How several processes train one model."""
+class RunStrategy(TrainingStrategy):
+    """As in the spec, but with any strategy that the trainer's registry knows: installed packages add theirs."""
 
-    type: Annotated[str, Field(max_length=64)] = "ddp"
-    """A strategy that the trainer has (finetune_trainer.strategies)."""
-    sharding: Literal["full", "grad"] = "full"
-    """For fsdp: whether a layer's weights are gathered again for the backward pass, or kept from the forward pass."""
+    type: Annotated[str, Field(max_length=64)] = "auto"  # type: ignore[assignment]
 
 
 Exports = dict[Annotated[str, Field(min_length=1, max_length=32)], dict[str, JsonValue]]

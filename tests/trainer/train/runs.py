@@ -47,8 +47,8 @@ HYPER: dict[str, Any] = {
 }
 LORA: dict[str, Any] = {"type": "lora", "lora": {"rank": 4, "alpha": 8, "dropout": 0.0, "targetModules": ["all-linear"]}}
 FULL = {"type": "full"}
-DDP = RunStrategy()
-FSDP = RunStrategy(type="fsdp")
+DDP = RunStrategy(type="ddp")
+FSDP = RunStrategy(type="fsdp", sharding="full")
 
 
 def write_rows(path: Path, count: int, vocabulary: int) -> None:

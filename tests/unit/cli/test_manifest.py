@@ -60,6 +60,13 @@ WRONG = [
         "line 10: spec.training.gpuMemory: gpuMemory requires gpusPerNode > 0",
         "",
     ),
+    (
+        "train.jsonl\n",
+        "train.jsonl\n  training: {strategy: {type: ddp, sharding: full}}\n",
+        "line 10: spec.training.strategy.sharding: sharding can be set only if type is fsdp",
+        "",
+    ),
+    ("train.jsonl\n", "train.jsonl\n  training: {strategy: {type: zero}}\n", "line 10: spec.training.strategy.type: ", "'zero'"),
     ("train.jsonl\n", "train.jsonl\n  publishing: {gpus: 2}\n", "line 10: spec.publishing.gpus: gpus: publish uses one GPU at most", ""),
     ("  base:\n", "  task: token-classification\n  method: {lossOn: all}\n  base:\n", "line 6: spec.method.lossOn: lossOn: all is", ""),
     ("train.jsonl\n", "train.jsonl\n  training:\n    nodes: 2\n", "spec.workspace.storage.accessMode: training.nodes > 1 requires", ""),

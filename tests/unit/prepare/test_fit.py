@@ -88,7 +88,20 @@ def test_a_step_is_cut_into_micro_batches() -> None:
 @pytest.mark.parametrize(
     ("model", "settings", "hardware", "changes", "param"),
     [
-        (LLAMA_8B, {"method": {"type": "full"}}, gpu(80), ["method.type: lora (", "a GPU with 141 GiB"], "method.type"),
+        (
+            LLAMA_8B,
+            {"method": {"type": "full"}},
+            gpu(80),
+            ["method.type: lora (", "training.gpusPerNode: 4 with training.strategy.type: fsdp (", "a GPU with 141 GiB"],
+            "method.type",
+        ),
+        (
+            LLAMA_8B,
+            {"method": {"type": "full"}, "strategy": {"type": "ddp"}, "world": {"processesPerNode": 8}},
+            gpu(80, 8),
+            ["training.strategy.type: fsdp (", "method.type: lora (", "training.nodes: 2 with training.strategy.type: fsdp ("],
+            "training.strategy.type",
+        ),
         (
             LLAMA_8B,
             {"hyperparameters": {"gradientCheckpointing": False}},
@@ -96,7 +109,13 @@ def test_a_step_is_cut_into_micro_batches() -> None:
             ["hyperparameters.gradientCheckpointing: true (", "hyperparameters.maxSequenceLength: ", "a GPU with 40 GiB"],
             "hyperparameters.gradientCheckpointing",
         ),
-        (LLAMA_8B, {}, gpu(16), ["a base model of at most 3.7 billion parameters (", "a GPU with 32 GiB"], "base.source"),
+        (
+            LLAMA_8B,
+            {},
+            gpu(16),
+            ["a base model of at most 3.7 billion parameters (", "training.gpusPerNode: ", "a GPU with 32 GiB"],
+            "base.source",
+        ),
         (
             SMALL,
             {"method": {"type": "full"}, "hyperparameters": {"precision": "fp32"}},
@@ -123,6 +142,42 @@ def test_what_does_not_fit_is_refused(
     assert -1 not in places, error.message
     assert places == sorted(places)
     assert error.details[0].startswith("needed for one example of 2,000 tokens at a time")
+
+
+EIGHT = {"processesPerNode": 8}
+BF16_8B = {"method": {"type": "full"}, "world": EIGHT}
+AS_GIVEN = "as given"
+
+
+@pytest.mark.parametrize(
+    ("settings", "hardware", "type", "sharding", "reason"),
+    [
+        ({}, gpu(80), "ddp", None, "there is one process"),
+        ({"world": EIGHT}, gpu(80, 8), "ddp", None, "every process can hold the whole model"),
+        (BF16_8B, gpu(80, 8), "fsdp", "grad", "ddp would need 1"),
+        (BF16_8B, gpu(40, 8), "fsdp", "full", "fsdp with sharding full needs"),
+        (BF16_8B, {"gpus": 8}, "fsdp", "full", "the available memory is unknown, and weights, gradients and optimizer of the whole model"),
+        ({"world": EIGHT}, {"gpus": 8}, "ddp", None, "the available memory is unknown"),
+        ({"world": EIGHT, "strategy": {"type": "ddp"}}, gpu(80, 8), "ddp", None, AS_GIVEN),
+        ({"world": EIGHT, "strategy": {"type": "fsdp"}}, gpu(80, 8), "fsdp", "grad", AS_GIVEN),
+        (BF16_8B | {"strategy": {"type": "fsdp"}}, gpu(40, 8), "fsdp", "full", AS_GIVEN),
+        ({"world": EIGHT, "strategy": {"type": "fsdp", "sharding": "full"}}, gpu(80, 8), "fsdp", "full", AS_GIVEN),
+        ({"strategy": {"type": "fsdp"}}, gpu(80), "fsdp", "grad", AS_GIVEN),
+    ],
+)
+def test_strategy(settings: dict[str, Any], hardware: dict[str, Any], type: str, sharding: str | None, reason: str) -> None:
+    """The fastest with which an 8B model fits, unless the spec chooses; its settings and the reason are among the hyperparameters."""
+    found = tried(LLAMA_8B, hardware, **settings)
+    assert (found.strategy.type, found.strategy.sharding) == (type, sharding)
+    assert found.decided.reasons["strategy"].value == type
+    assert reason in found.decided.reasons["strategy"].reason
+    assert ("strategy.sharding" in found.decided.reasons) == (type == "fsdp")
+
+
+def test_an_unknown_strategy() -> None:
+    """Is refused with the known ones."""
+    with pytest.raises(StageFailure, match=r"training\.strategy\.type: unknown strategy 'zero-9'; known: ddp, fsdp"):
+        tried(SMALL, {}, strategy={"type": "zero-9"})
 
 
 @pytest.mark.parametrize(
@@ -181,7 +236,7 @@ def test_what_a_parameter_costs(method: str, precision: str, weights: int, gradi
 def test_memory_grows_with_the_work(model: Any, around: Any) -> None:
     """More tokens, longer rows, more supervised positions and fewer savings never need less."""
     config, weights = model
-    run = run_config(Path("/tmp"))
+    run = run_config(Path("/tmp"), strategy={"type": "ddp"})
     decided = resolve_hyperparameters(run, Facts(100, ResolvedParameter(value=64, reason=""), weights.parameters))
     facts = TrainingFacts(config, weights, LENGTHS, LENGTHS // 2)
     keeping, computing = (trained_model(run, decided, facts, checkpointing) for checkpointing in (False, True))

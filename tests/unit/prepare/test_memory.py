@@ -15,7 +15,7 @@ GIB = 1 << 30
 PARAMETERS = 7_721_324_544
 OUTSIDE = 2 * 151936 * 4096
 LAYER = (PARAMETERS - OUTSIDE) // 32
-DDP = RunStrategy()
+DDP = RunStrategy(type="ddp")
 QWEN_7B = ModelShape(
     layers=32, stored_layers=32, hidden=4096, heads=32, query=4096, intermediate=11008, gated=True, norms=2 * 4096, rms=True,
     vocabulary=151936, largest=151936 * 4096, outside=OUTSIDE, inputs=4 * 4096 + 11008, attention_out=4096,

@@ -65,6 +65,7 @@ def decide(config: RunConfig, examined: Examined, plan: Plan, needs: Estimate, w
         hyperparameters=decided.values,
         micro_batches=plan.fitted.micro_batches,
         method=config.method.type,
+        strategy=plan.fitted.strategy,
         lora=decided.lora,
         eos_token_ids=examined.task.eos_token_ids,
         chat_template=examined.task.own_template,

@@ -24,4 +24,4 @@ STRATEGIES: Registry[Strategy] = Registry(
 
 def strategy_of(settings: RunStrategy) -> Strategy:
     """The strategy of a run; raises StageFailure InvalidSpec for an unknown one."""
-    return entry_of(STRATEGIES, settings.type, "strategy.type")
+    return entry_of(STRATEGIES, settings.type, "training.strategy.type")

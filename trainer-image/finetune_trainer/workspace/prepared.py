@@ -61,8 +61,8 @@ class Prepared(Document):
     """The fastest first, where the GPU's memory was not known to prepare: the ranks choose by what they find."""
     method: str
     """Name of the method that was prepared for."""
-    strategy: RunStrategy = RunStrategy()
-    """How the processes train one model."""
+    strategy: RunStrategy = RunStrategy(type="ddp")
+    """How the processes train one model, without open settings."""
     lora: Lora | None = None
     """With rank and alpha set; None for full fine-tuning."""
     eos_token_ids: list[int] = []

@@ -8,9 +8,10 @@ Called once the rows are cut and the hyper-parameters resolved. Knows no files.
 from dataclasses import dataclass, replace
 
 from finetune_api.result import MemoryEstimate, ResolvedParameter
-from finetune_api.run_config import RunConfig
+from finetune_api.run_config import RunConfig, RunStrategy
 from finetune_trainer.prepare.base.architectures import can_recompute
 from finetune_trainer.prepare.fit.choice import Choice, TrainingFacts, choose, ways_to_train
+from finetune_trainer.prepare.fit.strategy import with_strategy
 from finetune_trainer.prepare.fit.too_large import does_not_fit
 from finetune_trainer.prepare.hyperparameters import AS_GIVEN, Decided
 from finetune_trainer.workspace.prepared import MicroBatchNeed
@@ -21,7 +22,8 @@ class Fit:
     """What was decided, and what it needs."""
 
     decided: Decided
-    """With micro_batch_tokens and gradient_checkpointing, and the reason of the latter."""
+    """With micro_batch_tokens and gradient_checkpointing, and the reasons of the latter and of the strategy."""
+    strategy: RunStrategy
     memory: MemoryEstimate
     micro_batches: list[MicroBatchNeed]
     """For the ranks to choose from, where the GPU's memory is unknown."""
@@ -29,6 +31,7 @@ class Fit:
 
 def fit(run: RunConfig, decided: Decided, facts: TrainingFacts) -> Fit:
     """Chooses the largest micro-batch that fits; raises StageFailure DoesNotFit with changes that would make it fit."""
+    run, reasons = with_strategy(run, decided, facts)
     chosen = choose(run, decided, facts)
     available = run.hardware.memory
     if available is not None and chosen.need.total > available:
@@ -38,7 +41,7 @@ def fit(run: RunConfig, decided: Decided, facts: TrainingFacts) -> Fit:
     values = decided.values.model_copy(
         update={"micro_batch_tokens": chosen.budget, "gradient_checkpointing": chosen.checkpointing},
     )
-    reasons = decided.reasons | {"gradientCheckpointing": ResolvedParameter(value=chosen.checkpointing, reason=why)}
+    reasons = decided.reasons | reasons | {"gradientCheckpointing": ResolvedParameter(value=chosen.checkpointing, reason=why)}
     memory = MemoryEstimate(
         **vars(chosen.need),
         total=chosen.need.total,
@@ -52,7 +55,7 @@ def fit(run: RunConfig, decided: Decided, facts: TrainingFacts) -> Fit:
     needs = [
         MicroBatchNeed(micro_batch_tokens=way.budget, gradient_checkpointing=way.checkpointing, need=way.need.total) for way in unknown
     ]
-    return Fit(replace(decided, values=values, reasons=reasons), memory, needs)
+    return Fit(replace(decided, values=values, reasons=reasons), run.strategy, memory, needs)
 
 
 def reason(chosen: Choice, facts: TrainingFacts, available: int | None) -> str:

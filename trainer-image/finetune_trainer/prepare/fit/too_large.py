@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from finetune_api.exit_codes import ExitCode
-from finetune_api.run_config import RunConfig, RunMethod
+from finetune_api.run_config import RunConfig, RunMethod, RunWorld
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.methods import method_of
 from finetune_trainer.methods.lora import LORA
@@ -17,11 +17,14 @@ from finetune_trainer.prepare.base.weights import Weights, in_words
 from finetune_trainer.prepare.disk_space import readable
 from finetune_trainer.prepare.fit.choice import Choice, TrainingFacts, choose
 from finetune_trainer.prepare.fit.model_shape import layer_of
+from finetune_trainer.prepare.fit.strategy import DDP, FULL, using
 from finetune_trainer.prepare.hyperparameters import Decided
 from finetune_trainer.workspace.prepared import HEADROOM
 
 GPU_SIZES = (16, 24, 32, 40, 48, 80, 96, 141, 192, 288)
 """GiB that GPUs are sold with."""
+GPUS_PER_NODE, LARGEST_WORLD = 8, 64
+"""What is proposed at most."""
 SUGGESTIONS = 3
 _STEP = 64
 _GIB = 1 << 30
@@ -41,9 +44,13 @@ class Attempt:
 def does_not_fit(run: RunConfig, decided: Decided, facts: TrainingFacts, smallest: Choice) -> StageFailure:
     """Names what is needed, what there is and who says so, and what to change."""
     available = run.hardware.memory or 0
-    fitting = what_fits(Attempt("", "", run, decided, facts), available)
+    of = Attempt("", "", run, decided, facts)
+    fitting = what_fits(of, available)
+    spread = tried(with_more_gpus(of), available)
+    spreads = [] if spread is None else [spread]
+    named = fitting[: SUGGESTIONS - 1] + spreads
     more, param = more_memory(run, smallest.need.total)
-    changes = [f"{attempt.words} ({readable(choice.need.total)})" for attempt, choice in fitting[: SUGGESTIONS - 1]] + [more]
+    changes = [f"{attempt.words} ({readable(choice.need.total)})" for attempt, choice in named] + [more]
     need, where = smallest.need, "each GPU" if run.hardware.gpus else "the pod"
     parts = {"weights": need.weights, "gradients": need.gradients, "optimizer": need.optimizer, "activations": need.activations}
     parts |= {"logits": need.logits, "runtime and fragmentation": need.runtime}
@@ -54,10 +61,10 @@ def does_not_fit(run: RunConfig, decided: Decided, facts: TrainingFacts, smalles
         "DoesNotFit",
         f"the training does not fit: it needs {readable(need.total)} of memory on {where}, and there are {readable(available)} "
         f"({run.hardware.memory_from or 'hardware.memory'}). It would fit with {'; or '.join(changes)}",
-        param=fitting[0][0].param if fitting else param,
+        param=named[0][0].param if named else param,
         details=[
             f"needed for {how}: " + ", ".join(f"{name} {readable(count)}" for name, count in parts.items()),
-            *(f"fits: {attempt.words} needs {readable(choice.need.total)}" for attempt, choice in fitting),
+            *(f"fits: {attempt.words} needs {readable(choice.need.total)}" for attempt, choice in fitting + spreads),
             f"fits: {more}",
         ],
     )
@@ -65,7 +72,7 @@ def does_not_fit(run: RunConfig, decided: Decided, facts: TrainingFacts, smalles
 
 def what_fits(of: Attempt, available: int) -> list[tuple[Attempt, Choice]]:
     """Single changes, the one that costs least first; all of them together where none is enough; else a smaller model."""
-    changes = (recomputed, with_adapters, with_smaller_rank, in_bf16, longest_that_fits)
+    changes = (sharded, recomputed, with_adapters, with_smaller_rank, in_bf16, longest_that_fits)
     fitting = [found for change in changes if (found := tried(change(of), available)) is not None]
     together = all_of(of, (recomputed, with_adapters, in_bf16))
     if not fitting and together is not None:
@@ -102,6 +109,38 @@ def fits(attempt: Attempt, available: int) -> Choice | None:
     """What it would run with, None where it does not fit either. With some room: advice that only just fails is worse than none."""
     choice = choose(attempt.run, attempt.decided, attempt.facts)
     return choice if choice.need.total <= HEADROOM * available else None
+
+
+def sharded(of: Attempt) -> Attempt | None:
+    """A part of the model on each process, where the user wanted the whole model on all of them."""
+    world = of.run.world
+    if of.run.strategy != DDP or world.nodes * world.processes_per_node == 1:
+        return None
+    return replace(of, words="training.strategy.type: fsdp", param="training.strategy.type", run=using(of.run, FULL))
+
+
+def with_more_gpus(of: Attempt) -> Attempt | None:
+    """Twice, four times, ... as many, each with a part of the model; None where not even the largest number helps."""
+    world = of.run.world
+    per_node = [world.processes_per_node << power for power in range(1, 7) if world.processes_per_node << power <= GPUS_PER_NODE]
+    nodes = [world.nodes << power for power in range(1, 7)]
+    most = per_node[-1] if per_node else world.processes_per_node
+    worlds = [(world.nodes, count) for count in per_node] + [(count, most) for count in nodes]
+    attempts = (on(of, *counts) for counts in worlds if counts[0] * counts[1] <= LARGEST_WORLD)
+    available = of.run.hardware.memory or 0
+    return next((attempt for attempt in attempts if fits(attempt, available) is not None), None) if of.run.hardware.gpus else None
+
+
+def on(of: Attempt, nodes: int, per_node: int) -> Attempt:
+    """Sharded over other numbers of nodes and GPUs."""
+    world = of.run.world
+    counts = {"training.nodes": (nodes, world.nodes), "training.gpusPerNode": (per_node, world.processes_per_node)}
+    changed = {name: count for name, (count, before) in counts.items() if count != before}
+    words = ", ".join(f"{name}: {count}" for name, count in changed.items()) + " with training.strategy.type: fsdp"
+    other = RunWorld(nodes=nodes, processes_per_node=per_node)
+    hardware = of.run.hardware.model_copy(update={"gpus": nodes * per_node})
+    run = using(of.run, FULL).model_copy(update={"world": other, "hardware": hardware})
+    return replace(of, words=words, param=next(iter(changed)), run=run)
 
 
 def recomputed(of: Attempt) -> Attempt | None:

@@ -1,0 +1,80 @@
+"""The strategy of a run: as given, or the first one with which the training fits, the fastest first."""
+
+from collections.abc import Iterator
+
+from finetune_api.result import ResolvedParameter
+from finetune_api.run_config import RunConfig, RunStrategy
+from finetune_trainer.prepare.disk_space import readable
+from finetune_trainer.prepare.fit.choice import TrainingFacts, choose, trained_model
+from finetune_trainer.prepare.fit.memory import state_bytes
+from finetune_trainer.prepare.hyperparameters import AS_GIVEN, Decided
+from finetune_trainer.strategies import strategy_of
+from finetune_trainer.workspace.prepared import HEADROOM
+
+AUTO = "auto"
+DDP, GRAD, FULL = RunStrategy(type="ddp"), RunStrategy(type="fsdp", sharding="grad"), RunStrategy(type="fsdp", sharding="full")
+SMALL_GPU = 24 << 30
+"""Bytes. Where nobody says how much memory there is, a copy of a larger model on each rank is not tried."""
+
+Reasons = dict[str, ResolvedParameter]
+
+
+def with_strategy(run: RunConfig, decided: Decided, facts: TrainingFacts) -> tuple[RunConfig, Reasons]:
+    """The run with a strategy that has no open setting, and why it is that one."""
+    given = run.strategy
+    if given.type != AUTO:
+        strategy_of(given)
+    settings, why = automatic(run, decided, facts) if given.type == AUTO or given.type == FULL.type else (given, "")
+    reasons = {"strategy": ResolvedParameter(value=settings.type, reason=why if given.type == AUTO else AS_GIVEN)}
+    if settings.type == FULL.type:
+        reasons["strategy.sharding"] = ResolvedParameter(value=settings.sharding, reason=AS_GIVEN if given.sharding else why)
+    return using(run, settings), reasons
+
+
+def automatic(run: RunConfig, decided: Decided, facts: TrainingFacts) -> tuple[RunStrategy, str]:
+    """The first candidate that fits with some room, else that fits at all, else the one that needs least."""
+    processes, available = run.world.nodes * run.world.processes_per_node, run.hardware.memory
+    found = list(candidates(run.strategy))
+    if DDP in found and processes == 1:
+        return DDP, "there is one process"
+    if available is None:
+        return untold(run, decided, facts)
+    needs = [choose(using(run, settings), decided, facts).need.total for settings in found]
+    fitting = (place for room in (HEADROOM, 1.0) for place, need in enumerate(needs) if need <= room * available)
+    if (place := next(fitting, None)) is None:
+        place = needs.index(min(needs))
+    return found[place], reason(found, needs, place)
+
+
+def candidates(given: RunStrategy) -> Iterator[RunStrategy]:
+    """Those that the spec leaves open, the fastest first: what is gathered once more costs time."""
+    if given.type == AUTO:
+        yield DDP
+    yield from (settings for settings in (GRAD, FULL) if given.sharding in (None, settings.sharding))
+
+
+def untold(run: RunConfig, decided: Decided, facts: TrainingFacts) -> tuple[RunStrategy, str]:
+    """Where nobody says how much memory there is."""
+    state = state_bytes(trained_model(using(run, DDP), decided, facts, checkpointing=False))
+    copy = state.weights + state.gradients + state.optimizer
+    why = f"the available memory is unknown, and weights, gradients and optimizer of the whole model take {readable(copy)}"
+    found = list(candidates(run.strategy))
+    return found[0] if copy <= SMALL_GPU else found[-1], why
+
+
+def reason(found: list[RunStrategy], needs: list[int], place: int) -> str:
+    """Why a candidate was taken."""
+    if place == 0:
+        return "every process can hold the whole model" if found[0] == DDP else "every process can hold all weights during a step"
+    larger = ", ".join(f"{shown(settings)} would need {readable(need)}" for settings, need in zip(found[:place], needs, strict=False))
+    return f"{larger} of memory on each process, {shown(found[place])} needs {readable(needs[place])}"
+
+
+def shown(settings: RunStrategy) -> str:
+    """ "fsdp with sharding full"."""
+    return f"{settings.type} with sharding {settings.sharding}" if settings.sharding else settings.type
+
+
+def using(run: RunConfig, settings: RunStrategy) -> RunConfig:
+    """The run with another strategy."""
+    return run.model_copy(update={"strategy": settings})
