@@ -4,8 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 Bytes = npt.NDArray[np.uint8]
-_QUOTE, _LINE_END, _BRACE, _ZERO = b'"\n{0'
-_CODE_POINT, _ESCAPED_QUOTE = np.frombuffer(b'\\u\\"', np.uint16).tolist()
+_QUOTE, _LINE_END, _BRACE, _ZERO, _BACKSLASH, _U = b'"\n{0\\u'
 
 
 def is_whole(data: Bytes, rows: int, quotes: int) -> bool:
@@ -13,21 +12,27 @@ def is_whole(data: Bytes, rows: int, quotes: int) -> bool:
 
     `quotes` are those that the rows need around keys and texts.
     """
-    if quotes_of(data) != quotes or not one_a_line(data, rows):
+    escaped = _escaped(data)
+    if _quotes(data, escaped) != quotes or not one_a_line(data, rows):
         return False
-    codes = _places(data, _CODE_POINT)
-    return not (data[codes[:, None] + np.arange(2, 6)] == _ZERO).all(axis=1).any()
+    codes = escaped[data[escaped] == _U]
+    for digit in range(1, 5):
+        codes = codes[data[codes + digit] == _ZERO]
+    return not len(codes)
 
 
 def quotes_of(data: Bytes) -> int:
     """Those around keys and texts, not the escaped ones within them."""
-    return int(np.count_nonzero(data == _QUOTE)) - len(_places(data, _ESCAPED_QUOTE))
+    return _quotes(data, _escaped(data))
 
 
-def _places(data: Bytes, pair: int) -> npt.NDArray[np.int64]:
-    """Where two bytes follow each other: at even places, and at odd ones."""
-    parts = (data, data[1:])
-    return np.concatenate([2 * np.flatnonzero(part[: len(part) & ~1].view(np.uint16) == pair) + odd for odd, part in enumerate(parts)])
+def _escaped(data: Bytes) -> npt.NDArray[np.int64]:
+    """Places of the bytes after a backslash."""
+    return np.flatnonzero(data[:-1] == _BACKSLASH) + 1
+
+
+def _quotes(data: Bytes, escaped: npt.NDArray[np.int64]) -> int:
+    return int(np.count_nonzero(data == _QUOTE) - np.count_nonzero(data[escaped] == _QUOTE))
 
 
 def one_a_line(data: Bytes, rows: int) -> bool:

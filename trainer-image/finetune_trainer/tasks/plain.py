@@ -8,7 +8,7 @@ columns of a whole block instead of at its rows, because a step of the interpret
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from operator import attrgetter, eq
+from operator import attrgetter, eq, itemgetter
 from typing import Any
 
 import msgspec
@@ -20,6 +20,7 @@ from finetune_trainer.tasks.lossless import is_whole, quotes_of
 from finetune_trainer.tasks.rows import Row, identity
 
 PlainSizes = npt.NDArray[np.int64]
+_BLANK, _FIRST = frozenset(BLANK), itemgetter(0)
 _encode_lines = msgspec.json.Encoder(order="deterministic").encode_lines
 
 
@@ -59,8 +60,8 @@ def decoded(decode: Callable[[bytes], list[Any]], data: bytes) -> list[Any] | No
 
 
 def say_something(texts: list[str]) -> bool:
-    """True when none is empty or blank; also for no texts at all."""
-    return all(map(str.strip, texts, repeat(BLANK)))
+    """True when none is empty or blank; also for no texts at all. Nearly always their first characters suffice."""
+    return all(texts) and (_BLANK.isdisjoint(map(_FIRST, texts)) or all(map(str.strip, texts, repeat(BLANK))))
 
 
 def pairs(found: list[Any]) -> list[Any] | None:

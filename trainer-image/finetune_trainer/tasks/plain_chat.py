@@ -2,36 +2,35 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import chain, repeat
+from itertools import chain
 from operator import attrgetter
-from typing import Annotated, Any
+from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
 
-from finetune_text.blank import BLANK
 from finetune_trainer.tasks.conversation import Conversation
 from finetune_trainer.tasks.lossless import Bytes, is_whole
-from finetune_trainer.tasks.plain import Found, PlainLines, PlainSizes, decoded
+from finetune_trainer.tasks.plain import Found, PlainLines, PlainSizes, decoded, say_something
 from finetune_trainer.tasks.rows import Row, identity
 
-_MESSAGES, _ROLE, _CONTENT = attrgetter("messages"), attrgetter("role"), attrgetter("content")
+_MESSAGES, _CONTENT, _CODE = attrgetter("messages"), attrgetter("content"), attrgetter("code")
 _SYSTEM, _USER, _ASSISTANT, _TOOL = range(4)
 
 
-_Text = Annotated[str, msgspec.Meta(min_length=1)]
-
-
 class _System(msgspec.Struct, tag="system", tag_field="role", forbid_unknown_fields=True, gc=False):
-    content: _Text
+    content: str
+    code: ClassVar[int] = _SYSTEM
 
 
 class _User(msgspec.Struct, tag="user", tag_field="role", forbid_unknown_fields=True, gc=False):
-    content: _Text
+    content: str
+    code: ClassVar[int] = _USER
 
 
 class _Assistant(msgspec.Struct, tag="assistant", tag_field="role", forbid_unknown_fields=True, gc=False):
-    content: _Text
+    content: str
+    code: ClassVar[int] = _ASSISTANT
 
 
 class _Chat(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -42,8 +41,7 @@ class _Chat(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 _DECODE_PLAIN = msgspec.json.Decoder(_Chat).decode_lines
 _DECODE_CHAT = msgspec.json.Decoder(Conversation).decode_lines
-_CODES: dict[Any, int] = {_System: _SYSTEM, _User: _USER, _Assistant: _ASSISTANT}
-_CODES |= {"system": _SYSTEM, "user": _USER, "assistant": _ASSISTANT, "tool": _TOOL}
+_CODES = {"system": _SYSTEM, "user": _USER, "assistant": _ASSISTANT, "tool": _TOOL}
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ class PlainChats(PlainLines):
 def _bare(data: bytes) -> Found | None:
     """Conversations of nothing but roles and contents."""
     found = decoded(_DECODE_PLAIN, data)
-    sizes = _sizes_in_order(found, type) if found else None
+    sizes = _sizes_in_order(found, _CODE) if found else None
     if not found or sizes is None:
         return None
     quotes = 2 * len(found) + 8 * int(sizes.sum())
@@ -90,16 +88,16 @@ def _conversations(found: list[Conversation]) -> list[Conversation] | None:
                 return None
         if not any(message.supervised for message in row.messages):
             return None
-    return None if _sizes_in_order(found, _ROLE) is None else found
+    return None if _sizes_in_order(found, lambda message: _CODES[message.role]) is None else found
 
 
-def _sizes_in_order(found: list[Any], role: Callable[[Any], Any]) -> PlainSizes | None:
-    """Messages of each conversation when all of them are in order and say something; `role` tells a message's."""
+def _sizes_in_order(found: list[Any], code: Callable[[Any], int]) -> PlainSizes | None:
+    """Messages of each conversation when all of them are in order and say something; `code` is that of a message's role."""
     lists = list(map(_MESSAGES, found))
     messages = list(chain.from_iterable(lists))
-    if not all(map(str.strip, map(_CONTENT, messages), repeat(BLANK))):
+    if not say_something(list(map(_CONTENT, messages))):
         return None
-    roles = np.frombuffer(bytes(map(_CODES.__getitem__, map(role, messages))), np.uint8)
+    roles = np.frombuffer(bytes(map(code, messages)), np.uint8)
     sizes = np.fromiter(map(len, lists), np.int64, len(lists))
     return sizes if in_order(roles, sizes) else None
 

@@ -104,7 +104,7 @@ DIRTY: list[tuple[str, TaskName, bytes, tuple[str, ...]]] = [
         ("line 1: tags[0] is 'I-ORG' at the beginning, expected 'B-ORG'", "IOB1"),
     ),
     ("packed.jsonl.gz", "chat", gzip.compress(b"\n".join([*GOOD, b"{"])), ("line 61: is not valid JSON",)),
-    ("packed-cut.jsonl.gz", "chat", gzip.compress(b"\n".join(GOOD * 99))[:-20], ("train.jsonl: the gzip data ends too early",)),
+    ("packed-cut.jsonl.gz", "chat", gzip.compress(b"\n".join(GOOD * 99))[:-20], ("train.jsonl", "the gzip data ends too early")),
     ("not-rows.jsonl", "chat", b"1\n2\n", ("pvc://data/train.jsonl",)),
 ]
 

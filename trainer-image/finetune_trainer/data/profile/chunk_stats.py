@@ -41,9 +41,7 @@ class ChunkStats:
 def chunk_stats(reader: RowReader, seed: int, chunk: Block | Sequence[Record]) -> ChunkStats:
     """Reads a chunk of a file."""
     with collector_off():
-        reads = reader.block(chunk) if isinstance(chunk, Block) else (reader.records(chunk),)
-        parts = [stats_of(read, seed, reader.shape.task) for read in reads]
-        return parts[0] if len(parts) == 1 else join_stats(parts)
+        return stats_of(reader.read(chunk), seed, reader.shape.task)
 
 
 @contextmanager

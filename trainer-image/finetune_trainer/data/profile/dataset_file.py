@@ -169,17 +169,17 @@ class DatasetFile:
         reader, passed, left_out = RowReader(self.shape), 0, frozenset(invalid.tolist())
         try:
             for chunk in self.chunks():
-                for read in reader.block(chunk) if isinstance(chunk, Block) else (reader.records(chunk),):
-                    wrong = {passed + number for number, _, _ in read.wrong}
-                    if not wrong <= left_out:
-                        raise self._changed()
-                    found = zip(read.where, read.rows, strict=True)
-                    if left_out:  # also rows that lack a field to split by, which are right otherwise
-                        valid = (number for number in range(passed, passed + read.records) if number not in wrong)
-                        yield from (row for number, row in zip(valid, found, strict=True) if number not in left_out)
-                    else:
-                        yield from found
-                    passed += read.records
+                read = reader.read(chunk)
+                wrong = {passed + number for number, _, _ in read.wrong}
+                if not wrong <= left_out:
+                    raise self._changed()
+                found = zip(read.where, read.rows, strict=True)
+                if left_out:  # also rows that lack a field to split by, which are right otherwise
+                    valid = (number for number in range(passed, passed + read.records) if number not in wrong)
+                    yield from (row for number, row in zip(valid, found, strict=True) if number not in left_out)
+                else:
+                    yield from found
+                passed += read.records
         except (Unreadable, NotRows) as exc:
             raise self._changed() from exc
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-BLOCK = 1 << 20
-"""Bytes that are read at a time."""
+BLOCK = 1 << 19
+"""Bytes that are read at a time: what becomes of them stays in a core's cache."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Block(NamedTuple):
     """Lines of a JSONL file."""
 
     data: bytes
-    """Whole lines, about 1 MiB, without a byte order mark; blank lines are among them."""
+    """Whole lines, about BLOCK bytes, without a byte order mark; blank lines are among them."""
     line: int
     """Number of its first line, from 1."""
 

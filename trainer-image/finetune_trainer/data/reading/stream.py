@@ -96,7 +96,7 @@ def line_blocks(stream: ByteStream, limit: int, hint: str, block: int) -> Iterat
         if waiting + (chunk.find(b"\n") if cut else len(chunk)) > limit:
             raise Unreadable(f"line {line} is longer than {limit >> 20} MiB: {hint}")
         if cut:
-            data = b"".join((*parts, chunk[:cut]))
+            data = b"".join((*parts, memoryview(chunk)[:cut]))
             yield Block(data, line)
             line += int(np.count_nonzero(np.frombuffer(data, np.uint8) == _LINE_END))  # half the time of bytes.count
             parts, waiting = [], 0

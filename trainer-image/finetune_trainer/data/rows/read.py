@@ -13,15 +13,15 @@ from finetune_trainer.data.reading.record import Block, Record
 from finetune_trainer.data.rows.shape import Shape
 from finetune_trainer.tasks.explain import Problem, Wrong
 from finetune_trainer.tasks.layouts.context import Context
-from finetune_trainer.tasks.plain import PlainSizes
+from finetune_trainer.tasks.plain import Found, PlainSizes
 from finetune_trainer.tasks.rows import Row, identity
 
-PIECE = 1 << 19
-"""Bytes that are read at once: what becomes of them stays in a core's cache."""
 _HALF = Problem("not UTF-8", "has half of a surrogate pair (\\ud800 to \\udfff) in its tools, which is not a valid character: remove it")
 _HUGE = Problem("huge number", "has a whole number of more than 64 bits in its tools, or in a field that the split names: write it as text")
+PARTS = 8
+"""Into how many parts lines are divided where some of them are not plain."""
 FEW = 32
-"""Lines that are tried at once where a piece has something that is not plain."""
+"""Lines that are tried at once, at least; where these are not plain either, each is read by itself."""
 
 
 @dataclass
@@ -67,42 +67,41 @@ class RowReader:
         """On the way to another process: decoders are made anew there."""
         return RowReader, (self.shape, self.fields)
 
-    def block(self, block: Block) -> Iterator[ReadRows]:
-        """The rows of a JSONL block."""
-        line, start, data = block.line, 0, block.data
-        while start < len(data):
-            end = data.find(b"\n", start + PIECE) + 1 or len(data)
-            piece = data[start:end]
-            read = self._piece(piece, line)
-            yield read
-            line += read.records if isinstance(read.where, Numbered) else piece.count(b"\n")
-            start = end
+    def read(self, chunk: Block | Sequence[Record]) -> ReadRows:
+        """The rows of a chunk of a file."""
+        return self._block(*chunk) if isinstance(chunk, Block) else self._records(chunk)
 
-    def _piece(self, data: bytes, line: int) -> ReadRows:
+    def _block(self, data: bytes, line: int) -> ReadRows:
         found = self._plain.read(data) if self._plain else None
         if found is not None:
             return ReadRows(
                 found.rows, found.identities, Numbered(line, len(found.identities)), turns=found.turns, records=len(found.identities)
             )
-        texts = data.split(b"\n")
         read = ReadRows()
-        for first in range(0, len(texts), FEW):
-            self._lines(texts[first : first + FEW], line + first, read)
+        self._lines(data.split(b"\n"), line, read)
         return read
 
     def _lines(self, texts: list[bytes], line: int, read: ReadRows) -> None:
-        found = self._plain.read(b"\n".join(texts)) if self._plain and len(texts) > 1 else None
-        if found is None:
-            self._each((Record(text, number, 0) for number, text in enumerate(texts, line) if text and not text.isspace()), read)
-            return
+        """Lines that are not all plain: fewer at once, down to FEW of them, then one by one."""
+        at_once = max(FEW, len(texts) // PARTS)
+        for first in range(0, len(texts), at_once):
+            some, start = texts[first : first + at_once], line + first
+            found = self._plain.read(b"\n".join(some)) if self._plain and len(some) > 1 else None
+            if found is not None:
+                self._add(found, start, read)
+            elif self._plain and len(some) > FEW:
+                self._lines(some, start, read)
+            else:
+                self._each((Record(text, number, 0) for number, text in enumerate(some, start) if text and not text.isspace()), read)
+
+    def _add(self, found: Found, line: int, read: ReadRows) -> None:
         assert isinstance(read.where, list) and isinstance(read.rows, list)
         read.rows += found.rows
         read.identities += found.identities
         read.where += Numbered(line, len(found.identities))
         read.records += len(found.identities)
 
-    def records(self, records: Sequence[Record]) -> ReadRows:
-        """The rows of records."""
+    def _records(self, records: Sequence[Record]) -> ReadRows:
         read = ReadRows()
         self._each(iter(records), read)
         return read
