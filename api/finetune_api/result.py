@@ -234,8 +234,8 @@ class StageResult(LenientDocument):
         """The result as JSON of at most TERMINATION_MESSAGE_LIMIT bytes.
 
         What a person can do without goes first: an error's details, then its message's end; of a success the rarer labels and the
-        later notes, then the reasons of hyper-parameters, then the single results of parity and gate, then the ends of what is said of
-        missing artifacts.
+        later notes, then the reasons of hyper-parameters, then the later warnings, then the single results of parity and gate, then the
+        ends of what is said of missing artifacts.
         """
         texts = (smaller.to_json() for smaller in self._ever_smaller())
         return next(text for text in texts if len(text.encode()) <= TERMINATION_MESSAGE_LIMIT)
@@ -246,6 +246,9 @@ class StageResult(LenientDocument):
             yield from (self.model_copy(update={"error": error}) for error in _smaller_errors(self.error))
         if self.prepare:
             yield from (self.model_copy(update={"prepare": summary}) for summary in _smaller_summaries(self.prepare))
+        if self.train:
+            for kept in range(len(self.train.warnings) - 1, -1, -1):
+                yield self.model_copy(update={"train": self.train.model_copy(update={"warnings": self.train.warnings[:kept]})})
         for part in ("publish", "inspect"):
             summary = getattr(self, part)
             if summary:

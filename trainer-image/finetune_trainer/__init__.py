@@ -13,6 +13,7 @@ What is added to often, each entry one file (docs/extending.md):
     methods/         what of a model is trained, and what that costs
     strategies/      how a training is spread over processes
     artifacts/       the forms in which a model is published
+    trackers/        where the figures of a training are shown
 
 What they stand on:
 

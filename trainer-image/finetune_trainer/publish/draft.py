@@ -16,7 +16,7 @@ from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.stage import interruption
 from finetune_trainer.workspace.files import sync_directory, sync_tree, write_atomic
 
-OTHER_FILES = (REPORT_FILE, "metrics.csv", "README.md")
+OTHER_FILES = (REPORT_FILE, "metrics.csv", "runs", "README.md")
 """Beside the folders of the artifacts."""
 DRAFT = ".publishing"
 

@@ -63,10 +63,12 @@ def make_model(run: TrainedRun, draft: Draft) -> Manifest:
 
 
 def describe(run: TrainedRun, files: Path, report: EvaluationReport, missing: list[MissingArtifact]) -> Manifest:
-    """Adds curve, data report and card, then the manifest of all."""
+    """Adds curves, data report and card, then the manifest of all."""
     for source in (run.workspace.metrics, run.workspace.report):
         if source.exists():
             shutil.copyfile(source, files / source.name)
+    if run.workspace.runs.exists():
+        shutil.copytree(run.workspace.runs, files / "runs", copy_function=shutil.copyfile)
     skew = check_skew(files / "model", read_requests(run.workspace.requests), run.prepared.hyperparameters.max_sequence_length)
     print(skew.difference or f"{skew.equal} of {skew.prompts} validation prompts have the same tokens as in training", flush=True)
     description = describe_model(run, files, report, missing, skew)

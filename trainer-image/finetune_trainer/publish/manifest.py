@@ -49,7 +49,8 @@ def describe_model(
 
 def make_manifest(description: ModelDescription, files: Path) -> Manifest:
     """The manifest, when every other file is written."""
-    others = [path for path in walk(files) if path.parent == files]
+    described = {file.path for artifact in description.artifacts for file in artifact.files}
+    others = [path for path in walk(files) if path.relative_to(files).as_posix() not in described]
     return Manifest(**dict(description), other_files=describe_files(files, others))
 
 

@@ -27,6 +27,9 @@ from finetune_trainer.stage.log_file import kept_log
 from finetune_trainer.stage.progress import ProgressPrinter
 from finetune_trainer.step_plan import StepPlan
 from finetune_trainer.strategies import DistributedModel, strategy_of
+from finetune_trainer.trackers import TRACKERS
+from finetune_trainer.trackers.feed import Feeds
+from finetune_trainer.trackers.tracker import tracked_run
 from finetune_trainer.train.checkpoints import Checkpoint
 from finetune_trainer.train.errors import explain_rank
 from finetune_trainer.train.launch.exchange import Assignment, Exchange
@@ -92,10 +95,20 @@ class Rank:
         self.hyper = self.prepared.hyperparameters
         self.method = method_of(self.config)
         self.printer = ProgressPrinter("train")
+        self.feeds: Feeds | None = None
         self.began = time.monotonic()
 
     def run(self) -> None:
         """Raises what ends the attempt early: StageFailure, or an error of torch's."""
+        try:
+            self.train()
+        except BaseException as exc:
+            if self.feeds is not None:
+                self.feeds.end("stopped" if isinstance(exc, StageFailure) and exc.exit_code == ExitCode.PREEMPTED else "failed")
+            raise
+
+    def train(self) -> None:
+        """From joining the others to the result."""
         self.heartbeat.beat("joining")
         size = self.config.world.nodes * self.config.world.processes_per_node
         if size > 1 and os.environ["RANK"] == "0":
@@ -151,7 +164,10 @@ class Rank:
         resumed_step = resume.step if resume else 0
         metrics = MetricsFile(self.workspace.metrics, resumed_step) if world.is_first else None
         tokens = plan.tokens_before(resumed_step)
-        log = RunLog(metrics, self.printer, self.hyper.total_steps, resumed_step, tokens, self.hyper.validation_every) if metrics else None
+        log = None
+        if metrics is not None:
+            self.feeds = Feeds(TRACKERS.values(), tracked_run(self.config, self.prepared, self.workspace, self.attempt, resumed_step))
+            log = RunLog(metrics, self.printer, self.feeds.log, self.hyper.total_steps, resumed_step, tokens, self.hyper.validation_every)
         return LoopContext(
             world=world,
             distributed=distributed,
@@ -206,7 +222,7 @@ class Rank:
             tokens=context.plan.tokens_before(self.hyper.total_steps),
             seconds=round(time.monotonic() - self.began, 3),
             validation=context.validator.summary() if context.validator is not None else None,
-            warnings=[*([warning] if warning else []), *self.warnings[:WARNINGS]],
+            warnings=[*([warning] if warning else []), *self.warnings[:WARNINGS], *(self.feeds.end("finished") if self.feeds else [])],
         )
         result = StageResult(stage="train", spec_digest=self.config.job.spec_digest, attempt=self.attempt, train=summary)
         write_atomic(self.workspace.result("train"), result.to_json(indent=2))

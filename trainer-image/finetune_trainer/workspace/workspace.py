@@ -13,6 +13,7 @@ data/prompts.arrow                 Arrow IPC file: input_ids list<int32>: valida
 data/requests.json                 validation rows as requests to a server, with the tokens of their examples (`requests.HeldOutRequest`)
 checkpoints/attempt-N/checkpoint-S/  complete if it contains `.complete`; a resume considers all attempts
 metrics.csv                        one line per step; finetune_trainer.train.loop.metrics has the columns
+runs/MODEL/                        TensorBoard event files, one for each attempt
 trained/                           the final weights: adapter/ (LoRA) or model/ (full); `.complete`
 results/STAGE.json                 the stages' results
 logs/STAGE-N.log                   the output of attempt N of a stage; of a long log the older part is in STAGE-N-before.log; for a
@@ -40,6 +41,7 @@ class Workspace:
         self.requests = self.root / "data" / "requests.json"
         self.checkpoints = self.root / "checkpoints"
         self.metrics = self.root / "metrics.csv"
+        self.runs = self.root / "runs"
         self.trained = self.root / "trained"
 
     def result(self, stage: Stage) -> Path:

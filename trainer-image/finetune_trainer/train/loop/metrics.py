@@ -40,6 +40,12 @@ class StepMetrics:
         """The same with the validation's figures."""
         return replace(self, valid_loss=point.loss, valid_mean_token_accuracy=point.accuracy)
 
+    def figures(self) -> dict[str, float]:
+        """For trackers, by the names that transformers' Trainer uses there."""
+        validation = {EVAL_LOSS: self.valid_loss, EVAL_ACCURACY: self.valid_mean_token_accuracy}
+        training = {f"train/{name}": getattr(self, name) for name in TRACKED}
+        return {name: value for name, value in (training | validation).items() if value is not None}
+
     def line(self) -> str:
         """As a line of the file. Numbers are written so that they read back equal."""
         values = (getattr(self, column) for column in COLUMNS)
@@ -50,6 +56,8 @@ COLUMNS = (
     *("step", "epoch", "loss", "learning_rate", "grad_norm", "tokens", "tokens_per_second"),
     *("train_loss", "valid_loss", "valid_mean_token_accuracy"),
 )
+TRACKED = ("loss", "learning_rate", "grad_norm", "epoch", "tokens", "tokens_per_second")
+EVAL_LOSS, EVAL_ACCURACY = "eval/loss", "eval/accuracy"
 HEADER = ",".join(COLUMNS) + "\n"
 WHOLE = ("step", "tokens")
 """Columns of whole numbers."""

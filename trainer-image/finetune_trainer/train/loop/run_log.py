@@ -2,10 +2,11 @@
 
 import time
 from collections import deque
+from collections.abc import Callable, Mapping
 
 from finetune_trainer.stage.progress import ProgressPrinter
 from finetune_trainer.train.loop.curve import ValidationPoint
-from finetune_trainer.train.loop.metrics import MetricsFile, StepMetrics
+from finetune_trainer.train.loop.metrics import EVAL_ACCURACY, EVAL_LOSS, MetricsFile, StepMetrics
 
 WINDOW = 20
 """Steps that the speed and the time that is left are guessed from."""
@@ -15,11 +16,20 @@ class RunLog:
     """Is told what happens and shows it. Steps are counted from 1, as people do."""
 
     def __init__(
-        self, metrics: MetricsFile, printer: ProgressPrinter, total_steps: int, resumed_step: int, tokens: int, validation_every: int | None
+        self,
+        metrics: MetricsFile,
+        printer: ProgressPrinter,
+        track: Callable[[int, Mapping[str, float]], None],
+        total_steps: int,
+        resumed_step: int,
+        tokens: int,
+        validation_every: int | None,
     ) -> None:
-        """`tokens` were trained on before `resumed_step`, which is also the newest checkpoint's step (0: there is none)."""
+        """`tokens` were trained on before `resumed_step`, which is also the newest checkpoint's step (0: there is none). `track` takes the
+        figures of a step for the trackers."""
         self._metrics = metrics
         self._printer = printer
+        self._track = track
         self._total_steps = total_steps
         self._tokens = tokens
         self._recent: deque[tuple[int, float]] = deque(maxlen=WINDOW)
@@ -54,7 +64,7 @@ class RunLog:
         if validated:
             self._held = metrics
         else:
-            self._metrics.append(metrics)
+            self._append(metrics)
         left = (self._total_steps - step) * seconds / len(self._recent)
         left += self._validation_seconds * (self._validations_after(step) + validated)
         self._shown |= {"step": step, "epoch": round(epoch, 4), "loss": loss, "learning_rate": learning_rate}
@@ -65,13 +75,18 @@ class RunLog:
         """Records a validation; None if it was interrupted."""
         held, self._held = self._held, None
         if held is not None:
-            self._metrics.append(held if point is None else held.validated(point))
+            self._append(held if point is None else held.validated(point))
         elif point is not None:
             self._metrics.add_validation(point)
+            self._track(point.step, {EVAL_LOSS: point.loss, EVAL_ACCURACY: point.accuracy})
         if point is not None:
             self._validation_seconds = seconds
             self._shown |= {"validation_loss": point.loss, "validation_accuracy": round(point.accuracy, 4)}
             self.show("training", force=point.step == self._total_steps)
+
+    def _append(self, metrics: StepMetrics) -> None:
+        self._metrics.append(metrics)
+        self._track(metrics.step, metrics.figures())
 
     def _validations_after(self, step: int) -> int:
         if self._validation_every is None:

@@ -1,0 +1,144 @@
+"""What trackers are given, and what a training notices of them: nothing but a warning at its end."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from finetune_api.run_config import RunConfig
+from finetune_trainer.trackers import Point, TrackedRun, Tracker
+from finetune_trainer.trackers.feed import END, Feeds
+from finetune_trainer.workspace.workspace import Workspace
+from tests.outside_package import documented_example
+
+pytestmark = pytest.mark.unit
+CONFIG = {
+    "job": {"name": "job"},
+    "base": {"source": {"uri": "unused"}},
+    "dataset": {"train": {"uri": "unused"}},
+    "outputModel": "model",
+}
+
+
+def nothing() -> None:
+    """A tracker that works."""
+
+
+@dataclass
+class Notebook:
+    """A tracker and its session: writes down what it is given, after `before` has let it."""
+
+    before: Callable[[], None] = nothing
+    last_step: int = 0
+    name: str = "notebook"
+    steps: list[int] = field(default_factory=list)
+    states: list[str] = field(default_factory=list)
+
+    def wanted(self, config: RunConfig) -> bool:
+        """In every run."""
+        return True
+
+    def open(self, run: TrackedRun) -> "Notebook":
+        """The only session."""
+        return self
+
+    def log(self, points: Sequence[Point]) -> None:
+        """Takes all of them or none."""
+        self.before()
+        self.steps += [point.step for point in points]
+
+    def finish(self, state: str) -> None:
+        """Takes it."""
+        self.before()
+        self.states.append(state)
+
+
+def failing(times: int) -> Callable[[], None]:
+    """Refuses the first calls."""
+    left = iter(range(times))
+
+    def call() -> None:
+        if next(left, None) is not None:
+            raise OSError("503: come back\nlater")
+
+    return call
+
+
+def feed(tracker: Tracker, folder: Path, steps: int, state: str = "finished") -> list[str]:
+    """A run of so many steps; returns the warnings."""
+    feeds = Feeds([tracker], TrackedRun(RunConfig.model_validate(CONFIG), Workspace(folder), 1, 0, {}, {}))
+    for step in range(1, steps + 1):
+        feeds.log(step, {"train/loss": 1 / step})
+    return [f"{warning.code}: {warning.message}" for warning in feeds.end(state)]
+
+
+@pytest.mark.parametrize("state", ["finished", "stopped", "failed"])
+def test_every_step_in_order_then_the_end(state: str, tmp_path: Path) -> None:
+    """More steps than are passed on at once."""
+    tracker = Notebook()
+    assert feed(tracker, tmp_path, 333, state) == []
+    assert (tracker.steps, tracker.states) == (list(range(1, 334)), [state])
+
+
+def test_what_it_has_is_not_passed_on_again(tmp_path: Path) -> None:
+    """An earlier attempt passed on steps that this one ran again."""
+    tracker = Notebook(last_step=3)
+    assert feed(tracker, tmp_path, 5) == []
+    assert tracker.steps == [4, 5]
+
+
+def test_a_tracker_that_recovers_gets_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps wait for it, and nothing is said at the end."""
+    monkeypatch.setattr("finetune_trainer.trackers.feed.PAUSES", (0.001,))
+    recovered, refusing = threading.Event(), failing(3)
+
+    def before() -> None:
+        refusing()
+        recovered.set()
+
+    tracker = Notebook(before)
+    feeds = Feeds([tracker], TrackedRun(RunConfig.model_validate(CONFIG), Workspace(tmp_path), 1, 0, {}, {}))
+    feeds.log(1, {})
+    assert recovered.wait(60)
+    feeds.log(2, {})
+    assert feeds.end("finished") == []
+    assert (tracker.steps, tracker.states) == ([1, 2], ["finished"])
+
+
+def test_a_tracker_that_refuses_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the log when it begins, on one line, and in the result at the end with what is missing."""
+    tracker = Notebook(failing(1000))
+    assert feed(tracker, tmp_path, 120) == [
+        "TrackerFailed: notebook: 503: come back later; the figures of 120 steps are missing there, and complete in metrics.csv"
+    ]
+    assert capsys.readouterr().out == (
+        "train: notebook: 503: come back later; the training goes on, and the figures are sent again later\n"
+    )
+
+
+def test_a_tracker_that_hangs_does_not_hold_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wait is bounded, and so is what waits for it."""
+    monkeypatch.setitem(END, "finished", 0.05)
+    monkeypatch.setattr("finetune_trainer.trackers.feed.WAITING", 10)
+    answer = threading.Event()
+
+    def hang() -> None:
+        answer.wait(60)
+
+    tracker = Notebook(hang)
+    assert feed(tracker, tmp_path, 25) == [
+        "TrackerFailed: notebook: it did not take the last figures in time; the figures of 25 steps are missing there, and complete in "
+        "metrics.csv"
+    ]
+    answer.set()
+
+
+def test_the_documented_tracker(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The example of docs/extending.md is a tracker."""
+    module: dict[str, Any] = {}
+    exec(documented_example("A tracker"), module)
+    assert feed(module["ENTRY"], tmp_path, 2) == []
+    assert capsys.readouterr().out == "step 1: loss 1.000\nstep 2: loss 0.500\nthe training has finished\n"

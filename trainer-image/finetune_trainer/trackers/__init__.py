@@ -1,0 +1,18 @@
+"""Trackers: where the figures of a training are shown. TRACKERS has them by name.
+
+tracker.py      the protocol, and what a tracker is given
+tensorboard.py  event files in the workspace
+feed.py         a queue and a thread for each tracker, which the training never waits for
+"""
+
+from finetune_api.registry import Registry
+from finetune_trainer.trackers.tensorboard import TENSORBOARD
+from finetune_trainer.trackers.tracker import Point, TrackedRun, Tracker, TrackerSession
+
+__all__ = ["TRACKERS", "Point", "TrackedRun", "Tracker", "TrackerSession"]
+
+TRACKERS: Registry[Tracker] = Registry(
+    "tracker",
+    "finetune.trackers",
+    TENSORBOARD,
+)

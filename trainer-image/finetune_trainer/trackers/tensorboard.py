@@ -1,0 +1,65 @@
+"""TensorBoard event files, of every training, in the workspace's runs/ folder; publish copies them to the model directory.
+
+Written with tensorboardX, which needs nothing that the image does not have anyway; torch.utils.tensorboard needs TensorBoard itself.
+Its EventsWriter writes where it is called; SummaryWriter has a thread of its own that a full volume would end unnoticed.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from finetune_api.run_config import RunConfig
+from finetune_trainer.trackers.tracker import Point, TrackedRun
+
+
+class TensorBoard:
+    """The entry."""
+
+    name = "tensorboard"
+
+    def wanted(self, config: RunConfig) -> bool:
+        """Always."""
+        return True
+
+    def open(self, run: TrackedRun) -> "EventFile":
+        """A new file: TensorBoard reads all files of a folder, in the order in which they were begun, as one run."""
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+        from tensorboardX.summary import hparams
+
+        folder = run.workspace.runs / run.config.output_model
+        folder.mkdir(parents=True, exist_ok=True)
+        file = EventFile(EventsWriter(str(folder / "events"), f".attempt-{run.attempt}"), run.resumed_step)
+        # Readers drop the steps of earlier files from this one on.
+        file.write(Event(step=run.resumed_step + 1, session_log=SessionLog(status=SessionLog.START)))
+        for summary in hparams(dict(run.parameters), {}):
+            file.write(Event(summary=summary))
+        return file
+
+
+class EventFile:
+    """One attempt's file."""
+
+    def __init__(self, writer: Any, last_step: int) -> None:
+        self.last_step = last_step
+        self._writer = writer
+
+    def write(self, event: Any) -> None:
+        """Into the buffer."""
+        self._writer.write_event(event)
+
+    def log(self, points: Sequence[Point]) -> None:
+        """An event for each step."""
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        for point in points:
+            values = [Summary.Value(tag=name, simple_value=value) for name, value in point.figures.items()]
+            self.write(Event(step=point.step, wall_time=point.time, summary=Summary(value=values)))
+        self._writer.flush()
+
+    def finish(self, state: str) -> None:
+        """Closes the file."""
+        self._writer.close()
+
+
+TENSORBOARD = TensorBoard()

@@ -1,0 +1,92 @@
+"""The protocol of a tracker."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from finetune_api.run_config import RunConfig
+from finetune_trainer.workspace.prepared import Prepared
+from finetune_trainer.workspace.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """A training as a tracker sees it; all attempts of the training are one run."""
+
+    config: RunConfig
+    workspace: Workspace
+    attempt: int
+    resumed_step: int
+    """Step of the checkpoint that this attempt starts from, or 0: later steps of earlier attempts are run again."""
+    parameters: Mapping[str, object]
+    """Hyperparameters and other settings: numbers, texts, booleans."""
+    tags: Mapping[str, str]
+    """Lineage: job, base, dataset, image."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """The figures of one step."""
+
+    step: int
+    time: float
+    """Seconds since the epoch."""
+    figures: Mapping[str, float]
+    """By names such as train/loss and eval/loss."""
+
+
+def tracked_run(config: RunConfig, prepared: Prepared, workspace: Workspace, attempt: int, resumed_step: int) -> TrackedRun:
+    """The run of a training, with what was decided for it."""
+    parameters = prepared.hyperparameters.to_dict() | {"method": config.method.type, "task": config.task, "strategy": config.strategy}
+    if prepared.lora is not None:
+        parameters |= {
+            f"lora_{name}": ", ".join(value) if isinstance(value, list) else value for name, value in prepared.lora.to_dict().items()
+        }
+    summary = prepared.summary
+    tags = {
+        "job": config.job.name,
+        "namespace": config.job.namespace,
+        "job_uid": config.job.uid,
+        "model": config.output_model,
+        "spec_digest": prepared.spec_digest,
+        "base": config.base.source.name,
+        "base_digest": summary.base_digest,
+        "dataset": config.dataset.train.name,
+        "dataset_digest": summary.dataset.digest,
+        "image": config.image,
+    }
+    return TrackedRun(config, workspace, attempt, resumed_step, parameters, {name: value for name, value in tags.items() if value})
+
+
+class TrackerSession(Protocol):
+    """An open run. Only one thread uses it."""
+
+    @property
+    def last_step(self) -> int:
+        """The last step whose figures the tracker has and keeps; 0 if there are none. Points up to it are not passed on."""
+        ...
+
+    def log(self, points: Sequence[Point]) -> None:
+        """Raises if they may not have been taken; the same points are then passed again."""
+        ...
+
+    def finish(self, state: str) -> None:
+        """The attempt ends: "finished", "stopped" (by SIGTERM) or "failed". Later attempts open the run again."""
+        ...
+
+
+class Tracker(Protocol):
+    """An entry of TRACKERS. Import the tracker's library in `open`: only a run that uses the tracker pays for it."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        ...
+
+    def wanted(self, config: RunConfig) -> bool:
+        """Whether the run uses it."""
+        ...
+
+    def open(self, run: TrackedRun) -> TrackerSession:
+        """Starts the run, or continues that of the earlier attempts. An error's text is shown to the user."""
+        ...
