@@ -81,7 +81,7 @@ kubeconfig: ## print the path of its kubeconfig
 images: cluster ## build the images and load them into the local cluster (root)
 	local-cluster/project-images.sh
 
-demo: dev ## the whole way from a data set to a guarded model; CONTEXT= and REGISTRY= for a cluster of your own
+demo: dev ## the whole way from a dataset to a guarded model; CONTEXT= and REGISTRY= for a cluster of your own
 	CONTEXT='$(CONTEXT)' REGISTRY='$(REGISTRY)' local-cluster/demo.sh
 
 bench-operator: dev ## many fine-tunings at once, beside JobSet; without root

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole loop on a real cluster: data set -> fine-tuned model -> evaluated -> deployed -> guarded.
+# The whole loop on a real cluster: dataset -> fine-tuned model -> evaluated -> deployed -> guarded.
 #   demo.sh                                            on the local cluster, which it makes when there is none
 #   CONTEXT=name REGISTRY=host/path demo.sh            on a cluster of your own; asks first
 # It may be interrupted and run again at any point.

@@ -1,4 +1,4 @@
-"""report.json: all that prepare found in a data set, in the workspace and in the model directory."""
+"""report.json: all that prepare found in a dataset, in the workspace and in the model directory."""
 
 from finetune_api import CONTRACT_VERSION
 from finetune_api.document import LenientDocument

@@ -11,7 +11,7 @@ class ExitCode(IntEnum):
 
     OK = 0
     INTERNAL_ERROR = 1
-    INVALID_INPUT = 3  # the spec, the data set or the base model is wrong: trying again cannot help
+    INVALID_INPUT = 3  # the spec, the dataset or the base model is wrong: trying again cannot help
     DOES_NOT_FIT = 4  # needs more memory than there is
     STORAGE_FULL = 28  # ENOSPC on the workspace or the model volume
     PREEMPTED = 42  # SIGTERM (training has written a checkpoint): go on with the next attempt

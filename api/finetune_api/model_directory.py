@@ -5,7 +5,7 @@
     adapter/               the PEFT adapter, when the model was trained with LoRA
     onnx/fp32/             model.onnx (+ .data), genai_config.json, tokenizer.json, tokenizer_config.json, chat template; of a
                            classifier model.onnx, config.json (id2label, problem_type), tokenizer.json, tokenizer_config.json
-    report.json            what prepare found in the data set (`finetune_api.dataset_report.DatasetReport`)
+    report.json            what prepare found in the dataset (`finetune_api.dataset_report.DatasetReport`)
     metrics.csv            step, loss, learning rate, tokens per second of the whole run
     README.md              the model card
 

@@ -48,7 +48,7 @@ def json_text(value: object) -> str:
 
 
 class ResolvedParameter(LenientDocument):
-    """A hyper-parameter that prepare decided, and why."""
+    """A hyperparameter that prepare decided, and why."""
 
     value: Real | Count | str | bool
     reason: str
@@ -234,7 +234,7 @@ class StageResult(LenientDocument):
         """The result as JSON of at most TERMINATION_MESSAGE_LIMIT bytes.
 
         What a person can do without goes first: an error's details, then its message's end; of a success the rarer labels and the
-        later notes, then the reasons of hyper-parameters, then the later warnings, then the single results of parity and gate, then the
+        later notes, then the reasons of hyperparameters, then the later warnings, then the single results of parity and gate, then the
         ends of what is said of missing artifacts.
         """
         texts = (smaller.to_json() for smaller in self._ever_smaller())

@@ -1,11 +1,11 @@
 """kubectl-finetune: what can be found out without a cluster.
 
     main.py          the command line
-    validate.py      the command `validate`: a data set, or a FineTuneJob with its data set
+    validate.py      the command `validate`: a dataset, or a FineTuneJob with its dataset
     manifest.py      a FineTuneJob out of a YAML file, with the line of every field
     run_configs.py   the run config that a command line or a manifest comes to
     rules.py         the CEL rules of a resource definition, without an API server
-    data_set.py      a data set validated as prepare does it, the report as the result
+    dataset.py       a dataset validated as prepare does it, the report as the result
     report_text.py   the report for people
     bar.py           the progress bar
     problems.py      what a command line may get wrong

@@ -1,4 +1,4 @@
-"""A data set's report for people. Knows no terminal: lines of text come out."""
+"""A dataset's report for people. Knows no terminal: lines of text come out."""
 
 import json
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def lines_of(report: DatasetReport) -> Iterator[str]:
         yield "  in all: " + ", ".join(f"{count:,} x {kind}" for kind, count in report.finding_kinds.items())
     yield from (f"note: {note}" for note in report.notes)
     if report.hyperparameters:
-        yield "hyper-parameters"
+        yield "hyperparameters"
     for name, parameter in report.hyperparameters.items():
         yield f"  {name:22} {parameter.text:>12}  {parameter.reason}"
     if report.memory is not None:
@@ -51,7 +51,7 @@ def side_lines(name: str, side: Side) -> Iterator[str]:
 
 
 def one_line(label: str) -> str:
-    """A label of the data set, whatever is in it."""
+    """A label of the dataset, whatever is in it."""
     return json.dumps(label, ensure_ascii=False)[1:-1].replace('\\"', '"')
 
 

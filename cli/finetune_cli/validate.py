@@ -1,4 +1,4 @@
-"""kubectl finetune validate: the checks of the prepare stage on a data set, or on a FineTuneJob and its data set."""
+"""kubectl finetune validate: the checks of the prepare stage on a dataset, or on a FineTuneJob and its dataset."""
 
 import argparse
 import os
@@ -18,7 +18,7 @@ from finetune_cli.report_text import lines_of
 from finetune_cli.run_configs import of_manifest, of_rows, unreachable
 
 USAGE_ERROR = 2
-HELP = """validates a data set as the prepare stage does
+HELP = """validates a dataset as the prepare stage does
 
 FILE holds rows (JSONL, JSON, CSV, Parquet or Arrow, also .gz and .zst), or is the manifest of a FineTuneJob (.yaml).
 Exit code: 0 valid, 3 invalid, 47 a source cannot be reached."""
@@ -27,7 +27,7 @@ Exit code: 0 valid, 3 invalid, 47 a source cannot be reached."""
 def add_to(commands: Any) -> None:
     """Declares the command."""
     parser = commands.add_parser(
-        "validate", help="check a data set or a FineTuneJob", description=HELP, formatter_class=argparse.RawTextHelpFormatter
+        "validate", help="check a dataset or a FineTuneJob", description=HELP, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.set_defaults(run=run)
     parser.add_argument("file", type=Path, metavar="FILE")
@@ -64,7 +64,7 @@ def run(chosen: argparse.Namespace) -> int:
             return USAGE_ERROR
         if config is None:
             return ExitCode.OK
-        from finetune_cli.data_set import report_on  # pyarrow and tokenizers: after what fails without them
+        from finetune_cli.dataset import report_on  # pyarrow and tokenizers: after what fails without them
 
         report, failure = report_on(config, with_model=chosen.model is not None)
     if chosen.output == "json":
@@ -96,6 +96,6 @@ def run_config(chosen: argparse.Namespace, workspace: str) -> RunConfig | None:
     environment = dict(os.environ)
     obstacles = unreachable(manifest.spec, chosen, environment)
     if obstacles and not (chosen.data or chosen.validation):
-        print("the data set was not checked:", *obstacles, sep="\n  ", file=sys.stderr)
+        print("the dataset was not checked:", *obstacles, sep="\n  ", file=sys.stderr)
         return None
     return of_manifest(chosen, manifest, workspace, environment)

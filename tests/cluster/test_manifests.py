@@ -78,7 +78,7 @@ WRONG: list[tuple[str, str, Any, str, str]] = [
     ("ftj", "spec.training", {"pod": {"tolerations": [{"operator": "Is"}]}}, "pod.tolerations[0].operator", '"Exists", "Equal"'),
     ("ftj", "spec.training", {"pod": {"volumes": []}}, "spec.training.pod.volumes", "unknown field"),
     ("ftj", "spec.publishing", {"gpus": -1}, "spec.publishing.gpus", "greater than or equal to 0"),
-    ("ftj", "spec.publishing", {"gpus": 2}, "spec.publishing.gpus", "publish uses one GPU at most"),
+    ("ftj", "spec.publishing", {"gpus": 2}, "spec.publishing.gpus", "should be less than or equal to 1"),
     ("ftj", "spec.checkpoints", {"keep": 0}, "spec.checkpoints.keep", "greater than or equal to 1"),
     ("ftj", "spec.evaluation", {"gate": [{"metric": "loss"}]}, "spec.evaluation.gate[0]", "set at least one of betterThanBase"),
     ("ftj", "spec.evaluation", {"gate": [{"metric": "f1", "minimum": 0.5}]}, "spec.evaluation.gate", "accuracy and f1 for classifiers"),

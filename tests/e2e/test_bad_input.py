@@ -19,7 +19,7 @@ BROKEN = ROWS.replace('"role": "assistant", "content": "answer 6"', '"role": "as
 
 
 def data(source: str) -> dict[str, Any]:
-    """A data set from that source."""
+    """A dataset from that source."""
     return {"train": {"source": source, "credentials": CREDENTIALS if source.startswith("s3") else None}}
 
 

@@ -1,4 +1,4 @@
-"""The loop as a user walks it: data set -> model -> deployment -> guard, and what the objects say meanwhile."""
+"""The loop as a user walks it: dataset -> model -> deployment -> guard, and what the objects say meanwhile."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def finished(kube: Kube) -> dict[str, Any]:
 
 
 def test_a_finished_job_says_what_was_done(finished: dict[str, Any]) -> None:
-    """Complete and Ready, every step trained, data counted, hyper-parameters with reasons, base against tuned."""
+    """Complete and Ready, every step trained, data counted, hyperparameters with reasons, base against tuned."""
     status = finished["status"]
     assert condition(finished, "Complete")["status"] == condition(finished, "Ready")["status"] == "True"
     assert status["observedGeneration"] == finished["metadata"]["generation"]

@@ -20,7 +20,7 @@ THINGS = ("Haus", "Baum", "Auto", "Buch")
 
 
 def test_a_task_from_outside_goes_all_the_way(assets: Path, tmp_path: Path) -> None:
-    """Its rows are recognised by the names that public data sets use, trained on, measured, exported and named in the card."""
+    """Its rows are recognised by the names that public datasets use, trained on, measured, exported and named in the card."""
     install(tmp_path, "translation_task", documented_example("A task"), group="finetune.tasks", name="translation")
     data = tmp_path / "rows.jsonl"
     rows = [

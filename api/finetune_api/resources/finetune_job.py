@@ -1,4 +1,4 @@
-"""FineTuneJob: one training, from a data set to a registered model."""
+"""FineTuneJob: one training, from a dataset to a registered model."""
 
 import hashlib
 import json
@@ -174,10 +174,7 @@ class Training(Document):
 class Publishing(Document):
     """The publish stage: one pod that evaluates, merges, exports and registers."""
 
-    model_config = Document.model_config | {
-        "json_schema_extra": rules(rule("!has(self.gpus) || self.gpus <= 1", "gpus: publish uses one GPU at most", fieldPath=".gpus"))
-    }
-    gpus: Annotated[int, Field(ge=0, le=64)] = 0
+    gpus: Annotated[int, Field(ge=0, le=1)] = 0
     """gpus is the number of GPUs of the pod: 1, or 0 to use the CPU."""
     resources: Resources = Resources()
     """CPU and memory of the stage's container."""

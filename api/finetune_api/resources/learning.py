@@ -1,4 +1,4 @@
-"""How the weights of a model change: the method, its hyper-parameters, and the states to resume from."""
+"""How the weights of a model change: the method, its hyperparameters, and the states to resume from."""
 
 from typing import Annotated, Literal
 

@@ -6,7 +6,7 @@ batch_job.py    a Job whose pods run once
 pod.py          the pod template of all pods
 placement.py    where the stages run, as far as the workspace volume determines it
 run_config.py   the run config of a job
-sources.py      mounts and credentials of data sets and base model
+sources.py      mounts and credentials of datasets and base model
 config_map.py   the ConfigMap with the run config
 claim.py        workspace and model volume
 service.py      the headless Service of the train stage

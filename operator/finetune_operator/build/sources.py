@@ -1,4 +1,4 @@
-"""Data sets and base model in a stage pod: mounts, credentials, and the paths in the run config."""
+"""Datasets and base model in a stage pod: mounts, credentials, and the paths in the run config."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def claim_run_source(claim: ClaimSource, shown_as: str) -> RunSource:
 
 
 def source_mounts(spec: FineTuneJobSpec, base: ClaimSource | None, *, rows: bool) -> tuple[Mount, ...]:
-    """`rows`: the data sets as well as the base model, which every stage uses in place when it is on a claim."""
+    """`rows`: the datasets as well as the base model, which every stage uses in place when it is on a claim."""
     mounts = [mount for source in spec_sources(spec) if rows or source.role == "base" for mount in _mount(source)]
     if base is not None:
         mounts.append(Mount("source-base", "/sources/base", claim=base.name))
@@ -48,6 +48,29 @@ def source_env_from(spec: FineTuneJobSpec) -> tuple[dict[str, Any], ...]:
         for source in spec_sources(spec)
         if source.credentials
     )
+
+
+def field_naming(spec: FineTuneJobSpec, object: str) -> str | None:
+    """The field that names a Secret, a ConfigMap or a claim: "Secret s3" -> dataset.train.credentials.secretRef.name."""
+    for source in spec_sources(spec):
+        if source.credentials and object == f"Secret {source.credentials.secret_ref.name}":
+            return f"{source.field.removesuffix('source')}credentials.secretRef.name"
+        if object and object == _mounted(source):
+            return source.field
+    claim = spec.workspace.claim_name
+    return "workspace.claimName" if claim and object == f"PersistentVolumeClaim {claim}" else None
+
+
+def mounted_config_map(spec: FineTuneJobSpec, message: str) -> str:
+    """The ConfigMap of the volume that a message of the kubelet quotes; "" for a volume of another kind."""
+    return next((_mounted(source) for source in spec_sources(spec) if f'"source-{source.role}"' in message), "")
+
+
+def _mounted(source: Source) -> str:
+    """The object that is mounted for a source; "" for one that is downloaded."""
+    address = parse_address(source.address)
+    kind = {"pvc": "PersistentVolumeClaim", "configmap": "ConfigMap"}.get(address.scheme)
+    return f"{kind} {address.host}" if kind else ""
 
 
 def folder(source: Source) -> str:

@@ -10,7 +10,7 @@ from finetune_operator.build.placement import beside_training, within_reach_of_t
 from finetune_operator.build.pod import DEFAULT_REQUESTS
 
 PREPARE_MEMORY = "8Gi"
-"""Many times what prepare needed for the largest data sets that were measured."""
+"""Many times what prepare needed for the largest datasets that were measured."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ def test_killed_after_the_manifest(tmp_path: Path) -> None:
 @pytest.mark.parametrize("other", [Identity("s2", "base", "data"), Identity("spec", "b2", "data"), Identity("spec", "base", "d2")])
 @pytest.mark.parametrize("finished", [True, False])
 def test_another_model_is_refused(tmp_path: Path, other: Identity, finished: bool) -> None:
-    """Another spec, base or data set is another model, finished or half written: nothing of it is touched."""
+    """Another spec, base or dataset is another model, finished or half written: nothing of it is touched."""
     draft = Draft(tmp_path, other)
     fill(draft)
     if finished:

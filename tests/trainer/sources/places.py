@@ -141,7 +141,7 @@ class AzurePlace:
 
 @dataclass
 class HubPlace:
-    """A data set repository of a small Hub."""
+    """A dataset repository of a small Hub."""
 
     hub: HubServer
     name: str

@@ -1,4 +1,4 @@
-"""The run's hyper-parameters as Trainer takes them, on a GPU that this machine need not have."""
+"""The run's hyperparameters as Trainer takes them, on a GPU that this machine need not have."""
 
 from pathlib import Path
 

@@ -27,7 +27,7 @@ def failed(message: str, details: list[str]) -> StageResult:
 
 
 def prepared(reason: str) -> StageResult:
-    """A result of prepare with a reason for each of twelve hyper-parameters."""
+    """A result of prepare with a reason for each of twelve hyperparameters."""
     resolved = {f"parameter{number}": ResolvedParameter(value=number, reason=reason) for number in range(12)}
     dataset = DatasetSummary(train_examples=1, validation_examples=1, train_tokens=1, supervised_tokens=1, digest="d" * 64)
     estimate = Estimate(model_bytes=1, workspace_bytes=1)
@@ -59,9 +59,9 @@ def test_an_error_always_fits(message: str, details: list[str]) -> None:
 
 def test_details_go_before_the_message() -> None:
     """First findings are kept as long as there is room."""
-    told = StageResult.from_json(failed("The data set has 40 bad rows.", ["x" * 200] * 40).termination_message())
+    told = StageResult.from_json(failed("The dataset has 40 bad rows.", ["x" * 200] * 40).termination_message())
     assert told.error is not None
-    assert told.error.message == "The data set has 40 bad rows."
+    assert told.error.message == "The dataset has 40 bad rows."
     assert 10 <= len(told.error.details) < 40
 
 

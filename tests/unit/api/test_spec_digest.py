@@ -20,7 +20,7 @@ DIFFERENT: list[tuple[str, dict[str, Any]]] = [
     ("the data", {"dataset": {"train": {"source": "pvc://data/other.jsonl"}}}),
     ("the split", {"dataset": {**SPEC["dataset"], "validation": {"split": {"seed": 1}}}}),
     ("the method", {"method": {"type": "full"}}),
-    ("a hyper-parameter", {"hyperparameters": {"seed": 1}}),
+    ("a hyperparameter", {"hyperparameters": {"seed": 1}}),
     ("the gate", {"evaluation": {"gate": [{"metric": "loss", "maximum": 1}]}}),
     ("the export", {"export": {"onnx": {}}}),
 ]

@@ -1,4 +1,4 @@
-"""Names of classes are whatever a data set has in them, and stay on one line of a list."""
+"""Names of classes are whatever a dataset has in them, and stay on one line of a list."""
 
 import pytest
 

@@ -96,7 +96,7 @@ def test_validate_says_what_is_so(folder: Path, capsys: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize("file, valid", [("chat.jsonl", True), ("broken.jsonl", False)])
 def test_the_report_is_json_when_asked_for(folder: Path, capsys: pytest.CaptureFixture[str], file: str, valid: bool) -> None:
-    """`-o json` hashes report.json alone on standard output, also of a data set that is refused."""
+    """`-o json` hashes report.json alone on standard output, also of a dataset that is refused."""
     main(["validate", file, "-o", "json"])
     report = json.loads(capsys.readouterr().out)
     assert report["valid"] is valid and report["task"] == "chat" and bool(report["findings"]) is not valid

@@ -1,4 +1,4 @@
-"""The data set as prepare opens it: files in, two sides, labels and notes out."""
+"""The dataset as prepare opens it: files in, two sides, labels and notes out."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ from tests.unit.prepare.run import run_config
 def opened(
     folder: Path, task: str, rows: list[dict[str, Any]], held: list[dict[str, Any]] | None = None, **settings: Any
 ) -> ProfiledDataset:
-    """A data set out of rows."""
+    """A dataset out of rows."""
     source = {"uri": str(write_rows(folder / "train.jsonl", rows)), "shownAs": "pvc://data/train.jsonl"}
     dataset: dict[str, Any] = {"train": source | settings.pop("read", {}), **settings}
     if held is not None:
@@ -28,7 +28,7 @@ def opened(
 
 
 def refusal(*arguments: Any, **settings: Any) -> StageFailure:
-    """Why a data set is refused."""
+    """Why a dataset is refused."""
     with pytest.raises(StageFailure) as caught:
         opened(*arguments, **settings)
     return caught.value

@@ -20,7 +20,7 @@ LENGTH = ResolvedParameter(value=256, reason="99 % of the examples have at most 
 def decide(
     examples: int, parameters: float = 1e8, length: ResolvedParameter = LENGTH, **settings: Any
 ) -> tuple[ResolvedHyperparameters, dict[str, ResolvedParameter]]:
-    """The decision for a data set and a model of that size."""
+    """The decision for a dataset and a model of that size."""
     decided = resolve_hyperparameters(run_config(Path("/tmp"), **settings), Facts(examples, length, int(parameters)))
     return decided.values, decided.reasons
 
@@ -193,7 +193,7 @@ def test_every_parameter_has_a_value_and_a_reason() -> None:
 
 
 def test_what_is_given_is_taken() -> None:
-    """Every hyper-parameter of the spec reaches the run as it is, with the reason that says so."""
+    """Every hyperparameter of the spec reaches the run as it is, with the reason that says so."""
     given = {
         "epochs": 2.0, "batchSize": 3, "learningRate": 0.001, "scheduler": "constant", "warmupRatio": 0.5, "weightDecay": 0.2,
         "maxGradNorm": 0.3, "precision": "fp32", "seed": 7,

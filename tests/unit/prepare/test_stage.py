@@ -239,7 +239,7 @@ def read_report(folder: Path) -> DatasetReport:
     return DatasetReport.from_json(Workspace(folder / "workspace").report.read_bytes())
 
 
-def test_a_refused_data_set_has_a_report(folder: Path) -> None:
+def test_a_refused_dataset_has_a_report(folder: Path) -> None:
     """With the findings and how many there are of each kind."""
     write_rows(folder / "train.jsonl", *map(good, range(40)), row(user()), row(user("A")), b"{")
     error = refusal(folder).error
@@ -247,6 +247,16 @@ def test_a_refused_data_set_has_a_report(folder: Path) -> None:
     assert (report.valid, report.summary) == (False, None)
     assert report.findings == error.details
     assert report.finding_kinds == {"no assistant message": 2, "not JSON": 1}
+
+
+def test_findings_in_the_rows_are_reported_with_a_base_that_cannot_be_used(folder: Path) -> None:
+    """One attempt shows everything that has to be corrected."""
+    write_rows(folder / "train.jsonl", *map(good, range(40)), b"{")
+    (folder / "base" / "config.json").unlink()
+    error = refusal(folder).error
+    assert (error.code, error.param, error.details[0][:8]) == ("InvalidDataset", "dataset.train.source", "line 41:")
+    assert "the base model cannot be used either: " in error.message
+    assert "config.json" in error.message
 
 
 def test_a_base_without_a_chat_template_gets_a_default(folder: Path) -> None:

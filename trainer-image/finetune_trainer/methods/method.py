@@ -23,7 +23,7 @@ FORWARD = 2
 
 
 class Decide(Protocol):
-    """Records a hyper-parameter with its reason and returns its value: the given one, or the automatic one if that is None."""
+    """Records a hyperparameter with its reason and returns its value: the given one, or the automatic one if that is None."""
 
     def __call__(self, name: str, given: Any, automatic: Any, reason: str) -> Any: ...
 

@@ -1,15 +1,17 @@
-"""All that can be found out before the base model's weights are needed: the data set, its token ids, and what training on it takes.
+"""All that can be found out before the base model's weights are needed: the dataset, its token ids, and what training on it takes.
 
 The prepare stage and `kubectl finetune validate` ask the same questions here.
 """
 
 from dataclasses import dataclass, replace
 
+from finetune_api.exit_codes import ExitCode
 from finetune_api.result import Expectation
 from finetune_api.run_config import RunConfig
 from finetune_trainer.artifacts import wanted_artifacts
 from finetune_trainer.artifacts.exporter import BaseFacts
-from finetune_trainer.prepare.base.base import ExaminedBase
+from finetune_trainer.failure import StageFailure
+from finetune_trainer.prepare.base.base import ExaminedBase, open_base
 from finetune_trainer.prepare.dataset.dataset import ProfiledDataset, open_dataset
 from finetune_trainer.prepare.examples.encoder import TaskEncoder, base_template, task_encoder
 from finetune_trainer.prepare.examples.examples import Examples, ExamplesWriter
@@ -24,7 +26,7 @@ from finetune_trainer.workspace.workspace import Workspace
 
 @dataclass(frozen=True)
 class Examined:
-    """A data set that can be trained on, written to the workspace as token ids."""
+    """A dataset that can be trained on, written to the workspace as token ids."""
 
     base: ExaminedBase
     dataset: ProfiledDataset
@@ -40,14 +42,30 @@ class Plan:
     expected: Expectation
 
 
-def examine(config: RunConfig, base: ExaminedBase, workspace: Workspace, progress: ProgressPrinter) -> Examined:
+def examine(config: RunConfig, workspace: Workspace, progress: ProgressPrinter) -> Examined:
     """Fetches, validates, splits and tokenises; raises StageFailure with the findings."""
+    base = _base(config, workspace, progress)
     check_gpu(config.hardware)
     template = base_template(config, base)
     dataset = open_dataset(config, workspace, progress)
     task = task_encoder(config, base, dataset, template)
     task = replace(task, notes=[*task.notes, *rehearse(config, base, progress)])
     return Examined(base, dataset, task, ExamplesWriter(dataset, task, base, workspace, progress).write(config))
+
+
+def _base(config: RunConfig, workspace: Workspace, progress: ProgressPrinter) -> ExaminedBase:
+    """The base model. If it cannot be used, the rows are checked all the same, and findings in both are reported together."""
+    try:
+        return open_base(config, workspace, progress)
+    except StageFailure as failure:
+        try:
+            open_dataset(config, workspace, progress)
+        except StageFailure as refused:
+            if refused.exit_code == ExitCode.INVALID_INPUT:
+                message = f"{refused.error.message}; the base model cannot be used either: {failure.error.message}"
+                refused.error = refused.error.model_copy(update={"message": message})
+                raise
+        raise
 
 
 def rehearse(config: RunConfig, base: ExaminedBase, progress: ProgressPrinter) -> list[str]:

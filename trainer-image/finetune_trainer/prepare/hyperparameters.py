@@ -1,6 +1,6 @@
-"""A value and a reason for every hyper-parameter: as given, or by the rules below from the task, the data's and the model's size.
+"""A value and a reason for every hyperparameter: as given, or by the rules below from the task, the data's and the model's size.
 
-The rules are common practice, not measurements of this data set; a given value always wins. What they follow:
+The rules are common practice, not measurements of this dataset; a given value always wins. What they follow:
 - OpenAI (platform.openai.com/docs, "Fine-tuning"): every parameter is "auto" or a number; the fewer examples, the more epochs (3 is the
   cookbook's target); the batch grows with the data (about 0.2 % of it, at most 256), and larger batches take larger steps; a
   learning-rate *multiplier* instead of a rate. Azure has the same three and shows what "auto" became.
@@ -69,7 +69,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Decided:
-    """All hyper-parameters of the run."""
+    """All hyperparameters of the run."""
 
     values: ResolvedHyperparameters
     lora: Lora | None

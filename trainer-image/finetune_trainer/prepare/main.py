@@ -7,7 +7,7 @@ from finetune_api.run_config import RunConfig
 from finetune_trainer.artifacts.exporter import ModelSize
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.methods import method_of
-from finetune_trainer.prepare.base.base import ExaminedBase, open_base
+from finetune_trainer.prepare.base.base import ExaminedBase
 from finetune_trainer.prepare.base.files import total_bytes
 from finetune_trainer.prepare.dataset.row_source import look_for_rows
 from finetune_trainer.prepare.disk_space import Sizes, check_space, estimate
@@ -27,9 +27,8 @@ def prepare(config: RunConfig, attempt: int) -> StageResult:
     workspace.root.mkdir(parents=True, exist_ok=True)
     progress.show("looking for the dataset", force=True)
     look_for_rows(config)
-    base = open_base(config, workspace, progress)
     try:
-        examined = examine(config, base, workspace, progress)
+        examined = examine(config, workspace, progress)
     except StageFailure as failure:
         write_report(workspace, refusal(config, failure))
         raise

@@ -1,4 +1,4 @@
-"""report.json: what prepare found in a data set, written also when it is refused."""
+"""report.json: what prepare found in a dataset, written also when it is refused."""
 
 from finetune_api.dataset_report import DatasetReport
 from finetune_api.run_config import RunConfig
@@ -14,7 +14,7 @@ def write_report(workspace: Workspace, report: DatasetReport) -> None:
 
 
 def report_of(config: RunConfig, examined: Examined, plan: Plan | None = None) -> DatasetReport:
-    """Of a data set that can be trained on; without a plan, perhaps not with this memory."""
+    """Of a dataset that can be trained on; without a plan, perhaps not with this memory."""
     examples = examined.examples
     return DatasetReport(
         task=config.task,
@@ -31,6 +31,6 @@ def report_of(config: RunConfig, examined: Examined, plan: Plan | None = None) -
 
 
 def refusal(config: RunConfig, failure: StageFailure) -> DatasetReport:
-    """Of a data set that is refused."""
+    """Of a dataset that is refused."""
     error = failure.error
     return DatasetReport(task=config.task, valid=False, findings=error.details or [error.message], finding_kinds=failure.kinds)

@@ -69,7 +69,7 @@ def labels(manifest: ModelDescription) -> Iterable[str]:
 
 
 def code(name: str) -> str:
-    """A name from the data set as code on one line, whatever it contains."""
+    """A name from the dataset as code on one line, whatever it contains."""
     text = json.dumps(name, ensure_ascii=False)[1:-1].replace('\\"', '"')
     return f"`` {text} ``" if "`" in text else f"`{text}`"
 
@@ -154,7 +154,7 @@ def training(lineage: Lineage) -> str:
 def artifacts(manifest: ModelDescription, reported: bool) -> str:
     """What can be loaded."""
     rows = [(f"`{a.path}/`", a.format, a.precision, f"{a.size_bytes / 1e6:.1f} MB") for a in manifest.artifacts]
-    report = f"{REPORT_FILE} is what was found in the data set. " if reported else ""
+    report = f"{REPORT_FILE} is what was found in the dataset. " if reported else ""
     without = "".join(f"\n\nNot written: {missing.text}." for missing in manifest.missing_artifacts)
     return table(("folder", "format", "precision", "size"), rows) + f"{without}\n\n{report}MANIFEST.json holds the sha256 of every file."
 

@@ -104,7 +104,7 @@ def make_lineage(run: TrainedRun) -> Lineage:
 
 
 def settings(run: TrainedRun) -> dict[str, float | int | str | bool]:
-    """Every resolved hyper-parameter, the method's included, by its name in the spec."""
+    """Every resolved hyperparameter, the method's included, by its name in the spec."""
     prepared, method = run.prepared, run.config.method
     values = dict(prepared.hyperparameters.model_dump(by_alias=True, exclude_none=True)) | {"method": method.type}
     if not prepared.labels:

@@ -41,7 +41,8 @@ class Subject:
 
     def unavailable(self, why: str) -> StageFailure:
         """The source did not answer: a later attempt may succeed."""
-        return StageFailure(ExitCode.SOURCE_UNAVAILABLE, "SourceUnavailable", f"{self.name} cannot be reached: {why}", param=self.param)
+        says = f"{self.name} cannot be reached: {why}; check the address, and that pods may connect to it (NetworkPolicy, firewall)"
+        return StageFailure(ExitCode.SOURCE_UNAVAILABLE, "SourceUnavailable", says, param=self.param)
 
 
 def holder(name: str) -> str:

@@ -70,7 +70,7 @@ class Task(ABC):
     example: Mapping[str, Any]
     """A row, as the documentation shows it."""
     aliases: Sequence[Mapping[str, str]] = ()
-    """What public data sets call the fields (the task's name -> theirs), with one meaning each."""
+    """What public datasets call the fields (the task's name -> theirs), with one meaning each."""
     signs: Mapping[frozenset[str], str] = {}
     """Fields by which rows of this task are known in a file that is given to another task -> what to call them."""
     json_fields: tuple[str, ...] = ()

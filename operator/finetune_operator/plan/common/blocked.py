@@ -101,7 +101,7 @@ def _scheduling_blocker(pod: Pod, warnings: Sequence[WarningEvent]) -> Blocker |
     claim = re.search(r'persistentvolumeclaim "([^"]+)"', message)
     named = f"PersistentVolumeClaim {claim[1]}" if claim else ""
     if claim and "not found" in message:
-        return Blocker("VolumeClaimNotFound", message, named, pod=pod.meta.name)
+        return Blocker("VolumeClaimNotFound", f"{named} does not exist", named, pod=pod.meta.name)
     if claim and "being deleted" in message:
         return Blocker("VolumeClaimTerminating", message, named, pod=pod.meta.name)
     if claim and "bound to non-existent" in message:
@@ -114,7 +114,8 @@ def _scheduling_blocker(pod: Pod, warnings: Sequence[WarningEvent]) -> Blocker |
         return Blocker(VOLUME_ELSEWHERE, message, queued=True, pod=pod.meta.name)
     if "unbound immediate PersistentVolumeClaims" in message:
         return _claim_blocker(warnings) or Blocker("VolumeNotBound", message, pod=pod.meta.name)
-    return _claim_blocker(warnings) or Blocker("Unschedulable", message, queued=True, pod=pod.meta.name)
+    says = f"no node can run the pod; the scheduler reports: {message}"
+    return _claim_blocker(warnings) or Blocker("Unschedulable", says, queued=True, pod=pod.meta.name)
 
 
 def _claim_blocker(warnings: Sequence[WarningEvent]) -> Blocker | None:

@@ -155,7 +155,12 @@ def _status(observed: ObservedDeployment, decision: Decision, now: float) -> Mod
 def _conditions(observed: ObservedDeployment, standing: Availability) -> tuple[ConditionUpdate, ...]:
     reason, message = standing.reason, standing.message
     available = observed.workload.available if observed.workload else 0
-    serves = ConditionUpdate("Available", available > 0, "Serving" if available else "NotServing", f"{available} replicas are available")
+    serves = ConditionUpdate(
+        "Available",
+        available > 0,
+        "Serving" if available else "NotServing",
+        f"{available} {'replica is' if available == 1 else 'replicas are'} available",
+    )
     progressing = ConditionUpdate("Progressing", not (standing.ready or standing.stalled), reason, "" if standing.ready else message)
     if standing.stalled:
         return (*stalled(reason, message), serves, progressing)

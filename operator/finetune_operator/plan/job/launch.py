@@ -21,7 +21,7 @@ from finetune_operator.plan.common.blocked import Blocker, refusal_blocker
 from finetune_operator.plan.common.clock import epoch, length
 from finetune_operator.plan.job.attempts import appended, job_name, latest, next_attempt_delay, was_misplaced
 from finetune_operator.plan.job.output import model_volume, model_volume_name
-from finetune_operator.plan.job.startup import creating, not_started, start_left
+from finetune_operator.plan.job.startup import creating, not_started, param_of, start_left
 from finetune_operator.plan.job.stop import claim_holders
 from finetune_operator.plan.job.view import Step, View, waiting
 
@@ -39,7 +39,7 @@ def create_job(view: View) -> Step | None:
     blocker = obstacle or refusal_blocker(view.observed.refusal)
     if blocker and start_left(view, attempt) <= 0:
         message = with_advice(blocker.message, blocker.reason, attempt.stage)
-        return not_started(view, attempt, blocker.reason, message, blocker.object or None)
+        return not_started(view, attempt, blocker.reason, message, blocker)
     step = _blocked(view, attempt, blocker) if blocker else creating(view, attempt)
     if obstacle:
         return replace(step, delete=claim_holders(view)) if obstacle.reason == CLAIM_TERMINATING else step
@@ -114,7 +114,8 @@ def _exists(view: View, obj: dict[str, Any]) -> bool:
 def _blocked(view: View, attempt: Attempt, blocker: Blocker) -> Step:
     message = with_advice(blocker.message, blocker.reason, attempt.stage)
     wait = min(start_left(view, attempt), 5.0)
-    return waiting(view, blocker.reason, message, object=blocker.object or None, requeue_after=wait)
+    param = param_of(view, attempt, blocker)
+    return waiting(view, blocker.reason, message, object=blocker.object or None, param=param, requeue_after=wait)
 
 
 def _name_taken(view: View, attempt: Attempt) -> Blocker | None:

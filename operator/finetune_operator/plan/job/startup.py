@@ -1,7 +1,10 @@
 """The time between the Job of an attempt and its running pods: reports what blocks them, and fails the job at the limits."""
 
+from dataclasses import replace
+
 from finetune_api.resources.common import ErrorStatus, seconds
 from finetune_api.resources.finetune_job_status import Attempt, FineTuneJobStatus, Phase
+from finetune_operator.build.sources import field_naming, mounted_config_map
 from finetune_operator.build.stages import STAGES
 from finetune_operator.objects.records import BatchJob
 from finetune_operator.plan.common.advice import with_advice
@@ -36,14 +39,25 @@ def start_left(view: View, attempt: Attempt) -> float:
     return seconds(view.spec.limits.start_deadline) - (view.now - (view.now if recorded is None else recorded))
 
 
-def not_started(view: View, attempt: Attempt, reason: str, message: str, object: str | None = None, *, queued: bool = False) -> Step:
+def not_started(view: View, attempt: Attempt, reason: str, message: str, blocker: Blocker | None = None) -> Step:
     """Fails the job with what blocked the attempt, naming the limit that was exceeded."""
+    queued = blocker is not None and blocker.queued
     limits = view.spec.limits
     limit = f"limits.scheduleTimeout ({limits.schedule_timeout})" if queued else f"limits.startDeadline ({limits.start_deadline})"
-    text = f"{attempt.stage} did not start within {limit}: {message}"
+    text = f"{attempt.stage} did not start within {limit}: {message}; after that, delete the job and create it again"
     over = {"state": "Failed", "reason": short(reason, 128), "message": short(text), "finished_at": rfc3339(view.now)}
     status = replaced(view.status, attempt.model_copy(update=over)).model_copy(update={"error": None})
-    return failure(view, reason, text, object=object, status=status)
+    if blocker is None:
+        return failure(view, reason, text, status=status)
+    return failure(view, reason, text, param=param_of(view, attempt, blocker), object=blocker.object or None, status=status)
+
+
+def param_of(view: View, attempt: Attempt, blocker: Blocker) -> str | None:
+    """The field of the spec that names what is missing; None where no field does."""
+    field = STAGES[attempt.stage].field
+    if blocker.reason in ("ImagePullFailed", "ServiceAccountNotFound"):
+        return f"{field}.pod.{'image' if blocker.reason == 'ImagePullFailed' else 'serviceAccountName'}"
+    return field_naming(view.spec, blocker.object)
 
 
 def ending(view: View) -> Step | None:
@@ -64,6 +78,8 @@ def starting(view: View) -> Step | None:
     if attempt is None or batch is None or attempt.running_at is not None:
         return None
     blocker = job_blocker(batch, view.pods, view.observed.warnings, view.now)
+    if blocker and blocker.reason == "ConfigMapKeyNotFound" and not blocker.object:
+        blocker = replace(blocker, object=mounted_config_map(view.spec, blocker.message))
     left = _time_left(view, attempt, batch, blocker)
     if left <= 0:
         return _given_up(view, attempt, blocker)
@@ -107,16 +123,11 @@ def _shown(view: View, attempt: Attempt, blocker: Blocker) -> tuple[ErrorStatus 
     message = with_advice(f"{where}{blocker.message}", blocker.reason, attempt.stage)
     if blocker.queued:
         return None, message
-    error = ErrorStatus(code=blocker.reason, message=short(message, 8192), object=blocker.object or None, param=_param(attempt, blocker))
-    return error, message
-
-
-def _param(attempt: Attempt, blocker: Blocker) -> str | None:
-    field = STAGES[attempt.stage].field
-    return {"ImagePullFailed": f"{field}.pod.image", "ServiceAccountNotFound": f"{field}.pod.serviceAccountName"}.get(blocker.reason)
+    named = blocker.object or None
+    return ErrorStatus(code=blocker.reason, message=short(message, 8192), object=named, param=param_of(view, attempt, blocker)), message
 
 
 def _given_up(view: View, attempt: Attempt, blocker: Blocker | None) -> Step:
     if blocker is None:
-        return not_started(view, attempt, "StartDeadlineExceeded", "the pods were created but did not run")
-    return not_started(view, attempt, blocker.reason, _shown(view, attempt, blocker)[1], blocker.object or None, queued=blocker.queued)
+        return not_started(view, attempt, "StartDeadlineExceeded", "the pods were created but did not run: see their Events")
+    return not_started(view, attempt, blocker.reason, _shown(view, attempt, blocker)[1], blocker)

@@ -70,7 +70,7 @@ def _ending(view: View, reason: str) -> Step | None:
         return None
     phase = STAGES[view.stage].phase if view.stage and pods else resting_phase(view.status)
     word = {"Suspended": "Suspending", "Cancelled": "Cancelling"}.get(reason, reason)
-    message = f"waiting for {len(pods)} pods to terminate" if pods else "deleting the running Job"
+    message = f"waiting for {len(pods)} pod{'s' * (len(pods) != 1)} to terminate" if pods else "deleting the running Job"
     delete = tuple(job_ref(batch) for batch in jobs if not batch.meta.deleting)
     return Step(view.status, phase, word, message, delete=delete, requeue_after=10.0)
 

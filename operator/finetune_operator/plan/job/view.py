@@ -88,9 +88,11 @@ def failure(
     return Step(status.model_copy(update={"error": error}), "Failed", reason, message, end="Failed", warning=True)
 
 
-def waiting(view: View, reason: str, message: str, *, object: str | None = None, requeue_after: float = 15.0) -> Step:
+def waiting(
+    view: View, reason: str, message: str, *, object: str | None = None, param: str | None = None, requeue_after: float = 15.0
+) -> Step:
     """Nothing can start until another object changes."""
-    error = ErrorStatus(code=reason, message=short(message, 8192), object=object) if object else view.status.error
+    error = ErrorStatus(code=reason, message=short(message, 8192), object=object, param=param) if object else view.status.error
     status = view.status.model_copy(update={"error": error})
     return Step(status, resting_phase(view.status), reason, message, warning=object is not None, requeue_after=requeue_after)
 

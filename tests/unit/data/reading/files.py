@@ -59,7 +59,7 @@ def arrow_file(rows: list[Any] | pa.Table) -> bytes:
 
 
 def arrow_stream(rows: list[Any] | pa.Table) -> bytes:
-    """Arrow's stream format, as Hugging Face's data sets are on disk."""
+    """Arrow's stream format, as Hugging Face's datasets are on disk."""
     sink = io.BytesIO()
     table = _table(rows)
     with pa.ipc.new_stream(sink, table.schema) as writer:

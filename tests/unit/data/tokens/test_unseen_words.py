@@ -34,7 +34,7 @@ def test_an_entity_is_cut_to_the_words_that_are_seen(tags: str, seen: str, expec
     assert UnseenWords(KNOWN).seen("line 1", words, tags.split(), tokens) == expected.split()
 
 
-def test_only_tags_of_the_data_set_are_put() -> None:
+def test_only_tags_of_the_dataset_are_put() -> None:
     """A model has no class for others; ignored words are nobody's."""
     unseen = UnseenWords({"O", "B-PER", "I-PER", "E-PER"})
     assert unseen.seen("line 1", ["a", "\u200b"], ["B-PER", "E-PER"], [0, None]) == ["E-PER", "E-PER"]

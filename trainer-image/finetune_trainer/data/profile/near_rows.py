@@ -1,4 +1,4 @@
-"""Near duplicates in the files of a data set, with words about them. Knows no sides."""
+"""Near duplicates in the files of a dataset, with words about them. Knows no sides."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

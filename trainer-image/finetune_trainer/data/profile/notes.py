@@ -1,4 +1,4 @@
-"""Words for what was counted: notes and refusals about a data set as a whole."""
+"""Words for what was counted: notes and refusals about a dataset as a whole."""
 
 from collections.abc import Iterable, Sequence
 

@@ -1,4 +1,4 @@
-"""Assigns the rows of a data set to its two splits: no row in both, groups and near-duplicates in one. Knows no task."""
+"""Assigns the rows of a dataset to its two splits: no row in both, groups and near-duplicates in one. Knows no task."""
 
 from dataclasses import dataclass, field
 

@@ -92,7 +92,7 @@ def _refuse_binary(head: bytes) -> None:
         if _starts(head, magic):
             raise NotRows(f"is {what}")
     if _SAFETENSORS.match(head):
-        raise NotRows("is a safetensors file: these are a model's weights, not a data set")
+        raise NotRows("is a safetensors file: these are a model's weights, not a dataset")
     if _PICKLE.match(head):
         raise NotRows("is a Python pickle, which is never opened because it can run code: export the rows as JSONL or Parquet")
     if head[257:262] == b"ustar":

@@ -15,7 +15,7 @@ from finetune_trainer.data.tokens.template import ExampleTemplate
 from finetune_trainer.tasks.conversation import Conversation, Message
 
 _KEPT = 4096
-"""Skeletons that are remembered; data sets have a few dozen."""
+"""Skeletons that are remembered; datasets have a few dozen."""
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,6 @@ def shorten(tags: list[str | None], name: str, seen: list[int], was: tuple[int, 
 
 
 def put(tags: list[str | None], place: int, tag: str, known: Container[str]) -> None:
-    """Sets a tag that the data set has."""
+    """Sets a tag that the dataset has."""
     if tag in known:
         tags[place] = tag

@@ -1,4 +1,4 @@
-"""The rows of the data set: fetched, validated, and assigned to the two splits."""
+"""The rows of the dataset: fetched, validated, and assigned to the two splits."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace

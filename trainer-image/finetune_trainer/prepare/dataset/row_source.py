@@ -37,7 +37,7 @@ def subject_of(rows: RunRows, param: str) -> Subject:
 
 
 class RowSource:
-    """Opens the files of one data set."""
+    """Opens the files of one dataset."""
 
     def __init__(self, config: RunConfig, task: AnyTask, workspace: Workspace, progress: ProgressPrinter) -> None:
         self.config = config

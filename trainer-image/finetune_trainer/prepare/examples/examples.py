@@ -1,4 +1,4 @@
-"""Both sides of the data set as token ids in the workspace: encoded once, cut to the length that their lengths suggest."""
+"""Both sides of the dataset as token ids in the workspace: encoded once, cut to the length that their lengths suggest."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -68,7 +68,7 @@ class Examples:
 
 
 class ExamplesWriter:
-    """Writes train.arrow, validation.arrow and, for a language model, prompts.arrow of one data set."""
+    """Writes train.arrow, validation.arrow and, for a language model, prompts.arrow of one dataset."""
 
     def __init__(
         self, dataset: ProfiledDataset, task: TaskEncoder, base: ExaminedBase, workspace: Workspace, progress: ProgressPrinter

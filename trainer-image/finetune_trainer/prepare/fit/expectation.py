@@ -64,7 +64,7 @@ def rate(run: RunConfig, precision: str) -> tuple[float | None, str]:
     if hardware.cpus is None:
         return None, "training.resources does not specify CPUs, so the speed is unknown"
     cores = run.world.nodes * hardware.cpus
-    return cores * CORE[precision], f"{cores:g} CPUs x about {CORE[precision] / 1e9:.0f} GFLOP/s ({precision})"
+    return cores * CORE[precision], f"{cores:g} CPU{'s' * (cores != 1)} x about {CORE[precision] / 1e9:.0f} GFLOP/s ({precision})"
 
 
 def cost(hardware: RunHardware, hours: float) -> float | None:

@@ -2,7 +2,7 @@
 
     fit(run, decided, TrainingFacts(config.json, weights, lengths, supervised)) -> Fit
 
-Called once the rows are cut and the hyper-parameters resolved. Knows no files.
+Called once the rows are cut and the hyperparameters resolved. Knows no files.
 """
 
 from dataclasses import dataclass, replace

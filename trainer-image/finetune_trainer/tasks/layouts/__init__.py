@@ -1,4 +1,4 @@
-"""Layouts of other programs and of public data sets, and the steps from them to a task's own.
+"""Layouts of other programs and of public datasets, and the steps from them to a task's own.
 
 steps.py           the steps: cells of a table, renamed fields, templates
 template.py        texts with fields of a record in braces

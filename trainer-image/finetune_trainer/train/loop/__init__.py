@@ -1,7 +1,7 @@
 """The training loop: one optimizer step at a time.
 
 trainer.py     transformers.Trainer with one optimizer step as its unit
-arguments.py   the hyper-parameters as TrainingArguments
+arguments.py   the hyperparameters as TrainingArguments
 validation.py  the loss on a sample of the validation rows, between steps
 curve.py       the validations of a run                    (pure)
 steps.py       the dataloader: one item is one step of this rank

@@ -1,4 +1,4 @@
-"""The run's hyper-parameters as transformers.Trainer takes them."""
+"""The run's hyperparameters as transformers.Trainer takes them."""
 
 from pathlib import Path
 

@@ -83,9 +83,9 @@ def test_the_decisive_rank_speaks_for_the_gang(ends: list[dict[str, object]], re
 
 def test_the_stage_s_own_error_is_kept() -> None:
     """The parameter to change and the details are the stage's."""
-    message = failure("prepare", "InvalidDataset", "the data set is wrong", 3, param="dataset.train.source")
+    message = failure("prepare", "InvalidDataset", "the dataset is wrong", 3, param="dataset.train.source")
     outcome = outcome_of("prepare", failed(), pods({"code": 3, "message": message}))
-    assert outcome.message == "the data set is wrong"
+    assert outcome.message == "the dataset is wrong"
     assert outcome.error is not None
     assert outcome.error.param == "dataset.train.source"
 

@@ -42,12 +42,12 @@ MEMORY = MemoryEstimate(
         ),
     ],
 )
-def test_a_valid_data_set_in_one_line(more: dict[str, Any], text: str) -> None:
+def test_a_valid_dataset_in_one_line(more: dict[str, Any], text: str) -> None:
     """What is learnt from, and what was left out of it."""
     assert dataset_text(ROWS.model_copy(update=more)) == text
 
 
-def test_a_data_set_in_the_status() -> None:
+def test_a_dataset_in_the_status() -> None:
     """All counts; what is long is cut to what the schema lets through, which parsing it again proves."""
     rows = ROWS.model_copy(
         update={

@@ -1,6 +1,7 @@
 """Between a Job and its running pods."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -50,6 +51,38 @@ def test_a_missing_secret_is_shown_while_it_is_waited_for() -> None:
     assert find(status_of(plan).conditions, "Stalled") == condition("Stalled", "False", "SecretNotFound", at=T + 30).model_copy(
         update={"observed_generation": 1}
     )
+
+
+def mounting(source: str) -> dict[str, Any]:
+    """A dataset from this source, with a Secret."""
+    return {"dataset": {"train": {"source": source, "credentials": {"secretRef": {"name": "s3"}}}}}
+
+
+NO_KEY = 'MountVolume.SetUp failed for volume "source-train" : references non-existent config key: a.jsonl'
+
+
+@pytest.mark.parametrize(
+    ("source", "blocked", "events", "object_", "param"),
+    [
+        ("s3://bucket/a.jsonl", NO_SECRET, (), "Secret s3", "dataset.train.credentials.secretRef.name"),
+        ("pvc://data/a.jsonl", NO_CLAIM, (), "PersistentVolumeClaim data", "dataset.train.source"),
+        ("configmap://rows/a.jsonl", {}, (NO_KEY,), "ConfigMap rows", "dataset.train.source"),
+        ("s3://bucket/a.jsonl", NO_CLAIM, (), "PersistentVolumeClaim data", None),
+    ],
+)
+def test_what_is_missing_is_named_with_its_field(
+    source: str, blocked: dict[str, Any], events: tuple[str, ...], object_: str, param: str | None
+) -> None:
+    """While the job waits and after it has failed; the message then says that a new job is needed."""
+    found = waiting_pod(**blocked)
+    warnings = tuple(WarningEvent("Pod", found.meta.name, "FailedMount", text, T + 900) for text in events)
+    jobs = {"tune-prepare-1": batch("tune-prepare-1")}
+    seen = observed(status(active("prepare")), mounting(source), jobs=jobs, pods=(found,), warnings=warnings)
+    waits, failed = (status_of(plan_job(seen, now)).error for now in (T + 30, T + 901))
+    assert waits is not None
+    assert failed is not None
+    assert [(error.object, error.param) for error in (waits, failed)] == [(object_, param)] * 2
+    assert failed.message.endswith("delete the job and create it again")
 
 
 def test_a_missing_secret_fails_the_job_at_the_start_deadline() -> None:

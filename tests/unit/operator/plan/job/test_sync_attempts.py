@@ -59,7 +59,7 @@ def test_an_export_that_is_killed_costs_no_restart(killed: int, state: str, coun
 
 
 def test_prepare_s_result_fills_the_status() -> None:
-    """Counts, resolved hyper-parameters with their reasons, the model's size."""
+    """Counts, resolved hyperparameters with their reasons, the model's size."""
     found = status_of(plan_job(running("prepare", 0, result("prepare")), T + 101))
     assert found.dataset is not None
     assert (found.dataset.train_examples, found.model_bytes) == (90, 3 * 1024**3)
@@ -96,7 +96,7 @@ def test_a_job_that_is_over_waits_a_moment_for_its_pods_last_news() -> None:
     assert status_of(plan_job(running("prepare", 0, pods=live), T + 120)).attempts[0].reason == "ResultLost"
 
 
-def test_a_bad_data_set_ends_the_job_with_the_stage_s_words() -> None:
+def test_a_bad_dataset_ends_the_job_with_the_stage_s_words() -> None:
     """Failed, Stalled, DatasetValid=False; the error names the parameter."""
     message = failure("prepare", "InvalidDataset", "line 3: no messages", 3, param="dataset.train.source")
     plan = plan_job(running("prepare", 3, message), T + 101)

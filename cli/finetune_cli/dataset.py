@@ -1,10 +1,9 @@
-"""A data set examined as the prepare stage does it; the report is the result, and nothing else is kept."""
+"""A dataset examined as the prepare stage does it; the report is the result, and nothing else is kept."""
 
 from finetune_api.dataset_report import DatasetReport
 from finetune_api.run_config import RunConfig
 from finetune_cli.bar import Bar
 from finetune_trainer.failure import StageFailure, explain
-from finetune_trainer.prepare.base.base import open_base
 from finetune_trainer.prepare.dataset.dataset import open_dataset
 from finetune_trainer.prepare.examine import examine, plan_training
 from finetune_trainer.prepare.report import refusal, report_of
@@ -12,7 +11,7 @@ from finetune_trainer.workspace.workspace import Workspace
 
 
 def report_on(config: RunConfig, *, with_model: bool) -> tuple[DatasetReport, StageFailure | None]:
-    """The report, and the failure of a data set that is refused. The workspace is written to, and may be thrown away."""
+    """The report, and the failure of a dataset that is refused. The workspace is written to, and may be thrown away."""
     with Bar() as bar:
         try:
             return (with_tokens if with_model else rows_only)(config, Workspace(config.paths.workspace), bar), None
@@ -37,5 +36,5 @@ def rows_only(config: RunConfig, workspace: Workspace, bar: Bar) -> DatasetRepor
 
 def with_tokens(config: RunConfig, workspace: Workspace, bar: Bar) -> DatasetReport:
     """What prepare reports."""
-    examined = examine(config, open_base(config, workspace, bar), workspace, bar)
+    examined = examine(config, workspace, bar)
     return report_of(config, examined, plan_training(config, examined))
