@@ -24,7 +24,7 @@ ASSETS = Path(__file__).parent.parent / "examples" / "assets"
 STEPS = 30
 SPINNING = {"OMP_WAIT_POLICY": "ACTIVE", "KMP_BLOCKTIME": "infinite"}
 OPENMP = {"OMP_WAIT_POLICY": "", "KMP_BLOCKTIME": "200"}
-"""What the library does when nobody tells it: it spins for a while."""
+"""The library's default: threads spin for a while."""
 WAYS = {"as the stage does": {}, "as OpenMP does": OPENMP, "spinning": SPINNING, "one thread": {"OMP_NUM_THREADS": "1"}}
 
 

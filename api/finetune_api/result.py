@@ -19,7 +19,7 @@ TERMINATION_LOG = "/dev/termination-log"
 
 
 class StageError(LenientDocument):
-    """Why a stage failed, in words for the person who wrote the spec or the data."""
+    """Why a stage failed, for the person who wrote the spec or the data."""
 
     code: str
     """CamelCase, stable: InvalidDataset, BaseModelNotFound, StorageFull, ..."""
@@ -122,7 +122,7 @@ class MemoryEstimate(LenientDocument):
     """Libraries, CUDA context, fragmentation."""
     total: Count
     available: Count | None = None
-    """What there is, None where nobody says."""
+    """Memory that is available; None if unknown."""
     available_from: str = ""
     """Who says so: "training.gpuMemory", "the nodes' label nvidia.com/gpu.memory", "training.resources.limits.memory"."""
     micro_batch_tokens: Count
@@ -253,7 +253,7 @@ class StageResult(LenientDocument):
             summary = getattr(self, part)
             if summary:
                 yield from (self.model_copy(update={part: smaller}) for smaller in _smaller_models(summary))
-        raise ValueError(f"the result of {self.stage} cannot be told in {TERMINATION_MESSAGE_LIMIT} bytes: {self.to_json()[:200]}...")
+        raise ValueError(f"the result of {self.stage} does not fit into {TERMINATION_MESSAGE_LIMIT} bytes: {self.to_json()[:200]}...")
 
 
 def _smaller_errors(error: StageError) -> Iterator[StageError]:

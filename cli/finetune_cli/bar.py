@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Bar(ProgressPrinter):
-    """Shows the newest activity on standard error while something runs; nothing where nobody watches."""
+    """Shows the newest activity on standard error while something runs; nothing if that is not a terminal."""
 
     def __init__(self) -> None:
         super().__init__("prepare")

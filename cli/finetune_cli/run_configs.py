@@ -1,4 +1,4 @@
-"""The run config that a command line, or a manifest on a laptop, comes to: the operator's builder with files of this machine."""
+"""The run config of a command line, or of a manifest on a laptop: the operator's builder with files of this machine."""
 
 import argparse
 from pathlib import Path

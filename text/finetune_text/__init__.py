@@ -5,7 +5,7 @@ tool_form.py           what a template makes of tools and calls
 blank.py              texts that say nothing
 call_text.py           a tool call as an answer's text
 standard_templates.py  templates for models that have none, or one that ignores tools
-instructions.py        what a model is told besides the user's own text
+instructions.py        instructions that are added to the user's own text
 markers.py             which special tokens end an answer
 tokenizer_files.py     what the files beside a tokenizer.json say
 prompts.py             a request's messages or text to token ids

@@ -1,6 +1,6 @@
-"""Special tokens that a user's words spell. They stay words: nobody ends a turn, or opens one, by typing its marker.
+"""Special tokens spelled out in a user's text. They stay text: typing a marker neither ends nor begins a turn.
 
-While a chat template is rendered such words carry a stand-in for their first character, of the same length, which nobody types;
+While a chat template is rendered, their first character is replaced by a stand-in of the same length that no text contains;
 `shown` takes it back and says where they are, so that the tokenizer's special tokens there can be replaced. Knows no ids.
 """
 

@@ -1,4 +1,4 @@
-"""What a model is told besides the user's own text, in training and in requests alike."""
+"""Instructions that are added to the user's own text, in training and in requests alike."""
 
 SUMMARIZE = "Summarize the following text.\n\n"
 """Before a document, for a chat model."""

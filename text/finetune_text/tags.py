@@ -39,6 +39,6 @@ def entities(tags: Sequence[str]) -> list[Entity]:
 
 
 def split_tag(tag: str) -> tuple[str, str]:
-    """A tag's prefix, "" where it has none, and the entity's name; "O" is nobody's."""
+    """A tag's prefix, "" where it has none, and the entity's name; "O" belongs to no entity."""
     prefix, dash, name = tag.partition("-")
     return (prefix, name) if dash and prefix in ("I", *BEGINNING, *ENDING) else ("", tag)

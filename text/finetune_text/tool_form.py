@@ -55,7 +55,7 @@ class ToolForm:
 
 
 def spoken(message: MessageObject) -> str | None:
-    """What a message says. Beside calls, what is blank is nothing, and white space before them is nobody's: so the server gives answers.
+    """What a message says. With calls, blank text counts as none, and white space before the calls is dropped, as in the server's answers.
 
     Clients send calls back with a content of null or "", and models write line ends before them.
     """
@@ -88,8 +88,8 @@ def shown(render: Render, form: ToolForm) -> str | None:
     if text is None or tools is None or without is None:
         return None
     readable = "{'" not in text and "None" not in text and '\\"town\\"' not in text
-    told = tools != without and "probe_weather" in tools
-    return text if readable and told and all(word in text for word in SHOWN) else None
+    rendered = tools != without and "probe_weather" in tools
+    return text if readable and rendered and all(word in text for word in SHOWN) else None
 
 
 def holds_the_call(text: str) -> bool:

@@ -3,7 +3,7 @@
 Knows JSON schema and what the API server allows of it; knows none of our kinds. What it changes: references are
 inlined, Optional is simply not required, exclusive bounds become flags, and defaults are cut down to what the
 API server does not fill in by itself. Items of lists get no defaults: tools that compare a manifest with the object field by field, as
-Argo CD does, would see a difference for ever. Every list says how it is merged: as a whole, unless its model says otherwise.
+Argo CD does, would always see a difference. Every list says how it is merged: as a whole, unless its model says otherwise.
 """
 
 from collections.abc import Iterator

@@ -54,7 +54,7 @@ Size = Annotated[str | int, _quantity("quantity(self).compareTo(quantity('0')) >
 
 @dataclass(frozen=True)
 class Readable:
-    """In a CRD a pattern becomes a CEL rule, whose message is in words instead of a regular expression."""
+    """In a CRD a pattern becomes a CEL rule, whose message is a sentence instead of a regular expression."""
 
     message: str
     also: str = ""

@@ -70,8 +70,8 @@ def test_a_job_without_restarts_left(space: Space, start: Start) -> None:
     broken = {"kwok.finetune.dev/exit-code": "1", "kwok.finetune.dev/message": "Traceback\nValueError: no such key"}
     space.apply(simulated_job(space.name, "tune", train=broken, limits={"maxRestarts": 1}))
     status, _, events = described(space, "Failed", "limits.maxRestarts is 1").partition("\nEvents:\n")
-    told = [line.split("finetune-operator")[1].strip() for line in events.splitlines() if "Warning" in line]
-    assert told == [
+    reported = [line.split("finetune-operator")[1].strip() for line in events.splitlines() if "Warning" in line]
+    assert reported == [
         "train 1 ended: exit code 1: ValueError: no such key; train 2 starts in 10s",
         "exit code 1: ValueError: no such key (after 1 restarts; limits.maxRestarts is 1)",
     ]

@@ -168,9 +168,9 @@ def test_damaged_checkpoints_are_passed_over(
     assert run.checkpoints() == ["attempt-1/checkpoint-8", "attempt-3/checkpoint-10"]
     summary = run.result().train
     assert summary is not None
-    told = [f"{checkpoints}/attempt-1/checkpoint-10/{file}", "training resumes from attempt-1/checkpoint-8"]
+    reported = [f"{checkpoints}/attempt-1/checkpoint-10/{file}", "training resumes from attempt-1/checkpoint-8"]
     cut_short = harm in (cut, Path.unlink)  # such a mark does not count from the beginning
-    assert [all(part in found.message for part in told) for found in summary.warnings] == ([] if cut_short else [True])
+    assert [all(part in found.message for part in reported) for found in summary.warnings] == ([] if cut_short else [True])
 
 
 def test_a_run_without_a_whole_checkpoint_starts_again(

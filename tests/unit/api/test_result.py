@@ -51,18 +51,18 @@ def test_an_error_always_fits(message: str, details: list[str]) -> None:
     """In any script, with any number of findings; code, field and exit code are never lost."""
     text = failed(message, details).termination_message()
     assert len(text.encode()) <= TERMINATION_MESSAGE_LIMIT
-    told = StageResult.from_json(text)
-    assert told.error is not None
-    assert (told.exit_code, told.error.code, told.error.param) == (3, "InvalidDataset", "dataset.train.source")
-    assert told.error.details == details[: len(told.error.details)]
+    reported = StageResult.from_json(text)
+    assert reported.error is not None
+    assert (reported.exit_code, reported.error.code, reported.error.param) == (3, "InvalidDataset", "dataset.train.source")
+    assert reported.error.details == details[: len(reported.error.details)]
 
 
 def test_details_go_before_the_message() -> None:
     """First findings are kept as long as there is room."""
-    told = StageResult.from_json(failed("The dataset has 40 bad rows.", ["x" * 200] * 40).termination_message())
-    assert told.error is not None
-    assert told.error.message == "The dataset has 40 bad rows."
-    assert 10 <= len(told.error.details) < 40
+    reported = StageResult.from_json(failed("The dataset has 40 bad rows.", ["x" * 200] * 40).termination_message())
+    assert reported.error is not None
+    assert reported.error.message == "The dataset has 40 bad rows."
+    assert 10 <= len(reported.error.details) < 40
 
 
 @pytest.mark.parametrize("result", [failed("short", ["one"]), prepared("short"), published("short")], ids=lambda r: r.stage)
@@ -73,12 +73,12 @@ def test_what_fits_is_told_whole(result: StageResult) -> None:
 
 def test_a_success_loses_only_its_explanations() -> None:
     """Values and verdicts stay; reasons and single proofs are in result.json."""
-    told = StageResult.from_json(prepared("because " * 50).termination_message())
-    assert told.prepare is not None
-    assert {name: found.value for name, found in told.prepare.hyperparameters.items()} == {f"parameter{n}": n for n in range(12)}
-    told = StageResult.from_json(published("x" * 500).termination_message())
-    assert told.publish is not None
-    assert told.publish.evaluation.gate_passed
+    reported = StageResult.from_json(prepared("because " * 50).termination_message())
+    assert reported.prepare is not None
+    assert {name: found.value for name, found in reported.prepare.hyperparameters.items()} == {f"parameter{n}": n for n in range(12)}
+    reported = StageResult.from_json(published("x" * 500).termination_message())
+    assert reported.publish is not None
+    assert reported.publish.evaluation.gate_passed
 
 
 def test_missing_artifacts_are_always_named() -> None:
@@ -86,18 +86,18 @@ def test_missing_artifacts_are_always_named() -> None:
     result = published("x" * 500)
     assert result.publish is not None
     missing = [MissingArtifact(format="onnx", precision=f"int{n}", reason="ParityFailed", message="y" * 2000) for n in range(8)]
-    told = StageResult.from_json(
+    reported = StageResult.from_json(
         result.model_copy(update={"publish": result.publish.model_copy(update={"missing_artifacts": missing})}).termination_message()
     )
-    assert told.publish is not None
-    assert [(m.precision, m.reason, m.message.endswith("...")) for m in told.publish.missing_artifacts] == [
+    assert reported.publish is not None
+    assert [(m.precision, m.reason, m.message.endswith("...")) for m in reported.publish.missing_artifacts] == [
         (f"int{n}", "ParityFailed", True) for n in range(8)
     ]
 
 
 def test_what_can_never_fit_is_an_error_here() -> None:
     """Not a truncated document there."""
-    with pytest.raises(ValueError, match="cannot be told in 3072 bytes"):
+    with pytest.raises(ValueError, match="does not fit into 3072 bytes"):
         StageResult(stage="train", spec_digest="x" * 4000).termination_message()
 
 
@@ -112,11 +112,11 @@ def test_labels_and_notes_go_before_reasons(length: int, labels: int, notes: int
         update={"labels": {f"{n:02}{'x' * length}": 1 for n in range(20)}, "notes": [f"{n}{'y' * length}" for n in range(10)]}
     )
     full = result.model_copy(update={"prepare": result.prepare.model_copy(update={"dataset": rows})})
-    told = StageResult.from_json(full.termination_message())
-    assert told.prepare is not None
-    assert (len(told.prepare.dataset.labels), len(told.prepare.dataset.notes)) == (labels, notes)
-    assert bool(told.prepare.hyperparameters["parameter0"].reason) == reasons
-    assert list(told.prepare.dataset.labels) == list(rows.labels)[:labels]
+    reported = StageResult.from_json(full.termination_message())
+    assert reported.prepare is not None
+    assert (len(reported.prepare.dataset.labels), len(reported.prepare.dataset.notes)) == (labels, notes)
+    assert bool(reported.prepare.hyperparameters["parameter0"].reason) == reasons
+    assert list(reported.prepare.dataset.labels) == list(rows.labels)[:labels]
 
 
 @pytest.mark.parametrize(

@@ -70,8 +70,7 @@ WRONG = [
     (
         "train.jsonl\n",
         "train.jsonl\n  publishing: {gpus: 2}\n",
-        "line 10: spec.publishing.gpus: ",
-        "less than or equal to 1",
+        "line 10: spec.publishing.gpus: Input should be less than or equal to 1",
         "",
     ),
     ("  base:\n", "  task: token-classification\n  method: {lossOn: all}\n  base:\n", "line 6: spec.method.lossOn: lossOn: all is", ""),

@@ -109,8 +109,8 @@ def test_invalid_rows_within_the_limit_are_left_out(tmp_path: Path, own: bool) -
     data = opened(tmp_path, "sequence-classification", rows, held, limits={"maxInvalidFraction": 0.5})
     assert data.summary().invalid_rows == (3 if own else 2)
     assert (data.train_side.rows_read, data.train_side.invalid_rows) == (42, 2)
-    told = "2 of 42 rows of pvc://data/train.jsonl are invalid and dropped ("
-    assert data.notes[0].startswith(told)
+    reported = "2 of 42 rows of pvc://data/train.jsonl are invalid and dropped ("
+    assert data.notes[0].startswith(reported)
     assert data.notes[0].endswith("), as dataset.limits.maxInvalidFraction allows")
     assert data.findings[0].startswith("line 4: ")
     assert sum(data.finding_kinds.values()) == (3 if own else 2)

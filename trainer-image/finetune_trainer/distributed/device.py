@@ -1,4 +1,4 @@
-"""What a rank computes on: the GPU that it was given, or the CPU where nobody gave it one. Knows no other ranks.
+"""What a rank computes on: the GPU assigned to it, or the CPU if none was. Knows no other ranks.
 
 A pod that holds a GPU and cannot use it must say so: trained on its CPU, a run of an hour takes days and pays for the GPU.
 """

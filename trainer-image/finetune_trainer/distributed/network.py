@@ -18,7 +18,7 @@ def split_endpoint(endpoint: str) -> tuple[str, int]:
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on now."""
+    """A free port of the loopback interface."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -40,7 +40,7 @@ def wait_for_name(host: str, deadline: float, resolve: Callable[[str, None], obj
 
 
 def interface_towards(host: str) -> str | None:
-    """Name of the network interface that reaches `host` (IPv4), None when that cannot be told.
+    """Name of the network interface that reaches `host` (IPv4), None if unknown.
 
     Gloo would take the one that the machine's own name stands for, which in many pods is none or the loopback.
     """

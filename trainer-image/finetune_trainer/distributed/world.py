@@ -55,9 +55,9 @@ class World:
         """Rank 0's numbers, on every rank."""
         if self.size == 1:
             return list(numbers)
-        told = torch.tensor(numbers, dtype=torch.int64)
-        dist.broadcast(told, src=0)
-        return [int(number) for number in told]
+        shared = torch.tensor(numbers, dtype=torch.int64)
+        dist.broadcast(shared, src=0)
+        return [int(number) for number in shared]
 
     def gather(self, value: T) -> list[T]:
         """Every rank's value (it is pickled), by rank, on every rank."""
@@ -70,8 +70,8 @@ class World:
     def together(self, action: Callable[[], object]) -> None:
         """Runs `action` on this rank and returns when all ranks have run theirs.
 
-        A failure on any rank ends it on all: with its own exception there, and with PEER_LOST elsewhere, so that nobody
-        waits for a rank that is gone.
+        A failure on any rank ends it on all: with its own exception there, and with PEER_LOST elsewhere, so that no rank
+        waits for one that is gone.
         """
         failure: Exception | None = None
         try:

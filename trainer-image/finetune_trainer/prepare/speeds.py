@@ -26,7 +26,7 @@ LEAST_DRIVER = 580
 """Of CUDA 13."""
 _WITHOUT_BF16 = frozenset({"V100", "T4", "P100", "P40", "RTX-8000", "RTX-6000"})
 _FP32_SHARE = 1 / 12
-"""Of the bf16 speed: what fp32 (TF32 where there is any is not switched on) comes to on most of them."""
+"""fp32 speed as a share of the bf16 speed on most GPUs; TF32 is not enabled."""
 _MIG = re.compile(r"MIG-(\d+)g", re.IGNORECASE)
 _MIG_SLICES = 7
 

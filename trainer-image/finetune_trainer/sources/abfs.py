@@ -85,7 +85,7 @@ def service_client(host: str, keys: Keys, subject: Subject) -> Any:
 
 
 def credential(keys: Keys, account: str) -> Any:
-    """The account's key, a SAS token, the pod's workload identity, or nobody's (public containers)."""
+    """The account's key, a SAS token, the pod's workload identity, or anonymous access (public containers)."""
     if key := keys.get(KEY):
         return {"account_name": account, "account_key": key}
     if sas := keys.get(SAS):

@@ -59,7 +59,7 @@ class GoogleStorage(Store):
 
 
 def token(keys: Keys, subject: Subject) -> Any:
-    """The key file's content; without one what the pod's own identity gives, and nobody's where it has none."""
+    """The key file's content; without one, the pod's own identity, and anonymous access if it has none."""
     text = keys.get(KEY_FILE)
     if text is not None:
         try:
@@ -91,7 +91,7 @@ def connect(key: Any, endpoint: str | None, hops: Hops) -> Any:
     from gcsfs.core import GCSFileSystem
     from gcsfs.retry import retry_request
 
-    logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # it logs a traceback of what explain() says in words
+    logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # it logs a traceback of errors that explain() turns into messages
 
     bounded = retry_request(retries=ATTEMPTS)
 

@@ -87,7 +87,7 @@ class Guard:
 
 
 def check_endpoint(url: str, subject: Subject) -> None:
-    """Raises StageFailure for a server of a Secret's that nobody can mean: a metadata service, or what has no address beyond its link.
+    """Raises StageFailure for an endpoint in a Secret that cannot be intended: a metadata service, or a link-local address.
 
     Private addresses are allowed: object stores stand in the cluster. What its name resolves to later is not followed.
     """

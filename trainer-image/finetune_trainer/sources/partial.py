@@ -7,7 +7,7 @@ from typing import BinaryIO
 from finetune_trainer.workspace.files import put_in_place
 
 STEP = 16 << 20
-"""Where nobody knows how much there is to come, room is asked for in steps of so many bytes."""
+"""Bytes by which space is reserved when the size of a download is unknown."""
 
 
 class Partial:

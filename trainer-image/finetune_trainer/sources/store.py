@@ -100,7 +100,7 @@ class Store(ABC):
         """The bytes themselves; a source that breaks off raises."""
         callback = arrival(on_bytes)
         self.fs.get_file(path, str(partial), callback=callback)
-        on_bytes(partial.stat().st_size - callback.told)  # the last part of several at a time may not have been told
+        on_bytes(partial.stat().st_size - callback.reported)  # the last part of several at a time may not have been reported
 
     def missing(self) -> StageFailure:
         """There is nothing under the address's key; the names beside it, as far as these credentials may list them."""
@@ -201,15 +201,15 @@ def refusal_in(exc: BaseException) -> StageFailure | None:
 
 
 def arrival(on_bytes: Callable[[int], None]) -> Any:
-    """An fsspec callback that tells how many bytes have just arrived; some file systems count them, some tell the sum."""
+    """An fsspec callback that reports how many bytes have just arrived; some file systems report increments, some the sum."""
     from fsspec.callbacks import Callback
 
     class Arrival(Callback):  # type: ignore[misc]  # fsspec has no types
-        told = 0
+        reported = 0
 
         def call(self, hook_name: str | None = None, **kwargs: Any) -> None:
-            if self.value > self.told:  # parts that arrive out of order tell smaller sums
-                on_bytes(self.value - self.told)
-                self.told = self.value
+            if self.value > self.reported:  # parts that arrive out of order report smaller sums
+                on_bytes(self.value - self.reported)
+                self.reported = self.value
 
     return Arrival()

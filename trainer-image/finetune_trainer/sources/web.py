@@ -1,7 +1,7 @@
 """A file of a web server, over https or http.
 
 Every hop of a redirect is checked as the first address is, no credentials go to another server than the one the spec names, and
-proxies of the environment are not used: through one, nobody could tell which address is asked. Answers are never quoted.
+proxies of the environment are not used: a proxy would hide which address is contacted. Answers are never quoted.
 """
 
 import asyncio
@@ -130,7 +130,7 @@ class Download:
                 return response
             response.close()
             url = self.follow(url, location)
-        raise self.subject.unusable(f"more than {MAX_REDIRECTS} redirects, the last one to {told(url.origin())}")
+        raise self.subject.unusable(f"more than {MAX_REDIRECTS} redirects, the last one to {printable(url.origin())}")
 
     def follow(self, url: URL, location: str) -> URL:
         """The next hop; its host is checked before it is asked."""
@@ -138,17 +138,17 @@ class Download:
             following = url.join(URL(location, encoded=location.isascii() and " " not in location)).with_fragment(None)
             origin, _, _ = following.with_user(None).origin(), following.host, following.port
         except NO_URL as exc:
-            raise self.subject.unusable(f"{told(url.origin())} leads to an address that cannot be used") from exc
+            raise self.subject.unusable(f"{printable(url.origin())} leads to an address that cannot be used") from exc
         if following.scheme not in ("http", "https") or (url.scheme == "https" and following.scheme == "http"):
-            raise self.subject.unusable(f"{told(url.origin())} leads to {told(origin)}: redirects from https must use https")
+            raise self.subject.unusable(f"{printable(url.origin())} leads to {printable(origin)}: redirects from https must use https")
         if "@" in following.raw_authority:
-            raise self.subject.unusable(f"{told(url.origin())} leads to an address with a user name in it, which is not followed")
+            raise self.subject.unusable(f"{printable(url.origin())} leads to an address with a user name in it, which is not followed")
         return following
 
     def judge(self, response: aiohttp.ClientResponse) -> None:
         """Raises for an answer that is not the file."""
         status = response.status
-        answer = f"the server answered {status} {told(response.reason)}".rstrip()
+        answer = f"the server answered {status} {printable(response.reason)}".rstrip()
         if status in (401, 403):
             raise self.subject.denied(f"{answer}: {'check the Secret that credentials.secretRef names' if self.authorization else _NEED}")
         if status in (404, 410):
@@ -166,7 +166,7 @@ class Download:
         """Writes the answer's bytes behind those that have arrived, or from the beginning."""
         encoding = response.headers.get("Content-Encoding", "").strip().lower() or "identity"
         if encoding not in ("identity", "gzip", "x-gzip"):
-            raise self.subject.unusable(f"the server sent it encoded as {told(encoding)}, although identity encoding was requested")
+            raise self.subject.unusable(f"the server sent it encoded as {printable(encoding)}, although identity encoding was requested")
         unpack = None if encoding == "identity" else Gunzip()
         goes_on = response.status == 206 and not unpack and response.headers.get("Content-Range", "").startswith(f"bytes {partial.size}-")
         if not goes_on:
@@ -184,8 +184,8 @@ class Download:
             raise Interrupted(f"the connection was interrupted after {partial.size:,} bytes")
 
 
-def told(text: object) -> str:
-    """A server's own words in a message: short, and nothing that a terminal or JSON would stumble over."""
+def printable(text: object) -> str:
+    """A server's own words in a message: short, and printable ASCII only."""
     return "".join(char if char.isascii() and char.isprintable() else "?" for char in str(text or "")[:100])
 
 

@@ -61,7 +61,7 @@ def mark_damaged(checkpoint: Checkpoint) -> None:
 
 
 def sweep(root: Path, owner: str, attempt: int) -> None:
-    """Removes what dead attempts left half-written. For the start of an attempt, when nobody else writes.
+    """Removes what earlier attempts left incomplete. To be called at the start of an attempt, while nothing else writes.
 
     Another run's checkpoints stay, but for those whose names this attempt is going to use, and so does what cannot be read now.
     """

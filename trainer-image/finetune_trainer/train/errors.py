@@ -50,7 +50,7 @@ def explain_rank(exc: BaseException) -> StageFailure:
 
 
 def explain_saving(exc: Exception, directory: Path) -> Exception:
-    """The same error, or ENOSPC when that is what it comes to: libraries wrap it beyond recognition."""
+    """The same error, or ENOSPC if a full disk caused it: libraries wrap that in errors of their own."""
     if any(word in str(exc) for word in FULL_WORDS) or shutil.disk_usage(directory.parent).free < FULL_BELOW:
         return OSError(errno.ENOSPC, "No space left on device", str(directory))
     return exc

@@ -36,7 +36,7 @@ def choose_checkpoint(root: Path, owner: str, attempt: int, world: World, tick: 
         why = passed_over(checkpoint, owner, world, tick) if checkpoint else ""
         (damaged,) = world.any(bool(why))
         if not damaged:
-            return Resume(checkpoint, tuple(told(passed, checkpoint)))
+            return Resume(checkpoint, tuple(warnings(passed, checkpoint)))
         passed.append(why or f"another node cannot read {root / f'attempt-{number}' / f'checkpoint-{step}'}")
 
 
@@ -53,7 +53,7 @@ def passed_over(checkpoint: Checkpoint, owner: str, world: World, tick: Callable
     return why
 
 
-def told(passed: list[str], checkpoint: Checkpoint | None) -> list[str]:
-    """The same with what happens instead."""
+def warnings(passed: list[str], checkpoint: Checkpoint | None) -> list[str]:
+    """Why each checkpoint was passed over, and what happens instead."""
     instead = f"training resumes from {checkpoint.name}" if checkpoint else "no checkpoint is left, so training restarts from the base"
     return [f"{why}: {instead}" for why in passed]

@@ -56,7 +56,7 @@ def test_everything_is_bounded(kind: Kind) -> None:
 
 @by_kind
 def test_no_item_of_a_list_has_a_default(kind: Kind) -> None:
-    """The API server would write it into the object, and a tool that compares field by field would see a difference for ever."""
+    """The API server would write it into the object, and a tool that compares field by field would always see a difference."""
     assert [path for path, node in nodes(kind).items() if "[]" in path and "default" in node] == []
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from finetune_trainer.data.profile.findings import Places, join_into
 
-# (places, how they are told)
+# (places, their summary)
 TOLD: list[tuple[list[str], str]] = [
     (["line 7"], "line 7"),
     (["line 7", "line 9"], "lines 7 and 9"),
@@ -15,9 +15,9 @@ TOLD: list[tuple[list[str], str]] = [
 ]
 
 
-@pytest.mark.parametrize("places, told", TOLD)
+@pytest.mark.parametrize("places, reported", TOLD)
 @pytest.mark.parametrize("cut", [0, 1, 2])
-def test_places_are_told_in_few_words(places: list[str], told: str, cut: int) -> None:
+def test_places_are_summarised(places: list[str], reported: str, cut: int) -> None:
     """The first ones and a count, also where several processes found them."""
     found: dict[str, Places] = {}
     for part in (places[:cut], places[cut:]):
@@ -25,4 +25,4 @@ def test_places_are_told_in_few_words(places: list[str], told: str, cut: int) ->
         for where in part:
             some.setdefault("text", Places()).add(where)
         join_into(found, some, 50)
-    assert str(found["text"]) == told
+    assert str(found["text"]) == reported

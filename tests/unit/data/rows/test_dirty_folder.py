@@ -113,8 +113,8 @@ DIRTY: list[tuple[str, TaskName, bytes, tuple[str, ...]]] = [
 def test_a_dirty_file_is_refused(tmp_path: Path, task: TaskName, content: bytes, words: tuple[str, ...]) -> None:
     """The error says what is wrong, where, and what was expected."""
     error = refusal(tmp_path / "a", content, task)
-    told = "\n".join([error.message, *error.details])
-    assert [part for part in words if part not in told] == [], told
+    reported = "\n".join([error.message, *error.details])
+    assert [part for part in words if part not in reported] == [], reported
 
 
 RIGHT: list[tuple[str, bytes, int]] = [

@@ -15,22 +15,22 @@ TOOLS = json.dumps([{"name": "stock", "parameters": {"type": "object", "properti
 ASK = ("human", "How many?")
 
 
-def told(role: str, value: Any, **more: Any) -> dict[str, Any]:
+def turn(role: str, value: Any, **more: Any) -> dict[str, Any]:
     """A turn."""
     return {"from": role, "value": value, **more}
 
 
 def stock(item: str = "kettle", role: str = "function_call", **more: Any) -> dict[str, Any]:
     """A turn that calls."""
-    return told(role, json.dumps({"name": "stock", "arguments": {"item": item}}), **more)
+    return turn(role, json.dumps({"name": "stock", "arguments": {"item": item}}), **more)
 
 
 def share(*turns: Any, tools: Any = TOOLS, **more: Any) -> bytes:
     """A row of ShareGPT whose first turn asks."""
-    return json.dumps({"conversations": [told(*ASK), *turns], "tools": tools, **more}).encode()
+    return json.dumps({"conversations": [turn(*ASK), *turns], "tools": tools, **more}).encode()
 
 
-LEFT, SAID = told("observation", '{"left": 0}'), told("gpt", "None.")
+LEFT, SAID = turn("observation", '{"left": 0}'), turn("gpt", "None.")
 
 
 def form(found: Any) -> list[tuple[Any, ...]]:
@@ -43,12 +43,12 @@ USER = ("user", "How many?", 0, None)
 RESULT, ANSWER = ("tool", '{"left": 0}', 0, None), ("assistant", "None.", 0, None)
 # (name, a row, its messages)
 READ: list[tuple[str, bytes, list[tuple[Any, ...]]]] = [
-    ("text, then a call", share(told("gpt", "I look."), stock(), LEFT, SAID), [USER, ("assistant", "I look.", 1, None), RESULT, ANSWER]),
+    ("text, then a call", share(turn("gpt", "I look."), stock(), LEFT, SAID), [USER, ("assistant", "I look.", 1, None), RESULT, ANSWER]),
     ("a call", share(stock(), LEFT, SAID), [USER, ("assistant", None, 1, None), RESULT, ANSWER]),
     ("two calls", share(stock(), stock("lamp"), LEFT, LEFT, SAID), [USER, ("assistant", None, 2, None), RESULT, RESULT, ANSWER]),
     (
         "text, then two calls",
-        share(told("gpt", "I look."), stock(), stock("lamp"), LEFT, LEFT, SAID),
+        share(turn("gpt", "I look."), stock(), stock("lamp"), LEFT, LEFT, SAID),
         [USER, ("assistant", "I look.", 2, None), RESULT, RESULT, ANSWER],
     ),
     (
@@ -56,31 +56,31 @@ READ: list[tuple[str, bytes, list[tuple[Any, ...]]]] = [
         share(stock(), LEFT, stock("lamp"), LEFT, SAID),
         [USER, ("assistant", None, 1, None), RESULT, ("assistant", None, 1, None), RESULT, ANSWER],
     ),
-    ("a call as the last message must be", share(told("gpt", "I look."), stock()), [USER, ("assistant", "I look.", 1, None)]),
-    ("two questions", share(told("human", "Well?"), SAID), [USER, ("user", "Well?", 0, None), ANSWER]),
+    ("a call as the last message must be", share(turn("gpt", "I look."), stock()), [USER, ("assistant", "I look.", 1, None)]),
+    ("two questions", share(turn("human", "Well?"), SAID), [USER, ("user", "Well?", 0, None), ANSWER]),
     (
         "other words",
-        share(stock(role="tool_call"), told("tool_response", "0"), SAID),
+        share(stock(role="tool_call"), turn("tool_response", "0"), SAID),
         [USER, ("assistant", None, 1, None), ("tool", "0", 0, None), ANSWER],
     ),
     (
         "train",
-        share(told("gpt", "Bad.", train=False), told("human", "Well?"), SAID),
+        share(turn("gpt", "Bad.", train=False), turn("human", "Well?"), SAID),
         [USER, ("assistant", "Bad.", 0, 0), ("user", "Well?", 0, None), ANSWER],
     ),
     (
         "loss",
-        share(told("gpt", "Bad.", loss=0), told("human", "Well?", loss=0), SAID),
+        share(turn("gpt", "Bad.", loss=0), turn("human", "Well?", loss=0), SAID),
         [USER, ("assistant", "Bad.", 0, 0), ("user", "Well?", 0, None), ANSWER],
     ),
-    ("weights of SlimOrca", share(told("gpt", "None.", weight=1), tools=None), [USER, ("assistant", "None.", 0, 1)]),
+    ("weights of SlimOrca", share(turn("gpt", "None.", weight=1), tools=None), [USER, ("assistant", "None.", 0, 1)]),
     (
         "flags of a call",
-        share(told("gpt", "I look.", train=False), stock(train=False), LEFT, SAID),
+        share(turn("gpt", "I look.", train=False), stock(train=False), LEFT, SAID),
         [USER, ("assistant", "I look.", 1, 0), RESULT, ANSWER],
     ),
-    ("nulls", share(told("gpt", "None.", reasoning_content=None, weight=None, refusal="", tool_calls=[])), [USER, ANSWER]),
-    ("empty result", share(stock(), told("observation", ""), SAID), [USER, ("assistant", None, 1, None), ("tool", "", 0, None), ANSWER]),
+    ("nulls", share(turn("gpt", "None.", reasoning_content=None, weight=None, refusal="", tool_calls=[])), [USER, ANSWER]),
+    ("empty result", share(stock(), turn("observation", ""), SAID), [USER, ("assistant", None, 1, None), ("tool", "", 0, None), ANSWER]),
 ]
 
 
@@ -94,32 +94,32 @@ def test_turns_become_messages(tmp_path: Path, line: bytes, messages: list[tuple
 REFUSED: list[tuple[str, bytes, str]] = [
     (
         "misspelt",
-        share(told("gpt", "Bad.", wieght=0), told("human", "?"), SAID),
+        share(turn("gpt", "Bad.", wieght=0), turn("human", "?"), SAID),
         "conversations[1].wieght is not a known key (did you mean 'weight'?)",
     ),
-    ("a flag nobody knows", share(told("gpt", "Bad.", mask=True)), "conversations[1].mask is not a known key: a turn has 'from', 'value'"),
-    ("a number that may be one", share(told("gpt", "Bad.", loss_scale=0)), "conversations[1].loss_scale is not a known key"),
+    ("a flag nobody knows", share(turn("gpt", "Bad.", mask=True)), "conversations[1].mask is not a known key: a turn has 'from', 'value'"),
+    ("a number that may be one", share(turn("gpt", "Bad.", loss_scale=0)), "conversations[1].loss_scale is not a known key"),
     (
         "thoughts",
-        share(told("gpt", "None.", reasoning_content="Hm.")),
+        share(turn("gpt", "None.", reasoning_content="Hm.")),
         "conversations[1].reasoning_content cannot be learned: it is not learned apart",
     ),
     (
         "a refusal",
-        share(told("gpt", "None.", refusal="No.")),
+        share(turn("gpt", "None.", refusal="No.")),
         "conversations[1].refusal cannot be learned: the served model refuses in content",
     ),
-    ("OpenAI's calls", share(told("gpt", "None.", tool_calls=[{"name": "x"}])), "write each call as a turn from 'function_call'"),
-    ("a flag of words", share(told("gpt", "None.", train="no")), "conversations[1].train is 'no', expected true or false"),
+    ("OpenAI's calls", share(turn("gpt", "None.", tool_calls=[{"name": "x"}])), "write each call as a turn from 'function_call'"),
+    ("a flag of words", share(turn("gpt", "None.", train="no")), "conversations[1].train is 'no', expected true or false"),
     (
         "flags that differ",
-        share(told("gpt", "None.", train=True, weight=0)),
+        share(turn("gpt", "None.", train=True, weight=0)),
         "conversations[1] has weight 0 and train true, which contradict",
     ),
-    ("a learned question", share(told("human", "?", train=True), SAID), "conversations[1].train: only an assistant's message has a train"),
+    ("a learned question", share(turn("human", "?", train=True), SAID), "conversations[1].train: only an assistant's message has a train"),
     (
         "half an answer",
-        share(told("gpt", "I look.", train=False), stock(), LEFT, SAID),
+        share(turn("gpt", "I look.", train=False), stock(), LEFT, SAID),
         "conversations[1] and conversations[2] are one answer of",
     ),
     (
@@ -133,21 +133,21 @@ REFUSED: list[tuple[str, bytes, str]] = [
     ("one result of two", share(stock(), stock("b"), LEFT, SAID), "conversations[2].value is not answered before conversations[4]"),
     (
         "unknown tool",
-        share(told("function_call", '{"name": "sotck", "arguments": {}}')),
+        share(turn("function_call", '{"name": "sotck", "arguments": {}}')),
         "conversations[1].value.name is 'sotck', which is not in tools (did",
     ),
     (
         "wrong argument",
-        share(told("function_call", '[{"name": "stock", "arguments": {"itme": 1}}, {"name": "stock", "arguments": {}}]')),
+        share(turn("function_call", '[{"name": "stock", "arguments": {"itme": 1}}, {"name": "stock", "arguments": {}}]')),
         "conversations[1].value[0].arguments has 'itme'",
     ),
     ("tool without a name", share(SAID, tools='[{"description": "x"}]'), "tools[0].name is null, expected the function's name"),
     (
         "call with more",
-        share(told("function_call", '{"name": "stock", "arguments": {}, "result": 1}')),
+        share(turn("function_call", '{"name": "stock", "arguments": {}, "result": 1}')),
         "conversations[1].value.result is not a known key",
     ),
-    ("no text", share(told("gpt", None)), "conversations[1].value is null, expected a string"),
+    ("no text", share(turn("gpt", None)), "conversations[1].value is null, expected a string"),
     ("a system that is none", share(SAID, system={"text": "Be kind."}), "system is an object, expected a string"),
     ("pictures", share(SAID, images=["a.png"]), "images is not empty: only text is supported"),
 ]
@@ -164,9 +164,9 @@ def test_what_cannot_be_honoured_is_refused_in_the_files_words(tmp_path: Path, l
 LOOK = assistant("I look.")
 # (name, a row, the note)
 NOTED: list[tuple[str, bytes, str]] = [
-    ("keys that describe", share(told("gpt", "None.", id="a7", model="m"), tools=None), "line 1: the key 'id' of turns is not used"),
+    ("keys that describe", share(turn("gpt", "None.", id="a7", model="m"), tools=None), "line 1: the key 'id' of turns is not used"),
     ("two answers", row(user(), assistant("A"), assistant("B")), "line 1: the assistant has two messages in a row: each is learned as an"),
-    ("two answers of ShareGPT", share(told("gpt", "A."), SAID), "line 1: the assistant has two messages in a row"),
+    ("two answers of ShareGPT", share(turn("gpt", "A."), SAID), "line 1: the assistant has two messages in a row"),
     (
         "text, then a call",
         asked(LOOK, calling(call()), tool(), assistant()),
@@ -185,7 +185,7 @@ def test_what_is_worth_a_look_is_noted(tmp_path: Path, line: bytes, words: str) 
 
 def test_a_field_that_only_later_rows_have_is_noted(tmp_path: Path) -> None:
     """The first rows decide the layout, and what they do not have is told by its lines."""
-    rows = [share(told("gpt", f"Answer {number}."), **({"lang": "de"} if number > 60 else {})) for number in range(64)]
+    rows = [share(turn("gpt", f"Answer {number}."), **({"lang": "de"} if number > 60 else {})) for number in range(64)]
     profile = opened(tmp_path / "a", b"\n".join(rows)).profiled(1).profile
     assert remark_notes(profile, "rows.jsonl") == ["rows.jsonl, lines 62, 63 and 64: field 'lang' is not used"]
 

@@ -18,7 +18,7 @@ WITHOUT_CHECKPOINTING = ("Albert", "CpmAnt", "GPTNeoXJapanese", "JetMoe", "MPNet
 
 
 def check_family(config: dict[str, Any], architecture: str, subject: Subject, run: RunConfig) -> None:
-    """Raises StageFailure for a model, told by its config.json, that the job's task, method or export cannot use."""
+    """Raises StageFailure for a model that, by its config.json, does not fit the job's task, method or export."""
     family = families().get(str(config.get("model_type")))
     if family is None:
         raise unsupported(subject, f"is a {architecture} of model type {config.get('model_type')!r}, which is not known to work: {LISTED}")
@@ -65,7 +65,7 @@ def classes(family: Family) -> str:
 
 
 def can_recompute(config: dict[str, Any]) -> bool:
-    """False for a model, told by its config.json, whose activations cannot be computed again (gradient checkpointing)."""
+    """False if, by its config.json, the model does not support gradient checkpointing."""
     return not any(str(name).startswith(WITHOUT_CHECKPOINTING) for name in config.get("architectures") or ())
 
 

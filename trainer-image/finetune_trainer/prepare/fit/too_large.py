@@ -208,7 +208,7 @@ def cut_to(of: Attempt, length: int) -> Attempt:
 
 
 def with_smaller_base(of: Attempt) -> Attempt | None:
-    """A model of the same kind with as many layers as fit, told by its size; None when not one layer fits."""
+    """A model of the same kind with as many layers as fit, found by its size; None when not one layer fits."""
     layers = len({layer_of(name) for name in of.facts.weights.linear_layers})
     for count in sorted({layers * share // 8 for share in range(1, 8)} - {0}, reverse=True):
         names = {name: shape for name, shape in of.facts.weights.shapes.items() if number_of(name) < count}

@@ -148,7 +148,7 @@ def _turn_problems(path: str, turn: Any, context: Context) -> Iterator[Problem]:
 
 
 def _key_problems(path: str, key: str, value: Any, context: Context) -> Iterator[Problem]:
-    """A key of a turn that is not ShareGPT's: what may matter is refused, what describes the turn is left alone and told."""
+    """A key of a turn that is not ShareGPT's: what may matter is refused, what only describes the turn is ignored, with a remark."""
     problem = legacy(f"{path}.{key}", key) or not_learnt(path, key)
     if key == "tool_calls":
         problem = Problem("unknown key", f"{path}.tool_calls is not ShareGPT's: write each call as a turn from 'function_call'")

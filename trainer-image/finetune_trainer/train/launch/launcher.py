@@ -1,7 +1,7 @@
 """Starts this node's ranks and watches over them; the train stage's first process (PID 1 of its container).
 
 A few hundred milliseconds of plain Python, on purpose: torch's elastic agent would import torch here, wait up to five
-minutes for the other nodes after a success, and hang for ever where a peer goes before the process group exists.
+minutes for the other nodes after a success, and hang forever if a peer disappears before the process group exists.
 The ranks find each other as torch.distributed's "env://" says: rank 0 listens at the master's address.
 """
 

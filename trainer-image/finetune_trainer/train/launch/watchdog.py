@@ -31,7 +31,7 @@ class Watchdog:
         self._term_sent = now
 
     def look(self, beats: Mapping[int, str], moved: object, now: float) -> StageFailure | None:
-        """The failure that it comes to, None while there is hope.
+        """The failure to end with; None while the ranks may still proceed.
 
         `beats` are the last ones of the ranks that run; `moved` is what else changes while they get on.
         """

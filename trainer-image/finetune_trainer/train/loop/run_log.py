@@ -13,7 +13,7 @@ WINDOW = 20
 
 
 class RunLog:
-    """Is told what happens and shows it. Steps are counted from 1, as people do."""
+    """Receives the events of a training and shows them. Steps are counted from 1."""
 
     def __init__(
         self,

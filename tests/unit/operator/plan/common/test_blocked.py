@@ -119,9 +119,9 @@ def test_a_running_pod_has_no_blocker(found: Pod) -> None:
 )
 def test_advice_names_the_field_of_the_object_it_is_written_to(reason: str, stage: str, field: str) -> None:
     """A ModelDeployment has no stages, a job has three."""
-    told = with_advice("pulling failed.", reason, stage)
-    assert told.startswith("pulling failed: ")
-    assert field in told
+    reported = with_advice("pulling failed.", reason, stage)
+    assert reported.startswith("pulling failed: ")
+    assert field in reported
 
 
 def test_old_warnings_say_nothing_about_now() -> None:

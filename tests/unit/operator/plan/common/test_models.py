@@ -45,7 +45,7 @@ def finished(
     return world
 
 
-def told(conditions: list[Condition], type_: str) -> tuple[str, str, str]:
+def reported(conditions: list[Condition], type_: str) -> tuple[str, str, str]:
     """Status, reason and message."""
     found = find(conditions, type_)
     assert found is not None
@@ -64,8 +64,8 @@ def test_every_model_is_compared_with_its_base(report: EvaluationReport, status:
     """Condition and scores on job and model, the column, and a Warning on both if it is not better; nothing fails."""
     world = finished(report)
     assert world.model is not None
-    assert told(world.job.status.conditions, "BetterThanBase") == (status, reason, figures)
-    assert told(world.model.status.conditions, "BetterThanBase") == (status, reason, figures)
+    assert reported(world.job.status.conditions, "BetterThanBase") == (status, reason, figures)
+    assert reported(world.model.status.conditions, "BetterThanBase") == (status, reason, figures)
     assert world.model.status.score_text == score
     assert [(n.type, n.message) for n in world.events if n.reason == reason] == ([("Warning", figures)] * 2 if status == "False" else [])
 
@@ -89,7 +89,7 @@ def test_a_model_that_is_asked_otherwise_than_it_was_trained(check: SkewCheck | 
     """The job has a condition, and a Warning where the tokens differ."""
     world = finished(skew=check)
     expected = message.replace("...", "have the same tokens as in")
-    assert told(world.job.status.conditions, "ServedAsTrained") == (status, reason, expected)
+    assert reported(world.job.status.conditions, "ServedAsTrained") == (status, reason, expected)
     assert [n.message for n in world.events if n.reason == "TokensDiffer"] == ([expected] if status == "False" else [])
 
 
@@ -99,7 +99,7 @@ def test_a_model_without_scores_cannot_be_compared() -> None:
     for message in ("", "", "", result("inspect", inspect=INSPECTED.model_copy(update={"evaluation": None}))):
         world.do(message)
     assert world.model is not None
-    assert told(world.model.status.conditions, "BetterThanBase")[:2] == ("Unknown", "NotEvaluated")
+    assert reported(world.model.status.conditions, "BetterThanBase")[:2] == ("Unknown", "NotEvaluated")
     assert not [note for note in world.events if note.type == "Warning"]
 
 
@@ -109,12 +109,12 @@ def test_an_artifact_that_could_not_be_made_is_named(missing: list[MissingArtifa
     world = finished(missing=missing)
     assert world.model is not None
     for conditions in (world.job.status.conditions, world.model.status.conditions):
-        status, reason, message = told(conditions, "Exported")
+        status, reason, message = reported(conditions, "Exported")
         assert (status, reason) == (("False", "ParityFailed") if missing else ("True", "Exported"))
         assert (f"no onnx artifact of precision fp32: {PARITY}" in message) == bool(missing)
     assert len([note for note in world.events if note.reason == "ParityFailed"]) == 2 * len(missing)
     assert [m.reason for m in world.model.status.missing_artifacts] == [m.reason for m in missing]
-    assert told(world.model.status.conditions, "Ready")[0] == "True"
+    assert reported(world.model.status.conditions, "Ready")[0] == "True"
 
 
 def test_a_deployment_that_needs_it_is_refused_by_name() -> None:
@@ -135,7 +135,7 @@ def test_a_deployment_that_needs_it_is_refused_by_name() -> None:
 def test_a_loss_that_rose_is_said_when_training_ends(warnings: tuple[StageWarning, ...]) -> None:
     """Trained stays True; its reason, its message and a Warning say what happened."""
     world = finished(warnings=warnings)
-    status, reason, message = told(world.job.status.conditions, "Trained")
+    status, reason, message = reported(world.job.status.conditions, "Trained")
     assert (status, reason) == ("True", "LossIncreased" if warnings else "Finished")
     assert message == "3 steps, training loss 377.000" + (f"; {ROSE.message}" if warnings else "")
     assert len([note for note in world.events if note.reason == "LossIncreased"]) == len(warnings)
@@ -156,5 +156,9 @@ def test_a_deployment_of_a_model_that_is_no_gain_says_so(status: str, warned: bo
     workload = Workload(meta("web", annotations={REVISION_ANNOTATION: revision_digest(state.revision)}), 1, deadline=1800)
     settled = plan_deployment(replace(seen, deployment=deployment(state, replicas=0), workload=workload), T)
     assert isinstance(settled.status, ModelDeploymentStatus)
-    assert told(settled.status.conditions, "Ready") == ("True", "ScaledToZero", f"replicas is 0; {words}" if warned else "replicas is 0")
+    assert reported(settled.status.conditions, "Ready") == (
+        "True",
+        "ScaledToZero",
+        f"replicas is 0; {words}" if warned else "replicas is 0",
+    )
     assert "NotBetterThanBase" not in {note.reason for note in settled.events}

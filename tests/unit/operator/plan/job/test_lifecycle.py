@@ -94,9 +94,9 @@ def test_a_job_that_is_over_is_cleaned_up_when_its_time_has_passed(failed: bool)
     assert (kept, stage_jobs(world)) == (["tune-prepare-1", "tune-train-1"] if failed else STAGE_JOBS, [])
     assert ("tune-workspace" in world.claims, "tune-model" in world.claims) == (False, not failed)
     assert (world.job.status, world.model) == (status, model)
-    told = [note.message for note in world.events if note.reason == "CleanedUp"]
+    reported = [note.message for note in world.events if note.reason == "CleanedUp"]
     many = f"{len(kept)} stage Jobs with their pods"
-    assert told == [f"limits.ttlAfterFinished (1h) has passed: removed {many} and PersistentVolumeClaim tune-workspace"]
+    assert reported == [f"limits.ttlAfterFinished (1h) has passed: removed {many} and PersistentVolumeClaim tune-workspace"]
 
 
 def test_a_workspace_that_somebody_brought_is_not_cleaned_up() -> None:

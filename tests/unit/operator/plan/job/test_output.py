@@ -116,9 +116,9 @@ def test_a_model_made_by_hand_meanwhile_takes_the_name_alone(stages_done: int) -
     volume = world.claims[world.model.spec.source.claim.name]
     assert volume.meta.owners == {world.model.meta.uid}
     assert volume.meta.labels["finetune.dev/model"] == "bot-from-tune"
-    told = [note for note in world.events if note.reason == "OutputRenamed"]
-    assert [note.type for note in told] == ["Warning"]
-    assert "is kept as FineTunedModel bot-from-tune" in told[0].message
+    reported = [note for note in world.events if note.reason == "OutputRenamed"]
+    assert [note.type for note in reported] == ["Warning"]
+    assert "is kept as FineTunedModel bot-from-tune" in reported[0].message
 
 
 @pytest.mark.parametrize(

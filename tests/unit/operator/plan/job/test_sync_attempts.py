@@ -163,9 +163,9 @@ def test_the_log_s_tail_is_shown_where_the_stage_had_no_words() -> None:
     plain = status_of(plan_job(running("train", 1, "boom", log_tail=("a", "b")), T + 101)).error
     assert plain is not None
     assert (plain.last_log_lines, plain.object) == (["a", "b"], "Pod tune-train-1-0-x")
-    told = status_of(plan_job(running("train", 1, failure("train", "X", "said", 1), log_tail=("a",)), T + 101)).error
-    assert told is not None
-    assert told.last_log_lines == []
+    reported = status_of(plan_job(running("train", 1, failure("train", "X", "said", 1), log_tail=("a",)), T + 101)).error
+    assert reported is not None
+    assert reported.last_log_lines == []
 
 
 def test_gpu_seconds_count_from_running_to_the_end() -> None:
