@@ -34,7 +34,8 @@ def compared(base: Figures, tuned: Figures) -> Comparison:
 
 
 def _by(metric: MetricName, base: Figures, tuned: Figures) -> Comparison:
-    reference, value = getattr(base, metric), getattr(tuned, metric)
+    reference, value = METRICS[metric].of(base), METRICS[metric].of(tuned)
+    assert reference is not None and value is not None  # by compared
     if value == reference:
         return Comparison("equal", metric, reference, value)
     return Comparison("better" if METRICS[metric].is_better(value, reference) else "worse", metric, reference, value)

@@ -6,16 +6,23 @@
 from dataclasses import dataclass
 from typing import Literal
 
-MetricName = Literal["loss", "perplexity", "accuracy", "f1"]
+MetricName = Literal["loss", "perplexity", "rewardAccuracy", "rewardMargin", "accuracy", "f1"]
 
 
 @dataclass(frozen=True)
 class Metric:
     """How a metric is shown and compared."""
 
+    field: str
+    """Of the scores."""
     form: str
     """Format specification of its values."""
     higher_is_better: bool = False
+
+    def of(self, scores: object) -> float | None:
+        """Its value; None where it is not measured."""
+        value: float | None = getattr(scores, self.field)
+        return value
 
     def is_better(self, value: float, reference: float) -> bool:
         """Equal is not better."""
@@ -23,8 +30,10 @@ class Metric:
 
 
 METRICS: dict[MetricName, Metric] = {
-    "loss": Metric(".4f"),
-    "perplexity": Metric(".2f"),
-    "accuracy": Metric(".4f", higher_is_better=True),
-    "f1": Metric(".4f", higher_is_better=True),
+    "loss": Metric("loss", ".4f"),
+    "perplexity": Metric("perplexity", ".2f"),
+    "rewardAccuracy": Metric("reward_accuracy", ".4f", higher_is_better=True),
+    "rewardMargin": Metric("reward_margin", ".4f", higher_is_better=True),
+    "accuracy": Metric("accuracy", ".4f", higher_is_better=True),
+    "f1": Metric("f1", ".4f", higher_is_better=True),
 }

@@ -87,13 +87,19 @@ class MissingArtifact(LenientDocument):
 
 
 class Scores(LenientDocument):
-    """Measured on the held-out rows: language models have a perplexity, classifiers accuracy and f1."""
+    """Measured on the held-out rows: language models have a perplexity, with an objective that compares answers also reward accuracy and
+    margin; classifiers have accuracy and f1."""
 
     loss: Real
-    """Mean over supervised tokens (examples for sequence-classification), in nats."""
+    """Mean over supervised tokens (examples for sequence-classification, pairs for dpo), in nats."""
     perplexity: Real | None = None
+    """Of the supervised tokens; of pairs, those of the preferred answers."""
     accuracy: Real | None = None
     """Share of examples (token-classification: of tagged tokens) that are right; multi-label: of examples with all labels right."""
+    reward_accuracy: Real | None = None
+    """Share of the pairs whose preferred answer has the higher reward. The base, which rewards are relative to, has 0.5."""
+    reward_margin: Real | None = None
+    """Mean difference between the rewards of the preferred answer and of the other one. The base has 0."""
     f1: Real | None = None
     """Sequence-classification: mean of the labels' F1. Token-classification: F1 of whole entities, as CoNLL counts."""
 

@@ -27,6 +27,10 @@ class Progress(LenientDocument):
     """Of the latest validation."""
     validation_accuracy: ShownReal = None
     """Share of the supervised tokens (of a classifier: labels) that the latest validation found to be predicted correctly."""
+    reward_accuracy: ShownReal = None
+    """Share of the step's pairs whose preferred answer has the higher reward; with an objective that compares answers."""
+    reward_margin: ShownReal = None
+    """Mean difference between the rewards of a pair's answers."""
     learning_rate: ShownReal = None
     tokens_per_second: ShownReal = None
     eta_seconds: ShownReal = None

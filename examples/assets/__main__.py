@@ -8,6 +8,7 @@
 
     support-bot/              chat: short dialogues of chitchat-dataset (MIT); train.jsonl, validation.jsonl
     order-desk/               chat with tools: generated conversations; train.jsonl.gz
+    preferences/              chat, objective dpo: the answers of quiz/ beside evasive ones, as OpenAI has pairs; train.jsonl
     quiz/                     completion: questions and answers of chatterbot-corpus (BSD); train.csv
     package-summaries/        summarization: descriptions and one-line summaries of the installed Python packages; train.parquet
     languages/                sequence-classification: sentences of chatterbot-corpus (BSD) by language; train.jsonl
@@ -27,6 +28,7 @@ from languages import write_languages
 from models import write_encoder, write_model, write_tiny_model
 from order_desk import write_order_desk
 from order_entities import write_order_entities
+from preferences import write_preferences
 from quiz import write_quiz
 from summaries import write_summaries
 
@@ -40,6 +42,7 @@ def make_assets(out: Path) -> Path:
         make(out / "support-bot", write_dialogues)
         make(out / "order-desk", write_order_desk)
         make(out / "quiz", write_quiz)
+        make(out / "preferences", write_preferences)
         make(out / "package-summaries", write_summaries)
         make(out / "languages", write_languages)
         make(out / "order-entities", write_order_entities)

@@ -59,6 +59,11 @@ WRONG: list[tuple[str, str, Any, str, str]] = [
     ("ftj", "spec.dataset.validation", {"split": {"fraction": 0}}, "spec.dataset.validation.split.fraction", "greater than 0"),
     ("ftj", "spec.method", {"type": "qlora"}, "spec.method.type", 'supported values: "lora", "full"'),
     ("ftj", "spec.method", {"type": "full", "lora": {}}, "spec.method.lora", "only if type is lora"),
+    ("ftj", "spec.method", {"objective": "ppo"}, "spec.method.objective", 'supported values: "sft", "dpo"'),
+    ("ftj", "spec.method", {"dpo": {}}, "spec.method.dpo", "only if objective is dpo"),
+    ("ftj", "spec.method", {"objective": "dpo", "dpo": {"beta": 0}}, "spec.method.dpo.beta", "greater than 0"),
+    ("ftj", "spec.method", {"objective": "dpo", "dpo": {"loss": "hinge"}}, "spec.method.dpo.loss", 'supported values: "sigmoid", "ipo"'),
+    ("ftj", "spec.method", {"objective": "dpo", "lossOn": "all"}, "spec.method.lossOn", "with objective sft only"),
     ("ftj", "spec.method", {"lora": {"rank": 0}}, "spec.method.lora.rank", "greater than or equal to 1"),
     ("ftj", "spec.method", {"lora": {"dropout": 1}}, "spec.method.lora.dropout", "less than 1"),
     ("ftj", "spec.method", {"lora": {"targetModules": []}}, "spec.method.lora.targetModules", "at least 1 items"),
@@ -82,6 +87,7 @@ WRONG: list[tuple[str, str, Any, str, str]] = [
     ("ftj", "spec.checkpoints", {"keep": 0}, "spec.checkpoints.keep", "greater than or equal to 1"),
     ("ftj", "spec.evaluation", {"gate": [{"metric": "loss"}]}, "spec.evaluation.gate[0]", "set at least one of betterThanBase"),
     ("ftj", "spec.evaluation", {"gate": [{"metric": "f1", "minimum": 0.5}]}, "spec.evaluation.gate", "accuracy and f1 for classifiers"),
+    ("ftj", "spec.evaluation", {"gate": [{"metric": "rewardMargin", "minimum": 1}]}, "spec.evaluation.gate", "with objective sft"),
     ("ftj", "spec.evaluation", {"gate": [{"metric": "bleu", "maximum": 1}]}, "spec.evaluation.gate[0].metric", '"loss", "perplexity"'),
     ("ftj", "spec.export", {"onnx": {"precisions": ["int4"]}}, "spec.export.onnx.precisions[0]", 'supported values: "fp32"'),
     ("ftj", "spec.output", {"model": "Support-Bot"}, "spec.output.model", "start with a letter"),
@@ -163,7 +169,7 @@ def test_defaults_are_filled_in(api: Api) -> None:
     spec = api.create(minimal("ftj"), dry_run=True)["spec"]
     assert spec["task"] == "chat"
     assert spec["dataset"]["validation"] == {"split": {"fraction": 0.1, "seed": 42}}
-    assert spec["method"] == {"type": "lora", "lossOn": "assistant"}
+    assert spec["method"] == {"objective": "sft", "type": "lora", "lossOn": "assistant"}
     assert spec["training"] == {"nodes": 1, "gpusPerNode": 0, "gpuResourceName": "nvidia.com/gpu"}
     assert spec["workspace"] == {"storage": {"accessMode": "ReadWriteOnce"}}
     assert spec["limits"] == {"startDeadline": "15m", "scheduleTimeout": "24h", "stallTimeout": "30m", "maxRestarts": 3}

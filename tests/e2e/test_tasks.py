@@ -45,6 +45,12 @@ def ask_with_tools(client: OpenAI, model: str) -> None:
     assert with_tools is not None and without is not None and with_tools.prompt_tokens > without.prompt_tokens + 20
 
 
+def chat(client: OpenAI, model: str) -> None:
+    """A model of pairs answers as any chat model."""
+    answer = client.chat.completions.create(model=model, messages=[{"role": "user", "content": "What is a computer?"}], max_tokens=8)
+    assert answer.choices[0].message.content
+
+
 def complete(client: OpenAI, model: str) -> None:
     """A prompt in the form of the template is continued."""
     answer = client.completions.create(model=model, prompt="Question: What is a computer?\nAnswer:", max_tokens=8, temperature=0)
@@ -76,6 +82,7 @@ def find_entities(client: OpenAI, model: str) -> None:
 # example -> (changes to its job, what the status must call the file, asks the served model)
 TASKS: dict[str, tuple[Object, str, Ask]] = {
     "chat-tools": (TINY, "OpenAI", ask_with_tools),
+    "preferences": (TINY, "OpenAI preference", chat),
     "completion": (TINY, "CSV", complete),
     "summarization": (TINY, "Parquet", summarize),
     "sequence-classification": (ENCODER, "JSONL", classify),

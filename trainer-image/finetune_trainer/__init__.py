@@ -10,6 +10,7 @@ The stages:
 What is added to often, each entry one file (docs/extending.md):
 
     tasks/           what rows look like, and what is learned from them
+    objectives/      what is learned from a row: an answer, or which of two is preferred
     methods/         what of a model is trained, and what that costs
     strategies/      how a training is spread over processes
     artifacts/       the forms in which a model is published
@@ -20,9 +21,10 @@ What they stand on:
     sources/         object stores, the Hub, web servers, folders
     data/            files of rows to token ids
     language_model/  causal language models: rows, batches, loss, scores
+    preference/      language models that learn from several answers to a prompt
     classification/  classifiers: the same
-    learner.py       the interface of language_model and classification to train, evaluation and publish
-    learners.py      the learner of a task
+    learner.py       the interface of language_model, preference and classification to train, evaluation and publish
+    learners.py      the learner of a task and objective
     evaluation/      scores of base and tuned model, the gate, the skew check
     distributed/     devices, network interfaces and process groups
     step_plan.py     which examples an optimizer step has

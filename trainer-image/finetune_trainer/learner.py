@@ -19,6 +19,9 @@ from finetune_trainer.step_plan import MicroBatch, StepPlan
 
 Show = Callable[[int, int], None]
 """Shows how much is done, and of how much."""
+Watch = Callable[[str, int, int], None]
+"""Shows what is being done before the first step, how much of it is done, and of how much. All ranks call it together, because it raises
+on all of them when one was asked to stop."""
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 SCORED_TOKENS = {"cpu": 1024, "cuda": 8192}
 """Padded tokens of a scoring forward pass, at most: publish may have no GPU where train had one, and less memory."""
@@ -53,8 +56,8 @@ class ModelBatch(Protocol):
 
 
 class Learner(Protocol):
-    """One kind of training. In a training its methods are called in this order: load_base, plan, then batch and loss_sum for each
-    micro-batch, validation_batches and tally for each validation."""
+    """One kind of training. In a training its methods are called in this order: load_base, plan, before_steps, then batch and loss_sum
+    for each micro-batch, validation_batches and tally for each validation."""
 
     def load_base(self) -> nn.Module:
         """The base in training form, on the CPU. New weights depend on the seed alone."""
@@ -62,11 +65,21 @@ class Learner(Protocol):
     def plan(self, model: nn.Module, world: World) -> StepPlan:
         """The run's steps; the first rank prints how the examples are laid out."""
 
+    def before_steps(self, model: nn.Module, plan: StepPlan, step: int, watch: Watch) -> None:
+        """What has to be computed with the model before it is trained, `step` being the number of steps that it has been trained for. All
+        ranks call it, with the model that the steps call."""
+        return
+
     def batch(self, examples: MicroBatch) -> ModelBatch:
         """One micro-batch of the plan."""
 
     def loss_sum(self, model: nn.Module, batch: Any) -> torch.Tensor:
         """Sum of the losses (nats) of a batch, a scalar; 0 with a gradient of zeros where nothing is supervised."""
+
+    def step_figures(self) -> dict[str, float]:
+        """What this rank's share of a step says beside the loss: sums over its examples since the last call, by the name of the column
+        of metrics.csv that has their mean. The names are the same on all ranks."""
+        return {}
 
     def validation_batches(self, world: World) -> Iterator[ModelBatch]:
         """This rank's micro-batches of the validation sample; every rank has the same number. They do not depend on the world size."""

@@ -1,10 +1,12 @@
-"""The learner of each task."""
+"""The learner of each task and objective."""
 
 from finetune_api.run_config import RunConfig
 from finetune_trainer.classification.labelling import labelling_of
 from finetune_trainer.classification.learner import ClassifierLearner
 from finetune_trainer.language_model.learner import LanguageLearner
 from finetune_trainer.learner import Learner
+from finetune_trainer.objectives import objective_of
+from finetune_trainer.preference.learner import PreferenceLearner
 from finetune_trainer.tasks import find_task
 from finetune_trainer.workspace.prepared import Prepared
 from finetune_trainer.workspace.workspace import Workspace
@@ -13,6 +15,8 @@ from finetune_trainer.workspace.workspace import Workspace
 def learner_of(config: RunConfig, prepared: Prepared, workspace: Workspace) -> Learner:
     """The learner of the run's task. Rows are read when they are needed."""
     name = find_task(config.task).learner
+    if objective_of(config).compares:
+        return PreferenceLearner(config, prepared, workspace)
     if name == "language":
         return LanguageLearner(config, prepared, workspace)
     return ClassifierLearner(config, prepared, workspace, labelling_of(name, prepared))

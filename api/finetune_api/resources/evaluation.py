@@ -24,10 +24,11 @@ class GateCondition(Document):
         )
     }
     metric: MetricName
-    """metric on the validation rows: loss for every task, perplexity for language models, accuracy and f1 for classification (f1 is
-    the mean over labels; for token-classification, it is computed over whole entities)."""
+    """metric on the validation rows: loss for every task, perplexity for language models, rewardAccuracy and rewardMargin for objectives
+    that compare answers (the base has 0.5 and 0), accuracy and f1 for classification (f1 is the mean over labels; for
+    token-classification, it is computed over whole entities)."""
     better_than_base: bool | None = None
-    """betterThanBase requires a lower value than the base's (for accuracy and f1, a higher one)."""
+    """betterThanBase requires a lower value than the base's (for accuracies, margins and f1, a higher one)."""
     maximum: Annotated[float, Field(gt=0)] | None = None
     """maximum value, inclusive."""
     minimum: Annotated[float, Field(gt=0)] | None = None

@@ -119,7 +119,9 @@ class Dataset(Document):
 
     chat {"messages": [{"role": ..., "content": ...}, ...], "tools": [...]}; completion {"prompt": ..., "completion": ...}; summarization
     {"document": ..., "summary": ...}; sequence-classification {"text": ..., "text_pair": ..., "label": ...}, where a list of labels is
-    multi-label; token-classification {"tokens": [...], "tags": [...]}, tags as in BIO.
+    multi-label; token-classification {"tokens": [...], "tags": [...]}, tags as in BIO. With method.objective: dpo, a row of chat is
+    {"prompt": [...], "chosen": [...], "rejected": [...]}, each a list of messages, or OpenAI's {"input": {"messages": [...]},
+    "preferred_output": [...], "non_preferred_output": [...]}; a row of completion has three texts.
     """
 
     train: DataSource
@@ -269,9 +271,25 @@ class FineTuneJobSpec(Document):
                 fieldPath=".method.lossOn",
             ),
             rule(
+                "self.method.objective == 'sft' || self.task in ['chat', 'completion']",
+                "objective: pairs of answers can be learned with task chat or completion only; use objective: sft for the other tasks",
+                fieldPath=".method.objective",
+            ),
+            rule(
+                "self.method.objective == 'sft' || (!has(self.dataset.train.template) && !has(self.dataset.validation.template))",
+                "template builds a prompt and one completion: with this objective, name prompt, chosen and rejected with columns",
+                fieldPath=".dataset",
+            ),
+            rule(
                 "!has(self.evaluation.gate) || self.evaluation.gate.all("
-                "g, g.metric == 'loss' || (self.task.endsWith('classification') == (g.metric != 'perplexity')))",
-                "gate: perplexity is available for language models only, accuracy and f1 for classifiers only",
+                "g, g.metric == 'loss' || (self.task.endsWith('classification') == (g.metric in ['accuracy', 'f1'])))",
+                "gate: perplexity and rewards are available for language models only, accuracy and f1 for classifiers only",
+                fieldPath=".evaluation.gate",
+            ),
+            rule(
+                "self.method.objective != 'sft' || !has(self.evaluation.gate) || self.evaluation.gate.all("
+                "g, !g.metric.startsWith('reward'))",
+                "gate: rewardAccuracy and rewardMargin are not available with objective sft, which compares no answers",
                 fieldPath=".evaluation.gate",
             ),
             rule(

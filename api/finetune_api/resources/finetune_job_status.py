@@ -51,6 +51,10 @@ class ProgressStatus(LenientDocument):
     """Of the latest validation; see evaluation.everySteps."""
     validation_accuracy: float | None = None
     """Share of supervised tokens (of a classifier: labels) predicted correctly in the latest validation."""
+    reward_accuracy: float | None = None
+    """Share of the latest step's pairs whose preferred answer has the higher reward; with objective dpo."""
+    reward_margin: float | None = None
+    """Mean difference between the rewards of the answers of the latest step's pairs."""
     tokens_per_second: float | None = None
     checkpoint_step: int | None = None
     updated_at: Annotated[str, Field(max_length=64)] | None = None
@@ -138,6 +142,8 @@ class ScoresStatus(LenientDocument):
 
     loss: float
     perplexity: float | None = None
+    reward_accuracy: float | None = None
+    reward_margin: float | None = None
     accuracy: float | None = None
     f1: float | None = None
 

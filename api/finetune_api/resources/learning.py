@@ -26,14 +26,35 @@ class Lora(Document):
     """targetModules are the names of the modules that get an adapter. ["all-linear"] selects every linear layer except the head."""
 
 
+class Dpo(Document):
+    """Direct preference optimization (Rafailov et al. 2023)."""
+
+    beta: Annotated[float, Field(gt=0, le=10)] = 0.1
+    """beta is the strength of the tie to the base model: the higher, the closer the tuned model stays to it."""
+    loss: Literal["sigmoid", "ipo"] = "sigmoid"
+    """loss is sigmoid (the loss of the DPO paper) or ipo (Azar et al. 2023, per token as in TRL), which does not push pairs apart
+    any further once their margin is 1 / (2 beta)."""
+
+
 class Method(Document):
     """Fine-tuning method."""
 
     model_config = Document.model_config | {
         "json_schema_extra": rules(
-            rule("self.type == 'lora' || !has(self.lora)", "lora can be set only if type is lora", fieldPath=".lora")
+            rule("self.type == 'lora' || !has(self.lora)", "lora can be set only if type is lora", fieldPath=".lora"),
+            rule("self.objective == 'dpo' || !has(self.dpo)", "dpo can be set only if objective is dpo", fieldPath=".dpo"),
+            rule(
+                "!has(self.lossOn) || self.lossOn != 'all' || self.objective == 'sft'",
+                "lossOn: all is available with objective sft only; the other objectives compare answers",
+                fieldPath=".lossOn",
+            ),
         )
     }
+    objective: Literal["sft", "dpo"] = "sft"
+    """objective is what is learned from a row: sft (the answer) or dpo (which of two answers is preferred). It determines the fields of a
+    row; see dataset."""
+    dpo: Dpo | None = None
+    """dpo configures the objective dpo."""
     type: Literal["lora", "full"] = "lora"
     """type is lora (train adapters and merge them at the end) or full (train all weights)."""
     lora: Lora | None = None

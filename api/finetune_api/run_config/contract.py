@@ -123,9 +123,10 @@ class RunLimits(Document):
 
 
 class RunMethod(Method):
-    """As in the spec, but with any method that the trainer's registry knows: installed packages add theirs."""
+    """As in the spec, but with any method and objective that the trainer's registries know: installed packages add theirs."""
 
     type: Annotated[str, Field(max_length=64)] = "lora"  # type: ignore[assignment]
+    objective: Annotated[str, Field(max_length=64)] = "sft"  # type: ignore[assignment]
 
 
 class RunStrategy(TrainingStrategy):

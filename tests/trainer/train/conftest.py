@@ -12,7 +12,9 @@ from finetune_api.run_config import RunStrategy
 from finetune_trainer.train.launch.exchange import Assignment
 from finetune_trainer.train.launch.heartbeat import Heartbeat
 from finetune_trainer.train.rank import Rank
-from tests.trainer.train.runs import DDP, FULL, LORA, Run, prepare_workspace
+from finetune_trainer.workspace.workspace import Workspace
+from tests.trainer.train.pairs import DPO, PAIRS, write_pairs
+from tests.trainer.train.runs import DDP, FULL, LORA, Run, prepare_workspace, write_prepared
 
 VOCABULARY = 1024
 LONG: dict[str, Any] = {"total_steps": 12}
@@ -58,6 +60,24 @@ def new_run(tmp_path: Path, tiny: Path) -> Callable[..., Run]:
     ) -> Run:
         workspace = prepare_workspace(tmp_path / "workspace", base, method=method, strategy=strategy, **(hyper or {}))
         return Run(workspace, method, **arguments)
+
+    return make
+
+
+@pytest.fixture
+def new_pairs(tmp_path: Path, tiny: Path) -> Callable[..., Run]:
+    """Makes a run on a workspace of its own; keyword arguments are Run's, `hyper` and `base` apart."""
+    made: list[Run] = []
+
+    def make(
+        *, base: Path = tiny, method: dict[str, Any] = LORA | DPO, vocabulary: int = VOCABULARY, hyper: Any = None, **more: Any
+    ) -> Run:
+        workspace = Workspace(tmp_path / f"workspace-{len(made)}")
+        write_pairs(workspace.train_rows, PAIRS, vocabulary)
+        write_pairs(workspace.validation_rows, 7, vocabulary)
+        write_prepared(workspace, base, method, PAIRS, {"steps_per_epoch": 3, "total_steps": 5, "checkpoint_every": 100, **(hyper or {})})
+        made.append(Run(workspace, method, **more))
+        return made[-1]
 
     return make
 

@@ -1,5 +1,6 @@
 """A method and a strategy from installed packages, those of docs/extending.md, through the train stage as a program."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from safetensors.torch import load_file
 from finetune_api.exit_codes import ExitCode
 from finetune_api.run_config import RunStrategy
 from tests.outside_package import documented_example, install
-from tests.trainer.train.runs import Run, prepare_workspace
+from tests.trainer.train.runs import LORA, Run, prepare_workspace
 
 pytestmark = [pytest.mark.trainer, pytest.mark.filterwarnings("ignore")]
 NORMS = {"type": "norms"}
@@ -26,6 +27,15 @@ def test_a_method_from_outside(tmp_path: Path, tiny: Path) -> None:
     assert losses[-1] != losses[0]
     trained, base = (load_file(folder / "model.safetensors") for folder in (workspace.trained / "model", tiny))
     assert {name for name in base if not torch.equal(trained[name], base[name])} == {name for name in base if "norm" in name}
+
+
+def test_an_objective_from_outside(tmp_path: Path, new_pairs: Callable[..., Run]) -> None:
+    """Its loss is computed of the same rows and answers, here without a pass over the base."""
+    install(tmp_path, "slic", documented_example("An objective"), group="finetune.objectives", name="slic")
+    run = new_pairs(method=LORA | {"objective": "slic"}, environment={"PYTHONPATH": str(tmp_path)})
+    assert run.attempt() == ExitCode.OK
+    assert run.losses()[-1] < run.losses()[0]
+    assert not run.workspace.reference.exists()
 
 
 def test_a_strategy_from_outside(tmp_path: Path, tiny: Path, alone: Run) -> None:

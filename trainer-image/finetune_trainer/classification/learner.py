@@ -16,7 +16,7 @@ from finetune_trainer.classification.model import load_classifier
 from finetune_trainer.classification.rows import LabelledRows
 from finetune_trainer.classification.score import score_classifier
 from finetune_trainer.distributed.world import World
-from finetune_trainer.learner import DTYPES, Show, Tally, scored_tokens
+from finetune_trainer.learner import DTYPES, Learner, Show, Tally, scored_tokens
 from finetune_trainer.methods import method_of
 from finetune_trainer.methods.gradient_checkpointing import enable_gradient_checkpointing
 from finetune_trainer.step_plan import MicroBatch, StepPlan, validation_share
@@ -28,7 +28,7 @@ TASK_TYPES: dict[ClassifierName, str] = {"sequence": "SEQ_CLS", "token": "TOKEN_
 """What PEFT calls the learners."""
 
 
-class ClassifierLearner:
+class ClassifierLearner(Learner):
     """A Learner. Its base is the base model with the head that training starts from: the seed makes it again."""
 
     def __init__(self, config: RunConfig, prepared: Prepared, workspace: Workspace, labelling: Labelling) -> None:

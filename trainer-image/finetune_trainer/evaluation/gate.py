@@ -13,9 +13,11 @@ def judge(conditions: list[GateCondition], base: Scores, tuned: Scores) -> list[
 def judge_one(condition: GateCondition, base: Scores, tuned: Scores) -> GateResult:
     """A metric that the task does not measure does not pass."""
     metric = condition.metric
-    value, reference = getattr(tuned, metric), getattr(base, metric)
+    value, reference = METRICS[metric].of(tuned), METRICS[metric].of(base)
     if value is None or reference is None:
-        return GateResult(metric=metric, passed=False, text=f"{metric} is not available for this task: remove it from evaluation.gate")
+        return GateResult(
+            metric=metric, passed=False, text=f"{metric} is not available for this task and objective: remove it from evaluation.gate"
+        )
     verdicts: list[tuple[bool, str]] = []
     if condition.better_than_base:
         better = METRICS[metric].is_better(value, reference)

@@ -2,13 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from finetune_trainer.language_model.rows import Rows
 from finetune_trainer.step_plan import MicroBatch
+
+
+class MaskedRows(Protocol):
+    """Token ids of rows, and what of them is supervised."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, row: int, /) -> tuple[NDArray[np.int64], NDArray[np.bool_]]: ...
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,7 @@ class TokenBatch:
         return TokenBatch(self.index, inputs, *(tensor.to(device, non_blocking=True) for tensor in (self.keep, self.targets)))
 
 
-def pack(rows: Rows, batch: MicroBatch, *, positions: bool = True) -> TokenBatch:
+def pack(rows: MaskedRows, batch: MicroBatch, *, positions: bool = True) -> TokenBatch:
     """Lays the examples one after another, in one row. Targets are shifted within each example, so that none crosses a border."""
     examples = [rows[row] for row in batch.examples]
     starts = np.cumsum([0, *(len(tokens) for tokens, _ in examples)])
@@ -43,7 +51,7 @@ def pack(rows: Rows, batch: MicroBatch, *, positions: bool = True) -> TokenBatch
     return TokenBatch(batch.index, inputs, keep, targets)
 
 
-def pad(rows: Rows, places: Sequence[int]) -> TokenBatch:
+def pad(rows: MaskedRows, places: Sequence[int], index: int = 0) -> TokenBatch:
     """Lays rows side by side, padded on the right."""
     examples = [rows[place] for place in places]
     width = max(len(tokens) for tokens, _ in examples)
@@ -53,7 +61,7 @@ def pad(rows: Rows, places: Sequence[int]) -> TokenBatch:
         input_ids[place, : len(tokens)] = torch.from_numpy(tokens)
         attention_mask[place, : len(tokens)] = 1
     keep, targets = supervised(examples, np.arange(len(examples)) * width)
-    return TokenBatch(0, {"input_ids": input_ids, "attention_mask": attention_mask}, keep, targets)
+    return TokenBatch(index, {"input_ids": input_ids, "attention_mask": attention_mask}, keep, targets)
 
 
 def supervised(

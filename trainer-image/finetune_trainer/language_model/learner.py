@@ -11,13 +11,13 @@ from torch import nn
 from finetune_api.model_directory import Scores
 from finetune_api.run_config import RunConfig
 from finetune_trainer.distributed.world import World
-from finetune_trainer.language_model.batch import TokenBatch, pack
+from finetune_trainer.language_model.batch import MaskedRows, TokenBatch, pack
 from finetune_trainer.language_model.head import SupervisedHead, loss_sum
 from finetune_trainer.language_model.model import load_base, load_model, save_model
 from finetune_trainer.language_model.packing import packing_error, packing_is_exact
 from finetune_trainer.language_model.rows import Rows
 from finetune_trainer.language_model.score import score
-from finetune_trainer.learner import Show, Tally, scored_tokens
+from finetune_trainer.learner import Learner, Show, Tally, scored_tokens
 from finetune_trainer.methods import method_of
 from finetune_trainer.step_plan import Layout, MicroBatch, StepPlan, validation_share
 from finetune_trainer.tokenizer import copy_tokenizer
@@ -25,7 +25,7 @@ from finetune_trainer.workspace.prepared import Prepared
 from finetune_trainer.workspace.workspace import Workspace
 
 
-class LanguageLearner:
+class LanguageLearner(Learner):
     """A Learner."""
 
     def __init__(self, config: RunConfig, prepared: Prepared, workspace: Workspace) -> None:
@@ -49,15 +49,19 @@ class LanguageLearner:
         return model
 
     def plan(self, model: nn.Module, world: World) -> StepPlan:
-        """Packed rows, unless this model lets packed examples see each other."""
+        """Packed rows, if this model keeps packed examples apart."""
+        return StepPlan.of(self._prepared.hyperparameters, self._rows, world.size, self.layout(model, world, self._rows))
+
+    def layout(self, model: nn.Module, world: World, rows: MaskedRows) -> Layout:
+        """Packed, unless this model lets packed examples see each other; the first rows are the test."""
         precision = self._prepared.hyperparameters.precision
-        error = packing_error(model, self._rows, world.device, precision)
+        error = packing_error(model, rows, world.device, precision)
         (inexact,) = world.any(not packing_is_exact(error, precision))
         self._packed = not inexact
         if world.is_first:
             how = "one example per row, because packed rows would not be" if inexact else "packed rows are"
             print(f"train: {how} exact for this model (largest relative logit difference {error:.1e})", flush=True)
-        return StepPlan.of(self._prepared.hyperparameters, self._rows, world.size, "alone" if inexact else "packed")
+        return "alone" if inexact else "packed"
 
     def batch(self, examples: MicroBatch) -> TokenBatch:
         """One packed row; an unpacked one needs no position ids, which not every model takes."""

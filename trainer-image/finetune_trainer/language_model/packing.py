@@ -6,7 +6,7 @@ Attention keeps them apart by their positions; a model with a recurrent state, o
 import torch
 from torch import nn
 
-from finetune_trainer.language_model.rows import Rows
+from finetune_trainer.language_model.batch import MaskedRows
 
 PROBE_TOKENS = 48
 """Of each of two examples: contamination is largest at the second one's first tokens."""
@@ -15,7 +15,7 @@ TOLERANCE = {"fp32": 1e-3, "bf16": 5e-2}
 
 
 @torch.no_grad()
-def packing_error(model: nn.Module, rows: Rows, device: torch.device, precision: str) -> float:
+def packing_error(model: nn.Module, rows: MaskedRows, device: torch.device, precision: str) -> float:
     """Largest logit difference between an example alone and behind another one, relative to the largest logit.
 
     Computed in the run's precision, as in training. Infinite for a model that does not take position ids.

@@ -22,6 +22,7 @@ from finetune_trainer.data.profile.notes import counted
 from finetune_trainer.failure import invalid
 from finetune_trainer.methods import method_of
 from finetune_trainer.methods.method import FORWARD
+from finetune_trainer.objectives import objective_of
 from finetune_trainer.prepare.base.weights import in_words
 from finetune_trainer.prepare.speeds import computes_bf16
 from finetune_trainer.tasks import find_task
@@ -192,6 +193,9 @@ def learning_rate(config: RunConfig, facts: Facts, batch: int) -> tuple[float, s
     rate = next(rate for fewer, rate in table if facts.parameters < fewer) * method.learning_rate_scale
     kind = "an encoder" if encoder else "a model"
     reason = f"{method.title} of {kind} with {in_words(facts.parameters)} parameters"
+    objective = objective_of(config)
+    if objective.learning_rate_scale != 1:
+        rate, reason = rate * objective.learning_rate_scale, f"{reason}, x {objective.learning_rate_scale:g} for {objective.title}"
     if batch > _BATCH[1]:
         growth = min(2.0, math.sqrt(batch / _BATCH[1]))
         rate, reason = rate * growth, f"{reason}, x {growth:.2g} for batches of {batch}"

@@ -42,7 +42,8 @@ def model_card(manifest: ModelDescription, prepared: Prepared, prompting: Prompt
 def front_matter(manifest: ModelDescription, lineage: Lineage) -> str:
     """YAML; JSON's strings and lists are YAML, too."""
     kinds = sorted({artifact.format for artifact in manifest.artifacts})
-    tags = ["finetune-operator", manifest.task, "sft", "lora" if manifest.type == "adapter" else "full-fine-tuning", *kinds]
+    how = "lora" if manifest.type == "adapter" else "full-fine-tuning"
+    tags = ["finetune-operator", manifest.task, str(lineage.hyperparameters["objective"]), how, *kinds]
     fields: dict[str, object] = {
         "library_name": "transformers",
         "pipeline_tag": find_task(manifest.task).pipeline,
@@ -110,18 +111,23 @@ def measured(manifest: ModelDescription, report: EvaluationReport) -> str:
             f"{report.examples} validation examples; loss in nats per example, accuracy is {accuracy}, f1 the mean over labels. "
             "The base is the base model with a new head."
         )
+    if report.tuned.reward_margin is not None:
+        return (
+            f"{report.examples} validation pairs; loss in nats per pair, perplexity of the preferred answers, rewardAccuracy is the share "
+            "of pairs whose preferred answer has the higher reward, rewardMargin the mean difference. The base has 0.5 and 0 by definition."
+        )
     return f"{report.examples} validation examples, {report.tokens} supervised tokens; loss in nats per token."
 
 
 def scores(report: EvaluationReport) -> str:
     """Base against tuned, in the metrics that were measured."""
-    names = [name for name in METRICS if getattr(report.tuned, name) is not None]
+    names = [name for name, metric in METRICS.items() if metric.of(report.tuned) is not None]
     return table(("model", *names), [("base", *figures(report.base, names)), ("tuned", *figures(report.tuned, names))])
 
 
 def figures(scores: Scores, names: Iterable[str]) -> list[str]:
     """These metrics as text."""
-    values = [(getattr(scores, name), metric.form) for name, metric in METRICS.items() if name in names]
+    values = [(metric.of(scores), metric.form) for name, metric in METRICS.items() if name in names]
     return ["" if value is None else format(value, form) for value, form in values]
 
 

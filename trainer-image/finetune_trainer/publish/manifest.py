@@ -21,6 +21,7 @@ from finetune_api.model_directory import (
 from finetune_trainer.artifacts import ARTIFACTS
 from finetune_trainer.artifacts.exporter import Exporter
 from finetune_trainer.methods import method_of
+from finetune_trainer.objectives import objective_of
 from finetune_trainer.stage import interruption
 from finetune_trainer.trained import TrainedRun
 from finetune_trainer.workspace.files import sha256_of, walk
@@ -107,7 +108,9 @@ def settings(run: TrainedRun) -> dict[str, float | int | str | bool]:
     """Every resolved hyperparameter, the method's included, by its name in the spec."""
     prepared, method = run.prepared, run.config.method
     values = dict(prepared.hyperparameters.model_dump(by_alias=True, exclude_none=True)) | {"method": method.type}
-    if not prepared.labels:
+    objective = objective_of(run.config)
+    values |= {"objective": objective.name} | objective.settings(method)
+    if not prepared.labels and not objective.compares:
         values["lossOn"] = method.loss_on
     if (lora := prepared.lora) is not None:
         values |= {"loraRank": lora.rank, "loraAlpha": lora.alpha, "loraDropout": lora.dropout}

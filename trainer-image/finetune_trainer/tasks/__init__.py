@@ -1,6 +1,7 @@
 """The tasks: what rows look like, what is wrong with one that is not right, and what a learner gets of it. One file a task.
 
 chat.py, completion.py, summarization.py, sequence_classification.py, token_classification.py    the tasks
+preference.py     the rows of chat and completion with two answers, for objectives that compare them (not in TASKS)
 task.py           what a task is: the row side
 learner.py        what a task gives to its learner: a language model, a classifier of texts, a classifier of words
 rows.py           what rows of all tasks have in common

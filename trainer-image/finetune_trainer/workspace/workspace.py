@@ -7,10 +7,12 @@ report.json                        what prepare found in the dataset, even if it
 data/train.arrow                   Arrow IPC file, one row an example: input_ids list<int32>, loss_mask list<bool>;
                                    of a classifier: input_ids list<int32>, token_type_ids list<int8>, labels list<int32> (class indices
                                    that hold; for token-classification one for each token, or -100)
+                                   of pairs also rejected_ids, rejected_mask: the same prompt with the other answer
 data/validation.arrow              the same for the validation rows
 data/prompts.arrow                 Arrow IPC file: input_ids list<int32>: validation prompts that end where the answer begins; not for a
                                    classifier
 data/requests.json                 validation rows as requests to a server, with the tokens of their examples (`requests.HeldOutRequest`)
+reference/train/                   log-probabilities of the training rows by the base model, for objectives that need them; `.complete`
 checkpoints/attempt-N/checkpoint-S/  complete if it contains `.complete`; a resume considers all attempts
 metrics.csv                        one line per step; finetune_trainer.train.loop.metrics has the columns
 runs/MODEL/                        TensorBoard event files, one for each attempt
@@ -39,6 +41,7 @@ class Workspace:
         self.validation_rows = self.root / "data" / "validation.arrow"
         self.prompts = self.root / "data" / "prompts.arrow"
         self.requests = self.root / "data" / "requests.json"
+        self.reference = self.root / "reference"
         self.checkpoints = self.root / "checkpoints"
         self.metrics = self.root / "metrics.csv"
         self.runs = self.root / "runs"

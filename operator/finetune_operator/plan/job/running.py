@@ -68,6 +68,8 @@ def _progress_status(status: FineTuneJobStatus, progress: Progress, now: float) 
         loss=progress.loss,
         validation_loss=progress.validation_loss,
         validation_accuracy=progress.validation_accuracy,
+        reward_accuracy=progress.reward_accuracy,
+        reward_margin=progress.reward_margin,
         tokens_per_second=progress.tokens_per_second,
         checkpoint_step=progress.checkpoint_step if progress.checkpoint_step is not None else old,
         updated_at=rfc3339(now),

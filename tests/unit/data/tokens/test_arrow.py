@@ -16,24 +16,29 @@ from tokenizers.processors import TemplateProcessing
 from finetune_text.tags import IGNORED
 from finetune_trainer.data.tokens import arrow
 from finetune_trainer.data.tokens.arrow import ROWS_PER_BATCH, SCHEMAS, EncodeStats, ExampleWriter, kept_tokens, truncate
-from finetune_trainer.data.tokens.encoded import Classified, Encoded, Example
-from finetune_trainer.tasks import LearnerName
+from finetune_trainer.data.tokens.encoded import Classified, Encoded, Example, ExampleKind, Paired
 
 
-def written(folder: Path, learner: LearnerName, limit: int, *examples: Example) -> tuple[EncodeStats, list[dict[str, Any]]]:
+def written(folder: Path, kind: ExampleKind, limit: int, *examples: Example) -> tuple[EncodeStats, list[dict[str, Any]]]:
     """What is left of examples after the cut."""
-    with ExampleWriter(folder / "full", learner) as writer:
+    with ExampleWriter(folder / "full", kind) as writer:
         for example in examples:
             writer.add(example)
-    kept = truncate(folder / "full", folder / "cut", learner, limit)
+    kept = truncate(folder / "full", folder / "cut", kind, limit)
     with pa.ipc.open_file(str(folder / "cut")) as file:
-        assert file.schema == SCHEMAS[learner]
+        assert file.schema == SCHEMAS[kind]
         return kept, file.read_all().to_pylist()
 
 
 def said(length: int, first: int) -> Encoded:
     """An example that is supervised from `first` on."""
     return Encoded(np.arange(length, dtype=np.int32), np.arange(length) >= first, f"line {length}{first}")
+
+
+def pair(chosen: list[int], rejected: list[int], prompt: int) -> Paired:
+    """A prompt of so many tokens with two answers."""
+    sides = [(np.array([0] * prompt + ids, np.int32), np.arange(prompt + len(ids)) >= prompt) for ids in (chosen, rejected)]
+    return Paired(*sides[0], "line 1", rejected_ids=sides[1][0], rejected_mask=sides[1][1])
 
 
 def classified(segments: list[int], labels: list[int]) -> Classified:
@@ -50,6 +55,18 @@ def test_a_language_model_s_example_loses_its_end(tmp_path: Path) -> None:
     assert (kept.lengths.tolist(), kept.supervised.tolist()) == ([3, 4], [2, 2])
     assert (kept.examples, kept.truncated, kept.truncated_tokens, kept.without_target) == (2, 2, 4, 1)
     assert (str(kept.cut_off.places), kept.cut_off.needed, kept.nothing.places.count) == ("line 65", 6, 0)
+
+
+def test_both_sides_of_a_pair_lose_their_ends(tmp_path: Path) -> None:
+    """Left out is what has no token of an answer left, or twice the same; both sides are counted, and the longer one needs the room."""
+    kept, rows = written(
+        tmp_path, "pair", 4, pair([1, 2], [3, 4, 5], 2), pair([1, 2, 3], [1, 2, 4], 2), pair([1], [2], 4), pair([1], [1], 2)
+    )
+    assert [(row["input_ids"], row["rejected_ids"]) for row in rows] == [([0, 0, 1, 2], [0, 0, 3, 4])]
+    assert rows[0]["rejected_mask"] == [False, False, True, True]
+    assert (kept.lengths.tolist(), kept.supervised.tolist()) == ([8], [4])
+    assert (kept.truncated, kept.truncated_tokens) == (3, 1 + 2 + 2)
+    assert (kept.cut_off.places.count, kept.cut_off.needed, kept.nothing.places.count) == (2, 5, 1)
 
 
 def test_what_cannot_be_learnt_at_any_length_is_no_matter_of_the_cut(tmp_path: Path) -> None:

@@ -219,6 +219,6 @@ def first_records(records: RecordFile) -> list[Record]:
 def unfit(records: RecordFile, exc: Unfit) -> StageFailure:
     """A file that cannot be read for the task."""
     source = records.param.removesuffix(".source")
-    param = {"task": "task", "source": records.param}.get(exc.field, f"{source}.{exc.field}")
+    param = {"task": "task", "objective": "method.objective", "source": records.param}.get(exc.field, f"{source}.{exc.field}")
     says = f"{records.name} {exc}" if exc.about_file else f"{records.name}: {source}.{exc}"
     return invalid("InvalidDataset", "; ".join([says, *records.notes]), param=param)

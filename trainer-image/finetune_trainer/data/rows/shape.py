@@ -169,9 +169,9 @@ def _own(task: AnyTask, keys: tuple[str, ...], fields: tuple[str, ...], table: b
     """The task's own layout."""
     own = task.own(keys, fields)
     if not table:
-        return Shape(own.words, task, RowLayout(frozenset(fields)), own.steps)
+        return Shape(own.words, task, RowLayout(frozenset(fields), own.columns or {}), own.steps)
     read = (*task.fields, *own.used)
-    return Shape(own.words, task, RowLayout(None), (Renamed({}, read), *own.steps), reads=frozenset(read))
+    return Shape(own.words, task, RowLayout(None, own.columns or {}), (Renamed({}, read), *own.steps), reads=frozenset(read))
 
 
 def _foreign(task: AnyTask, keys: tuple[str, ...], first: Records, extra: frozenset[str] | None, header: bool) -> Shape:

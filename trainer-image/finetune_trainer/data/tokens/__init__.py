@@ -9,6 +9,7 @@ texts.py      prompts and answers to text, without a template
 borders.py    where prompts end and answers begin, in tokens
 batches.py    how many rows are tokenised together
 language.py   texts to token ids and loss masks
+pairs.py      rows of two answers to token ids and loss masks
 unseen_words.py  words that have no tokens, and their entities
 classes.py    texts and words to token ids and labels
 arrow.py      the files, written and cut

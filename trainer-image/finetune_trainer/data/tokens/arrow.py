@@ -14,8 +14,7 @@ import pyarrow.compute as pc
 
 from finetune_text.tags import IGNORED
 from finetune_trainer.data.profile.findings import Places
-from finetune_trainer.data.tokens.encoded import Example
-from finetune_trainer.tasks import LearnerName
+from finetune_trainer.data.tokens.encoded import Example, ExampleKind
 from finetune_trainer.workspace.files import put_in_place
 
 ROWS_PER_BATCH = 1024
@@ -23,12 +22,16 @@ TOKENS_PER_BATCH = 1 << 20
 """Of a record batch without its last row: what is read again has room, too."""
 _IDS = ("input_ids", pa.list_(pa.int32()))
 _CLASSES = (("token_type_ids", pa.list_(pa.int8())), ("labels", pa.list_(pa.int32())))
-SCHEMAS: dict[LearnerName, pa.Schema] = {
-    "language": pa.schema([_IDS, ("loss_mask", pa.list_(pa.bool_()))]),
+_MASKED = (_IDS, ("loss_mask", pa.list_(pa.bool_())))
+SCHEMAS: dict[ExampleKind, pa.Schema] = {
+    "language": pa.schema(_MASKED),
+    "pair": pa.schema([*_MASKED, ("rejected_ids", pa.list_(pa.int32())), ("rejected_mask", pa.list_(pa.bool_()))]),
     "sequence": pa.schema([_IDS, *_CLASSES]),
     "token": pa.schema([_IDS, *_CLASSES]),
 }
 PROMPTS = pa.schema([_IDS])
+TOKEN_IDS = ("input_ids", "rejected_ids")
+"""Columns of token ids: of a pair, one for each side."""
 _SEGMENTS = pa.field("segments", pa.list_(pa.int8()))
 _WHERE = pa.field("where", pa.string())
 
@@ -55,7 +58,7 @@ class EncodeStats:
     """What a finished file of examples holds."""
 
     lengths: Ints
-    """Tokens of each example."""
+    """Tokens of each example; of a pair those of both answers, each with the prompt."""
     supervised: Ints
     """Of each example: tokens that the loss is computed on; 1 where a whole text is classified."""
     truncated: int
@@ -78,24 +81,29 @@ class EncodeStats:
         return len(self.lengths)
 
 
-def full_schema(learner: LearnerName) -> pa.Schema:
+def has_masks(kind: ExampleKind) -> bool:
+    """True for examples of a language model, which are cut at their end."""
+    return "loss_mask" in SCHEMAS[kind].names
+
+
+def full_schema(kind: ExampleKind) -> pa.Schema:
     """Of examples that are not cut yet: they know their row, and a classifier's which text each token is of."""
-    return (SCHEMAS[learner] if learner == "language" else SCHEMAS[learner].append(_SEGMENTS)).append(_WHERE)
+    return (SCHEMAS[kind] if has_masks(kind) else SCHEMAS[kind].append(_SEGMENTS)).append(_WHERE)
 
 
 class ExampleWriter:
     """Writes examples at full length as they come; complete or absent after `close`."""
 
-    def __init__(self, path: Path, learner: LearnerName) -> None:
+    def __init__(self, path: Path, kind: ExampleKind) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._partial = path.with_name(f".{path.name}.part")
-        self._schema = full_schema(learner)
+        self._schema = full_schema(kind)
         self._file = pa.ipc.new_file(str(self._partial), self._schema)
         self._rows: list[Example] = []
         self._tokens = 0
         self.lengths = array("I")
-        """Tokens of each example."""
+        """Tokens of each example; of a pair those of the longer side."""
         self.largest_id = 0
 
     def __enter__(self) -> "ExampleWriter":
@@ -112,16 +120,18 @@ class ExampleWriter:
 
     def add(self, example: Example) -> None:
         """Appends one example."""
+        sides = [len(getattr(example, name)) for name in self._schema.names if name in TOKEN_IDS]
         self._rows.append(example)
-        self.lengths.append(len(example.input_ids))
-        self._tokens += len(example.input_ids)
+        self.lengths.append(max(sides))
+        self._tokens += sum(sides)
         if len(self._rows) == ROWS_PER_BATCH or self._tokens >= TOKENS_PER_BATCH:
             self._flush()
 
     def _flush(self) -> None:
         if self._rows:
             columns: list[pa.Array] = [lists([getattr(row, name) for row in self._rows]) for name in self._schema.names[:-1]]
-            self.largest_id = max(self.largest_id, pc.max(columns[0].values).as_py() or 0)
+            ids = (column.values for name, column in zip(self._schema.names, columns, strict=False) if name in TOKEN_IDS)
+            self.largest_id = max(self.largest_id, *(pc.max(values).as_py() or 0 for values in ids))
             columns.append(pa.array([row.where for row in self._rows], pa.string()))
             self._file.write_batch(pa.record_batch(columns, self._schema))
             self._rows, self._tokens = [], 0
@@ -133,29 +143,29 @@ def lists(values: Sequence[npt.NDArray[Any]]) -> pa.ListArray:
     return pa.ListArray.from_arrays(offsets, np.concatenate(values))
 
 
-def truncate(source: Path, target: Path, learner: LearnerName, limit: int) -> EncodeStats:
+def truncate(source: Path, target: Path, kind: ExampleKind, limit: int) -> EncodeStats:
     """Copies the examples of `source`, each cut to `limit` tokens, and leaves out those with nothing left to learn.
 
-    A language model's example loses its end. A classifier's keeps its special tokens and loses the end of its text; of two
-    texts the longer one, as tokenizers' own LongestFirst.
+    A language model's example loses its end; of a pair both sides do. A classifier's keeps its special tokens and loses the end of
+    its text; of two texts the longer one, as tokenizers' own LongestFirst.
     """
     lengths, supervised = array("q"), array("q")
     truncated, lost, cut_off, nothing = 0, 0, Lost(), Lost()
     partial = target.with_name(f".{target.name}.part")
-    with pa.memory_map(str(source)) as mapped, pa.ipc.open_file(mapped) as file, pa.ipc.new_file(str(partial), SCHEMAS[learner]) as out:
+    with pa.memory_map(str(source)) as mapped, pa.ipc.open_file(mapped) as file, pa.ipc.new_file(str(partial), SCHEMAS[kind]) as out:
         for number in range(file.num_record_batches):
             full = file.get_batch(number)
             batch = full.drop_columns("where")
-            batch = cut_end(batch, limit) if learner == "language" else cut_texts(batch, learner, limit)
-            missing = list_lengths(full["input_ids"]) - list_lengths(batch["input_ids"])
+            batch = cut_end(batch, limit) if has_masks(kind) else cut_texts(batch, kind, limit)
+            missing = token_counts(full) - token_counts(batch)
             truncated, lost = truncated + int((missing > 0).sum()), lost + int(missing.sum())
-            targets = target_counts(batch, learner)
+            targets = target_counts(batch, kind)
             keep = targets > 0
             batch = batch.filter(pa.array(keep)) if not keep.all() else batch
-            for into, values in ((lengths, list_lengths(batch["input_ids"])), (supervised, targets[keep])):
+            for into, values in ((lengths, token_counts(batch)), (supervised, targets[keep])):
                 into.frombytes(np.ascontiguousarray(values, np.int64).tobytes())
             for index in np.flatnonzero(~keep).tolist():
-                needed = first_target(full, learner, index)
+                needed = first_target(full, kind, index)
                 (cut_off if needed else nothing).add(full["where"][index].as_py(), needed)
             if batch.num_rows:
                 out.write_batch(batch)
@@ -163,29 +173,44 @@ def truncate(source: Path, target: Path, learner: LearnerName, limit: int) -> En
     return EncodeStats(np.array(lengths, np.int64), np.array(supervised, np.int64), truncated, lost, cut_off, nothing)
 
 
-def first_target(batch: pa.RecordBatch, learner: LearnerName, index: int) -> int:
-    """Tokens of an example up to the first that could be learned, with it; 0 where there is none."""
-    values = list_values(batch["loss_mask" if learner == "language" else "labels"][index])
-    found = np.flatnonzero(values if learner == "language" else values != IGNORED)
+def token_counts(batch: pa.RecordBatch) -> Ints:
+    """Tokens of each example, of all its sides."""
+    counts: Ints = sum((list_lengths(batch[name]) for name in TOKEN_IDS if name in batch.schema.names), np.zeros(batch.num_rows, np.int64))
+    return counts
+
+
+def first_target(batch: pa.RecordBatch, kind: ExampleKind, index: int) -> int:
+    """Tokens of an example up to the first that could be learned, with it; 0 where there is none. Of a pair: up to where both sides have
+    one, and differ."""
+    if kind == "pair":
+        chosen, rejected = (list_values(batch[name][index]) for name in TOKEN_IDS)
+        firsts = [np.flatnonzero(list_values(batch[name][index])) for name in ("loss_mask", "rejected_mask")]
+        if not all(map(len, firsts)) or np.array_equal(chosen, rejected):
+            return 0
+        shared = min(len(chosen), len(rejected))
+        parted = np.flatnonzero(chosen[:shared] != rejected[:shared])
+        return max(*(int(first[0]) + 1 for first in firsts), int(parted[0]) + 1 if len(parted) else shared + 1)
+    values = list_values(batch["loss_mask" if kind == "language" else "labels"][index])
+    found = np.flatnonzero(values if kind == "language" else values != IGNORED)
     return int(found[0]) + 1 if len(found) else 0
 
 
 def cut_end(batch: pa.RecordBatch, limit: int) -> pa.RecordBatch:
-    """Keeps the first `limit` tokens of each example."""
+    """Keeps the first `limit` tokens of each example, or side of one."""
     columns = [pc.list_slice(column, 0, limit, return_fixed_size_list=False) for column in batch.columns]
     return pa.record_batch(columns, batch.schema)
 
 
-def cut_texts(batch: pa.RecordBatch, learner: LearnerName, limit: int) -> pa.RecordBatch:
+def cut_texts(batch: pa.RecordBatch, kind: ExampleKind, limit: int) -> pa.RecordBatch:
     """Cuts the texts of examples that are longer than `limit`, and forgets the segments."""
-    per_token = [name for name in batch.schema.names if learner == "token" or name != "labels"]
+    per_token = [name for name in batch.schema.names if kind == "token" or name != "labels"]
     rows = {name: [list_values(value) for value in batch[name]] for name in batch.schema.names}
     for index, segments in enumerate(rows["segments"]):
         if len(segments) > limit:
             stays = kept_tokens(segments, limit)
             for name in per_token:
                 rows[name][index] = rows[name][index][stays]
-    schema = SCHEMAS[learner]
+    schema = SCHEMAS[kind]
     return pa.record_batch([lists(rows[field.name]).cast(field.type) for field in schema], schema)
 
 
@@ -209,13 +234,21 @@ def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
     return (first, room - first) if first <= room // 2 else (room // 2, room - room // 2)
 
 
-def target_counts(batch: pa.RecordBatch, learner: LearnerName) -> Ints:
-    """Of each example, what the loss is computed on."""
-    if learner == "sequence":
+def target_counts(batch: pa.RecordBatch, kind: ExampleKind) -> Ints:
+    """Of each example, what the loss is computed on; of a pair 0 unless both sides have some of it and differ."""
+    if kind == "sequence":
         return np.ones(batch.num_rows, np.int64)
-    column = batch["loss_mask" if learner == "language" else "labels"]
+    if kind == "pair":
+        chosen, rejected = (true_counts(batch[name]) for name in ("loss_mask", "rejected_mask"))
+        same = np.array([one == other for one, other in zip(batch["input_ids"], batch["rejected_ids"], strict=True)], np.bool_)
+        return np.where((chosen > 0) & (rejected > 0) & ~same, chosen + rejected, 0)
+    return true_counts(batch["loss_mask"]) if kind == "language" else true_counts(batch["labels"], IGNORED)
+
+
+def true_counts(column: pa.ListArray, ignored: int | None = None) -> Ints:
+    """Of each list, the values that are true; with `ignored`, those that are not this one."""
     values = column.flatten().to_numpy(zero_copy_only=False)
-    before = np.concatenate([[0], np.cumsum(values if learner == "language" else values != IGNORED, dtype=np.int64)])
+    before = np.concatenate([[0], np.cumsum(values if ignored is None else values != ignored, dtype=np.int64)])
     ends = np.cumsum(list_lengths(column))
     counts: Ints = before[ends] - before[ends - list_lengths(column)]
     return counts

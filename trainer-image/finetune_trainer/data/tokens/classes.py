@@ -12,9 +12,9 @@ from tokenizers import Tokenizer
 from finetune_text.encoder_tokenizer import EncoderTokenizer, first_tokens
 from finetune_text.tags import IGNORED
 from finetune_trainer.data.tokens.batches import batches
-from finetune_trainer.data.tokens.encoded import Classified, Example, Refused
+from finetune_trainer.data.tokens.encoded import Classified, Example, ExampleKind, Refused
 from finetune_trainer.data.tokens.unseen_words import UnseenWords
-from finetune_trainer.tasks import LearnerName, SequenceTask, TokenTask
+from finetune_trainer.tasks import SequenceTask, TokenTask
 from finetune_trainer.tasks.rows import Row
 
 BATCH = 1024
@@ -27,7 +27,7 @@ class ClassEncoder:
     def __init__(self, tokenizer: Tokenizer, labels: Iterable[str], task: SequenceTask | TokenTask) -> None:
         self.tokenizer = EncoderTokenizer(tokenizer)
         self.task = task
-        self.learner: LearnerName = task.learner
+        self.kind: ExampleKind = task.learner
         self.indices = {label: index for index, label in enumerate(labels)}
         self.unseen = UnseenWords(self.indices)
 

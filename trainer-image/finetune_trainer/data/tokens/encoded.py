@@ -1,14 +1,16 @@
 """What an encoder makes of a row. Knows neither tokenizers nor files."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from finetune_trainer.tasks import LearnerName
 from finetune_trainer.tasks.rows import Row
+
+ExampleKind = Literal["language", "sequence", "token", "pair"]
+"""What an example holds: tokens and their loss mask, a text and its labels, words and their tags, two answers."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,14 @@ class Encoded:
     """True where a token is to be learned. Never at index 0, which nothing predicts."""
     where: str = ""
     """Of which row: "line 17"."""
+
+
+@dataclass(frozen=True)
+class Paired(Encoded):
+    """A prompt with the preferred answer, and beside it the same prompt with the other one."""
+
+    rejected_ids: npt.NDArray[np.int32] = field(kw_only=True)
+    rejected_mask: npt.NDArray[np.bool_] = field(kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -53,8 +63,8 @@ class Encoder(Protocol):
     """Rows in, examples out."""
 
     @property
-    def learner(self) -> LearnerName:
-        """What its examples are for."""
+    def kind(self) -> ExampleKind:
+        """What its examples hold."""
 
     def encode(self, rows: Iterable[tuple[str, Row]]) -> Iterator[Example | Refused]:
         """The examples of each row, in order; a row comes with words for where it is."""

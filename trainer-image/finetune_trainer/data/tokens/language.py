@@ -16,9 +16,8 @@ from finetune_text.prompt_tokenizer import PromptTokenizer, Spelled
 from finetune_text.span import Span
 from finetune_trainer.data.tokens.batches import batches
 from finetune_trainer.data.tokens.borders import Border, Borders
-from finetune_trainer.data.tokens.encoded import Encoded, Example, Refused
+from finetune_trainer.data.tokens.encoded import Encoded, Example, ExampleKind, Refused
 from finetune_trainer.data.tokens.spans import NotPrefixPreserving, Rendered, WordsLeftOut
-from finetune_trainer.tasks import LearnerName
 from finetune_trainer.tasks.rows import Row
 
 BATCH = 512
@@ -67,7 +66,7 @@ class LanguageEncoder:
     answer gets an example of its own.
     """
 
-    learner: LearnerName = "language"
+    kind: ExampleKind = "language"
 
     def __init__(self, tokenizer: Tokenizer, renderer: Renderer, loss_on: LossOn, end: int | None = None) -> None:
         self.tokens = PromptTokenizer(tokenizer)
@@ -78,7 +77,12 @@ class LanguageEncoder:
         self.borders = Borders(self.tokens)
 
     def encode(self, rows: Iterable[tuple[str, Row]]) -> Iterator[Example | Refused]:
-        """Each row's examples, in order; a batch is rendered while the one before it is tokenised."""
+        """Each row's examples, in order."""
+        for _, item in self.encoded_rows(rows):
+            yield from [item] if isinstance(item, Refused) else item
+
+    def encoded_rows(self, rows: Iterable[tuple[str, Row]]) -> Iterator[tuple[str, list[Encoded] | Refused]]:
+        """Where each row is, and its examples; a batch is rendered while the one before it is tokenised."""
         rendered = ((where, self.render(where, row)) for where, row in rows)
         with ThreadPoolExecutor(1) as pool:
             before: Future[list[tuple[str, list[Joint] | Refused]]] | None = None
@@ -128,16 +132,15 @@ class LanguageEncoder:
         borders = [self.borders.border(encoding, ids, text, at, token) for at, (token, _) in zip(starts, answers, strict=True)]
         return Joint(encoding, ids, spelled, rendered, answers, borders)
 
-    def _examples(self, rows: list[tuple[str, list[Joint] | Refused]]) -> Iterator[Example | Refused]:
+    def _examples(self, rows: list[tuple[str, list[Joint] | Refused]]) -> Iterator[tuple[str, list[Encoded] | Refused]]:
         for where, item in rows:
             if isinstance(item, Refused):
-                yield item
+                yield where, item
                 continue
             wrong = next((joint for joint in item if not all(joint.right)), None)
             if wrong:
                 self.borders.saw(where, *halves(wrong, wrong.right.index(False)))
-            for joint in item:
-                yield from (replace(example, where=where) for example in self.examples(joint))
+            yield where, [replace(example, where=where) for joint in item for example in self.examples(joint)]
 
     def examples(self, joint: Joint) -> Iterator[Encoded]:
         """The text as a whole with the answers that it is right for, and an example for each other one."""

@@ -14,11 +14,12 @@ from finetune_trainer.data.profile.labels import entity_notes, label_counts, lab
 from finetune_trainer.data.profile.notes import invalid_notes, remark_notes
 from finetune_trainer.data.profile.splits import Splits, separate_splits, split_rows
 from finetune_trainer.failure import invalid
+from finetune_trainer.objectives import task_of
 from finetune_trainer.prepare.dataset.classes import Classes, Tagged, find_classes, ignored_note, most_frequent_first
 from finetune_trainer.prepare.dataset.row_source import RowSource
 from finetune_trainer.prepare.dataset.statistics import histogram, quantiles
 from finetune_trainer.stage.progress import ProgressPrinter
-from finetune_trainer.tasks import AnyTask, find_task
+from finetune_trainer.tasks import AnyTask
 from finetune_trainer.tasks.rows import Row
 from finetune_trainer.workspace.workspace import Workspace
 
@@ -147,7 +148,7 @@ def open_dataset(config: RunConfig, workspace: Workspace, progress: ProgressPrin
     split, own = config.dataset.split, config.dataset.validation
     if (split is None) == (own is None):
         raise invalid("InvalidRunConfig", "dataset.validation: exactly one of split and source must be set", param="dataset.validation")
-    task = find_task(config.task)
+    task = task_of(config)
     source = RowSource(config, task, workspace, progress)
     train = source.open(config.dataset.train, "dataset.train.source", split)
     held = train if own is None else source.open(own, "dataset.validation.source")

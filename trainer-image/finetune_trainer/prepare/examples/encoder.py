@@ -5,6 +5,8 @@ from datetime import datetime
 from functools import partial
 from itertools import chain
 
+from tokenizers import Tokenizer
+
 from finetune_api.run_config import RunConfig
 from finetune_text.chat_template import ChatTemplate, InvalidTemplate
 from finetune_text.control_text import control_text_of
@@ -13,13 +15,15 @@ from finetune_text.standard_templates import PLAIN, chatml_with_tools, is_chatml
 from finetune_trainer.data.tokens.chat import ChatRenderer
 from finetune_trainer.data.tokens.classes import ClassEncoder
 from finetune_trainer.data.tokens.encoded import Encoder
-from finetune_trainer.data.tokens.language import LanguageEncoder
+from finetune_trainer.data.tokens.language import LanguageEncoder, Renderer
+from finetune_trainer.data.tokens.pairs import PairEncoder
 from finetune_trainer.data.tokens.texts import TextRenderer
 from finetune_trainer.failure import invalid
 from finetune_trainer.prepare.base.base import ExaminedBase
 from finetune_trainer.prepare.base.files import unsupported
 from finetune_trainer.prepare.dataset.dataset import ProfiledDataset
 from finetune_trainer.tasks import LanguageTask, find_task
+from finetune_trainer.tasks.preference import PairTask
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ def conversations(
     marker = chat.markers.end_of_turn(template)
     end = tokenizer.token_to_id(marker) if marker else None
     return TaskEncoder(
-        LanguageEncoder(tokenizer, chat, config.method.loss_on),
+        encoder_of(config, task, tokenizer, chat),
         chat,
         own_template=None if template.source == base.config.chat_template else template.source,
         eos_token_ids=list(dict.fromkeys([*base.config.eos_token_ids, *([] if end is None else [end])])),
@@ -105,7 +109,14 @@ def plain_texts(config: RunConfig, base: ExaminedBase, task: LanguageTask) -> Ta
     what = "" if instructed(config) else task.without_template()
     notes = [f"{base.subject.name} has no chat template: {what}"] if what else []
     renderer = TextRenderer(partial(task.texts, instructed=instructed(config)))
-    return TaskEncoder(LanguageEncoder(tokenizer, renderer, config.method.loss_on, end), eos_token_ids=ids, notes=notes)
+    return TaskEncoder(encoder_of(config, task, tokenizer, renderer, end), eos_token_ids=ids, notes=notes)
+
+
+def encoder_of(config: RunConfig, task: LanguageTask, tokenizer: Tokenizer, renderer: Renderer, end: int | None = None) -> LanguageEncoder:
+    """For rows of one answer, or of two."""
+    if isinstance(task, PairTask):
+        return PairEncoder(tokenizer, renderer, task.sides, end)
+    return LanguageEncoder(tokenizer, renderer, config.method.loss_on, end)
 
 
 def instructed(config: RunConfig) -> bool:

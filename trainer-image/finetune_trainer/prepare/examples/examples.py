@@ -15,7 +15,7 @@ from finetune_trainer.data.profile.dataset_file import DatasetFile
 from finetune_trainer.data.tokens.arrow import EncodeStats, ExampleWriter, truncate, write_prompts
 from finetune_trainer.data.tokens.borders import WHITE_SPACE
 from finetune_trainer.data.tokens.classes import ClassEncoder
-from finetune_trainer.data.tokens.encoded import Refused
+from finetune_trainer.data.tokens.encoded import ExampleKind, Refused
 from finetune_trainer.data.tokens.language import LanguageEncoder
 from finetune_trainer.failure import invalid
 from finetune_trainer.prepare.base.base import ExaminedBase
@@ -30,7 +30,6 @@ from finetune_trainer.prepare.examples.refusals import Refusals
 from finetune_trainer.prepare.hyperparameters import AS_GIVEN
 from finetune_trainer.sources.subject import Subject
 from finetune_trainer.stage.progress import ProgressPrinter
-from finetune_trainer.tasks import LearnerName
 from finetune_trainer.tasks.rows import canonical
 from finetune_trainer.workspace.requests import write_requests
 from finetune_trainer.workspace.workspace import Workspace
@@ -45,6 +44,18 @@ LONG_ROW = 1_000_000
 LENGTH_STEP = 64
 """The automatic maxSequenceLength is a multiple of it."""
 _LENGTH_PARAM = "hyperparameters.maxSequenceLength"
+_BEGINS: dict[ExampleKind, str] = {
+    "language": "the answer begins",
+    "pair": "an answer begins, or differs from the other one only,",
+    "sequence": "the text begins",
+    "token": "the first tagged word comes",
+}
+_NOTHING: dict[ExampleKind, str] = {
+    "language": "the answer has no token of its own",
+    "pair": "an answer has no token of its own, or both have the same tokens",
+    "sequence": "the text has no token",
+    "token": "no word with a tag has a token",
+}
 
 
 @dataclass(frozen=True)
@@ -75,7 +86,7 @@ class ExamplesWriter:
     ) -> None:
         self.dataset = dataset
         self.task = task
-        self.learner = task.encoder.learner
+        self.kind = task.encoder.kind
         self.base = base
         self.workspace = workspace
         self.progress = progress
@@ -111,7 +122,7 @@ class ExamplesWriter:
         ]
         notes += self._names.notes()
         for file, kept in ((data.train, train), (data.validation, validation)):
-            notes += lost_notes(file.name, kept, int(limit.value), self.learner, self.base.config.max_length)
+            notes += lost_notes(file.name, kept, int(limit.value), self.kind, self.base.config.max_length)
         if refusals.rows:
             notes.append(f"{refusals.rows:,} rows were dropped because the base's chat template rejects them")
         return Examples(
@@ -129,7 +140,7 @@ class ExamplesWriter:
 
     def _encode(self, file: DatasetFile, side: str, rows: Rowed, target: Path, refusals: Refusals) -> Sequence[int]:
         """Tokenises one side at full length into `target`; returns the lengths."""
-        with ExampleWriter(target, self.learner) as writer:
+        with ExampleWriter(target, self.kind) as writer:
             for number, example in enumerate(self.task.encoder.encode(self._passed(file, side, rows, refusals)), start=1):
                 if isinstance(example, Refused):
                     refusals.add(file, example)
@@ -159,10 +170,10 @@ class ExamplesWriter:
 
     def _cut(self, file: DatasetFile, spill: Path, target: Path, limit: int) -> EncodeStats:
         """The final file of one side; the spilled one is deleted."""
-        kept = truncate(spill, target, self.learner, limit)
+        kept = truncate(spill, target, self.kind, limit)
         spill.unlink()
         if kept.examples == 0:
-            text = "; ".join(lost_notes(file.name, kept, limit, self.learner, self.base.config.max_length))
+            text = "; ".join(lost_notes(file.name, kept, limit, self.kind, self.base.config.max_length))
             raise invalid("InvalidDataset", text, param=_LENGTH_PARAM if kept.cut_off.places.count else file.param)
         return kept
 
@@ -197,10 +208,10 @@ class ExamplesWriter:
         )
 
 
-def lost_notes(name: str, kept: EncodeStats, limit: int, learner: LearnerName, model: int | None) -> list[str]:
+def lost_notes(name: str, kept: EncodeStats, limit: int, kind: ExampleKind, model: int | None) -> list[str]:
     """On examples that are left out: which, why, and what would keep them."""
     notes = []
-    what = "the answer begins" if learner == "language" else "the first tagged word comes"
+    what = _BEGINS[kind]
     if kept.cut_off.places.count:
         needed = kept.cut_off.needed
         can = model is None or needed <= model
@@ -208,7 +219,7 @@ def lost_notes(name: str, kept: EncodeStats, limit: int, learner: LearnerName, m
         says = f"{what} beyond {limit:,} tokens, where rows are cut, so nothing is left to learn and they are left out"
         notes.append(f"{name}, {kept.cut_off.places}: {says}; {way}")
     if kept.nothing.places.count:
-        what = "the answer has no token of its own" if learner == "language" else "no word with a tag has a token"
+        what = _NOTHING[kind]
         notes.append(f"{name}, {kept.nothing.places}: {what}, so there is nothing to learn and the rows are left out")
     return notes
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from finetune_api.run_config import RunConfig
 from finetune_trainer.methods import method_of
+from finetune_trainer.objectives import objective_of
 from finetune_trainer.prepare.base.architectures import can_recompute
 from finetune_trainer.prepare.base.weights import Weights
 from finetune_trainer.prepare.fit.memory import CPU, GPU, DeviceProfile, Micro, Need, TrainedModel, need
@@ -95,20 +96,21 @@ def heaviest(run: RunConfig, decided: Decided, facts: TrainingFacts, model: Trai
     steps = [plan.step(0, number).ranks for number in range(min(plan.steps_per_epoch, STEPS_LOOKED_AT))]
     accumulation = max(len(rank) for step in steps for rank in step)
     longest = MicroBatch(0, (int(facts.lengths.argmax()),))
-    micros = {as_micro(batch, facts, classifier) for step in steps for rank in step for batch in rank}
-    micros.add(as_micro(longest, facts, classifier))
+    several = objective_of(run).compares
+    micros = {as_micro(batch, facts, classifier, several) for step in steps for rank in step for batch in rank}
+    micros.add(as_micro(longest, facts, classifier, several))
     most = max((need(model, micro, device) for micro in micros), key=lambda found: found.total)
     return Choice(budget, model.checkpointing, most, accumulation)
 
 
-def as_micro(batch: MicroBatch, facts: TrainingFacts, classifier: bool) -> Micro:
-    """Its counts. Padded rows have a mask, and packed ones where there are several."""
+def as_micro(batch: MicroBatch, facts: TrainingFacts, classifier: bool, several: bool) -> Micro:
+    """Its counts. Padded rows have a mask, and packed ones where there are several examples, or `several` answers in each."""
     rows = list(batch.examples)
     lengths, supervised = facts.lengths[rows], int(facts.supervised[rows].sum())
     if classifier:
         return Micro(int(lengths.max()) * len(rows), supervised, int(lengths.max()), facts.labels)
     tokens = int(lengths.sum())
-    return Micro(tokens, supervised, tokens if len(rows) > 1 else 0)
+    return Micro(tokens, supervised, tokens if len(rows) > 1 or several else 0)
 
 
 def trained_model(run: RunConfig, decided: Decided, facts: TrainingFacts, checkpointing: bool) -> TrainedModel:

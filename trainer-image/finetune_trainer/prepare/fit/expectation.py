@@ -13,6 +13,7 @@ from finetune_api.result import Expectation
 from finetune_api.run_config import RunConfig, RunHardware
 from finetune_trainer.methods import method_of
 from finetune_trainer.methods.method import FORWARD
+from finetune_trainer.objectives import objective_of
 from finetune_trainer.prepare.base.weights import in_words
 from finetune_trainer.prepare.hyperparameters import Decided
 from finetune_trainer.prepare.speeds import peak_flops
@@ -39,7 +40,8 @@ def expect(run: RunConfig, decided: Decided, parameters: int, lengths: Counts) -
     if speed is None:
         return Expectation(tokens=tokens, basis=basis)
     validated = validations(hyper) * hyper.validation_examples * float(lengths.mean())
-    hours = parameters * (each * tokens + FORWARD * validated) / speed / 3600
+    reference = float(lengths.sum()) if objective_of(run).needs_reference else 0
+    hours = parameters * (each * tokens + FORWARD * (validated + reference)) / speed / 3600
     text = f"{each} x {in_words(parameters)} parameters x {tokens:,} tokens at {basis}"
     price = cost(run.hardware, hours)
     currency = run.hardware.currency if price is not None else ""

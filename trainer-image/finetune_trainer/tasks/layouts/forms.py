@@ -53,8 +53,10 @@ def preference(fields: tuple[str, str], keys: Sequence[str], first: Records, *, 
     better = next((good for good, bad in _PREFERENCES if {good, bad} <= set(keys)), "")
     if not better:
         return None
+    both = "set method.objective: dpo to learn which of them is better, or, " if fields == PAIR else ""
     says = (
-        f"holds pairs of a better and a worse answer (preference data, DPO), and supervised training takes one answer: to learn {better!r}"
+        "holds pairs of a better and a worse answer (preference data, DPO), and supervised training takes one answer: "
+        f"{both}to learn {better!r}"
     )
     chosen: list[Any] = [row[better] for row in first if row.get(better) is not None]
     if chat and chosen and all(is_messages(value) and value[0].get("role") != "assistant" for value in chosen):

@@ -30,6 +30,10 @@ class StepMetrics:
     valid_loss: float | None = None
     """Of the validation after this step."""
     valid_mean_token_accuracy: float | None = None
+    reward_accuracy: float | None = None
+    """Share of the step's pairs whose preferred answer has the higher reward; empty for objective sft."""
+    reward_margin: float | None = None
+    """Mean difference between the rewards of the preferred answer and of the other one."""
 
     @property
     def train_loss(self) -> float:
@@ -54,9 +58,9 @@ class StepMetrics:
 
 COLUMNS = (
     *("step", "epoch", "loss", "learning_rate", "grad_norm", "tokens", "tokens_per_second"),
-    *("train_loss", "valid_loss", "valid_mean_token_accuracy"),
+    *("train_loss", "valid_loss", "valid_mean_token_accuracy", "reward_accuracy", "reward_margin"),
 )
-TRACKED = ("loss", "learning_rate", "grad_norm", "epoch", "tokens", "tokens_per_second")
+TRACKED = ("loss", "learning_rate", "grad_norm", "epoch", "tokens", "tokens_per_second", "reward_accuracy", "reward_margin")
 EVAL_LOSS, EVAL_ACCURACY = "eval/loss", "eval/accuracy"
 HEADER = ",".join(COLUMNS) + "\n"
 WHOLE = ("step", "tokens")

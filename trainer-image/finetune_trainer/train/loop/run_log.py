@@ -53,14 +53,24 @@ class RunLog:
         self._began = time.monotonic()
 
     def step_ends(
-        self, step: int, epoch: float, loss: float, learning_rate: float, grad_norm: float, tokens: int, *, validated: bool
+        self,
+        step: int,
+        epoch: float,
+        loss: float,
+        learning_rate: float,
+        grad_norm: float,
+        tokens: int,
+        *,
+        figures: Mapping[str, float],
+        validated: bool,
     ) -> None:
-        """Records a step of `tokens` tokens over all ranks. `validated`: a validation comes next, and its line waits for that."""
+        """Records a step of `tokens` tokens over all ranks; `figures` are further columns. `validated`: a validation comes next, and its
+        line waits for that."""
         self._tokens += tokens
         self._recent.append((tokens, time.monotonic() - self._began))
         seconds = sum(duration for _, duration in self._recent)
         speed = sum(count for count, _ in self._recent) / max(seconds, 1e-9)
-        metrics = StepMetrics(step, epoch, loss, learning_rate, grad_norm, self._tokens, round(speed, 1))
+        metrics = StepMetrics(step, epoch, loss, learning_rate, grad_norm, self._tokens, round(speed, 1), **figures)
         if validated:
             self._held = metrics
         else:
@@ -68,6 +78,7 @@ class RunLog:
         left = (self._total_steps - step) * seconds / len(self._recent)
         left += self._validation_seconds * (self._validations_after(step) + validated)
         self._shown |= {"step": step, "epoch": round(epoch, 4), "loss": loss, "learning_rate": learning_rate}
+        self._shown |= {name: round(value, 4) for name, value in figures.items()}
         self._shown |= {"tokens_per_second": round(speed, 1), "eta_seconds": round(left, 1)}
         self.show("training", force=step == self._total_steps)
 
@@ -102,6 +113,12 @@ class RunLog:
         """Shows what takes so long, and makes the lines of its steps durable before the checkpoint is."""
         self._metrics.sync()
         self.show("writing a checkpoint", force=True)
+
+    def show_share(self, activity: str, done: int, total: int) -> None:
+        """What is done before the first step, and how long it takes from here on."""
+        left = (total - done) * (time.monotonic() - self._began) / done
+        self._shown["eta_seconds"] = round(left, 1)
+        self.show(f"{activity}: {done / total:.0%}")
 
     def show(self, activity: str, *, force: bool = False) -> None:
         """A progress line with the newest figures."""

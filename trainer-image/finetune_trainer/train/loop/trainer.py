@@ -75,7 +75,9 @@ class StepCallback(TrainerCallback):
         self._trainer = trainer
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        validator = self._trainer.context.validator
+        model, context, validator = self._trainer.model_wrapped, self._trainer.context, self._trainer.context.validator
+        assert model is not None  # since _prepare_for_training
+        context.learner.before_steps(model, context.plan, state.global_step, self._trainer.watch)
         if validator is not None and validator.owed(state.global_step):  # the last attempt was stopped before it
             self._trainer.validate()
 
@@ -102,7 +104,7 @@ class StepTrainer(Trainer):
         super().__init__(model=model, args=arguments)
         self.stopping = False
         self.model_accepts_loss_kwargs = False
-        self._step_tokens = 0
+        self._step_tokens = self._step_supervised = 0
         self._step_loss = torch.zeros((), device=context.world.device)
         self.remove_callback(PrinterCallback)
         self.add_callback(StepCallback(self))
@@ -146,11 +148,23 @@ class StepTrainer(Trainer):
         self.callback_handler.train_dataloader = train_dataloader
         return self.model_wrapped, train_dataloader
 
+    def watch(self, activity: str, done: int, total: int) -> None:
+        """Shows what is done before the first step; raises StageFailure on all ranks when one was sent SIGTERM."""
+        context = self.context
+        context.heartbeat.beat("planning")
+        if context.log is not None:
+            context.log.show_share(activity, done, total)
+        if context.world.any(context.asked_to_stop())[0]:
+            context.world.leave()
+            raise StageFailure(
+                ExitCode.PREEMPTED, "Preempted", f"stopped by SIGTERM while {activity} ({done} of {total}); the next attempt goes on there"
+            )
+
     def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
         """Forward and backward of this rank's micro-batches; returns this rank's share of the loss times the world size."""
         step: RankStep = inputs
         model.train()
-        self._step_tokens = step.tokens
+        self._step_tokens, self._step_supervised = step.tokens, step.supervised
         self._step_loss = torch.zeros((), device=self.context.world.device)
         for place, batch in enumerate(step.batches, start=1):
             batch = batch.to(self.context.world.device)
@@ -204,6 +218,7 @@ class StepTrainer(Trainer):
             self.stopping = self.control.should_save = self.control.should_training_stop = True
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        figures = self._figures() if "loss" in logs else {}
         if self.context.log is not None and "loss" in logs:
             self.context.log.step_ends(
                 step=self.state.global_step,
@@ -212,8 +227,17 @@ class StepTrainer(Trainer):
                 learning_rate=logs["learning_rate"],
                 grad_norm=logs["grad_norm"],
                 tokens=self._step_tokens,
+                figures=figures,
                 validated=self.control.should_evaluate,
             )
+
+    def _figures(self) -> dict[str, float]:
+        """The learner's, as means over the step of all ranks."""
+        mine = self.context.learner.step_figures()
+        if not mine:
+            return {}
+        shares = self.context.world.gather(mine)
+        return {name: sum(share[name] for share in shares) / self._step_supervised for name in mine}
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         context, place = self.context, self.context.checkpoints

@@ -1,0 +1,28 @@
+"""Pairs of answers in OpenAI's preference form: the answer to a question of chatterbot-corpus is preferred to an evasive one."""
+
+import json
+from itertools import cycle
+from pathlib import Path
+
+from corpus import conversations
+from quiz import TOPICS
+
+EVASIONS = ("I don't know.", "Why do you ask?", "Look it up yourself.", "That is not my concern.", "Who cares?")
+
+
+def write_preferences(folder: Path) -> None:
+    """train.jsonl: each question once."""
+    answers: dict[str, str] = {}
+    for topic, (question, *said) in conversations()["english"]:
+        if topic in TOPICS and question and said and said[0]:
+            answers.setdefault(question, said[0])
+    rows = [
+        {
+            "input": {"messages": [{"role": "user", "content": question}]},
+            "preferred_output": [{"role": "assistant", "content": answer}],
+            "non_preferred_output": [{"role": "assistant", "content": evasion}],
+        }
+        for (question, answer), evasion in zip(answers.items(), cycle(EVASIONS), strict=False)
+    ]
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    print(f"  train.jsonl: {len(rows)} pairs", flush=True)
