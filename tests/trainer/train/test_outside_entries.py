@@ -3,14 +3,18 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.run_config import RunStrategy
+from finetune_trainer.preference.rows import AnswerRows, ComparedRows
+from finetune_trainer.step_plan import StepPlan
 from tests.outside_package import documented_example, install
-from tests.trainer.train.runs import LORA, Run, prepare_workspace
+from tests.trainer.train.conftest import run_here
+from tests.trainer.train.runs import HYPER, LORA, Run, prepare_workspace
 
 pytestmark = [pytest.mark.trainer, pytest.mark.filterwarnings("ignore")]
 NORMS = {"type": "norms"}
@@ -30,11 +34,16 @@ def test_a_method_from_outside(tmp_path: Path, tiny: Path) -> None:
 
 
 def test_an_objective_from_outside(tmp_path: Path, new_pairs: Callable[..., Run]) -> None:
-    """Its loss is computed of the same rows and answers, here without a pass over the base."""
+    """Its loss is computed of the answers that dpo compares, without a pass over the base: at the first step it is that of the base."""
+    dpo = new_pairs(hyper={"total_steps": 1})
+    run_here(dpo)
+    base = np.load(dpo.workspace.reference / "train/log-probs.npy")
+    rows = ComparedRows(AnswerRows(dpo.workspace.train_rows))
+    first = StepPlan(rows.lengths, rows.supervised, HYPER["batch_size"], HYPER["micro_batch_tokens"], HYPER["seed"]).examples(0, 0)
     install(tmp_path, "slic", documented_example("An objective"), group="finetune.objectives", name="slic")
     run = new_pairs(method=LORA | {"objective": "slic"}, environment={"PYTHONPATH": str(tmp_path)})
     assert run.attempt() == ExitCode.OK
-    assert run.losses()[-1] < run.losses()[0]
+    assert run.losses()[0] == pytest.approx(np.maximum(0, 1 - (base[first, 0] - base[first, 1])).mean(), abs=1e-4)
     assert not run.workspace.reference.exists()
 
 
