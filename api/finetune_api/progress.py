@@ -7,10 +7,23 @@ import json
 
 from pydantic import ValidationError
 
-from finetune_api.bounded import ShownCount, ShownReal
+from finetune_api.bounded import Count, ShownCount, ShownReal
 from finetune_api.document import LenientDocument
 
 PREFIX = '{"finetuneProgress":'
+
+
+class CheckpointFigures(LenientDocument):
+    """A complete checkpoint in the workspace."""
+
+    step: Count
+    loss: ShownReal = None
+    """Training loss of its step."""
+    validation_loss: ShownReal = None
+    """None if its step was not validated."""
+    size_bytes: ShownCount = None
+    best: bool = False
+    """It has the lowest validation loss of those that are there."""
 
 
 class Progress(LenientDocument):
@@ -36,6 +49,10 @@ class Progress(LenientDocument):
     eta_seconds: ShownReal = None
     checkpoint_step: ShownCount = None
     """The newest complete checkpoint's step."""
+    checkpoints: list[CheckpointFigures] = []
+    """The complete ones, the newest first; empty where there is none yet, or this attempt has not written one."""
+    overfitting: str = ""
+    """The figures, if the validation loss rises while the training loss falls."""
 
     def line(self) -> str:
         """The line to print, without a newline."""

@@ -12,6 +12,7 @@ from finetune_api import CONTRACT_VERSION
 from finetune_api.bounded import Count, Real
 from finetune_api.document import LenientDocument
 from finetune_api.model_directory import Artifact, EvaluationReport, MissingArtifact, SkewCheck
+from finetune_api.progress import CheckpointFigures
 
 Stage = Literal["prepare", "train", "publish", "inspect"]
 TERMINATION_MESSAGE_LIMIT = 3072
@@ -186,6 +187,11 @@ class TrainSummary(LenientDocument):
     seconds: Real
     """Wall time of the last attempt."""
     validation: ValidationSummary | None = None
+    stopped_early: str = ""
+    """Why, if it ended before its last step because of hyperparameters.earlyStopping."""
+    published_step: Count | None = None
+    """The step whose weights were taken; None: the last one."""
+    checkpoints: list[CheckpointFigures] = []
     warnings: list[StageWarning] = []
 
 
@@ -233,9 +239,9 @@ class StageResult(LenientDocument):
     def termination_message(self) -> str:
         """The result as JSON of at most TERMINATION_MESSAGE_LIMIT bytes.
 
-        What a person can do without goes first: an error's details, then its message's end; of a success the rarer labels and the
-        later notes, then the reasons of hyperparameters, then the later warnings, then the single results of parity and gate, then the
-        ends of what is said of missing artifacts.
+        What a person can do without goes first: an error's details, then its message's end; of a success the older checkpoints, the
+        rarer labels and the later notes, then the reasons of hyperparameters, then the single results of parity and gate, then the ends
+        of what is said of missing artifacts and in warnings, then the later warnings.
         """
         texts = (smaller.to_json() for smaller in self._ever_smaller())
         return next(text for text in texts if len(text.encode()) <= TERMINATION_MESSAGE_LIMIT)
@@ -247,8 +253,7 @@ class StageResult(LenientDocument):
         if self.prepare:
             yield from (self.model_copy(update={"prepare": summary}) for summary in _smaller_summaries(self.prepare))
         if self.train:
-            for kept in range(len(self.train.warnings) - 1, -1, -1):
-                yield self.model_copy(update={"train": self.train.model_copy(update={"warnings": self.train.warnings[:kept]})})
+            yield from (self.model_copy(update={"train": summary}) for summary in _smaller_trainings(self.train))
         for part in ("publish", "inspect"):
             summary = getattr(self, part)
             if summary:
@@ -263,6 +268,16 @@ def _smaller_errors(error: StageError) -> Iterator[StageError]:
     while message:
         message = message[: len(message) * 3 // 4]
         yield error.model_copy(update={"details": [], "message": f"{message}..."})
+
+
+def _smaller_trainings(summary: TrainSummary) -> Iterator[TrainSummary]:
+    for kept in (10, 3, 0):
+        yield (summary := summary.model_copy(update={"checkpoints": summary.checkpoints[:kept]}))
+    for length in (400, 100):
+        warnings = [warning.model_copy(update={"message": _cut(warning.message, length)}) for warning in summary.warnings]
+        yield (summary := summary.model_copy(update={"warnings": warnings, "stopped_early": _cut(summary.stopped_early, length)}))
+    for kept in range(len(summary.warnings) - 1, -1, -1):
+        yield summary.model_copy(update={"warnings": summary.warnings[:kept]})
 
 
 def _smaller_models(summary: PublishSummary | InspectSummary) -> Iterator[PublishSummary | InspectSummary]:

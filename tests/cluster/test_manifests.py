@@ -72,6 +72,10 @@ WRONG: list[tuple[str, str, Any, str, str]] = [
     ("ftj", "spec.hyperparameters", {"epochs": 1, "maxSteps": 10}, "spec.hyperparameters", "set epochs or maxSteps, not both"),
     ("ftj", "spec.hyperparameters", {"batchSize": 1.5}, "spec.hyperparameters.batchSize", "must be of type integer"),
     ("ftj", "spec.hyperparameters", {"learningrate": 1}, "spec.hyperparameters.learningrate", "unknown field"),
+    ("ftj", "spec.hyperparameters", {"earlyStopping": {"patience": 0}}, "spec.hyperparameters.earlyStopping.patience", "greater than"),
+    ("ftj", "spec.hyperparameters", {"earlyStopping": {}}, "spec.hyperparameters.earlyStopping", "set evaluation.everySteps"),
+    ("ftj", "spec.hyperparameters", {"loadBestModelAtEnd": True}, "spec.hyperparameters.loadBestModelAtEnd", "set evaluation.everySteps"),
+    ("ftj", "spec.evaluation", {"everySteps": 0}, "spec.evaluation.everySteps", "greater than or equal to 1"),
     ("ftj", "spec.training", {"nodes": 0}, "spec.training.nodes", "greater than or equal to 1"),
     ("ftj", "spec.training", {"nodes": 2}, "spec.workspace.storage.accessMode", "ReadWriteMany"),
     ("ftj", "spec.training", {"gpuMemory": "80Gi"}, "spec.training.gpuMemory", "requires gpusPerNode > 0"),
@@ -170,7 +174,7 @@ def test_defaults_are_filled_in(api: Api) -> None:
     assert spec["task"] == "chat"
     assert spec["dataset"]["validation"] == {"split": {"fraction": 0.1, "seed": 42}}
     assert spec["method"] == {"objective": "sft", "type": "lora", "lossOn": "assistant"}
-    assert spec["training"] == {"nodes": 1, "gpusPerNode": 0, "gpuResourceName": "nvidia.com/gpu"}
+    assert spec["training"] == {"nodes": 1, "gpusPerNode": 0, "gpuResourceName": "nvidia.com/gpu", "strategy": {"type": "auto"}}
     assert spec["workspace"] == {"storage": {"accessMode": "ReadWriteOnce"}}
     assert spec["limits"] == {"startDeadline": "15m", "scheduleTimeout": "24h", "stallTimeout": "30m", "maxRestarts": 3}
     assert spec["suspend"] is False

@@ -281,6 +281,17 @@ class FineTuneJobSpec(Document):
                 fieldPath=".dataset",
             ),
             rule(
+                "has(self.evaluation.everySteps) || !has(self.hyperparameters) || !has(self.hyperparameters.earlyStopping)",
+                "earlyStopping watches the validation loss of the training: set evaluation.everySteps",
+                fieldPath=".hyperparameters.earlyStopping",
+            ),
+            rule(
+                "has(self.evaluation.everySteps) || !has(self.hyperparameters) || !has(self.hyperparameters.loadBestModelAtEnd)"
+                " || !self.hyperparameters.loadBestModelAtEnd",
+                "loadBestModelAtEnd compares checkpoints by their validation loss: set evaluation.everySteps",
+                fieldPath=".hyperparameters.loadBestModelAtEnd",
+            ),
+            rule(
                 "!has(self.evaluation.gate) || self.evaluation.gate.all("
                 "g, g.metric == 'loss' || (self.task.endsWith('classification') == (g.metric in ['accuracy', 'f1'])))",
                 "gate: perplexity and rewards are available for language models only, accuracy and f1 for classifiers only",

@@ -157,6 +157,19 @@ class EvaluationStatus(LenientDocument):
     gate: Annotated[list[ShortText], Field(max_length=8)] = []
 
 
+class CheckpointStatus(LenientDocument):
+    """A complete checkpoint in the workspace."""
+
+    step: int
+    loss: float | None = None
+    """Training loss of its step."""
+    validation_loss: float | None = None
+    """Validation loss after its step; see evaluation.everySteps."""
+    size_bytes: int | None = None
+    best: bool = False
+    """True for the checkpoint with the lowest validation loss."""
+
+
 class UsageStatus(LenientDocument):
     """Resources that the job has used."""
 
@@ -196,6 +209,13 @@ class FineTuneJobStatus(LenientDocument):
     progress: ProgressStatus | None = None
     total_steps: int | None = None
     """Planned number of optimizer steps of the training."""
+    trained_steps: int | None = None
+    """Number of optimizer steps that the training made. It is below totalSteps if hyperparameters.earlyStopping ended it."""
+    published_step: int | None = None
+    """Step whose weights are published: the last one, or with hyperparameters.loadBestModelAtEnd the one with the lowest validation
+    loss."""
+    checkpoints: Annotated[list[CheckpointStatus], Field(max_length=20)] = []
+    """The most recent checkpoints, newest first."""
     dataset: DatasetStatus | None = None
     hyperparameters: Annotated[list[ResolvedStatus], Field(max_length=32)] = []
     """All hyperparameters in effect."""

@@ -80,6 +80,16 @@ class TrainingStrategy(Document):
     kept in between: more memory, less communication). Defaults to grad if it fits into memory."""
 
 
+class EarlyStopping(Document):
+    """Ends the training when its validation loss no longer improves. The model is then published from the best checkpoint, unless
+    loadBestModelAtEnd is false."""
+
+    patience: Annotated[int, Field(ge=1, le=1000)] = 3
+    """patience is the number of consecutive validations without improvement after which the training ends."""
+    minimum_improvement: Annotated[float, Field(ge=0, le=1000)] = 0
+    """minimumImprovement is the amount by which the validation loss must fall below its lowest value to count as an improvement."""
+
+
 class Hyperparameters(Document):
     """Hyperparameters. prepare chooses values that are not set; status.hyperparameters has each value with its reason."""
 
@@ -117,6 +127,11 @@ class Hyperparameters(Document):
     gradient_checkpointing: bool | None = None
     """gradientCheckpointing recomputes activations in the backward pass instead of storing them: less memory, about a third slower.
     By default it is enabled only if the training does not fit without it."""
+    early_stopping: EarlyStopping | None = None
+    """earlyStopping ends the training when its validation loss no longer improves. It requires evaluation.everySteps."""
+    load_best_model_at_end: bool | None = None
+    """loadBestModelAtEnd publishes the model with the lowest validation loss instead of the last one, and writes a checkpoint whenever a
+    validation finds a lower loss. It requires evaluation.everySteps. Defaults to true with earlyStopping, otherwise to false."""
     seed: Annotated[int, Field(ge=0, le=2147483647)] | None = None
     """seed for the order of rows, dropout and the initialization of new weights."""
 
@@ -125,6 +140,8 @@ class Checkpoints(Document):
     """Checkpoints in the workspace to resume training from."""
 
     every_steps: Annotated[int, Field(ge=1, le=10000000)] | None = None
-    """everySteps is the number of optimizer steps between checkpoints. Defaults to a tenth of the training."""
+    """everySteps is the number of optimizer steps between checkpoints. Defaults to a tenth of the training, at steps that are
+    validated if evaluation.everySteps is set."""
     keep: Annotated[int, Field(ge=1, le=100)] = 2
-    """keep is the number of most recent checkpoints to keep."""
+    """keep is the number of most recent checkpoints to keep. The one with the lowest validation loss is kept in addition, if
+    evaluation.everySteps is set."""

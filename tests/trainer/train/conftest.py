@@ -19,6 +19,8 @@ from tests.trainer.train.runs import DDP, FULL, LORA, Run, prepare_workspace, wr
 VOCABULARY = 1024
 LONG: dict[str, Any] = {"total_steps": 12}
 """Three epochs of four steps: long enough to be interrupted several times."""
+VALIDATED: dict[str, Any] = LONG | {"validation_every": 5, "validation_examples": 7}
+"""The same with validations, the last one after the last step."""
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -84,8 +86,8 @@ def new_pairs(tmp_path: Path, tiny: Path) -> Callable[..., Run]:
 
 @pytest.fixture(scope="session")
 def alone(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Run:
-    """LoRA on one process, in this one, from start to end."""
-    run = Run(prepare_workspace(tmp_path_factory.mktemp("alone"), tiny, **LONG))
+    """LoRA on one process, in this one, from start to end, with validations."""
+    run = Run(prepare_workspace(tmp_path_factory.mktemp("alone"), tiny, **VALIDATED))
     run_here(run)
     return run
 
@@ -93,6 +95,11 @@ def alone(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Run:
 @pytest.fixture(scope="session")
 def alone_full(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Run:
     """Full fine-tuning on one process, without checkpoints."""
-    run = Run(prepare_workspace(tmp_path_factory.mktemp("alone-full"), tiny, method=FULL, checkpoint_every=100), method=FULL)
+    run = Run(
+        prepare_workspace(
+            tmp_path_factory.mktemp("alone-full"), tiny, method=FULL, checkpoint_every=100, validation_every=2, validation_examples=7
+        ),
+        method=FULL,
+    )
     run_here(run)
     return run

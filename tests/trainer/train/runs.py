@@ -161,6 +161,10 @@ class Run:
         """metrics.csv."""
         return read_metrics(self.workspace.metrics)
 
+    def validations(self) -> list[StepMetrics]:
+        """The validated steps of metrics.csv."""
+        return [metrics for metrics in self.metrics() if metrics.valid_loss is not None]
+
     def losses(self) -> list[float]:
         """Loss of each step, to five decimals."""
         return [round(step.loss, 5) for step in self.metrics()]

@@ -15,7 +15,7 @@ import pytest
 
 from finetune_api.exit_codes import ExitCode
 from finetune_trainer.train.checkpoints import complete_checkpoints
-from tests.trainer.train.conftest import LONG
+from tests.trainer.train.conftest import VALIDATED
 from tests.trainer.train.runs import FULL, OWNER, Launched, Run, prepare_workspace
 
 pytestmark = [pytest.mark.trainer, pytest.mark.timeout(600)]
@@ -46,7 +46,7 @@ class Story:
 @pytest.fixture(scope="module")
 def two_nodes(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Story:
     """LoRA on two nodes: node 1's launcher is killed, node 1 is drained, then it runs to its end."""
-    story = Story(Run(prepare_workspace(tmp_path_factory.mktemp("two-nodes"), tiny, **LONG), nodes=2))
+    story = Story(Run(prepare_workspace(tmp_path_factory.mktemp("two-nodes"), tiny, **VALIDATED), nodes=2))
     workspace = story.run.workspace
 
     def kill_node_1(nodes: list[Launched]) -> None:
@@ -68,7 +68,7 @@ def two_nodes(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Story:
 def two_ranks(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Story:
     """LoRA on two ranks of a node: rank 1 is killed, rank 1 is frozen, then it runs until its result is there."""
     limits = {"startDeadline": 300.0, "stallTimeout": 20.0}
-    story = Story(Run(prepare_workspace(tmp_path_factory.mktemp("two-ranks"), tiny, **LONG), processes=2, limits=limits))
+    story = Story(Run(prepare_workspace(tmp_path_factory.mktemp("two-ranks"), tiny, **VALIDATED), processes=2, limits=limits))
     workspace = story.run.workspace
 
     def signal_rank_1(number: int, step: int) -> Callable[[list[Launched]], None]:
@@ -101,6 +101,16 @@ def test_two_nodes_compute_what_one_process_does(two_nodes: Story, alone: Run) -
     assert two_nodes.codes["finished"] == [ExitCode.OK, ExitCode.OK]
     assert two_nodes.run.losses() == pytest.approx(alone.losses(), abs=CLOSE)
     assert [step.step for step in two_nodes.run.metrics()] == list(range(1, 13))
+
+
+def test_two_nodes_find_the_validation_losses_of_one_process(two_nodes: Story, alone: Run) -> None:
+    """Each computes a share of the sample, one of them with a filler; what happened to the nodes leaves no trace."""
+    assert [(point.step, point.valid_mean_token_accuracy) for point in two_nodes.run.validations()] == [
+        (point.step, point.valid_mean_token_accuracy) for point in alone.validations()
+    ]
+    assert [point.valid_loss for point in two_nodes.run.validations()] == [
+        pytest.approx(point.valid_loss, abs=CLOSE) for point in alone.validations()
+    ]
 
 
 def test_a_lost_node(two_nodes: Story) -> None:

@@ -29,7 +29,8 @@ def same_model(one: Path, other: Path) -> bool:
 def test_shards_of_two_processes_are_resumed_by_one(tmp_path: Path, tiny: Path, alone_full: Run) -> None:
     """Full fine-tuning of a model with tied embeddings by fsdp: the losses and the weights of one process with ddp, through a change
     of the number of processes."""
-    run = Run(prepare_workspace(tmp_path / "workspace", tiny, method=FULL, strategy=FSDP, checkpoint_every=1), method=FULL, processes=2)
+    hyper = {"checkpoint_every": 1, "validation_every": 2, "validation_examples": 7}
+    run = Run(prepare_workspace(tmp_path / "workspace", tiny, method=FULL, strategy=FSDP, **hyper), method=FULL, processes=2)
     launched = run.start()
     launched.wait_for_step(3, run.workspace)
     launched.terminate()
@@ -37,6 +38,8 @@ def test_shards_of_two_processes_are_resumed_by_one(tmp_path: Path, tiny: Path, 
     run.processes = 1
     run_here(run, 2)
     assert run.losses() == pytest.approx(alone_full.losses(), abs=CLOSE)
+    validated, wanted = ([point.valid_loss for point in one.validations()] for one in (run, alone_full))
+    assert validated == pytest.approx(wanted, abs=CLOSE)
     assert same_model(run.workspace.trained / "model", alone_full.workspace.trained / "model")
 
 

@@ -9,16 +9,14 @@ import torch
 import torch.nn.functional as F
 from transformers import AutoModelForCausalLM
 
-from finetune_api.exit_codes import ExitCode
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.language_model.rows import Rows
 from finetune_trainer.step_plan import validation_sample
-from tests.trainer.train.conftest import LONG, run_here
+from tests.trainer.train.conftest import LONG, VALIDATED, run_here
 from tests.trainer.train.runs import FULL, Run, prepare_workspace
 from tests.trainer.train.test_resume import DROPOUT, ROUNDING, stop_at
 
 pytestmark = [pytest.mark.trainer, pytest.mark.filterwarnings("ignore")]
-VALIDATED: dict[str, Any] = LONG | {"validation_every": 5, "validation_examples": 7}
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +29,7 @@ def validated(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Run:
 
 def points(run: Run) -> list[tuple[int, float | None, float | None]]:
     """Step, loss and accuracy of the validations in metrics.csv."""
-    return [(m.step, m.valid_loss, m.valid_mean_token_accuracy) for m in run.metrics() if m.valid_loss is not None]
+    return [(point.step, point.valid_loss, point.valid_mean_token_accuracy) for point in run.validations()]
 
 
 def trained(run: Run) -> list[tuple[float, ...]]:
@@ -63,17 +61,6 @@ def test_it_is_what_a_plain_loop_computes(new_run: Callable[..., Run]) -> None:
     assert (summary.step, summary.examples) == (3, 7)
     assert summary.loss == pytest.approx(torch.cat(losses).mean().item(), abs=1e-5)
     assert summary.accuracy == pytest.approx(torch.cat(right).float().mean().item())
-
-
-def test_two_processes_find_the_same(new_run: Callable[..., Run], tmp_path: Path, tiny: Path) -> None:
-    """Each computes a share of the sample, one of them with a filler."""
-    hyper = VALIDATED | {"total_steps": 4, "validation_every": 3}
-    here, two = new_run(hyper=hyper), Run(prepare_workspace(tmp_path / "two", tiny, **hyper), processes=2)
-    run_here(here)
-    assert two.attempt() == ExitCode.OK
-    for (step, loss, accuracy), wanted in zip(points(two), points(here), strict=True):
-        assert (step, accuracy) == (wanted[0], wanted[2])
-        assert loss == pytest.approx(wanted[1], abs=1e-5)
 
 
 def test_where_it_is_said(validated: Run) -> None:

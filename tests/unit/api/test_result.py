@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.model_directory import EvaluationReport, GateResult, MissingArtifact, Parity, Scores
+from finetune_api.progress import CheckpointFigures
 from finetune_api.result import (
     TERMINATION_MESSAGE_LIMIT,
     DatasetSummary,
@@ -17,6 +18,8 @@ from finetune_api.result import (
     ResolvedParameter,
     StageError,
     StageResult,
+    StageWarning,
+    TrainSummary,
 )
 
 
@@ -44,6 +47,25 @@ def published(text: str) -> StageResult:
     parity = [Parity(artifact="onnx/fp32", prompts=4, equal=4, tokens=32)] * 8
     report = EvaluationReport(examples=1, tokens=1, base=scores, tuned=scores, gate=gate, parity=parity)
     return StageResult(stage="publish", publish=PublishSummary(evaluation=report, size_bytes=1, manifest_sha256="m" * 64))
+
+
+def test_a_training_always_fits() -> None:
+    """Checkpoints go first, then the ends of what is said; steps, losses and codes stay."""
+    checkpoints = [CheckpointFigures(step=step, loss=1 / 3, validation_loss=2 / 3, size_bytes=10**12) for step in range(100)]
+    warnings = [StageWarning(code=f"Code{number}", message="x" * 1000) for number in range(5)]
+    summary = TrainSummary(
+        steps=5, loss=1, tokens=1, seconds=1, checkpoints=checkpoints, warnings=warnings, stopped_early="y" * 1000, published_step=3
+    )
+    text = StageResult(stage="train", train=summary).termination_message()
+    assert len(text.encode()) <= TERMINATION_MESSAGE_LIMIT
+    left = StageResult.from_json(text).train
+    assert left is not None
+    assert (left.steps, left.published_step, left.stopped_early[:1], [found.code[:4] for found in left.warnings]) == (
+        5,
+        3,
+        "y",
+        ["Code"] * 5,
+    )
 
 
 @given(message=st.text(max_size=5000), details=st.lists(st.text(max_size=300), max_size=30))

@@ -132,6 +132,36 @@ def test_a_validation_has_its_share_of_the_time(every: int, held_out: int, longe
     assert decided.reasons["validationExamples"] == ResolvedParameter(value=rows, reason=reason)
 
 
+@pytest.mark.parametrize(
+    ("given", "best", "reason"),
+    [
+        ({}, False, "the default without earlyStopping"),
+        ({"earlyStopping": {}}, True, "earlyStopping is set"),
+        ({"earlyStopping": {}, "loadBestModelAtEnd": False}, False, "as given"),
+        ({"loadBestModelAtEnd": True}, True, "as given"),
+    ],
+)
+def test_the_best_weights_are_the_result_of_a_training_that_stops_early(given: dict[str, Any], best: bool, reason: str) -> None:
+    """As transformers' EarlyStoppingCallback asks for load_best_model_at_end; by default, as of OpenAI, the last ones are."""
+    decided, reasons = decide(1000, evaluation={"everySteps": 5}, hyperparameters=given)
+    assert (decided.load_best_model_at_end, decided.early_stopping is not None) == (best, "earlyStopping" in given)
+    assert reasons["loadBestModelAtEnd"] == ResolvedParameter(value=best, reason=reason)
+    assert ("earlyStopping.patience" in reasons) == ("earlyStopping" in given)
+
+
+@pytest.mark.parametrize("given", [{"earlyStopping": {}}, {"loadBestModelAtEnd": True}])
+def test_what_needs_a_validation_loss_is_refused_without_validations(given: dict[str, Any]) -> None:
+    """A run config that was written by hand has not been through the API server's rules."""
+    with pytest.raises(StageFailure, match=r"needs the validation loss of the training: set evaluation\.everySteps"):
+        decide(1000, hyperparameters=given)
+
+
+@pytest.mark.parametrize(("between", "given", "every"), [(None, None, 19), (5, None, 20), (50, None, 50), (1, None, 19), (5, 7, 7)])
+def test_checkpoints_have_a_validation_loss(between: int | None, given: int | None, every: int) -> None:
+    """A tenth of 189 steps, at steps that are validated; as given, where it is."""
+    assert decide(1000, evaluation={"everySteps": between}, checkpoints={"everySteps": given})[0].checkpoint_every == every
+
+
 def test_by_default_nothing_is_validated() -> None:
     """And nothing is said of it."""
     decided, reasons = decide(1000)
@@ -185,10 +215,14 @@ def test_a_precision_that_the_gpu_lacks_is_refused() -> None:
 
 
 def test_every_parameter_has_a_value_and_a_reason() -> None:
-    """Nothing in force is hidden from the user."""
+    """Nothing in force is hidden from the user. Memory decides on gradient checkpointing; without validations there are no best weights."""
     reasons = decide(100)[1]
     names = {field.alias for field in Hyperparameters.model_fields.values()}
-    assert reasons.keys() == names - {"gradientCheckpointing"} | {"checkpointEvery", "lora.rank", "lora.alpha"}
+    assert reasons.keys() == names - {"gradientCheckpointing", "earlyStopping", "loadBestModelAtEnd"} | {
+        "checkpointEvery",
+        "lora.rank",
+        "lora.alpha",
+    }
     assert all(reason.reason for reason in reasons.values())
 
 

@@ -8,6 +8,7 @@ from finetune_trainer.train.checkpoints import (
     DAMAGED,
     checkpoint_at,
     complete_checkpoints,
+    figures_of,
     mark_damaged,
     rotate,
     sweep,
@@ -95,7 +96,7 @@ def test_rotation_keeps_the_newest_of_all_attempts(tmp_path: Path) -> None:
     for attempt, step in [(1, 2), (1, 4), (2, 6), (2, 8)]:
         write(tmp_path, attempt, step)
     unfinished = write(tmp_path, 2, 10, sealed=False)
-    rotate(tmp_path, OURS, 2)
+    rotate(tmp_path, OURS, 2, {})
     assert names(tmp_path) == ["attempt-2/checkpoint-8", "attempt-2/checkpoint-6"]
     assert unfinished.exists()
     assert not (tmp_path / "attempt-1" / "checkpoint-4").exists()
@@ -106,7 +107,7 @@ def test_foreign_folders_are_left_alone(tmp_path: Path) -> None:
     for name in ("attempt-1/checkpoint-x", "attempt-1/notes", "other/checkpoint-3", "attempt-1/checkpoint-3.bak"):
         (tmp_path / name).mkdir(parents=True)
     sweep(tmp_path, OURS, 3)
-    rotate(tmp_path, OURS, 1)
+    rotate(tmp_path, OURS, 1, {})
     assert len(list(tmp_path.glob("*/*"))) == 4
 
 
@@ -115,7 +116,7 @@ def test_another_runs_checkpoints_are_not_ours(tmp_path: Path) -> None:
     for attempt, step, digest in [(1, 8, "spec-0"), (1, 2, OURS), (2, 9, "spec-0"), (2, 4, OURS), (3, 10, "spec-0")]:
         write(tmp_path, attempt, step, digest=digest)
     sweep(tmp_path, OURS, 3)
-    rotate(tmp_path, OURS, 1)
+    rotate(tmp_path, OURS, 1, {})
     assert names(tmp_path) == ["attempt-2/checkpoint-4"]
     left = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("*/*"))
     assert left == ["attempt-1/checkpoint-8", "attempt-2/checkpoint-4", "attempt-2/checkpoint-9"]
@@ -147,6 +148,27 @@ def test_a_damaged_checkpoint_goes_with_the_next_one(tmp_path: Path) -> None:
     assert names(tmp_path) == ["attempt-1/checkpoint-2"]
     assert (tmp_path / "attempt-1" / "checkpoint-4" / DAMAGED).exists()
     write(tmp_path, 2, 4)
-    rotate(tmp_path, OURS, 2)
+    rotate(tmp_path, OURS, 2, {})
     assert names(tmp_path) == ["attempt-2/checkpoint-4", "attempt-1/checkpoint-2"]
     assert not (tmp_path / "attempt-1" / "checkpoint-4").exists()
+
+
+@pytest.mark.parametrize(
+    ("losses", "kept"),
+    [
+        ({}, [8, 10]),
+        ({2: 1.5, 4: 1.25, 6: 1.75, 9: 0.5}, [4, 8, 10]),  # nothing was saved at step 9
+        ({8: 1.25, 10: 1.5}, [8, 10]),
+        ({4: 1.25, 6: 1.25, 10: 1.25}, [4, 8, 10]),
+    ],
+)
+def test_the_best_checkpoint_is_kept_beyond_the_newest(losses: dict[int, float], kept: list[int], tmp_path: Path) -> None:
+    """It is the one with the lowest validation loss, of equal ones the earliest, and it is said which one it is."""
+    for step in (2, 4, 6, 8, 10):
+        write(tmp_path, 1 + step // 6, step)
+    left = rotate(tmp_path, OURS, 2, losses)
+    assert sorted(checkpoint.step for checkpoint in left) == kept
+    assert sorted(int(name.rpartition("-")[2]) for name in names(tmp_path)) == kept
+    figures = figures_of(left, losses, {10: 3.5})
+    assert (figures[0].step, figures[0].loss, figures[0].size_bytes) == (10, 3.5, 150)
+    assert [one.step for one in figures if one.best] == ([min(kept, key=lambda step: losses.get(step, 9))] if losses else [])

@@ -3,6 +3,7 @@
 A pod that holds a GPU and cannot use it must say so: trained on its CPU, a run of an hour takes days and pays for the GPU.
 """
 
+import gc
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -69,3 +70,10 @@ def free_gpu_memory(device: torch.device) -> int | None:
 def device_name(device: torch.device) -> str:
     """The device as its owner knows it."""
     return f"{torch.cuda.get_device_name(device)} ({device})" if device.type == "cuda" else "the CPU"
+
+
+def release_memory() -> None:
+    """Frees the memory of models that are no longer used: they hold reference cycles."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,12 +1,12 @@
 """Base against tuned on the same validation rows: one model in memory at a time."""
 
-import gc
 import math
 
 import torch
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.model_directory import EvaluationReport, Scores
+from finetune_trainer.distributed.device import release_memory
 from finetune_trainer.evaluation.gate import judge
 from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.learner import Learner
@@ -59,10 +59,3 @@ def finite(name: str, scores: Scores) -> Scores:
         "the tuned model's loss on the validation rows is not finite: lower hyperparameters.learningRate",
         param="hyperparameters.learningRate",
     )
-
-
-def release_memory() -> None:
-    """Models hold reference cycles; the next phase needs their memory."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -115,10 +115,10 @@ def resolve_hyperparameters(config: RunConfig, facts: Facts) -> Decided:
         max_sequence_length=int(facts.max_sequence_length.value),
         precision=decide_precision(into, config),
         seed=into.decide("seed", given.seed, 42, "the default"),
-        checkpoint_every=into.decide(
-            "checkpointEvery", config.checkpoints.every_steps, math.ceil(total / 10), f"a tenth of {counted(total, 'step')}"
-        ),
+        checkpoint_every=decide_checkpoints(into, config, total),
         validation_every=config.evaluation.every_steps,
+        early_stopping=given.early_stopping,
+        load_best_model_at_end=decide_best(into, config),
         validation_examples=decide_validation(into, config, facts, batch),
         micro_batch_tokens=max(MICRO_BATCH_TOKENS, int(facts.max_sequence_length.value)),
     )
@@ -169,6 +169,30 @@ def decide_learning_rate(into: Resolution, config: RunConfig, facts: Facts, batc
     if given.learning_rate_multiplier is not None:
         rate, reason = tidy(rate * multiplier), f"automatic {rate:g} x {multiplier:g}: {reason}"
     return float(into.decide("learningRate", None, rate, reason))
+
+
+def decide_checkpoints(into: Resolution, config: RunConfig, total: int) -> int:
+    """A tenth of the run; with validations a multiple of their distance, so that checkpoints have a validation loss."""
+    tenth, between = math.ceil(total / 10), config.evaluation.every_steps or 1
+    every, reason = max(1, round(tenth / between)) * between, f"a tenth of {counted(total, 'step')}"
+    return int(into.decide("checkpointEvery", config.checkpoints.every_steps, every, reason + (", validated" if between > 1 else "")))
+
+
+def decide_best(into: Resolution, config: RunConfig) -> bool:
+    """Whether the best weights are the result; raises StageFailure for a wish that nothing is measured for."""
+    given = config.hyperparameters
+    stopping, validated = given.early_stopping, config.evaluation.every_steps is not None
+    if not validated and (stopping or given.load_best_model_at_end):
+        name = "earlyStopping" if stopping else "loadBestModelAtEnd"
+        text = f"hyperparameters.{name} needs the validation loss of the training: set evaluation.everySteps"
+        raise invalid("InvalidSpec", text, param="evaluation.everySteps")
+    if stopping:
+        into.decide("earlyStopping.patience", stopping.patience, None, "")
+        into.decide("earlyStopping.minimumImprovement", stopping.minimum_improvement, None, "")
+    if not validated:
+        return False
+    reason = "earlyStopping is set" if stopping else "the default without earlyStopping"
+    return bool(into.decide("loadBestModelAtEnd", given.load_best_model_at_end, stopping is not None, reason))
 
 
 def decide_validation(into: Resolution, config: RunConfig, facts: Facts, batch: int) -> int:

@@ -3,6 +3,7 @@
 import sys
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from finetune_api.progress import Progress
 from finetune_trainer.stage import interruption
@@ -31,12 +32,12 @@ class ProgressPrinter:
         self.interval = interval
         self._last = float("-inf")
 
-    def show(self, activity: str, *, force: bool = False, **fields: float | int | None) -> None:
+    def show(self, activity: str, *, force: bool = False, **fields: Any) -> None:
         """Prints the line if `interval` seconds have passed since the last one, or if `force`. Raises Stopped after SIGTERM."""
         pulse.beat(activity)
         self.repeat(activity, force=force, **fields)
 
-    def repeat(self, activity: str, *, force: bool = False, **fields: float | int | None) -> None:
+    def repeat(self, activity: str, *, force: bool = False, **fields: Any) -> None:
         """Like `show`, but not a sign of life: for code that is waiting."""
         interruption.check()
         now = time.monotonic()

@@ -6,6 +6,7 @@
     rank.py         what a rank does: join, load, train, write the result
     loop/           the loop: transformers.Trainer, one optimizer step at a time
     checkpoints.py  complete or absent, newest first, over all attempts
+    best.py         the checkpoint with the lowest validation loss, to be published
     resume.py       the checkpoint that all ranks resume from
     errors.py       torch's errors as failures of the stage
 

@@ -7,11 +7,13 @@ learns from what: on a volume that several runs have used, a run sees its own ch
 
 import re
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from finetune_api.progress import CheckpointFigures
 from finetune_trainer.workspace.files import COMPLETE
-from finetune_trainer.workspace.sealed import read_seal, seal_of
+from finetune_trainer.workspace.sealed import read_seal, seal_of, sealed_bytes
 
 NAME = re.compile(r"attempt-(\d+)/checkpoint-(\d+)")
 DAMAGED = ".damaged"
@@ -74,11 +76,40 @@ def sweep(root: Path, owner: str, attempt: int) -> None:
             remove(checkpoint.path)
 
 
-def rotate(root: Path, owner: str, keep: int) -> None:
-    """Removes all complete checkpoints of this run but the `keep` newest ones of all attempts, and those found damaged."""
+def best_checkpoint(checkpoints: Sequence[Checkpoint], losses: Mapping[int, float]) -> Checkpoint | None:
+    """The one with the lowest of the validation losses by step, of equal ones the earliest; None if no step was validated."""
+    validated = [checkpoint for checkpoint in checkpoints if checkpoint.step in losses]
+    return min(validated, key=lambda checkpoint: (losses[checkpoint.step], checkpoint.step, -checkpoint.attempt), default=None)
+
+
+def figures_of(checkpoints: Sequence[Checkpoint], validated: Mapping[int, float], trained: Mapping[int, float]) -> list[CheckpointFigures]:
+    """What is said of checkpoints, with validation and training losses by step."""
+    best = best_checkpoint(checkpoints, validated)
+    return [
+        CheckpointFigures(
+            step=checkpoint.step,
+            loss=trained.get(checkpoint.step),
+            validation_loss=validated.get(checkpoint.step),
+            size_bytes=sealed_bytes(checkpoint.path),
+            best=checkpoint == best,
+        )
+        for checkpoint in checkpoints
+    ]
+
+
+def rotate(root: Path, owner: str, keep: int, losses: Mapping[int, float]) -> list[Checkpoint]:
+    """Removes all complete checkpoints of this run but the `keep` newest ones of all attempts and the best one, and those found damaged.
+
+    `losses` are validation losses by step. Returns the checkpoints that are left, the newest first.
+    """
     damaged = [checkpoint for checkpoint in all_checkpoints(root) if (checkpoint.path / DAMAGED).exists()]
-    for checkpoint in [*complete_checkpoints(root, owner)[keep:], *damaged]:
-        remove(checkpoint.path)
+    complete = complete_checkpoints(root, owner)
+    best = best_checkpoint(complete, losses)
+    kept = [checkpoint for place, checkpoint in enumerate(complete) if place < keep or checkpoint == best]
+    for checkpoint in [*complete, *damaged]:
+        if checkpoint not in kept:
+            remove(checkpoint.path)
+    return kept
 
 
 def remove(directory: Path) -> None:

@@ -8,6 +8,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.result import StageResult, StageWarning, TrainSummary
-from finetune_trainer.distributed.device import device_name, free_gpu_memory
+from finetune_trainer.distributed.device import device_name, free_gpu_memory, release_memory
 from finetune_trainer.distributed.world import World, join
 from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.learner import Learner
@@ -30,14 +31,16 @@ from finetune_trainer.strategies import DistributedModel, strategy_of
 from finetune_trainer.trackers import TRACKERS
 from finetune_trainer.trackers.feed import Feeds
 from finetune_trainer.trackers.tracker import tracked_run
-from finetune_trainer.train.checkpoints import Checkpoint
+from finetune_trainer.train.best import choose_best
+from finetune_trainer.train.checkpoints import Checkpoint, complete_checkpoints, figures_of
 from finetune_trainer.train.errors import explain_rank
 from finetune_trainer.train.launch.exchange import Assignment, Exchange
 from finetune_trainer.train.launch.heartbeat import Heartbeat
 from finetune_trainer.train.loop.arguments import training_arguments
-from finetune_trainer.train.loop.metrics import MetricsFile, read_metrics
+from finetune_trainer.train.loop.curve import ValidationCurve, read_curve
+from finetune_trainer.train.loop.metrics import MetricsFile, StepMetrics, read_metrics
 from finetune_trainer.train.loop.run_log import RunLog
-from finetune_trainer.train.loop.trainer import CheckpointPlace, LoopContext, StepTrainer, writing
+from finetune_trainer.train.loop.trainer import CURVE, CheckpointPlace, LoopContext, StepTrainer, writing
 from finetune_trainer.train.loop.trend import loss_warning
 from finetune_trainer.train.loop.validation import Validator
 from finetune_trainer.train.resume import choose_checkpoint
@@ -48,6 +51,8 @@ from finetune_trainer.workspace.workspace import Workspace
 
 WARNINGS = 3
 """Checkpoints that were passed over, in the result."""
+CHECKPOINTS = 20
+"""In the result, the newest."""
 
 
 def run_rank(folder: str, asked_to_stop: Callable[[], bool]) -> int:
@@ -97,6 +102,7 @@ class Rank:
         self.printer = ProgressPrinter("train")
         self.feeds: Feeds | None = None
         self.began = time.monotonic()
+        self.warnings: list[StageWarning] = []
 
     def run(self) -> None:
         """Raises what ends the attempt early: StageFailure, or an error of torch's."""
@@ -136,13 +142,30 @@ class Rank:
         output = self.workspace.attempt_checkpoints(self.attempt)
         trainer = StepTrainer(model, training_arguments(self.hyper, output, world), context)
         self.stop_here(world, world.any(self.asked_to_stop())[0], "before its first step")
-        if resume is None or resume.step < self.hyper.total_steps:
+        step = resume.step if resume else 0
+        if step < self.hyper.total_steps and not (context.validator and context.validator.exhausted):
             trainer.train(resume_from_checkpoint=None if resume is None else str(resume.path))
             step = trainer.state.global_step
             self.stop_here(world, trainer.stopping and step < self.hyper.total_steps, f"at step {step}, with a checkpoint")
         self.heartbeat.beat("finishing")
-        world.together(lambda: self.finish(model, context))
+        if (best := self.best(context, step)) is not None:
+            del trainer, model, distributed
+            context = replace(context, distributed=strategy_of(self.prepared.strategy).open(world, self.method, self.prepared))
+            release_memory()
+            model = context.distributed.load(learner.load_base, best.path)
+        world.together(lambda: self.finish(model, context, step, best))
         world.leave()
+
+    def best(self, context: LoopContext, step: int) -> Checkpoint | None:
+        """The checkpoint to leave instead of the weights of the last step, `step`; None for these."""
+        if context.validator is None or not self.hyper.load_best_model_at_end:
+            return None
+        tick = partial(self.heartbeat.beat, "finishing")
+        found = choose_best(self.workspace.checkpoints, self.prepared.identity, context.validator.curve, step, context.world, tick)
+        self.warnings = [*([found.warning] if found.warning else []), *self.warnings]
+        if context.world.is_first and found.checkpoint:
+            self.printer.show(f"loading the best checkpoint, {found.checkpoint.name}", force=True)
+        return found.checkpoint
 
     def resume(self, world: World) -> Checkpoint | None:
         """This run's newest checkpoint that is whole; says which ones were not."""
@@ -183,14 +206,15 @@ class Rank:
             heartbeat=self.heartbeat,
             asked_to_stop=self.asked_to_stop,
             log=log,
-            validator=self.validator(world, learner, log),
+            validator=self.validator(world, learner, log, resume),
         )
 
-    def validator(self, world: World, learner: Learner, log: RunLog | None) -> Validator | None:
+    def validator(self, world: World, learner: Learner, log: RunLog | None, resume: Checkpoint | None) -> Validator | None:
         """None for a run that does not ask for validations."""
         if self.hyper.validation_every is None:
             return None
-        return Validator(learner, world, self.hyper, self.heartbeat, self.asked_to_stop, log)
+        curve = read_curve(resume.path / CURVE) if resume else ValidationCurve()
+        return Validator(learner, world, self.hyper, self.heartbeat, self.asked_to_stop, log, curve)
 
     def stop_here(self, world: World, asked: bool, where: str) -> None:
         """Ends the attempt for the SIGTERM that any rank was sent."""
@@ -200,14 +224,17 @@ class Rank:
                 ExitCode.PREEMPTED, "Preempted", f"stopped by SIGTERM {where}; the next attempt resumes from the last checkpoint"
             )
 
-    def finish(self, model: nn.Module, context: LoopContext) -> None:
-        """On rank 0 the trained weights, then the result, which from then on is the truth; other ranks give what they hold of them."""
+    def finish(self, model: nn.Module, context: LoopContext, step: int, best: Checkpoint | None) -> None:
+        """On rank 0 the trained weights, then the result, which from then on is the truth; other ranks give what they hold of them.
+
+        `step` is the last one, `best` the checkpoint that `model` was loaded from, if it was.
+        """
         weights = context.distributed.full_weights()
         if not context.world.is_first:
             for _ in weights:
                 pass
             return
-        loss = self.last_loss(context)
+        loss = self.last_loss(context, step)
         trained = self.workspace.trained
         shutil.rmtree(trained, ignore_errors=True)
         try:
@@ -215,25 +242,36 @@ class Rank:
         except BaseException:
             shutil.rmtree(trained, ignore_errors=True)
             raise
-        warning = loss_warning(read_metrics(self.workspace.metrics))
+        metrics = read_metrics(self.workspace.metrics)
+        validated = context.validator.curve.losses if context.validator is not None else {}
+        kept = complete_checkpoints(self.workspace.checkpoints, self.prepared.identity)
         summary = TrainSummary(
-            steps=self.hyper.total_steps,
+            steps=step,
             loss=loss,
-            tokens=context.plan.tokens_before(self.hyper.total_steps),
+            tokens=context.plan.tokens_before(step),
             seconds=round(time.monotonic() - self.began, 3),
             validation=context.validator.summary() if context.validator is not None else None,
-            warnings=[*([warning] if warning else []), *self.warnings[:WARNINGS], *(self.feeds.end("finished") if self.feeds else [])],
+            stopped_early=context.validator.exhausted if context.validator is not None and step < self.hyper.total_steps else "",
+            published_step=best.step if best else None,
+            checkpoints=figures_of(kept, validated, {done.step: done.loss for done in metrics})[:CHECKPOINTS],
+            warnings=[*self.shortcomings(metrics, context), *self.warnings[:WARNINGS], *(self.feeds.end("finished") if self.feeds else [])],
         )
         result = StageResult(stage="train", spec_digest=self.config.job.spec_digest, attempt=self.attempt, train=summary)
         write_atomic(self.workspace.result("train"), result.to_json(indent=2))
 
-    def last_loss(self, context: LoopContext) -> float:
+    def shortcomings(self, metrics: list[StepMetrics], context: LoopContext) -> list[StageWarning]:
+        """What the losses say against the result."""
+        curve = context.validator.curve if context.validator is not None else ValidationCurve()
+        overfitting = [StageWarning(code="Overfitting", message=message)] if (message := curve.overfitting()) else []
+        return [*([rising] if (rising := loss_warning(metrics)) else []), *overfitting]
+
+    def last_loss(self, context: LoopContext, step: int) -> float:
         """The loss of the run's last step, also where metrics.csv has gone since it was computed."""
         loss = context.log.loss if context.log is not None else None
         if loss is None:
             raise invalid(
                 "MetricsMissing",
-                f"{self.workspace.metrics} does not say any more what the loss of step {self.hyper.total_steps} was, and no step is left "
+                f"{self.workspace.metrics} does not say any more what the loss of step {step} was, and no step is left "
                 f"to train: remove {self.workspace.checkpoints} to train again, or put the file back",
             )
         return loss

@@ -4,7 +4,7 @@ from typing import Literal
 
 from finetune_api import CONTRACT_VERSION
 from finetune_api.document import Document
-from finetune_api.resources.learning import Lora
+from finetune_api.resources.learning import EarlyStopping, Lora
 from finetune_api.result import PrepareSummary
 from finetune_api.run_config import RunStrategy
 from finetune_trainer.workspace.checksums import FileSum
@@ -35,6 +35,9 @@ class ResolvedHyperparameters(Document):
     """Steps between validations; None: there are none."""
     validation_examples: int = 0
     """Rows in the sample of a validation."""
+    early_stopping: EarlyStopping | None = None
+    load_best_model_at_end: bool = False
+    """The weights with the lowest validation loss are the result."""
     gradient_checkpointing: bool = False
     micro_batch_tokens: int
     """Token budget of one forward pass: the examples of a step are divided into micro-batches of at most this many tokens (a longer

@@ -47,6 +47,12 @@ def read_seal(directory: Path) -> Seal | None:
     return mark if whole else None
 
 
+def sealed_bytes(directory: Path) -> int | None:
+    """Bytes of the listed files; None if the directory is not complete."""
+    mark = seal_of(directory)
+    return sum(file.size_bytes for file in mark.files.values()) if mark else None
+
+
 def damage_of(directory: Path, owner: str, tick: Callable[[], None] = lambda: None) -> str:
     """Why the directory is not usable by `owner`; empty if it is. Reads every byte. Raises OSError for a file that cannot be read."""
     mark = seal_of(directory)

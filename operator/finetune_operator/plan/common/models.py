@@ -17,7 +17,7 @@ from finetune_operator.plan.common.conditions import FALSE, ConditionUpdate, fin
 from finetune_operator.plan.common.plan import EventNote
 
 LOSS_INCREASED = "LossIncreased"
-WORRYING = (("Exported", "False"), ("BetterThanBase", "False"), ("ServedAsTrained", "False"))
+WORRYING = (("Exported", "False"), ("BetterThanBase", "False"), ("ServedAsTrained", "False"), ("Overfitting", "True"))
 """Conditions, and the status of each that causes a Warning."""
 
 

@@ -28,7 +28,7 @@ from finetune_operator.plan.common.models import (
     gate_text,
     skew_condition,
 )
-from finetune_operator.plan.job.running import loss_text
+from finetune_operator.plan.job.running import OVERFITTING, checkpoint_statuses, loss_text, overfitting_condition
 
 _GIB = 1 << 30
 
@@ -39,11 +39,13 @@ def with_result(status: FineTuneJobStatus, result: StageResult) -> FineTuneJobSt
         return status.model_copy(update=_prepared(result.prepare))
     if result.train:
         steps, loss = result.train.steps, loss_text(result.train.loss)
-        progress = (status.progress or ProgressStatus()).model_copy(update={"step": steps, "total_steps": steps})
-        texts = {"progress_text": f"100% ({steps}/{steps})", "loss_text": loss}
+        status = status.model_copy(update={"trained_steps": steps, "published_step": result.train.published_step or steps})
+        total = steps_made(status)[1] or steps
+        progress = (status.progress or ProgressStatus()).model_copy(update={"step": steps, "total_steps": total})
+        texts = {"progress_text": done_text(steps, total), "loss_text": loss}
         if result.train.validation:
             texts["validation_loss_text"] = loss_text(result.train.validation.loss)
-        return status.model_copy(update={"progress": progress, **texts})
+        return status.model_copy(update={"progress": progress, "checkpoints": checkpoint_statuses(result.train.checkpoints), **texts})
     if result.publish:
         report = result.publish.evaluation
         scores = {"evaluation": evaluation_status(report), "loss_text": f"{report.tuned.loss:.3f}", "gate_text": gate_text(report)}
@@ -53,10 +55,20 @@ def with_result(status: FineTuneJobStatus, result: StageResult) -> FineTuneJobSt
 
 def finished_progress(status: FineTuneJobStatus) -> FineTuneJobStatus:
     """The progress of a complete job: that of its training, not of its last stage."""
-    steps = status.total_steps
-    text = f"100% ({steps}/{steps})" if steps else "100%"
-    progress = ProgressStatus(activity="finished", step=steps, total_steps=steps)
+    steps, total = steps_made(status)
+    text = done_text(steps, total) if steps and total else "100%"
+    progress = ProgressStatus(activity="finished", step=steps, total_steps=total)
     return status.model_copy(update={"error": None, "eta": None, "progress_text": text, "progress": progress})
+
+
+def steps_made(status: FineTuneJobStatus) -> tuple[int | None, int | None]:
+    """Steps of the training, and how many were planned; early stopping makes fewer."""
+    return status.trained_steps or status.total_steps, status.total_steps
+
+
+def done_text(steps: int, total: int) -> str:
+    """ "100% (500/500)", or "stopped early (120/500)"."""
+    return f"stopped early ({steps}/{total})" if steps < total else f"100% ({steps}/{steps})"
 
 
 def result_conditions(result: StageResult) -> tuple[ConditionUpdate, ...]:
@@ -64,7 +76,8 @@ def result_conditions(result: StageResult) -> tuple[ConditionUpdate, ...]:
     if result.prepare:
         return (ConditionUpdate("DatasetValid", True, "Validated", dataset_text(result.prepare.dataset)),)
     if result.train:
-        return (_trained(result.train),)
+        overfitting = next((found.message for found in result.train.warnings if found.code == OVERFITTING), "")
+        return (_trained(result.train), *overfitting_condition(overfitting, judged=result.train.validation is not None))
     if result.publish:
         report = result.publish.evaluation
         missing, skew = result.publish.missing_artifacts, result.publish.skew_check
@@ -76,11 +89,12 @@ def _trained(summary: TrainSummary) -> ConditionUpdate:
     text = f"{summary.steps} steps, training loss {summary.loss:.3f}"
     if found := summary.validation:
         text += f", validation loss {found.loss:.3f}, lowest {found.best_loss:.3f} at step {found.best_step}"
-    if not summary.warnings:
-        return ConditionUpdate("Trained", True, "Finished", text)
-    return ConditionUpdate(
-        "Trained", True, short(summary.warnings[0].code, 128), "; ".join([text, *(warning.message for warning in summary.warnings)])
-    )
+    if summary.published_step is not None:
+        text += f"; the weights of step {summary.published_step} are published"
+    said = [found for found in summary.warnings if found.code != OVERFITTING]  # which has a condition of its own
+    reason = said[0].code if said else "StoppedEarly" if summary.stopped_early else "Finished"
+    early = [f"stopped early: {summary.stopped_early}"] if summary.stopped_early else []
+    return ConditionUpdate("Trained", True, short(reason, 128), "; ".join([text, *early, *(warning.message for warning in said)]))
 
 
 def dataset_status(rows: DatasetSummary) -> DatasetStatus:

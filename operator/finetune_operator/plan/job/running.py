@@ -1,13 +1,16 @@
 """A running stage: its progress, written at most every WRITE_EVERY seconds."""
 
-from finetune_api.progress import Progress
-from finetune_api.resources.finetune_job_status import FineTuneJobStatus, ProgressStatus
+from finetune_api.progress import CheckpointFigures, Progress
+from finetune_api.resources.finetune_job_status import CheckpointStatus, FineTuneJobStatus, ProgressStatus
 from finetune_operator.build.stages import STAGES
 from finetune_operator.plan.common.clock import epoch, length, rfc3339
-from finetune_operator.plan.common.conditions import short
+from finetune_operator.plan.common.conditions import ConditionUpdate, short
 from finetune_operator.plan.job.view import Step, View, node_lost
 
 WRITE_EVERY = 15.0
+OVERFITTING = "Overfitting"
+"""Condition, and code of a training's warning."""
+CHECKPOINTS = 20
 
 
 def running(view: View) -> Step | None:
@@ -19,7 +22,15 @@ def running(view: View) -> Step | None:
     if view.lost_pods:
         return node_lost(view, stage.phase, view.lost_pods[0])
     status = with_progress(view.status, view.observed.progress, attempt.stage, view.now)
-    return Step(status, stage.phase, stage.reason, stage.message, requeue_after=WRITE_EVERY)
+    return Step(status, stage.phase, stage.reason, stage.message, conditions=_noticed(view, status), requeue_after=WRITE_EVERY)
+
+
+def _noticed(view: View, status: FineTuneJobStatus) -> tuple[ConditionUpdate, ...]:
+    """What the progress line says against the training, when it is written to the status."""
+    progress = view.observed.progress
+    if progress is None or status == view.status:
+        return ()
+    return overfitting_condition(progress.overfitting, judged=progress.validation_loss is not None)
 
 
 def with_progress(status: FineTuneJobStatus, progress: Progress | None, stage: str, now: float) -> FineTuneJobStatus:
@@ -35,7 +46,21 @@ def with_progress(status: FineTuneJobStatus, progress: Progress | None, stage: s
     same = all(getattr(status, name) == text for name, text in shown.items())
     if same or (last is not None and now - last < WRITE_EVERY):
         return status
-    return status.model_copy(update={**shown, "progress": _progress_status(status, progress, now)})
+    checkpoints = {"checkpoints": checkpoint_statuses(progress.checkpoints)} if progress.checkpoints else {}
+    return status.model_copy(update={**shown, **checkpoints, "progress": _progress_status(status, progress, now)})
+
+
+def checkpoint_statuses(checkpoints: list[CheckpointFigures]) -> list[CheckpointStatus]:
+    """As many of the newest as a status can hold, and the best one."""
+    chosen = [found for place, found in enumerate(checkpoints) if place < CHECKPOINTS - 1 or found.best]
+    return [CheckpointStatus(**found.model_dump()) for found in chosen[:CHECKPOINTS]]
+
+
+def overfitting_condition(message: str, *, judged: bool) -> tuple[ConditionUpdate, ...]:
+    """Whether the validation loss rises while the training loss falls; nothing without validations."""
+    if message:
+        return (ConditionUpdate(OVERFITTING, True, "ValidationLossRises", short(message)),)
+    return (ConditionUpdate(OVERFITTING, False, "ValidationLossFalls"),) if judged else ()
 
 
 def progress_text(progress: Progress) -> str:

@@ -37,7 +37,7 @@ def job_status(job: FineTuneJob, step: Step, updates: tuple[ConditionUpdate, ...
     if step.end:
         status = _closed(status, now)
     spent = round(active_seconds(status, now)) if paused or step.end else status.active_seconds
-    updates = (*updates, *_verdict(step, paused), *_never_trained(status, step, updates))
+    updates = (*updates, *step.conditions, *_verdict(step, paused), *_never_trained(status, step, updates))
     before = without(status.conditions, "Ready") if paused else status.conditions
     running = active(status)
     return status.model_copy(

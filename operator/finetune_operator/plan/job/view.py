@@ -10,7 +10,7 @@ from finetune_api.resources.finetune_job_status import Attempt, FineTuneJobStatu
 from finetune_operator.objects.records import BatchJob, Meta, Pod
 from finetune_operator.plan.common.advice import with_advice
 from finetune_operator.plan.common.clock import POLL
-from finetune_operator.plan.common.conditions import short
+from finetune_operator.plan.common.conditions import ConditionUpdate, short
 from finetune_operator.plan.common.observed import ObservedJob
 from finetune_operator.plan.common.plan import ObjectRef
 from finetune_operator.plan.job.attempts import ACTIVE, active, current_stage, job_of, pods_of
@@ -70,6 +70,8 @@ class Step:
     apply: tuple[dict[str, Any], ...] = ()
     create: tuple[dict[str, Any], ...] = ()
     delete: tuple[ObjectRef, ...] = ()
+    conditions: tuple[ConditionUpdate, ...] = ()
+    """Beside those that follow from the decision."""
     requeue_after: float | None = None
 
 

@@ -77,6 +77,9 @@ class MetricsFile:
         self._descriptor = self._rewritten(kept)
         self.loss = kept[-1].loss if kept else None
         """Of the last step, None before the first."""
+        validated = next((place for place in range(len(kept), 0, -1) if kept[place - 1].valid_loss is not None), 0)
+        self.losses_since_validation = [metrics.loss for metrics in kept[validated:]]
+        """Of the steps that were there, after the last one that was validated."""
 
     def _rewritten(self, steps: Iterable[StepMetrics]) -> int:
         write_atomic(self._path, HEADER + "".join(metrics.line() for metrics in steps))
@@ -92,6 +95,10 @@ class MetricsFile:
         steps = (metrics.validated(point) if metrics.step == point.step else metrics for metrics in read_metrics(self._path))
         before, self._descriptor = self._descriptor, self._rewritten(steps)
         os.close(before)
+
+    def losses(self) -> dict[int, float]:
+        """Of all steps, by step."""
+        return {metrics.step: metrics.loss for metrics in read_metrics(self._path)}
 
     def sync(self) -> None:
         """Makes the lines durable: a checkpoint must not outlive the lines of its steps."""

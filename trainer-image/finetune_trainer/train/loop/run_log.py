@@ -3,13 +3,17 @@
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from typing import Any
 
+from finetune_api.progress import CheckpointFigures
 from finetune_trainer.stage.progress import ProgressPrinter
 from finetune_trainer.train.loop.curve import ValidationPoint
 from finetune_trainer.train.loop.metrics import EVAL_ACCURACY, EVAL_LOSS, MetricsFile, StepMetrics
 
 WINDOW = 20
 """Steps that the speed and the time that is left are guessed from."""
+SHOWN = 20
+"""Checkpoints in a progress line, the newest."""
 
 
 class RunLog:
@@ -36,7 +40,8 @@ class RunLog:
         self._validation_every = validation_every
         self._validation_seconds = 0.0
         self._held: StepMetrics | None = None
-        self._shown: dict[str, float | int | None] = {
+        self._since_validation = metrics.losses_since_validation
+        self._shown: dict[str, Any] = {
             "step": resumed_step,
             "total_steps": total_steps,
             "checkpoint_step": resumed_step or None,
@@ -70,6 +75,7 @@ class RunLog:
         self._recent.append((tokens, time.monotonic() - self._began))
         seconds = sum(duration for _, duration in self._recent)
         speed = sum(count for count, _ in self._recent) / max(seconds, 1e-9)
+        self._since_validation.append(loss)
         metrics = StepMetrics(step, epoch, loss, learning_rate, grad_norm, self._tokens, round(speed, 1), **figures)
         if validated:
             self._held = metrics
@@ -82,8 +88,16 @@ class RunLog:
         self._shown |= {"tokens_per_second": round(speed, 1), "eta_seconds": round(left, 1)}
         self.show("training", force=step == self._total_steps)
 
-    def validation_ends(self, point: ValidationPoint | None, seconds: float) -> None:
-        """Records a validation; None if it was interrupted."""
+    def losses(self) -> dict[int, float]:
+        """Training losses by step."""
+        return self._metrics.losses()
+
+    def mean_loss(self) -> float | None:
+        """Training loss since the last validation."""
+        return sum(self._since_validation) / len(self._since_validation) if self._since_validation else None
+
+    def validation_ends(self, point: ValidationPoint | None, seconds: float, overfitting: str) -> None:
+        """Records a validation, and what is wrong with the curve; None if it was interrupted."""
         held, self._held = self._held, None
         if held is not None:
             self._append(held if point is None else held.validated(point))
@@ -91,7 +105,9 @@ class RunLog:
             self._metrics.add_validation(point)
             self._track(point.step, {EVAL_LOSS: point.loss, EVAL_ACCURACY: point.accuracy})
         if point is not None:
+            self._since_validation = []
             self._validation_seconds = seconds
+            self._shown["overfitting"] = overfitting
             self._shown |= {"validation_loss": point.loss, "validation_accuracy": round(point.accuracy, 4)}
             self.show("training", force=point.step == self._total_steps)
 
@@ -104,9 +120,9 @@ class RunLog:
             return 0
         return 0 if step == self._total_steps else -(-self._total_steps // self._validation_every) - step // self._validation_every
 
-    def checkpoint_ends(self, step: int) -> None:
-        """Records that a checkpoint is complete."""
-        self._shown["checkpoint_step"] = step
+    def checkpoint_ends(self, step: int, checkpoints: list[CheckpointFigures]) -> None:
+        """Records that a checkpoint is complete, and which ones there are now."""
+        self._shown |= {"checkpoint_step": step, "checkpoints": checkpoints[:SHOWN]}
         self.show("training")
 
     def checkpoint_begins(self) -> None:

@@ -24,10 +24,9 @@ from finetune_trainer.failure import StageFailure
 from finetune_trainer.learner import Learner, ModelBatch
 from finetune_trainer.step_plan import StepPlan
 from finetune_trainer.strategies import DistributedModel
-from finetune_trainer.train.checkpoints import checkpoint_at, remove, rotate
+from finetune_trainer.train.checkpoints import checkpoint_at, figures_of, remove, rotate
 from finetune_trainer.train.errors import explain_saving
 from finetune_trainer.train.launch.heartbeat import Heartbeat
-from finetune_trainer.train.loop.curve import read_curve
 from finetune_trainer.train.loop.run_log import RunLog
 from finetune_trainer.train.loop.steps import RankStep, step_loader
 from finetune_trainer.train.loop.validation import Validator
@@ -113,7 +112,8 @@ class StepTrainer(Trainer):
         return step_loader(self.context.plan, self.context.learner, self.context.world.rank)
 
     def get_batch_samples(self, epoch_iterator: Iterator[RankStep], num_batches: int, device: torch.device) -> tuple[list[RankStep], None]:
-        step = next(epoch_iterator, None)
+        ended = self.control.should_training_stop  # by the validation that the last attempt owed
+        step = None if ended else next(epoch_iterator, None)
         return ([] if step is None else [step]), None
 
     def floating_point_ops(self, inputs: Any) -> int:
@@ -138,8 +138,6 @@ class StepTrainer(Trainer):
         if resume_from_checkpoint is not None:
             checkpoint = Path(resume_from_checkpoint)
             distributed.restore(checkpoint)
-            if self.context.validator is not None:
-                self.context.validator.curve = read_curve(checkpoint / CURVE)
             self._schedule().load_state_dict(torch.load(checkpoint / SCHEDULER, weights_only=True))
             for group, rate in zip(self.optimizer.param_groups, self._schedule().get_last_lr(), strict=True):
                 group["lr"] = rate
@@ -214,8 +212,12 @@ class StepTrainer(Trainer):
         validator = self.context.validator
         assert validator is not None and self.model_wrapped is not None
         point = validator.run(self.model_wrapped, self.state.global_step)
-        if point is None and self.state.global_step < self.state.max_steps:
-            self.stopping = self.control.should_save = self.control.should_training_stop = True
+        if self.state.global_step >= self.state.max_steps:
+            return
+        if point is None:
+            self.stopping = self.control.should_save = True
+        self.control.should_save |= validator.improved(self.state.global_step)
+        self.control.should_training_stop |= self.stopping or bool(validator.exhausted)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         figures = self._figures() if "loss" in logs else {}
@@ -282,9 +284,10 @@ class StepTrainer(Trainer):
         if self.context.world.is_first:
             place = self.context.checkpoints
             seal_files(directory, place.owner, {name: found for part in sums for name, found in part.items()})
-            rotate(place.root, place.owner, place.keep)
-        if self.context.log is not None:
-            self.context.log.checkpoint_ends(self.state.global_step)
+            losses = self.context.validator.curve.losses if self.context.validator is not None else {}
+            kept = rotate(place.root, place.owner, place.keep, losses)
+            if self.context.log is not None:
+                self.context.log.checkpoint_ends(self.state.global_step, figures_of(kept, losses, self.context.log.losses()))
 
 
 def writing(directory: Path, write: Callable[[], None]) -> None:

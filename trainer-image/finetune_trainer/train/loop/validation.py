@@ -33,9 +33,10 @@ class Validator:
         heartbeat: Heartbeat,
         asked_to_stop: Callable[[], bool],
         log: RunLog | None,
+        curve: ValidationCurve,
     ) -> None:
         """`log` is on rank 0 only."""
-        self.curve = ValidationCurve()
+        self.curve = curve
         self._learner = learner
         self._world = world
         self._hyper = hyper
@@ -58,10 +59,23 @@ class Validator:
         tallies = self._tallies(model)
         point = None if tallies is None else mean_of(step, tallies)
         if point is not None:
+            training_loss = self._log.mean_loss() if self._log is not None else None
+            point = point.model_copy(update={"training_loss": training_loss})
             self.curve = self.curve.with_point(point)
         if self._log is not None:
-            self._log.validation_ends(point, time.monotonic() - began)
+            self._log.validation_ends(point, time.monotonic() - began, self.curve.overfitting())
         return point
+
+    @property
+    def exhausted(self) -> str:
+        """Why the training stops early, "" while it does not; the same on all ranks."""
+        stopping = self._hyper.early_stopping
+        return self.curve.exhausted(stopping) if stopping is not None else ""
+
+    def improved(self, step: int) -> bool:
+        """The validation of this step found the lowest loss, and the weights of that are wanted."""
+        best = self.curve.best
+        return self._hyper.load_best_model_at_end and best is not None and best.step == step
 
     def _tallies(self, model: nn.Module) -> list[Tally] | None:
         """Of all micro-batches of the sample, in their order."""

@@ -5,13 +5,24 @@ from typing import Any
 import pytest
 
 from finetune_api.model_directory import Scores
+from finetune_api.progress import CheckpointFigures
 from finetune_api.resources.finetune_job_status import FineTuneJobStatus
-from finetune_api.result import DatasetSummary, Expectation, MemoryEstimate, Quantiles, StageResult, TrainSummary, ValidationSummary
+from finetune_api.result import (
+    DatasetSummary,
+    Expectation,
+    MemoryEstimate,
+    Quantiles,
+    StageResult,
+    StageWarning,
+    TrainSummary,
+    ValidationSummary,
+)
 from finetune_operator.plan.common.models import evaluation_status, score_text
 from finetune_operator.plan.job.results import (
     dataset_status,
     dataset_text,
     expected_status,
+    finished_progress,
     memory_status,
     result_conditions,
     with_result,
@@ -124,5 +135,25 @@ def test_the_status_after_a_validated_training() -> None:
     result = StageResult(stage="train", train=TrainSummary(steps=500, loss=1.5, tokens=9000, seconds=60, validation=validation))
     status = with_result(FineTuneJobStatus(), result)
     assert (status.loss_text, status.validation_loss_text) == ("1.500", "2.250")
-    (update,) = result_conditions(result)
+    update, overfitting = result_conditions(result)
+    assert (overfitting.type, overfitting.holds) == ("Overfitting", False)
     assert update.message == "500 steps, training loss 1.500, validation loss 2.250, lowest 2.125 at step 400"
+
+
+def test_a_training_that_stopped_early() -> None:
+    """The steps that it made of those that were planned, why it ended, which step is published, and the checkpoints."""
+    validation = ValidationSummary(examples=32, step=120, loss=2.25, accuracy=0.5, best_step=90, best_loss=2.125)
+    summary = TrainSummary(
+        steps=120, loss=1.5, tokens=9000, seconds=60, validation=validation, stopped_early="the validation loss has not improved",
+        published_step=90, checkpoints=[CheckpointFigures(step=90, validation_loss=2.125, best=True)],
+        warnings=[StageWarning(code="Overfitting", message="the validation loss rose")],
+    )  # fmt: skip
+    result = StageResult(stage="train", train=summary)
+    status = with_result(FineTuneJobStatus(total_steps=500), result)
+    assert (status.progress_text, status.trained_steps, status.published_step) == ("stopped early (120/500)", 120, 90)
+    assert [(found.step, found.validation_loss, found.best) for found in status.checkpoints] == [(90, 2.125, True)]
+    assert finished_progress(status).progress_text == "stopped early (120/500)"
+    trained, overfitting = result_conditions(result)
+    assert (trained.holds, trained.reason) == (True, "StoppedEarly")
+    assert trained.message.endswith("the weights of step 90 are published; stopped early: the validation loss has not improved")
+    assert (overfitting.type, overfitting.holds, overfitting.message) == ("Overfitting", True, "the validation loss rose")

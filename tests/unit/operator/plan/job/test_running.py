@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from finetune_api.progress import Progress
+from finetune_api.progress import CheckpointFigures, Progress
 from finetune_api.resources.finetune_job_status import ProgressStatus
 from finetune_operator.plan.common.clock import rfc3339
 from finetune_operator.plan.common.plan import Plan
@@ -56,6 +56,24 @@ def test_the_latest_validation_loss_is_shown_beside_the_training_loss() -> None:
     old = {"progress_text": "62% (310/500)", "eta": "1h12m", "loss_text": "2.503", "validation_loss_text": "2.9"}
     assert status_of(at_work(validated, old, T + 60)).validation_loss_text == "2.718"
     assert at_work(STEP, old, T + 60).status is None
+
+
+def test_overfitting_is_a_condition_and_an_event_while_the_training_runs() -> None:
+    """Once, with the figures; without validations nothing is said of it."""
+    rising = STEP.model_copy(update={"validation_loss": 2.7, "overfitting": "the validation loss rose from 2.1 to 2.7"})
+    plan = at_work(rising, {}, T + 60)
+    (found,) = [condition for condition in status_of(plan).conditions if condition.type == "Overfitting"]
+    assert (found.status, found.reason, found.message) == ("True", "ValidationLossRises", rising.overfitting)
+    assert [note.message for note in plan.events if note.reason == "ValidationLossRises"] == [rising.overfitting]
+    assert not [condition for condition in status_of(at_work(STEP, {}, T + 60)).conditions if condition.type == "Overfitting"]
+
+
+def test_checkpoints_are_listed() -> None:
+    """As many as a status can hold, the best one among them; a line that says nothing of them keeps them."""
+    figures = [CheckpointFigures(step=step, validation_loss=1.0 + step, best=step == 1) for step in range(300, 0, -1)]
+    listed = status_of(at_work(STEP.model_copy(update={"checkpoints": figures}), {}, T + 60)).checkpoints
+    assert (len(listed), listed[0].step, listed[-1].step, listed[-1].best) == (20, 300, 1, True)
+    assert status_of(at_work(STEP, {"checkpoints": listed}, T + 60)).checkpoints == listed
 
 
 def test_another_stage_s_line_is_passed_over() -> None:
