@@ -72,12 +72,19 @@ def new_pairs(tmp_path: Path, tiny: Path) -> Callable[..., Run]:
     made: list[Run] = []
 
     def make(
-        *, base: Path = tiny, method: dict[str, Any] = LORA | DPO, vocabulary: int = VOCABULARY, hyper: Any = None, **more: Any
+        *,
+        base: Path = tiny,
+        method: dict[str, Any] = LORA | DPO,
+        vocabulary: int = VOCABULARY,
+        strategy: RunStrategy = DDP,
+        hyper: Any = None,
+        **more: Any,
     ) -> Run:
         workspace = Workspace(tmp_path / f"workspace-{len(made)}")
         write_pairs(workspace.train_rows, PAIRS, vocabulary)
         write_pairs(workspace.validation_rows, 7, vocabulary)
-        write_prepared(workspace, base, method, PAIRS, {"steps_per_epoch": 3, "total_steps": 5, "checkpoint_every": 100, **(hyper or {})})
+        values = {"steps_per_epoch": 3, "total_steps": 5, "checkpoint_every": 100, **(hyper or {})}
+        write_prepared(workspace, base, method, PAIRS, values, strategy=strategy)
         made.append(Run(workspace, method, **more))
         return made[-1]
 

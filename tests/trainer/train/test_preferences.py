@@ -21,7 +21,7 @@ from tests.models.tiny_models import make_language_model
 from tests.trainer.train.blackboard import Loss, train_plainly
 from tests.trainer.train.conftest import run_here
 from tests.trainer.train.pairs import DPO
-from tests.trainer.train.runs import FULL, LORA, Run
+from tests.trainer.train.runs import FSDP, FULL, LORA, Run
 from tests.trainer.train.test_resume import ROUNDING, stop_at
 
 pytestmark = [pytest.mark.trainer, pytest.mark.filterwarnings("ignore")]
@@ -110,6 +110,17 @@ def test_two_processes_find_the_same(new_pairs: Callable[..., Run]) -> None:
         assert mine.reward_margin == pytest.approx(other.reward_margin, abs=1e-3)
         assert mine.reward_accuracy == other.reward_accuracy
         assert mine.valid_loss == pytest.approx(other.valid_loss, abs=CLOSE)
+
+
+@pytest.mark.parametrize("method", [LORA, FULL], ids=["lora", "full"])
+def test_shards_of_the_weights(method: dict[str, Any], new_pairs: Callable[..., Run]) -> None:
+    """The pass over the base, validations and steps of fsdp, whose adapters are switched off in every shard."""
+    hyper = {"validation_every": 2, "validation_examples": 6, "learning_rate": 1e-3 if method is LORA else 1e-5}
+    here, sharded = new_pairs(method=method | DPO, hyper=hyper), new_pairs(method=method | DPO, hyper=hyper, strategy=FSDP)
+    run_here(here)
+    run_here(sharded)
+    assert sharded.losses() == pytest.approx(here.losses(), abs=CLOSE)
+    assert [step.valid_loss for step in sharded.metrics()] == [pytest.approx(step.valid_loss, abs=CLOSE) for step in here.metrics()]
 
 
 @pytest.mark.parametrize("method", [LORA, FULL], ids=["lora", "full"])
