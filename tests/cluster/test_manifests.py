@@ -73,6 +73,7 @@ WRONG: list[tuple[str, str, Any, str, str]] = [
     ("ftj", "spec.hyperparameters", {"batchSize": 1.5}, "spec.hyperparameters.batchSize", "must be of type integer"),
     ("ftj", "spec.hyperparameters", {"learningrate": 1}, "spec.hyperparameters.learningrate", "unknown field"),
     ("ftj", "spec.hyperparameters", {"earlyStopping": {"patience": 0}}, "spec.hyperparameters.earlyStopping.patience", "greater than"),
+    ("ftj", "spec.hyperparameters", {"scheduler": "step"}, "spec.hyperparameters.scheduler", '"polynomial", "warmup-stable-decay"'),
     ("ftj", "spec.hyperparameters", {"earlyStopping": {}}, "spec.hyperparameters.earlyStopping", "set evaluation.everySteps"),
     ("ftj", "spec.hyperparameters", {"loadBestModelAtEnd": True}, "spec.hyperparameters.loadBestModelAtEnd", "set evaluation.everySteps"),
     ("ftj", "spec.evaluation", {"everySteps": 0}, "spec.evaluation.everySteps", "greater than or equal to 1"),

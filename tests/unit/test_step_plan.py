@@ -144,3 +144,10 @@ def test_padding_is_little() -> None:
     steps = [plan.step(0, number) for number in range(30)]
     seen = sum(tokens(plan, batch) for step in steps for rank in step.ranks for batch in rank)
     assert seen / sum(step.tokens for step in steps) < 1.2
+
+
+def test_without_shuffle_every_epoch_has_the_rows_in_their_order() -> None:
+    """For a curriculum: steps, and the tokens before each, follow the file."""
+    plan = StepPlan(np.arange(1, 11), np.ones(10, np.int64), 4, 100, seed=3, shuffle=False)
+    assert [plan.examples(epoch, number).tolist() for epoch in (0, 1) for number in range(3)] == 2 * [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert plan.tokens_before(4) == 55 + 1 + 2 + 3 + 4

@@ -64,12 +64,14 @@ class StepPlan:
     seed: int
     world: int = 1
     layout: Layout = "packed"
+    shuffle: bool = True
+    """False: every epoch has the rows in their order."""
     _order: tuple[int, Counts] | None = field(default=None, init=False, repr=False)
 
     @classmethod
     def of(cls, hyper: ResolvedHyperparameters, rows: Measured, world: int, layout: Layout) -> Self:
         """The plan of a run on these rows."""
-        return cls(rows.lengths, rows.supervised, hyper.batch_size, hyper.micro_batch_tokens, hyper.seed, world, layout)
+        return cls(rows.lengths, rows.supervised, hyper.batch_size, hyper.micro_batch_tokens, hyper.seed, world, layout, hyper.shuffle)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -96,6 +98,8 @@ class StepPlan:
         return epochs * int(self.lengths.sum()) + int(self.lengths[rows].sum())
 
     def _epoch_order(self, epoch: int) -> Counts:
+        if not self.shuffle:
+            return np.arange(len(self.lengths))
         if self._order is None or self._order[0] != epoch:
             generator = np.random.Generator(np.random.PCG64([self.seed, epoch]))
             self._order = (epoch, generator.permutation(len(self.lengths)))

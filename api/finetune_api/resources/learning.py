@@ -80,6 +80,9 @@ class TrainingStrategy(Document):
     kept in between: more memory, less communication). Defaults to grad if it fits into memory."""
 
 
+Scheduler = Literal["linear", "cosine", "constant", "polynomial", "warmup-stable-decay", "inverse-square-root"]
+
+
 class EarlyStopping(Document):
     """Ends the training when its validation loss no longer improves. The model is then published from the best checkpoint, unless
     loadBestModelAtEnd is false."""
@@ -112,8 +115,13 @@ class Hyperparameters(Document):
     """Peak learning rate."""
     learning_rate_multiplier: Annotated[float, Field(gt=0, le=100)] | None = None
     """learningRateMultiplier scales the automatic learning rate."""
-    scheduler: Literal["linear", "cosine", "constant"] | None = None
-    """scheduler is the learning rate schedule after the warmup."""
+    scheduler: Scheduler | None = None
+    """scheduler is the learning rate schedule after the warmup: linear, cosine and polynomial (the square of linear) end at 0; constant
+    stays at the peak; warmup-stable-decay stays there until the last fifth of the steps, then falls to 0 linearly; inverse-square-root
+    falls with the square root of the step."""
+    shuffle: bool | None = None
+    """shuffle draws a new order of the training rows for every epoch. Set it to false to train in the order of the file, for a
+    curriculum. Defaults to true."""
     warmup_ratio: Annotated[float, Field(ge=0, le=1)] | None = None
     """warmupRatio is the fraction of steps used for warmup."""
     weight_decay: Annotated[float, Field(ge=0, le=10)] | None = None

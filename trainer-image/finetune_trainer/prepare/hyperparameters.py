@@ -109,6 +109,7 @@ def resolve_hyperparameters(config: RunConfig, facts: Facts) -> Decided:
         batch_size=batch,
         learning_rate=decide_learning_rate(into, config, facts, batch),
         scheduler=into.decide("scheduler", given.scheduler, falls, why_falls),
+        shuffle=into.decide("shuffle", given.shuffle, True, "a new order in every epoch"),
         warmup_steps=math.ceil(total * into.decide("warmupRatio", given.warmup_ratio, warm_up, f"of {counted(total, 'step')}")),
         weight_decay=into.decide("weightDecay", given.weight_decay, method.weight_decay, f"usual for {method.title}"),
         max_grad_norm=into.decide("maxGradNorm", given.max_grad_norm, 1.0, "the usual bound"),

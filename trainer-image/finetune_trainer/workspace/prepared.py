@@ -4,7 +4,7 @@ from typing import Literal
 
 from finetune_api import CONTRACT_VERSION
 from finetune_api.document import Document
-from finetune_api.resources.learning import EarlyStopping, Lora
+from finetune_api.resources.learning import EarlyStopping, Lora, Scheduler
 from finetune_api.result import PrepareSummary
 from finetune_api.run_config import RunStrategy
 from finetune_trainer.workspace.checksums import FileSum
@@ -22,7 +22,9 @@ class ResolvedHyperparameters(Document):
     batch_size: int
     """Examples per optimizer step over all processes."""
     learning_rate: float
-    scheduler: Literal["linear", "cosine", "constant"]
+    scheduler: Scheduler
+    shuffle: bool = True
+    """False: every epoch has the rows in their order."""
     warmup_steps: int
     weight_decay: float
     max_grad_norm: float
