@@ -63,7 +63,7 @@ class Case:
     def name(self) -> str:
         """For the table."""
         how = "recomputed" if self.checkpointing else ""
-        return f"{self.model:22} {self.method:4} {self.precision} {self.length:5} x {self.batch:<3} {how}"
+        return f"{self.model:22} {self.method:5} {self.precision} {self.length:5} x {self.batch:<3} {how}"
 
 
 QUICK = (
@@ -82,6 +82,8 @@ CASES = (
     Case(BIG, "lora", "bf16", 256, 4, 0.1),
     Case(BIG, "lora", "bf16", 256, 4, checkpointing=True),
     Case(BIG, "lora", "fp32", 256, 2),
+    Case(BIG, "qlora", "bf16", 256, 4),
+    Case(BIG, "qlora", "fp32", 256, 2),
     Case(BIG, "full", "bf16", 512, 2),
     Case(BIG, "full", "bf16", 256, 4, checkpointing=True),
     Case(BIG, "full", "fp32", 128, 4),
@@ -183,13 +185,11 @@ def prepare(case: Case, config: RunConfig, base: Path) -> MemoryEstimate:
     counts = DatasetSummary(train_examples=rows, validation_examples=0, train_tokens=0, supervised_tokens=0, digest="")
     space = Estimate(model_bytes=0, workspace_bytes=0)
     summary = PrepareSummary(dataset=counts, hyperparameters={}, total_steps=STEPS, estimate=space, base_digest="", base_parameters=0)
-    values, lora = found.decided.values, found.decided.lora
     prepared = Prepared(
         spec_digest="memory",
         base_path=str(base),
-        method=config.method.type,
-        hyperparameters=values,
-        lora=lora,
+        method=found.decided.method,
+        hyperparameters=found.decided.values,
         labels=labels,
         summary=summary,
         files={},

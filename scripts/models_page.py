@@ -29,7 +29,8 @@ torch is installed.
 """
 LANGUAGE = """## Language models
 
-For the tasks chat, completion and summarization. For mixture-of-experts models, LoRA adapts the linear layers, but not the experts.
+For the tasks chat, completion and summarization. For mixture-of-experts models, LoRA adapts the linear layers, but not the experts, and
+QLoRA leaves the experts unquantized.
 """
 ENCODERS = "## Encoders\n\nFor sequence-classification and token-classification.\n"
 REFUSED = "## Unsupported models\n"
@@ -51,9 +52,9 @@ def usable(kind: str) -> Iterator[str]:
     """A table of the families that can be trained, and notes on what does not work with them."""
     chosen = [family for family in families().values() if family.kind == kind and family.trainable]
     notes: dict[str, int] = {}
-    yield "| model type | class | LoRA | full | ONNX |\n|---|---|---|---|---|"
+    yield "| model type | class | LoRA | QLoRA | full | ONNX |\n|---|---|---|---|---|---|"
     for family in chosen:
-        marks = [mark(reason, notes) for reason in (family.lora, family.full, family.onnx)]
+        marks = [mark(reason, notes) for reason in (family.lora, family.lora or family.qlora, family.full, family.onnx)]
         yield f"| {family.model_type} | {family.name}{'...' if kind == 'encoder' else ''} | {' | '.join(marks)} |"
     yield ""
     yield from (f"{number}. {reason}" for reason, number in notes.items())

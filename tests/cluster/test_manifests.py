@@ -57,8 +57,10 @@ WRONG: list[tuple[str, str, Any, str, str]] = [
     ("ftj", "spec.dataset.validation", {"source": "pvc://a/../b"}, "spec.dataset.validation.source", "must not contain '..'"),
     ("ftj", "spec.dataset.validation", {"split": {"fraction": 1}}, "spec.dataset.validation.split.fraction", "less than 1"),
     ("ftj", "spec.dataset.validation", {"split": {"fraction": 0}}, "spec.dataset.validation.split.fraction", "greater than 0"),
-    ("ftj", "spec.method", {"type": "qlora"}, "spec.method.type", 'supported values: "lora", "full"'),
-    ("ftj", "spec.method", {"type": "full", "lora": {}}, "spec.method.lora", "only if type is lora"),
+    ("ftj", "spec.method", {"type": "adapter"}, "spec.method.type", 'supported values: "lora", "qlora", "full"'),
+    ("ftj", "spec.method", {"type": "full", "lora": {}}, "spec.method.lora", "only if type is lora or qlora"),
+    ("ftj", "spec.method", {"type": "full", "qlora": {}}, "spec.method.qlora", "only if type is qlora"),
+    ("ftj", "spec.method", {"type": "qlora", "qlora": {"quantization": "fp4"}}, "qlora.quantization", 'values: "nf4", "int8"'),
     ("ftj", "spec.method", {"objective": "ppo"}, "spec.method.objective", 'supported values: "sft", "dpo"'),
     ("ftj", "spec.method", {"dpo": {}}, "spec.method.dpo", "only if objective is dpo"),
     ("ftj", "spec.method", {"objective": "dpo", "dpo": {"beta": 0}}, "spec.method.dpo.beta", "greater than 0"),
@@ -141,6 +143,14 @@ def changed(obj: Object, path: str, value: Any) -> Object:
     else:
         place[last] = value
     return obj
+
+
+def test_a_quantized_base_is_not_sharded(api: Api) -> None:
+    """Every other strategy takes it."""
+    manifest = changed(minimal("ftj"), "spec.method", {"type": "qlora"})
+    api.create(changed(manifest, "spec.training", {"strategy": {"type": "auto"}}), dry_run=True)
+    with pytest.raises(Refused, match="fsdp cannot divide a quantized base"):
+        api.create(changed(manifest, "spec.training", {"strategy": {"type": "fsdp"}}), dry_run=True)
 
 
 def test_a_classifier_has_no_loss_on_all(api: Api) -> None:

@@ -62,7 +62,7 @@ def keep(found: Family) -> None:
     rows = families()
     before = rows.get(found.model_type)
     if before is not None:
-        kept = {name: getattr(before, name) for name in ("lora", "full", "onnx") if getattr(found, name) and getattr(before, name)}
+        kept = {name: getattr(before, name) for name in ("lora", "qlora", "full", "onnx") if getattr(found, name) and getattr(before, name)}
         found = replace(found, **kept)
     rows[found.model_type] = found
     write(rows)

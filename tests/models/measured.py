@@ -65,9 +65,10 @@ def measure(family: Family, folder: Path) -> Family:
         return useless(family, reason)
     with promised(family):
         lora = reason_of(lambda: tuned(base, folder / "lora", family, "lora"))
+        qlora = "" if lora else reason_of(lambda: tuned(base, folder / "qlora", family, "qlora"))
         full = reason_of(lambda: tuned(base, folder / "full", family, "full"))
         onnx = (lora and full) or reason_of(lambda: exported(base, folder, family, "full" if lora else "lora"))
-    return replace(family, lora=lora, full=full, onnx=onnx)
+    return replace(family, lora=lora, qlora=qlora, full=full, onnx=onnx)
 
 
 def useless(family: Family, reason: str) -> Family:
@@ -80,7 +81,7 @@ def promised(family: Family) -> Iterator[None]:
     """prepare accepts what is to be tried."""
     table = families()
     before = table.get(family.model_type)
-    table[family.model_type] = replace(family, lora="", full="", onnx="")
+    table[family.model_type] = replace(family, lora="", qlora="", full="", onnx="")
     try:
         yield
     finally:
@@ -104,7 +105,7 @@ def task_of(family: Family, method: str) -> TaskName:
     """Both classification tasks are gone through: one with each method."""
     if family.kind == "language":
         return "chat"
-    return "sequence-classification" if method == "lora" or family.model_type not in TOKENS else "token-classification"
+    return "sequence-classification" if method != "full" or family.model_type not in TOKENS else "token-classification"
 
 
 def tuned(base: Path, folder: Path, family: Family, method: str, *, onnx: bool = False) -> Any:

@@ -41,8 +41,11 @@ def row(task: str, number: int, word: str) -> dict[str, Any]:
 
 PROMPT, ANSWER = "hello you", 8
 """What the server is asked, and the tokens of its answer."""
-METHODS: dict[str, dict[str, Any]] = {"lora": {"type": "lora", "lora": {"rank": 4, "alpha": 16}}, "full": {"type": "full"}}
-LEARNING_RATE = {"lora": 3e-3, "full": 5e-4}
+ADAPTER = {"rank": 4, "alpha": 16}
+METHODS: dict[str, dict[str, Any]] = {
+    "lora": {"type": "lora", "lora": ADAPTER}, "qlora": {"type": "qlora", "lora": ADAPTER}, "full": {"type": "full"},
+}  # fmt: skip
+LEARNING_RATE = {"lora": 3e-3, "qlora": 3e-3, "full": 5e-4}
 
 
 def run_config(base: Path, folder: Path, task: str, method: str, *, onnx: bool) -> RunConfig:

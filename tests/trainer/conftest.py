@@ -143,8 +143,7 @@ def lay_out(
                 "seed": 1, "checkpoint_every": 2, "micro_batch_tokens": 96,
             }
         ),
-        method=config.method.type,
-        lora=Lora(rank=4, alpha=8) if config.method.type == "lora" else None,
+        method=config.method.model_copy(update={"lora": Lora(rank=4, alpha=8) if config.method.type == "lora" else None}),
         eos_token_ids=[2],
         summary=PrepareSummary(
             dataset=DatasetSummary(

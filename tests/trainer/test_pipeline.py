@@ -38,7 +38,7 @@ def run_stage(stage: str, run: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("method", [{"type": "lora", "lora": {"rank": 4, "alpha": 8}}, {"type": "full"}], ids=["lora", "full"])
+@pytest.mark.parametrize("method", [{"type": "qlora", "lora": {"rank": 4, "alpha": 8}}, {"type": "full"}], ids=["qlora", "full"])
 def test_dataset_to_verified_model(assets: Path, tmp_path: Path, method: dict[str, Any]) -> None:
     """prepare, train, publish and inspect end with a model that beats its base, and each repeats its result when run again."""
     run = tmp_path / "run.json"
@@ -58,7 +58,7 @@ def test_dataset_to_verified_model(assets: Path, tmp_path: Path, method: dict[st
     assert manifest.skew_check is not None
     assert manifest.skew_check.equal == manifest.skew_check.prompts > 0
     assert [parity.equal for parity in summary.evaluation.parity] == [2]
-    kinds = ["safetensors", "adapter", "onnx"] if method["type"] == "lora" else ["safetensors", "onnx"]
+    kinds = ["safetensors", "adapter", "onnx"] if method["type"] == "qlora" else ["safetensors", "onnx"]
     assert [artifact.format for artifact in summary.artifacts] == kinds
     assert len((model / "metrics.csv").read_text().splitlines()) == 5, "a header and a line for each step"
     events = [file.path for file in manifest.other_files if file.path.startswith("runs/support-bot-v1/events.out.tfevents.")]

@@ -88,8 +88,10 @@ def run_in_workspace(arguments: argparse.Namespace, config: "RunConfig") -> int:
         from finetune_trainer.train.main import train
 
         return train(config, arguments.attempt, arguments.node_rank, arguments.master)
+    from finetune_trainer.distributed.settings import hide_library
     from finetune_trainer.publish.main import publish
 
+    hide_library("bitsandbytes")  # adapters are merged into the unquantised base, and importing it takes seconds
     return run_stage("publish", config, arguments.attempt, lambda: publish(config, arguments.attempt))
 
 

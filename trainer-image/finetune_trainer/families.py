@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import Any, Literal
 
 FILE = "families.json"
+REASONS = ("lora", "qlora", "full", "onnx", "unfit")
 HEADS = ("Model", "ForMaskedLM", "ForPreTraining", "ForSequenceClassification", "ForTokenClassification", "WithLMHeadModel")
 """Suffixes of the classes of encoder checkpoints; each can become a classifier."""
 
@@ -25,6 +26,8 @@ class Family:
     name: str
     """The class in transformers; for an encoder, without the suffix."""
     lora: str = ""
+    qlora: str = ""
+    """Beside `lora`, which holds for it too."""
     full: str = ""
     onnx: str = ""
     unfit: str = ""
@@ -57,11 +60,11 @@ def versions() -> dict[str, str]:
 
 def family_of(row: dict[str, Any]) -> Family:
     """A row of the file."""
-    return Family(row["modelType"], row["kind"], row["class"], **{name: row.get(name, "") for name in ("lora", "full", "onnx", "unfit")})
+    return Family(row["modelType"], row["kind"], row["class"], **{name: row.get(name, "") for name in REASONS})
 
 
 def to_row(family: Family) -> dict[str, str]:
     """The row of a family, without empty reasons."""
-    reasons = {name: getattr(family, name) for name in ("lora", "full", "onnx", "unfit")}
+    reasons = {name: getattr(family, name) for name in REASONS}
     named = {"modelType": family.model_type, "kind": family.kind, "class": family.name}
     return named | {name: reason for name, reason in reasons.items() if reason}

@@ -292,6 +292,11 @@ class FineTuneJobSpec(Document):
                 fieldPath=".hyperparameters.loadBestModelAtEnd",
             ),
             rule(
+                "self.method.type != 'qlora' || !has(self.training.strategy) || self.training.strategy.type != 'fsdp'",
+                "strategy: fsdp cannot divide a quantized base; use ddp with method.type qlora, or another method",
+                fieldPath=".training.strategy",
+            ),
+            rule(
                 "!has(self.evaluation.gate) || self.evaluation.gate.all("
                 "g, g.metric == 'loss' || (self.task.endsWith('classification') == (g.metric in ['accuracy', 'f1'])))",
                 "gate: perplexity and rewards are available for language models only, accuracy and f1 for classifiers only",

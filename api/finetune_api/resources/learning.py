@@ -26,6 +26,13 @@ class Lora(Document):
     """targetModules are the names of the modules that get an adapter. ["all-linear"] selects every linear layer except the head."""
 
 
+class Qlora(Document):
+    """How the frozen base is held in memory while it trains (Dettmers et al. 2023)."""
+
+    quantization: Literal["nf4", "int8"] = "nf4"
+    """quantization of the base's linear layers: nf4 (4 bits, with double quantization) or int8 (8 bits, more accurate)."""
+
+
 class Dpo(Document):
     """Direct preference optimization (Rafailov et al. 2023)."""
 
@@ -41,7 +48,8 @@ class Method(Document):
 
     model_config = Document.model_config | {
         "json_schema_extra": rules(
-            rule("self.type == 'lora' || !has(self.lora)", "lora can be set only if type is lora", fieldPath=".lora"),
+            rule("self.type in ['lora', 'qlora'] || !has(self.lora)", "lora can be set only if type is lora or qlora", fieldPath=".lora"),
+            rule("self.type == 'qlora' || !has(self.qlora)", "qlora can be set only if type is qlora", fieldPath=".qlora"),
             rule("self.objective == 'dpo' || !has(self.dpo)", "dpo can be set only if objective is dpo", fieldPath=".dpo"),
             rule(
                 "!has(self.lossOn) || self.lossOn != 'all' || self.objective == 'sft'",
@@ -55,10 +63,14 @@ class Method(Document):
     row; see dataset."""
     dpo: Dpo | None = None
     """dpo configures the objective dpo."""
-    type: Literal["lora", "full"] = "lora"
-    """type is lora (train adapters and merge them at the end) or full (train all weights)."""
+    type: Literal["lora", "qlora", "full"] = "lora"
+    """type is lora (train adapters and merge them at the end), qlora (the same with a quantized base: about a quarter of its memory, and
+    slower) or full (train all weights)."""
     lora: Lora | None = None
-    """lora configures the adapters. By default, rank and alpha depend on the data, without dropout, on all linear layers."""
+    """lora configures the adapters of types lora and qlora. By default, rank and alpha depend on the data, without dropout, on all linear
+    layers."""
+    qlora: Qlora | None = None
+    """qlora configures the quantization of the base, nf4 by default. The published model is merged into the unquantized base."""
     loss_on: Literal["assistant", "all"] = "assistant"
     """lossOn selects the tokens to learn: those of the assistant (the completion, the summary) or all. all is not available for
     classification."""

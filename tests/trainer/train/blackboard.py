@@ -4,10 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from transformers import get_scheduler
 
+from finetune_trainer.language_model.model import load_base
+from finetune_trainer.language_model.rows import Rows
+from finetune_trainer.methods import METHODS
 from finetune_trainer.step_plan import StepPlan
-from finetune_trainer.workspace.prepared import ResolvedHyperparameters
+from finetune_trainer.workspace.prepared import Prepared, ResolvedHyperparameters
+from tests.trainer.train.runs import Run
 
 Loss = tuple[torch.Tensor, int]
 """Sum of the losses of an example, and over how many targets."""
@@ -35,3 +40,18 @@ def train_plainly(
         optimizer.zero_grad()
         figures.append((loss.item(), norm.item()))
     return figures
+
+
+def train_language_model(run: Run) -> list[tuple[float, float]]:
+    """Loss and gradient norm of each step of a run: every example by itself, all logits, no Trainer, no packing, no hook."""
+    prepared = Prepared.from_json(run.workspace.prepared.read_bytes())
+    hyper, rows = prepared.hyperparameters, Rows(run.workspace.train_rows)
+    plan = StepPlan(rows.lengths, rows.supervised, hyper.batch_size, hyper.micro_batch_tokens, hyper.seed)
+    model: Any = load_base(prepared, METHODS[run.method["type"]]).train()
+
+    def example_loss(row: int) -> Loss:
+        ids, mask = map(torch.from_numpy, rows[row])
+        logits = model(input_ids=ids[None]).logits[0, :-1]
+        return (F.cross_entropy(logits, ids[1:], reduction="none") * mask[1:]).sum(), int(mask[1:].sum())
+
+    return train_plainly(model, plan, hyper, example_loss, undecayed=lambda name: "norm" in name)

@@ -50,7 +50,7 @@ def run_here(run: Run, attempt: int = 1, stop: Callable[[], bool] = lambda: Fals
 
 @pytest.fixture
 def new_run(tmp_path: Path, tiny: Path) -> Callable[..., Run]:
-    """Makes a run on a workspace of its own; keyword arguments are Run's, `hyper` and `base` apart."""
+    """Makes a run on a workspace of its own; keyword arguments are Run's, `hyper`, `base` and `folder` apart."""
 
     def make(
         *,
@@ -58,9 +58,10 @@ def new_run(tmp_path: Path, tiny: Path) -> Callable[..., Run]:
         method: dict[str, Any] = LORA,
         strategy: RunStrategy = DDP,
         hyper: dict[str, Any] | None = None,
+        folder: str = "workspace",
         **arguments: Any,
     ) -> Run:
-        workspace = prepare_workspace(tmp_path / "workspace", base, method=method, strategy=strategy, **(hyper or {}))
+        workspace = prepare_workspace(tmp_path / folder, base, method=method, strategy=strategy, **(hyper or {}))
         return Run(workspace, method, **arguments)
 
     return make

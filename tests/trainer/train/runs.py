@@ -15,9 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from finetune_api.progress import Progress, last_progress
-from finetune_api.resources.learning import Lora
 from finetune_api.result import DatasetSummary, Estimate, PrepareSummary, StageResult
-from finetune_api.run_config import RunConfig, RunStrategy
+from finetune_api.run_config import RunConfig, RunMethod, RunStrategy
 from finetune_trainer.distributed.network import free_port
 from finetune_trainer.train.loop.metrics import StepMetrics, read_metrics
 from finetune_trainer.workspace.checksums import sums_of
@@ -87,13 +86,11 @@ def write_prepared(workspace: Workspace, base: Path, method: dict[str, Any], row
         base_digest="b",
         base_parameters=0,
     )
-    lora = Lora.model_validate(method["lora"]) if "lora" in method else None
     prepared = Prepared(
         spec_digest=DIGEST,
         base_path=str(base),
         hyperparameters=values,
-        method=method["type"],
-        lora=lora,
+        method=RunMethod.model_validate(method),
         eos_token_ids=[2],
         summary=summary,
         files=sums_of(workspace.root, [workspace.train_rows]),

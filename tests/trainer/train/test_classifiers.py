@@ -27,6 +27,7 @@ from tests.trainer.train.labelled import LABELS, prepare_labelled, random_rows, 
 from tests.trainer.train.runs import FULL, LORA, Run
 
 pytestmark = [pytest.mark.trainer, pytest.mark.filterwarnings("ignore")]
+QLORA: dict[str, Any] = LORA | {"type": "qlora"}
 CLOSE = 1e-4
 VOCABULARY = 512
 ROWS = 19
@@ -104,10 +105,10 @@ def blackboard(run: Run, kind: str) -> list[tuple[float, float]]:
     return train_plainly(model, plan, hyper, loss_of, undecayed=lambda name: name.endswith(("LayerNorm.weight", "bias")))
 
 
-@pytest.mark.parametrize("method", [LORA, FULL], ids=["lora", "full"])
+@pytest.mark.parametrize("method", [LORA, QLORA, FULL], ids=["lora", "qlora", "full"])
 @pytest.mark.parametrize("kind", LABELS)
 def test_losses_and_gradients_are_those_of_the_blackboard(kind: str, method: dict[str, Any], classify: Callable[..., Run]) -> None:
-    """One label, several labels and a label a token; LoRA and full; padded beside each other or alone."""
+    """One label, several labels and a label a token; LoRA, QLoRA and full; padded beside each other or alone."""
     run = classify(kind, method=method)
     run_here(run)
     for step, (loss, norm) in zip(run.metrics(), blackboard(run, kind), strict=True):

@@ -6,17 +6,15 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file
 from transformers import MambaConfig, MambaForCausalLM
 
 from finetune_trainer.language_model.model import load_base
 from finetune_trainer.language_model.rows import Rows
 from finetune_trainer.methods import METHODS
-from finetune_trainer.step_plan import StepPlan
 from finetune_trainer.workspace.files import is_complete
 from finetune_trainer.workspace.prepared import Prepared
-from tests.trainer.train.blackboard import Loss, train_plainly
+from tests.trainer.train.blackboard import train_language_model
 from tests.trainer.train.conftest import run_here
 from tests.trainer.train.runs import FULL, LORA, Run
 
@@ -24,27 +22,12 @@ pytestmark = [pytest.mark.trainer, pytest.mark.filterwarnings("ignore")]
 CLOSE = 1e-4
 
 
-def blackboard(run: Run) -> list[tuple[float, float]]:
-    """Loss and gradient norm of each step: every example by itself, all logits, no Trainer, no packing, no hook."""
-    prepared = Prepared.from_json(run.workspace.prepared.read_bytes())
-    hyper, rows = prepared.hyperparameters, Rows(run.workspace.train_rows)
-    plan = StepPlan(rows.lengths, rows.supervised, hyper.batch_size, hyper.micro_batch_tokens, hyper.seed)
-    model: Any = load_base(prepared, METHODS[run.method["type"]]).train()
-
-    def example_loss(row: int) -> Loss:
-        ids, mask = map(torch.from_numpy, rows[row])
-        logits = model(input_ids=ids[None]).logits[0, :-1]
-        return (F.cross_entropy(logits, ids[1:], reduction="none") * mask[1:]).sum(), int(mask[1:].sum())
-
-    return train_plainly(model, plan, hyper, example_loss, undecayed=lambda name: "norm" in name)
-
-
 @pytest.mark.parametrize("kind", ["alone", "alone_full"])
 def test_losses_and_gradients_are_those_of_the_blackboard(kind: str, request: pytest.FixtureRequest) -> None:
     """Over epochs of which the last step is short; LoRA and full, all steps, the schedule included."""
     run = request.getfixturevalue(kind)
     steps = run.metrics()
-    for step, (loss, norm) in zip(steps, blackboard(run), strict=True):
+    for step, (loss, norm) in zip(steps, train_language_model(run), strict=True):
         assert step.loss == pytest.approx(loss, abs=CLOSE), step
         assert step.grad_norm == pytest.approx(norm, rel=1e-4), step
 
@@ -128,4 +111,4 @@ def test_a_model_that_cannot_be_packed(tmp_path: Path, new_run: Callable[..., Ru
     run = new_run(base=tmp_path / "mamba", method=FULL, hyper={"total_steps": 3, "checkpoint_every": 100})
     run_here(run)
     assert "one example per row" in capsys.readouterr().out
-    assert run.losses() == pytest.approx([loss for loss, _ in blackboard(run)], abs=CLOSE)
+    assert run.losses() == pytest.approx([loss for loss, _ in train_language_model(run)], abs=CLOSE)

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from finetune_api.resources.learning import Lora
-from finetune_api.run_config import RunConfig
+from finetune_api.run_config import RunConfig, RunMethod
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.methods.lora import LORA
 from finetune_trainer.prepare.base.base import ExaminedBase, open_base
@@ -153,7 +152,7 @@ def test_weights_are_counted_from_their_headers(tmp_path: Path, change: Change) 
 )
 def test_adapter_parameters(tmp_path: Path, lora: dict[str, Any], expected: int) -> None:
     """Rank times (in + out) of each linear layer that gets an adapter; the embedding gets none."""
-    assert LORA.trained(0, look_at(tmp_path, no_change).weights.linear_layers, Lora.model_validate(lora)) == expected
+    assert LORA.trained(0, look_at(tmp_path, no_change).weights.linear_layers, RunMethod.model_validate({"lora": lora})) == expected
 
 
 def test_a_target_module_that_the_model_lacks_is_refused(tmp_path: Path) -> None:

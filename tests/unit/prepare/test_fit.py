@@ -224,8 +224,8 @@ def test_what_a_parameter_costs(method: str, precision: str, weights: int, gradi
     """Frozen weights in the run's precision; trained ones in fp32 with a gradient and two moments; adapters on top."""
     found = tried(SMALL, {}, method={"type": method}, hyperparameters={"precision": precision})
     parameters, adapter = SMALL[1].parameters, 0
-    if found.decided.lora is not None:
-        adapter = LORA.trained(parameters, SMALL[1].linear_layers, found.decided.lora)
+    if found.decided.method.lora is not None:
+        adapter = LORA.trained(parameters, SMALL[1].linear_layers, found.decided.method)
     assert found.memory.weights == weights * parameters + 4 * adapter
     assert found.memory.gradients == gradients * parameters + 4 * adapter
     assert found.memory.optimizer == optimizer * parameters + 8 * adapter
@@ -308,7 +308,13 @@ def test_ranks_choose_where_nobody_knows_the_memory() -> None:
     )  # fmt: skip
     values = found.decided.values
     prepared = Prepared(
-        spec_digest="", base_path="", method="lora", hyperparameters=values, micro_batches=found.micro_batches, files={}, summary=summary
+        spec_digest="",
+        base_path="",
+        method=found.decided.method,
+        hyperparameters=values,
+        micro_batches=found.micro_batches,
+        files={},
+        summary=summary,
     )
     assert prepared.fitted_to(16 * GIB) == prepared
     for gib in (24, 40, 80, 141):

@@ -187,7 +187,7 @@ def test_many_examples_take_half_the_rate() -> None:
 def test_rank_and_alpha(examples: int, given: dict[str, Any], rank: int, alpha: float) -> None:
     """More examples, larger adapters; alpha is twice the rank. The rest of the adapter is as given."""
     run = run_config(Path("/tmp"), method={"type": "lora", "lora": {"dropout": 0.2, "targetModules": ["q_proj"], **given}})
-    lora = resolve_hyperparameters(run, Facts(examples, LENGTH, 10**8)).lora
+    lora = resolve_hyperparameters(run, Facts(examples, LENGTH, 10**8)).method.lora
     assert lora is not None
     assert (lora.rank, lora.alpha, lora.dropout, lora.target_modules) == (rank, alpha, 0.2, ["q_proj"])
 
@@ -195,7 +195,7 @@ def test_rank_and_alpha(examples: int, given: dict[str, Any], rank: int, alpha: 
 def test_full_fine_tuning_has_no_adapter() -> None:
     """Nor a rank to be shown."""
     decided = resolve_hyperparameters(run_config(Path("/tmp"), method={"type": "full"}), Facts(100, LENGTH, 10**8))
-    assert decided.lora is None
+    assert decided.method.lora is None
     assert not {"lora.rank", "lora.alpha"} & decided.reasons.keys()
 
 

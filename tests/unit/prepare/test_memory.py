@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from finetune_api.run_config import RunStrategy
+from finetune_api.resources.learning import Qlora
+from finetune_api.run_config import RunMethod, RunStrategy
 from finetune_trainer.methods import METHODS
 from finetune_trainer.prepare.fit.memory import GPU, Micro, TrainedModel, need, state_bytes
 from finetune_trainer.prepare.fit.model_shape import ModelShape
@@ -25,16 +26,28 @@ R64 = 64 * 32 * (16384 + 8192 + 3 * 15104)
 """Parameters of adapters of rank 64 on c_attn, c_proj, w1 and w2."""
 
 
+LINEAR = {f"layers.{number}.{name}": shape for number in range(32) for name, shape in {
+    "c_attn": (3 * 4096, 4096), "c_proj": (4096, 4096), "w1": (11008, 4096), "w2": (11008, 4096), "mlp.c_proj": (4096, 11008),
+}.items()}  # fmt: skip
+MATRICES = 32 * (4 * 4096 * 4096 + 3 * 4096 * 11008)
+"""Parameters of the linear layers."""
+LARGEST = 3 * 4096 * 4096
+REST = PARAMETERS - MATRICES
+
+
 def trained(method: str, trained: int, *, strategy: RunStrategy = DDP, processes: int = 1, precision: str = "bf16") -> TrainedModel:
-    """Qwen-7B, with gradient checkpointing."""
+    """Qwen-7B, with gradient checkpointing. `method` may say how the base is quantised: qlora int8."""
+    name, _, quantization = method.partition(" ")
+    settings = RunMethod(type=name, qlora=Qlora.model_validate({"quantization": quantization}) if quantization else None)
     return TrainedModel(
         shape=QWEN_7B,
         parameters=PARAMETERS,
+        base=METHODS[name].base_bytes(PARAMETERS, LINEAR, settings, precision),  # type: ignore[arg-type]  # from a table
         stored=2 * PARAMETERS,
-        method=METHODS[method],
+        method=METHODS[name],
         trained=trained,
-        adapted=4 * 4096 + 11008 if method == "lora" else 0,
-        ranks=5 * 64 if method == "lora" else 0,
+        adapted=4 * 4096 + 11008 if method != "full" else 0,
+        ranks=5 * 64 if method != "full" else 0,
         precision=precision,  # type: ignore[arg-type]  # from a table
         checkpointing=True,
         processes=processes,
@@ -49,13 +62,16 @@ def trained(method: str, trained: int, *, strategy: RunStrategy = DDP, processes
     [
         ("lora", "bf16", 2 * PARAMETERS + 4 * R64, 4 * R64, 8 * R64),
         ("lora", "fp32", 4 * PARAMETERS + 4 * R64, 4 * R64, 8 * R64),
+        ("qlora nf4", "bf16", 2 * REST + 33 * MATRICES // 64 + MATRICES // 4096 + 2 * LARGEST + 4 * R64, 4 * R64, 8 * R64),
+        ("qlora int8", "bf16", 2 * REST + MATRICES + 4 * 32 * (5 * 4096 + 2 * 11008) + 2 * LARGEST + 4 * R64, 4 * R64, 8 * R64),
+        ("qlora nf4", "fp32", 4 * REST + 33 * MATRICES // 64 + MATRICES // 4096 + 4 * LARGEST + 4 * R64, 4 * R64, 8 * R64),
         ("full", "bf16", 4 * PARAMETERS, 4 * PARAMETERS, 8 * PARAMETERS),
         ("full", "fp32", 4 * PARAMETERS, 4 * PARAMETERS, 8 * PARAMETERS),
     ],
 )
 def test_bytes_per_rank(method: str, precision: str, weights: int, gradients: int, optimizer: int, processes: int) -> None:
-    """A frozen base in the run's precision, what is trained in fp32; with DDP every rank holds all of it once."""
-    count = R64 if method == "lora" else PARAMETERS
+    """A frozen base in the run's precision or quantised, what is trained in fp32; with DDP every rank holds all of it once."""
+    count = PARAMETERS if method == "full" else R64
     state = state_bytes(trained(method, count, processes=processes, precision=precision))
     assert (state.weights, state.gradients, state.optimizer) == (weights, gradients, optimizer)
 

@@ -54,7 +54,7 @@ class ClassifierLearner(Learner):
         self._loaded.model.to(getattr(torch, method.loading(hyper.precision)["dtype"]))
         torch.manual_seed(hyper.seed)
         task_type = TASK_TYPES[self._labelling.learner]
-        model: nn.Module = method.prepare(self._loaded.model, self._prepared.lora, task_type, self._loaded.head_modules)
+        model: nn.Module = method.prepare(self._loaded.model, self._prepared.method, task_type, self._loaded.head_modules)
         for parameter in model.parameters():
             if parameter.requires_grad:  # what is trained is kept in fp32; PEFT does so for its own layers only
                 parameter.data = parameter.data.float()

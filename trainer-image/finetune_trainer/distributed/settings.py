@@ -3,6 +3,7 @@
 Nothing here was measured on a GPU; the sources are the libraries' documentation and issues.
 """
 
+import sys
 from collections.abc import Mapping
 
 LIBRARIES = {
@@ -17,3 +18,8 @@ LIBRARIES = {
 def library_settings(environment: Mapping[str, str]) -> dict[str, str]:
     """Variables to set; what `environment` has already stays as it is."""
     return {name: environment.get(name) or value for name, value in LIBRARIES.items()}
+
+
+def hide_library(name: str) -> None:
+    """Makes an installed library appear absent to this process, unless it is imported already."""
+    sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # how importlib marks a module that must not be imported

@@ -37,7 +37,7 @@ def load_base(prepared: Prepared, method: TrainingMethod) -> nn.Module:
     if hyper.gradient_checkpointing:
         enable_gradient_checkpointing(model)
     torch.manual_seed(hyper.seed)
-    return method.prepare(model, prepared.lora, "CAUSAL_LM", [])  # type: ignore[no-any-return]
+    return method.prepare(model, prepared.method, "CAUSAL_LM", [])  # type: ignore[no-any-return]
 
 
 def save_model(model: Any, base: Path, end_tokens: list[int], folder: Path) -> None:

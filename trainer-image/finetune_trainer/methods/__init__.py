@@ -3,6 +3,8 @@
 method.py                 the protocol
 full.py                   all weights
 lora.py                   low-rank adapters
+qlora.py                  the same on a quantised base
+quantization.py           linear layers by bitsandbytes
 gradient_checkpointing.py activations computed again in the backward pass
 """
 
@@ -12,6 +14,7 @@ from finetune_trainer.failure import entry_of
 from finetune_trainer.methods.full import FULL
 from finetune_trainer.methods.lora import LORA
 from finetune_trainer.methods.method import TrainingMethod
+from finetune_trainer.methods.qlora import QLORA
 
 __all__ = ["METHODS", "TrainingMethod", "method_of"]
 
@@ -19,6 +22,7 @@ METHODS: Registry[TrainingMethod] = Registry(
     "method",
     "finetune.methods",
     LORA,
+    QLORA,
     FULL,
 )
 

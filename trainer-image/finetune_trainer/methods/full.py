@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from finetune_api.resources.learning import Lora
 from finetune_api.run_config import RunMethod
 from finetune_trainer.families import Family
 from finetune_trainer.methods.method import FP32, Decide, Layers, Precision, check_names
@@ -23,27 +22,28 @@ class Full:
     folder = "model"
     learning_rate_scale = 0.1
     weight_decay = 0.01
+    quantized = False
     operations = 6  # Kaplan et al. 2020, section 2.1: 2 forward, 4 backward
 
     def obstacle(self, family: Family) -> str:
         return family.full
 
-    def resolve(self, given: RunMethod, examples: int, decide: Decide) -> Lora | None:
-        return None
+    def resolve(self, given: RunMethod, examples: int, decide: Decide) -> RunMethod:
+        return given
 
-    def adapted(self, layers: Layers, adapter: Lora | None) -> Layers:
+    def adapted(self, layers: Layers, settings: RunMethod) -> Layers:
         return {}
 
-    def trained(self, parameters: int, layers: Layers, adapter: Lora | None) -> int:
+    def trained(self, parameters: int, layers: Layers, settings: RunMethod) -> int:
         return parameters
 
-    def base_bytes(self, precision: Precision) -> float:
-        return FP32
+    def base_bytes(self, parameters: int, layers: Layers, settings: RunMethod, precision: Precision) -> int:
+        return FP32 * parameters
 
     def loading(self, precision: Precision) -> dict[str, Any]:
         return {"dtype": "float32"}
 
-    def prepare(self, model: Any, adapter: Lora | None, task_type: str, whole: list[str]) -> Any:
+    def prepare(self, model: Any, settings: RunMethod, task_type: str, whole: list[str]) -> Any:
         return model
 
     def save(self, model: Any, folder: Path, weights: Iterable[tuple[str, Any]]) -> None:

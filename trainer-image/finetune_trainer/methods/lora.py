@@ -28,22 +28,23 @@ class Lora:
     folder = "adapter"
     learning_rate_scale = 1.0
     weight_decay = 0.0
+    quantized = False
     operations = 4  # frozen weights need no gradient
 
     def obstacle(self, family: Family) -> str:
         return family.lora
 
-    def resolve(self, given: RunMethod, examples: int, decide: Decide) -> learning.Lora | None:
+    def resolve(self, given: RunMethod, examples: int, decide: Decide) -> RunMethod:
         lora = given.lora or learning.Lora()
         automatic = next(rank for most, rank in RANKS if examples <= most)
         rank = decide("lora.rank", lora.rank, automatic, f"{examples:,} examples: more examples allow a higher rank")
         alpha = decide("lora.alpha", lora.alpha, float(2 * rank), "twice the rank")
-        return lora.model_copy(update={"rank": int(rank), "alpha": float(alpha)})
+        return given.model_copy(update={"lora": lora.model_copy(update={"rank": int(rank), "alpha": float(alpha)})})
 
-    def adapted(self, layers: Layers, adapter: learning.Lora | None) -> Layers:
+    def adapted(self, layers: Layers, settings: RunMethod) -> Layers:
         kinds = sorted({name.rpartition(".")[2] for name in layers})
         chosen: dict[str, tuple[int, int]] = {}
-        for target in (adapter or learning.Lora()).target_modules:
+        for target in lora_of(settings).target_modules:
             matching = {name for name in layers if target in (*ALL, name) or name.endswith("." + target)}
             if not matching:
                 raise invalid(
@@ -54,23 +55,39 @@ class Lora:
             chosen |= {name: layers[name] for name in matching}
         return chosen
 
-    def trained(self, parameters: int, layers: Layers, adapter: learning.Lora | None) -> int:
-        assert adapter is not None and adapter.rank is not None  # by resolve
-        return sum(adapter.rank * sum(shape) for shape in self.adapted(layers, adapter).values())
+    def trained(self, parameters: int, layers: Layers, settings: RunMethod) -> int:
+        rank = lora_of(settings).rank
+        assert rank is not None  # by resolve
+        return sum(rank * sum(shape) for shape in self.adapted(layers, settings).values())
 
-    def base_bytes(self, precision: Precision) -> float:
-        return BF16 if precision == "bf16" else FP32
+    def base_bytes(self, parameters: int, layers: Layers, settings: RunMethod, precision: Precision) -> int:
+        return parameters * (BF16 if precision == "bf16" else FP32)
 
     def loading(self, precision: Precision) -> dict[str, Any]:
         return {"dtype": "bfloat16" if precision == "bf16" else "float32"}
 
-    def prepare(self, model: Any, adapter: learning.Lora | None, task_type: str, whole: list[str]) -> Any:
-        from peft import LoraConfig, get_peft_model
+    def prepare(self, model: Any, settings: RunMethod, task_type: str, whole: list[str]) -> Any:
+        from peft import get_peft_model
+
+        adapter = lora_of(settings)
+        config = self.config(model, adapter, task_type, whole)
+        try:
+            return get_peft_model(self.freeze(model, settings, whole), config)
+        except ValueError as exc:
+            raise invalid(
+                "UnknownTargetModules",
+                f"method.lora.targetModules {adapter.target_modules} do not fit the base model: {exc}",
+                param="method.lora.targetModules",
+            ) from exc
+
+    def config(self, model: Any, adapter: learning.Lora, task_type: str, whole: list[str]) -> Any:
+        """PEFT's, of a base as it was loaded."""
+        from peft import LoraConfig
         from transformers.pytorch_utils import Conv1D
 
-        assert adapter is not None and adapter.rank is not None and adapter.alpha is not None  # by resolve
+        assert adapter.rank is not None and adapter.alpha is not None  # by resolve
         alpha: Any = int(adapter.alpha) if adapter.alpha.is_integer() else adapter.alpha  # most readers of adapters expect an int
-        config = LoraConfig(
+        return LoraConfig(
             task_type=task_type,
             r=adapter.rank,
             lora_alpha=alpha,
@@ -80,14 +97,10 @@ class Lora:
             exclude_modules=left_alone(model) or None if adapter.target_modules == ALL else None,
             modules_to_save=list(whole) or None,  # PEFT adds to it
         )
-        try:
-            return get_peft_model(model, config)
-        except ValueError as exc:
-            raise invalid(
-                "UnknownTargetModules",
-                f"method.lora.targetModules {adapter.target_modules} do not fit the base model: {exc}",
-                param="method.lora.targetModules",
-            ) from exc
+
+    def freeze(self, model: Any, settings: RunMethod, whole: list[str]) -> Any:
+        """The base as it is held while the adapter trains."""
+        return model
 
     def save(self, model: Any, folder: Path, weights: Iterable[tuple[str, Any]]) -> None:
         model.save_pretrained(folder, state_dict=dict(weights))
@@ -119,6 +132,11 @@ class Lora:
             raise invalid(
                 "ModelNotFinite", f"the trained adapter holds values that are not finite ({exc}): lower the learning rate"
             ) from exc
+
+
+def lora_of(settings: RunMethod) -> learning.Lora:
+    """The adapter's settings, or their defaults."""
+    return settings.lora or learning.Lora()
 
 
 def left_alone(model: Any) -> list[str]:

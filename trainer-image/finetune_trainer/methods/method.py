@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from finetune_api.resources.learning import Lora
 from finetune_api.run_config import RunMethod
 from finetune_trainer.failure import invalid
 from finetune_trainer.families import Family
@@ -29,7 +28,10 @@ class Decide(Protocol):
 
 
 class TrainingMethod(Protocol):
-    """What is trained, what is frozen, what it costs, and what is published."""
+    """What is trained, what is frozen, what it costs, and what is published.
+
+    `settings` is the spec's method as `resolve` returned it.
+    """
 
     name: str
     """As specs write it: method.type."""
@@ -37,6 +39,8 @@ class TrainingMethod(Protocol):
     """For messages: "LoRA"."""
     trains_base: bool
     """The base's own weights are trained, in fp32. Otherwise they are frozen, and what is trained comes on top."""
+    quantized: bool
+    """The frozen base is quantised by bitsandbytes."""
     published: Literal["adapter", "full"]
     """Type of the FineTunedModel."""
     folder: str
@@ -51,22 +55,22 @@ class TrainingMethod(Protocol):
     def obstacle(self, family: Family) -> str:
         """Why models of a family cannot be trained this way, "" if they can."""
 
-    def resolve(self, given: RunMethod, examples: int, decide: Decide) -> Lora | None:
-        """The adapter's settings, complete, for so many training examples; None for a method without adapters."""
+    def resolve(self, given: RunMethod, examples: int, decide: Decide) -> RunMethod:
+        """The settings with a value for everything that the method uses, for so many training examples."""
 
-    def adapted(self, layers: Layers, adapter: Lora | None) -> Layers:
+    def adapted(self, layers: Layers, settings: RunMethod) -> Layers:
         """The layers that get an adapter. Raises StageFailure for a target module that the model does not have."""
 
-    def trained(self, parameters: int, layers: Layers, adapter: Lora | None) -> int:
+    def trained(self, parameters: int, layers: Layers, settings: RunMethod) -> int:
         """Number of trained parameters, out of the base's number of parameters and its linear layers."""
 
-    def base_bytes(self, precision: Precision) -> float:
-        """Bytes of one parameter of the base in memory. Trained parameters take 4 (weight), 4 (gradient) and 8 (optimizer) bytes."""
+    def base_bytes(self, parameters: int, layers: Layers, settings: RunMethod, precision: Precision) -> int:
+        """Bytes of the base's weights in memory. Trained parameters take 4 (weight), 4 (gradient) and 8 (optimizer) bytes each."""
 
     def loading(self, precision: Precision) -> dict[str, Any]:
         """Arguments of from_pretrained for the base, "dtype" (a name of torch's) at least."""
 
-    def prepare(self, model: Any, adapter: Lora | None, task_type: str, whole: list[str]) -> Any:
+    def prepare(self, model: Any, settings: RunMethod, task_type: str, whole: list[str]) -> Any:
         """The model in training form: requires_grad is set on what is trained. New weights depend on torch's seed alone.
 
         `task_type` is PEFT's (CAUSAL_LM, SEQ_CLS, TOKEN_CLS); modules in `whole` are new and always trained.

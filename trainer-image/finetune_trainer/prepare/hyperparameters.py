@@ -15,9 +15,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from finetune_api.resources.learning import Lora
 from finetune_api.result import ResolvedParameter
-from finetune_api.run_config import RunConfig
+from finetune_api.run_config import RunConfig, RunMethod
 from finetune_trainer.data.profile.notes import counted
 from finetune_trainer.failure import invalid
 from finetune_trainer.methods import method_of
@@ -73,8 +72,8 @@ class Decided:
     """All hyperparameters of the run."""
 
     values: ResolvedHyperparameters
-    lora: Lora | None
-    """With rank and alpha; None for full fine-tuning."""
+    method: RunMethod
+    """With a value for every setting that it uses."""
     reasons: dict[str, ResolvedParameter]
     """The same for people, by their names in the spec."""
 

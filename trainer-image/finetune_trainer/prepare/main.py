@@ -63,9 +63,8 @@ def decide(config: RunConfig, examined: Examined, plan: Plan, needs: Estimate, w
         base_path=str(base_path),
         hyperparameters=decided.values,
         micro_batches=plan.fitted.micro_batches,
-        method=config.method.type,
+        method=decided.method,
         strategy=plan.fitted.strategy,
-        lora=decided.lora,
         eos_token_ids=examined.task.eos_token_ids,
         chat_template=examined.task.own_template,
         labels=list(dataset.labels),
@@ -89,7 +88,7 @@ def space(config: RunConfig, examined: Examined, plan: Plan, workspace: Workspac
     """The later stages' needs; raises StageFailure when the workspace cannot hold what it still has to."""
     base, decided = examined.base, plan.fitted.decided
     downloaded = total_bytes(base.files.all) if base.download.folder.local is None else 0
-    trained = method_of(config).trained(base.weights.parameters, base.weights.linear_layers, decided.lora)
+    trained = method_of(config).trained(base.weights.parameters, base.weights.linear_layers, decided.method)
     size = ModelSize(base.weights.parameters, trained, total_bytes(base.files.small), decided.values.precision)
     needs = estimate(config, Sizes(size, downloaded, examined.examples.bytes))
     present = examined.examples.bytes + downloaded - base.download.missing_bytes

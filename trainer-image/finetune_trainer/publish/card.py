@@ -9,6 +9,7 @@ from finetune_api.metrics import METRICS
 from finetune_api.model_directory import EvaluationReport, Lineage, ModelDescription, Scores, SkewCheck
 from finetune_api.result import json_text
 from finetune_trainer.artifacts import ARTIFACTS
+from finetune_trainer.methods import METHODS
 from finetune_trainer.publish.calls import Prompting, calling, loading
 from finetune_trainer.tasks import find_task
 from finetune_trainer.workspace.prepared import Prepared
@@ -41,8 +42,9 @@ def model_card(manifest: ModelDescription, prepared: Prepared, prompting: Prompt
 
 def front_matter(manifest: ModelDescription, lineage: Lineage) -> str:
     """YAML; JSON's strings and lists are YAML, too."""
+    method = str(lineage.hyperparameters["method"])
     kinds = sorted({artifact.format for artifact in manifest.artifacts})
-    how = "lora" if manifest.type == "adapter" else "full-fine-tuning"
+    how = "full-fine-tuning" if method == "full" else method
     tags = ["finetune-operator", manifest.task, str(lineage.hyperparameters["objective"]), how, *kinds]
     fields: dict[str, object] = {
         "library_name": "transformers",
@@ -57,7 +59,8 @@ def front_matter(manifest: ModelDescription, lineage: Lineage) -> str:
 def introduction(manifest: ModelDescription, lineage: Lineage) -> str:
     """One sentence: what was made of what."""
     base = f"`{lineage.base}`" + (f" (the FineTunedModel {lineage.base_model})" if lineage.base_model else "")
-    how = "a LoRA adapter, merged into the base," if manifest.type == "adapter" else "all weights trained,"
+    method = METHODS[str(lineage.hyperparameters["method"])]
+    how = f"trained with {method.title}, its adapter merged into the base," if manifest.type == "adapter" else f"{method.title},"
     return f"A fine-tuned {manifest.task} model: {how} starting from {base}, by FineTuneJob {lineage.namespace}/{lineage.job}."
 
 

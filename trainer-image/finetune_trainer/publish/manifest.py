@@ -6,6 +6,7 @@ import platform
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from finetune_api.model_directory import (
     Artifact,
@@ -26,7 +27,18 @@ from finetune_trainer.stage import interruption
 from finetune_trainer.trained import TrainedRun
 from finetune_trainer.workspace.files import sha256_of, walk
 
-PACKAGES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors", "onnx", "onnxruntime", "onnxruntime-genai")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "peft",
+    "accelerate",
+    "bitsandbytes",
+    "tokenizers",
+    "safetensors",
+    "onnx",
+    "onnxruntime",
+    "onnxruntime-genai",
+)
 
 
 def describe_model(
@@ -112,10 +124,14 @@ def settings(run: TrainedRun) -> dict[str, float | int | str | bool]:
     values |= {"objective": objective.name} | objective.settings(method)
     if not prepared.labels and not objective.compares:
         values["lossOn"] = method.loss_on
-    if (lora := prepared.lora) is not None:
-        values |= {"loraRank": lora.rank, "loraAlpha": lora.alpha, "loraDropout": lora.dropout}
-        values["loraTargetModules"] = ",".join(lora.target_modules)
+    for part, chosen in prepared.method.model_dump(by_alias=True, exclude_none=True, include={"lora", "qlora"}).items():
+        values |= {part + name[0].upper() + name[1:]: shown(value) for name, value in chosen.items()}
     return values
+
+
+def shown(value: Any) -> float | int | str | bool:
+    """A setting as one value."""
+    return ",".join(value) if isinstance(value, list) else value
 
 
 def versions() -> dict[str, str]:

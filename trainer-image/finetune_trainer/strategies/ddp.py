@@ -27,6 +27,9 @@ class Ddp:
     name = "ddp"
     autocast = True
 
+    def obstacle(self, method: TrainingMethod) -> str:
+        return ""
+
     def bytes_per_rank(self, model: ModelBytes, processes: int, settings: RunStrategy) -> StateBytes:
         return model.state  # gradients are views into DDP's buckets, so they are there once
 

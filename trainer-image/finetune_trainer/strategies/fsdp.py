@@ -36,6 +36,9 @@ class Fsdp:
     name = "fsdp"
     autocast = False
 
+    def obstacle(self, method: TrainingMethod) -> str:
+        return "quantized weights cannot be divided among ranks" if method.quantized else ""
+
     def bytes_per_rank(self, model: ModelBytes, processes: int, settings: RunStrategy) -> StateBytes:
         whole = model.state
         gathered = model.computed if settings.sharding == "grad" else min(model.computed, model.outside + GATHERED * model.layer)

@@ -53,6 +53,9 @@ class Strategy(Protocol):
     autocast: bool
     """Trained fp32 weights are cast to bf16 by autocast, which keeps all copies for the backward pass."""
 
+    def obstacle(self, method: TrainingMethod) -> str:
+        """Why it cannot train by a method, "" if it can."""
+
     def bytes_per_rank(self, model: ModelBytes, processes: int, settings: RunStrategy) -> StateBytes:
         """What one of `processes` ranks holds of the whole model's state."""
 

@@ -38,10 +38,9 @@ class Point:
 def tracked_run(config: RunConfig, prepared: Prepared, workspace: Workspace, attempt: int, resumed_step: int) -> TrackedRun:
     """The run of a training, with what was decided for it."""
     parameters = prepared.hyperparameters.to_dict() | {"method": config.method.type, "task": config.task, "strategy": config.strategy}
-    if prepared.lora is not None:
-        parameters |= {
-            f"lora_{name}": ", ".join(value) if isinstance(value, list) else value for name, value in prepared.lora.to_dict().items()
-        }
+    for part, chosen in prepared.method.to_dict().items():
+        if isinstance(chosen, dict):  # lora, qlora
+            parameters |= {f"{part}_{name}": ", ".join(value) if isinstance(value, list) else value for name, value in chosen.items()}
     summary = prepared.summary
     tags = {
         "job": config.job.name,

@@ -69,5 +69,5 @@ def check_prepared(config: RunConfig, workspace: Workspace) -> None:
     """Refuses to start on what prepare did not leave, or left for another spec."""
     prepared = read_prepared(config, workspace)
     strategy_of(prepared.strategy)
-    if prepared.method != method_of(config).name:
-        raise damaged(f"{workspace.prepared} is for method {prepared.method}, method.type is {config.method.type}", "prepare")
+    if prepared.method.type != method_of(config).name:
+        raise damaged(f"{workspace.prepared} is for method {prepared.method.type}, method.type is {config.method.type}", "prepare")

@@ -19,12 +19,23 @@ def main(folder: str) -> None:
     die_with_launcher()
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to everybody; the launcher passes it on
+    hide_unused_libraries(folder)
     from finetune_trainer.train.rank import run_rank
 
     code = run_rank(folder, lambda: stop_asked)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def hide_unused_libraries(folder: str) -> None:
+    """transformers and PEFT import bitsandbytes wherever it is installed, which takes seconds."""
+    from finetune_trainer.distributed.settings import hide_library
+    from finetune_trainer.methods import method_of
+    from finetune_trainer.train.launch.exchange import Exchange
+
+    if not method_of(Exchange(folder).assignment().config).quantized:
+        hide_library("bitsandbytes")
 
 
 def ask_to_stop(*_: object) -> None:

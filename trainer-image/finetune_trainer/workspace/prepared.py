@@ -4,9 +4,9 @@ from typing import Literal
 
 from finetune_api import CONTRACT_VERSION
 from finetune_api.document import Document
-from finetune_api.resources.learning import EarlyStopping, Lora, Scheduler
+from finetune_api.resources.learning import EarlyStopping, Scheduler
 from finetune_api.result import PrepareSummary
-from finetune_api.run_config import RunStrategy
+from finetune_api.run_config import RunMethod, RunStrategy
 from finetune_trainer.workspace.checksums import FileSum
 
 HEADROOM = 0.9
@@ -64,12 +64,10 @@ class Prepared(Document):
     hyperparameters: ResolvedHyperparameters
     micro_batches: list[MicroBatchNeed] = []
     """The fastest first, where the GPU's memory was not known to prepare: the ranks choose by what they find."""
-    method: str
-    """Name of the method that was prepared for."""
+    method: RunMethod
+    """With a value for every setting that it uses."""
     strategy: RunStrategy = RunStrategy(type="ddp")
     """How the processes train one model, without open settings."""
-    lora: Lora | None = None
-    """With rank and alpha set; None for full fine-tuning."""
     eos_token_ids: list[int] = []
     """Tokens that end an answer (generation_config.json, tokenizer_config.json)."""
     chat_template: str | None = None

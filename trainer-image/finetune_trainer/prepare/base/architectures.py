@@ -10,6 +10,7 @@ from finetune_trainer.families import Family, families
 from finetune_trainer.methods import METHODS, method_of
 from finetune_trainer.prepare.base.files import unsupported
 from finetune_trainer.sources.subject import Subject
+from finetune_trainer.strategies import STRATEGIES
 from finetune_trainer.tasks import TASKS, AnyTask, find_task
 
 LISTED = "docs/models.md lists the model types that can be fine-tuned"
@@ -26,6 +27,7 @@ def check_family(config: dict[str, Any], architecture: str, subject: Subject, ru
     if not family.has(architecture):
         raise unsupported(subject, f"is a {architecture}: of model type {family.model_type}, only {classes(family)} can be used")
     check_method(family, architecture, subject, run)
+    check_strategy(run)
     for artifact in wanted_artifacts(run):
         artifact.check(run, BaseFacts(subject.name, architecture, family.model_type))
 
@@ -57,6 +59,19 @@ def check_method(family: Family, architecture: str, subject: Subject, run: RunCo
         f"{subject.name} is a {architecture}, which method.type {run.method.type} cannot train: {reason}. Set method.type: {other}",
         param="method.type",
     )
+
+
+def check_strategy(run: RunConfig) -> None:
+    """Raises StageFailure where the strategy cannot train by the job's method, with those that can."""
+    method, given = method_of(run), run.strategy.type
+    if given in STRATEGIES and (reason := STRATEGIES[given].obstacle(method)):
+        others = ", ".join(name for name, strategy in STRATEGIES.items() if not strategy.obstacle(method))
+        raise invalid(
+            "StrategyUnsupported",
+            f"training.strategy.type {given} cannot train with method.type {method.name}: {reason}. Set training.strategy.type: {others}, "
+            "or another method.type",
+            param="training.strategy.type",
+        )
 
 
 def classes(family: Family) -> str:

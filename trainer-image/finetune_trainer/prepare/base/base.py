@@ -34,7 +34,7 @@ def open_base(config: RunConfig, workspace: Workspace, progress: ProgressPrinter
     folder = open_folder(config.base.source, subject, below="model" if tuned else "", network=config.network)
     files = choose_files(folder, subject)
     weights = read_weights(folder, files.weights, subject)
-    method_of(config).adapted(weights.linear_layers, config.method.lora)  # refuses a target module that the model does not have
+    method_of(config).adapted(weights.linear_layers, config.method)  # refuses a target module that the model does not have
     download = BaseDownload(folder, files, workspace.base, progress, subject.name)
     base_config = read_base_config(download.small_files(), subject, config)
     check_checkpointing(base_config.values, subject, wanted=config.hyperparameters.gradient_checkpointing is True)

@@ -115,19 +115,21 @@ def as_micro(batch: MicroBatch, facts: TrainingFacts, classifier: bool, several:
 
 def trained_model(run: RunConfig, decided: Decided, facts: TrainingFacts, checkpointing: bool) -> TrainedModel:
     """The base as this training changes it."""
-    shape, weights, lora = model_shape(facts.config, facts.weights), facts.weights, decided.lora
-    method, layers = method_of(run), weights.linear_layers
-    adapted = method.adapted(layers, lora)
+    shape, weights, settings = model_shape(facts.config, facts.weights), facts.weights, decided.method
+    method, layers, precision = method_of(run), weights.linear_layers, decided.values.precision
+    adapted = method.adapted(layers, settings)
+    rank = settings.lora.rank or 0 if settings.lora else 0
     head = shape.hidden * (shape.hidden + facts.labels) if facts.labels else 0  # a classifier's, which is new and trained whole
     return TrainedModel(
         shape=shape,
         parameters=weights.parameters + head,
+        base=method.base_bytes(weights.parameters + head, layers, settings, precision),
         stored=weights.stored,
         method=method,
-        trained=head + method.trained(weights.parameters, layers, lora),
+        trained=head + method.trained(weights.parameters, layers, settings),
         adapted=sum(inputs for _, inputs in adapted.values()) // shape.stored_layers,
-        ranks=(lora.rank or 0) * len(adapted) // shape.stored_layers if lora else 0,
-        precision=decided.values.precision,
+        ranks=rank * len(adapted) // shape.stored_layers,
+        precision=precision,
         checkpointing=checkpointing,
         processes=run.world.nodes * run.world.processes_per_node,
         strategy=strategy_of(run.strategy),

@@ -55,6 +55,8 @@ class TrainedModel:
 
     shape: ModelShape
     parameters: int
+    base: int
+    """Bytes of the base's weights in memory."""
     stored: int
     """Bytes of its files."""
     method: TrainingMethod
@@ -113,8 +115,7 @@ def need(model: TrainedModel, micro: Micro, device: DeviceProfile) -> Need:
     state = state_bytes(model)
     kept, fragments = activations(model, micro, device), lost(model, micro, device)
     logits = LOGITS * micro.supervised * (micro.classes or model.shape.vocabulary)
-    frozen = int(model.parameters * model.method.base_bytes(model.precision))
-    converted = device.is_cpu and not model.stored * 2 // 3 < frozen <= model.stored  # else the file's pages serve as weights
+    converted = device.is_cpu and not model.stored * 2 // 3 < model.base <= model.stored  # else the file's pages serve as weights
     loading = model.stored - state.gradients - state.optimizer - kept if converted else 0
     runtime = device.runtime + (device.communication if model.processes > 1 else 0) + fragments
     brief = max(0, temporaries(model, device) - logits, loading - logits)
@@ -123,8 +124,7 @@ def need(model: TrainedModel, micro: Micro, device: DeviceProfile) -> Need:
 
 def state_bytes(model: TrainedModel) -> StateBytes:
     """Weights, gradients and optimizer on one rank."""
-    weights = int(model.parameters * model.method.base_bytes(model.precision))
-    weights += 0 if model.method.trains_base else FP32 * model.trained
+    weights = model.base + (0 if model.method.trains_base else FP32 * model.trained)
     whole = StateBytes(weights, FP32 * model.trained, MOMENTS * model.trained)
     layer = (model.parameters - model.shape.outside) // model.shape.stored_layers
     changed = max(layer, model.shape.outside) if model.method.trains_base else model.trained // model.shape.stored_layers

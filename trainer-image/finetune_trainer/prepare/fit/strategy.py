@@ -1,9 +1,8 @@
 """The strategy of a run: as given, or the first one with which the training fits, the fastest first."""
 
-from collections.abc import Iterator
-
 from finetune_api.result import ResolvedParameter
 from finetune_api.run_config import RunConfig, RunStrategy
+from finetune_trainer.methods import method_of
 from finetune_trainer.prepare.disk_space import readable
 from finetune_trainer.prepare.fit.choice import TrainingFacts, choose, trained_model
 from finetune_trainer.prepare.fit.memory import state_bytes
@@ -34,7 +33,7 @@ def with_strategy(run: RunConfig, decided: Decided, facts: TrainingFacts) -> tup
 def automatic(run: RunConfig, decided: Decided, facts: TrainingFacts) -> tuple[RunStrategy, str]:
     """The first candidate that fits with some room, else that fits at all, else the one that needs least."""
     processes, available = run.world.nodes * run.world.processes_per_node, run.hardware.memory
-    found = list(candidates(run.strategy))
+    found = candidates(run)
     if DDP in found and processes == 1:
         return DDP, "there is one process"
     if available is None:
@@ -46,11 +45,13 @@ def automatic(run: RunConfig, decided: Decided, facts: TrainingFacts) -> tuple[R
     return found[place], reason(found, needs, place)
 
 
-def candidates(given: RunStrategy) -> Iterator[RunStrategy]:
-    """Those that the spec leaves open, the fastest first: what is gathered once more costs time."""
-    if given.type == AUTO:
-        yield DDP
-    yield from (settings for settings in (GRAD, FULL) if given.sharding in (None, settings.sharding))
+def candidates(run: RunConfig) -> list[RunStrategy]:
+    """Those that the spec leaves open and that can train by the run's method, the fastest first: what is gathered once more costs time."""
+    given, method = run.strategy, method_of(run)
+    left_open = [settings for settings in (GRAD, FULL) if given.sharding in (None, settings.sharding)]
+    return [
+        settings for settings in ([DDP] if given.type == AUTO else []) + left_open if not strategy_of(settings).obstacle(method)
+    ]  # fmt: skip
 
 
 def untold(run: RunConfig, decided: Decided, facts: TrainingFacts) -> tuple[RunStrategy, str]:
@@ -58,7 +59,7 @@ def untold(run: RunConfig, decided: Decided, facts: TrainingFacts) -> tuple[RunS
     state = state_bytes(trained_model(using(run, DDP), decided, facts, checkpointing=False))
     copy = state.weights + state.gradients + state.optimizer
     why = f"the available memory is unknown, and weights, gradients and optimizer of the whole model take {readable(copy)}"
-    found = list(candidates(run.strategy))
+    found = candidates(run)
     return found[0] if copy <= SMALL_GPU else found[-1], why
 
 

@@ -10,8 +10,10 @@ import numpy as np
 from finetune_api.exit_codes import ExitCode
 from finetune_api.run_config import RunConfig, RunMethod, RunWorld
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.methods import method_of
+from finetune_trainer.families import families
+from finetune_trainer.methods import TrainingMethod, method_of
 from finetune_trainer.methods.lora import LORA
+from finetune_trainer.methods.qlora import QLORA
 from finetune_trainer.prepare.base.architectures import can_recompute
 from finetune_trainer.prepare.base.weights import Weights, in_words
 from finetune_trainer.prepare.disk_space import readable
@@ -19,6 +21,7 @@ from finetune_trainer.prepare.fit.choice import Choice, TrainingFacts, choose
 from finetune_trainer.prepare.fit.model_shape import layer_of
 from finetune_trainer.prepare.fit.strategy import DDP, FULL, using
 from finetune_trainer.prepare.hyperparameters import Decided
+from finetune_trainer.strategies import strategy_of
 from finetune_trainer.workspace.prepared import HEADROOM
 
 GPU_SIZES = (16, 24, 32, 40, 48, 80, 96, 141, 192, 288)
@@ -72,9 +75,9 @@ def does_not_fit(run: RunConfig, decided: Decided, facts: TrainingFacts, smalles
 
 def what_fits(of: Attempt, available: int) -> list[tuple[Attempt, Choice]]:
     """Single changes, the one that costs least first; all of them together where none is enough; else a smaller model."""
-    changes = (sharded, recomputed, with_adapters, with_smaller_rank, in_bf16, longest_that_fits)
+    changes = (sharded, recomputed, with_adapters, with_smaller_rank, in_bf16, in_4_bits, longest_that_fits)
     fitting = [found for change in changes if (found := tried(change(of), available)) is not None]
-    together = all_of(of, (recomputed, with_adapters, in_bf16))
+    together = all_of(of, (recomputed, with_adapters, in_bf16, in_4_bits))
     if not fitting and together is not None:
         found = tried(together, available) or tried(added(together, longest_that_fits(together)), available)
         fitting = [found] if found is not None else []
@@ -114,7 +117,7 @@ def fits(attempt: Attempt, available: int) -> Choice | None:
 def sharded(of: Attempt) -> Attempt | None:
     """A part of the model on each process, where the user wanted the whole model on all of them."""
     world = of.run.world
-    if of.run.strategy != DDP or world.nodes * world.processes_per_node == 1:
+    if of.run.strategy != DDP or world.nodes * world.processes_per_node == 1 or strategy_of(FULL).obstacle(method_of(of.run)):
         return None
     return replace(of, words="training.strategy.type: fsdp", param="training.strategy.type", run=using(of.run, FULL))
 
@@ -128,7 +131,9 @@ def with_more_gpus(of: Attempt) -> Attempt | None:
     worlds = [(world.nodes, count) for count in per_node] + [(count, most) for count in nodes]
     attempts = (on(of, *counts) for counts in worlds if counts[0] * counts[1] <= LARGEST_WORLD)
     available = of.run.hardware.memory or 0
-    return next((attempt for attempt in attempts if fits(attempt, available) is not None), None) if of.run.hardware.gpus else None
+    if not of.run.hardware.gpus or strategy_of(FULL).obstacle(method_of(of.run)):
+        return None
+    return next((attempt for attempt in attempts if fits(attempt, available) is not None), None)
 
 
 def on(of: Attempt, nodes: int, per_node: int) -> Attempt:
@@ -156,10 +161,25 @@ def with_adapters(of: Attempt) -> Attempt | None:
     """LoRA instead of full fine-tuning."""
     if not method_of(of.run).trains_base:
         return None
-    lora = LORA.resolve(RunMethod(), len(of.facts.lengths), automatically)
-    method = RunMethod(type=LORA.name, lora=lora)
-    run = of.run.model_copy(update={"method": method})
-    return replace(of, words="method.type: lora", param="method.type", run=run, decided=replace(of.decided, lora=lora))
+    return with_method(of, LORA, RunMethod(type=LORA.name))
+
+
+def in_4_bits(of: Attempt) -> Attempt | None:
+    """The base quantised, where it is frozen and the family can be trained that way."""
+    family = families().get(str(of.facts.config.get("model_type")))
+    if method_of(of.run) is not LORA or family is None or QLORA.obstacle(family):
+        return None
+    smaller = with_method(of, QLORA, of.decided.method.model_copy(update={"type": QLORA.name}))
+    if of.run.strategy == DDP:
+        return smaller
+    return replace(smaller, words=f"{smaller.words} with training.strategy.type: ddp", run=using(smaller.run, DDP))
+
+
+def with_method(of: Attempt, method: TrainingMethod, given: RunMethod) -> Attempt:
+    """The same training by another method."""
+    settings = method.resolve(given, len(of.facts.lengths), automatically)
+    run, decided = of.run.model_copy(update={"method": settings}), replace(of.decided, method=settings)
+    return replace(of, words=f"method.type: {method.name}", param="method.type", run=run, decided=decided)
 
 
 def automatically(name: str, given: Any, automatic: Any, reason: str) -> Any:
@@ -169,11 +189,12 @@ def automatically(name: str, given: Any, automatic: Any, reason: str) -> Any:
 
 def with_smaller_rank(of: Attempt) -> Attempt | None:
     """Adapters of a quarter of the size, at least of rank 8."""
-    lora = of.decided.lora
+    lora = of.decided.method.lora
     if lora is None or (lora.rank or 0) <= 8:
         return None
     smaller = max(8, (lora.rank or 0) // 4)
-    decided = replace(of.decided, lora=lora.model_copy(update={"rank": smaller}))
+    method = of.decided.method.model_copy(update={"lora": lora.model_copy(update={"rank": smaller})})
+    decided = replace(of.decided, method=method)
     return replace(of, words=f"method.lora.rank: {smaller}", param="method.lora.rank", decided=decided)
 
 

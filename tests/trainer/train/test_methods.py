@@ -1,0 +1,133 @@
+"""Every method that trains an adapter: the losses of the blackboard, an exact resume, an adapter that merges into the base as it is."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
+
+from finetune_api.exit_codes import ExitCode
+from finetune_trainer.failure import StageFailure
+from finetune_trainer.language_model.model import load_base
+from finetune_trainer.methods import METHODS
+from finetune_trainer.train.loop.metrics import read_metrics
+from finetune_trainer.workspace.prepared import Prepared
+from tests.models.tiny_models import make_language_model
+from tests.trainer.train.blackboard import train_language_model
+from tests.trainer.train.conftest import run_here
+from tests.trainer.train.runs import Run
+from tests.unit.prepare.base_folder import change_json
+
+pytestmark = [pytest.mark.trainer, pytest.mark.filterwarnings("ignore")]
+Settings = dict[str, Any]
+LORA: Settings = {"rank": 4, "alpha": 8}
+METHODS_TRIED: dict[str, Settings] = {
+    "lora": {"type": "lora", "lora": LORA},
+    "qlora nf4": {"type": "qlora", "lora": LORA},
+    "qlora int8": {"type": "qlora", "lora": LORA, "qlora": {"quantization": "int8"}},
+}
+BY_NAME = {"llama": ["q_proj", "down_proj"], "gpt2": ["c_attn", "mlp.c_proj"]}
+"""Target modules; those of GPT-2 are Conv1D, which stores its matrices transposed."""
+HYPER: Settings = {"total_steps": 4, "checkpoint_every": 100, "learning_rate": 5e-3}
+
+
+@pytest.fixture(scope="session")
+def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny GPT-2 without dropout."""
+    folder = make_language_model("gpt2", tmp_path_factory.mktemp("gpt2"))
+    change_json(folder / "config.json", attn_pdrop=0.0, embd_pdrop=0.0, resid_pdrop=0.0)
+    return folder
+
+
+def with_targets(method: Settings, targets: list[str]) -> Settings:
+    """The same method for these modules."""
+    settings = copy.deepcopy(method)
+    settings["lora"]["targetModules"] = targets
+    return settings
+
+
+def interrupted(run: Run) -> None:
+    """In step 2, and resumed."""
+    with pytest.raises(StageFailure, match="at step 2, with a checkpoint"):
+        run_here(run, 1, lambda: len(read_metrics(run.workspace.metrics)) >= 1)
+    run_here(run, 2)
+
+
+def logits(model: Any) -> torch.Tensor:
+    """Of a few tokens."""
+    with torch.no_grad():
+        found: torch.Tensor = model.eval()(input_ids=torch.arange(5, 45)[None], use_cache=False).logits
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "targets"),
+    [
+        ("lora", "gpt2", "all-linear"),
+        ("lora", "gpt2", "by name"),
+        ("qlora nf4", "llama", "all-linear"),
+        ("qlora nf4", "gpt2", "by name"),
+        ("qlora int8", "llama", "by name"),
+        ("qlora int8", "gpt2", "all-linear"),
+    ],
+)
+def test_a_method_from_start_to_merge(name: str, family: str, targets: str, tiny: Path, gpt2: Path, new_run: Callable[..., Run]) -> None:
+    """Interrupted and resumed, the losses and gradients are those of one example at a time; merged, the model is base plus adapter."""
+    base = tiny if family == "llama" else gpt2
+    method = with_targets(METHODS_TRIED[name], ["all-linear"] if targets == "all-linear" else BY_NAME[family])
+    run = new_run(base=base, method=method, hyper=HYPER)
+    interrupted(run)
+    for step, (loss, norm) in zip(run.metrics(), train_language_model(run), strict=True):
+        assert step.loss == pytest.approx(loss, abs=1e-4), step
+        assert step.grad_norm == pytest.approx(norm, rel=1e-3), step
+    adapter = run.workspace.trained / "adapter"
+    plain: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    untrained = logits(plain)
+    adapted = logits(PeftModel.from_pretrained(copy.deepcopy(plain), str(adapter)))
+    merged = logits(METHODS[method["type"]].merge(plain, adapter))
+    scale = untrained.abs().max()
+    assert (merged - adapted).abs().max() < 1e-5 * scale
+    assert (merged - untrained).abs().max() > 1e-3 * scale
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS_TRIED if name != "lora"])
+def test_a_resumed_training_leaves_the_same_bytes(name: str, new_run: Callable[..., Run]) -> None:
+    """With dropout, in bf16; what is frozen is quantised again in the next attempt."""
+    method = copy.deepcopy(METHODS_TRIED[name])
+    method["lora"]["dropout"] = 0.1
+    whole, run = (new_run(method=method, hyper=HYPER | {"precision": "bf16"}, folder=folder) for folder in ("whole", "resumed"))
+    run_here(whole)
+    interrupted(run)
+    assert run.losses() == whole.losses()
+    ours, theirs = (load_file(one.workspace.trained / "adapter" / "adapter_model.safetensors") for one in (run, whole))
+    assert {name: tensor.tolist() for name, tensor in ours.items()} == {name: tensor.tolist() for name, tensor in theirs.items()}
+
+
+@pytest.mark.parametrize("quantization", ["nf4", "int8"])
+def test_the_base_is_quantised(quantization: str, new_run: Callable[..., Run]) -> None:
+    """All linear layers but the head, in evaluation as in training; the base's bytes are those that prepare expects."""
+    run = new_run(method={"type": "qlora", "lora": LORA, "qlora": {"quantization": quantization}})
+    prepared = Prepared.from_json(run.workspace.prepared.read_bytes())
+    model: Any = load_base(prepared, METHODS["qlora"])
+    layers = [module for module in model.modules() if type(module).__name__ in ("Nf4Linear", "Int8Linear")]
+    assert len(layers) == 2 * 7
+    assert {module.weight.dtype for module in layers} == {torch.uint8 if quantization == "nf4" else torch.int8}
+    assert model.get_output_embeddings().weight.dtype == torch.float32
+    shapes = {f"layers.{number}": (layer.out_features, layer.in_features) for number, layer in enumerate(layers)}
+    weights = sum(layer.weight.nbytes for layer in layers)
+    quantised = METHODS["qlora"].base_bytes(sum(o * i for o, i in shapes.values()), shapes, prepared.method, "fp32")
+    largest = max(o * i for o, i in shapes.values())
+    assert weights <= quantised - 4 * largest <= 1.04 * weights
+    torch.testing.assert_close(logits(model), logits(model.train()))
+
+
+def test_two_ranks_train_on_a_quantised_base(new_run: Callable[..., Run]) -> None:
+    """Each quantises its own copy alike; the losses are those of one process."""
+    run = new_run(method=METHODS_TRIED["qlora nf4"], hyper=HYPER, processes=2)
+    assert run.attempt() == ExitCode.OK
+    assert run.losses() == pytest.approx([loss for loss, _ in train_language_model(run)], abs=1e-4)
