@@ -17,13 +17,18 @@ class Lora(Document):
     rank: Annotated[int, Field(ge=1, le=512)] | None = None
     """rank of the adapter matrices. Defaults to a value based on the number of examples."""
     alpha: Annotated[float, Field(gt=0, le=4096)] | None = None
-    """alpha scales the adapters by alpha / rank. Defaults to twice the rank."""
+    """alpha scales the adapters by alpha / rank. Defaults to twice the rank; with rslora, to twice its square root."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0
     """dropout on the input of the adapters."""
     target_modules: Annotated[list[Annotated[str, Field(max_length=128, min_length=1)]], Field(max_length=32, min_length=1)] = [
         "all-linear"
     ]
     """targetModules are the names of the modules that get an adapter. ["all-linear"] selects every linear layer except the head."""
+    dora: bool = False
+    """dora also trains the magnitude of each row of the adapted weights (Liu et al. 2024): closer to full fine-tuning, slower, more
+    memory."""
+    rslora: bool = False
+    """rslora scales the adapters by alpha / sqrt(rank) (Kalajdzievski 2023), so that higher ranks learn as fast as lower ones."""
 
 
 class Qlora(Document):

@@ -28,7 +28,10 @@ Settings = dict[str, Any]
 LORA: Settings = {"rank": 4, "alpha": 8}
 METHODS_TRIED: dict[str, Settings] = {
     "lora": {"type": "lora", "lora": LORA},
+    "dora": {"type": "lora", "lora": LORA | {"dora": True}},
+    "rslora": {"type": "lora", "lora": LORA | {"rslora": True}},
     "qlora nf4": {"type": "qlora", "lora": LORA},
+    "qlora dora": {"type": "qlora", "lora": LORA | {"dora": True}},
     "qlora int8": {"type": "qlora", "lora": LORA, "qlora": {"quantization": "int8"}},
 }
 BY_NAME = {"llama": ["q_proj", "down_proj"], "gpt2": ["c_attn", "mlp.c_proj"]}
@@ -68,10 +71,14 @@ def logits(model: Any) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("name", "family", "targets"),
     [
+        ("dora", "llama", "by name"),
+        ("dora", "gpt2", "all-linear"),
+        ("rslora", "gpt2", "by name"),
         ("lora", "gpt2", "all-linear"),
         ("lora", "gpt2", "by name"),
         ("qlora nf4", "llama", "all-linear"),
         ("qlora nf4", "gpt2", "by name"),
+        ("qlora dora", "llama", "all-linear"),
         ("qlora int8", "llama", "by name"),
         ("qlora int8", "gpt2", "all-linear"),
     ],
@@ -95,7 +102,7 @@ def test_a_method_from_start_to_merge(name: str, family: str, targets: str, tiny
     assert (merged - untrained).abs().max() > 1e-3 * scale
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS_TRIED if name != "lora"])
+@pytest.mark.parametrize("name", ["dora", "qlora nf4", "qlora int8", "qlora dora"])
 def test_a_resumed_training_leaves_the_same_bytes(name: str, new_run: Callable[..., Run]) -> None:
     """With dropout, in bf16; what is frozen is quantised again in the next attempt."""
     method = copy.deepcopy(METHODS_TRIED[name])

@@ -148,6 +148,7 @@ def test_weights_are_counted_from_their_headers(tmp_path: Path, change: Change) 
         ({"rank": 4}, 4 * (16 + 24)),
         ({"rank": 4, "targetModules": ["q_proj"]}, 4 * 16),
         ({"rank": 1, "targetModules": ["mlp.down_proj"]}, 24),
+        ({"rank": 4, "targetModules": ["q_proj"], "dora": True}, 4 * 16 + 8),
     ],
 )
 def test_adapter_parameters(tmp_path: Path, lora: dict[str, Any], expected: int) -> None:

@@ -182,10 +182,11 @@ def test_many_examples_take_half_the_rate() -> None:
         (100, {"rank": 4}, 4, 8),
         (100, {"alpha": 8}, 16, 8),
         (100, {"rank": 8, "alpha": 1.5}, 8, 1.5),
+        (100, {"rslora": True}, 16, 8),
     ],
 )
 def test_rank_and_alpha(examples: int, given: dict[str, Any], rank: int, alpha: float) -> None:
-    """More examples, larger adapters; alpha is twice the rank. The rest of the adapter is as given."""
+    """More examples, larger adapters; alpha is twice the rank, or a scale of 2 with rslora. The rest of the adapter is as given."""
     run = run_config(Path("/tmp"), method={"type": "lora", "lora": {"dropout": 0.2, "targetModules": ["q_proj"], **given}})
     lora = resolve_hyperparameters(run, Facts(examples, LENGTH, 10**8)).method.lora
     assert lora is not None

@@ -47,7 +47,7 @@ def trained(method: str, trained: int, *, strategy: RunStrategy = DDP, processes
         method=METHODS[name],
         trained=trained,
         adapted=4 * 4096 + 11008 if method != "full" else 0,
-        ranks=5 * 64 if method != "full" else 0,
+        kept=5 * 64 if method != "full" else 0,
         precision=precision,  # type: ignore[arg-type]  # from a table
         checkpointing=True,
         processes=processes,

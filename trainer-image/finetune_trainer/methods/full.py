@@ -37,6 +37,9 @@ class Full:
     def trained(self, parameters: int, layers: Layers, settings: RunMethod) -> int:
         return parameters
 
+    def kept(self, layers: Layers, settings: RunMethod) -> int:
+        return 0
+
     def base_bytes(self, parameters: int, layers: Layers, settings: RunMethod, precision: Precision) -> int:
         return FP32 * parameters
 

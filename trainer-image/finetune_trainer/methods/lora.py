@@ -38,7 +38,8 @@ class Lora:
         lora = given.lora or learning.Lora()
         automatic = next(rank for most, rank in RANKS if examples <= most)
         rank = decide("lora.rank", lora.rank, automatic, f"{examples:,} examples: more examples allow a higher rank")
-        alpha = decide("lora.alpha", lora.alpha, float(2 * rank), "twice the rank")
+        usual = (2 * math.sqrt(rank), "twice the square root of the rank") if lora.rslora else (2.0 * rank, "twice the rank")
+        alpha = decide("lora.alpha", lora.alpha, *usual)
         return given.model_copy(update={"lora": lora.model_copy(update={"rank": int(rank), "alpha": float(alpha)})})
 
     def adapted(self, layers: Layers, settings: RunMethod) -> Layers:
@@ -56,9 +57,13 @@ class Lora:
         return chosen
 
     def trained(self, parameters: int, layers: Layers, settings: RunMethod) -> int:
-        rank = lora_of(settings).rank
+        rank, magnitudes = lora_of(settings).rank, lora_of(settings).dora
         assert rank is not None  # by resolve
-        return sum(rank * sum(shape) for shape in self.adapted(layers, settings).values())
+        return sum(rank * (outputs + inputs) + magnitudes * outputs for outputs, inputs in self.adapted(layers, settings).values())
+
+    def kept(self, layers: Layers, settings: RunMethod) -> int:
+        rank, dora = lora_of(settings).rank or 0, lora_of(settings).dora
+        return sum(rank + dora * outputs for outputs, _ in self.adapted(layers, settings).values())
 
     def base_bytes(self, parameters: int, layers: Layers, settings: RunMethod, precision: Precision) -> int:
         return parameters * (BF16 if precision == "bf16" else FP32)
@@ -92,6 +97,8 @@ class Lora:
             r=adapter.rank,
             lora_alpha=alpha,
             lora_dropout=adapter.dropout,
+            use_dora=adapter.dora,
+            use_rslora=adapter.rslora,
             fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),  # GPT-2 stores its matrices transposed
             target_modules="all-linear" if adapter.target_modules == ALL else list(adapter.target_modules),
             exclude_modules=left_alone(model) or None if adapter.target_modules == ALL else None,

@@ -64,6 +64,9 @@ class TrainingMethod(Protocol):
     def trained(self, parameters: int, layers: Layers, settings: RunMethod) -> int:
         """Number of trained parameters, out of the base's number of parameters and its linear layers."""
 
+    def kept(self, layers: Layers, settings: RunMethod) -> int:
+        """Values of a token that the adapters of all layers keep for the backward pass, beside their inputs."""
+
     def base_bytes(self, parameters: int, layers: Layers, settings: RunMethod, precision: Precision) -> int:
         """Bytes of the base's weights in memory. Trained parameters take 4 (weight), 4 (gradient) and 8 (optimizer) bytes each."""
 

@@ -118,7 +118,6 @@ def trained_model(run: RunConfig, decided: Decided, facts: TrainingFacts, checkp
     shape, weights, settings = model_shape(facts.config, facts.weights), facts.weights, decided.method
     method, layers, precision = method_of(run), weights.linear_layers, decided.values.precision
     adapted = method.adapted(layers, settings)
-    rank = settings.lora.rank or 0 if settings.lora else 0
     head = shape.hidden * (shape.hidden + facts.labels) if facts.labels else 0  # a classifier's, which is new and trained whole
     return TrainedModel(
         shape=shape,
@@ -128,7 +127,7 @@ def trained_model(run: RunConfig, decided: Decided, facts: TrainingFacts, checkp
         method=method,
         trained=head + method.trained(weights.parameters, layers, settings),
         adapted=sum(inputs for _, inputs in adapted.values()) // shape.stored_layers,
-        ranks=rank * len(adapted) // shape.stored_layers,
+        kept=method.kept(layers, settings) // shape.stored_layers,
         precision=precision,
         checkpointing=checkpointing,
         processes=run.world.nodes * run.world.processes_per_node,

@@ -64,8 +64,8 @@ class TrainedModel:
     """Parameters that change."""
     adapted: int
     """Values of a token that go into a layer's adapters, each counted by itself."""
-    ranks: int
-    """Sum of the ranks of a layer's adapters."""
+    kept: int
+    """Values of a token that a layer's adapters keep beside their inputs: twice, before and after a cast."""
     precision: Literal["bf16", "fp32"]
     checkpointing: bool
     processes: int = 1
@@ -158,7 +158,7 @@ def in_a_layer(model: TrainedModel, micro: Micro, device: DeviceProfile) -> int:
     forward = (3 if shape.gated else 1) * shape.intermediate * size
     norms = shape.norms * FP32 * (2 if whole and shape.rms else 1)
     dropped = 2 * shape.hidden if shape.hidden_dropout else 0
-    return attention + forward + norms + dropped + into_matrices(model, whole, half) + 2 * size * model.ranks
+    return attention + forward + norms + dropped + into_matrices(model, whole, half) + 2 * size * model.kept
 
 
 def into_matrices(model: TrainedModel, whole: bool, half: bool) -> int:
