@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.strategies, pytest.mark.timeout(900)]
 CLOSE = 1e-4
 GRAD = RunStrategy(type="fsdp", sharding="grad")
 STRATEGIES = [DDP, FSDP, GRAD]
+LIMITS = {"startDeadline": 600.0, "stallTimeout": 600.0}
 METHODS = {"lora": LORA, "full": FULL}
 
 
@@ -34,7 +35,7 @@ def named(strategy: RunStrategy) -> str:
 def trained(folder: Path, base: Path, method: str, strategy: RunStrategy, nodes: int, processes: int, **hyper: Any) -> Run:
     """A run from start to end."""
     workspace = prepare_workspace(folder, base, method=METHODS[method], strategy=strategy, **hyper)
-    run = Run(workspace, METHODS[method], nodes=nodes, processes=processes)
+    run = Run(workspace, METHODS[method], nodes=nodes, processes=processes, limits=LIMITS)
     assert run.attempt() == ExitCode.OK
     return run
 
@@ -73,7 +74,7 @@ def test_another_number_of_processes_resumes(before: int, after: int, method: st
     """Checkpoints of fsdp fit any number of processes: the losses of a run that was not interrupted."""
     whole = trained(tmp_path / "whole", tiny, method, FSDP, 1, 1)
     workspace = prepare_workspace(tmp_path / "workspace", tiny, method=METHODS[method], strategy=FSDP, checkpoint_every=1)
-    run = Run(workspace, METHODS[method], processes=before)
+    run = Run(workspace, METHODS[method], processes=before, limits=LIMITS)
     launched = run.start()
     launched.wait_for_step(3, workspace)
     launched.terminate()
@@ -103,7 +104,7 @@ def test_one_rank_diverges(strategy: RunStrategy, tmp_path: Path, tiny: Path) ->
     """A row whose loss is not a number, on one of two ranks: both end with DIVERGED before the update, and what was saved is finite."""
     rows = Rows(prepare_workspace(tmp_path / "rows", tiny).train_rows)
     base = poisoned(tiny, tmp_path / "base", rows)
-    run = Run(prepare_workspace(tmp_path / "workspace", base, strategy=strategy, checkpoint_every=1), processes=2)
+    run = Run(prepare_workspace(tmp_path / "workspace", base, strategy=strategy, checkpoint_every=1), processes=2, limits=LIMITS)
     assert run.attempt() == ExitCode.DIVERGED
     assert all(step.loss < 100 for step in run.metrics())
     owner = Prepared.from_json(run.workspace.prepared.read_bytes()).identity
