@@ -5,6 +5,7 @@
     learning.py             method, strategy, hyperparameters, checkpoints
     evaluation.py           evaluation and gate
     export.py               artifacts to export
+    tracking.py             trackers of the training
     source.py               addresses of data and weights
     finetuned_model.py      FineTunedModel
     model_deployment.py     ModelDeployment

@@ -34,6 +34,7 @@ from finetune_api.resources.source import (
     RowSlice,
     RowTemplate,
 )
+from finetune_api.resources.tracking import Tracking
 
 TaskName = Literal["chat", "completion", "summarization", "sequence-classification", "token-classification"]
 
@@ -235,7 +236,7 @@ class Limits(Document):
 
 IMMUTABLE = (
     "task", "base", "dataset", "method", "hyperparameters", "preparation", "training", "publishing", "checkpoints",
-    "evaluation", "export", "output", "workspace",
+    "evaluation", "export", "output", "workspace", "tracking",
 )  # fmt: skip
 
 
@@ -341,6 +342,8 @@ class FineTuneJobSpec(Document):
     """output describes the FineTunedModel that the job creates."""
     workspace: Workspace = Workspace()
     """workspace is the volume for downloads, prepared rows and checkpoints."""
+    tracking: Tracking = Tracking()
+    """tracking shows the training on an MLflow server."""
     limits: Limits = Limits()
     """limits are timeouts, retries and retention."""
     suspend: bool = False

@@ -53,6 +53,7 @@ def build_run_config(spec: FineTuneJobSpec, place: Place) -> RunConfig:
         checkpoints=spec.checkpoints,
         evaluation=spec.evaluation,
         export=spec.export.model_dump(mode="json", by_alias=True, exclude_none=True),
+        tracking=spec.tracking,
         output_model=output_name(place.job.name, spec),
         paths=RunPaths(workspace=place.workspace),
         world=RunWorld(nodes=spec.training.nodes, processes_per_node=max(1, spec.training.gpus_per_node)),

@@ -15,6 +15,7 @@ from finetune_api.resources.evaluation import Evaluation
 from finetune_api.resources.finetune_job import DatasetLimits, Split
 from finetune_api.resources.learning import Checkpoints, Hyperparameters, Method, TrainingStrategy
 from finetune_api.resources.source import Columns, RowFormat, RowSlice, RowTemplate, shown_address
+from finetune_api.resources.tracking import Tracking
 
 RUN_CONFIG_FILE = "run.json"
 CPUS_VARIABLE = "FINETUNE_CPUS"
@@ -154,6 +155,8 @@ class RunConfig(Document):
     checkpoints: Checkpoints = Checkpoints()
     evaluation: Evaluation = Evaluation()
     export: Exports = {}
+    tracking: Tracking = Tracking()
+    """The credentials of its trackers are in environment variables with the prefixes `TRACKER_ENV_PREFIX`."""
     output_model: str
     paths: RunPaths = RunPaths()
     world: RunWorld = RunWorld()

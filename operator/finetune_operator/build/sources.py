@@ -1,10 +1,11 @@
-"""Datasets and base model in a stage pod: mounts, credentials, and the paths in the run config."""
+"""Datasets, base model and trackers in a stage pod: mounts, credentials, and the paths in the run config."""
 
 from typing import Any
 
 from finetune_api.resources.finetune_job import FineTuneJobSpec
 from finetune_api.resources.finetuned_model import ClaimSource
 from finetune_api.resources.source import parse_address, shown_address
+from finetune_api.resources.tracking import TRACKER_ENV_PREFIX
 from finetune_api.run_config import RunSource, Source, spec_sources
 from finetune_operator.build.pod import Mount
 
@@ -71,6 +72,14 @@ def _mounted(source: Source) -> str:
     address = parse_address(source.address)
     kind = {"pvc": "PersistentVolumeClaim", "configmap": "ConfigMap"}.get(address.scheme)
     return f"{kind} {address.host}" if kind else ""
+
+
+def tracker_env_from(spec: FineTuneJobSpec) -> tuple[dict[str, Any], ...]:
+    """Credentials of the trackers, in the same way."""
+    mlflow = spec.tracking.mlflow
+    if mlflow is None or mlflow.credentials is None:
+        return ()
+    return ({"prefix": TRACKER_ENV_PREFIX["mlflow"], "secretRef": {"name": mlflow.credentials.secret_ref.name}},)
 
 
 def folder(source: Source) -> str:

@@ -111,6 +111,7 @@ class Run:
     processes: int = 1
     limits: dict[str, float] = field(default_factory=lambda: {"startDeadline": 120, "stallTimeout": 120})
     keep: int = 10
+    tracking: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
 
@@ -124,6 +125,7 @@ class Run:
                 "dataset": {"train": {"uri": "unused"}},
                 "method": self.method,
                 "checkpoints": {"keep": self.keep},
+                "tracking": self.tracking,
                 "outputModel": "model",
                 "paths": {"workspace": str(self.workspace.root), "model": str(self.workspace.root / "model")},
                 "world": {"nodes": self.nodes, "processesPerNode": self.processes},

@@ -86,6 +86,13 @@ def test_namespaces_must_be_named(values: tuple[str, ...], says: str) -> None:
     assert says in done.stderr
 
 
+def test_trackers_are_reached_by_the_training() -> None:
+    """By no other stage, and only if the administrator names them."""
+    done = rendered("networkPolicies.enabled=true", "watchNamespaces={team-a}", "networkPolicies.trackers[0].ports[0].port=5000")
+    found = {policy["metadata"]["name"].rpartition("-")[2]: policy["spec"] for policy in yaml.safe_load_all(done.stdout) if policy}
+    assert [name for name, spec in found.items() if {"ports": [{"port": 5000}]} in spec.get("egress", [])] == ["train"]
+
+
 def test_nobody_and_nothing() -> None:
     """Without clients servers are reached by nobody, without sources prepare asks for names only."""
     done = rendered(

@@ -69,7 +69,7 @@ def failing(times: int) -> Callable[[], None]:
 
 def feed(tracker: Tracker, folder: Path, steps: int, state: str = "finished") -> list[str]:
     """A run of so many steps; returns the warnings."""
-    feeds = Feeds([tracker], TrackedRun(RunConfig.model_validate(CONFIG), Workspace(folder), 1, 0, {}, {}))
+    feeds = Feeds([tracker], TrackedRun("run", RunConfig.model_validate(CONFIG), Workspace(folder), 1, 0, {}, {}))
     for step in range(1, steps + 1):
         feeds.log(step, {"train/loss": 1 / step})
     return [f"{warning.code}: {warning.message}" for warning in feeds.end(state)]
@@ -100,7 +100,7 @@ def test_a_tracker_that_recovers_gets_everything(tmp_path: Path, monkeypatch: py
         recovered.set()
 
     tracker = Notebook(before)
-    feeds = Feeds([tracker], TrackedRun(RunConfig.model_validate(CONFIG), Workspace(tmp_path), 1, 0, {}, {}))
+    feeds = Feeds([tracker], TrackedRun("run", RunConfig.model_validate(CONFIG), Workspace(tmp_path), 1, 0, {}, {}))
     feeds.log(1, {})
     assert recovered.wait(60)
     feeds.log(2, {})

@@ -2,10 +2,12 @@
 
 tracker.py      the protocol, and what a tracker is given
 tensorboard.py  event files in the workspace
+mlflow.py       an MLflow server
 feed.py         a queue and a thread for each tracker, which the training never waits for
 """
 
 from finetune_api.registry import Registry
+from finetune_trainer.trackers.mlflow import MLFLOW
 from finetune_trainer.trackers.tensorboard import TENSORBOARD
 from finetune_trainer.trackers.tracker import Point, TrackedRun, Tracker, TrackerSession
 
@@ -15,4 +17,5 @@ TRACKERS: Registry[Tracker] = Registry(
     "tracker",
     "finetune.trackers",
     TENSORBOARD,
+    MLFLOW,
 )

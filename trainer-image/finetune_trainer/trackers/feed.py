@@ -61,7 +61,8 @@ class Feed:
             if not undelivered and not self._thread.is_alive() and not self._problem:
                 return None
             why = self._problem or "it did not take the last figures in time"
-        missing = f"the figures of {undelivered:,} steps are missing there" if undelivered else "the run may look unfinished there"
+        steps = f"{undelivered:,} step{'s' * (undelivered != 1)}"
+        missing = f"the figures of {steps} are missing there" if undelivered else "the run may look unfinished there"
         return StageWarning(code="TrackerFailed", message=f"{self._tracker.name}: {why}; {missing}, and complete in metrics.csv"[:500])
 
     def _work(self) -> None:
@@ -93,10 +94,10 @@ class Feed:
             if last:
                 session.finish(last)
         except Exception as exc:
-            why = " ".join(str(exc).split()) or type(exc).__name__
+            why = one_line(exc)
             if not self._shown:
-                print(f"train: {self._tracker.name}: {why[:500]}; the training goes on, and the figures are sent again later", flush=True)
-            self._problem, self._shown = why[:250], True
+                print(f"train: {self._tracker.name}: {why}; the training goes on, and the figures are sent again later", flush=True)
+            self._problem, self._shown = why, True
             return False
         self._problem = ""
         return True
@@ -121,3 +122,9 @@ class Feeds:
             feed.end(state)
         deadline = time.monotonic() + END[state]
         return [warning for feed in feeds if (warning := feed.join(max(0.0, deadline - time.monotonic()))) is not None]
+
+
+def one_line(exc: Exception) -> str:
+    """What an error says; of a long text the beginning and the end, where clients of HTTP have the cause."""
+    text = " ".join(str(exc).split()) or type(exc).__name__
+    return text if len(text) <= 300 else f"{text[:140]} ... {text[-150:]}"

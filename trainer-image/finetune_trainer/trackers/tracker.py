@@ -1,10 +1,13 @@
 """The protocol of a tracker."""
 
+import contextlib
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from finetune_api.run_config import RunConfig
+from finetune_trainer.workspace.files import write_atomic
 from finetune_trainer.workspace.prepared import Prepared
 from finetune_trainer.workspace.workspace import Workspace
 
@@ -13,6 +16,8 @@ from finetune_trainer.workspace.workspace import Workspace
 class TrackedRun:
     """A training as a tracker sees it; all attempts of the training are one run."""
 
+    id: str
+    """The same for all attempts."""
     config: RunConfig
     workspace: Workspace
     attempt: int
@@ -54,7 +59,26 @@ def tracked_run(config: RunConfig, prepared: Prepared, workspace: Workspace, att
         "dataset_digest": summary.dataset.digest,
         "image": config.image,
     }
-    return TrackedRun(config, workspace, attempt, resumed_step, parameters, {name: value for name, value in tags.items() if value})
+    return TrackedRun(
+        run_id(workspace, prepared.identity),
+        config,
+        workspace,
+        attempt,
+        resumed_step,
+        parameters,
+        {name: value for name, value in tags.items() if value},
+    )
+
+
+def run_id(workspace: Workspace, identity: str) -> str:
+    """Of the training of this identity in the workspace; made up for its first attempt."""
+    with contextlib.suppress(OSError, ValueError):
+        owner, known = workspace.run_id.read_text().splitlines()
+        if owner == identity:
+            return known
+    made = uuid.uuid4().hex
+    write_atomic(workspace.run_id, f"{identity}\n{made}\n")
+    return made
 
 
 class TrackerSession(Protocol):

@@ -15,6 +15,7 @@ data/requests.json                 validation rows as requests to a server, with
 reference/train/                   log-probabilities of the training rows by the base model, for objectives that need them; `.complete`
 checkpoints/attempt-N/checkpoint-S/  complete if it contains `.complete`; a resume considers all attempts
 metrics.csv                        one line per step; finetune_trainer.train.loop.metrics has the columns
+run-id                             the training's identity and its id in trackers
 runs/MODEL/                        TensorBoard event files, one for each attempt
 trained/                           the final weights: adapter/ (LoRA) or model/ (full); `.complete`
 results/STAGE.json                 the stages' results
@@ -44,6 +45,7 @@ class Workspace:
         self.reference = self.root / "reference"
         self.checkpoints = self.root / "checkpoints"
         self.metrics = self.root / "metrics.csv"
+        self.run_id = self.root / "run-id"
         self.runs = self.root / "runs"
         self.trained = self.root / "trained"
 

@@ -126,9 +126,12 @@ def test_the_node_s_role_is_the_administrator_s_to_give(name: StageName) -> None
 
 
 def test_prepare_gets_the_credentials_and_the_rows() -> None:
-    """Under a prefix for each source; no other stage sees them."""
+    """Under a prefix for each source; no other stage sees them, but the training those of its tracker."""
     assert container("prepare")["envFrom"] == [{"prefix": "FINETUNE_TRAIN_", "secretRef": {"name": "s3"}}]
     assert "envFrom" not in container("train")
+    tracked = spec(tracking={"mlflow": {"uri": "https://mlflow.example.com", "credentials": {"secretRef": {"name": "mlflow"}}}})
+    assert container("train", tracked)["envFrom"] == [{"prefix": "FINETUNE_MLFLOW_", "secretRef": {"name": "mlflow"}}]
+    assert "envFrom" not in container("publish", tracked)
     rows = spec(dataset={"train": {"source": "configmap://rows/train.jsonl"}, "validation": {"source": "pvc://data/held/out.jsonl"}})
     volumes = {volume["name"]: volume for volume in pod("prepare", rows)["volumes"]}
     assert volumes["source-train"]["configMap"] == {"name": "rows", "items": [{"key": "train.jsonl", "path": "train.jsonl"}]}

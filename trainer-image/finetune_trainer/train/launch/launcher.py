@@ -11,11 +11,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from finetune_api.exit_codes import ExitCode
+from finetune_api.resources.tracking import TRACKER_ENV_PREFIX
 from finetune_api.run_config import RunConfig
 from finetune_trainer.distributed.network import free_port
 from finetune_trainer.distributed.settings import library_settings
@@ -73,7 +74,8 @@ class Launcher:
         command = [sys.executable, "-m", "finetune_trainer.train.worker", str(self._exchange.folder)]
         for local_rank in range(self._count):
             rank = self._first + local_rank
-            self._ranks[rank] = subprocess.Popen(command, env=os.environ | self._environment(rank, local_rank), stdin=subprocess.DEVNULL)
+            environment = inherited(os.environ, rank) | self._environment(rank, local_rank)
+            self._ranks[rank] = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
 
     def _environment(self, rank: int, local_rank: int) -> dict[str, str]:
         common = {
@@ -176,6 +178,12 @@ class Launcher:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def inherited(environment: Mapping[str, str], rank: int) -> dict[str, str]:
+    """Without the trackers' credentials, which only rank 0 uses."""
+    secret = tuple(TRACKER_ENV_PREFIX.values())
+    return {name: value for name, value in environment.items() if rank == 0 or not name.startswith(secret)}
 
 
 def size_of(folder: Path) -> int:
