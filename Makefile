@@ -29,7 +29,7 @@ unit: dev ## tests without root, cluster or models: seconds
 	python scripts/run_phases.py unit
 
 test-trainer: dev ## tests of the stage programs with small real models
-	$(PYTEST) tests/trainer
+	python scripts/run_phases.py trainer
 
 test-server: dev ## tests of the inference server with small real models
 	$(PYTEST) tests/server
@@ -41,7 +41,7 @@ test-strategies: dev ## every training strategy with every method, in 1, 2 and 2
 	$(PYTEST) tests/strategies
 
 test-cluster: dev ## tests on a real API server without nodes
-	$(PYTEST) tests/cluster
+	python scripts/run_phases.py cluster
 
 test-e2e: dev ## tests with real pods on the local cluster (root)
 	$(PYTEST) tests/e2e

@@ -6,6 +6,7 @@ fails does not keep the next from running. Exits 1 if anything failed.
 Phases whose tests share nothing but the machine run in two processes, each file in one of them.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MAKE = "make:"
-IN_TWO_PROCESSES = {"unit": ("-n", "2", "--dist", "loadfile")}
+IN_TWO_PROCESSES = ("unit", "cluster")
 CLOSING_LINE = re.compile(r"=+ .*\bin [\d.]+s.*=+")
 COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
 
@@ -47,8 +48,11 @@ def run(phase: str) -> Outcome:
         done = subprocess.run(["make", "--no-print-directory", phase.removeprefix(MAKE)])
         return Outcome(phase, time.monotonic() - began, failed=1 if done.returncode else 0)
     closing = ""
-    command = [sys.executable, "-m", "pytest", f"tests/{phase}", *IN_TWO_PROCESSES.get(phase, ())]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    command, environment = [sys.executable, "-m", "pytest", f"tests/{phase}"], dict(os.environ)
+    if phase in IN_TWO_PROCESSES:
+        command += ["-n", "2", "--dist", "loadfile"]
+        environment.setdefault("OMP_NUM_THREADS", "1")  # threads of one process would wait for those of the other
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
         for line in process.stdout:
             print(line, end="", flush=True)

@@ -44,9 +44,7 @@ class Api:
     """One API server as the administrator of a kubeconfig with embedded certificates."""
 
     def __init__(self, kubeconfig: Path) -> None:
-        config = yaml.safe_load(kubeconfig.read_text())
-        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-        self._client = httpx.Client(base_url=cluster["server"], verify=_ssl_context(cluster, user), timeout=30)
+        self._client = client_of(kubeconfig)
 
     def create(self, obj: Object, *, dry_run: bool = False) -> Object:
         """As `kubectl create` does it: unknown fields are errors."""
@@ -92,6 +90,13 @@ class Api:
 
     def __exit__(self, *_: object) -> None:
         self._client.close()
+
+
+def client_of(kubeconfig: Path) -> httpx.Client:
+    """An HTTP client with the address and the certificates of a kubeconfig."""
+    config = yaml.safe_load(kubeconfig.read_text())
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    return httpx.Client(base_url=cluster["server"], verify=_ssl_context(cluster, user), timeout=30)
 
 
 def wait_until(what: str, true: Callable[[], bool], seconds: float = 60) -> None:

@@ -28,7 +28,7 @@ TABLES: list[tuple[str, Object, dict[str, Any], str, str]] = [
             "phase": "Failed", "progressText": "out of memory", "model": "bot", "base": "s3://models/smollm2", "attemptText": "train 2",
             "reason": "OutOfMemory",
         },
-        "NAME PHASE PROGRESS ETA LOSS GATE MODEL AGE BASE METHOD ATTEMPT REASON",
+        "NAME PHASE PROGRESS ETA LOSS GATE MODEL AGE BASE VALIDATION-LOSS METHOD ATTEMPT REASON",
         "bot Failed out of memory bot s3://models/smollm2 lora train 2 OutOfMemory",
     ),
     (

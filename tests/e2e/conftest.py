@@ -4,10 +4,12 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.examples import CHANGES, example
 from tests.e2e.kube import Kube
 from tests.e2e.manifests import S3_SECRET
 
@@ -42,28 +44,43 @@ def kubeconfig() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def s3(kubeconfig: str, assets: Path) -> Iterator[str]:
     """Address of an S3 server in the cluster that holds the tiny model and the example's rows."""
-    kube = Kube(kubeconfig, "e2e-s3")
-    kube.run("create", "namespace", "e2e-s3", check=False)
-    image = run(LOCAL_CLUSTER / "project-images.sh", "reference", "finetune-demo-s3")
-    kube.run("apply", "-f", "-", stdin=(LOCAL_CLUSTER / "demo" / "s3.yaml").read_text().replace("IMAGE", image))
-    kube.run("rollout", "status", "deployment/s3", "--timeout=240s")
-    python, upload = ROOT / ".venv/bin/python", LOCAL_CLUSTER / "demo" / "upload.py"
-    run(python, upload, "e2e-s3", assets, *MODELS, *DATASETS, KUBECONFIG=kubeconfig)
-    yield "http://s3.e2e-s3:5000"
-    kube.run("delete", "namespace", "e2e-s3", "--wait=false")
+    with Kube(kubeconfig, "e2e-s3") as kube:
+        kube.run("create", "namespace", "e2e-s3", check=False)
+        image = run(LOCAL_CLUSTER / "project-images.sh", "reference", "finetune-demo-s3")
+        kube.run("apply", "-f", "-", stdin=(LOCAL_CLUSTER / "demo" / "s3.yaml").read_text().replace("IMAGE", image))
+        kube.run("rollout", "status", "deployment/s3", "--timeout=240s")
+        python, upload = ROOT / ".venv/bin/python", LOCAL_CLUSTER / "demo" / "upload.py"
+        run(python, upload, "e2e-s3", assets, *MODELS, *DATASETS, KUBECONFIG=kubeconfig)
+        yield "http://s3.e2e-s3:5000"
+        kube.run("delete", "namespace", "e2e-s3", "--wait=false")
+
+
+@contextmanager
+def namespace(kubeconfig: str, s3: str, of: str) -> Iterator[Kube]:
+    """A fresh namespace that enforces the restricted pod security standard, with the credentials of the S3 server."""
+    name = f"e2e-{of.replace('_', '-')}-{int(time.time()) % 100000}"
+    with Kube(kubeconfig, name) as kube:
+        kube.run("create", "namespace", name)
+        kube.run("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+        kube.run(
+            "create", "secret", "generic", S3_SECRET,
+            "--from-literal=AWS_ACCESS_KEY_ID=demo", "--from-literal=AWS_SECRET_ACCESS_KEY=demo-secret",
+            "--from-literal=AWS_REGION=us-east-1", f"--from-literal=AWS_ENDPOINT_URL={s3}",
+        )  # fmt: skip
+        yield kube
+        kube.run("delete", "namespace", name, "--timeout=120s", "--ignore-not-found")
 
 
 @pytest.fixture(scope="module")
 def kube(kubeconfig: str, s3: str, request: pytest.FixtureRequest) -> Iterator[Kube]:
-    """A fresh namespace that enforces the restricted pod security standard, with the credentials of the S3 server."""
-    name = f"e2e-{Path(request.module.__file__).stem.removeprefix('test_').replace('_', '-')}-{int(time.time()) % 100000}"
-    kube = Kube(kubeconfig, name)
-    kube.run("create", "namespace", name)
-    kube.run("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
-    kube.run(
-        "create", "secret", "generic", S3_SECRET,
-        "--from-literal=AWS_ACCESS_KEY_ID=demo", "--from-literal=AWS_SECRET_ACCESS_KEY=demo-secret",
-        "--from-literal=AWS_REGION=us-east-1", f"--from-literal=AWS_ENDPOINT_URL={s3}",
-    )  # fmt: skip
-    yield kube
-    kube.run("delete", "namespace", name, "--timeout=120s")
+    """The module's namespace."""
+    with namespace(kubeconfig, s3, Path(request.module.__file__).stem.removeprefix("test_")) as kube:
+        yield kube
+
+
+@pytest.fixture(scope="session")
+def examples(kubeconfig: str, s3: str) -> Iterator[Kube]:
+    """All committed examples at once, as a user would apply them who tries everything."""
+    with namespace(kubeconfig, s3, "examples") as kube:
+        kube.apply(*(item for name in CHANGES for item in example(name)))
+        yield kube

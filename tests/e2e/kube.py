@@ -1,12 +1,29 @@
-"""kubectl for the end-to-end tests: one namespace, plain dicts, waiting with a reason when it takes too long."""
+"""kubectl for the end-to-end tests: one namespace, plain dicts, waiting with a reason when it takes too long.
+
+Objects are read over HTTP: a kubectl for every look at what is waited for would take a core from the pods.
+"""
 
 import json
 import subprocess
 import time
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from tests.cluster.api import client_of
 
 Object = dict[str, Any]
+
+COLLECTIONS = {
+    **{kind: f"/apis/finetune.dev/v1alpha1/namespaces/{{}}/{kind}s" for kind in ("finetunejob", "finetunedmodel", "modeldeployment")},
+    **{kind: f"/api/v1/namespaces/{{}}/{kind}s" for kind in ("pod", "service", "serviceaccount")},
+    "deployment": "/apis/apps/v1/namespaces/{}/deployments",
+    "namespace": "/api/v1/namespaces",
+    "pv": "/api/v1/persistentvolumes",
+    "pvc": "/api/v1/namespaces/{}/persistentvolumeclaims",
+}
 
 
 class Kube:
@@ -15,6 +32,13 @@ class Kube:
     def __init__(self, kubeconfig: str, namespace: str) -> None:
         self.kubeconfig = kubeconfig
         self.namespace = namespace
+        self._client = client_of(Path(kubeconfig))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
 
     def run(self, *arguments: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Runs kubectl; with `check` a failure shows what kubectl said."""
@@ -30,13 +54,23 @@ class Kube:
 
     def get(self, kind: str, name: str) -> Object | None:
         """The object, or None when there is none (or the API server is away for a moment)."""
-        done = self.run("get", kind, name, "-o", "json", check=False)
-        return json.loads(done.stdout) if done.returncode == 0 else None
+        found = self._read(f"{COLLECTIONS[kind]}/{name}")
+        return json.loads(found) if found else None
 
-    def list(self, kind: str, selector: str = "") -> list[Object]:
-        """All objects of a kind that carry the labels."""
-        done = self.run("get", kind, "-l", selector, "-o", "json", check=False)
-        return json.loads(done.stdout)["items"] if done.returncode == 0 else []
+    def pods(self, selector: str) -> list[Object]:
+        """Those that carry the labels."""
+        found = self._read(COLLECTIONS["pod"], labelSelector=selector)
+        return json.loads(found)["items"] if found else []
+
+    def _read(self, path: str, **parameters: str) -> bytes:
+        """Empty when nothing is there, or the API server is away for a moment."""
+        for _ in range(2):  # the connection of before may be dead
+            try:
+                answer = self._client.get(path.format(self.namespace), params=parameters)
+            except httpx.TransportError:
+                continue
+            return answer.content if answer.is_success else b""
+        return b""
 
     def delete(self, kind: str, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """kubectl delete; the caller looks at the outcome."""
@@ -68,8 +102,8 @@ class Kube:
         """The running train pod of rank 0, once its log shows that step."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            for pod in self.list("pods", f"finetune.dev/job={job},finetune.dev/stage=train"):
-                log = self.run("logs", pod["metadata"]["name"], check=False).stdout
+            for pod in self.pods(f"finetune.dev/job={job},finetune.dev/stage=train"):
+                log = self._read(f"{COLLECTIONS['pod']}/{pod['metadata']['name']}/log").decode(errors="replace")
                 steps = [
                     json.loads(line)["finetuneProgress"].get("step") or 0
                     for line in log.splitlines()

@@ -70,8 +70,10 @@ spec:
 
 
 @pytest.fixture(scope="module")
-def applied(kube: Kube) -> Iterator[Kube]:
-    """All of them at once: a wrong job must not hold up another."""
+def applied(kube: Kube, request: pytest.FixtureRequest) -> Iterator[Kube]:
+    """All of them at once: a wrong job must not hold up another, nor the examples, which train meanwhile when they are tested next."""
+    if any(item.path.name == "test_examples.py" for item in request.session.items):
+        request.getfixturevalue("examples")
     image = kube.run("get", "deployment", "-n", "e2e-s3", "s3", "-o", "jsonpath={.spec.template.spec.containers[0].image}").stdout
     kube.run("apply", "-f", "-", stdin=BUSY.replace("IMAGE", image))
     kube.run("wait", "--for=condition=Ready", "pod/holder", "--timeout=60s")

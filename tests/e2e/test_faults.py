@@ -74,7 +74,7 @@ def test_pause_and_resume_lose_nothing(kube: Kube, undisturbed: Callable[[], str
     kube.wait(
         "namespace",
         kube.namespace,
-        lambda _: not kube.list("pods", "finetune.dev/job=paused,finetune.dev/stage=train"),
+        lambda _: not kube.pods("finetune.dev/job=paused,finetune.dev/stage=train"),
         seconds=60,
         what="without pods",
     )
@@ -91,7 +91,7 @@ def test_two_pods_train_the_same_model_as_one(kube: Kube, undisturbed: Callable[
         )
     )
     kube.step("pair", 1)
-    pods = kube.list("pods", "finetune.dev/job=pair,finetune.dev/stage=train")
+    pods = kube.pods("finetune.dev/job=pair,finetune.dev/stage=train")
     assert len(pods) == 2
     pair, one = (succeeded(kube, name)["status"]["evaluation"]["tuned"]["loss"] for name in ("pair", "undisturbed"))
     assert pair == pytest.approx(one, abs=1e-4)
@@ -107,7 +107,7 @@ def test_the_loss_of_one_of_two_pods_replaces_both(kube: Kube) -> None:
     kube.step("half", 8)
     victim = next(
         p
-        for p in kube.list("pods", "finetune.dev/job=half,finetune.dev/stage=train")
+        for p in kube.pods("finetune.dev/job=half,finetune.dev/stage=train")
         if p["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"] == "1"
     )
     kube.run("delete", "pod", victim["metadata"]["name"], "--grace-period=0", "--force")
@@ -187,7 +187,7 @@ def test_everything_goes_when_the_operator_is_gone_first(kubeconfig: str, kube: 
     kube.wait(
         "namespace",
         kube.namespace,
-        lambda _: not kube.list("pods", "app.kubernetes.io/managed-by=finetune-operator"),
+        lambda _: not kube.pods("app.kubernetes.io/managed-by=finetune-operator"),
         seconds=150,
         what="without pods",
     )

@@ -59,12 +59,12 @@ def kube() -> Iterator[Kube]:
     was_there = subprocess.run([CLUSTER, "status"], capture_output=True).returncode == 0
     program(CLUSTER, "up")
     program(ROOT / "local-cluster" / "images.sh", "base")
-    kube = Kube(program(CLUSTER, "kubeconfig"), NAMESPACE)
-    kube.run("delete", "namespace", NAMESPACE, "--ignore-not-found")
-    kube.run("create", "namespace", NAMESPACE)
-    kube.wait("serviceaccount", "default", lambda _: True, seconds=30, what="there")
-    yield kube
-    kube.run("delete", "namespace", NAMESPACE, "--wait=false")
+    with Kube(program(CLUSTER, "kubeconfig"), NAMESPACE) as kube:
+        kube.run("delete", "namespace", NAMESPACE, "--ignore-not-found")
+        kube.run("create", "namespace", NAMESPACE)
+        kube.wait("serviceaccount", "default", lambda _: True, seconds=30, what="there")
+        yield kube
+        kube.run("delete", "namespace", NAMESPACE, "--wait=false")
     if not was_there:
         program(CLUSTER, "down")
 

@@ -88,7 +88,7 @@ def test_a_second_job_for_the_same_model_does_nothing(kube: Kube, finished: dict
     other = kube.phase("other", "Failed", seconds=30)
     assert condition(again, "Complete")["reason"] == "AlreadyTrained"
     assert condition(other, "Failed")["reason"] == "OutputExists" and "first" in condition(other, "Failed")["message"]
-    assert not kube.list("pods", "finetune.dev/job in (again,other)")
+    assert not kube.pods("finetune.dev/job in (again,other)")
 
 
 def test_a_model_outlives_its_job_and_can_be_continued(kube: Kube, finished: dict[str, Any]) -> None:

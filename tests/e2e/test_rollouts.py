@@ -110,7 +110,7 @@ class Rollouts:
 
     def pods(self) -> list[Object]:
         """Those that are not to go."""
-        found = self.kube.list("pods", "finetune.dev/deployment=bot")
+        found = self.kube.pods("finetune.dev/deployment=bot")
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
 

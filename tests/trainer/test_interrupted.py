@@ -1,6 +1,6 @@
 """SIGTERM at any moment of any stage: the stage ends as interrupted and leaves nothing half done, or its work is complete.
 
-FINETUNE_SIGTERMS is how many signals are sent in all, 10 unless it is set.
+FINETUNE_SIGTERMS is how many signals are sent in all, 6 unless it is set.
 """
 
 import json
@@ -23,7 +23,7 @@ from finetune_trainer.__main__ import main
 from tests.trainer.test_pipeline import run_config
 
 pytestmark = pytest.mark.trainer
-SIGTERMS = int(os.environ.get("FINETUNE_SIGTERMS", "10"))
+SIGTERMS = int(os.environ.get("FINETUNE_SIGTERMS", "6"))
 SHARES: dict[Stage, float] = {"prepare": 0.2, "train": 0.2, "publish": 0.5, "inspect": 0.1}
 SIGTERM_BIT = 1 << (signal.SIGTERM - 1)
 

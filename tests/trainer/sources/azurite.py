@@ -1,5 +1,6 @@
 """Azurite, Microsoft's own emulator of Azure's storage: installed once by npm into the cache of the project, outside the tree."""
 
+import fcntl
 import os
 import shutil
 import socket
@@ -20,18 +21,26 @@ def program() -> Path:
     """Its entry; skips the test where there is no npm, or npm cannot install it."""
     cache = os.environ.get("FINETUNE_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "finetune-operator"
     folder = Path(cache) / f"azurite-{VERSION}"
-    if not folder.exists():
-        if shutil.which("npm") is None or shutil.which("node") is None:
-            pytest.skip("Azurite needs node and npm, which this machine does not have")
-        making = folder.with_suffix(".making")
-        making.mkdir(parents=True, exist_ok=True)
-        quiet = ["--no-audit", "--no-fund", "--loglevel=error"]
-        command: list[str | Path] = ["npm", "install", "--prefix", making, *quiet, f"azurite@{VERSION}"]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode != 0:
-            pytest.skip(f"npm cannot install Azurite: {done.stderr[-300:]}")
-        making.rename(folder)
+    making = folder.with_suffix(".making")
+    making.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            install(making)
+            making.rename(folder)
     return folder / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
+
+
+def install(folder: Path) -> None:
+    """Puts Azurite and all that it needs there."""
+    if shutil.which("npm") is None or shutil.which("node") is None:
+        pytest.skip("Azurite needs node and npm, which this machine does not have")
+    folder.mkdir(exist_ok=True)
+    quiet = ["--no-audit", "--no-fund", "--loglevel=error"]
+    command: list[str | Path] = ["npm", "install", "--prefix", folder, *quiet, f"azurite@{VERSION}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"npm cannot install Azurite: {done.stderr[-300:]}")
 
 
 @contextmanager

@@ -1,29 +1,23 @@
 """Every task from raw data to a served answer: the committed examples, applied as they are but for a smaller base and a shorter run."""
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
-import yaml
 from kubectl import port_forward
 from openai import OpenAI
 
+from tests.e2e.examples import example
 from tests.e2e.kube import Kube, condition
-from tests.e2e.manifests import BASE, ONE_CORE, SMALL, merge
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-TINY: dict[str, Any] = {"base": BASE, "hyperparameters": {"maxSteps": 6, "epochs": None, "precision": "fp32", "maxSequenceLength": 512}}
-ENCODER: dict[str, Any] = {"hyperparameters": {"maxSteps": 45, "epochs": None, "precision": "fp32", "learningRate": 0.0005}}
 TOOL = {
     "type": "function",
     "function": {"name": "get_order", "parameters": {"type": "object", "properties": {"order_id": {"type": "string"}}}},
 }
 
-Object = dict[str, Any]
 Ask = Callable[[OpenAI, str], None]
 
 
@@ -79,44 +73,29 @@ def find_entities(client: OpenAI, model: str) -> None:
     assert ("PER", "Maria Keller") in [(entity["entity_group"], text[entity["start"] : entity["end"]]) for entity in found]
 
 
-# example -> (changes to its job, what the status must call the file, asks the served model)
-TASKS: dict[str, tuple[Object, str, Ask]] = {
-    "chat-tools": (TINY, "OpenAI", ask_with_tools),
-    "preferences": (TINY, "OpenAI preference", chat),
-    "completion": (TINY, "CSV", complete),
-    "summarization": (TINY, "Parquet", summarize),
-    "sequence-classification": (ENCODER, "JSONL", classify),
-    "token-classification": (ENCODER, "JSONL", find_entities),
+# example -> (what the status must call the file, asks the served model)
+TASKS: dict[str, tuple[str, Ask]] = {
+    "chat-tools": ("OpenAI", ask_with_tools),
+    "preferences": ("OpenAI preference", chat),
+    "completion": ("CSV", complete),
+    "summarization": ("Parquet", summarize),
+    "sequence-classification": ("JSONL", classify),
+    "token-classification": ("JSONL", find_entities),
 }
 
 
-def example(name: str, changes: Object) -> tuple[Object, Object]:
-    """The job and the deployment of an example, small enough for a few cores, its gate left out where the base is the tiny model."""
-    job, deployment = (yaml.safe_load((EXAMPLES / name / f"{file}.yaml").read_text()) for file in ("job", "deployment"))
-    small = {
-        "preparation": {"resources": SMALL},
-        "training": {**ONE_CORE},
-        "publishing": ONE_CORE,
-        "workspace": {"storage": {"size": "1Gi"}},
-    }
-    gate: Object = {"evaluation": {"gate": []}} if changes is TINY else {}
-    job["spec"] = merge(merge(merge(job["spec"], small), changes), gate)
-    deployment["spec"]["resources"] = SMALL
-    return job, deployment
-
-
 @pytest.fixture(scope="module")
-def applied(kube: Kube) -> Kube:
-    """All of them at once, as a user would who tries everything."""
-    kube.apply(*(item for name, (changes, _, _) in TASKS.items() for item in example(name, changes)))
-    return kube
+def applied(examples: Kube) -> Iterator[Kube]:
+    """They go when their tests are over."""
+    yield examples
+    examples.run("delete", "namespace", examples.namespace, "--timeout=120s")
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_a_task_goes_from_raw_data_to_a_served_answer(applied: Kube, name: str) -> None:
     """The job succeeds, its status says what the data was, and the deployment answers."""
-    changes, recognised, ask = TASKS[name]
-    job, deployment = example(name, changes)
+    recognised, ask = TASKS[name]
+    job, deployment = example(name)
     found = applied.phase(job["metadata"]["name"], "Succeeded", seconds=600)
     dataset = found["status"]["dataset"]
     assert recognised in dataset["format"] and dataset["trainExamples"] > dataset["validationExamples"] > 0
