@@ -249,13 +249,13 @@ def test_a_refused_dataset_has_a_report(folder: Path) -> None:
     assert report.finding_kinds == {"no assistant message": 2, "not JSON": 1}
 
 
-def test_findings_in_the_rows_are_reported_with_a_base_that_cannot_be_used(folder: Path) -> None:
+def test_findings_in_the_rows_are_reported_with_a_base_that_cannot_be_read(folder: Path) -> None:
     """One attempt shows everything that has to be corrected."""
     write_rows(folder / "train.jsonl", *map(good, range(40)), b"{")
     (folder / "base" / "config.json").unlink()
     error = refusal(folder).error
     assert (error.code, error.param, error.details[0][:8]) == ("InvalidDataset", "dataset.train.source", "line 41:")
-    assert "the base model cannot be used either: " in error.message
+    assert "the base model cannot be read either: " in error.message
     assert "config.json" in error.message
 
 

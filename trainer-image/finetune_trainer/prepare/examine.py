@@ -54,15 +54,17 @@ def examine(config: RunConfig, workspace: Workspace, progress: ProgressPrinter) 
 
 
 def _base(config: RunConfig, workspace: Workspace, progress: ProgressPrinter) -> ExaminedBase:
-    """The base model. If it cannot be used, the rows are checked all the same, and findings in both are reported together."""
+    """The base model. If it cannot be read, the rows are checked all the same, and findings in both are reported together."""
     try:
         return open_base(config, workspace, progress)
     except StageFailure as failure:
+        if failure.error.code == "BaseModelUnsupported":  # task, base or rows: what is wrong with the rows depends on the answer
+            raise
         try:
             open_dataset(config, workspace, progress)
         except StageFailure as refused:
             if refused.exit_code == ExitCode.INVALID_INPUT:
-                message = f"{refused.error.message}; the base model cannot be used either: {failure.error.message}"
+                message = f"{refused.error.message}; the base model cannot be read either: {failure.error.message}"
                 refused.error = refused.error.model_copy(update={"message": message})
                 raise
         raise
