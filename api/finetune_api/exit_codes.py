@@ -20,6 +20,7 @@ class ExitCode(IntEnum):
     PEER_LOST = 45  # another rank went away
     WORKSPACE_DAMAGED = 46  # what an earlier stage left is missing or damaged: that stage has to run again
     SOURCE_UNAVAILABLE = 47  # a data or model source did not answer
+    OUT_OF_MEMORY = 48  # a micro-batch of several examples ran out of memory: half of it may fit
 
     @property
     def retryable(self) -> bool:

@@ -190,7 +190,9 @@ def test_defaults_are_filled_in(api: Api) -> None:
     assert spec["method"] == {"objective": "sft", "type": "lora", "lossOn": "assistant"}
     assert spec["training"] == {"nodes": 1, "gpusPerNode": 0, "gpuResourceName": "nvidia.com/gpu", "strategy": {"type": "auto"}}
     assert spec["workspace"] == {"storage": {"accessMode": "ReadWriteOnce"}}
-    assert spec["limits"] == {"startDeadline": "15m", "scheduleTimeout": "24h", "stallTimeout": "30m", "maxRestarts": 3}
+    assert spec["limits"] == {
+        "startDeadline": "15m", "scheduleTimeout": "24h", "stallTimeout": "30m", "maxRestarts": 3, "autoMicroBatch": True,
+    }  # fmt: skip
     assert spec["suspend"] is False
     assert "hyperparameters" not in spec
     assert "export" not in spec

@@ -1,6 +1,7 @@
 """The step plan: the same examples whatever the world, each exactly once per epoch, the same number of passes on every rank."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -151,3 +152,22 @@ def test_without_shuffle_every_epoch_has_the_rows_in_their_order() -> None:
     plan = StepPlan(np.arange(1, 11), np.ones(10, np.int64), 4, 100, seed=3, shuffle=False)
     assert [plan.examples(epoch, number).tolist() for epoch in (0, 1) for number in range(3)] == 2 * [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     assert plan.tokens_before(4) == 55 + 1 + 2 + 3 + 4
+
+
+@given(arguments=plans)
+@settings(max_examples=200, deadline=None, database=None)
+def test_half_the_budget_halves_the_largest_micro_batch(arguments: dict[str, object]) -> None:
+    """Down to the longest example; where that is the largest already, there is no such budget."""
+    plan = make_plan(**arguments)  # type: ignore[arg-type]
+    before, longest = largest(plan), max(plan.lengths)
+    budget = plan.halved_budget()
+    assert (budget is None) == (before <= longest)
+    if budget is not None:
+        assert largest(replace(plan, token_budget=budget)) <= max(before // 2, longest) < before
+
+
+def largest(plan: StepPlan) -> int:
+    """Tokens of the largest micro-batch of an epoch, with padding."""
+    batches = [batch for number in range(plan.steps_per_epoch) for rank in plan.step(0, number).ranks for batch in rank]
+    lengths = [plan.lengths[list(batch.examples)] for batch in batches]
+    return max(int(found.max()) * len(found) if plan.layout == "padded" else int(found.sum()) for found in lengths)

@@ -52,6 +52,9 @@ def parser() -> argparse.ArgumentParser:
         if name == "train":
             stage.add_argument("--node-rank", type=int, default=0, help="index of this pod among the job's nodes")
             stage.add_argument("--master", default="127.0.0.1:29400", metavar="HOST:PORT", help="where rank 0 listens")
+            stage.add_argument(
+                "--halve-micro-batches", action="store_true", help="after an attempt that ran out of memory: the same losses"
+            )
     inspect = stages.add_parser("inspect")
     inspect.add_argument("--model-dir", required=True, metavar="DIR", help="the model directory to verify")
     return parser
@@ -85,9 +88,11 @@ def run_in_workspace(arguments: argparse.Namespace, config: "RunConfig") -> int:
         lost = partial(prepared_damage, config, Workspace(config.paths.workspace))
         return run_stage("prepare", config, arguments.attempt, lambda: prepare(config, arguments.attempt), lost)
     if arguments.stage == "train":
+        from finetune_trainer.train.launch.exchange import Assignment
         from finetune_trainer.train.main import train
 
-        return train(config, arguments.attempt, arguments.node_rank, arguments.master)
+        assignment = Assignment(config=config, attempt=arguments.attempt, halved=arguments.halve_micro_batches)
+        return train(assignment, arguments.node_rank, arguments.master)
     from finetune_trainer.distributed.settings import hide_library
     from finetune_trainer.publish.main import publish
 

@@ -16,6 +16,8 @@ from finetune_trainer.workspace.prepared import ResolvedHyperparameters
 Counts = NDArray[np.int64]
 Layout = Literal["packed", "padded", "alone"]
 """How the examples of a micro-batch are laid out: concatenated in one row, padded to the longest, or one example per micro-batch."""
+STEPS_LOOKED_AT = 64
+"""Steps at the start of a run whose micro-batches stand for all."""
 
 
 class Measured(Protocol):
@@ -90,6 +92,21 @@ class StepPlan:
             tokens=int(self.lengths[rows].sum()),
             supervised=int(self.supervised[rows].sum()),
         )
+
+    def halved_budget(self) -> int | None:
+        """The token budget that halves the largest micro-batch; None where that is a single example, which cannot be divided."""
+        largest = self.largest_micro_batch()
+        return largest // 2 if largest > int(self.lengths.max()) else None
+
+    def largest_micro_batch(self) -> int:
+        """Tokens, including padding, of the largest one of the first steps or the longest example."""
+        steps = [self.step(0, number) for number in range(min(self.steps_per_epoch, STEPS_LOOKED_AT))]
+        return max(int(self.lengths.max()), *(self._size(batch) for step in steps for rank in step.ranks for batch in rank))
+
+    def _size(self, batch: MicroBatch) -> int:
+        """Tokens of a micro-batch, including padding."""
+        lengths = self.lengths[list(batch.examples)]
+        return int(lengths.max()) * len(lengths) if self.layout == "padded" else int(lengths.sum())
 
     def tokens_before(self, global_step: int) -> int:
         """Tokens of all steps before `global_step` (from 0)."""

@@ -229,6 +229,9 @@ class Limits(Document):
     """stallTimeout is how long a running stage may make no progress. Fixed when the job starts: later changes do not affect its pods."""
     max_restarts: Annotated[int, Field(ge=0, le=100)] = 3
     """maxRestarts is the number of new attempts after a pod or process fails. Preemption, eviction and pause do not count."""
+    auto_micro_batch: bool = True
+    """autoMicroBatch: a training that runs out of memory is tried once more, with half the micro-batch and twice the accumulation.
+    The losses are the same. This attempt does not count against maxRestarts."""
     ttl_after_finished: Duration | None = None
     """ttlAfterFinished is how long a finished job keeps its workspace and its stage Jobs with their pods. If not set, they are kept until
     the job is deleted. The model, this object and an existing claim (workspace.claimName) are not deleted."""

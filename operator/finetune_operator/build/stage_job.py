@@ -53,6 +53,9 @@ class StageRun:
     beside_training: bool = False
     """prepare runs on the nodes for the training: the nodes for the training could not mount the volume that it bound elsewhere."""
 
+    halve_micro_batches: bool = False
+    """An earlier attempt of the training ran out of memory."""
+
     @property
     def definition(self) -> StageDefinition:
         """The row of the stage."""
@@ -101,7 +104,8 @@ def _args(run: StageRun) -> tuple[str, ...]:
     if not run.definition.distributed:
         return args
     master = f"{run.name}-0.{train_service(run.meta.name)}:{MASTER_PORT}"
-    return (*args, "--node-rank", "$(JOB_COMPLETION_INDEX)", "--master", master)
+    halve = ("--halve-micro-batches",) if run.halve_micro_batches else ()
+    return (*args, "--node-rank", "$(JOB_COMPLETION_INDEX)", "--master", master, *halve)
 
 
 def _env(resources: Resources, settings: Settings) -> tuple[dict[str, Any], ...]:

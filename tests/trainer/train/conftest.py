@@ -42,10 +42,10 @@ def tiny(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run_here(run: Run, attempt: int = 1, stop: Callable[[], bool] = lambda: False) -> None:
+def run_here(run: Run, attempt: int = 1, stop: Callable[[], bool] = lambda: False, *, halved: bool = False) -> None:
     """Runs the only rank of a world of one in this process; raises what ends it."""
     folder = run.workspace.root
-    Rank(Assignment(config=run.config(), attempt=attempt), Heartbeat(folder / "beat"), stop).run()
+    Rank(Assignment(config=run.config(), attempt=attempt, halved=halved), Heartbeat(folder / "beat"), stop).run()
 
 
 @pytest.fixture

@@ -133,21 +133,22 @@ class Run:
             }
         )
 
-    def start(self, attempt: int = 1, node: int = 0) -> "Launched":
+    def start(self, attempt: int = 1, node: int = 0, *, halved: bool = False) -> "Launched":
         """Starts one node's launcher."""
         path = self.workspace.root / "run.json"
         path.write_text(self.config().to_json())
         command = [sys.executable, "-m", "finetune_trainer", "train", "--run", str(path), "--attempt", str(attempt)]
         command += ["--node-rank", str(node), "--master", f"127.0.0.1:{self.port}"]
+        command += ["--halve-micro-batches"] if halved else []
         output = self.workspace.root / f"log-{attempt}-{node}.txt"
         with output.open("wb") as log:
             environment = os.environ | {"OMP_NUM_THREADS": "1"} | self.environment
             process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True)
         return Launched(process, output)
 
-    def attempt(self, number: int = 1) -> int:
+    def attempt(self, number: int = 1, *, halved: bool = False) -> int:
         """Runs all nodes of an attempt to the end; returns the code that they agree on."""
-        launched = [self.start(number, node) for node in range(self.nodes)]
+        launched = [self.start(number, node, halved=halved) for node in range(self.nodes)]
         codes = [one.wait() for one in launched]
         assert len(set(codes)) == 1, (codes, *(one.log() for one in launched))
         return codes[0]

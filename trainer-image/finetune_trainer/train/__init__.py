@@ -8,6 +8,7 @@
     checkpoints.py  complete or absent, newest first, over all attempts
     best.py         the checkpoint with the lowest validation loss, to be published
     resume.py       the checkpoint that all ranks resume from
+    micro_batch.py  half of it, after an attempt that ran out of memory
     errors.py       torch's errors as failures of the stage
 
 The launcher and its ranks are separate programs: the first starts in no time and survives what happens to the others.

@@ -33,20 +33,27 @@ def explain_rank(exc: BaseException) -> StageFailure:
         return StageFailure(
             ExitCode.INTERNAL_ERROR,
             "GpuFailed",
-            f"a GPU of {node} failed ({_first_line(exc)}): check the node with nvidia-smi and dmesg, and drain it if the error returns",
+            f"a GPU of {node} failed ({first_line(exc)}): check the node with nvidia-smi and dmesg, and drain it if the error returns",
         )
-    if isinstance(exc, torch.OutOfMemoryError) or (native and any(word in text for word in MEMORY_WORDS)):
+    if is_out_of_memory(exc):
         return StageFailure(
             ExitCode.DOES_NOT_FIT,
             "OutOfMemory",
-            f"training does not fit into memory ({_first_line(exc)}): lower hyperparameters.maxSequenceLength or use a smaller "
+            f"training does not fit into memory ({first_line(exc)}): lower hyperparameters.maxSequenceLength or use a smaller "
             "base model, or raise training.resources.limits.memory where it trains on a CPU",
             param="hyperparameters.maxSequenceLength",
         )
     lost = isinstance(exc, dist.DistError | TimeoutError | ConnectionError) or (native and any(word in text for word in PEER_WORDS))
     if lost and not any(word in text for word in SETUP_WORDS):
-        return StageFailure(ExitCode.PEER_LOST, "PeerLost", f"lost the connection to another rank: {_first_line(exc)}")
+        return StageFailure(ExitCode.PEER_LOST, "PeerLost", f"lost the connection to another rank: {first_line(exc)}")
     return explain(exc)
+
+
+def is_out_of_memory(exc: BaseException) -> bool:
+    """True for an allocation that failed, on a GPU or in the machine's memory."""
+    if isinstance(exc, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(exc, RuntimeError) and any(word in str(exc) for word in MEMORY_WORDS)
 
 
 def explain_saving(exc: Exception, directory: Path) -> Exception:
@@ -56,6 +63,6 @@ def explain_saving(exc: Exception, directory: Path) -> Exception:
     return exc
 
 
-def _first_line(exc: BaseException) -> str:
+def first_line(exc: BaseException) -> str:
     """Of its message; the type of an error without one."""
     return (str(exc).splitlines() or [type(exc).__name__])[0]

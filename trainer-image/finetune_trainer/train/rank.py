@@ -26,8 +26,9 @@ from finetune_trainer.learners import learner_of
 from finetune_trainer.methods import method_of
 from finetune_trainer.stage.log_file import kept_log
 from finetune_trainer.stage.progress import ProgressPrinter
-from finetune_trainer.step_plan import StepPlan
+from finetune_trainer.step_plan import Layout, StepPlan
 from finetune_trainer.strategies import DistributedModel, strategy_of
+from finetune_trainer.tasks import find_task
 from finetune_trainer.trackers import TRACKERS
 from finetune_trainer.trackers.feed import Feeds
 from finetune_trainer.trackers.tracker import tracked_run
@@ -43,6 +44,7 @@ from finetune_trainer.train.loop.run_log import RunLog
 from finetune_trainer.train.loop.trainer import CURVE, CheckpointPlace, LoopContext, StepTrainer, writing
 from finetune_trainer.train.loop.trend import loss_warning
 from finetune_trainer.train.loop.validation import Validator
+from finetune_trainer.train.micro_batch import halved, within_memory
 from finetune_trainer.train.resume import choose_checkpoint
 from finetune_trainer.workspace.files import write_atomic
 from finetune_trainer.workspace.prepared import Prepared
@@ -93,6 +95,7 @@ class Rank:
     def __init__(self, assignment: Assignment, heartbeat: Heartbeat, asked_to_stop: Callable[[], bool]) -> None:
         self.config = assignment.config
         self.attempt = assignment.attempt
+        self.halved = assignment.halved
         self.heartbeat = heartbeat
         self.asked_to_stop = asked_to_stop
         self.workspace = Workspace(self.config.paths.workspace)
@@ -131,20 +134,24 @@ class Rank:
         free = [count for count in world.gather(free_gpu_memory(world.device)) if count is not None]
         if free:
             self.prepared = self.prepared.fitted_to(min(free))
-            self.hyper = self.prepared.hyperparameters
+        if self.halved:
+            self.prepared = self.half_the_micro_batch(world)
+        self.hyper = self.prepared.hyperparameters
         learner = learner_of(self.config, self.prepared, self.workspace)
         distributed = strategy_of(self.prepared.strategy).open(world, self.method, self.prepared)
         model = distributed.load(learner.load_base, resume.path if resume else None)
         if world.is_first:
             print(f"train: attention by {getattr(model.config, '_attn_implementation', 'the model')}", flush=True)
         self.heartbeat.beat("planning")
-        context = self.context(world, distributed, learner, learner.plan(model, world), resume)
+        plan = learner.plan(model, world)
+        context = self.context(world, distributed, learner, plan, resume)
         output = self.workspace.attempt_checkpoints(self.attempt)
         trainer = StepTrainer(model, training_arguments(self.hyper, output, world), context)
         self.stop_here(world, world.any(self.asked_to_stop())[0], "before its first step")
         step = resume.step if resume else 0
         if step < self.hyper.total_steps and not (context.validator and context.validator.exhausted):
-            trainer.train(resume_from_checkpoint=None if resume is None else str(resume.path))
+            with within_memory(plan, self.hyper):
+                trainer.train(resume_from_checkpoint=None if resume is None else str(resume.path))
             step = trainer.state.global_step
             self.stop_here(world, trainer.stopping and step < self.hyper.total_steps, f"at step {step}, with a checkpoint")
         self.heartbeat.beat("finishing")
@@ -166,6 +173,15 @@ class Rank:
         if context.world.is_first and found.checkpoint:
             self.printer.show(f"loading the best checkpoint, {found.checkpoint.name}", force=True)
         return found.checkpoint
+
+    def half_the_micro_batch(self, world: World) -> Prepared:
+        """For an attempt after one that ran out of memory."""
+        layout: Layout = "packed" if find_task(self.config.task).learner == "language" else "padded"
+        found = halved(self.prepared, self.workspace.train_rows, world.size, layout)
+        if world.is_first:
+            budget, before = found.hyperparameters.micro_batch_tokens, self.hyper.micro_batch_tokens
+            print(f"train: micro-batches of {budget:,} tokens instead of {before:,}, as memory ran out in an earlier attempt", flush=True)
+        return found
 
     def resume(self, world: World) -> Checkpoint | None:
         """This run's newest checkpoint that is whole; says which ones were not."""

@@ -17,6 +17,7 @@ from finetune_operator.objects.records import BatchJob, Pod
 from finetune_operator.plan.common.advice import field_of, with_advice
 from finetune_operator.plan.common.conditions import short
 
+OUT_OF_MEMORY = "OutOfMemory"
 REASONS = {
     ExitCode.INTERNAL_ERROR: "InternalError",
     ExitCode.INVALID_INPUT: "InvalidInput",
@@ -28,6 +29,7 @@ REASONS = {
     ExitCode.PEER_LOST: "PeerLost",
     ExitCode.WORKSPACE_DAMAGED: "WorkspaceDamaged",
     ExitCode.SOURCE_UNAVAILABLE: "SourceUnavailable",
+    ExitCode.OUT_OF_MEMORY: OUT_OF_MEMORY,
 }
 DISRUPTIONS = {
     "PreemptionByScheduler": "Preempted",
@@ -37,7 +39,6 @@ DISRUPTIONS = {
     "TerminationByKubelet": "Evicted",
 }
 SIGTERM, SIGKILL = 143, 137
-OUT_OF_MEMORY = "OutOfMemory"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from finetune_operator.objects.names import stage_job
 from finetune_operator.objects.records import BatchJob, Pod
 from finetune_operator.plan.common.clock import LONGEST_BACKOFF, backoff, epoch, rfc3339
 from finetune_operator.plan.common.observed import ObservedJob, pods_of_job
+from finetune_operator.plan.common.outcome import OUT_OF_MEMORY
 
 ACTIVE = ("Pending", "Running")
 UNSCHEDULABLE = "Unschedulable"
@@ -41,6 +42,11 @@ def was_misplaced(status: FineTuneJobStatus) -> bool:
     return any(attempt.reason == WORKSPACE_MISPLACED for attempt in status.attempts)
 
 
+def ran_out_of_memory(status: FineTuneJobStatus, attempt: Attempt) -> int:
+    """How many attempts of the stage before this one ended for lack of memory."""
+    return sum(a.stage == attempt.stage and a.number < attempt.number and a.reason == OUT_OF_MEMORY for a in status.attempts)
+
+
 def replaced(status: FineTuneJobStatus, attempt: Attempt) -> FineTuneJobStatus:
     """The status with a newer version of an attempt."""
     key = (attempt.stage, attempt.number)
@@ -48,12 +54,13 @@ def replaced(status: FineTuneJobStatus, attempt: Attempt) -> FineTuneJobStatus:
 
 
 def appended(status: FineTuneJobStatus, stage: StageName, now: float) -> FineTuneJobStatus:
-    """The status with the next attempt of a stage. The oldest attempts are dropped, except the newest of each stage."""
+    """The status with the next attempt of a stage. The oldest attempts are dropped, except the newest of each stage and those that
+    ran out of memory, which determine how the next ones run."""
     newest = latest(status, stage)
     attempts = [*status.attempts, Attempt(stage=stage, number=newest.number + 1 if newest else 1, started_at=rfc3339(now))]
     numbers = {name: found.number for name in STAGES if (found := latest(status, name))}
     while len(attempts) > KEPT:
-        attempts.remove(next(a for a in attempts if numbers.get(a.stage) != a.number))
+        attempts.remove(next(a for a in attempts if numbers.get(a.stage) != a.number and a.reason != OUT_OF_MEMORY))
     return status.model_copy(update={"attempts": attempts})
 
 

@@ -19,7 +19,7 @@ from finetune_operator.objects.names import workspace_claim
 from finetune_operator.plan.common.advice import with_advice
 from finetune_operator.plan.common.blocked import Blocker, refusal_blocker
 from finetune_operator.plan.common.clock import epoch, length
-from finetune_operator.plan.job.attempts import appended, job_name, latest, next_attempt_delay, was_misplaced
+from finetune_operator.plan.job.attempts import appended, job_name, latest, next_attempt_delay, ran_out_of_memory, was_misplaced
 from finetune_operator.plan.job.output import model_volume, model_volume_name
 from finetune_operator.plan.job.startup import creating, not_started, param_of, start_left
 from finetune_operator.plan.job.stop import claim_holders
@@ -85,6 +85,7 @@ def _job(view: View, attempt: Attempt) -> dict[str, Any]:
         base=_base_claim(view),
         model_volume=model_volume_name(view),
         beside_training=was_misplaced(view.status),
+        halve_micro_batches=attempt.stage == "train" and ran_out_of_memory(view.status, attempt) > 0,
     )
     return stage_job_object(run, view.observed.settings)
 

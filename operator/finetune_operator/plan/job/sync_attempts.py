@@ -16,7 +16,7 @@ from finetune_operator.plan.common.advice import with_advice
 from finetune_operator.plan.common.clock import LAG, epoch, rfc3339
 from finetune_operator.plan.common.conditions import ConditionUpdate, short
 from finetune_operator.plan.common.outcome import OUT_OF_MEMORY, Outcome, error_status, outcome_of, stage_result
-from finetune_operator.plan.job.attempts import UNSCHEDULABLE, replaced
+from finetune_operator.plan.job.attempts import UNSCHEDULABLE, ran_out_of_memory, replaced
 from finetune_operator.plan.job.results import result_conditions, with_result
 from finetune_operator.plan.job.stop import stop_reason
 from finetune_operator.plan.job.view import View
@@ -119,8 +119,7 @@ def _failed(view: View, attempt: Attempt, batch: BatchJob) -> Synced:
         outcome = _without_capacity(outcome, attempt)
     else:
         attempt = _ran(attempt, view.pods)
-    if _exempt(view.status, attempt, outcome):
-        outcome = replace(outcome, counts=False)
+    outcome = _once_more(view, attempt, outcome)
     counted = outcome.retryable and outcome.counts and view.status.restarts < view.spec.limits.max_restarts
     status = replaced(view.status, _ended(attempt, outcome, counted, ended_at))
     error = error_status(outcome, view.observed.log_tail).model_copy(update={"log_file": _log_file(view, attempt, outcome)})
@@ -141,14 +140,29 @@ def _ended(attempt: Attempt, outcome: Outcome, counted: bool, at: float) -> Atte
     )
 
 
-def _exempt(status: FineTuneJobStatus, attempt: Attempt, outcome: Outcome) -> bool:
-    """True when one more attempt is expected to succeed, so that trained weights are not lost because limits.maxRestarts is 0 or used up:
-    publish skips an export after KILLS OOM kills, and damaged files of an earlier stage are created again, once for each stage."""
-    earlier = [a for a in status.attempts if a.stage == attempt.stage and a.number < attempt.number]
+def _once_more(view: View, attempt: Attempt, outcome: Outcome) -> Outcome:
+    """Not counted when one more attempt is expected to succeed, so that no work is lost because limits.maxRestarts is 0 or used up:
+    publish skips an export after KILLS OOM kills, a training runs out of memory once and is halved, and damaged files of an earlier
+    stage are created again, once for each stage."""
     if outcome.exit_code == ExitCode.WORKSPACE_DAMAGED:
-        return not any(a.exit_code == outcome.exit_code for a in earlier)
-    killed = sum(a.reason == OUT_OF_MEMORY for a in earlier)
-    return attempt.stage == "publish" and outcome.reason == OUT_OF_MEMORY and killed < KILLS
+        earlier = (a for a in view.status.attempts if a.stage == attempt.stage and a.number < attempt.number)
+        return outcome if any(a.exit_code == outcome.exit_code for a in earlier) else replace(outcome, counts=False)
+    if outcome.reason != OUT_OF_MEMORY:
+        return outcome
+    before = ran_out_of_memory(view.status, attempt)
+    if attempt.stage == "train":
+        return _halved(view.spec, outcome, before)
+    return replace(outcome, counts=False) if attempt.stage == "publish" and before < KILLS else outcome
+
+
+def _halved(spec: FineTuneJobSpec, outcome: Outcome, before: int) -> Outcome:
+    """A training that ran out of memory: once more with half the micro-batch, unless the trainer says that it cannot be divided."""
+    if before:
+        return replace(outcome, message=f"{outcome.message} (half the micro-batch was tried as well)")
+    if not spec.limits.auto_micro_batch or outcome.exit_code == ExitCode.DOES_NOT_FIT:
+        return outcome
+    message = f"trying once more with half the micro-batch and the same losses: {outcome.message}"
+    return replace(outcome, message=message, retryable=True, counts=False)
 
 
 def _unscheduled(view: View, attempt: Attempt, batch: BatchJob) -> bool:

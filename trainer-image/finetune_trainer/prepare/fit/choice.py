@@ -18,7 +18,7 @@ from finetune_trainer.prepare.base.weights import Weights
 from finetune_trainer.prepare.fit.memory import CPU, GPU, DeviceProfile, Micro, Need, TrainedModel, need
 from finetune_trainer.prepare.fit.model_shape import model_shape
 from finetune_trainer.prepare.hyperparameters import Decided
-from finetune_trainer.step_plan import Layout, MicroBatch, StepPlan
+from finetune_trainer.step_plan import STEPS_LOOKED_AT, Layout, MicroBatch, StepPlan
 from finetune_trainer.strategies import strategy_of
 from finetune_trainer.tasks import find_task
 from finetune_trainer.workspace.prepared import HEADROOM
@@ -27,7 +27,6 @@ Counts = NDArray[np.int64]
 CPU_TOKENS = 1024
 GPU_TOKENS = 8192
 """Maximum tokens of a micro-batch: larger ones are no faster. A GPU of unknown memory gets no more than a CPU."""
-STEPS_LOOKED_AT = 64
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ class Assignment(Document):
 
     config: RunConfig
     attempt: int
+    halved: bool = False
+    """Micro-batches are half as large as they would be: an earlier attempt ran out of memory."""
 
 
 class RankFailure(Document):

@@ -17,7 +17,6 @@ from pathlib import Path
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.resources.tracking import TRACKER_ENV_PREFIX
-from finetune_api.run_config import RunConfig
 from finetune_trainer.distributed.network import free_port
 from finetune_trainer.distributed.settings import library_settings
 from finetune_trainer.failure import StageFailure
@@ -41,9 +40,11 @@ FAILURE_GRACE = 10.0
 class Launcher:
     """This node's ranks, from start to end."""
 
-    def __init__(self, config: RunConfig, attempt: int, node_rank: int, host: str, port: int) -> None:
+    def __init__(self, assignment: Assignment, node_rank: int, host: str, port: int) -> None:
+        config = assignment.config
+        self._assignment = assignment
         self._config = config
-        self._attempt = attempt
+        self._attempt = assignment.attempt
         self._count = config.world.processes_per_node
         self._first = node_rank * self._count
         self._size = config.world.nodes * self._count
@@ -58,7 +59,7 @@ class Launcher:
         """Returns when all ranks succeeded; raises StageFailure with what ended them."""
         with tempfile.TemporaryDirectory(prefix="finetune-train-") as folder, self._signals():
             self._exchange = Exchange(folder)
-            self._exchange.write_assignment(Assignment(config=self._config, attempt=self._attempt))
+            self._exchange.write_assignment(self._assignment)
             if self._peers is not None:
                 self._peers.open()
             try:

@@ -30,6 +30,7 @@ INVALID = failure("train", "InvalidDataset", "line 3 is wrong", 3)
         ([{"code": 4}], "", "DoesNotFit", False, True),
         ([{"code": 28}], "", "StorageFull", False, True),
         ([{"code": 44}], "", "Diverged", False, True),
+        ([{"code": 48}], "", "OutOfMemory", False, True),
         ([{"code": 1}], "", "InternalError", True, True),
         ([{"code": 42}], "", "Preempted", True, False),
         ([{"code": 43}], "", "Stalled", True, True),

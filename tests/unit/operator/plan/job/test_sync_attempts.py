@@ -9,6 +9,7 @@ from finetune_api.resources.finetune_job_status import FineTuneJobStatus
 from finetune_operator.objects.records import Pod
 from finetune_operator.plan.common.clock import rfc3339
 from finetune_operator.plan.common.conditions import find
+from finetune_operator.plan.job.attempts import appended
 from finetune_operator.plan.job.plan_job import plan_job
 from tests.unit.operator.plan.job.snapshots import DONE, active, attempt, observed, ready_message, running, shown, status, status_of
 from tests.unit.operator.samples import (
@@ -56,6 +57,48 @@ def test_an_export_that_is_killed_costs_no_restart(killed: int, state: str, coun
     over = next(a for a in status_of(plan).attempts if (a.stage, a.number) == ("publish", number))
     assert (over.state, over.counted, over.reason) == (state, counted, "OutOfMemory")
     assert (status_of(plan).phase, status_of(plan).restarts) == (phase, 3)
+
+
+@pytest.mark.parametrize(
+    ("before", "code", "exit_reason", "limits", "state", "phase", "said"),
+    [
+        (0, 48, "Error", {}, "Interrupted", "Starting", "trying once more with half the micro-batch"),
+        (0, 48, "Error", {"maxRestarts": 0}, "Interrupted", "Starting", "the same losses: training ran out of memory"),
+        (0, 137, "OOMKilled", {}, "Interrupted", "Starting", "trying once more with half the micro-batch"),
+        (0, 48, "Error", {"autoMicroBatch": False}, "Failed", "Failed", "training ran out of memory"),
+        (0, 137, "OOMKilled", {"autoMicroBatch": False}, "Failed", "Failed", "was OOM-killed"),
+        (0, 4, "Error", {}, "Failed", "Failed", "training ran out of memory"),
+        (1, 48, "Error", {}, "Failed", "Failed", "(half the micro-batch was tried as well)"),
+        (1, 137, "OOMKilled", {}, "Failed", "Failed", "(half the micro-batch was tried as well)"),
+    ],
+)
+def test_a_training_that_runs_out_of_memory_is_halved_once(
+    before: int, code: int, exit_reason: str, limits: dict[str, Any], state: str, phase: str, said: str
+) -> None:
+    """Where limits.autoMicroBatch allows it and the trainer does not say that a micro-batch is a single example; it is not counted."""
+    number, name = before + 1, f"tune-train-{before + 1}"
+    earlier = (attempt("train", 1, "Interrupted", reason="OutOfMemory"),)[:before]
+    message = failure("train", "OutOfMemory", "training ran out of memory", code) if code != 137 else ""
+    pods = (ended_pod(f"{name}-0-x", name, code, message, exit_reason=exit_reason),)
+    jobs = {name: batch(name, terminated=True, finished=T + 100, failure_reason="PodFailurePolicy")}
+    found = status(DONE[0], *earlier, attempt("train", number, "Running", finished_at=None))
+    plan = plan_job(observed(found, {"limits": limits}, jobs=jobs, pods=pods), T + 100)
+    over = status_of(plan).attempts[number]
+    assert (over.state, over.counted, over.reason, status_of(plan).phase) == (state, False, "OutOfMemory", phase)
+    assert (status_of(plan).restarts, said in (over.message or "")) == (0, True)
+    assert any(said in note.message for note in plan.events)
+
+
+@pytest.mark.parametrize(("reason", "halved"), [("OutOfMemory", True), ("PeerLost", False)])
+def test_all_attempts_after_it_have_half_the_micro_batch(reason: str, halved: bool) -> None:
+    """The trainer is told in its arguments, also after a preemption, and however many attempts are dropped from the status."""
+    preempted = [attempt("train", number, "Interrupted", reason="Preempted") for number in range(2, 70)]
+    kept = status(DONE[0], attempt("train", 1, "Interrupted", reason=reason), *preempted)
+    found = appended(kept, "train", T)
+    assert len(found.attempts) == 64
+    (job,) = (obj for obj in plan_job(observed(found), T).create if obj["kind"] == "Job")
+    assert job["metadata"]["name"] == "tune-train-70"
+    assert ("--halve-micro-batches" in job["spec"]["template"]["spec"]["containers"][0]["args"]) == halved
 
 
 def test_prepare_s_result_fills_the_status() -> None:
