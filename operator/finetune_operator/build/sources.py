@@ -58,6 +58,9 @@ def field_naming(spec: FineTuneJobSpec, object: str) -> str | None:
             return f"{source.field.removesuffix('source')}credentials.secretRef.name"
         if object and object == _mounted(source):
             return source.field
+    mlflow = spec.tracking.mlflow
+    if mlflow and mlflow.credentials and object == f"Secret {mlflow.credentials.secret_ref.name}":
+        return "tracking.mlflow.credentials.secretRef.name"
     claim = spec.workspace.claim_name
     return "workspace.claimName" if claim and object == f"PersistentVolumeClaim {claim}" else None
 

@@ -120,7 +120,7 @@ class Rank:
         """From joining the others to the result."""
         self.heartbeat.beat("joining")
         size = self.config.world.nodes * self.config.world.processes_per_node
-        if size > 1 and os.environ["RANK"] == "0":
+        if size > 1 and os.environ.get("RANK", "0") == "0":
             self.printer.show(f"waiting for all {size} ranks", force=True)
         world = join(self.config.limits.start_deadline, self.config.limits.stall_timeout)
         if world.size != size:

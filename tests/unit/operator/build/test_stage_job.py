@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from finetune_api.resources.finetune_job_status import StageName
+from finetune_operator.build.sources import field_naming
 from finetune_operator.build.stage_job import StageRun, stage_job_object
 from finetune_operator.build.stages import STAGES
 from tests.unit.operator.build.expected import (
@@ -132,6 +133,7 @@ def test_prepare_gets_the_credentials_and_the_rows() -> None:
     tracked = spec(tracking={"mlflow": {"uri": "https://mlflow.example.com", "credentials": {"secretRef": {"name": "mlflow"}}}})
     assert container("train", tracked)["envFrom"] == [{"prefix": "FINETUNE_MLFLOW_", "secretRef": {"name": "mlflow"}}]
     assert "envFrom" not in container("publish", tracked)
+    assert field_naming(tracked, "Secret mlflow") == "tracking.mlflow.credentials.secretRef.name"
     rows = spec(dataset={"train": {"source": "configmap://rows/train.jsonl"}, "validation": {"source": "pvc://data/held/out.jsonl"}})
     volumes = {volume["name"]: volume for volume in pod("prepare", rows)["volumes"]}
     assert volumes["source-train"]["configMap"] == {"name": "rows", "items": [{"key": "train.jsonl", "path": "train.jsonl"}]}
