@@ -29,7 +29,13 @@ def shown(value: object) -> object:
     return clamped(value)
 
 
+def shown_signed(value: object) -> object:
+    """As `shown`, for a figure that may be below zero."""
+    return None if isinstance(value, float) and value != value else clamped(value)
+
+
 Count = Annotated[int, BeforeValidator(clamped)]
 Real = Annotated[float, BeforeValidator(clamped)]
 ShownCount = Annotated[int | None, BeforeValidator(shown)]
 ShownReal = Annotated[float | None, BeforeValidator(shown)]
+ShownSignedReal = Annotated[float | None, BeforeValidator(shown_signed)]

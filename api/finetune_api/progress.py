@@ -7,7 +7,7 @@ import json
 
 from pydantic import ValidationError
 
-from finetune_api.bounded import Count, ShownCount, ShownReal
+from finetune_api.bounded import Count, ShownCount, ShownReal, ShownSignedReal
 from finetune_api.document import LenientDocument
 
 PREFIX = '{"finetuneProgress":'
@@ -42,7 +42,7 @@ class Progress(LenientDocument):
     """Share of the supervised tokens (of a classifier: labels) that the latest validation found to be predicted correctly."""
     reward_accuracy: ShownReal = None
     """Share of the step's pairs whose preferred answer has the higher reward; with an objective that compares answers."""
-    reward_margin: ShownReal = None
+    reward_margin: ShownSignedReal = None
     """Mean difference between the rewards of a pair's answers."""
     learning_rate: ShownReal = None
     tokens_per_second: ShownReal = None

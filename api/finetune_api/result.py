@@ -272,7 +272,8 @@ def _smaller_errors(error: StageError) -> Iterator[StageError]:
 
 def _smaller_trainings(summary: TrainSummary) -> Iterator[TrainSummary]:
     for kept in (10, 3, 0):
-        yield (summary := summary.model_copy(update={"checkpoints": summary.checkpoints[:kept]}))
+        checkpoints = [found for place, found in enumerate(summary.checkpoints) if place < kept or found.best]
+        yield (summary := summary.model_copy(update={"checkpoints": checkpoints}))
     for length in (400, 100):
         warnings = [warning.model_copy(update={"message": _cut(warning.message, length)}) for warning in summary.warnings]
         yield (summary := summary.model_copy(update={"warnings": warnings, "stopped_early": _cut(summary.stopped_early, length)}))

@@ -40,9 +40,13 @@ def run_stage(stage: str, run: Path) -> str:
 
 @pytest.mark.parametrize("method", [{"type": "qlora", "lora": {"rank": 4, "alpha": 8}}, {"type": "full"}], ids=["qlora", "full"])
 def test_dataset_to_verified_model(assets: Path, tmp_path: Path, method: dict[str, Any]) -> None:
-    """prepare, train, publish and inspect end with a model that beats its base, and each repeats its result when run again."""
-    run = tmp_path / "run.json"
-    run.write_text(json.dumps(run_config(assets, tmp_path, method)))
+    """prepare, train, publish and inspect end with a model that beats its base, and each repeats its result when run again. One of the
+    trainings is validated and may stop early."""
+    run, config = tmp_path / "run.json", run_config(assets, tmp_path, method)
+    if method["type"] == "full":
+        config["evaluation"]["everySteps"] = 2
+        config["hyperparameters"]["earlyStopping"] = {"patience": 3}
+    run.write_text(json.dumps(config))
     for stage in ("prepare", "train", "publish"):
         run_stage(stage, run)
     for stage in ("prepare", "train", "publish"):
@@ -55,6 +59,7 @@ def test_dataset_to_verified_model(assets: Path, tmp_path: Path, method: dict[st
     assert summary.evaluation == manifest.evaluation
     assert summary.evaluation is not None
     assert summary.evaluation.gate_passed, summary.evaluation.gate
+    assert manifest.lineage.hyperparameters.get("earlyStoppingPatience") == (3 if method["type"] == "full" else None)
     assert manifest.skew_check is not None
     assert manifest.skew_check.equal == manifest.skew_check.prompts > 0
     assert [parity.equal for parity in summary.evaluation.parity] == [2]

@@ -1,6 +1,7 @@
 """Command line: python -m finetune_trainer prepare|train|publish --run run.json, and inspect --model-dir DIR."""
 
 import argparse
+import os
 import sys
 from functools import partial
 from typing import TYPE_CHECKING
@@ -52,9 +53,6 @@ def parser() -> argparse.ArgumentParser:
         if name == "train":
             stage.add_argument("--node-rank", type=int, default=0, help="index of this pod among the job's nodes")
             stage.add_argument("--master", default="127.0.0.1:29400", metavar="HOST:PORT", help="where rank 0 listens")
-            stage.add_argument(
-                "--halve-micro-batches", action="store_true", help="after an attempt that ran out of memory: the same losses"
-            )
     inspect = stages.add_parser("inspect")
     inspect.add_argument("--model-dir", required=True, metavar="DIR", help="the model directory to verify")
     return parser
@@ -88,10 +86,11 @@ def run_in_workspace(arguments: argparse.Namespace, config: "RunConfig") -> int:
         lost = partial(prepared_damage, config, Workspace(config.paths.workspace))
         return run_stage("prepare", config, arguments.attempt, lambda: prepare(config, arguments.attempt), lost)
     if arguments.stage == "train":
+        from finetune_api.run_config import HALVE_VARIABLE
         from finetune_trainer.train.launch.exchange import Assignment
         from finetune_trainer.train.main import train
 
-        assignment = Assignment(config=config, attempt=arguments.attempt, halved=arguments.halve_micro_batches)
+        assignment = Assignment(config=config, attempt=arguments.attempt, halved=os.environ.get(HALVE_VARIABLE) == "1")
         return train(assignment, arguments.node_rank, arguments.master)
     from finetune_trainer.distributed.settings import hide_library
     from finetune_trainer.publish.main import publish

@@ -9,6 +9,7 @@ build.py       from a FineTuneJob's spec to its run config, in a cluster as on a
 from finetune_api.run_config.build import Place, build_run_config
 from finetune_api.run_config.contract import (
     CPUS_VARIABLE,
+    HALVE_VARIABLE,
     RUN_CONFIG_FILE,
     JobIdentity,
     RunBase,
@@ -29,6 +30,7 @@ from finetune_api.run_config.sources import Source, spec_sources
 
 __all__ = [
     "CPUS_VARIABLE",
+    "HALVE_VARIABLE",
     "RUN_CONFIG_FILE",
     "GpuType",
     "JobIdentity",

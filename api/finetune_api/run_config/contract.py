@@ -21,6 +21,9 @@ RUN_CONFIG_FILE = "run.json"
 CPUS_VARIABLE = "FINETUNE_CPUS"
 """Environment variable of a stage's pod: the cores that its resources ask for; absent where they say nothing."""
 
+HALVE_VARIABLE = "FINETUNE_HALVE_MICRO_BATCHES"
+"""Environment variable of a training's pod: "1" after an attempt that ran out of memory."""
+
 
 class JobIdentity(Document):
     """Which FineTuneJob this run belongs to; written into results and lineage."""

@@ -7,7 +7,7 @@ from finetune_api.resources.common import Resources
 from finetune_api.resources.finetune_job import FineTuneJobSpec
 from finetune_api.resources.finetune_job_status import StageName
 from finetune_api.resources.finetuned_model import ClaimSource
-from finetune_api.run_config import CPUS_VARIABLE, RUN_CONFIG_FILE, usable_cpus
+from finetune_api.run_config import CPUS_VARIABLE, HALVE_VARIABLE, RUN_CONFIG_FILE, usable_cpus
 from finetune_operator.build.batch_job import batch_job
 from finetune_operator.build.owner import child_metadata
 from finetune_operator.build.placement import beside_training
@@ -86,7 +86,7 @@ def stage_job_object(run: StageRun, settings: Settings) -> dict[str, Any]:
         labels=run.labels,
         mounts=_mounts(run),
         gpus={spec.training.gpu_resource_name: stage.gpus_per_pod(spec)},
-        env=_env(resources, settings),
+        env=_env(run, resources, settings),
         env_from=(
             *(source_env_from(spec) if stage.reads_sources else ()),
             *(tracker_env_from(spec) if stage.distributed else ()),  # the training
@@ -104,16 +104,16 @@ def _args(run: StageRun) -> tuple[str, ...]:
     if not run.definition.distributed:
         return args
     master = f"{run.name}-0.{train_service(run.meta.name)}:{MASTER_PORT}"
-    halve = ("--halve-micro-batches",) if run.halve_micro_batches else ()
-    return (*args, "--node-rank", "$(JOB_COMPLETION_INDEX)", "--master", master, *halve)
+    return (*args, "--node-rank", "$(JOB_COMPLETION_INDEX)", "--master", master)
 
 
-def _env(resources: Resources, settings: Settings) -> tuple[dict[str, Any], ...]:
+def _env(run: StageRun, resources: Resources, settings: Settings) -> tuple[dict[str, Any], ...]:
     """The number of usable CPU cores, which a container without a limit cannot see; the node, which errors of its GPUs name; and no
-    credentials from the node's own role."""
+    credentials from the node's own role. Half the micro-batch is a variable, as the image of an older job knows no argument for it."""
     cores = usable_cpus(resources)
+    halve = [{"name": HALVE_VARIABLE, "value": "1"}] if run.halve_micro_batches else []
     asked = [{"name": CPUS_VARIABLE, "value": f"{cores:g}"}] if cores else []
-    return (*asked, NODE_NAME, *([] if settings.instance_credentials else [NO_INSTANCE_CREDENTIALS]))
+    return (*asked, *halve, NODE_NAME, *([] if settings.instance_credentials else [NO_INSTANCE_CREDENTIALS]))
 
 
 def _mounts(run: StageRun) -> tuple[Mount, ...]:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from finetune_api.progress import Progress, last_progress
 from finetune_api.result import DatasetSummary, Estimate, PrepareSummary, StageResult
-from finetune_api.run_config import RunConfig, RunMethod, RunStrategy
+from finetune_api.run_config import HALVE_VARIABLE, RunConfig, RunMethod, RunStrategy
 from finetune_trainer.distributed.network import free_port
 from finetune_trainer.train.loop.metrics import StepMetrics, read_metrics
 from finetune_trainer.workspace.checksums import sums_of
@@ -139,10 +139,9 @@ class Run:
         path.write_text(self.config().to_json())
         command = [sys.executable, "-m", "finetune_trainer", "train", "--run", str(path), "--attempt", str(attempt)]
         command += ["--node-rank", str(node), "--master", f"127.0.0.1:{self.port}"]
-        command += ["--halve-micro-batches"] if halved else []
         output = self.workspace.root / f"log-{attempt}-{node}.txt"
         with output.open("wb") as log:
-            environment = os.environ | {"OMP_NUM_THREADS": "1"} | self.environment
+            environment = os.environ | {"OMP_NUM_THREADS": "1", HALVE_VARIABLE: str(int(halved))} | self.environment
             process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True)
         return Launched(process, output)
 

@@ -72,7 +72,7 @@ def test_all_attempts_are_one_run(server: str, new_run: Callable[..., Run], monk
     (found,) = client.search_runs([experiment])
     assert (found.info.status, found.info.run_name) == ("FINISHED", "job")
     assert found.data.tags.items() >= {"model": "model", "dataset_digest": "d", "base_digest": "b", "spec_digest": "spec-1"}.items()
-    assert found.data.params.items() >= {"learningRate": "0.001", "batchSize": "6", "lora_rank": "4", "method": "lora"}.items()
+    assert found.data.params.items() >= {"learningRate": "0.001", "batchSize": "6", "loraRank": "4", "method": "lora"}.items()
     for name, column in {"train/loss": "loss", "train/grad_norm": "grad_norm", "eval/loss": "valid_loss"}.items():
         history = sorted((point.step, point.value) for point in client.get_metric_history(found.info.run_id, name))
         wanted = [(step.step, getattr(step, column)) for step in run.metrics() if getattr(step, column) is not None]
@@ -102,3 +102,13 @@ def test_what_keeps_a_tracker_from_being_reached(
     (warning,) = feeds.end("finished")
     assert warning.code == "TrackerFailed"
     assert words in warning.message
+
+
+def test_a_password_in_the_address_is_refused(new_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow's errors quote the address, and the warning ends in the status."""
+    monkeypatch.setenv("FINETUNE_MLFLOW_MLFLOW_TRACKING_URI", "http://user:s3cret@127.0.0.1:9")
+    run = new_run(tracking=FROM_SECRET)
+    feeds = Feeds([TRACKERS["mlflow"]], TrackedRun("run", run.config(), run.workspace, 1, 0, {}, {}))
+    (warning,) = feeds.end("finished")
+    assert "put them into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" in warning.message
+    assert "s3cret" not in warning.message

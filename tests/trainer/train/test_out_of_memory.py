@@ -52,8 +52,10 @@ def limited_after(steps: int) -> Iterator[Callable[[], bool]]:
             resource.setrlimit(resource.RLIMIT_AS, (address_space() + ROOM, before[1]))
         return False
 
-    yield asked
-    resource.setrlimit(resource.RLIMIT_AS, before)
+    try:
+        yield asked
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def address_space() -> int:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from transformers import AutoModelForCausalLM
 
 from finetune_api.exit_codes import ExitCode
+from finetune_api.run_config import RunStrategy
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.language_model.model import load_base
 from finetune_trainer.methods import METHODS
@@ -21,7 +22,7 @@ from tests.models.tiny_models import make_language_model
 from tests.trainer.train.blackboard import Loss, train_plainly
 from tests.trainer.train.conftest import run_here
 from tests.trainer.train.pairs import DPO
-from tests.trainer.train.runs import FSDP, FULL, LORA, Run
+from tests.trainer.train.runs import FULL, LORA, Run
 from tests.trainer.train.test_resume import ROUNDING, stop_at
 
 pytestmark = [pytest.mark.trainer, pytest.mark.filterwarnings("ignore")]
@@ -112,11 +113,12 @@ def test_two_processes_find_the_same(new_pairs: Callable[..., Run]) -> None:
         assert mine.valid_loss == pytest.approx(other.valid_loss, abs=CLOSE)
 
 
-@pytest.mark.parametrize("method", [LORA, FULL], ids=["lora", "full"])
-def test_shards_of_the_weights(method: dict[str, Any], new_pairs: Callable[..., Run]) -> None:
+@pytest.mark.parametrize(("method", "sharding"), [(LORA, "full"), (LORA, "grad"), (FULL, "full")])
+def test_shards_of_the_weights(method: dict[str, Any], sharding: Any, new_pairs: Callable[..., Run]) -> None:
     """The pass over the base, validations and steps of fsdp, whose adapters are switched off in every shard."""
     hyper = {"validation_every": 2, "validation_examples": 6, "learning_rate": 1e-3 if method is LORA else 1e-5}
-    here, sharded = new_pairs(method=method | DPO, hyper=hyper), new_pairs(method=method | DPO, hyper=hyper, strategy=FSDP)
+    strategy = RunStrategy(type="fsdp", sharding=sharding)
+    here, sharded = new_pairs(method=method | DPO, hyper=hyper), new_pairs(method=method | DPO, hyper=hyper, strategy=strategy)
     run_here(here)
     run_here(sharded)
     assert sharded.losses() == pytest.approx(here.losses(), abs=CLOSE)

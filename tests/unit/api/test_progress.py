@@ -27,6 +27,13 @@ def test_the_newest_whole_line_counts(tail: str, expected: Progress | None) -> N
     assert last_progress(tail) == expected
 
 
+def test_a_margin_below_zero_is_a_figure() -> None:
+    """It says that the wrong answers are preferred; a loss below zero says nothing."""
+    read = last_progress(Progress(stage="train", activity="training", reward_margin=-0.3, loss=-1.0).line())
+    assert read is not None
+    assert (read.reward_margin, read.loss) == (-0.3, None)
+
+
 def test_a_line_is_one_line() -> None:
     """Whatever the activity says; what is not known is left out."""
     line = Progress(stage="publish", activity="evaluating\nthe base").line()

@@ -172,3 +172,20 @@ def test_the_best_checkpoint_is_kept_beyond_the_newest(losses: dict[int, float],
     figures = figures_of(left, losses, {10: 3.5})
     assert (figures[0].step, figures[0].loss, figures[0].size_bytes) == (10, 3.5, 150)
     assert [one.step for one in figures if one.best] == ([min(kept, key=lambda step: losses.get(step, 9))] if losses else [])
+
+
+def test_the_best_checkpoint_is_said_however_old_it_is(tmp_path: Path) -> None:
+    """A status lists the newest ones, and the best one after them."""
+    for step in range(1, 31):
+        write(tmp_path, 1, step)
+    figures = figures_of(rotate(tmp_path, OURS, 100, {3: 0.5, 30: 1.5}), {3: 0.5, 30: 1.5}, {})
+    assert [one.step for one in figures] == [*range(30, 11, -1), 3]
+    assert [one.step for one in figures if one.best] == [3]
+
+
+def test_what_was_just_written_is_kept(tmp_path: Path) -> None:
+    """Also where a newer checkpoint has its mark: it may be one that could not be read."""
+    for step in (2, 9, 4):
+        write(tmp_path, 1, step)
+    rotate(tmp_path, OURS, 1, {}, tmp_path / "attempt-1" / "checkpoint-4")
+    assert sorted(names(tmp_path)) == ["attempt-1/checkpoint-4", "attempt-1/checkpoint-9"]

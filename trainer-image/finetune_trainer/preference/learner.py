@@ -68,17 +68,23 @@ class PreferenceLearner(LanguageLearner):
         """Computes the base's log-probabilities, or reads those of an earlier attempt."""
         if not self._objective.needs_reference:
             return
-        files = self._reference_files("train")
-        model, head = self._base(model, trained=step > 0 and files.finished() is None)
-        model.eval()
         ranks = [plan.step(0, number).ranks for number in range(plan.steps_per_epoch)]
-        with torch.no_grad(), without_adapters(model):
-            self._reference = self._pass(model, head, self._compared, [rank[self._world.rank] for rank in ranks], watch).run(files)
-            if self._prepared.hyperparameters.validation_every is not None:
-                sample = [(examples,) for examples in self._validation_share(self._world)]
-                self._held_out_reference = self._pass(model, head, self._held_out_compared, sample, watch).run(
-                    self._reference_files("validation")
-                )
+        steps = [rank[self._world.rank] for rank in ranks]
+        self._reference = self._referenced("train", model, self._compared, steps, watch, resumed=step > 0)
+        if self._prepared.hyperparameters.validation_every is not None:
+            sample = [(examples,) for examples in self._validation_share(self._world)]
+            self._held_out_reference = self._referenced("validation", model, self._held_out_compared, sample, watch, resumed=step > 0)
+
+    def _referenced(
+        self, side: str, model: nn.Module, rows: ComparedRows, steps: Sequence[Sequence[MicroBatch]], watch: Watch, *, resumed: bool
+    ) -> Values:
+        """The base's log-probabilities for the rows of one side."""
+        files = self._reference_files(side)
+        missing = self._world.any(self._world.is_first and files.finished() is None)[0]
+        base, head = self._base(model, trained=resumed and missing)
+        base.eval()
+        with torch.no_grad(), without_adapters(base):
+            return self._pass(base, head, rows, steps, watch).run(files)
 
     def _reference_files(self, side: str) -> ReferenceFiles:
         return ReferenceFiles(self._workspace.reference / side, self._prepared.identity)

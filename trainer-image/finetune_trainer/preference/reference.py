@@ -7,8 +7,7 @@ sealed when they are complete. The micro-batches are those of the first epoch, s
 import contextlib
 import hashlib
 import io
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from torch import nn
 from finetune_trainer.distributed.world import World
 from finetune_trainer.learner import Watch
 from finetune_trainer.step_plan import MicroBatch
+from finetune_trainer.strategies.fsdp import shard_again
 from finetune_trainer.workspace.files import write_atomic
 from finetune_trainer.workspace.sealed import damage_of, seal
 
@@ -45,16 +45,16 @@ class ReferenceFiles:
                 return values
         return None
 
-    def piece(self, number: int) -> Values | None:
+    def piece(self, name: str) -> Values | None:
         """A piece as `write_piece` got it, or None."""
         with contextlib.suppress(OSError, ValueError):
-            values: Values = np.load(self._piece(number))
+            values: Values = np.load(self._piece(name))
             return values
         return None
 
-    def write_piece(self, number: int, values: Values) -> None:
+    def write_piece(self, name: str, values: Values) -> None:
         """Of each row its number and its log-probabilities."""
-        write_atomic(self._piece(number), as_bytes(values))
+        write_atomic(self._piece(name), as_bytes(values))
 
     def finish(self, values: Values) -> None:
         """Replaces the pieces."""
@@ -63,8 +63,8 @@ class ReferenceFiles:
             path.unlink()
         seal(self._folder, self._owner)
 
-    def _piece(self, number: int) -> Path:
-        return self._folder / f"piece-{self._digest}-{number}.npy"
+    def _piece(self, name: str) -> Path:
+        return self._folder / f"piece-{self._digest}-{name}.npy"
 
 
 @dataclass(frozen=True)
@@ -87,20 +87,21 @@ class ReferencePass:
             return finished
         size = -(-len(self.steps) // PIECES)
         starts = range(0, len(self.steps), size)
-        pieces = [self._piece(files, number, start, start + size) for number, start in enumerate(starts)]
+        layout = hashlib.sha256(repr([batch.examples for step in self.steps for batch in step]).encode()).hexdigest()[:8]
+        pieces = [self._piece(files, f"{layout}-{start}", start, start + size) for start in starts]
         lines = np.concatenate(pieces)
         values = np.full((self.rows, lines.shape[1] - 1), np.nan)
         values[lines[:, 0].astype(np.int64)] = lines[:, 1:]
         self.world.together(lambda: files.finish(values) if self.world.is_first else None)
         return values
 
-    def _piece(self, files: ReferenceFiles, number: int, start: int, end: int) -> Values:
-        """Of an earlier attempt, or computed."""
-        known = from_first(self.world, lambda: files.piece(number))
+    def _piece(self, files: ReferenceFiles, name: str, start: int, end: int) -> Values:
+        """Of an earlier attempt that had the same micro-batches, or computed."""
+        known = from_first(self.world, lambda: files.piece(name))
         if known is not None:
             return known
         piece = np.concatenate(self.world.gather(self._lines(start, end)))
-        self.world.together(lambda: files.write_piece(number, piece) if self.world.is_first else None)
+        self.world.together(lambda: files.write_piece(name, piece) if self.world.is_first else None)
         return piece
 
     def _lines(self, start: int, end: int) -> Values:
@@ -126,9 +127,15 @@ def as_bytes(values: Values) -> bytes:
     return buffer.getvalue()
 
 
-def without_adapters(model: nn.Module) -> AbstractContextManager[object]:
+@contextlib.contextmanager
+def without_adapters(model: nn.Module) -> Iterator[None]:
     """The model as the base is, wherever in a wrapper its adapters are."""
     from peft import PeftModel
 
     adapted = next((module for module in model.modules() if isinstance(module, PeftModel)), None)
-    return contextlib.nullcontext() if adapted is None else adapted.disable_adapter()
+    if adapted is None:
+        yield
+        return
+    with adapted.disable_adapter():
+        yield
+        shard_again(model)  # at its end PEFT marks the parameters that are there as trained: they must be the shards

@@ -23,6 +23,9 @@ from finetune_trainer.prepare.speeds import check_gpu
 from finetune_trainer.stage.progress import ProgressPrinter
 from finetune_trainer.workspace.workspace import Workspace
 
+NOT_READ = ("AccessDenied", "BaseModelNotFound", "BaseModelIncomplete", "SourceUnavailable")
+"""Codes of a base model that could not be read."""
+
 
 @dataclass(frozen=True)
 class Examined:
@@ -58,7 +61,7 @@ def _base(config: RunConfig, workspace: Workspace, progress: ProgressPrinter) ->
     try:
         return open_base(config, workspace, progress)
     except StageFailure as failure:
-        if failure.error.code == "BaseModelUnsupported":  # task, base or rows: what is wrong with the rows depends on the answer
+        if failure.error.code not in NOT_READ:  # what is wrong with the rows may depend on what has to be changed
             raise
         try:
             open_dataset(config, workspace, progress)

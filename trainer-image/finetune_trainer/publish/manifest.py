@@ -6,7 +6,6 @@ import platform
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from finetune_api.model_directory import (
     Artifact,
@@ -117,21 +116,10 @@ def make_lineage(run: TrainedRun) -> Lineage:
 
 
 def settings(run: TrainedRun) -> dict[str, float | int | str | bool]:
-    """Every resolved hyperparameter, the method's included, by its name in the spec."""
-    prepared, method = run.prepared, run.config.method
-    values = dict(prepared.hyperparameters.model_dump(by_alias=True, exclude_none=True)) | {"method": method.type}
-    objective = objective_of(run.config)
-    values |= {"objective": objective.name} | objective.settings(method)
-    if not prepared.labels and not objective.compares:
-        values["lossOn"] = method.loss_on
-    for part, chosen in prepared.method.model_dump(by_alias=True, exclude_none=True, include={"lora", "qlora"}).items():
-        values |= {part + name[0].upper() + name[1:]: shown(value) for name, value in chosen.items()}
-    return values
-
-
-def shown(value: Any) -> float | int | str | bool:
-    """A setting as one value."""
-    return ",".join(value) if isinstance(value, list) else value
+    """What was decided for the training, and what it learned from."""
+    method, objective = run.config.method, objective_of(run.config)
+    values = run.prepared.settings() | {"objective": objective.name} | objective.settings(method)
+    return values if run.prepared.labels or objective.compares else values | {"lossOn": method.loss_on}
 
 
 def versions() -> dict[str, str]:

@@ -94,7 +94,7 @@ class Shards:
         return MixedPrecisionPolicy(torch.bfloat16, torch.float32, output_dtype=torch.float32 if root else None)
 
     def wrap(self, accelerator: "Accelerator", optimizer_of: "Callable[[], Optimizer]") -> "tuple[nn.Module, Optimizer]":
-        self._shard_again()
+        shard_again(self.model)
         self._optimizer = optimizer_of()
         return self.model, self._optimizer
 
@@ -117,7 +117,7 @@ class Shards:
         clip_grads_with_norm_(self.model.parameters(), most, norm)
 
     def save(self, directory: Path) -> list[Path]:
-        self._shard_again()
+        shard_again(self.model)
         return [
             *write(directory / WEIGHTS, self._weights(), self._world.rank),
             *write(directory / STATE, self._state(), self._world.rank),
@@ -128,7 +128,7 @@ class Shards:
 
     def full_weights(self) -> "Iterator[tuple[str, Tensor]]":
         """Gathers one tensor at a time; tied weights stay one tensor."""
-        self._shard_again()
+        shard_again(self.model)
         gathered: dict[int, Any] = {}
         trained = self._weights() if self._method.published == "adapter" else None
         for name, tensor in self.model.state_dict(keep_vars=True).items():
@@ -139,14 +139,6 @@ class Shards:
                 gathered[id(tensor)] = whole.cpu() if self._world.is_first else None
             if self._world.is_first:
                 yield name, gathered[id(tensor)]
-
-    def _shard_again(self) -> None:
-        """Frees weights that a forward pass without a backward pass has left whole: the model would show these as its parameters."""
-        from torch.distributed.fsdp import FSDPModule
-
-        for module in self.model.modules():
-            if isinstance(module, FSDPModule):
-                module.reshard()
 
     def _weights(self) -> "dict[str, Tensor]":
         """What is trained, by name: this rank's part."""
@@ -160,6 +152,15 @@ class Shards:
         options = StateDictOptions(flatten_optimizer_state_dict=True)
         state: dict[str, Any] = get_optimizer_state_dict(self.model, self._optimizer, options=options)
         return {name: value for name, value in state.items() if isinstance(value, Tensor)}
+
+
+def shard_again(model: Any) -> None:
+    """Frees weights that a forward pass without a backward pass has left whole: the model would show these as its parameters."""
+    from torch.distributed.fsdp import FSDPModule
+
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
 
 
 def layers(model: Any) -> "list[nn.Module]":

@@ -69,6 +69,12 @@ def checked_uri(settings: Mlflow, keys: Keys, network: RunNetwork) -> str:
     uri = keys.get(URI)
     if uri is None or not uri.startswith(("http://", "https://")):
         raise invalid("InvalidSource", f"the Secret of tracking.mlflow.credentials must have {URI}: http://HOST or https://HOST")
+    if "@" in uri.partition("://")[2].partition("/")[0]:
+        raise invalid(
+            "InvalidSource",
+            f"{URI} in the Secret of tracking.mlflow.credentials must not have a user name and password, which errors would show: put "
+            "them into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+        )
     check_endpoint(uri, Subject("tracking.mlflow", "tracking.mlflow.credentials", "InvalidSource"))
     return uri
 

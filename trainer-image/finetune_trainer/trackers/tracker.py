@@ -11,6 +11,9 @@ from finetune_trainer.workspace.files import write_atomic
 from finetune_trainer.workspace.prepared import Prepared
 from finetune_trainer.workspace.workspace import Workspace
 
+OF_AN_ATTEMPT = ("microBatchTokens", "gradientCheckpointing")
+"""Settings that depend on the memory that an attempt finds: a tracker keeps one value for the whole run."""
+
 
 @dataclass(frozen=True)
 class TrackedRun:
@@ -42,10 +45,8 @@ class Point:
 
 def tracked_run(config: RunConfig, prepared: Prepared, workspace: Workspace, attempt: int, resumed_step: int) -> TrackedRun:
     """The run of a training, with what was decided for it."""
-    parameters = prepared.hyperparameters.to_dict() | {"method": config.method.type, "task": config.task, "strategy": config.strategy}
-    for part, chosen in prepared.method.to_dict().items():
-        if isinstance(chosen, dict):  # lora, qlora
-            parameters |= {f"{part}_{name}": ", ".join(value) if isinstance(value, list) else value for name, value in chosen.items()}
+    decided = {name: value for name, value in prepared.settings().items() if name not in OF_AN_ATTEMPT}
+    parameters = decided | {"task": config.task, "objective": config.method.objective, "strategy": prepared.strategy.type}
     summary = prepared.summary
     tags = {
         "job": config.job.name,

@@ -1,5 +1,6 @@
 """The checkpoint whose weights a run leaves, where that is not its last step: the one with the lowest validation loss."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +36,9 @@ def best_intact(root: Path, owner: str, curve: ValidationCurve, step: int, tick:
     last = curve.losses.get(step)
     candidates = complete_checkpoints(root, owner)
     while (best := best_checkpoint(candidates, curve.losses)) is not None and (last is None or curve.losses[best.step] < last):
-        if not damage_of(best.path, owner, tick):
-            return best
+        with contextlib.suppress(OSError):  # it cannot be read
+            if not damage_of(best.path, owner, tick):
+                return best
         candidates.remove(best)
     return None
 

@@ -16,6 +16,8 @@ from finetune_trainer.workspace.files import COMPLETE
 from finetune_trainer.workspace.sealed import read_seal, seal_of, sealed_bytes
 
 NAME = re.compile(r"attempt-(\d+)/checkpoint-(\d+)")
+SHOWN = 20
+"""Checkpoints that a status lists, at most."""
 DAMAGED = ".damaged"
 """What the mark of a checkpoint is called whose files have changed since."""
 
@@ -83,8 +85,9 @@ def best_checkpoint(checkpoints: Sequence[Checkpoint], losses: Mapping[int, floa
 
 
 def figures_of(checkpoints: Sequence[Checkpoint], validated: Mapping[int, float], trained: Mapping[int, float]) -> list[CheckpointFigures]:
-    """What is said of checkpoints, with validation and training losses by step."""
+    """What is said of the newest checkpoints and the best one, with validation and training losses by step."""
     best = best_checkpoint(checkpoints, validated)
+    listed = [checkpoint for place, checkpoint in enumerate(checkpoints) if place < SHOWN - 1 or checkpoint == best]
     return [
         CheckpointFigures(
             step=checkpoint.step,
@@ -93,19 +96,20 @@ def figures_of(checkpoints: Sequence[Checkpoint], validated: Mapping[int, float]
             size_bytes=sealed_bytes(checkpoint.path),
             best=checkpoint == best,
         )
-        for checkpoint in checkpoints
+        for checkpoint in listed
     ]
 
 
-def rotate(root: Path, owner: str, keep: int, losses: Mapping[int, float]) -> list[Checkpoint]:
+def rotate(root: Path, owner: str, keep: int, losses: Mapping[int, float], written: Path | None = None) -> list[Checkpoint]:
     """Removes all complete checkpoints of this run but the `keep` newest ones of all attempts and the best one, and those found damaged.
 
-    `losses` are validation losses by step. Returns the checkpoints that are left, the newest first.
+    `losses` are validation losses by step. `written` is kept as well: newer ones may be those that could not be read. Returns the
+    checkpoints that are left, the newest first.
     """
     damaged = [checkpoint for checkpoint in all_checkpoints(root) if (checkpoint.path / DAMAGED).exists()]
     complete = complete_checkpoints(root, owner)
     best = best_checkpoint(complete, losses)
-    kept = [checkpoint for place, checkpoint in enumerate(complete) if place < keep or checkpoint == best]
+    kept = [checkpoint for place, checkpoint in enumerate(complete) if place < keep or checkpoint == best or checkpoint.path == written]
     for checkpoint in [*complete, *damaged]:
         if checkpoint not in kept:
             remove(checkpoint.path)

@@ -53,8 +53,6 @@ from finetune_trainer.workspace.workspace import Workspace
 
 WARNINGS = 3
 """Checkpoints that were passed over, in the result."""
-CHECKPOINTS = 20
-"""In the result, the newest."""
 
 
 def run_rank(folder: str, asked_to_stop: Callable[[], bool]) -> int:
@@ -159,7 +157,10 @@ class Rank:
             del trainer, model, distributed
             context = replace(context, distributed=strategy_of(self.prepared.strategy).open(world, self.method, self.prepared))
             release_memory()
+            self.heartbeat.beat("loading")
             model = context.distributed.load(learner.load_base, best.path)
+            self.heartbeat.beat("finishing")
+        world.together(lambda: self.last_loss(context, step) if world.is_first else None)  # before the ranks give their weights
         world.together(lambda: self.finish(model, context, step, best))
         world.leave()
 
@@ -179,7 +180,7 @@ class Rank:
         layout: Layout = "packed" if find_task(self.config.task).learner == "language" else "padded"
         found = halved(self.prepared, self.workspace.train_rows, world.size, layout)
         if world.is_first:
-            budget, before = found.hyperparameters.micro_batch_tokens, self.hyper.micro_batch_tokens
+            budget, before = found.hyperparameters.micro_batch_tokens, self.prepared.hyperparameters.micro_batch_tokens
             print(f"train: micro-batches of {budget:,} tokens instead of {before:,}, as memory ran out in an earlier attempt", flush=True)
         return found
 
@@ -254,7 +255,7 @@ class Rank:
         trained = self.workspace.trained
         shutil.rmtree(trained, ignore_errors=True)
         try:
-            writing(trained, lambda: self.write_weights(model, weights, trained))
+            writing(trained, lambda: self.write_weights(model, weights, trained, step))
         except BaseException:
             shutil.rmtree(trained, ignore_errors=True)
             raise
@@ -269,7 +270,7 @@ class Rank:
             validation=context.validator.summary() if context.validator is not None else None,
             stopped_early=context.validator.exhausted if context.validator is not None and step < self.hyper.total_steps else "",
             published_step=best.step if best else None,
-            checkpoints=figures_of(kept, validated, {done.step: done.loss for done in metrics})[:CHECKPOINTS],
+            checkpoints=figures_of(kept, validated, {done.step: done.loss for done in metrics}),
             warnings=[*self.shortcomings(metrics, context), *self.warnings[:WARNINGS], *(self.feeds.end("finished") if self.feeds else [])],
         )
         result = StageResult(stage="train", spec_digest=self.config.job.spec_digest, attempt=self.attempt, train=summary)
@@ -292,8 +293,8 @@ class Rank:
             )
         return loss
 
-    def write_weights(self, model: nn.Module, weights: Iterator[tuple[str, Tensor]], trained: Path) -> None:
+    def write_weights(self, model: nn.Module, weights: Iterator[tuple[str, Tensor]], trained: Path, step: int) -> None:
         """In the method's folder, sealed."""
-        self.printer.show("writing the trained weights", force=True, step=self.hyper.total_steps, total_steps=self.hyper.total_steps)
+        self.printer.show("writing the trained weights", force=True, step=step, total_steps=self.hyper.total_steps)
         self.method.save(model, trained / self.method.folder, weights)
         seal(trained, self.prepared.identity, partial(self.heartbeat.beat, "finishing"))

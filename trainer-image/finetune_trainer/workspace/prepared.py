@@ -1,6 +1,7 @@
 """prepared.json: the decisions of prepare, for train and publish. Every hyperparameter has a value here."""
 
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
 
 from finetune_api import CONTRACT_VERSION
 from finetune_api.document import Document
@@ -89,8 +90,23 @@ class Prepared(Document):
         values = {"micro_batch_tokens": way.micro_batch_tokens, "gradient_checkpointing": way.gradient_checkpointing}
         return self.model_copy(update={"hyperparameters": self.hyperparameters.model_copy(update=values)})
 
+    def settings(self) -> dict[str, float | int | str | bool]:
+        """Every hyperparameter and setting of the method as one value, by its name: earlyStoppingPatience, loraRank."""
+        method = self.method.model_dump(by_alias=True, exclude_none=True, include={"lora", "qlora"})
+        return {"method": self.method.type} | dict(flat(self.hyperparameters.model_dump(by_alias=True, exclude_none=True) | method))
+
     @property
     def identity(self) -> str:
         """Identifies spec, base, data and the format of checkpoints: a checkpoint can be resumed by a run with the same identity."""
         strategy = f" {self.strategy.type}" if self.strategy.type != "ddp" else ""
         return f"{self.spec_digest} {self.summary.base_digest} {self.summary.dataset.digest}{strategy}"
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float | int | str | bool]]:
+    """Values of nested documents, each under the joined names in camelCase; a list as one text."""
+    for name, value in values.items():
+        joined = f"{prefix}{name[0].upper()}{name[1:]}" if prefix else name
+        if isinstance(value, dict):
+            yield from flat(value, joined)
+        else:
+            yield joined, ",".join(value) if isinstance(value, list) else value

@@ -53,14 +53,18 @@ def replaced(status: FineTuneJobStatus, attempt: Attempt) -> FineTuneJobStatus:
     return status.model_copy(update={"attempts": [attempt if (a.stage, a.number) == key else a for a in status.attempts]})
 
 
+def _halves(attempt: Attempt) -> bool:
+    return attempt.stage == "train" and attempt.reason == OUT_OF_MEMORY
+
+
 def appended(status: FineTuneJobStatus, stage: StageName, now: float) -> FineTuneJobStatus:
-    """The status with the next attempt of a stage. The oldest attempts are dropped, except the newest of each stage and those that
-    ran out of memory, which determine how the next ones run."""
+    """The status with the next attempt of a stage. The oldest attempts are dropped, except the newest of each stage and trainings
+    that ran out of memory, which determine how the next ones run."""
     newest = latest(status, stage)
     attempts = [*status.attempts, Attempt(stage=stage, number=newest.number + 1 if newest else 1, started_at=rfc3339(now))]
     numbers = {name: found.number for name in STAGES if (found := latest(status, name))}
     while len(attempts) > KEPT:
-        attempts.remove(next(a for a in attempts if numbers.get(a.stage) != a.number and a.reason != OUT_OF_MEMORY))
+        attempts.remove(next(a for a in attempts if numbers.get(a.stage) != a.number and not _halves(a)))
     return status.model_copy(update={"attempts": attempts})
 
 

@@ -45,7 +45,8 @@ def with_result(status: FineTuneJobStatus, result: StageResult) -> FineTuneJobSt
         texts = {"progress_text": done_text(steps, total), "loss_text": loss}
         if result.train.validation:
             texts["validation_loss_text"] = loss_text(result.train.validation.loss)
-        return status.model_copy(update={"progress": progress, "checkpoints": checkpoint_statuses(result.train.checkpoints), **texts})
+        kept = checkpoint_statuses(result.train.checkpoints) or status.checkpoints
+        return status.model_copy(update={"progress": progress, "checkpoints": kept, **texts})
     if result.publish:
         report = result.publish.evaluation
         scores = {"evaluation": evaluation_status(report), "loss_text": f"{report.tuned.loss:.3f}", "gate_text": gate_text(report)}

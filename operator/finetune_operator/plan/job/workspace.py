@@ -1,6 +1,8 @@
 """Finished stages that must run again: the workspace is gone, a later stage found damaged files, or the nodes for the training cannot
 mount it."""
 
+from typing import Any
+
 from finetune_api.exit_codes import ExitCode
 from finetune_api.resources.finetune_job_status import Attempt, FineTuneJobStatus
 from finetune_operator.build.placement import can_move
@@ -29,7 +31,7 @@ def workspace_lost(view: View) -> Step | None:
     change = {"state": "Interrupted", "reason": WORKSPACE_LOST, "finished_at": rfc3339(view.now)}
     void = [a.model_copy(update=change) if a.state == "Succeeded" or a.state in ACTIVE else a for a in view.status.attempts]
     message = f"PersistentVolumeClaim {name} is gone with its contents; restarting from prepare"
-    return Step(view.status.model_copy(update={"attempts": void}), "Starting", WORKSPACE_LOST, message, warning=True, requeue_after=1.0)
+    return Step(_forgotten(view.status, void), "Starting", WORKSPACE_LOST, message, warning=True, requeue_after=1.0)
 
 
 def workspace_damaged(view: View) -> Step | None:
@@ -46,7 +48,7 @@ def workspace_damaged(view: View) -> Step | None:
     if void == view.status.attempts:
         return None
     message = f"{stage} {newest.number} found damaged files of an earlier stage: {newest.message}; restarting from {earlier[0]}"
-    return Step(view.status.model_copy(update={"attempts": void}), "Starting", WORKSPACE_DAMAGED, message, warning=True, requeue_after=1.0)
+    return Step(_forgotten(view.status, void), "Starting", WORKSPACE_DAMAGED, message, warning=True, requeue_after=1.0)
 
 
 def workspace_misplaced(view: View) -> Step | None:
@@ -88,6 +90,13 @@ def _volume_deleted(view: View) -> Step | None:
     volume = () if claim.meta.deleting else (core_ref("PersistentVolumeClaim", claim.meta),)
     delete = (*claim_holders(view), *volume)
     return Step(view.status, "Starting", WORKSPACE_MISPLACED, message, warning=True, delete=delete, requeue_after=2.0)
+
+
+def _forgotten(status: FineTuneJobStatus, void: list[Attempt]) -> FineTuneJobStatus:
+    """The status with void attempts; of a void training also without what it left in the workspace."""
+    trained = any(a.stage == "train" and a.state == "Succeeded" for a in status.attempts)
+    lost: dict[str, Any] = {"checkpoints": [], "trained_steps": None, "published_step": None} if trained else {}
+    return status.model_copy(update={"attempts": void, **lost})
 
 
 def _voided(attempt: Attempt) -> Attempt:

@@ -12,8 +12,6 @@ from finetune_trainer.train.loop.metrics import EVAL_ACCURACY, EVAL_LOSS, Metric
 
 WINDOW = 20
 """Steps that the speed and the time that is left are guessed from."""
-SHOWN = 20
-"""Checkpoints in a progress line, the newest."""
 
 
 class RunLog:
@@ -122,7 +120,7 @@ class RunLog:
 
     def checkpoint_ends(self, step: int, checkpoints: list[CheckpointFigures]) -> None:
         """Records that a checkpoint is complete, and which ones there are now."""
-        self._shown |= {"checkpoint_step": step, "checkpoints": checkpoints[:SHOWN]}
+        self._shown |= {"checkpoint_step": step, "checkpoints": checkpoints}
         self.show("training")
 
     def checkpoint_begins(self) -> None:

@@ -285,7 +285,7 @@ class StepTrainer(Trainer):
             place = self.context.checkpoints
             seal_files(directory, place.owner, {name: found for part in sums for name, found in part.items()})
             losses = self.context.validator.curve.losses if self.context.validator is not None else {}
-            kept = rotate(place.root, place.owner, place.keep, losses)
+            kept = rotate(place.root, place.owner, place.keep, losses, directory)
             if self.context.log is not None:
                 self.context.log.checkpoint_ends(self.state.global_step, figures_of(kept, losses, self.context.log.losses()))
 

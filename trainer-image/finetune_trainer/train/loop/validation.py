@@ -56,7 +56,7 @@ class Validator:
     def run(self, model: nn.Module, step: int) -> ValidationPoint | None:
         """Adds a point to the curve; None if a rank was sent SIGTERM in the meantime. `model` is what the training steps call."""
         began = time.monotonic()
-        tallies = self._tallies(model)
+        tallies = self._tallies(model, step)
         point = None if tallies is None else mean_of(step, tallies)
         if point is not None:
             training_loss = self._log.mean_loss() if self._log is not None else None
@@ -77,8 +77,8 @@ class Validator:
         best = self.curve.best
         return self._hyper.load_best_model_at_end and best is not None and best.step == step
 
-    def _tallies(self, model: nn.Module) -> list[Tally] | None:
-        """Of all micro-batches of the sample, in their order."""
+    def _tallies(self, model: nn.Module, step: int) -> list[Tally] | None:
+        """Of all micro-batches of the sample, in their order. After the last step they decide what is published: SIGTERM has to wait."""
         device, mine = self._world.device, {}
         devices = [device] if device.type == "cuda" else []
         model.eval()
@@ -88,7 +88,7 @@ class Validator:
                 self._heartbeat.beat("validating")
                 if self._log is not None:
                     self._log.show("validating")
-                if self._world.any(self._asked_to_stop())[0]:
+                if self._world.any(self._asked_to_stop())[0] and step < self._hyper.total_steps:
                     return None
         found = {index: tally for share in self._world.gather(mine) for index, tally in share.items()}
         return [found[index] for index in sorted(found)]

@@ -98,7 +98,8 @@ def test_all_attempts_after_it_have_half_the_micro_batch(reason: str, halved: bo
     assert len(found.attempts) == 64
     (job,) = (obj for obj in plan_job(observed(found), T).create if obj["kind"] == "Job")
     assert job["metadata"]["name"] == "tune-train-70"
-    assert ("--halve-micro-batches" in job["spec"]["template"]["spec"]["containers"][0]["args"]) == halved
+    variable = {"name": "FINETUNE_HALVE_MICRO_BATCHES", "value": "1"}
+    assert (variable in job["spec"]["template"]["spec"]["containers"][0]["env"]) == halved
 
 
 def test_prepare_s_result_fills_the_status() -> None:
