@@ -40,7 +40,12 @@ def test_verdict(condition: dict[str, object], tuned: float, passed: bool, text:
         ({"metric": "accuracy", "betterThanBase": True}, 0.5, False, "accuracy 0.5000 is not better than the base's 0.5000"),
         ({"metric": "accuracy", "minimum": 0.8}, 0.8, True, "accuracy 0.8000 is at least 0.8"),
         ({"metric": "accuracy", "minimum": 0.8}, 0.79, False, "accuracy 0.7900 is below the minimum of 0.8"),
-        ({"metric": "perplexity", "maximum": 9}, 0.8, False, "perplexity is not available for this task: remove it from evaluation.gate"),
+        (
+            {"metric": "perplexity", "maximum": 9},
+            0.8,
+            False,
+            "perplexity is not available for this task and objective: remove it from evaluation.gate",
+        ),
     ],
 )
 def test_verdict_on_a_classifier(condition: dict[str, object], tuned: float, passed: bool, text: str) -> None:

@@ -266,8 +266,12 @@ def test_parity_is_proven_and_another_model_is_told_apart(spam: Case, names: Cas
 
 
 def test_what_else_is_in_the_directory(spam: Case, names: Case) -> None:
-    """The data report and the curve are listed; the card says how the task is called and leaves out what is not measured."""
-    assert {file.path for file in spam.manifest.other_files} == {"metrics.csv", "report.json", "README.md"}
+    """The data report and the curves are listed; the card says how the task is called and leaves out what is not measured."""
+    curves, others = (
+        [file.path for file in spam.manifest.other_files if file.path.startswith("runs/") == curve] for curve in (True, False)
+    )
+    assert [path.rpartition(".tfevents.")[0] for path in curves] == ["runs/letters-v1/events.out"]
+    assert set(others) == {"metrics.csv", "report.json", "README.md"}
     assert json.loads((spam.root / "report.json").read_bytes())["task"] == "sequence-classification"
     assert spam.manifest.lineage is not None
     assert spam.manifest.lineage.hyperparameters["loraRank"] == 8
