@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from finetune_trainer.distributed.network import free_port
-from finetune_trainer.train.launch.peers import Peers
+from finetune_trainer.train.launch.peers import PORT_OFFSET, Peers
 
 pytestmark = pytest.mark.unit
 
@@ -34,7 +34,7 @@ def eventually(true: Callable[[], object], seconds: float = 10) -> bool:
 
 def pair(patience: float = 5, host: str = "127.0.0.1") -> tuple[Peers, Peers]:
     """The launchers of two nodes, connected."""
-    port = free_port()
+    port = free_port() - PORT_OFFSET  # the links are above it
     first, second = (Peers(rank, host, port, period=0.1, patience=patience) for rank in (0, 1))
     second.open()  # it waits for the first
     first.open()
@@ -73,7 +73,7 @@ def test_a_silent_peer_is_lost_after_a_while() -> None:
 
 def test_a_stranger_is_no_peer() -> None:
     """A port scan or a probe connects and leaves: nothing is lost, and the launchers still find each other."""
-    port = free_port()
+    port = free_port() - PORT_OFFSET  # the links are above it
     first = Peers(0, "127.0.0.1", port, period=0.1)
     first.open()
 
