@@ -30,7 +30,7 @@ def test_quota(tmp_path: Path, files: dict[str, str], cores: float | None) -> No
 
 
 def test_threads() -> None:
-    """The cores are shared out, and nobody gets less than one."""
+    """The cores are divided, and no process gets less than one."""
     assert threads_per_process(1) == available_cores() >= 1
     assert threads_per_process(10 * available_cores()) == 1
 

@@ -13,7 +13,7 @@ from finetune_trainer.workspace.prepared import HEADROOM
 AUTO = "auto"
 DDP, GRAD, FULL = RunStrategy(type="ddp"), RunStrategy(type="fsdp", sharding="grad"), RunStrategy(type="fsdp", sharding="full")
 SMALL_GPU = 24 << 30
-"""Bytes. Where nobody says how much memory there is, a copy of a larger model on each rank is not tried."""
+"""Bytes. If the memory is unknown, a copy of a larger model on each rank is not tried."""
 
 Reasons = dict[str, ResolvedParameter]
 
@@ -55,7 +55,7 @@ def candidates(run: RunConfig) -> list[RunStrategy]:
 
 
 def untold(run: RunConfig, decided: Decided, facts: TrainingFacts) -> tuple[RunStrategy, str]:
-    """Where nobody says how much memory there is."""
+    """If the memory is unknown."""
     state = state_bytes(trained_model(using(run, DDP), decided, facts, checkpointing=False))
     copy = state.weights + state.gradients + state.optimizer
     why = f"the available memory is unknown, and weights, gradients and optimizer of the whole model take {readable(copy)}"

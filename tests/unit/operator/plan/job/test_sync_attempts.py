@@ -91,7 +91,7 @@ def test_a_training_that_runs_out_of_memory_is_halved_once(
 
 @pytest.mark.parametrize(("reason", "halved"), [("OutOfMemory", True), ("PeerLost", False)])
 def test_all_attempts_after_it_have_half_the_micro_batch(reason: str, halved: bool) -> None:
-    """The trainer is told in its arguments, also after a preemption, and however many attempts are dropped from the status."""
+    """The trainer gets a variable, also after a preemption, and however many attempts are dropped from the status."""
     preempted = [attempt("train", number, "Interrupted", reason="Preempted") for number in range(2, 70)]
     kept = status(DONE[0], attempt("train", 1, "Interrupted", reason=reason), *preempted)
     found = appended(kept, "train", T)
