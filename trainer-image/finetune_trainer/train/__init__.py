@@ -3,7 +3,8 @@
     main.py         the stage: repeat a finished result, or launch                   (no torch)
     launch/         starts this node's ranks and supervises them                     (no torch)
     worker.py       one rank as a process: dies with its launcher, handles SIGTERM
-    rank.py         what a rank does: join, load, train, write the result
+    rank.py         what a rank does: join, load, train
+    finish.py       what is done after the last step: the weights to leave, and the result
     loop/           the loop: transformers.Trainer, one optimizer step at a time
     checkpoints.py  complete or absent, newest first, over all attempts
     best.py         the checkpoint with the lowest validation loss, to be published

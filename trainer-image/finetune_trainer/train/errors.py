@@ -4,6 +4,7 @@ import errno
 import os
 import platform
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -61,6 +62,14 @@ def explain_saving(exc: Exception, directory: Path) -> Exception:
     if any(word in str(exc) for word in FULL_WORDS) or shutil.disk_usage(directory.parent).free < FULL_BELOW:
         return OSError(errno.ENOSPC, "No space left on device", str(directory))
     return exc
+
+
+def writing(directory: Path, write: Callable[[], None]) -> None:
+    """Runs `write`; a full volume is raised as such, whatever library noticed it."""
+    try:
+        write()
+    except Exception as exc:
+        raise explain_saving(exc, directory) from exc
 
 
 def first_line(exc: BaseException) -> str:

@@ -1,23 +1,20 @@
-"""What one rank does: join the others, load, train, and on rank 0 leave the trained weights and the result."""
+"""What one rank does: join the others, load, train, and finish."""
 
 import contextlib
 import importlib.metadata
 import os
-import shutil
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import torch
 import transformers
-from torch import Tensor, nn
 
 from finetune_api.exit_codes import ExitCode
-from finetune_api.result import StageResult, StageWarning, TrainSummary
+from finetune_api.result import StageWarning
 from finetune_trainer.distributed.device import device_name, free_gpu_memory, release_memory
 from finetune_trainer.distributed.world import World, join
 from finetune_trainer.failure import StageFailure, invalid
@@ -32,27 +29,23 @@ from finetune_trainer.tasks import find_task
 from finetune_trainer.trackers import TRACKERS
 from finetune_trainer.trackers.feed import Feeds
 from finetune_trainer.trackers.tracker import tracked_run
-from finetune_trainer.train.best import choose_best
-from finetune_trainer.train.checkpoints import Checkpoint, complete_checkpoints, figures_of
+from finetune_trainer.train.checkpoints import Checkpoint
 from finetune_trainer.train.errors import explain_rank
+from finetune_trainer.train.finish import Finish
 from finetune_trainer.train.launch.exchange import Assignment, Exchange
 from finetune_trainer.train.launch.heartbeat import Heartbeat
 from finetune_trainer.train.loop.arguments import training_arguments
+from finetune_trainer.train.loop.context import CheckpointPlace, LoopContext
 from finetune_trainer.train.loop.curve import ValidationCurve, read_curve
-from finetune_trainer.train.loop.metrics import MetricsFile, StepMetrics, read_metrics
+from finetune_trainer.train.loop.metrics import MetricsFile
 from finetune_trainer.train.loop.run_log import RunLog
-from finetune_trainer.train.loop.trainer import CURVE, CheckpointPlace, LoopContext, StepTrainer, writing
-from finetune_trainer.train.loop.trend import loss_warning
+from finetune_trainer.train.loop.saving import CURVE
+from finetune_trainer.train.loop.trainer import StepTrainer
 from finetune_trainer.train.loop.validation import Validator
 from finetune_trainer.train.micro_batch import halved, within_memory
 from finetune_trainer.train.resume import choose_checkpoint
-from finetune_trainer.workspace.files import write_atomic
 from finetune_trainer.workspace.prepared import Prepared
-from finetune_trainer.workspace.sealed import seal
 from finetune_trainer.workspace.workspace import Workspace
-
-WARNINGS = 3
-"""Checkpoints that were passed over, in the result."""
 
 
 def run_rank(folder: str, asked_to_stop: Callable[[], bool]) -> int:
@@ -153,27 +146,18 @@ class Rank:
             step = trainer.state.global_step
             self.stop_here(world, trainer.stopping and step < self.hyper.total_steps, f"at step {step}, with a checkpoint")
         self.heartbeat.beat("finishing")
-        if (best := self.best(context, step)) is not None:
+        finish = Finish(self.config, self.attempt, self.prepared, self.heartbeat, self.printer, self.feeds, self.began)
+        best = finish.best(context, step)
+        if best.checkpoint is not None:
             del trainer, model, distributed
             context = replace(context, distributed=strategy_of(self.prepared.strategy).open(world, self.method, self.prepared))
             release_memory()
             self.heartbeat.beat("loading")
-            model = context.distributed.load(learner.load_base, best.path)
+            model = context.distributed.load(learner.load_base, best.checkpoint.path)
             self.heartbeat.beat("finishing")
-        world.together(lambda: self.last_loss(context, step) if world.is_first else None)  # before the ranks give their weights
-        world.together(lambda: self.finish(model, context, step, best))
+        world.together(lambda: finish.last_loss(context, step) if world.is_first else None)  # before the ranks give their weights
+        world.together(lambda: finish.write(model, context, step, best, self.warnings))
         world.leave()
-
-    def best(self, context: LoopContext, step: int) -> Checkpoint | None:
-        """The checkpoint to leave instead of the weights of the last step, `step`; None for these."""
-        if context.validator is None or not self.hyper.load_best_model_at_end:
-            return None
-        tick = partial(self.heartbeat.beat, "finishing")
-        found = choose_best(self.workspace.checkpoints, self.prepared.identity, context.validator.curve, step, context.world, tick)
-        self.warnings = [*([found.warning] if found.warning else []), *self.warnings]
-        if context.world.is_first and found.checkpoint:
-            self.printer.show(f"loading the best checkpoint, {found.checkpoint.name}", force=True)
-        return found.checkpoint
 
     def half_the_micro_batch(self, world: World) -> Prepared:
         """For an attempt after one that ran out of memory."""
@@ -240,61 +224,3 @@ class Rank:
             raise StageFailure(
                 ExitCode.PREEMPTED, "Preempted", f"stopped by SIGTERM {where}; the next attempt resumes from the last checkpoint"
             )
-
-    def finish(self, model: nn.Module, context: LoopContext, step: int, best: Checkpoint | None) -> None:
-        """On rank 0 the trained weights, then the result, which from then on is the truth; other ranks give what they hold of them.
-
-        `step` is the last one, `best` the checkpoint that `model` was loaded from, if it was.
-        """
-        weights = context.distributed.full_weights()
-        if not context.world.is_first:
-            for _ in weights:
-                pass
-            return
-        loss = self.last_loss(context, step)
-        trained = self.workspace.trained
-        shutil.rmtree(trained, ignore_errors=True)
-        try:
-            writing(trained, lambda: self.write_weights(model, weights, trained, step))
-        except BaseException:
-            shutil.rmtree(trained, ignore_errors=True)
-            raise
-        metrics = read_metrics(self.workspace.metrics)
-        validated = context.validator.curve.losses if context.validator is not None else {}
-        kept = complete_checkpoints(self.workspace.checkpoints, self.prepared.identity)
-        summary = TrainSummary(
-            steps=step,
-            loss=loss,
-            tokens=context.plan.tokens_before(step),
-            seconds=round(time.monotonic() - self.began, 3),
-            validation=context.validator.summary() if context.validator is not None else None,
-            stopped_early=context.validator.exhausted if context.validator is not None and step < self.hyper.total_steps else "",
-            published_step=best.step if best else None,
-            checkpoints=figures_of(kept, validated, {done.step: done.loss for done in metrics}),
-            warnings=[*self.shortcomings(metrics, context), *self.warnings[:WARNINGS], *(self.feeds.end("finished") if self.feeds else [])],
-        )
-        result = StageResult(stage="train", spec_digest=self.config.job.spec_digest, attempt=self.attempt, train=summary)
-        write_atomic(self.workspace.result("train"), result.to_json(indent=2))
-
-    def shortcomings(self, metrics: list[StepMetrics], context: LoopContext) -> list[StageWarning]:
-        """What the losses say against the result."""
-        curve = context.validator.curve if context.validator is not None else ValidationCurve()
-        overfitting = [StageWarning(code="Overfitting", message=message)] if (message := curve.overfitting()) else []
-        return [*([rising] if (rising := loss_warning(metrics)) else []), *overfitting]
-
-    def last_loss(self, context: LoopContext, step: int) -> float:
-        """The loss of the run's last step, also where metrics.csv has gone since it was computed."""
-        loss = context.log.loss if context.log is not None else None
-        if loss is None:
-            raise invalid(
-                "MetricsMissing",
-                f"{self.workspace.metrics} does not say any more what the loss of step {step} was, and no step is left "
-                f"to train: remove {self.workspace.checkpoints} to train again, or put the file back",
-            )
-        return loss
-
-    def write_weights(self, model: nn.Module, weights: Iterator[tuple[str, Tensor]], trained: Path, step: int) -> None:
-        """In the method's folder, sealed."""
-        self.printer.show("writing the trained weights", force=True, step=step, total_steps=self.hyper.total_steps)
-        self.method.save(model, trained / self.method.folder, weights)
-        seal(trained, self.prepared.identity, partial(self.heartbeat.beat, "finishing"))

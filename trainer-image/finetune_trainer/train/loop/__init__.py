@@ -1,6 +1,8 @@
 """The training loop: one optimizer step at a time.
 
 trainer.py     transformers.Trainer with one optimizer step as its unit
+context.py     what the loop is given
+saving.py      a checkpoint, written by all ranks together
 arguments.py   the hyperparameters as TrainingArguments
 validation.py  the loss on a sample of the validation rows, between steps
 curve.py       the validations of a run                    (pure)

@@ -7,8 +7,7 @@ DistributedModel. Trainer keeps what it does well: epochs, optimizer, schedule, 
 """
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,52 +18,11 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from finetune_api.exit_codes import ExitCode
-from finetune_trainer.distributed.world import World
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.learner import Learner, ModelBatch
-from finetune_trainer.step_plan import StepPlan
-from finetune_trainer.strategies import DistributedModel
-from finetune_trainer.train.checkpoints import checkpoint_at, figures_of, remove, rotate
-from finetune_trainer.train.errors import explain_saving
-from finetune_trainer.train.launch.heartbeat import Heartbeat
-from finetune_trainer.train.loop.run_log import RunLog
+from finetune_trainer.learner import ModelBatch
+from finetune_trainer.train.loop.context import LoopContext
+from finetune_trainer.train.loop.saving import SCHEDULER, CheckpointWriter
 from finetune_trainer.train.loop.steps import RankStep, step_loader
-from finetune_trainer.train.loop.validation import Validator
-from finetune_trainer.workspace.checksums import FileSum, sums_of
-from finetune_trainer.workspace.files import is_complete, sync_files, write_atomic
-from finetune_trainer.workspace.sealed import seal_files
-
-SCHEDULER, STATE, CURVE = "scheduler.pt", "trainer_state.json", "validation.json"
-"""Files of a checkpoint: the learning rate's schedule, Trainer's place in the run, and the validations so far."""
-
-
-@dataclass(frozen=True)
-class CheckpointPlace:
-    """Where this attempt's checkpoints go, and how many of all attempts are kept."""
-
-    root: Path
-    owner: str
-    """The run: Prepared.identity."""
-    attempt: int
-    every: int
-    keep: int
-
-
-@dataclass(frozen=True)
-class LoopContext:
-    """What the loop needs beside the model and Trainer's own arguments."""
-
-    world: World
-    distributed: DistributedModel
-    plan: StepPlan
-    learner: Learner
-    checkpoints: CheckpointPlace
-    heartbeat: Heartbeat
-    asked_to_stop: Callable[[], bool]
-    """True once this rank was sent SIGTERM."""
-    log: RunLog | None
-    """On rank 0 only."""
-    validator: Validator | None = None
 
 
 class StepCallback(TrainerCallback):
@@ -242,60 +200,11 @@ class StepTrainer(Trainer):
         return {name: sum(share[name] for share in shares) / self._step_supervised for name in mine}
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        context, place = self.context, self.context.checkpoints
-        directory = checkpoint_at(place.root, place.attempt, self.state.global_step).path
-        context.heartbeat.beat("saving")
-        if context.log is not None:
-            context.log.checkpoint_begins()
-        files: list[Path] = []
-        sums: dict[str, FileSum] = {}
-        try:
-            context.world.together(lambda: writing(directory, lambda: files.extend(context.distributed.save(directory))))
-            context.world.together(lambda: writing(directory, lambda: files.extend(self._save_state(directory))))
-            context.world.together(lambda: sync_files(files))
-            context.world.together(lambda: sums.update(sums_of(directory, files, lambda: context.heartbeat.beat("saving"))))
-            everywhere = context.world.gather(sums)
-            context.world.together(lambda: writing(directory, lambda: self._complete(directory, everywhere)))
-        except BaseException:
-            if context.world.is_first and not is_complete(directory):
-                remove(directory)
-            raise
-        context.heartbeat.beat("saving")
-
-    def _save_state(self, directory: Path) -> list[Path]:
-        """What is not the DistributedModel's: random numbers of every rank, schedule, and place in the run."""
-        world = self.context.world
-        self._save_rng_state(str(directory))
-        written = [directory / (f"rng_state_{world.rank}.pth" if world.size > 1 else "rng_state.pth")]
-        if world.is_first:
-            torch.save(self._schedule().state_dict(), directory / SCHEDULER)
-            self.state.save_to_json(str(directory / STATE))
-            written += [directory / SCHEDULER, directory / STATE]
-            if self.context.validator is not None:
-                write_atomic(directory / CURVE, self.context.validator.curve.to_json())
-                written.append(directory / CURVE)
-        return written
+        CheckpointWriter(self.context, self.state, self._schedule(), self._save_rng_state).write()
 
     def _schedule(self) -> torch.optim.lr_scheduler.LRScheduler:
         assert self.lr_scheduler is not None  # since _prepare_for_training
         return self.lr_scheduler
-
-    def _complete(self, directory: Path, sums: list[dict[str, FileSum]]) -> None:
-        if self.context.world.is_first:
-            place = self.context.checkpoints
-            seal_files(directory, place.owner, {name: found for part in sums for name, found in part.items()})
-            losses = self.context.validator.curve.losses if self.context.validator is not None else {}
-            kept = rotate(place.root, place.owner, place.keep, losses, directory)
-            if self.context.log is not None:
-                self.context.log.checkpoint_ends(self.state.global_step, figures_of(kept, losses, self.context.log.losses()))
-
-
-def writing(directory: Path, write: Callable[[], None]) -> None:
-    """Runs `write`; a full volume is raised as such, whatever library noticed it."""
-    try:
-        write()
-    except Exception as exc:
-        raise explain_saving(exc, directory) from exc
 
 
 def dropout_seed(seed: int, step: int, micro_batch: int) -> int:

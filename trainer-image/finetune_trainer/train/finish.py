@@ -1,0 +1,121 @@
+"""What is done after the last step: the best checkpoint chosen, on rank 0 the trained weights and the result written."""
+
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from finetune_api.result import StageResult, StageWarning, TrainSummary
+from finetune_api.run_config import RunConfig
+from finetune_trainer.failure import invalid
+from finetune_trainer.methods import method_of
+from finetune_trainer.stage.progress import ProgressPrinter
+from finetune_trainer.trackers.feed import Feeds
+from finetune_trainer.train.best import Best, choose_best
+from finetune_trainer.train.checkpoints import complete_checkpoints, figures_of
+from finetune_trainer.train.errors import writing
+from finetune_trainer.train.launch.heartbeat import Heartbeat
+from finetune_trainer.train.loop.context import LoopContext
+from finetune_trainer.train.loop.curve import ValidationCurve
+from finetune_trainer.train.loop.metrics import StepMetrics, read_metrics
+from finetune_trainer.train.loop.trend import loss_warning
+from finetune_trainer.workspace.files import write_atomic
+from finetune_trainer.workspace.prepared import Prepared
+from finetune_trainer.workspace.sealed import seal
+from finetune_trainer.workspace.workspace import Workspace
+
+WARNINGS = 3
+"""Checkpoints that were passed over, in the result."""
+
+
+@dataclass(frozen=True)
+class Finish:
+    """One rank's end of a run. Holds no model: the one that was trained can be released before the best one is loaded."""
+
+    config: RunConfig
+    attempt: int
+    prepared: Prepared
+    heartbeat: Heartbeat
+    printer: ProgressPrinter
+    feeds: Feeds | None
+    """On rank 0 only."""
+    began: float
+    """When the attempt began, by time.monotonic."""
+
+    @property
+    def workspace(self) -> Workspace:
+        return Workspace(self.config.paths.workspace)
+
+    def best(self, context: LoopContext, step: int) -> Best:
+        """The checkpoint to leave instead of the weights of the last step, `step`, where the run asks for the best one."""
+        if context.validator is None or not self.prepared.hyperparameters.load_best_model_at_end:
+            return Best(None)
+        tick = partial(self.heartbeat.beat, "finishing")
+        best = choose_best(self.workspace.checkpoints, self.prepared.identity, context.validator.curve, step, context.world, tick)
+        if context.world.is_first and best.checkpoint:
+            self.printer.show(f"loading the best checkpoint, {best.checkpoint.name}", force=True)
+        return best
+
+    def write(self, model: nn.Module, context: LoopContext, step: int, best: Best, passed_over: Sequence[StageWarning]) -> None:
+        """On rank 0 the trained weights, then the result, which from then on is the truth; other ranks give what they hold of them.
+
+        `step` is the last one, `best` says which checkpoint `model` was loaded from, `passed_over` are those that were damaged.
+        """
+        weights = context.distributed.full_weights()
+        if not context.world.is_first:
+            for _ in weights:
+                pass
+            return
+        loss, total = self.last_loss(context, step), self.prepared.hyperparameters.total_steps
+        trained = self.workspace.trained
+        shutil.rmtree(trained, ignore_errors=True)
+        try:
+            writing(trained, lambda: self.write_weights(model, weights, trained, step))
+        except BaseException:
+            shutil.rmtree(trained, ignore_errors=True)
+            raise
+        metrics = read_metrics(self.workspace.metrics)
+        validated = context.validator.curve.losses if context.validator is not None else {}
+        kept = complete_checkpoints(self.workspace.checkpoints, self.prepared.identity)
+        noted = [*([best.warning] if best.warning else []), *passed_over]
+        summary = TrainSummary(
+            steps=step,
+            loss=loss,
+            tokens=context.plan.tokens_before(step),
+            seconds=round(time.monotonic() - self.began, 3),
+            validation=context.validator.summary() if context.validator is not None else None,
+            stopped_early=context.validator.exhausted if context.validator is not None and step < total else "",
+            published_step=best.checkpoint.step if best.checkpoint else None,
+            checkpoints=figures_of(kept, validated, {done.step: done.loss for done in metrics}),
+            warnings=[*self.shortcomings(metrics, context), *noted[:WARNINGS], *(self.feeds.end("finished") if self.feeds else [])],
+        )
+        result = StageResult(stage="train", spec_digest=self.config.job.spec_digest, attempt=self.attempt, train=summary)
+        write_atomic(self.workspace.result("train"), result.to_json(indent=2))
+
+    def shortcomings(self, metrics: list[StepMetrics], context: LoopContext) -> list[StageWarning]:
+        """What the losses say against the result."""
+        curve = context.validator.curve if context.validator is not None else ValidationCurve()
+        overfitting = [StageWarning(code="Overfitting", message=message)] if (message := curve.overfitting()) else []
+        return [*([rising] if (rising := loss_warning(metrics)) else []), *overfitting]
+
+    def last_loss(self, context: LoopContext, step: int) -> float:
+        """The loss of the run's last step, also where metrics.csv has gone since it was computed."""
+        loss = context.log.loss if context.log is not None else None
+        if loss is None:
+            raise invalid(
+                "MetricsMissing",
+                f"{self.workspace.metrics} does not say any more what the loss of step {step} was, and no step is left "
+                f"to train: remove {self.workspace.checkpoints} to train again, or put the file back",
+            )
+        return loss
+
+    def write_weights(self, model: nn.Module, weights: Iterator[tuple[str, Tensor]], trained: Path, step: int) -> None:
+        """In the method's folder, sealed."""
+        method = method_of(self.config)
+        self.printer.show("writing the trained weights", force=True, step=step, total_steps=self.prepared.hyperparameters.total_steps)
+        method.save(model, trained / method.folder, weights)
+        seal(trained, self.prepared.identity, partial(self.heartbeat.beat, "finishing"))
