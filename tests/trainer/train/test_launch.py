@@ -45,7 +45,7 @@ class Story:
 
 @pytest.fixture(scope="module")
 def two_nodes(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Story:
-    """LoRA on two nodes: node 1's launcher is killed, node 1 is drained, then it runs to its end."""
+    """LoRA on two nodes: node 1's launcher is killed, node 1 is drained, node 1 is frozen, then it runs to its end."""
     story = Story(Run(prepare_workspace(tmp_path_factory.mktemp("two-nodes"), tiny, **VALIDATED), nodes=2))
     workspace = story.run.workspace
 
@@ -57,10 +57,20 @@ def two_nodes(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Story:
         nodes[0].wait_for_step(5, workspace)
         nodes[1].terminate()
 
+    def freeze_node_1(nodes: list[Launched]) -> None:
+        nodes[0].wait_until(lambda: "loading the model" in nodes[0].log())  # the ranks have met, and the launchers long before
+        frozen = [nodes[1].process.pid, *nodes[1].workers().values()]
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        nodes[0].wait()
+        for pid in frozen:
+            os.kill(pid, signal.SIGKILL)
+
     story.tell("killed", 1, kill_node_1)
     story.tell("drained", 2, drain_node_1)
-    story.tell("finished", 3, lambda _: None)
-    story.tell("again", 4, lambda _: None)
+    story.tell("frozen", 3, freeze_node_1)
+    story.tell("finished", 4, lambda _: None)
+    story.tell("again", 5, lambda _: None)
     return story
 
 
@@ -120,6 +130,12 @@ def test_a_lost_node(two_nodes: Story) -> None:
     assert "lost the connection to another rank" in two_nodes.logs["killed"]
 
 
+def test_a_frozen_node(two_nodes: Story) -> None:
+    """No connection breaks, and the ranks that are left wait for its ranks: the launchers' link ends them, long before stallTimeout."""
+    assert two_nodes.codes["frozen"][0] == ExitCode.PEER_LOST
+    assert "lost the connection to the node at 127.0.0.1" in two_nodes.logs["frozen"]
+
+
 def test_a_drained_node(two_nodes: Story) -> None:
     """SIGTERM to one node is heard by all: they write a checkpoint of the step and end with PREEMPTED."""
     assert two_nodes.codes["drained"] == [ExitCode.PREEMPTED, ExitCode.PREEMPTED]
@@ -131,7 +147,7 @@ def test_a_finished_stage_repeats_its_result_on_every_node(two_nodes: Story) -> 
     """Without starting a rank: node 0 repeats the result, the other has nothing to do."""
     assert two_nodes.codes["again"] == [ExitCode.OK, ExitCode.OK]
     assert "repeating its result" in two_nodes.logs["again"]
-    assert two_nodes.run.result().attempt == 3
+    assert two_nodes.run.result().attempt == 4
 
 
 def test_a_killed_rank(two_ranks: Story) -> None:

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from finetune_api.exit_codes import ExitCode
@@ -35,6 +35,8 @@ SHUTDOWN_TIMEOUT = 120.0
 """Seconds for the other ranks after one ended as it should."""
 FAILURE_GRACE = 10.0
 """Seconds for the other ranks after one failed: time for their own words, which may tell the cause."""
+KILL_PATIENCE = 5.0
+"""Seconds for the kernel to end a rank: one that is stuck in a driver or on a volume stays until the container goes."""
 
 
 class Launcher:
@@ -65,6 +67,9 @@ class Launcher:
             try:
                 self._start()
                 self._watch()
+            except BaseException:
+                self._announce_failure()
+                raise
             finally:
                 self._kill()
                 if self._peers is not None:
@@ -104,20 +109,29 @@ class Launcher:
             time.sleep(POLL)
             now = time.monotonic()
             for exit in self._new_exits():
-                end = min(end, now + (SHUTDOWN_TIMEOUT if exit.code in (ExitCode.OK, ExitCode.PREEMPTED) else FAILURE_GRACE))
+                orderly = exit.code in (ExitCode.OK, ExitCode.PREEMPTED)
+                end = min(end, now + (SHUTDOWN_TIMEOUT if orderly else FAILURE_GRACE))
+                if not orderly:
+                    self._announce_failure()
             beats = {rank: read_beat(self._exchange.heartbeat(rank)) for rank in self._running()}
             finishing = phase_of(beats.get(0, "")) == "finishing"
-            if (lost := self._peers.lost if self._peers is not None else "") and not finishing:  # rank 0 writes the model alone
+            gone = self._peers.gone if self._peers is not None else None
+            if gone is not None and not finishing:  # rank 0 writes the model alone
                 end = min(end, now + FAILURE_GRACE)
             if now >= end:
-                if lost and not self._exits:
-                    raise StageFailure(ExitCode.PEER_LOST, "PeerLost", f"lost the connection to the node at {lost}")
+                if gone is not None and not self._exits:
+                    raise gone.failure()
                 return
             if self._term_asked and not self._term_sent:
                 self._pass_on_sigterm(beats)
                 watchdog.term_sent(now)
             if beats and (failure := watchdog.look(beats, self._moved(beats), now)) is not None:
                 raise failure
+
+    def _announce_failure(self) -> None:
+        """The ranks of other nodes may wait for this node's where they hear nothing: their launchers end them."""
+        if self._peers is not None:
+            self._peers.announce_failure()
 
     def _running(self) -> list[int]:
         ended = {exit.rank for exit in self._exits}
@@ -157,8 +171,10 @@ class Launcher:
         self._new_exits()
         for rank in self._running():
             self._ranks[rank].kill()
+        end = time.monotonic() + KILL_PATIENCE
         for process in self._ranks.values():
-            process.wait()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(0, end - time.monotonic()))
 
     def _conclude(self) -> None:
         failures = {rank: said for rank in self._ranks if (said := self._exchange.failure(rank)) is not None}

@@ -1,24 +1,50 @@
-"""TCP links between the launchers of a training's nodes, so that a node that vanishes ends the others in a minute.
+"""TCP links between the launchers of a training's nodes, so that a node that fails, hangs or vanishes ends the others in half a minute.
 
-The ranks notice a lost peer by a broken connection. A node that loses power or network breaks none: the ranks of the others would
-wait in NCCL or gloo until stallTimeout. Here each launcher holds a connection to that of node 0 and sends a byte now and then.
-Links are an extra: where none can be made, nothing happens.
+The ranks notice a lost peer by a broken connection. A node that loses power or network breaks none, and a rank that waits in NCCL may
+not look: the ranks of the others would wait until NCCL's own timeout. Here each launcher holds a connection to that of node 0, sends
+a line every two seconds, and says at once that one of its ranks has failed; node 0 passes on what it hears. Links are an extra: where
+none can be made, nothing happens.
 """
 
 import contextlib
+import io
 import socket
 import threading
 import time
+from dataclasses import dataclass
+from typing import Literal
 
-PERIOD = 5.0
-"""Seconds between two bytes."""
-PATIENCE = 60.0
-"""Seconds of silence after which a peer is lost."""
-ALIVE, LEAVING = b".", b"q"
-HELLO = b"finetune-launcher 1\n"
+from finetune_api.exit_codes import ExitCode
+from finetune_trainer.failure import StageFailure
+
+PERIOD = 2.0
+"""Seconds between two signs of life."""
+PATIENCE = 15.0
+"""Seconds of silence after which a peer is lost. A launcher is a process of its own that hardly computes: on a node whose cores are all
+busy it gets its turn within a second."""
+HELLO = b"finetune-launcher 2\n"
 """First bytes in both directions: only a launcher can be a lost peer."""
+ALIVE, LEAVING, LOST, FAILED = "alive", "leaving", "lost", "failed"
+LONGEST = 256
+"""Bytes of a line."""
 PORT_OFFSET = 1
 """Above the port of the process group."""
+
+
+@dataclass(frozen=True)
+class Gone:
+    """A node that the training cannot go on without."""
+
+    address: str
+    how: Literal["lost", "failed"]
+    """Its launcher does not answer, or it said that one of its ranks has failed."""
+
+    def failure(self) -> StageFailure:
+        """What that means to the ranks of other nodes."""
+        if self.how == "lost":
+            return StageFailure(ExitCode.PEER_LOST, "PeerLost", f"lost the connection to the node at {self.address}")
+        said = f"the training ended early on the node at {self.address}; the message of that node's pod says why"
+        return StageFailure(ExitCode.PEER_LOST, "PeerFailed", said)
 
 
 class Peers:
@@ -32,8 +58,8 @@ class Peers:
         self._links: list[socket.socket] = []
         self._closed = threading.Event()
         self._server: socket.socket | None = None
-        self.lost = ""
-        """Address of a launcher that was connected and is gone without having said so; "" while there is none."""
+        self.gone: Gone | None = None
+        """The first node that was connected and is gone without having said goodbye, or whose ranks failed; None while there is none."""
 
     @property
     def port(self) -> int:
@@ -51,12 +77,14 @@ class Peers:
         for target in (run, self._send):
             threading.Thread(target=target, daemon=True).start()
 
+    def announce_failure(self) -> None:
+        """Tells the others that a rank of this node has failed."""
+        self._tell(FAILED)
+
     def close(self) -> None:
         """Says goodbye: an orderly end, whatever its exit code, loses no peer."""
         self.mute()
-        for link in self._links:
-            with contextlib.suppress(OSError):
-                link.sendall(LEAVING)
+        self._tell(LEAVING)
         self.drop()
 
     def mute(self) -> None:
@@ -95,36 +123,44 @@ class Peers:
             peer = link.getpeername()[0].removeprefix("::ffff:")  # an IPv4 address as IPv6 writes it
             link.settimeout(self._patience)
             link.sendall(HELLO)
-            greeted = self._received(link) == HELLO
+            lines = link.makefile("rb")
+            greeted = lines.readline(LONGEST) == HELLO
         except OSError:
             greeted = False
         if not greeted:
             link.close()
             return False
         self._links.append(link)
-        self._listen(link, peer)
+        with lines:
+            gone = heard(lines, peer)
+        if gone is not None and not self._closed.is_set():
+            self.gone = self.gone or gone
+            self._tell(f"{gone.how} {gone.address}", but=link)
         return True
-
-    def _received(self, link: socket.socket) -> bytes:
-        """The first bytes, as many as a greeting has; fewer if the link ends before."""
-        received = b""
-        while len(received) < len(HELLO) and (data := link.recv(len(HELLO) - len(received))):
-            received += data
-        return received
-
-    def _listen(self, link: socket.socket, peer: str) -> None:
-        with contextlib.suppress(OSError):
-            while data := link.recv(64):
-                if LEAVING in data:
-                    return
-        if not self._closed.is_set():
-            self.lost = self.lost or peer
 
     def _send(self) -> None:
         while not self._closed.wait(self._period):
-            for link in self._links:
-                with contextlib.suppress(OSError):  # the listener sees it
-                    link.sendall(ALIVE)
+            self._tell(ALIVE)
+
+    def _tell(self, line: str, but: socket.socket | None = None) -> None:
+        for link in self._links:
+            if link is not but:
+                with contextlib.suppress(OSError):  # its listener sees it
+                    link.sendall(f"{line}\n".encode())
+
+
+def heard(lines: io.BufferedIOBase, peer: str) -> Gone | None:
+    """Listens to `peer` until it says goodbye (None), or until it or a node that it speaks of is gone."""
+    with contextlib.suppress(OSError):  # a timeout, too
+        while line := lines.readline(LONGEST).decode(errors="replace"):
+            what, _, address = line.strip().partition(" ")
+            if what == LEAVING:
+                return None
+            if what == FAILED:
+                return Gone(address or peer, "failed")
+            if what == LOST:
+                return Gone(address, "lost")
+    return Gone(peer, "lost")
 
 
 def listener(port: int) -> socket.socket:
