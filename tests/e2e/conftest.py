@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.examples import CHANGES, example
+from tests.e2e.examples import TASKS, example
 from tests.e2e.kube import Kube
 from tests.e2e.manifests import S3_SECRET
 
@@ -80,7 +80,7 @@ def kube(kubeconfig: str, s3: str, request: pytest.FixtureRequest) -> Iterator[K
 
 @pytest.fixture(scope="session")
 def examples(kubeconfig: str, s3: str) -> Iterator[Kube]:
-    """All committed examples at once, as a user would apply them who tries everything."""
+    """The example of every task at once, as a user would apply them who tries everything."""
     with namespace(kubeconfig, s3, "examples") as kube:
-        kube.apply(*(item for name in CHANGES for item in example(name)))
+        kube.apply(*(item for name in TASKS for item in example(name)))
         yield kube

@@ -12,7 +12,7 @@ TINY: dict[str, Any] = {"base": BASE, "hyperparameters": {"maxSteps": 6, "epochs
 ENCODER: dict[str, Any] = {"hyperparameters": {"maxSteps": 45, "epochs": None, "precision": "fp32", "learningRate": 0.0005}}
 Object = dict[str, Any]
 
-CHANGES: dict[str, Object] = {
+TASKS: dict[str, Object] = {
     "chat-tools": TINY,
     "preferences": TINY,
     "completion": TINY,
@@ -20,13 +20,21 @@ CHANGES: dict[str, Object] = {
     "sequence-classification": ENCODER,
     "token-classification": ENCODER,
 }
-"""Changes to an example's job: a smaller base and a shorter run."""
+"""The example of each task: changes to its job, a smaller base and a shorter run."""
+SETTINGS: dict[str, Object] = {
+    "qlora": TINY,
+    "two-nodes": TINY,
+    "tracking": TINY,
+    "early-stopping": merge(ENCODER, {"hyperparameters": {"maxSteps": 200}}),
+}
+"""Examples of how a model is trained."""
 
 
-def example(name: str) -> tuple[Object, Object]:
-    """The job and the deployment of an example, its gate left out where the base is the tiny model."""
-    changes = CHANGES[name]
-    job, deployment = (yaml.safe_load((EXAMPLES / name / f"{file}.yaml").read_text()) for file in ("job", "deployment"))
+def example(name: str) -> list[Object]:
+    """The job of an example and, if it has one, the deployment. The gate is left out where the base is the tiny model."""
+    changes = {**TASKS, **SETTINGS}[name]
+    files = [file for kind in ("job", "deployment") if (file := EXAMPLES / name / f"{kind}.yaml").exists()]
+    job, *deployments = (yaml.safe_load(file.read_text()) for file in files)
     small = {
         "preparation": {"resources": SMALL},
         "training": {**ONE_CORE},
@@ -35,5 +43,6 @@ def example(name: str) -> tuple[Object, Object]:
     }
     gate: Object = {"evaluation": {"gate": []}} if changes is TINY else {}
     job["spec"] = merge(merge(merge(job["spec"], small), changes), gate)
-    deployment["spec"]["resources"] = SMALL
-    return job, deployment
+    for deployment in deployments:
+        deployment["spec"]["resources"] = SMALL
+    return [job, *deployments]

@@ -8,8 +8,8 @@ import pytest
 from kubectl import port_forward
 from openai import OpenAI
 
-from tests.e2e.examples import example
-from tests.e2e.kube import Kube, condition
+from tests.e2e.examples import SETTINGS, example
+from tests.e2e.kube import Kube, Object, condition
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -74,7 +74,7 @@ def find_entities(client: OpenAI, model: str) -> None:
 
 
 # example -> (what the status must call the file, asks the served model)
-TASKS: dict[str, tuple[str, Ask]] = {
+SERVED: dict[str, tuple[str, Ask]] = {
     "chat-tools": ("OpenAI", ask_with_tools),
     "preferences": ("OpenAI preference", chat),
     "completion": ("CSV", complete),
@@ -91,10 +91,10 @@ def applied(examples: Kube) -> Iterator[Kube]:
     examples.run("delete", "namespace", examples.namespace, "--timeout=120s")
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", SERVED)
 def test_a_task_goes_from_raw_data_to_a_served_answer(applied: Kube, name: str) -> None:
     """The job succeeds, its status says what the data was, and the deployment answers."""
-    recognised, ask = TASKS[name]
+    recognised, ask = SERVED[name]
     job, deployment = example(name)
     found = applied.phase(job["metadata"]["name"], "Succeeded", seconds=600)
     dataset = found["status"]["dataset"]
@@ -112,3 +112,42 @@ def test_labels_are_counted(applied: Kube) -> None:
     status = applied.phase("languages-v1", "Succeeded", seconds=600)["status"]
     assert {entry["label"] for entry in status["dataset"]["labels"]} >= {"german", "english"} and status["dataset"]["labelCount"] == 7
     assert status["evaluation"]["tuned"]["accuracy"] > status["evaluation"]["base"]["accuracy"]
+
+
+@pytest.fixture(scope="module")
+def trained(applied: Kube) -> Kube:
+    """The examples of how a model is trained, once those of the tasks are done."""
+    applied.run("create", "secret", "generic", "mlflow", "--from-literal=MLFLOW_TRACKING_URI=http://mlflow.absent.svc:5000")
+    applied.apply(*(item for name in SETTINGS for item in example(name)))
+    return applied
+
+
+def resolved(job: Object, name: str) -> Any:
+    """A resolved hyperparameter."""
+    return next(entry["value"] for entry in job["status"]["hyperparameters"] if entry["name"] == name)
+
+
+def test_adapters_on_a_quantized_base_are_published_with_it(trained: Kube) -> None:
+    """What was trained on a base of 4 bits becomes a model of its own, in the base's precision."""
+    status = trained.phase("support-bot-qlora-v1", "Succeeded", seconds=600)["status"]
+    assert status["evaluation"]["tuned"]["loss"] < status["evaluation"]["base"]["loss"]
+
+
+def test_two_pods_train_a_model_that_is_divided_between_them(trained: Kube) -> None:
+    """strategy: fsdp on two nodes."""
+    found = trained.phase("two-nodes", "Succeeded", seconds=600)
+    assert resolved(found, "strategy") == "fsdp"
+    assert found["status"]["evaluation"]["tuned"]["loss"] < found["status"]["evaluation"]["base"]["loss"]
+
+
+def test_a_tracking_server_that_does_not_answer_costs_no_training(trained: Kube) -> None:
+    """The job succeeds; its status says once what is missing."""
+    status = trained.phase("tracking", "Succeeded", seconds=600)["status"]
+    assert "MLflow" in str(status["conditions"])
+
+
+def test_a_training_ends_when_its_validation_loss_no_longer_improves(trained: Kube) -> None:
+    """The checkpoint with the lowest validation loss is published."""
+    found = trained.phase("languages-early-stopping-v1", "Succeeded", seconds=600)
+    best = [entry["step"] for entry in found["status"]["checkpoints"] if entry.get("best")]
+    assert best == [found["status"]["publishedStep"]] and condition(found, "Trained")["reason"] == "StoppedEarly"
