@@ -17,6 +17,7 @@ import pyarrow as pa
 from finetune_api.progress import Progress, last_progress
 from finetune_api.result import DatasetSummary, Estimate, PrepareSummary, StageResult
 from finetune_api.run_config import HALVE_VARIABLE, RunConfig, RunMethod, RunStrategy
+from finetune_trainer.data.tokens.arrow import final_schema
 from finetune_trainer.distributed.network import free_port
 from finetune_trainer.train.loop.metrics import StepMetrics, read_metrics
 from finetune_trainer.workspace.checksums import sums_of
@@ -56,7 +57,14 @@ def write_rows(path: Path, count: int, vocabulary: int) -> None:
     lengths = random.integers(6, 31, size=count)
     ids = [random.integers(5, vocabulary, size=length).tolist() for length in lengths]
     masks = [[place >= length // 2 for place in range(length)] for length in lengths]
-    table = pa.table({"input_ids": pa.array(ids, pa.list_(pa.int32())), "loss_mask": pa.array(masks, pa.list_(pa.bool_()))})
+    write_table(path, ids, masks)
+
+
+def write_table(path: Path, ids: list[list[int]], masks: list[list[bool]]) -> None:
+    """Rows of a file that has an empty line before each."""
+    schema = final_schema("language", "rows.jsonl")
+    columns = [ids, masks, [f"line {2 * row}" for row in range(1, len(ids) + 1)]]
+    table = pa.table([pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)], schema=schema)
     path.parent.mkdir(parents=True, exist_ok=True)
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table, max_chunksize=8)  # several record batches, as prepare streams them

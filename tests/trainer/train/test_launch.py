@@ -192,6 +192,7 @@ def test_divergence_is_agreed(tmp_path: Path, tiny: Path) -> None:
     assert result.exit_code == ExitCode.DIVERGED
     assert result.error is not None
     assert (result.error.code, result.error.param) == ("Diverged", "hyperparameters.learningRate")
+    assert result.error.message.startswith("the loss of rows.jsonl, lines "), "of whatever rank"
     logs = {path.name: path.read_text() for path in (tmp_path / "workspace" / "logs").iterdir()}
     assert sorted(logs) == ["train-1-rank-0.log", "train-1-rank-1.log", "train-1.log"]
     assert f"train failed: {result.error.message}" in logs["train-1.log"]

@@ -10,6 +10,7 @@
     best.py         the checkpoint with the lowest validation loss, to be published
     resume.py       the checkpoint that all ranks resume from
     micro_batch.py  half of it, after an attempt that ran out of memory
+    row_places.py   the dataset's lines that rows come from, for messages
     errors.py       torch's errors as failures of the stage
 
 The launcher and its ranks are separate programs: the first starts in no time and survives what happens to the others.

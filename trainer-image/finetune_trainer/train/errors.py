@@ -50,6 +50,17 @@ def explain_rank(exc: BaseException) -> StageFailure:
     return explain(exc)
 
 
+def explain_step(exc: Exception, step: int, where: str) -> Exception:
+    """The same error if it explains itself, or else one that names the rows of the step that it came from."""
+    if explain_rank(exc).error.code != "InternalError":
+        return exc
+    return StageFailure(
+        ExitCode.INTERNAL_ERROR,
+        "StepFailed",
+        f"step {step} failed at {where}: {type(exc).__name__}: {first_line(exc)}; the pod's log has the details",
+    )
+
+
 def is_out_of_memory(exc: BaseException) -> bool:
     """True for an allocation that failed, on a GPU or in the machine's memory."""
     if isinstance(exc, torch.OutOfMemoryError | MemoryError):

@@ -44,6 +44,7 @@ from finetune_trainer.train.loop.trainer import StepTrainer
 from finetune_trainer.train.loop.validation import Validator
 from finetune_trainer.train.micro_batch import halved, within_memory
 from finetune_trainer.train.resume import choose_checkpoint
+from finetune_trainer.train.row_places import RowPlaces, check_token_ids
 from finetune_trainer.workspace.prepared import Prepared
 from finetune_trainer.workspace.workspace import Workspace
 
@@ -134,6 +135,7 @@ class Rank:
         if world.is_first:
             print(f"train: attention by {getattr(model.config, '_attn_implementation', 'the model')}", flush=True)
         self.heartbeat.beat("planning")
+        check_token_ids(self.workspace.train_rows, model)
         plan = learner.plan(model, world)
         context = self.context(world, distributed, learner, plan, resume)
         output = self.workspace.attempt_checkpoints(self.attempt)
@@ -197,6 +199,7 @@ class Rank:
             distributed=distributed,
             plan=plan,
             learner=learner,
+            places=RowPlaces(self.workspace.train_rows),
             checkpoints=CheckpointPlace(
                 self.workspace.checkpoints,
                 self.prepared.identity,

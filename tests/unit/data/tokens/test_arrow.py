@@ -15,7 +15,7 @@ from tokenizers.processors import TemplateProcessing
 
 from finetune_text.tags import IGNORED
 from finetune_trainer.data.tokens import arrow
-from finetune_trainer.data.tokens.arrow import ROWS_PER_BATCH, SCHEMAS, EncodeStats, ExampleWriter, kept_tokens, truncate
+from finetune_trainer.data.tokens.arrow import ROWS_PER_BATCH, EncodeStats, ExampleWriter, final_schema, kept_tokens, truncate
 from finetune_trainer.data.tokens.encoded import Classified, Encoded, Example, ExampleKind, Paired
 
 
@@ -24,9 +24,9 @@ def written(folder: Path, kind: ExampleKind, limit: int, *examples: Example) -> 
     with ExampleWriter(folder / "full", kind) as writer:
         for example in examples:
             writer.add(example)
-    kept = truncate(folder / "full", folder / "cut", kind, limit)
+    kept = truncate(folder / "full", folder / "cut", kind, limit, "rows.jsonl")
     with pa.ipc.open_file(str(folder / "cut")) as file:
-        assert file.schema == SCHEMAS[kind]
+        assert file.schema.equals(final_schema(kind, "rows.jsonl"), check_metadata=True)
         return kept, file.read_all().to_pylist()
 
 
@@ -54,6 +54,7 @@ def test_a_language_model_s_example_loses_its_end(tmp_path: Path) -> None:
     assert [row["loss_mask"] for row in rows] == [[False, True, True], [False, False, True, True]]
     assert (kept.lengths.tolist(), kept.supervised.tolist()) == ([3, 4], [2, 2])
     assert (kept.examples, kept.truncated, kept.truncated_tokens, kept.without_target) == (2, 2, 4, 1)
+    assert [row["where"] for row in rows] == ["line 31", "line 62"]
     assert (str(kept.cut_off.places), kept.cut_off.needed, kept.nothing.places.count) == ("line 65", 6, 0)
 
 
@@ -80,8 +81,8 @@ def test_a_classifier_s_example_keeps_its_special_tokens(tmp_path: Path) -> None
     """The labels are those of the whole text, and an example without a label is one, too: of several, none may hold."""
     kept, rows = written(tmp_path, "sequence", 5, classified([-1, 0, 0, 0, -1, 1, -1], [2, 3]), classified([-1, 0, -1], []))
     assert rows == [
-        {"input_ids": [0, 1, 4, 5, 6], "token_type_ids": [0, 0, 0, 1, 0], "labels": [2, 3]},
-        {"input_ids": [0, 1, 2], "token_type_ids": [0, 0, 0], "labels": []},
+        {"input_ids": [0, 1, 4, 5, 6], "token_type_ids": [0, 0, 0, 1, 0], "labels": [2, 3], "where": "line 1"},
+        {"input_ids": [0, 1, 2], "token_type_ids": [0, 0, 0], "labels": [], "where": "line 1"},
     ]
     assert (kept.supervised.tolist(), kept.truncated, kept.truncated_tokens) == ([1, 1], 1, 2)
 

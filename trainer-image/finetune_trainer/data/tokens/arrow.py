@@ -32,8 +32,10 @@ SCHEMAS: dict[ExampleKind, pa.Schema] = {
 PROMPTS = pa.schema([_IDS])
 TOKEN_IDS = ("input_ids", "rejected_ids")
 """Columns of token ids: of a pair, one for each side."""
+WHERE, SOURCE = "where", "source"
+"""A column ("line 17") and an entry of the schema's metadata, the name of the dataset file."""
 _SEGMENTS = pa.field("segments", pa.list_(pa.int8()))
-_WHERE = pa.field("where", pa.string())
+_WHERE = pa.field(WHERE, pa.string())
 
 Ints = npt.NDArray[np.int64]
 
@@ -86,8 +88,13 @@ def has_masks(kind: ExampleKind) -> bool:
     return "loss_mask" in SCHEMAS[kind].names
 
 
+def final_schema(kind: ExampleKind, source: str) -> pa.Schema:
+    """Of what training reads: the examples, and the row of `source` that each one is of."""
+    return SCHEMAS[kind].append(_WHERE).with_metadata({SOURCE: source})
+
+
 def full_schema(kind: ExampleKind) -> pa.Schema:
-    """Of examples that are not cut yet: they know their row, and a classifier's which text each token is of."""
+    """Of examples that are not cut yet: a classifier's know which text each token is of."""
     return (SCHEMAS[kind] if has_masks(kind) else SCHEMAS[kind].append(_SEGMENTS)).append(_WHERE)
 
 
@@ -143,8 +150,9 @@ def lists(values: Sequence[npt.NDArray[Any]]) -> pa.ListArray:
     return pa.ListArray.from_arrays(offsets, np.concatenate(values))
 
 
-def truncate(source: Path, target: Path, kind: ExampleKind, limit: int) -> EncodeStats:
-    """Copies the examples of `source`, each cut to `limit` tokens, and leaves out those with nothing left to learn.
+def truncate(source: Path, target: Path, kind: ExampleKind, limit: int, name: str) -> EncodeStats:
+    """Copies the examples of `source`, each cut to `limit` tokens, and leaves out those with nothing left to learn. `name` is the dataset
+    file's.
 
     A language model's example loses its end; of a pair both sides do. A classifier's keeps its special tokens and loses the end of
     its text; of two texts the longer one, as tokenizers' own LongestFirst.
@@ -152,21 +160,23 @@ def truncate(source: Path, target: Path, kind: ExampleKind, limit: int) -> Encod
     lengths, supervised = array("q"), array("q")
     truncated, lost, cut_off, nothing = 0, 0, Lost(), Lost()
     partial = target.with_name(f".{target.name}.part")
-    with pa.memory_map(str(source)) as mapped, pa.ipc.open_file(mapped) as file, pa.ipc.new_file(str(partial), SCHEMAS[kind]) as out:
+    schema = final_schema(kind, name)
+    with pa.memory_map(str(source)) as mapped, pa.ipc.open_file(mapped) as file, pa.ipc.new_file(str(partial), schema) as out:
         for number in range(file.num_record_batches):
             full = file.get_batch(number)
-            batch = full.drop_columns("where")
+            batch = full.drop_columns(WHERE)
             batch = cut_end(batch, limit) if has_masks(kind) else cut_texts(batch, kind, limit)
             missing = token_counts(full) - token_counts(batch)
             truncated, lost = truncated + int((missing > 0).sum()), lost + int(missing.sum())
             targets = target_counts(batch, kind)
+            batch = pa.record_batch([*batch.columns, full[WHERE]], schema)
             keep = targets > 0
             batch = batch.filter(pa.array(keep)) if not keep.all() else batch
             for into, values in ((lengths, token_counts(batch)), (supervised, targets[keep])):
                 into.frombytes(np.ascontiguousarray(values, np.int64).tobytes())
             for index in np.flatnonzero(~keep).tolist():
                 needed = first_target(full, kind, index)
-                (cut_off if needed else nothing).add(full["where"][index].as_py(), needed)
+                (cut_off if needed else nothing).add(full[WHERE][index].as_py(), needed)
             if batch.num_rows:
                 out.write_batch(batch)
     put_in_place(partial, target)

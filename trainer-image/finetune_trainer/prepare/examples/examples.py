@@ -170,7 +170,7 @@ class ExamplesWriter:
 
     def _cut(self, file: DatasetFile, spill: Path, target: Path, limit: int) -> EncodeStats:
         """The final file of one side; the spilled one is deleted."""
-        kept = truncate(spill, target, self.kind, limit)
+        kept = truncate(spill, target, self.kind, limit, file.name)
         spill.unlink()
         if kept.examples == 0:
             text = "; ".join(lost_notes(file.name, kept, limit, self.kind, self.base.config.max_length))

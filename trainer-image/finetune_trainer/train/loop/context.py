@@ -11,6 +11,7 @@ from finetune_trainer.strategies import DistributedModel
 from finetune_trainer.train.launch.heartbeat import Heartbeat
 from finetune_trainer.train.loop.run_log import RunLog
 from finetune_trainer.train.loop.validation import Validator
+from finetune_trainer.train.row_places import RowPlaces
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class LoopContext:
     distributed: DistributedModel
     plan: StepPlan
     learner: Learner
+    places: RowPlaces
+    """Of the training rows."""
     checkpoints: CheckpointPlace
     heartbeat: Heartbeat
     asked_to_stop: Callable[[], bool]

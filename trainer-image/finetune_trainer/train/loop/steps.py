@@ -15,10 +15,15 @@ class RankStep:
     """One optimizer step as one rank computes it."""
 
     batches: list[ModelBatch]
+    """Fewer than `rows`, if one could not be made."""
+    rows: list[tuple[int, ...]]
+    """Of the training file, of each micro-batch."""
     tokens: int
     """Of the step over all ranks."""
     supervised: int
     """Of the step over all ranks."""
+    failure: Exception | None = None
+    """What making the next micro-batch raised: an error in a data loader reaches the loop without its rows."""
 
 
 def step_loader(plan: StepPlan, learner: Learner, rank: int) -> DataLoader[RankStep]:
@@ -37,8 +42,14 @@ class StepDataset(Dataset[RankStep]):
 
     def __getitem__(self, place: tuple[int, int]) -> RankStep:
         step = self._plan.step(*place)
-        batches = [self._learner.batch(examples) for examples in step.ranks[self._rank]]
-        return RankStep(batches, step.tokens, step.supervised)
+        mine = step.ranks[self._rank]
+        rows = [examples.examples for examples in mine]
+        batches: list[ModelBatch] = []
+        try:
+            batches += map(self._learner.batch, mine)
+        except Exception as exc:
+            return RankStep(batches, rows, step.tokens, step.supervised, exc)
+        return RankStep(batches, rows, step.tokens, step.supervised)
 
     def __len__(self) -> int:
         return len(self._plan.lengths)

@@ -20,6 +20,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerContr
 from finetune_api.exit_codes import ExitCode
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.learner import ModelBatch
+from finetune_trainer.train.errors import explain_step
 from finetune_trainer.train.loop.context import LoopContext
 from finetune_trainer.train.loop.saving import SCHEDULER, CheckpointWriter
 from finetune_trainer.train.loop.steps import RankStep, step_loader
@@ -63,6 +64,9 @@ class StepTrainer(Trainer):
         self.model_accepts_loss_kwargs = False
         self._step_tokens = self._step_supervised = 0
         self._step_loss = torch.zeros((), device=context.world.device)
+        self._step_rows: list[tuple[int, ...]] = []
+        self._micro_losses: list[torch.Tensor] = []
+        """Of the step's micro-batches on this rank."""
         self.remove_callback(PrinterCallback)
         self.add_callback(StepCallback(self))
 
@@ -121,10 +125,19 @@ class StepTrainer(Trainer):
         step: RankStep = inputs
         model.train()
         self._step_tokens, self._step_supervised = step.tokens, step.supervised
+        self._step_rows, self._micro_losses = step.rows, []
         self._step_loss = torch.zeros((), device=self.context.world.device)
-        for place, batch in enumerate(step.batches, start=1):
-            batch = batch.to(self.context.world.device)
-            self._step_loss += self._micro_step(model, batch, step.supervised, last=place == len(step.batches))
+        try:
+            for place, batch in enumerate(step.batches, start=1):
+                batch = batch.to(self.context.world.device)
+                loss = self._micro_step(model, batch, step.supervised, last=place == len(step.rows))
+                self._micro_losses.append(loss)
+                self._step_loss += loss
+            if step.failure is not None:
+                raise step.failure
+        except Exception as exc:
+            where = self.context.places.of(step.rows[len(self._micro_losses)])
+            raise explain_step(exc, self.state.global_step + 1, where) from exc
         return self._step_loss.clone()
 
     def _micro_step(self, model: nn.Module, batch: ModelBatch, supervised: int, *, last: bool) -> torch.Tensor:
@@ -146,9 +159,16 @@ class StepTrainer(Trainer):
         lost, exploded = (not math.isfinite(figure) for figure in figures)
         lost, exploded, self.stopping = self.context.world.any(lost, exploded, self.context.asked_to_stop())
         if lost or exploded:
-            raise self._diverged("the loss" if lost else "the gradient")
+            raise self._diverged(f"the loss{self._lost_rows()}" if lost else "the gradient")
         self.context.distributed.clip(norm, self.args.max_grad_norm)
         return float(figures[1])
+
+    def _lost_rows(self) -> str:
+        """ " of" the rows of the micro-batches whose losses are not finite, or the first ones of them. All ranks call it."""
+        batches = zip(self._step_rows, self._micro_losses, strict=True)
+        mine = [row for rows, loss in batches if not math.isfinite(float(loss)) for row in rows]
+        rows = [row for share in self.context.world.gather(mine) for row in share]
+        return f" of {self.context.places.of(rows)}" if rows else ""
 
     def _diverged(self, what: str) -> StageFailure:
         return StageFailure(
