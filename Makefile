@@ -3,7 +3,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTEST := python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help dev lint format crds requirements models unit test-models test-strategies test-trainer test-server test-cluster test-e2e test test-all \
+.PHONY: help dev lint format crds requirements models unit test-models test-strategies test-gpu test-trainer test-server test-cluster test-e2e test test-all \
 	binaries cluster cluster-down cluster-status kubeconfig images demo down bench-operator
 
 help: ## show this list
@@ -39,6 +39,9 @@ test-models: dev ## every model family, tiny, through all stages: proves docs/mo
 
 test-strategies: dev ## every training strategy with every method, in 1, 2 and 2 x 2 processes; half an hour
 	$(PYTEST) tests/strategies
+
+test-gpu: dev ## trainings on the CUDA GPUs of this machine, a table in build/gpu; says what it skips and why
+	$(PYTEST) tests/gpu
 
 test-cluster: dev ## tests on a real API server without nodes
 	python scripts/run_phases.py cluster

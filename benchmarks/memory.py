@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from finetune_api.result import DatasetSummary, Estimate, MemoryEstimate, PrepareSummary, ResolvedParameter
-from finetune_api.run_config import RunConfig
+from finetune_api.run_config import RunConfig, RunHardware
 from finetune_trainer.prepare.base.weights import Weights, read_weights
 from finetune_trainer.prepare.fit.choice import TrainingFacts
 from finetune_trainer.prepare.fit.fit import fit
@@ -106,9 +107,15 @@ def main() -> None:
     print(json.dumps({"claim": CLAIM, "ratio": round(ratio, 3), "at_most": AT_MOST, "ours": ours, "theirs": theirs, "unit": "bytes"}))
 
 
-def measure(case: Case, base: Path, folder: Path) -> tuple[int, int]:
-    """The estimate and the peak, in bytes."""
-    config = run_config(case, folder)
+def measure(
+    case: Case,
+    base: Path,
+    folder: Path,
+    hardware: RunHardware | None = None,
+    watch: "Callable[[subprocess.Popen[bytes]], int] | None" = None,
+) -> tuple[int, int]:
+    """The estimate and the peak, in bytes; the peak is what `watch` sees until the training ends."""
+    config = run_config(case, folder).model_copy(update={"hardware": hardware or RunHardware()})
     memory = prepare(case, config, base)
     path = folder / "run.json"
     path.write_text(config.to_json())
@@ -116,14 +123,14 @@ def measure(case: Case, base: Path, folder: Path) -> tuple[int, int]:
         command = [sys.executable, "-m", "finetune_trainer", "train", "--run", str(path), "--attempt", "1"]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         with subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment) as launcher:
-            peak = watch(launcher)
+            peak = (watch or host_memory)(launcher)
         if launcher.returncode:
             log.seek(0)
-            raise SystemExit(f"{case.name}: the training failed:\n{log.read().decode()[-4000:]}")
+            raise RuntimeError(f"{case.name}: the training failed:\n{log.read().decode()[-4000:]}")
     return memory.total, peak
 
 
-def watch(launcher: "subprocess.Popen[bytes]") -> int:
+def host_memory(launcher: "subprocess.Popen[bytes]") -> int:
     """What the worker had at most, and what the launcher has for itself."""
     worker, own = 0, 0
     while launcher.poll() is None:

@@ -1,0 +1,112 @@
+"""A GPU computes what a plain loop on the CPU computes, with every method, precision, strategy, objective and kind of model.
+
+The bounds follow from the precision: fp32 on a GPU sums in another order; bf16 has 8 bits; a 4-bit base is rounded alike on both.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from finetune_api.run_config import RunStrategy
+from tests.gpu.models import SMALL, random_llama
+from tests.gpu.plain import plain_losses
+from tests.gpu.runs import QLORA, completed, new_run, trained, worst
+from tests.models.tiny_models import make_encoder
+from tests.trainer.train.labelled import LABELS, prepare_labelled
+from tests.trainer.train.pairs import DPO, PAIRS, write_pairs
+from tests.trainer.train.runs import DDP, FSDP, FULL, LORA, Run, write_prepared
+from tests.unit.prepare.base_folder import change_json
+
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(300)]
+METHODS = {"lora": LORA, "qlora": QLORA, "full": FULL}
+HYPER: dict[str, dict[str, Any]] = {
+    "lora": {"total_steps": 20, "learning_rate": 1e-3},
+    "qlora": {"total_steps": 20, "learning_rate": 1e-3},
+    "full": {"total_steps": 10, "learning_rate": 1e-4},
+}
+CHANGES: dict[str, dict[str, Any]] = {
+    "one row a step": {"micro_batch_tokens": 100_000},
+    "one example a row": {"micro_batch_tokens": 1},
+    "gradient checkpointing": {"gradient_checkpointing": True},
+    "fsdp on one GPU": {"strategy": FSDP},
+}
+
+
+@pytest.fixture(scope="session", params=METHODS)
+def plain(request: pytest.FixtureRequest, small: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[float]]:
+    """A method, and its losses on the CPU in fp32."""
+    method = request.param
+    run = new_run(tmp_path_factory.mktemp("plain") / "workspace", small, METHODS[method], **HYPER[method])
+    return method, plain_losses(run)
+
+
+@pytest.mark.parametrize(("precision", "bound"), [("fp32", 1e-3), pytest.param("bf16", 0.02, marks=pytest.mark.bf16)])
+def test_losses(
+    precision: str, bound: float, small: Path, plain: tuple[str, list[float]], tmp_path: Path, figures: Callable[..., None]
+) -> None:
+    """The losses of the CPU in fp32, and they fall."""
+    method, expected = plain
+    run = trained(tmp_path / "workspace", small, METHODS[method], precision=precision, **HYPER[method])
+    figures(largest_difference=worst(run.losses(), expected), first_loss=run.losses()[0], last_loss=run.losses()[-1])
+    assert worst(run.losses(), expected) <= bound
+    assert run.losses()[-1] < run.losses()[0]
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_changes_no_loss(change: str, method: str, small: Path, tmp_path: Path, figures: Callable[..., None]) -> None:
+    """Micro-batches, recomputed activations and shards on a single GPU have the losses of the run without them."""
+    hyper = HYPER[method] | {"total_steps": 6}
+    reference = trained(tmp_path / "reference", small, METHODS[method], **hyper)
+    run = trained(tmp_path / "workspace", small, METHODS[method], **hyper | CHANGES[change])
+    figures(largest_difference=worst(run.losses(), reference.losses()))
+    assert worst(run.losses(), reference.losses()) <= 1e-4
+
+
+@pytest.mark.parametrize("method", [LORA, FULL], ids=["lora", "full"])
+def test_pairs(method: dict[str, Any], small: Path, tmp_path: Path, figures: Callable[..., None]) -> None:
+    """The objective dpo: log-probabilities of the base computed once on the GPU, and the losses of two models on the CPU."""
+    settings = method | DPO
+    run = new_run(tmp_path / "workspace", small, settings)
+    write_pairs(run.workspace.train_rows, PAIRS, SMALL.vocabulary)
+    values = {"steps_per_epoch": 3, "total_steps": 5, "checkpoint_every": 100, "learning_rate": 1e-5}
+    write_prepared(run.workspace, small, settings, PAIRS, values)
+    completed(run)
+    expected = plain_losses(run, "pairs")
+    figures(largest_difference=worst(run.losses(), expected))
+    assert worst(run.losses(), expected) <= 1e-3
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_encoders(kind: str, tmp_path: Path, figures: Callable[..., None]) -> None:
+    """A BERT with a new head: labels of texts, sets of labels, and tags of tokens, padded and with a mask."""
+    base = make_encoder("bert", tmp_path / "bert")
+    change_json(base / "config.json", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    workspace = prepare_labelled(tmp_path / "workspace", base, kind, vocabulary=258, method=FULL, checkpoint_every=100, learning_rate=1e-4)
+    run = completed(Run(workspace, FULL, task=LABELS[kind][0]))
+    expected = plain_losses(run, kind)
+    figures(largest_difference=worst(run.losses(), expected))
+    assert worst(run.losses(), expected) <= 1e-3
+
+
+@pytest.mark.gpus(2)
+@pytest.mark.parametrize("method", ["lora", "full"])
+@pytest.mark.parametrize("strategy", [DDP, FSDP, RunStrategy(type="fsdp", sharding="grad")], ids=["ddp", "fsdp", "fsdp-grad"])
+def test_two_gpus(strategy: RunStrategy, method: str, small: Path, tmp_path: Path, figures: Callable[..., None]) -> None:
+    """Several micro-batches a step on each of two GPUs: the losses of one process."""
+    hyper = HYPER[method] | {"total_steps": 6, "micro_batch_tokens": 30}
+    one = trained(tmp_path / "one", small, METHODS[method], **hyper)
+    two = trained(tmp_path / "two", small, METHODS[method], strategy, 2, **hyper)
+    figures(largest_difference=worst(two.losses(), one.losses()))
+    assert worst(two.losses(), one.losses()) <= 1e-4
+
+
+@pytest.mark.gpus(2)
+def test_two_gpus_with_a_quantised_base(tmp_path: Path, figures: Callable[..., None]) -> None:
+    """Each GPU quantises its own copy alike."""
+    base = random_llama(tmp_path / "base", SMALL)
+    one, two = (trained(tmp_path / str(count), base, QLORA, processes=count, total_steps=6) for count in (1, 2))
+    figures(largest_difference=worst(two.losses(), one.losses()))
+    assert worst(two.losses(), one.losses()) <= 1e-4
