@@ -45,7 +45,17 @@ class Progress(LenientDocument):
     reward_margin: ShownSignedReal = None
     """Mean difference between the rewards of a pair's answers."""
     learning_rate: ShownReal = None
+    grad_norm: ShownReal = None
+    """Of the step's gradient, before clipping."""
     tokens_per_second: ShownReal = None
+    mfu: ShownReal = None
+    """Model FLOPs utilization: share of the GPUs' peak speed that goes into the model's own operations; None where the GPU is not known."""
+    gpu_utilization: ShownReal = None
+    """Share of the last second in which rank 0's GPU computed anything (NVML)."""
+    gpu_memory_bytes: ShownCount = None
+    """Most memory of rank 0's GPU that torch has reserved at once."""
+    host_memory_bytes: ShownCount = None
+    """Most memory that rank 0's process has used at once."""
     eta_seconds: ShownReal = None
     checkpoint_step: ShownCount = None
     """The newest complete checkpoint's step."""

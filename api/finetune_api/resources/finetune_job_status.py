@@ -55,7 +55,17 @@ class ProgressStatus(LenientDocument):
     """Share of the latest step's pairs whose preferred answer has the higher reward; with objective dpo."""
     reward_margin: float | None = None
     """Mean difference between the rewards of the answers of the latest step's pairs."""
+    grad_norm: float | None = None
+    """Norm of the latest step's gradient, before clipping."""
     tokens_per_second: float | None = None
+    mfu: float | None = None
+    """Model FLOPs utilization: the share of the GPUs' peak speed that the training reaches. Not set if the GPU is not known."""
+    gpu_utilization: float | None = None
+    """Share of the last second in which the GPU of rank 0 computed anything, as NVML reports it."""
+    gpu_memory_bytes: int | None = None
+    """Peak of the memory that PyTorch has reserved on the GPU of rank 0."""
+    host_memory_bytes: int | None = None
+    """Peak of the resident memory of rank 0's process."""
     checkpoint_step: int | None = None
     updated_at: Annotated[str, Field(max_length=64)] | None = None
 

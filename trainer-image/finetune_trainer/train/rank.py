@@ -12,6 +12,7 @@ from functools import partial
 
 import torch
 import transformers
+from torch import nn
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.result import StageWarning
@@ -40,7 +41,9 @@ from finetune_trainer.train.loop.curve import ValidationCurve, read_curve
 from finetune_trainer.train.loop.metrics import MetricsFile
 from finetune_trainer.train.loop.run_log import RunLog
 from finetune_trainer.train.loop.saving import CURVE
+from finetune_trainer.train.loop.time_left import Course
 from finetune_trainer.train.loop.trainer import StepTrainer
+from finetune_trainer.train.loop.usage import Usage, work
 from finetune_trainer.train.loop.validation import Validator
 from finetune_trainer.train.micro_batch import halved, within_memory
 from finetune_trainer.train.resume import choose_checkpoint
@@ -137,7 +140,7 @@ class Rank:
         self.heartbeat.beat("planning")
         check_token_ids(self.workspace.train_rows, model)
         plan = learner.plan(model, world)
-        context = self.context(world, distributed, learner, plan, resume)
+        context = self.context(model, world, distributed, learner, plan, resume)
         output = self.workspace.attempt_checkpoints(self.attempt)
         trainer = StepTrainer(model, training_arguments(self.hyper, output, world), context)
         self.stop_here(world, world.any(self.asked_to_stop())[0], "before its first step")
@@ -184,16 +187,11 @@ class Rank:
         return found.checkpoint
 
     def context(
-        self, world: World, distributed: DistributedModel, learner: Learner, plan: StepPlan, resume: Checkpoint | None
+        self, model: nn.Module, world: World, distributed: DistributedModel, learner: Learner, plan: StepPlan, resume: Checkpoint | None
     ) -> LoopContext:
         """What the loop needs."""
         resumed_step = resume.step if resume else 0
-        metrics = MetricsFile(self.workspace.metrics, resumed_step) if world.is_first else None
-        tokens = plan.tokens_before(resumed_step)
-        log = None
-        if metrics is not None:
-            self.feeds = Feeds(TRACKERS.values(), tracked_run(self.config, self.prepared, self.workspace, self.attempt, resumed_step))
-            log = RunLog(metrics, self.printer, self.feeds.log, self.hyper.total_steps, resumed_step, tokens, self.hyper.validation_every)
+        log = self.log(model, world, plan, resumed_step) if world.is_first else None
         return LoopContext(
             world=world,
             distributed=distributed,
@@ -211,6 +209,21 @@ class Rank:
             asked_to_stop=self.asked_to_stop,
             log=log,
             validator=self.validator(world, learner, log, resume),
+        )
+
+    def log(self, model: nn.Module, world: World, plan: StepPlan, resumed_step: int) -> RunLog:
+        """Rank 0's account, and where else it goes."""
+        self.feeds = Feeds(TRACKERS.values(), tracked_run(self.config, self.prepared, self.workspace, self.attempt, resumed_step))
+        trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+        effort = work(world.device, world.size, self.method, self.prepared.summary.base_parameters, self.hyper.precision)
+        return RunLog(
+            MetricsFile(self.workspace.metrics, resumed_step),
+            self.printer,
+            self.feeds.log,
+            Course.of(self.hyper, plan, self.method.operations, trained),
+            resumed_step,
+            plan.tokens_before(resumed_step),
+            Usage(world.device, effort).figures,
         )
 
     def validator(self, world: World, learner: Learner, log: RunLog | None, resume: Checkpoint | None) -> Validator | None:

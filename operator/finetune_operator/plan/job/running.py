@@ -95,7 +95,12 @@ def _progress_status(status: FineTuneJobStatus, progress: Progress, now: float) 
         validation_accuracy=progress.validation_accuracy,
         reward_accuracy=progress.reward_accuracy,
         reward_margin=progress.reward_margin,
+        grad_norm=progress.grad_norm,
         tokens_per_second=progress.tokens_per_second,
+        mfu=progress.mfu,
+        gpu_utilization=progress.gpu_utilization,
+        gpu_memory_bytes=progress.gpu_memory_bytes,
+        host_memory_bytes=progress.host_memory_bytes,
         checkpoint_step=progress.checkpoint_step if progress.checkpoint_step is not None else old,
         updated_at=rfc3339(now),
     )

@@ -39,7 +39,10 @@ def test_numbers_read_back_equal(tmp_path: Path) -> None:
     write(path, 0, metrics(1), metrics(2, loss=float("inf")))
     assert read_metrics(path) == [metrics(1), metrics(2, loss=float("inf"))]
     columns = "step,epoch,loss,learning_rate,grad_norm,tokens,tokens_per_second,train_loss,valid_loss,valid_mean_token_accuracy"
-    assert path.read_text().splitlines()[0] == f"{columns},reward_accuracy,reward_margin"
+    assert (
+        path.read_text().splitlines()[0]
+        == f"{columns},reward_accuracy,reward_margin,mfu,gpu_utilization,gpu_memory_bytes,host_memory_bytes"
+    )
 
 
 def test_a_validation_is_in_the_line_of_its_step(tmp_path: Path) -> None:

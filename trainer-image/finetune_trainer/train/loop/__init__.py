@@ -8,6 +8,8 @@ validation.py  the loss on a sample of the validation rows, between steps
 curve.py       the validations of a run                    (pure)
 steps.py       the dataloader: one item is one step of this rank
 run_log.py     rank 0's progress lines and metrics
+time_left.py   the time that steps, validations and checkpoints still take (pure)
+usage.py       what rank 0 uses of its machine
 metrics.py     metrics.csv
 trend.py       whether the loss decreased                  (pure)
 """

@@ -34,6 +34,11 @@ class StepMetrics:
     """Share of the step's pairs whose preferred answer has the higher reward; empty for objective sft."""
     reward_margin: float | None = None
     """Mean difference between the rewards of the preferred answer and of the other one."""
+    mfu: float | None = None
+    """Share of the GPUs' peak speed; see usage.py, as for the other three. Empty where it is not known."""
+    gpu_utilization: float | None = None
+    gpu_memory_bytes: int | None = None
+    host_memory_bytes: int | None = None
 
     @property
     def train_loss(self) -> float:
@@ -59,11 +64,15 @@ class StepMetrics:
 COLUMNS = (
     *("step", "epoch", "loss", "learning_rate", "grad_norm", "tokens", "tokens_per_second"),
     *("train_loss", "valid_loss", "valid_mean_token_accuracy", "reward_accuracy", "reward_margin"),
+    *("mfu", "gpu_utilization", "gpu_memory_bytes", "host_memory_bytes"),
 )
-TRACKED = ("loss", "learning_rate", "grad_norm", "epoch", "tokens", "tokens_per_second", "reward_accuracy", "reward_margin")
+TRACKED = (
+    *("loss", "learning_rate", "grad_norm", "epoch", "tokens", "tokens_per_second", "reward_accuracy", "reward_margin"),
+    *("mfu", "gpu_utilization", "gpu_memory_bytes", "host_memory_bytes"),
+)
 EVAL_LOSS, EVAL_ACCURACY = "eval/loss", "eval/accuracy"
 HEADER = ",".join(COLUMNS) + "\n"
-WHOLE = ("step", "tokens")
+WHOLE = ("step", "tokens", "gpu_memory_bytes", "host_memory_bytes")
 """Columns of whole numbers."""
 
 

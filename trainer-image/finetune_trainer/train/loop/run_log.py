@@ -1,7 +1,6 @@
 """Rank 0's account of a run: a line of metrics.csv for each step, a progress line every few seconds."""
 
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,9 +8,7 @@ from finetune_api.progress import CheckpointFigures
 from finetune_trainer.stage.progress import ProgressPrinter
 from finetune_trainer.train.loop.curve import ValidationPoint
 from finetune_trainer.train.loop.metrics import EVAL_ACCURACY, EVAL_LOSS, MetricsFile, StepMetrics
-
-WINDOW = 20
-"""Steps that the speed and the time that is left are guessed from."""
+from finetune_trainer.train.loop.time_left import Course, TimeLeft
 
 
 class RunLog:
@@ -22,26 +19,26 @@ class RunLog:
         metrics: MetricsFile,
         printer: ProgressPrinter,
         track: Callable[[int, Mapping[str, float]], None],
-        total_steps: int,
+        course: Course,
         resumed_step: int,
         tokens: int,
-        validation_every: int | None,
+        usage: Callable[[float], Mapping[str, float]],
     ) -> None:
         """`tokens` were trained on before `resumed_step`, which is also the newest checkpoint's step (0: there is none). `track` takes the
-        figures of a step for the trackers."""
+        figures of a step for the trackers; `usage` has figures of the machine, given the tokens per second."""
         self._metrics = metrics
         self._printer = printer
         self._track = track
-        self._total_steps = total_steps
+        self._total_steps = course.total_steps
         self._tokens = tokens
-        self._recent: deque[tuple[int, float]] = deque(maxlen=WINDOW)
-        self._validation_every = validation_every
-        self._validation_seconds = 0.0
+        self._usage = usage
+        self._time_left = TimeLeft(course, time.monotonic())
+        self._checkpoint_began = 0.0
         self._held: StepMetrics | None = None
         self._since_validation = metrics.losses_since_validation
         self._shown: dict[str, Any] = {
             "step": resumed_step,
-            "total_steps": total_steps,
+            "total_steps": course.total_steps,
             "checkpoint_step": resumed_step or None,
         }
         self._began = time.monotonic()
@@ -51,9 +48,9 @@ class RunLog:
         """Of the run's last step, whatever attempt it was in; None when none is known."""
         return self._metrics.loss
 
-    def step_begins(self) -> None:
-        """Starts the clock of a step: what is done between steps does not count as training."""
-        self._began = time.monotonic()
+    def steps_begin(self) -> None:
+        """Starts the clock: what was done before the first step does not count as training."""
+        self._time_left.begin(time.monotonic())
 
     def step_ends(
         self,
@@ -70,19 +67,18 @@ class RunLog:
         """Records a step of `tokens` tokens over all ranks; `figures` are further columns. `validated`: a validation comes next, and its
         line waits for that."""
         self._tokens += tokens
-        self._recent.append((tokens, time.monotonic() - self._began))
-        seconds = sum(duration for _, duration in self._recent)
-        speed = sum(count for count, _ in self._recent) / max(seconds, 1e-9)
+        self._time_left.step_ends(tokens, time.monotonic())
+        speed = self._time_left.tokens_per_second
+        more: dict[str, Any] = {**figures, **self._usage(speed)}
         self._since_validation.append(loss)
-        metrics = StepMetrics(step, epoch, loss, learning_rate, grad_norm, self._tokens, round(speed, 1), **figures)
+        metrics = StepMetrics(step, epoch, loss, learning_rate, grad_norm, self._tokens, round(speed, 1), **more)
         if validated:
             self._held = metrics
         else:
             self._append(metrics)
-        left = (self._total_steps - step) * seconds / len(self._recent)
-        left += self._validation_seconds * (self._validations_after(step) + validated)
-        self._shown |= {"step": step, "epoch": round(epoch, 4), "loss": loss, "learning_rate": learning_rate}
-        self._shown |= {name: round(value, 4) for name, value in figures.items()}
+        left = self._time_left.seconds(step, self._tokens)
+        self._shown |= {"step": step, "epoch": round(epoch, 4), "loss": loss, "learning_rate": learning_rate, "grad_norm": grad_norm}
+        self._shown |= {name: round(value, 4) for name, value in more.items()}
         self._shown |= {"tokens_per_second": round(speed, 1), "eta_seconds": round(left, 1)}
         self.show("training", force=step == self._total_steps)
 
@@ -104,7 +100,7 @@ class RunLog:
             self._track(point.step, {EVAL_LOSS: point.loss, EVAL_ACCURACY: point.accuracy})
         if point is not None:
             self._since_validation = []
-            self._validation_seconds = seconds
+            self._time_left.validation_ends(seconds, time.monotonic())
             self._shown["overfitting"] = overfitting
             self._shown |= {"validation_loss": point.loss, "validation_accuracy": round(point.accuracy, 4)}
             self.show("training", force=point.step == self._total_steps)
@@ -113,18 +109,16 @@ class RunLog:
         self._metrics.append(metrics)
         self._track(metrics.step, metrics.figures())
 
-    def _validations_after(self, step: int) -> int:
-        if self._validation_every is None:
-            return 0
-        return 0 if step == self._total_steps else -(-self._total_steps // self._validation_every) - step // self._validation_every
-
     def checkpoint_ends(self, step: int, checkpoints: list[CheckpointFigures]) -> None:
         """Records that a checkpoint is complete, and which ones there are now."""
+        now = time.monotonic()
+        self._time_left.checkpoint_ends(now - self._checkpoint_began, now)
         self._shown |= {"checkpoint_step": step, "checkpoints": checkpoints}
         self.show("training")
 
     def checkpoint_begins(self) -> None:
         """Shows what takes so long, and makes the lines of its steps durable before the checkpoint is."""
+        self._checkpoint_began = time.monotonic()
         self._metrics.sync()
         self.show("writing a checkpoint", force=True)
 

@@ -38,10 +38,8 @@ class StepCallback(TrainerCallback):
         context.learner.before_steps(model, context.plan, state.global_step, self._trainer.watch)
         if validator is not None and validator.owed(state.global_step):  # the last attempt was stopped before it
             self._trainer.validate()
-
-    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if self._trainer.context.log is not None:
-            self._trainer.context.log.step_begins()
+        if context.log is not None:
+            context.log.steps_begin()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         finished = state.global_step >= state.max_steps

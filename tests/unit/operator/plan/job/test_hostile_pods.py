@@ -28,7 +28,8 @@ NASTY = ["1e300", "-1e300", "1e999", "-1e999", "NaN", "Infinity", "1" + "0" * 30
          HALF, json.dumps("x" * 9000), json.dumps("\x00\n\u2028 a b"), DEEP]  # fmt: skip
 WHOLE: dict[str, Any] = {
     "stage": "train", "activity": "training", "step": 3, "totalSteps": 10, "epoch": 0.5, "loss": 2.5, "learningRate": 0.1,
-    "tokensPerSecond": 9.5, "etaSeconds": 60.0, "checkpointStep": 2,
+    "tokensPerSecond": 9.5, "etaSeconds": 60.0, "checkpointStep": 2, "gradNorm": 1.5, "mfu": 0.4, "gpuUtilization": 0.9,
+    "gpuMemoryBytes": 8_000_000_000, "hostMemoryBytes": 2_000_000_000,
 }  # fmt: skip
 
 
