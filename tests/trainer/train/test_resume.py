@@ -261,6 +261,8 @@ def test_a_full_volume(small_volume: Path, tiny: Path) -> None:
         (RuntimeError("NCCL Error 1: unhandled cuda error: Cuda failure 2 'out of memory'"), ExitCode.DOES_NOT_FIT),
         (RuntimeError("NCCL communicator was aborted on rank 1"), ExitCode.PEER_LOST),
         (RuntimeError("NCCL error: Bootstrap : no socket interface found"), ExitCode.INTERNAL_ERROR),
+        (RuntimeError("NCCL WARN Duplicate GPU detected : rank 0 and rank 1 both on CUDA device 1b000"), ExitCode.INTERNAL_ERROR),
+        (RuntimeError("NCCL error: unhandled cuda error: CUDA driver version is insufficient"), ExitCode.INTERNAL_ERROR),
         (RuntimeError("CUDA error: uncorrectable ECC error encountered"), ExitCode.INTERNAL_ERROR),
         (RuntimeError("shape mismatch"), ExitCode.INTERNAL_ERROR),
     ],

@@ -22,6 +22,9 @@ from finetune_trainer.failure import StageFailure
 T = TypeVar("T")
 BACKENDS = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
 """By type of device."""
+AFTER_STALL = 120.0
+"""Seconds by which an operation outlasts limits.stallTimeout: the launcher must end a rank that is stuck in NCCL with STALLED, before
+NCCL aborts it for a reason that looks like a lost peer."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ class World:
             dist.destroy_process_group()
 
 
-def join(start_deadline: float, operation_timeout: float) -> World:
+def join(start_deadline: float, stall_timeout: float) -> World:
     """Meets the other ranks, as the launcher's environment says. Times are in seconds. Raises what choose_device does.
 
     It may wait in C++, where no Python signal handler runs: the launcher enforces the deadline from outside.
@@ -112,5 +115,5 @@ def join(start_deadline: float, operation_timeout: float) -> World:
         backend = BACKENDS[device.type]
         # With a device NCCL connects at once, so that its errors fall within startDeadline and not into the first step.
         bound = device if device.type == "cuda" else None
-        dist.init_process_group(backend, timeout=timedelta(seconds=max(start_deadline, operation_timeout)), device_id=bound)
+        dist.init_process_group(backend, timeout=timedelta(seconds=max(start_deadline, stall_timeout) + AFTER_STALL), device_id=bound)
     return World(rank=int(os.environ.get("RANK", "0")), size=size, device=device, local_rank=local_rank)

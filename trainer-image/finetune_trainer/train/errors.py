@@ -18,7 +18,7 @@ MEMORY_WORDS = ("can't allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_F
 """Of errors that are not torch.OutOfMemoryError: the CPU's allocator, CUDA outside of torch's allocator, cuBLAS, NCCL."""
 NODE_WORDS = ("ECC error", "Xid", "GPU is lost", "fallen off the bus", "cudaErrorECCUncorrectable")
 """The GPU is broken."""
-SETUP_WORDS = ("no socket interface found",)
+SETUP_WORDS = ("no socket interface found", "Duplicate GPU detected", "driver version is insufficient", "invalid usage")
 """NCCL's, of a wrong configuration: no peer was lost."""
 FULL_WORDS = ("No space left on device", "os error 28", "Disk quota exceeded", "os error 122")
 FULL_BELOW = 1 << 20
