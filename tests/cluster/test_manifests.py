@@ -39,6 +39,8 @@ WRONG: list[tuple[str, str, Any, str, str]] = [
     ("ftj", "spec.tracking", {"mlflow": {}}, "spec.tracking.mlflow", "set uri, or credentials with a Secret"),
     ("ftj", "spec.tracking", {"mlflow": {"uri": "file:///runs"}}, "spec.tracking.mlflow.uri", "must be https://HOST"),
     ("ftj", "spec.tracking", {"mlflow": {"uri": "https://me:key@host"}}, "spec.tracking.mlflow.uri", "must not contain a user name"),
+    ("ftj", "spec.tracking", {"wandb": {}}, "spec.tracking.wandb", "or mode: offline"),
+    ("ftj", "spec.tracking", {"wandb": {"project": "a/b"}}, "spec.tracking.wandb.project", "must not contain /"),
     ("ftj", "spec.dataset.train", None, "spec.dataset.train", "Required value"),
     ("ftj", "spec.dataset.train.source", "/data/train.jsonl", "spec.dataset.train.source", "must be pvc://CLAIM/PATH, configmap://NAME/KEY"),
     ("ftj", "spec.dataset.train.source", "pvc://data", "spec.dataset.train.source", "must be pvc://CLAIM/PATH"),

@@ -346,7 +346,7 @@ class FineTuneJobSpec(Document):
     workspace: Workspace = Workspace()
     """workspace is the volume for downloads, prepared rows and checkpoints."""
     tracking: Tracking = Tracking()
-    """tracking shows the training on an MLflow server."""
+    """tracking shows the training on an MLflow server or on Weights & Biases."""
     limits: Limits = Limits()
     """limits are timeouts, retries and retention."""
     suspend: bool = False

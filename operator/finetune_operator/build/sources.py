@@ -58,9 +58,9 @@ def field_naming(spec: FineTuneJobSpec, object: str) -> str | None:
             return f"{source.field.removesuffix('source')}credentials.secretRef.name"
         if object and object == _mounted(source):
             return source.field
-    mlflow = spec.tracking.mlflow
-    if mlflow and mlflow.credentials and object == f"Secret {mlflow.credentials.secret_ref.name}":
-        return "tracking.mlflow.credentials.secretRef.name"
+    for tracker, secret in spec.tracking.secrets():
+        if object == f"Secret {secret}":
+            return f"tracking.{tracker}.credentials.secretRef.name"
     claim = spec.workspace.claim_name
     return "workspace.claimName" if claim and object == f"PersistentVolumeClaim {claim}" else None
 
@@ -79,10 +79,7 @@ def _mounted(source: Source) -> str:
 
 def tracker_env_from(spec: FineTuneJobSpec) -> tuple[dict[str, Any], ...]:
     """Credentials of the trackers, in the same way."""
-    mlflow = spec.tracking.mlflow
-    if mlflow is None or mlflow.credentials is None:
-        return ()
-    return ({"prefix": TRACKER_ENV_PREFIX["mlflow"], "secretRef": {"name": mlflow.credentials.secret_ref.name}},)
+    return tuple({"prefix": TRACKER_ENV_PREFIX[tracker], "secretRef": {"name": secret}} for tracker, secret in spec.tracking.secrets())
 
 
 def folder(source: Source) -> str:

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from finetune_api.run_config import RunConfig
+from finetune_trainer.failure import StageFailure
 from finetune_trainer.trackers import Point, TrackedRun, Tracker
 from finetune_trainer.trackers.feed import END, Feeds
+from finetune_trainer.trackers.tracker import check_packages
 from finetune_trainer.workspace.workspace import Workspace
 from tests.outside_package import documented_example
 
@@ -34,6 +36,7 @@ class Notebook:
     before: Callable[[], None] = nothing
     last_step: int = 0
     name: str = "notebook"
+    package: str = "json"
     steps: list[int] = field(default_factory=list)
     states: list[str] = field(default_factory=list)
 
@@ -134,6 +137,14 @@ def test_a_tracker_that_hangs_does_not_hold_the_end(tmp_path: Path, monkeypatch:
         "metrics.csv"
     ]
     answer.set()
+
+
+def test_a_tracker_without_its_package_is_refused() -> None:
+    """Before the training, naming the field; one whose package is there is not."""
+    check_packages([Notebook()], RunConfig.model_validate(CONFIG))
+    with pytest.raises(StageFailure, match="no_such_package is not installed") as refused:
+        check_packages([Notebook(package="no_such_package")], RunConfig.model_validate(CONFIG))
+    assert (refused.value.error.code, refused.value.error.param) == ("TrackerNotInstalled", "tracking.notebook")
 
 
 def test_the_documented_tracker(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from finetune_trainer.prepare.examine import Examined, Plan, examine, plan_train
 from finetune_trainer.prepare.report import refusal, report_of, write_report
 from finetune_trainer.stage import interruption
 from finetune_trainer.stage.progress import ProgressPrinter
+from finetune_trainer.trackers import TRACKERS
+from finetune_trainer.trackers.tracker import check_packages
 from finetune_trainer.workspace.checksums import FileSum, sizes_of, sums_of
 from finetune_trainer.workspace.files import free_bytes, write_atomic
 from finetune_trainer.workspace.prepared import Prepared
@@ -25,6 +27,7 @@ def prepare(config: RunConfig, attempt: int) -> StageResult:
     """Runs the stage; raises StageFailure in the user's words."""
     workspace, progress = Workspace(config.paths.workspace), ProgressPrinter("prepare")
     workspace.root.mkdir(parents=True, exist_ok=True)
+    check_packages(TRACKERS.values(), config)
     progress.show("looking for the dataset", force=True)
     look_for_rows(config)
     try:

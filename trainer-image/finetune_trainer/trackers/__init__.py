@@ -3,6 +3,8 @@
 tracker.py      the protocol, and what a tracker is given
 tensorboard.py  event files in the workspace
 mlflow.py       an MLflow server
+wandb.py        Weights & Biases
+address.py      the address of a tracker's server, and whether it may be asked
 feed.py         a queue and a thread for each tracker, which the training never waits for
 """
 
@@ -10,6 +12,7 @@ from finetune_api.registry import Registry
 from finetune_trainer.trackers.mlflow import MLFLOW
 from finetune_trainer.trackers.tensorboard import TENSORBOARD
 from finetune_trainer.trackers.tracker import Point, TrackedRun, Tracker, TrackerSession
+from finetune_trainer.trackers.wandb import WANDB
 
 __all__ = ["TRACKERS", "Point", "TrackedRun", "Tracker", "TrackerSession"]
 
@@ -18,4 +21,5 @@ TRACKERS: Registry[Tracker] = Registry(
     "finetune.trackers",
     TENSORBOARD,
     MLFLOW,
+    WANDB,
 )

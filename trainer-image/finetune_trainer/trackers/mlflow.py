@@ -11,12 +11,12 @@ from typing import Any
 from finetune_api.resources.tracking import TRACKER_ENV_PREFIX, Mlflow
 from finetune_api.run_config import RunConfig, RunNetwork
 from finetune_trainer.failure import invalid
-from finetune_trainer.sources.guard import Guard, Hops, check_endpoint
 from finetune_trainer.sources.keys import Keys
-from finetune_trainer.sources.subject import Subject
+from finetune_trainer.trackers.address import Address
 from finetune_trainer.trackers.tracker import Point, TrackedRun
 
 URI = "MLFLOW_TRACKING_URI"
+ADDRESS = Address("tracking.mlflow", URI, "put them into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")
 CREDENTIALS = ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the feed tries again, and shows why
@@ -36,6 +36,7 @@ class MlflowTracker:
     """The entry."""
 
     name = "mlflow"
+    package = "mlflow"
 
     def wanted(self, config: RunConfig) -> bool:
         """If the spec has tracking.mlflow."""
@@ -61,21 +62,10 @@ class MlflowTracker:
 
 
 def checked_uri(settings: Mlflow, keys: Keys, network: RunNetwork) -> str:
-    """The server's address. Raises StageFailure for one that may not be asked: as for sources, one in a spec must be public or allowed."""
-    if settings.uri is not None:
-        subject = Subject(settings.uri, "tracking.mlflow.uri", "InvalidSource")
-        Hops("", Guard(network.allowed_private, subject)).check(settings.uri)
-        return settings.uri
-    uri = keys.get(URI)
-    if uri is None or not uri.startswith(("http://", "https://")):
-        raise invalid("InvalidSource", f"the Secret of tracking.mlflow.credentials must have {URI}: http://HOST or https://HOST")
-    if "@" in uri.partition("://")[2].partition("/")[0]:
-        raise invalid(
-            "InvalidSource",
-            f"{URI} in the Secret of tracking.mlflow.credentials must not have a user name and password, which errors would show: put "
-            "them into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
-        )
-    check_endpoint(uri, Subject("tracking.mlflow", "tracking.mlflow.credentials", "InvalidSource"))
+    """The server's address. Raises StageFailure for one that may not be asked, and where there is none."""
+    uri = ADDRESS.checked(settings.uri, keys, network)
+    if uri is None:
+        raise invalid("InvalidSource", f"the Secret of {ADDRESS.field}.credentials must have {URI}: http://HOST or https://HOST")
     return uri
 
 

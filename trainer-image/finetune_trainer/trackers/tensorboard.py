@@ -15,6 +15,7 @@ class TensorBoard:
     """The entry."""
 
     name = "tensorboard"
+    package = "tensorboardX"
 
     def wanted(self, config: RunConfig) -> bool:
         """Always."""

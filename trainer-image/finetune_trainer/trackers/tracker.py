@@ -1,12 +1,14 @@
 """The protocol of a tracker."""
 
 import contextlib
+import importlib.util
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from finetune_api.run_config import RunConfig
+from finetune_trainer.failure import invalid
 from finetune_trainer.workspace.files import write_atomic
 from finetune_trainer.workspace.prepared import Prepared
 from finetune_trainer.workspace.workspace import Workspace
@@ -82,6 +84,18 @@ def run_id(workspace: Workspace, identity: str) -> str:
     return made
 
 
+def check_packages(trackers: "Iterable[Tracker]", config: RunConfig) -> None:
+    """Raises StageFailure for a tracker that the run uses and whose package this image is without."""
+    for tracker in trackers:
+        if tracker.wanted(config) and importlib.util.find_spec(tracker.package) is None:
+            raise invalid(
+                "TrackerNotInstalled",
+                f"the Python package {tracker.package} is not installed: remove tracking.{tracker.name}, or use an image of the trainer "
+                "that has it",
+                param=f"tracking.{tracker.name}",
+            )
+
+
 class TrackerSession(Protocol):
     """An open run. Only one thread uses it."""
 
@@ -105,6 +119,11 @@ class Tracker(Protocol):
     @property
     def name(self) -> str:
         """For messages."""
+        ...
+
+    @property
+    def package(self) -> str:
+        """The Python package that `open` imports: without it in the image, prepare refuses a run that uses the tracker."""
         ...
 
     def wanted(self, config: RunConfig) -> bool:

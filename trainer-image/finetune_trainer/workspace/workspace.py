@@ -17,6 +17,7 @@ checkpoints/attempt-N/checkpoint-S/  complete if it contains `.complete`; a resu
 metrics.csv                        one line per step; finetune_trainer.train.loop.metrics has the columns
 run-id                             the training's identity and its id in trackers
 runs/MODEL/                        TensorBoard event files, one for each attempt
+wandb/                             what the Weights & Biases client keeps; in offline mode a folder for each attempt
 trained/                           the final weights: adapter/ (LoRA) or model/ (full); `.complete`
 results/STAGE.json                 the stages' results
 logs/STAGE-N.log                   the output of attempt N of a stage; of a long log the older part is in STAGE-N-before.log; for a
@@ -47,6 +48,7 @@ class Workspace:
         self.metrics = self.root / "metrics.csv"
         self.run_id = self.root / "run-id"
         self.runs = self.root / "runs"
+        self.wandb = self.root / "wandb"
         self.trained = self.root / "trained"
 
     def result(self, stage: Stage) -> Path:

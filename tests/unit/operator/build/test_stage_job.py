@@ -134,6 +134,12 @@ def test_prepare_gets_the_credentials_and_the_rows() -> None:
     assert container("train", tracked)["envFrom"] == [{"prefix": "FINETUNE_MLFLOW_", "secretRef": {"name": "mlflow"}}]
     assert "envFrom" not in container("publish", tracked)
     assert field_naming(tracked, "Secret mlflow") == "tracking.mlflow.credentials.secretRef.name"
+    both = spec(tracking={name: {"credentials": {"secretRef": {"name": f"{name}-key"}}} for name in ("mlflow", "wandb")})
+    assert container("train", both)["envFrom"] == [
+        {"prefix": "FINETUNE_MLFLOW_", "secretRef": {"name": "mlflow-key"}},
+        {"prefix": "FINETUNE_WANDB_", "secretRef": {"name": "wandb-key"}},
+    ]
+    assert field_naming(both, "Secret wandb-key") == "tracking.wandb.credentials.secretRef.name"
     rows = spec(dataset={"train": {"source": "configmap://rows/train.jsonl"}, "validation": {"source": "pvc://data/held/out.jsonl"}})
     volumes = {volume["name"]: volume for volume in pod("prepare", rows)["volumes"]}
     assert volumes["source-train"]["configMap"] == {"name": "rows", "items": [{"key": "train.jsonl", "path": "train.jsonl"}]}
