@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from finetune_text.blank import BLANK
 from finetune_trainer.tasks.lossless import is_whole, quotes_of
-from finetune_trainer.tasks.rows import Row, identity
+from finetune_trainer.tasks.rows import Identities, Row
 
 PlainSizes = npt.NDArray[np.int64]
 _BLANK, _FIRST = frozenset(BLANK), itemgetter(0)
@@ -28,7 +28,7 @@ _encode_lines = msgspec.json.Encoder(order="deterministic").encode_lines
 class Found:
     """Rows that are right."""
 
-    identities: list[bytes]
+    identities: Identities
     rows: Iterable[Row]
     turns: PlainSizes | None = None
     """Messages of each conversation."""
@@ -48,7 +48,7 @@ class PlainLines:
         if not records or rows is None:
             return None
         bare = quotes_of(np.frombuffer(_encode_lines(records), np.uint8))
-        return Found(list(map(identity, rows)), rows) if is_whole(np.frombuffer(data, np.uint8), len(rows), bare) else None
+        return Found(Identities(rows), rows) if is_whole(np.frombuffer(data, np.uint8), len(rows), bare) else None
 
 
 def decoded(decode: Callable[[bytes], list[Any]], data: bytes) -> list[Any] | None:

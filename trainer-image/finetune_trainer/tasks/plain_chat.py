@@ -12,7 +12,7 @@ import numpy as np
 from finetune_trainer.tasks.conversation import Conversation
 from finetune_trainer.tasks.lossless import Bytes, is_whole
 from finetune_trainer.tasks.plain import Found, PlainLines, PlainSizes, decoded, say_something
-from finetune_trainer.tasks.rows import Row, identity
+from finetune_trainer.tasks.rows import Identities, Row
 
 _MESSAGES, _CONTENT, _CODE = attrgetter("messages"), attrgetter("content"), attrgetter("code")
 _SYSTEM, _USER, _ASSISTANT, _TOOL = range(4)
@@ -72,7 +72,7 @@ def _bare(data: bytes) -> Found | None:
     if not found or sizes is None:
         return None
     quotes = 2 * len(found) + 8 * int(sizes.sum())
-    return Found(list(map(identity, found)), _Later(data), sizes) if is_whole(np.frombuffer(data, np.uint8), len(found), quotes) else None
+    return Found(Identities(found), _Later(data), sizes) if is_whole(np.frombuffer(data, np.uint8), len(found), quotes) else None
 
 
 def _conversations(found: list[Conversation]) -> list[Conversation] | None:

@@ -204,7 +204,7 @@ def test_what_is_plainly_right_is_right(task: TaskName, values: list[Any], ascii
     assert len(read.identities) + len(read.wrong) == len(texts)
     if found is not None:
         assert not read.wrong
-        assert found.identities == read.identities
+        assert list(found.identities) == read.identities
         assert list(found.rows) == list(read.rows)
 
 

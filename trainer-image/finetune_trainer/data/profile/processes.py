@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from typing import TypeVar
 
 from finetune_trainer.stage.cores import available_cores
@@ -13,7 +14,7 @@ from finetune_trainer.stage.cores import available_cores
 Work = TypeVar("Work")
 Result = TypeVar("Result")
 
-WORTH = 64 << 20
+WORTH = 256 << 20
 """Bytes of a file from which on processes save more time than their start takes."""
 MOST = 4
 """More than one that reads can feed; each takes 40 MB."""
@@ -27,7 +28,7 @@ def processes_for(size: int) -> int:
 
 def in_order(work: Callable[[Work], Result], items: Iterable[Work], processes: int) -> Iterator[Result]:
     """The results of all items, computed by so many processes; by this one where it is 1, or where no other can be had."""
-    pool = _pool(processes) if processes > 1 else None
+    pool = _pool(processes, work) if processes > 1 else None
     if pool is None:
         yield from map(work, items)
         return
@@ -45,10 +46,12 @@ def in_order(work: Callable[[Work], Result], items: Iterable[Work], processes: i
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _pool(processes: int) -> ProcessPoolExecutor | None:
+def _pool(processes: int, work: Callable[[Work], Result]) -> ProcessPoolExecutor | None:
     """Processes that share nothing with this one: it may have threads. None where the machine has no semaphores."""
     try:
-        start = "forkserver" if os.name == "posix" else "spawn"
-        return ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context(start))
+        context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
+        function = work.func if isinstance(work, partial) else work
+        context.set_forkserver_preload(["__main__", function.__module__])  # imported once, not by each of them
+        return ProcessPoolExecutor(processes, mp_context=context)
     except OSError:
         return None

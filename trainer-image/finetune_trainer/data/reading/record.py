@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-BLOCK = 1 << 19
+BLOCK = 1 << 18
 """Bytes that are read at a time: what becomes of them stays in a core's cache."""
 
 

@@ -14,7 +14,7 @@ from finetune_trainer.data.rows.shape import Shape
 from finetune_trainer.tasks.explain import Problem, Wrong
 from finetune_trainer.tasks.layouts.context import Context
 from finetune_trainer.tasks.plain import Found, PlainSizes
-from finetune_trainer.tasks.rows import Row, identity
+from finetune_trainer.tasks.rows import Identities, Row, identity
 
 _HALF = Problem("not UTF-8", "has half of a surrogate pair (\\ud800 to \\udfff) in its tools, which is not a valid character: remove it")
 _HUGE = Problem("huge number", "has a whole number of more than 64 bits in its tools, or in a field that the split names: write it as text")
@@ -29,7 +29,7 @@ class ReadRows:
     """Rows of some records, in order. The lists have an entry for each valid row."""
 
     rows: Iterable[Row] = field(default_factory=list)
-    identities: list[bytes] = field(default_factory=list)
+    identities: list[bytes] | Identities = field(default_factory=list)
     """The same bytes for the same row, in whatever layout."""
     where: "list[str] | Numbered" = field(default_factory=list)
     values: list[tuple[bytes, ...]] = field(default_factory=list)
@@ -95,7 +95,7 @@ class RowReader:
                 self._each((Record(text, number, 0) for number, text in enumerate(some, start) if text and not text.isspace()), read)
 
     def _add(self, found: Found, line: int, read: ReadRows) -> None:
-        assert isinstance(read.where, list) and isinstance(read.rows, list)
+        assert isinstance(read.where, list) and isinstance(read.rows, list) and isinstance(read.identities, list)
         read.rows += found.rows
         read.identities += found.identities
         read.where += Numbered(line, len(found.identities))
@@ -107,7 +107,7 @@ class RowReader:
         return read
 
     def _each(self, records: Iterator[Record], read: ReadRows) -> None:
-        assert isinstance(read.where, list) and isinstance(read.rows, list)
+        assert isinstance(read.where, list) and isinstance(read.rows, list) and isinstance(read.identities, list)
         for record in records:
             number, read.records = read.records, read.records + 1
             context = Context()
