@@ -34,6 +34,27 @@ def test_tensorboard_has_the_figures_of_metrics_csv(alone: Run) -> None:
         assert values == pytest.approx([getattr(step, column) for step in alone.metrics()], rel=1e-6)
 
 
+def test_a_validation_that_was_owed_is_in_the_curve(new_run: Callable[..., Run], alone: Run) -> None:
+    """The first attempt was stopped between the step and its validation."""
+    run = new_run(hyper=LONG | {"validation_every": 5, "validation_examples": 7})
+    with pytest.raises(StageFailure, match="at step 5"):
+        run_here(run, 1, stop_at(run, 5))
+    assert run.validations() == []
+    run_here(run, 2)
+    steps, losses = zip(*curve(run, "eval/loss"), strict=True)
+    assert steps == tuple(step.step for step in alone.validations())
+    assert losses == pytest.approx([step.valid_loss for step in alone.validations()])
+
+
+def test_a_result_that_cannot_be_written_leaves_the_curve_whole(new_run: Callable[..., Run]) -> None:
+    """The run has failed after its trackers were told that it has finished."""
+    run = new_run()
+    run.workspace.result("train").mkdir(parents=True)
+    with pytest.raises(OSError, match="directory"):
+        run_here(run)
+    assert [step for step, _ in curve(run, "train/loss")] == list(range(1, 7))
+
+
 def test_a_resumed_attempt_continues_the_curve(alone: Run, new_run: Callable[..., Run]) -> None:
     """Steps after the checkpoint that were run again are there once."""
     run = new_run(hyper=LONG | {"validation_every": 5, "validation_examples": 7})

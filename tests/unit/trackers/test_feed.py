@@ -39,6 +39,8 @@ class Notebook:
     package: str = "json"
     steps: list[int] = field(default_factory=list)
     states: list[str] = field(default_factory=list)
+    resumed: list[int] = field(default_factory=list)
+    """Steps that it was opened at."""
 
     def wanted(self, config: RunConfig) -> bool:
         """In every run."""
@@ -46,6 +48,7 @@ class Notebook:
 
     def open(self, run: TrackedRun) -> "Notebook":
         """The only session."""
+        self.resumed.append(run.resumed_step)
         return self
 
     def log(self, points: Sequence[Point]) -> None:
@@ -91,6 +94,28 @@ def test_what_it_has_is_not_passed_on_again(tmp_path: Path) -> None:
     tracker = Notebook(last_step=3)
     assert feed(tracker, tmp_path, 5) == []
     assert tracker.steps == [4, 5]
+
+
+def test_late_figures_are_passed_on(tmp_path: Path) -> None:
+    """The step itself was passed on by an earlier attempt."""
+    tracker = Notebook(last_step=3)
+    feeds = Feeds([tracker], TrackedRun("run", RunConfig.model_validate(CONFIG), Workspace(tmp_path), 2, 3, {}, {}))
+    feeds.log(3, {"eval/loss": 1.0}, late=True)
+    feeds.log(4, {"train/loss": 1.0})
+    assert feeds.end("finished") == []
+    assert tracker.steps == [3, 4]
+
+
+def test_an_end_is_corrected(tmp_path: Path) -> None:
+    """Writing the result may fail after it; the tracker is opened again, as after the last step. The same end is told once."""
+    tracker = Notebook()
+    feeds = Feeds([tracker], TrackedRun("run", RunConfig.model_validate(CONFIG), Workspace(tmp_path), 1, 0, {}, {}))
+    feeds.log(1, {})
+    feeds.log(2, {})
+    for state in ("finished", "finished", "failed", "failed"):
+        assert feeds.end(state) == []
+    assert tracker.states == ["finished", "failed"]
+    assert tracker.resumed == [0, 2]
 
 
 def test_a_tracker_that_recovers_gets_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

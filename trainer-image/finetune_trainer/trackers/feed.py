@@ -5,6 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from finetune_api.result import StageWarning
@@ -89,7 +90,7 @@ class Feed:
     def _passed_on(self, points: Sequence[Point], last: str) -> bool:
         try:
             session = self._session = self._session or self._tracker.open(self._run)
-            if new := [point for point in points if point.step > session.last_step]:
+            if new := [point for point in points if point.late or point.step > session.last_step]:
                 session.log(new)
             if last:
                 session.finish(last)
@@ -107,17 +108,26 @@ class Feeds:
     """All trackers of a run."""
 
     def __init__(self, trackers: Iterable[Tracker], run: TrackedRun) -> None:
-        self._feeds = [Feed(tracker, run) for tracker in trackers if tracker.wanted(run.config)]
+        self._trackers = [tracker for tracker in trackers if tracker.wanted(run.config)]
+        self._feeds = [Feed(tracker, run) for tracker in self._trackers]
+        self._run = run
+        self._state = ""
 
-    def log(self, step: int, figures: Mapping[str, float]) -> None:
-        """Figures of a step, for all trackers; returns at once."""
-        point = Point(step, time.time(), figures)
+    def log(self, step: int, figures: Mapping[str, float], *, late: bool = False) -> None:
+        """Figures of a step, for all trackers; returns at once. `late`: further ones of a step that was there before."""
+        point = Point(step, time.time(), figures, late)
+        self._run = replace(self._run, resumed_step=max(step, self._run.resumed_step))
         for feed in self._feeds:
             feed.log(point)
 
     def end(self, state: str) -> list[StageWarning]:
-        """The end of the attempt; a second one is ignored. Returns when all trackers have finished, or after END seconds."""
-        feeds, self._feeds = self._feeds, []
+        """The end of the attempt, which another one corrects: what comes after the training may fail. Returns when all trackers have
+        finished, or after END seconds."""
+        if self._state == state:
+            return []
+        if self._state:  # their sessions are over
+            self._feeds = [Feed(tracker, self._run) for tracker in self._trackers]
+        self._state, feeds = state, self._feeds
         for feed in feeds:
             feed.end(state)
         deadline = time.monotonic() + END[state]

@@ -104,11 +104,12 @@ class MlflowRun:
         """The figures in one request; passed again they are the same, as they have the same times."""
         from mlflow.entities import Metric, RunTag
 
+        last = max(self.last_step, points[-1].step)  # it may be a late one
         figures = [
             Metric(name, float(value), int(point.time * 1000), point.step) for point in points for name, value in point.figures.items()
         ]
-        self._client.log_batch(self._id, metrics=figures, tags=[RunTag(STEP, str(points[-1].step))], synchronous=True)
-        self.last_step = points[-1].step
+        self._client.log_batch(self._id, metrics=figures, tags=[RunTag(STEP, str(last))], synchronous=True)
+        self.last_step = last
 
     def finish(self, state: str) -> None:
         """A resumed attempt makes it RUNNING again."""

@@ -43,6 +43,8 @@ class Point:
     """Seconds since the epoch."""
     figures: Mapping[str, float]
     """By names such as train/loss and eval/loss."""
+    late: bool = False
+    """The step was passed on before, maybe by an earlier attempt: these are further figures of it, of a validation that came later."""
 
 
 def tracked_run(config: RunConfig, prepared: Prepared, workspace: Workspace, attempt: int, resumed_step: int) -> TrackedRun:
@@ -101,7 +103,8 @@ class TrackerSession(Protocol):
 
     @property
     def last_step(self) -> int:
-        """The last step whose figures the tracker has and keeps; 0 if there are none. Points up to it are not passed on."""
+        """The last step whose figures the tracker has and keeps; 0 if there are none. Points up to it are not passed on, but for
+        late ones."""
         ...
 
     def log(self, points: Sequence[Point]) -> None:

@@ -91,10 +91,13 @@ class WandbRun:
         self._run = run
 
     def log(self, points: Sequence[Point]) -> None:
-        """A row of the history for each step."""
+        """A row of the history for each step. Late figures are shown at the next step, as W&B takes none for a row that it has."""
         for point in points:
-            self._run.log({**point.figures, "_timestamp": point.time}, step=point.step, commit=True)
-            self.last_step = point.step
+            if point.step > self.last_step:
+                self._run.log({**point.figures, "_timestamp": point.time}, step=point.step, commit=True)
+                self.last_step = point.step
+            else:
+                self._run.log(dict(point.figures), step=self.last_step + 1, commit=False)
 
     def finish(self, state: str) -> None:
         """Waits until everything is sent. A stopped run is one that was preempted: a later attempt continues it."""

@@ -2,13 +2,19 @@
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from finetune_api.progress import CheckpointFigures
 from finetune_trainer.stage.progress import ProgressPrinter
 from finetune_trainer.train.loop.curve import ValidationPoint
 from finetune_trainer.train.loop.metrics import EVAL_ACCURACY, EVAL_LOSS, MetricsFile, StepMetrics
 from finetune_trainer.train.loop.time_left import Course, TimeLeft
+
+
+class Track(Protocol):
+    """Takes figures of a step for the trackers."""
+
+    def __call__(self, step: int, figures: Mapping[str, float], *, late: bool = False) -> None: ...
 
 
 class RunLog:
@@ -18,7 +24,7 @@ class RunLog:
         self,
         metrics: MetricsFile,
         printer: ProgressPrinter,
-        track: Callable[[int, Mapping[str, float]], None],
+        track: Track,
         course: Course,
         resumed_step: int,
         tokens: int,
@@ -97,7 +103,7 @@ class RunLog:
             self._append(held if point is None else held.validated(point))
         elif point is not None:
             self._metrics.add_validation(point)
-            self._track(point.step, {EVAL_LOSS: point.loss, EVAL_ACCURACY: point.accuracy})
+            self._track(point.step, {EVAL_LOSS: point.loss, EVAL_ACCURACY: point.accuracy}, late=True)
         if point is not None:
             self._since_validation = []
             self._time_left.validation_ends(seconds, time.monotonic())
