@@ -12,6 +12,7 @@ What is added to often, each entry one file (docs/extending.md):
     tasks/           what rows look like, and what is learned from them
     objectives/      what is learned from a row: an answer, or which of two is preferred
     methods/         what of a model is trained, and what that costs
+    optimizers/      how a step changes the weights, and the state that this takes
     strategies/      how a training is spread over processes
     artifacts/       the forms in which a model is published
     trackers/        where the figures of a training are shown
@@ -27,6 +28,7 @@ What they stand on:
     learners.py      the learner of a task and objective
     evaluation/      scores of base and tuned model, the gate, the skew check
     distributed/     devices, network interfaces and process groups
+    layers.py        the repeated layers of a model
     step_plan.py     which examples an optimizer step has
     trained.py       a run whose training has ended
     tokenizer.py     the tokenizer files of a published model

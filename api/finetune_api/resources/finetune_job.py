@@ -301,6 +301,12 @@ class FineTuneJobSpec(Document):
                 fieldPath=".training.strategy",
             ),
             rule(
+                "!has(self.hyperparameters) || !has(self.hyperparameters.optimizer) || self.hyperparameters.optimizer == 'adamw'"
+                " || !has(self.training.strategy) || self.training.strategy.type != 'fsdp'",
+                "strategy: fsdp divides the optimizer's state, which only adamw allows; use ddp with this optimizer",
+                fieldPath=".training.strategy",
+            ),
+            rule(
                 "!has(self.evaluation.gate) || self.evaluation.gate.all("
                 "g, g.metric == 'loss' || (self.task.endsWith('classification') == (g.metric in ['accuracy', 'f1'])))",
                 "gate: perplexity and rewards are available for language models only, accuracy and f1 for classifiers only",

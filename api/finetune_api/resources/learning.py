@@ -97,6 +97,7 @@ class TrainingStrategy(Document):
     kept in between: more memory, less communication). Defaults to grad if it fits into memory."""
 
 
+OptimizerName = Literal["adamw", "adamw-8bit", "adafactor", "lion", "muon"]
 Scheduler = Literal["linear", "cosine", "constant", "polynomial", "warmup-stable-decay", "inverse-square-root"]
 
 
@@ -132,6 +133,10 @@ class Hyperparameters(Document):
     """Peak learning rate."""
     learning_rate_multiplier: Annotated[float, Field(gt=0, le=100)] | None = None
     """learningRateMultiplier scales the automatic learning rate."""
+    optimizer: OptimizerName | None = None
+    """optimizer is adamw (the default), adamw-8bit (AdamW with a quarter of the state; Dettmers et al. 2022), adafactor (hardly any state;
+    Shazeer and Stern 2018), lion (half the state; Chen et al. 2023) or muon (half the state for matrices; Jordan et al. 2024). Those
+    other than adamw need the whole model on every process (strategy ddp)."""
     scheduler: Scheduler | None = None
     """scheduler is the learning rate schedule after the warmup: linear, cosine and polynomial (the square of linear) end at 0; constant
     stays at the peak; warmup-stable-decay stays there until the last fifth of the steps, then falls to 0 linearly; inverse-square-root
@@ -142,7 +147,7 @@ class Hyperparameters(Document):
     warmup_ratio: Annotated[float, Field(ge=0, le=1)] | None = None
     """warmupRatio is the fraction of steps used for warmup."""
     weight_decay: Annotated[float, Field(ge=0, le=10)] | None = None
-    """Decoupled weight decay (AdamW)."""
+    """Decoupled weight decay."""
     max_grad_norm: Annotated[float, Field(gt=0, le=1000)] | None = None
     """maxGradNorm is the norm to which gradients are clipped."""
     max_sequence_length: Annotated[int, Field(ge=8, le=1048576)] | None = None

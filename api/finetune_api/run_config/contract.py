@@ -139,6 +139,12 @@ class RunStrategy(TrainingStrategy):
     type: Annotated[str, Field(max_length=64)] = "auto"  # type: ignore[assignment]
 
 
+class RunHyperparameters(Hyperparameters):
+    """As in the spec, but with any optimizer that the trainer's registry knows: installed packages add theirs."""
+
+    optimizer: Annotated[str, Field(max_length=64)] | None = None  # type: ignore[assignment]
+
+
 Exports = dict[Annotated[str, Field(min_length=1, max_length=32)], dict[str, JsonValue]]
 """Artifacts that the trainer writes beside the weights, by their names, with their settings (`resources.export`)."""
 
@@ -154,7 +160,7 @@ class RunConfig(Document):
     dataset: RunDataset
     method: RunMethod = RunMethod()
     strategy: RunStrategy = RunStrategy()
-    hyperparameters: Hyperparameters = Hyperparameters()
+    hyperparameters: RunHyperparameters = RunHyperparameters()
     checkpoints: Checkpoints = Checkpoints()
     evaluation: Evaluation = Evaluation()
     export: Exports = {}

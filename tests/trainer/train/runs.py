@@ -120,6 +120,7 @@ class Run:
     limits: dict[str, float] = field(default_factory=lambda: {"startDeadline": 120, "stallTimeout": 120})
     keep: int = 10
     tracking: dict[str, Any] = field(default_factory=dict)
+    hyperparameters: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
 
@@ -134,6 +135,7 @@ class Run:
                 "method": self.method,
                 "checkpoints": {"keep": self.keep},
                 "tracking": self.tracking,
+                "hyperparameters": self.hyperparameters,
                 "outputModel": "model",
                 "paths": {"workspace": str(self.workspace.root), "model": str(self.workspace.root / "model")},
                 "world": {"nodes": self.nodes, "processesPerNode": self.processes},

@@ -47,6 +47,17 @@ def test_an_objective_from_outside(tmp_path: Path, new_pairs: Callable[..., Run]
     assert not run.workspace.reference.exists()
 
 
+def test_an_optimizer_from_outside(tmp_path: Path, tiny: Path, alone: Run) -> None:
+    """Without momentum in the first step, the weights move against the gradient: the second loss is not AdamW's."""
+    install(tmp_path, "sgd", documented_example("An optimizer"), group="finetune.optimizers", name="sgd")
+    workspace = prepare_workspace(tmp_path / "workspace", tiny, optimizer="sgd", total_steps=4, learning_rate=0.1)
+    run = Run(workspace, hyperparameters={"optimizer": "sgd"}, environment={"PYTHONPATH": str(tmp_path)})
+    assert run.attempt() == ExitCode.OK
+    losses = run.losses()
+    assert losses[:2] == alone.losses()[:2]  # the first step warms up, its rate is 0
+    assert losses[2] != alone.losses()[2]
+
+
 def test_a_strategy_from_outside(tmp_path: Path, tiny: Path, alone: Run) -> None:
     """Two ranks compute what one process does, however their gradients meet."""
     install(tmp_path, "all_reduce", documented_example("A strategy"), group="finetune.strategies", name="all-reduce")

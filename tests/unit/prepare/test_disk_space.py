@@ -11,8 +11,8 @@ from finetune_trainer.failure import StageFailure
 from finetune_trainer.prepare.disk_space import Sizes, check_space, estimate, readable
 from tests.unit.prepare.run import run_config
 
-LORA = Sizes(ModelSize(1000, trained=100, small_files=10), downloaded=2000, data=50)
-FULL = Sizes(ModelSize(1000, trained=1000, small_files=10), downloaded=0, data=50)
+LORA = Sizes(ModelSize(1000, trained=100, small_files=10), downloaded=2000, data=50, optimizer=800)
+FULL = Sizes(ModelSize(1000, trained=1000, small_files=10), downloaded=0, data=50, optimizer=8000)
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,16 @@ def test_what_does_not_work_is_refused_with_its_reason(
     assert words in error.message
 
 
+@pytest.mark.parametrize("optimizer", ["adamw-8bit", "adafactor", "lion", "muon"])
+def test_an_optimizer_that_needs_whole_tensors(optimizer: str, tmp_path: Any) -> None:
+    """Is refused where a rank holds parts of them, with the strategies that work."""
+    settings = {"hyperparameters": {"optimizer": optimizer}}
+    checked("llama", "LlamaForCausalLM", tmp_path, settings | {"strategy": {"type": "ddp"}})
+    with pytest.raises(StageFailure, match=rf"optimizer {optimizer} updates whole tensors.*Set training\.strategy\.type: ddp") as refused:
+        checked("llama", "LlamaForCausalLM", tmp_path, settings | {"strategy": {"type": "fsdp"}})
+    assert (refused.value.error.code, refused.value.error.param) == ("StrategyUnsupported", "training.strategy.type")
+
+
 def test_a_line_of_the_table_says_one_thing() -> None:
     """A family that cannot be used has one reason, and every other is one of two kinds with something that works or reasons for both."""
     for family in families().values():

@@ -117,6 +117,13 @@ def test_a_step_is_cut_into_micro_batches() -> None:
             "base.source",
         ),
         (
+            LLAMA_8B,
+            {"method": {"type": "full"}},
+            gpu(112),
+            ["method.type: lora (", "hyperparameters.optimizer: adamw-8bit ("],
+            "method.type",
+        ),
+        (
             SMALL,
             {"method": {"type": "full"}, "hyperparameters": {"precision": "fp32"}},
             {"memory": 3 * GIB, "memoryFrom": CPU_FROM},
@@ -163,6 +170,7 @@ AS_GIVEN = "as given"
         (BF16_8B | {"strategy": {"type": "fsdp"}}, gpu(40, 8), "fsdp", "full", AS_GIVEN),
         ({"world": EIGHT, "strategy": {"type": "fsdp", "sharding": "full"}}, gpu(80, 8), "fsdp", "full", AS_GIVEN),
         ({"strategy": {"type": "fsdp"}}, gpu(80), "fsdp", "grad", AS_GIVEN),
+        (BF16_8B | {"hyperparameters": {"optimizer": "muon"}}, gpu(141, 8), "ddp", None, "every process can hold the whole model"),
     ],
 )
 def test_strategy(settings: dict[str, Any], hardware: dict[str, Any], type: str, sharding: str | None, reason: str) -> None:
@@ -229,6 +237,15 @@ def test_what_a_parameter_costs(method: str, precision: str, weights: int, gradi
     assert found.memory.weights == weights * parameters + 4 * adapter
     assert found.memory.gradients == gradients * parameters + 4 * adapter
     assert found.memory.optimizer == optimizer * parameters + 8 * adapter
+
+
+@pytest.mark.parametrize(("method", "share"), [("full", 1 / 400), ("lora", 1 / 4)])
+def test_adafactor_keeps_rows_and_columns(method: str, share: float) -> None:
+    """Of whole matrices hardly anything; of adapters, whose matrices are narrow, a part."""
+    settings: dict[str, Any] = {"method": {"type": method}}
+    adamw, adafactor = (tried(SMALL, {}, **settings, hyperparameters={"optimizer": name}) for name in ("adamw", "adafactor"))
+    assert 0 < adafactor.memory.optimizer < share * adamw.memory.optimizer
+    assert (adamw.optimizer, adafactor.optimizer) == (adamw.memory.optimizer, adafactor.memory.optimizer)
 
 
 @pytest.mark.parametrize("around", [CPU, GPU], ids=["cpu", "gpu"])

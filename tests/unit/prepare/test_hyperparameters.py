@@ -65,6 +65,24 @@ def test_learning_rate(parameters: float, method: str, rate: float) -> None:
     assert decide(100, parameters, method={"type": method})[0].learning_rate == pytest.approx(rate)
 
 
+@pytest.mark.parametrize(
+    ("given", "optimizer", "rate", "decay"),
+    [
+        ({}, "adamw", 5e-5, 0.01),
+        ({"optimizer": "adamw-8bit"}, "adamw-8bit", 5e-5, 0.01),
+        ({"optimizer": "lion"}, "lion", 1e-5, 0.05),
+        ({"optimizer": "lion", "learningRate": 3e-5, "weightDecay": 0.02}, "lion", 3e-5, 0.02),
+        ({"optimizer": "lion", "learningRateMultiplier": 2}, "lion", 2e-5, 0.05),
+    ],
+)
+def test_an_optimizer_may_need_other_rates(given: dict[str, Any], optimizer: str, rate: float, decay: float) -> None:
+    """Lion's steps are all of the same size: smaller ones, with more decay; a given value is taken as it is."""
+    values, reasons = decide(100, method={"type": "full"}, hyperparameters=given)
+    assert values.optimizer == optimizer
+    assert (values.learning_rate, values.weight_decay) == pytest.approx((rate, decay))
+    assert ("Lion" in reasons["learningRate"].reason) == (optimizer == "lion" and "learningRate" not in given)
+
+
 @pytest.mark.parametrize("world, batch", [({}, 4), ({"nodes": 3}, 6), ({"nodes": 2, "processesPerNode": 8}, 16)])
 def test_each_process_has_an_example(world: dict[str, int], batch: int) -> None:
     """The automatic batch is a multiple of the number of processes."""

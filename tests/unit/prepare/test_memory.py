@@ -7,6 +7,7 @@ import pytest
 from finetune_api.resources.learning import Qlora
 from finetune_api.run_config import RunMethod, RunStrategy
 from finetune_trainer.methods import METHODS
+from finetune_trainer.optimizers import OPTIMIZERS, TrainedParameters
 from finetune_trainer.prepare.fit.memory import GPU, Micro, TrainedModel, need, state_bytes
 from finetune_trainer.prepare.fit.model_shape import ModelShape
 from finetune_trainer.strategies import STRATEGIES
@@ -35,7 +36,9 @@ LARGEST = 3 * 4096 * 4096
 REST = PARAMETERS - MATRICES
 
 
-def trained(method: str, trained: int, *, strategy: RunStrategy = DDP, processes: int = 1, precision: str = "bf16") -> TrainedModel:
+def trained(
+    method: str, trained: int, optimizer: str = "adamw", *, strategy: RunStrategy = DDP, processes: int = 1, precision: str = "bf16"
+) -> TrainedModel:
     """Qwen-7B, with gradient checkpointing. `method` may say how the base is quantised: qlora int8."""
     name, _, quantization = method.partition(" ")
     settings = RunMethod(type=name, qlora=Qlora.model_validate({"quantization": quantization}) if quantization else None)
@@ -45,7 +48,10 @@ def trained(method: str, trained: int, *, strategy: RunStrategy = DDP, processes
         base=METHODS[name].base_bytes(PARAMETERS, LINEAR, settings, precision),  # type: ignore[arg-type]  # from a table
         stored=2 * PARAMETERS,
         method=METHODS[name],
-        trained=trained,
+        trained=TrainedParameters(
+            trained, trained - OUTSIDE if method == "full" else trained, OUTSIDE // 2 if method == "full" else 0, trained // 60
+        ),
+        optimizer=OPTIMIZERS[optimizer],
         adapted=4 * 4096 + 11008 if method != "full" else 0,
         kept=5 * 64 if method != "full" else 0,
         precision=precision,  # type: ignore[arg-type]  # from a table
@@ -74,6 +80,22 @@ def test_bytes_per_rank(method: str, precision: str, weights: int, gradients: in
     count = PARAMETERS if method == "full" else R64
     state = state_bytes(trained(method, count, processes=processes, precision=precision))
     assert (state.weights, state.gradients, state.optimizer) == (weights, gradients, optimizer)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "full", "adapters"),
+    [
+        ("adamw", 8 * PARAMETERS, 8 * R64),
+        ("adamw-8bit", 8 * OUTSIDE // 2 + (2 + 8 / 256) * (PARAMETERS - OUTSIDE // 2), (2 + 8 / 256) * R64),
+        ("adafactor", 4 * PARAMETERS // 60, 4 * R64 // 60),
+        ("lion", 4 * PARAMETERS, 4 * R64),
+        ("muon", 8 * OUTSIDE + 4 * (PARAMETERS - OUTSIDE), 4 * R64),
+    ],
+)
+def test_state_of_an_optimizer(optimizer: str, full: float, adapters: float) -> None:
+    """Bytes, with all weights trained and with adapters."""
+    assert state_bytes(trained("full", PARAMETERS, optimizer)).optimizer == pytest.approx(full, abs=8)
+    assert state_bytes(trained("lora", R64, optimizer)).optimizer == pytest.approx(adapters, abs=8)
 
 
 @pytest.mark.parametrize("processes", [1, 2, 8])

@@ -68,7 +68,8 @@ class TrainingMethod(Protocol):
         """Values of a token that the adapters of all layers keep for the backward pass, beside their inputs."""
 
     def base_bytes(self, parameters: int, layers: Layers, settings: RunMethod, precision: Precision) -> int:
-        """Bytes of the base's weights in memory. Trained parameters take 4 (weight), 4 (gradient) and 8 (optimizer) bytes each."""
+        """Bytes of the base's weights in memory. Trained parameters take 4 (weight) and 4 (gradient) bytes each, and what the
+        optimizer keeps."""
 
     def loading(self, precision: Precision) -> dict[str, Any]:
         """Arguments of from_pretrained for the base, "dtype" (a name of torch's) at least."""

@@ -12,8 +12,6 @@ from finetune_trainer.methods.method import FP32
 
 MARGIN = 1.1
 """Reports, and what a file system takes for itself."""
-OPTIMIZER = 8
-"""Bytes a trained parameter: AdamW's two moments in fp32."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +23,8 @@ class Sizes:
     """Bytes of the base model, where it has to come into the workspace."""
     data: int
     """Bytes of the prepared rows."""
+    optimizer: int
+    """Bytes of the optimizer's state."""
 
 
 def estimate(config: RunConfig, sizes: Sizes) -> Estimate:
@@ -32,7 +32,7 @@ def estimate(config: RunConfig, sizes: Sizes) -> Estimate:
     model = sum(artifact.size(sizes.model) for artifact in wanted_artifacts(config))
     trained = sizes.model.trained
     best = config.evaluation.every_steps is not None
-    checkpoints = (config.checkpoints.keep + best + 1) * (FP32 + OPTIMIZER) * trained  # one more until the oldest is deleted
+    checkpoints = (config.checkpoints.keep + best + 1) * (FP32 * trained + sizes.optimizer)  # one more until the oldest is deleted
     workspace = sizes.downloaded + sizes.data + checkpoints + FP32 * trained
     return Estimate(model_bytes=int(MARGIN * model), workspace_bytes=int(MARGIN * workspace))
 

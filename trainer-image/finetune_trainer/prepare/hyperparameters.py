@@ -22,6 +22,7 @@ from finetune_trainer.failure import invalid
 from finetune_trainer.methods import method_of
 from finetune_trainer.methods.method import FORWARD
 from finetune_trainer.objectives import objective_of
+from finetune_trainer.optimizers import ADAMW, optimizer_of
 from finetune_trainer.prepare.base.weights import in_words
 from finetune_trainer.prepare.speeds import computes_bf16
 from finetune_trainer.tasks import find_task
@@ -98,7 +99,7 @@ def resolve_hyperparameters(config: RunConfig, facts: Facts) -> Decided:
     batch = decide_batch_size(into, config, facts)
     per_epoch = math.ceil(facts.examples / batch)
     total = decide_length(into, config, facts.examples, per_epoch)
-    short, method = total < _SHORT_RUN, method_of(config)
+    short = total < _SHORT_RUN
     falls = "linear" if short or encoder else "cosine"
     why_falls = "usual for encoders" if encoder else f"linear below {_SHORT_RUN} steps, cosine from there on: the run has {total}"
     warm_up = 0.1 if short or encoder else 0.03
@@ -106,11 +107,12 @@ def resolve_hyperparameters(config: RunConfig, facts: Facts) -> Decided:
         total_steps=total,
         steps_per_epoch=per_epoch,
         batch_size=batch,
+        optimizer=into.decide("optimizer", given.optimizer, ADAMW.name, "the default"),
         learning_rate=decide_learning_rate(into, config, facts, batch),
         scheduler=into.decide("scheduler", given.scheduler, falls, why_falls),
         shuffle=into.decide("shuffle", given.shuffle, True, "a new order in every epoch"),
         warmup_steps=math.ceil(total * into.decide("warmupRatio", given.warmup_ratio, warm_up, f"of {counted(total, 'step')}")),
-        weight_decay=into.decide("weightDecay", given.weight_decay, method.weight_decay, f"usual for {method.title}"),
+        weight_decay=decide_weight_decay(into, config),
         max_grad_norm=into.decide("maxGradNorm", given.max_grad_norm, 1.0, "the usual bound"),
         max_sequence_length=int(facts.max_sequence_length.value),
         precision=decide_precision(into, config),
@@ -123,7 +125,7 @@ def resolve_hyperparameters(config: RunConfig, facts: Facts) -> Decided:
         micro_batch_tokens=max(MICRO_BATCH_TOKENS, int(facts.max_sequence_length.value)),
     )
     into.parameters["maxSequenceLength"] = facts.max_sequence_length
-    return Decided(decided, method.resolve(config.method, facts.examples, into.decide), into.parameters)
+    return Decided(decided, method_of(config).resolve(config.method, facts.examples, into.decide), into.parameters)
 
 
 def decide_batch_size(into: Resolution, config: RunConfig, facts: Facts) -> int:
@@ -169,6 +171,15 @@ def decide_learning_rate(into: Resolution, config: RunConfig, facts: Facts, batc
     if given.learning_rate_multiplier is not None:
         rate, reason = tidy(rate * multiplier), f"automatic {rate:g} x {multiplier:g}: {reason}"
     return float(into.decide("learningRate", None, rate, reason))
+
+
+def decide_weight_decay(into: Resolution, config: RunConfig) -> float:
+    """The method's, times the optimizer's factor."""
+    method, optimizer = method_of(config), optimizer_of(config.hyperparameters.optimizer)
+    decay, reason = method.weight_decay * optimizer.weight_decay_scale, f"usual for {method.title}"
+    if optimizer.weight_decay_scale != 1:
+        reason += f", x {optimizer.weight_decay_scale:g} for {optimizer.title}"
+    return float(into.decide("weightDecay", config.hyperparameters.weight_decay, decay, reason))
 
 
 def decide_checkpoints(into: Resolution, config: RunConfig, total: int) -> int:
@@ -217,9 +228,9 @@ def learning_rate(config: RunConfig, facts: Facts, batch: int) -> tuple[float, s
     rate = next(rate for fewer, rate in table if facts.parameters < fewer) * method.learning_rate_scale
     kind = "an encoder" if encoder else "a model"
     reason = f"{method.title} of {kind} with {in_words(facts.parameters)} parameters"
-    objective = objective_of(config)
-    if objective.learning_rate_scale != 1:
-        rate, reason = rate * objective.learning_rate_scale, f"{reason}, x {objective.learning_rate_scale:g} for {objective.title}"
+    for chosen in (objective_of(config), optimizer_of(config.hyperparameters.optimizer)):
+        if chosen.learning_rate_scale != 1:
+            rate, reason = rate * chosen.learning_rate_scale, f"{reason}, x {chosen.learning_rate_scale:g} for {chosen.title}"
     if batch > _BATCH[1]:
         growth = min(2.0, math.sqrt(batch / _BATCH[1]))
         rate, reason = rate * growth, f"{reason}, x {growth:.2g} for batches of {batch}"

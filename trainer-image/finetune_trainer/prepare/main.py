@@ -93,7 +93,7 @@ def space(config: RunConfig, examined: Examined, plan: Plan, workspace: Workspac
     downloaded = total_bytes(base.files.all) if base.download.folder.local is None else 0
     trained = method_of(config).trained(base.weights.parameters, base.weights.linear_layers, decided.method)
     size = ModelSize(base.weights.parameters, trained, total_bytes(base.files.small), decided.values.precision)
-    needs = estimate(config, Sizes(size, downloaded, examined.examples.bytes))
+    needs = estimate(config, Sizes(size, downloaded, examined.examples.bytes, plan.fitted.optimizer))
     present = examined.examples.bytes + downloaded - base.download.missing_bytes
     check_space(needs.workspace_bytes - present, free_bytes(workspace.root), "the base model and the checkpoints need")
     return needs

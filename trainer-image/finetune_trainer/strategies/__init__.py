@@ -6,13 +6,15 @@ fsdp.py       a part of every weight on each rank
 """
 
 from finetune_api.registry import Registry
-from finetune_api.run_config import RunStrategy
+from finetune_api.run_config import RunConfig, RunStrategy
 from finetune_trainer.failure import entry_of
+from finetune_trainer.methods import method_of
+from finetune_trainer.optimizers import optimizer_of
 from finetune_trainer.strategies.ddp import DDP
 from finetune_trainer.strategies.fsdp import FSDP
 from finetune_trainer.strategies.strategy import DistributedModel, ModelBytes, StateBytes, Strategy
 
-__all__ = ["STRATEGIES", "DistributedModel", "ModelBytes", "StateBytes", "Strategy", "strategy_of"]
+__all__ = ["STRATEGIES", "DistributedModel", "ModelBytes", "StateBytes", "Strategy", "obstacle_of", "strategy_of"]
 
 STRATEGIES: Registry[Strategy] = Registry(
     "strategy",
@@ -25,3 +27,11 @@ STRATEGIES: Registry[Strategy] = Registry(
 def strategy_of(settings: RunStrategy) -> Strategy:
     """The strategy of a run; raises StageFailure InvalidSpec for an unknown one."""
     return entry_of(STRATEGIES, settings.type, "training.strategy.type")
+
+
+def obstacle_of(strategy: Strategy, run: RunConfig) -> str:
+    """Why a strategy cannot train by the run's method and optimizer, "" if it can."""
+    optimizer = optimizer_of(run.hyperparameters.optimizer)
+    if strategy.divides and not optimizer.divisible:
+        return f"hyperparameters.optimizer {optimizer.name} updates whole tensors, which cannot be divided among ranks"
+    return strategy.obstacle(method_of(run))

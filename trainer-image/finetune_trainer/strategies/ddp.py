@@ -26,6 +26,7 @@ class Ddp:
 
     name = "ddp"
     autocast = True
+    divides = False
 
     def obstacle(self, method: TrainingMethod) -> str:
         return ""

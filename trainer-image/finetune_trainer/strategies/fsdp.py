@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finetune_api.run_config import RunStrategy
+from finetune_trainer.layers import layers
 from finetune_trainer.methods import TrainingMethod
 from finetune_trainer.strategies.strategy import DistributedModel, ModelBytes, StateBytes
 from finetune_trainer.workspace.prepared import Prepared
@@ -35,6 +36,7 @@ class Fsdp:
 
     name = "fsdp"
     autocast = False
+    divides = True
 
     def obstacle(self, method: TrainingMethod) -> str:
         return "quantized weights cannot be divided among ranks" if method.quantized else ""
@@ -161,17 +163,6 @@ def shard_again(model: Any) -> None:
     for module in model.modules():
         if isinstance(module, FSDPModule):
             module.reshard()
-
-
-def layers(model: Any) -> "list[nn.Module]":
-    """The model's repeated layers: members of the outermost lists of modules."""
-    from torch import nn
-
-    found: list[nn.Module] = []
-    for child in model.children():
-        parts = list(child) if isinstance(child, nn.ModuleList) else []
-        found += [part for part in parts if any(True for _ in part.parameters())] or layers(child)
-    return found
 
 
 def write(folder: Path, tensors: "dict[str, Tensor]", rank: int) -> list[Path]:

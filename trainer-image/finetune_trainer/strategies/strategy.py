@@ -52,6 +52,8 @@ class Strategy(Protocol):
     """As run configs write it: strategy.type."""
     autocast: bool
     """Trained fp32 weights are cast to bf16 by autocast, which keeps all copies for the backward pass."""
+    divides: bool
+    """A rank holds and updates parts of tensors."""
 
     def obstacle(self, method: TrainingMethod) -> str:
         """Why it cannot train by a method, "" if it can."""

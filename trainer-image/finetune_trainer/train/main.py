@@ -9,6 +9,7 @@ from finetune_api.run_config import RunConfig
 from finetune_trainer.distributed.network import split_endpoint
 from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.methods import method_of
+from finetune_trainer.optimizers import optimizer_of
 from finetune_trainer.stage.stage import failed_result, finished_result, report, run_stage
 from finetune_trainer.strategies import strategy_of
 from finetune_trainer.train.launch.exchange import Assignment
@@ -72,5 +73,6 @@ def check_prepared(config: RunConfig, workspace: Workspace) -> None:
     """Refuses to start on what prepare did not leave, or left for another spec."""
     prepared = read_prepared(config, workspace)
     strategy_of(prepared.strategy)
+    optimizer_of(prepared.hyperparameters.optimizer)
     if prepared.method.type != method_of(config).name:
         raise damaged(f"{workspace.prepared} is for method {prepared.method.type}, method.type is {config.method.type}", "prepare")

@@ -22,6 +22,7 @@ from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.learner import Learner
 from finetune_trainer.learners import learner_of
 from finetune_trainer.methods import method_of
+from finetune_trainer.optimizers import optimizer_of
 from finetune_trainer.stage.log_file import kept_log
 from finetune_trainer.stage.progress import ProgressPrinter
 from finetune_trainer.step_plan import Layout, StepPlan
@@ -198,6 +199,7 @@ class Rank:
             plan=plan,
             learner=learner,
             places=RowPlaces(self.workspace.train_rows),
+            optimizer=optimizer_of(self.hyper.optimizer),
             checkpoints=CheckpointPlace(
                 self.workspace.checkpoints,
                 self.prepared.identity,

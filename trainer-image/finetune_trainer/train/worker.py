@@ -32,9 +32,11 @@ def hide_unused_libraries(folder: str) -> None:
     """transformers and PEFT import bitsandbytes wherever it is installed, which takes seconds."""
     from finetune_trainer.distributed.settings import hide_library
     from finetune_trainer.methods import method_of
+    from finetune_trainer.optimizers import optimizer_of
     from finetune_trainer.train.launch.exchange import Exchange
 
-    if not method_of(Exchange(folder).assignment().config).quantized:
+    config = Exchange(folder).assignment().config
+    if not method_of(config).quantized and not optimizer_of(config.hyperparameters.optimizer).needs_bitsandbytes:
         hide_library("bitsandbytes")
 
 

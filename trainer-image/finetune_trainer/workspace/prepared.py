@@ -23,6 +23,7 @@ class ResolvedHyperparameters(Document):
     batch_size: int
     """Examples per optimizer step over all processes."""
     learning_rate: float
+    optimizer: str = "adamw"
     scheduler: Scheduler
     shuffle: bool = True
     """False: every epoch has the rows in their order."""

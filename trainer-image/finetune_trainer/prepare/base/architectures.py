@@ -8,9 +8,10 @@ from finetune_trainer.artifacts.exporter import BaseFacts
 from finetune_trainer.failure import invalid
 from finetune_trainer.families import Family, families
 from finetune_trainer.methods import METHODS, method_of
+from finetune_trainer.optimizers import optimizer_of
 from finetune_trainer.prepare.base.files import unsupported
 from finetune_trainer.sources.subject import Subject
-from finetune_trainer.strategies import STRATEGIES
+from finetune_trainer.strategies import STRATEGIES, obstacle_of
 from finetune_trainer.tasks import TASKS, AnyTask, find_task
 
 LISTED = "docs/models.md lists the model types that can be fine-tuned"
@@ -62,14 +63,14 @@ def check_method(family: Family, architecture: str, subject: Subject, run: RunCo
 
 
 def check_strategy(run: RunConfig) -> None:
-    """Raises StageFailure where the strategy cannot train by the job's method, with those that can."""
-    method, given = method_of(run), run.strategy.type
-    if given in STRATEGIES and (reason := STRATEGIES[given].obstacle(method)):
-        others = ", ".join(name for name, strategy in STRATEGIES.items() if not strategy.obstacle(method))
+    """Raises StageFailure where the strategy cannot train by the job's method and optimizer, with those that can."""
+    given, method, optimizer = run.strategy.type, method_of(run), optimizer_of(run.hyperparameters.optimizer)
+    if given in STRATEGIES and (reason := obstacle_of(STRATEGIES[given], run)):
+        others = ", ".join(name for name, strategy in STRATEGIES.items() if not obstacle_of(strategy, run))
         raise invalid(
             "StrategyUnsupported",
-            f"training.strategy.type {given} cannot train with method.type {method.name}: {reason}. Set training.strategy.type: {others}, "
-            "or another method.type",
+            f"training.strategy.type {given} cannot train with method.type {method.name} and hyperparameters.optimizer {optimizer.name}: "
+            f"{reason}. Set training.strategy.type: {others}, or another method.type or optimizer",
             param="training.strategy.type",
         )
 

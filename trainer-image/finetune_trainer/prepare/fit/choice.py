@@ -3,6 +3,7 @@
 Knows the steps of the run (train's own plan), so that the heaviest micro-batch is one that there will be.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +14,11 @@ from numpy.typing import NDArray
 from finetune_api.run_config import RunConfig
 from finetune_trainer.methods import method_of
 from finetune_trainer.objectives import objective_of
+from finetune_trainer.optimizers import TrainedParameters, optimizer_of
 from finetune_trainer.prepare.base.architectures import can_recompute
 from finetune_trainer.prepare.base.weights import Weights
 from finetune_trainer.prepare.fit.memory import CPU, GPU, DeviceProfile, Micro, Need, TrainedModel, need
-from finetune_trainer.prepare.fit.model_shape import model_shape
+from finetune_trainer.prepare.fit.model_shape import ModelShape, model_shape
 from finetune_trainer.prepare.hyperparameters import Decided
 from finetune_trainer.step_plan import STEPS_LOOKED_AT, Layout, MicroBatch, StepPlan
 from finetune_trainer.strategies import strategy_of
@@ -112,19 +114,46 @@ def as_micro(batch: MicroBatch, facts: TrainingFacts, classifier: bool, several:
     return Micro(tokens, supervised, tokens if len(rows) > 1 or several else 0)
 
 
+def trained_parameters(run: RunConfig, decided: Decided, facts: TrainingFacts) -> TrainedParameters:
+    """What changes, by kind."""
+    shape, weights, method = model_shape(facts.config, facts.weights), facts.weights, method_of(run)
+    layers = weights.linear_layers
+    head = new_head(shape, facts)
+    total = method.trained(weights.parameters, layers, decided.method)
+    if method.trains_base:
+        embeddings, matrices = min(shape.vocabulary * shape.hidden, shape.outside), total - shape.outside
+        factors = sum(map(rows_and_columns, weights.shapes.values()))
+    else:
+        sides = sum(outputs + inputs for outputs, inputs in method.adapted(layers, decided.method).values())
+        rank = total / sides if sides else 0  # low-rank matrices: rank x inputs and outputs x rank
+        embeddings, matrices, factors = 0, total, min(total, sides + 2 * round(rank) * len(layers)) if sides else total
+    return TrainedParameters(head + total, matrices, embeddings, factors + head)
+
+
+def rows_and_columns(shape: tuple[int, ...]) -> int:
+    """Of one tensor, whose last two dimensions are those of a matrix; all values of a vector."""
+    return math.prod(shape) if len(shape) < 2 else math.prod(shape[:-2]) * (shape[-2] + shape[-1])
+
+
+def new_head(shape: ModelShape, facts: TrainingFacts) -> int:
+    """Parameters of a classifier's head, which is new and trained whole."""
+    return shape.hidden * (shape.hidden + facts.labels) if facts.labels else 0
+
+
 def trained_model(run: RunConfig, decided: Decided, facts: TrainingFacts, checkpointing: bool) -> TrainedModel:
     """The base as this training changes it."""
     shape, weights, settings = model_shape(facts.config, facts.weights), facts.weights, decided.method
     method, layers, precision = method_of(run), weights.linear_layers, decided.values.precision
     adapted = method.adapted(layers, settings)
-    head = shape.hidden * (shape.hidden + facts.labels) if facts.labels else 0  # a classifier's, which is new and trained whole
+    head = new_head(shape, facts)
     return TrainedModel(
         shape=shape,
         parameters=weights.parameters + head,
         base=method.base_bytes(weights.parameters + head, layers, settings, precision),
         stored=weights.stored,
         method=method,
-        trained=head + method.trained(weights.parameters, layers, settings),
+        trained=trained_parameters(run, decided, facts),
+        optimizer=optimizer_of(decided.values.optimizer),
         adapted=sum(inputs for _, inputs in adapted.values()) // shape.stored_layers,
         kept=method.kept(layers, settings) // shape.stored_layers,
         precision=precision,

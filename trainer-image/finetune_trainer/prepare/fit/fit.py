@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 
 from finetune_api.result import MemoryEstimate, ResolvedParameter
 from finetune_api.run_config import RunConfig, RunStrategy
+from finetune_trainer.optimizers import optimizer_of
 from finetune_trainer.prepare.base.architectures import can_recompute
-from finetune_trainer.prepare.fit.choice import Choice, TrainingFacts, choose, ways_to_train
+from finetune_trainer.prepare.fit.choice import Choice, TrainingFacts, choose, trained_parameters, ways_to_train
 from finetune_trainer.prepare.fit.strategy import with_strategy
 from finetune_trainer.prepare.fit.too_large import does_not_fit
 from finetune_trainer.prepare.hyperparameters import AS_GIVEN, Decided
@@ -27,6 +28,8 @@ class Fit:
     memory: MemoryEstimate
     micro_batches: list[MicroBatchNeed]
     """For the ranks to choose from, where the GPU's memory is unknown."""
+    optimizer: int
+    """Bytes of the state of all ranks' optimizer."""
 
 
 def fit(run: RunConfig, decided: Decided, facts: TrainingFacts) -> Fit:
@@ -55,7 +58,8 @@ def fit(run: RunConfig, decided: Decided, facts: TrainingFacts) -> Fit:
     needs = [
         MicroBatchNeed(micro_batch_tokens=way.budget, gradient_checkpointing=way.checkpointing, need=way.need.total) for way in unknown
     ]
-    return Fit(replace(decided, values=values, reasons=reasons), run.strategy, memory, needs)
+    state = optimizer_of(values.optimizer).state_bytes(trained_parameters(run, decided, facts))
+    return Fit(replace(decided, values=values, reasons=reasons), run.strategy, memory, needs, state)
 
 
 def reason(chosen: Choice, facts: TrainingFacts, available: int | None) -> str:

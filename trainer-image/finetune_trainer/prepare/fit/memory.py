@@ -1,6 +1,6 @@
 """How much memory one training process takes at most, out of shapes and counts alone.
 
-The formula follows what train does: frozen weights in the run's precision, trained ones in fp32 with AdamW's two moments, bf16 by
+The formula follows what train does: frozen weights in the run's precision, trained ones in fp32 with the optimizer's state, bf16 by
 autocast, attention by torch's sdpa over packed rows with a mask, logits at the supervised positions only. Bytes a token of each
 tensor that the backward pass needs were read off the computation (torch.autograd.graph.saved_tensors_hooks); benchmarks/memory.py
 compares the whole with the measured peaks of real trainings on the CPU.
@@ -11,13 +11,12 @@ from typing import Literal
 
 from finetune_api.run_config import RunStrategy
 from finetune_trainer.methods import TrainingMethod
+from finetune_trainer.optimizers import ADAMW, OptimizerFactory, TrainedParameters
 from finetune_trainer.prepare.fit.model_shape import ModelShape
 from finetune_trainer.strategies import ModelBytes, StateBytes, Strategy
 from finetune_trainer.strategies.ddp import DDP
 
 FP32 = 4
-MOMENTS = 8
-"""AdamW's two, in fp32, for each trained parameter."""
 LOGITS = 12
 """Bytes of one logit at the beginning of the backward pass: its log-probability, and two gradients in fp32."""
 MIB = 1 << 20
@@ -60,8 +59,7 @@ class TrainedModel:
     stored: int
     """Bytes of its files."""
     method: TrainingMethod
-    trained: int
-    """Parameters that change."""
+    trained: TrainedParameters
     adapted: int
     """Values of a token that go into a layer's adapters, each counted by itself."""
     kept: int
@@ -69,6 +67,7 @@ class TrainedModel:
     precision: Literal["bf16", "fp32"]
     checkpointing: bool
     processes: int = 1
+    optimizer: OptimizerFactory = ADAMW
     strategy: Strategy = DDP
     distribution: RunStrategy = field(default_factory=RunStrategy)
     """Settings of the strategy."""
@@ -124,10 +123,10 @@ def need(model: TrainedModel, micro: Micro, device: DeviceProfile) -> Need:
 
 def state_bytes(model: TrainedModel) -> StateBytes:
     """Weights, gradients and optimizer on one rank."""
-    weights = model.base + (0 if model.method.trains_base else FP32 * model.trained)
-    whole = StateBytes(weights, FP32 * model.trained, MOMENTS * model.trained)
+    weights = model.base + (0 if model.method.trains_base else FP32 * model.trained.total)
+    whole = StateBytes(weights, FP32 * model.trained.total, model.optimizer.state_bytes(model.trained))
     layer = (model.parameters - model.shape.outside) // model.shape.stored_layers
-    changed = max(layer, model.shape.outside) if model.method.trains_base else model.trained // model.shape.stored_layers
+    changed = max(layer, model.shape.outside) if model.method.trains_base else model.trained.total // model.shape.stored_layers
     parts = ModelBytes(
         state=whole,
         computed=model.bytes * model.parameters,
@@ -183,5 +182,5 @@ def lost(model: TrainedModel, micro: Micro, device: DeviceProfile) -> int:
 
 
 def temporaries(model: TrainedModel, device: DeviceProfile) -> int:
-    """Of the optimizer: two of its largest tensor's size on a CPU, where it goes from tensor to tensor; none of a fused one."""
-    return 2 * FP32 * model.shape.largest if device.is_cpu and model.method.trains_base else 0
+    """Of the optimizer, which goes from tensor to tensor; those of adapters are small."""
+    return int(model.optimizer.temporaries(cpu=device.is_cpu) * model.shape.largest) if model.method.trains_base else 0

@@ -2,12 +2,11 @@
 
 from finetune_api.result import ResolvedParameter
 from finetune_api.run_config import RunConfig, RunStrategy
-from finetune_trainer.methods import method_of
 from finetune_trainer.prepare.disk_space import readable
 from finetune_trainer.prepare.fit.choice import TrainingFacts, choose, trained_model
 from finetune_trainer.prepare.fit.memory import state_bytes
 from finetune_trainer.prepare.hyperparameters import AS_GIVEN, Decided
-from finetune_trainer.strategies import strategy_of
+from finetune_trainer.strategies import obstacle_of, strategy_of
 from finetune_trainer.workspace.prepared import HEADROOM
 
 AUTO = "auto"
@@ -46,11 +45,12 @@ def automatic(run: RunConfig, decided: Decided, facts: TrainingFacts) -> tuple[R
 
 
 def candidates(run: RunConfig) -> list[RunStrategy]:
-    """Those that the spec leaves open and that can train by the run's method, the fastest first: what is gathered once more costs time."""
-    given, method = run.strategy, method_of(run)
+    """Those that the spec leaves open and that can train with the run's method and optimizer, the fastest first: what is gathered once
+    more costs time."""
+    given = run.strategy
     left_open = [settings for settings in (GRAD, FULL) if given.sharding in (None, settings.sharding)]
     return [
-        settings for settings in ([DDP] if given.type == AUTO else []) + left_open if not strategy_of(settings).obstacle(method)
+        settings for settings in ([DDP] if given.type == AUTO else []) + left_open if not obstacle_of(strategy_of(settings), run)
     ]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from finetune_trainer.families import families
 from finetune_trainer.methods import TrainingMethod, method_of
 from finetune_trainer.methods.lora import LORA
 from finetune_trainer.methods.qlora import QLORA
+from finetune_trainer.optimizers import ADAMW, ADAMW_8BIT
 from finetune_trainer.prepare.base.architectures import can_recompute
 from finetune_trainer.prepare.base.weights import Weights, in_words
 from finetune_trainer.prepare.disk_space import readable
@@ -21,7 +22,7 @@ from finetune_trainer.prepare.fit.choice import Choice, TrainingFacts, choose
 from finetune_trainer.prepare.fit.model_shape import layer_of
 from finetune_trainer.prepare.fit.strategy import DDP, FULL, using
 from finetune_trainer.prepare.hyperparameters import Decided
-from finetune_trainer.strategies import strategy_of
+from finetune_trainer.strategies import obstacle_of, strategy_of
 from finetune_trainer.workspace.prepared import HEADROOM
 
 GPU_SIZES = (16, 24, 32, 40, 48, 80, 96, 141, 192, 288)
@@ -75,7 +76,7 @@ def does_not_fit(run: RunConfig, decided: Decided, facts: TrainingFacts, smalles
 
 def what_fits(of: Attempt, available: int) -> list[tuple[Attempt, Choice]]:
     """Single changes, the one that costs least first; all of them together where none is enough; else a smaller model."""
-    changes = (sharded, recomputed, with_adapters, with_smaller_rank, in_bf16, in_4_bits, longest_that_fits)
+    changes = (sharded, recomputed, with_adapters, with_smaller_state, with_smaller_rank, in_bf16, in_4_bits, longest_that_fits)
     fitting = [found for change in changes if (found := tried(change(of), available)) is not None]
     together = all_of(of, (recomputed, with_adapters, in_bf16, in_4_bits))
     if not fitting and together is not None:
@@ -117,7 +118,7 @@ def fits(attempt: Attempt, available: int) -> Choice | None:
 def sharded(of: Attempt) -> Attempt | None:
     """A part of the model on each process, where the user wanted the whole model on all of them."""
     world = of.run.world
-    if of.run.strategy != DDP or world.nodes * world.processes_per_node == 1 or strategy_of(FULL).obstacle(method_of(of.run)):
+    if of.run.strategy != DDP or world.nodes * world.processes_per_node == 1 or obstacle_of(strategy_of(FULL), of.run):
         return None
     return replace(of, words="training.strategy.type: fsdp", param="training.strategy.type", run=using(of.run, FULL))
 
@@ -131,7 +132,7 @@ def with_more_gpus(of: Attempt) -> Attempt | None:
     worlds = [(world.nodes, count) for count in per_node] + [(count, most) for count in nodes]
     attempts = (on(of, *counts) for counts in worlds if counts[0] * counts[1] <= LARGEST_WORLD)
     available = of.run.hardware.memory or 0
-    if not of.run.hardware.gpus or strategy_of(FULL).obstacle(method_of(of.run)):
+    if not of.run.hardware.gpus or obstacle_of(strategy_of(FULL), of.run):
         return None
     return next((attempt for attempt in attempts if fits(attempt, available) is not None), None)
 
@@ -185,6 +186,17 @@ def with_method(of: Attempt, method: TrainingMethod, given: RunMethod) -> Attemp
 def automatically(name: str, given: Any, automatic: Any, reason: str) -> Any:
     """A Decide that takes the automatic value."""
     return automatic
+
+
+def with_smaller_state(of: Attempt) -> Attempt | None:
+    """The optimizer's state in 8 bits, where all weights are trained and each process holds all of them."""
+    hyper = of.run.hyperparameters.model_copy(update={"optimizer": ADAMW_8BIT.name})
+    run = of.run.model_copy(update={"hyperparameters": hyper})
+    if not method_of(run).trains_base or of.decided.values.optimizer != ADAMW.name or obstacle_of(strategy_of(run.strategy), run):
+        return None
+    decided = replace(of.decided, values=of.decided.values.model_copy(update={"optimizer": ADAMW_8BIT.name}))
+    name = "hyperparameters.optimizer"
+    return replace(of, words=f"{name}: {ADAMW_8BIT.name}", param=name, run=run, decided=decided)
 
 
 def with_smaller_rank(of: Attempt) -> Attempt | None:

@@ -53,7 +53,6 @@ def training_arguments(hyper: ResolvedHyperparameters, output: Path, world: Worl
         warmup_steps=hyper.warmup_steps,
         weight_decay=hyper.weight_decay,
         max_grad_norm=hyper.max_grad_norm,
-        optim="adamw_torch" if cpu else "adamw_torch_fused",  # foreach needs a copy of what it updates
         bf16=hyper.precision == "bf16",
         seed=hyper.seed,
         use_cpu=cpu,

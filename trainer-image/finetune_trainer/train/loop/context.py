@@ -6,6 +6,7 @@ from pathlib import Path
 
 from finetune_trainer.distributed.world import World
 from finetune_trainer.learner import Learner
+from finetune_trainer.optimizers import OptimizerFactory
 from finetune_trainer.step_plan import StepPlan
 from finetune_trainer.strategies import DistributedModel
 from finetune_trainer.train.launch.heartbeat import Heartbeat
@@ -36,6 +37,7 @@ class LoopContext:
     learner: Learner
     places: RowPlaces
     """Of the training rows."""
+    optimizer: OptimizerFactory
     checkpoints: CheckpointPlace
     heartbeat: Heartbeat
     asked_to_stop: Callable[[], bool]

@@ -68,6 +68,17 @@ class StepTrainer(Trainer):
         self.remove_callback(PrinterCallback)
         self.add_callback(StepCallback(self))
 
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """Of what is trained: matrices decay, biases and norms do not, as Trainer has it."""
+        assert self.model is not None
+        trained = {name: parameter for name, parameter in self.model.named_parameters() if parameter.requires_grad}
+        decaying = trained.keys() & set(self.get_decay_parameter_names(self.model))
+        groups = [
+            {"params": [parameter for name, parameter in trained.items() if name in decaying], "weight_decay": self.args.weight_decay},
+            {"params": [parameter for name, parameter in trained.items() if name not in decaying], "weight_decay": 0.0},
+        ]
+        return self.context.optimizer.make(groups, self.model, self.args.learning_rate)
+
     def get_train_dataloader(self) -> DataLoader[RankStep]:
         return step_loader(self.context.plan, self.context.learner, self.context.world.rank)
 
