@@ -12,7 +12,9 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from finetune_api.exit_codes import ExitCode
+from finetune_api.run_config import RunStrategy
 from finetune_trainer.failure import StageFailure
+from finetune_trainer.language_model.learner import LanguageLearner
 from finetune_trainer.language_model.model import load_base
 from finetune_trainer.methods import METHODS
 from finetune_trainer.train.loop.metrics import read_metrics
@@ -20,7 +22,7 @@ from finetune_trainer.workspace.prepared import Prepared
 from tests.models.tiny_models import make_language_model
 from tests.trainer.train.blackboard import train_language_model
 from tests.trainer.train.conftest import run_here
-from tests.trainer.train.runs import Run
+from tests.trainer.train.runs import DDP, FSDP, VALIDATION_ROWS, Run
 from tests.unit.prepare.base_folder import change_json
 
 pytestmark = [pytest.mark.trainer, pytest.mark.filterwarnings("ignore")]
@@ -29,6 +31,8 @@ LORA: Settings = {"rank": 4, "alpha": 8}
 METHODS_TRIED: dict[str, Settings] = {
     "lora": {"type": "lora", "lora": LORA},
     "dora": {"type": "lora", "lora": LORA | {"dora": True}},
+    "pissa": {"type": "lora", "lora": LORA | {"initialization": "pissa"}},
+    "pissa rslora": {"type": "lora", "lora": LORA | {"initialization": "pissa", "rslora": True}},
     "rslora": {"type": "lora", "lora": LORA | {"rslora": True}},
     "qlora nf4": {"type": "qlora", "lora": LORA},
     "qlora dora": {"type": "qlora", "lora": LORA | {"dora": True}},
@@ -75,6 +79,9 @@ def logits(model: Any) -> torch.Tensor:
         ("dora", "gpt2", "all-linear"),
         ("rslora", "gpt2", "by name"),
         ("lora", "gpt2", "all-linear"),
+        ("pissa", "llama", "all-linear"),
+        ("pissa", "gpt2", "all-linear"),
+        ("pissa rslora", "llama", "by name"),
         ("lora", "gpt2", "by name"),
         ("qlora nf4", "llama", "all-linear"),
         ("qlora nf4", "gpt2", "by name"),
@@ -102,7 +109,7 @@ def test_a_method_from_start_to_merge(name: str, family: str, targets: str, tiny
     assert (merged - untrained).abs().max() > 1e-3 * scale
 
 
-@pytest.mark.parametrize("name", ["dora", "qlora nf4", "qlora int8", "qlora dora"])
+@pytest.mark.parametrize("name", ["dora", "pissa", "qlora nf4", "qlora int8", "qlora dora"])
 def test_a_resumed_training_leaves_the_same_bytes(name: str, new_run: Callable[..., Run]) -> None:
     """With dropout, in bf16; what is frozen is quantised again in the next attempt."""
     method = copy.deepcopy(METHODS_TRIED[name])
@@ -113,6 +120,22 @@ def test_a_resumed_training_leaves_the_same_bytes(name: str, new_run: Callable[.
     assert run.losses() == whole.losses()
     ours, theirs = (load_file(one.workspace.trained / "adapter" / "adapter_model.safetensors") for one in (run, whole))
     assert {name: tensor.tolist() for name, tensor in ours.items()} == {name: tensor.tolist() for name, tensor in theirs.items()}
+
+
+@pytest.mark.parametrize("strategy", [DDP, FSDP], ids=["ddp", "fsdp"])
+def test_pissa_changes_no_base(strategy: RunStrategy, new_run: Callable[..., Run], alone: Run) -> None:
+    """The first loss is that of the base, before anything is learned; what is published for the base as it was has the validation loss
+    of the model in memory."""
+    hyper = HYPER | {"validation_every": 4, "validation_examples": VALIDATION_ROWS}
+    run = new_run(method=METHODS_TRIED["pissa"], hyper=hyper, strategy=strategy)
+    run_here(run)
+    assert run.losses()[0] == pytest.approx(alone.losses()[0], abs=1e-4)
+    prepared = Prepared.from_json(run.workspace.prepared.read_bytes())
+    base: Any = AutoModelForCausalLM.from_pretrained(prepared.base_path, dtype=torch.float32)
+    merged = METHODS["lora"].merge(base, run.workspace.trained / "adapter")
+    scores = LanguageLearner(run.config(), prepared, run.workspace).score(merged, lambda done, total: None)
+    assert run.result().train.validation.loss == pytest.approx(scores.loss, abs=1e-5)
+    assert scores.loss < alone.losses()[0] - 0.1
 
 
 @pytest.mark.parametrize("quantization", ["nf4", "int8"])

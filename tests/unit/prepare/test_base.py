@@ -156,6 +156,34 @@ def test_adapter_parameters(tmp_path: Path, lora: dict[str, Any], expected: int)
     assert LORA.trained(0, look_at(tmp_path, no_change).weights.linear_layers, RunMethod.model_validate({"lora": lora})) == expected
 
 
+@pytest.mark.parametrize(("initialization", "times"), [("default", 1), ("pissa", 2)])
+def test_values_that_are_written(tmp_path: Path, initialization: str, times: int) -> None:
+    """An adapter that started as a part of the base is written with that start, so that it applies to the base as it was."""
+    layers = look_at(tmp_path, no_change).weights.linear_layers
+    settings = RunMethod.model_validate({"lora": {"rank": 4, "initialization": initialization}})
+    assert LORA.trained(0, layers, settings) == 4 * (16 + 24)
+    assert LORA.written(0, layers, settings) == times * 4 * (16 + 24)
+
+
+@pytest.mark.parametrize(
+    ("method", "param", "words"),
+    [
+        ({"type": "qlora"}, "method.lora.initialization", "type qlora"),
+        ({"objective": "dpo"}, "method.lora.initialization", "objective dpo"),
+        ({"dora": True}, "method.lora.initialization", "dora"),
+        ({"rank": 9}, "method.lora.rank", "set a rank of at most 8"),
+    ],
+)
+def test_what_pissa_cannot_do(tmp_path: Path, method: dict[str, Any], param: str, words: str) -> None:
+    """It changes the base, and has no more components than the smaller side of a weight."""
+    lora = {"initialization": "pissa", **{name: value for name, value in method.items() if name in ("rank", "dora")}}
+    given = RunMethod.model_validate({"lora": lora, **{name: value for name, value in method.items() if name not in lora}})
+    layers = look_at(tmp_path, no_change).weights.linear_layers
+    with pytest.raises(StageFailure) as refused:
+        LORA.adapted(layers, LORA.resolve(given, 10, lambda name, value, automatic, reason: automatic if value is None else value))
+    assert (refused.value.error.param, words in str(refused.value)) == (param, True)
+
+
 def test_a_target_module_that_the_model_lacks_is_refused(tmp_path: Path) -> None:
     """A typing error would otherwise surface on the GPU."""
     with pytest.raises(StageFailure, match=r"has no linear layer 'q_porj'; it has down_proj, q_proj") as caught:

@@ -3,6 +3,7 @@
 method.py                 the protocol
 full.py                   all weights
 lora.py                   low-rank adapters
+pissa.py                  adapters that start as a part of the base
 qlora.py                  the same on a quantised base
 quantization.py           linear layers by bitsandbytes
 gradient_checkpointing.py activations computed again in the backward pass

@@ -37,6 +37,9 @@ class Full:
     def trained(self, parameters: int, layers: Layers, settings: RunMethod) -> int:
         return parameters
 
+    def written(self, parameters: int, layers: Layers, settings: RunMethod) -> int:
+        return self.trained(parameters, layers, settings)
+
     def kept(self, layers: Layers, settings: RunMethod) -> int:
         return 0
 

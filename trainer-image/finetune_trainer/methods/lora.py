@@ -10,6 +10,7 @@ from finetune_api.run_config import RunMethod
 from finetune_trainer.failure import invalid
 from finetune_trainer.families import Family
 from finetune_trainer.methods.method import BF16, FP32, Decide, Layers, Precision, check_names
+from finetune_trainer.methods.pissa import PEFT_INITIALIZATION, keep_start, narrowed, rewrite, start_of
 
 ALL = ["all-linear"]
 MAMBA = ("falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h")
@@ -36,6 +37,7 @@ class Lora:
 
     def resolve(self, given: RunMethod, examples: int, decide: Decide) -> RunMethod:
         lora = given.lora or learning.Lora()
+        check_initialization(given, lora)
         automatic = next(rank for most, rank in RANKS if examples <= most)
         rank = decide("lora.rank", lora.rank, automatic, f"{examples:,} examples: more examples allow a higher rank")
         usual = (2 * math.sqrt(rank), "twice the square root of the rank") if lora.rslora else (2.0 * rank, "twice the rank")
@@ -54,12 +56,17 @@ class Lora:
                     param="method.lora.targetModules",
                 )
             chosen |= {name: layers[name] for name in matching}
+        check_rank(lora_of(settings), chosen)
         return chosen
 
     def trained(self, parameters: int, layers: Layers, settings: RunMethod) -> int:
         rank, magnitudes = lora_of(settings).rank, lora_of(settings).dora
         assert rank is not None  # by resolve
         return sum(rank * (outputs + inputs) + magnitudes * outputs for outputs, inputs in self.adapted(layers, settings).values())
+
+    def written(self, parameters: int, layers: Layers, settings: RunMethod) -> int:
+        """With pissa the adapter is written with its start beside it."""
+        return self.trained(parameters, layers, settings) * (2 if lora_of(settings).initialization == "pissa" else 1)
 
     def kept(self, layers: Layers, settings: RunMethod) -> int:
         rank, dora = lora_of(settings).rank or 0, lora_of(settings).dora
@@ -77,13 +84,16 @@ class Lora:
         adapter = lora_of(settings)
         config = self.config(model, adapter, task_type, whole)
         try:
-            return get_peft_model(self.freeze(model, settings, whole), config)
+            adapted = get_peft_model(self.freeze(model, settings, whole), config)
         except ValueError as exc:
             raise invalid(
                 "UnknownTargetModules",
                 f"method.lora.targetModules {adapter.target_modules} do not fit the base model: {exc}",
                 param="method.lora.targetModules",
             ) from exc
+        if adapter.initialization == "pissa":
+            keep_start(adapted)
+        return adapted
 
     def config(self, model: Any, adapter: learning.Lora, task_type: str, whole: list[str]) -> Any:
         """PEFT's, of a base as it was loaded."""
@@ -92,6 +102,7 @@ class Lora:
 
         assert adapter.rank is not None and adapter.alpha is not None  # by resolve
         alpha: Any = int(adapter.alpha) if adapter.alpha.is_integer() else adapter.alpha  # most readers of adapters expect an int
+        initialization: Any = PEFT_INITIALIZATION if adapter.initialization == "pissa" else True  # PEFT's type has no number of iterations
         return LoraConfig(
             task_type=task_type,
             r=adapter.rank,
@@ -99,6 +110,7 @@ class Lora:
             lora_dropout=adapter.dropout,
             use_dora=adapter.dora,
             use_rslora=adapter.rslora,
+            init_lora_weights=initialization,
             fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),  # GPT-2 stores its matrices transposed
             target_modules="all-linear" if adapter.target_modules == ALL else list(adapter.target_modules),
             exclude_modules=left_alone(model) or None if adapter.target_modules == ALL else None,
@@ -111,16 +123,22 @@ class Lora:
 
     def save(self, model: Any, folder: Path, weights: Iterable[tuple[str, Any]]) -> None:
         model.save_pretrained(folder, state_dict=dict(weights))
+        if (start := start_of(model)) is not None:
+            rewrite(folder, start)
 
     def restore(self, model: Any, folder: Path) -> None:
-        from peft import get_peft_model_state_dict
+        from peft import get_peft_model_state_dict, set_peft_model_state_dict
         from safetensors import safe_open
+        from safetensors.torch import load_file
 
         with safe_open(folder / "adapter_model.safetensors", "pt") as file:
             written = set(file.keys())
         own = set(get_peft_model_state_dict(model))
         check_names(folder, own - written, written - own)
-        model.load_adapter(folder, model.active_adapter, is_trainable=True)
+        if (start := start_of(model)) is not None:
+            set_peft_model_state_dict(model, narrowed(load_file(folder / "adapter_model.safetensors"), start))
+        else:
+            model.load_adapter(folder, model.active_adapter, is_trainable=True)
 
     def merge(self, base: Any, trained: Path) -> Any:
         """Each sum is rounded once to the base's precision.
@@ -144,6 +162,37 @@ class Lora:
 def lora_of(settings: RunMethod) -> learning.Lora:
     """The adapter's settings, or their defaults."""
     return settings.lora or learning.Lora()
+
+
+def check_initialization(method: RunMethod, lora: learning.Lora) -> None:
+    """Raises StageFailure for an initialization that takes a part out of the base, where the base is needed as it is."""
+    obstacle = ""
+    if method.type != "lora":
+        obstacle = f"type {method.type}, whose base is quantized"
+    elif method.objective != "sft":
+        obstacle = f"objective {method.objective}, which compares with the base"
+    elif lora.dora:
+        obstacle = "dora, which trains the magnitudes of the base's weights"
+    if obstacle and lora.initialization == "pissa":
+        raise invalid(
+            "InvalidInitialization",
+            f"method.lora.initialization pissa moves a part of the base's weights into the adapter and cannot be used with {obstacle}: "
+            "use initialization default",
+            param="method.lora.initialization",
+        )
+
+
+def check_rank(lora: learning.Lora, layers: Layers) -> None:
+    """Raises StageFailure where a weight has fewer singular components than the adapter takes out of it."""
+    rank = lora.rank or 0
+    small = sorted(name for name, shape in layers.items() if min(shape) < rank)
+    if lora.initialization == "pissa" and small:
+        raise invalid(
+            "InvalidRank",
+            f"method.lora.rank {rank} is larger than {small[0]} ({' x '.join(map(str, layers[small[0]]))}) allows with initialization "
+            f"pissa: set a rank of at most {min(min(layers[name]) for name in small)}",
+            param="method.lora.rank",
+        )
 
 
 def left_alone(model: Any) -> list[str]:

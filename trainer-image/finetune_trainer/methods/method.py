@@ -64,6 +64,9 @@ class TrainingMethod(Protocol):
     def trained(self, parameters: int, layers: Layers, settings: RunMethod) -> int:
         """Number of trained parameters, out of the base's number of parameters and its linear layers."""
 
+    def written(self, parameters: int, layers: Layers, settings: RunMethod) -> int:
+        """Number of values in the files that `save` writes."""
+
     def kept(self, layers: Layers, settings: RunMethod) -> int:
         """Values of a token that the adapters of all layers keep for the backward pass, beside their inputs."""
 

@@ -91,7 +91,7 @@ def space(config: RunConfig, examined: Examined, plan: Plan, workspace: Workspac
     """The later stages' needs; raises StageFailure when the workspace cannot hold what it still has to."""
     base, decided = examined.base, plan.fitted.decided
     downloaded = total_bytes(base.files.all) if base.download.folder.local is None else 0
-    trained = method_of(config).trained(base.weights.parameters, base.weights.linear_layers, decided.method)
+    trained = method_of(config).written(base.weights.parameters, base.weights.linear_layers, decided.method)
     size = ModelSize(base.weights.parameters, trained, total_bytes(base.files.small), decided.values.precision)
     needs = estimate(config, Sizes(size, downloaded, examined.examples.bytes, plan.fitted.optimizer))
     present = examined.examples.bytes + downloaded - base.download.missing_bytes
