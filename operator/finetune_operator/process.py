@@ -12,7 +12,9 @@ from finetune_operator.client.api import Api, Object
 from finetune_operator.client.connection import Connection, connect
 from finetune_operator.client.lease import Lease
 from finetune_operator.listen.edge import Edge
-from finetune_operator.listen.guard import guard_installed, watch_guard
+from finetune_operator.listen.guard import guard_installed
+from finetune_operator.listen.installed import watch_installed
+from finetune_operator.listen.kueue import kueue_installed
 from finetune_operator.listen.scope import Scope
 from finetune_operator.listen.warning_events import WarningEvents
 from finetune_operator.listen.watches import Watches
@@ -81,6 +83,7 @@ class Operator:
         """Lists everything before anything is reconciled: with an incomplete cache, existing children would be created again."""
         primed = [scope.namespace for scope in self._scopes if await scope.prime()]
         self._guard_found(await guard_installed(self._api))
+        self._kueue_found(await kueue_installed(self._api))
         REGISTRY.register(Snapshot(lambda: len(self._queue), self._phases, lambda: len(self._watches.dead())))
         for namespace in primed:
             self._serve(namespace)
@@ -100,7 +103,8 @@ class Operator:
             *(self._events.watch(scope) for scope in self._settings.scopes),
             self._announcer.run(),
             self._edge.run(),
-            watch_guard(self._api, self._guard_found, self._settings.guard_installed),
+            watch_installed(lambda: guard_installed(self._api), self._guard_found, self._settings.guard_installed),
+            watch_installed(lambda: kueue_installed(self._api), self._kueue_found, self._settings.kueue_installed),
         ]
 
     def _wake(self, keys: Keys) -> None:
@@ -124,6 +128,10 @@ class Operator:
     def _guard_found(self, installed: bool) -> None:
         self._settings = replace(self._settings, guard_installed=installed)
         self._wake(self._cache.keys(FINETUNED_MODELS.kind))
+
+    def _kueue_found(self, installed: bool) -> None:
+        self._settings = replace(self._settings, kueue_installed=installed)
+        self._wake(self._cache.keys(FINETUNE_JOBS.kind))
 
     def _phases(self) -> Mapping[str, int]:
         phases: dict[str, int] = {}

@@ -29,6 +29,8 @@ class Settings:
     """The fields that jobs and deployments may set."""
     guard_installed: bool = True
     """Whether the admission policies of the delete guard were found in the cluster."""
+    kueue_installed: bool = True
+    """Whether the API server has Kueue's kinds, without which spec.queueName has no effect."""
     namespaces: tuple[str, ...] = ()
     """Namespaces to watch; empty: all."""
     lease_name: str = "finetune-operator"

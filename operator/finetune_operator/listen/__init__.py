@@ -7,4 +7,6 @@ scope.py           one namespace, or all: its reflectors, and whether everything
 watches.py         which watches are alive
 warning_events.py  Warning events about children
 guard.py           whether the admission policies of the delete guard are installed
+kueue.py           whether Kueue is installed
+installed.py       looks again now and then for either of them
 """

@@ -1,8 +1,6 @@
 """Whether the admission policies of the delete guard, which belong to the chart, are installed. Models show it in a condition."""
 
-import asyncio
 import logging
-from collections.abc import Callable
 from itertools import product
 
 from finetune_operator.client.api import Api
@@ -11,7 +9,6 @@ from finetune_operator.objects.resources import BINDINGS, POLICIES
 
 LOG = logging.getLogger(__name__)
 
-PERIOD_SECONDS = 180.0
 GUARD_POLICIES = (
     "finetune-model-used-by-deployment",
     "finetune-model-used-by-job",
@@ -31,13 +28,3 @@ async def guard_installed(api: Api) -> bool:
         except ApiError as error:
             LOG.debug("cannot read %s %s: %s", resource.kind, name, error)
     return True
-
-
-async def watch_guard(api: Api, changed: Callable[[bool], None], known: bool) -> None:
-    """Checks again every few minutes, until cancelled."""
-    while True:
-        await asyncio.sleep(PERIOD_SECONDS)
-        found = await guard_installed(api)
-        if found != known:
-            known = found
-            changed(found)

@@ -17,7 +17,13 @@ from finetune_operator.plan.common.conditions import FALSE, ConditionUpdate, fin
 from finetune_operator.plan.common.plan import EventNote
 
 LOSS_INCREASED = "LossIncreased"
-WORRYING = (("Exported", "False"), ("BetterThanBase", "False"), ("ServedAsTrained", "False"), ("Overfitting", "True"))
+WORRYING = (
+    ("Exported", "False"),
+    ("BetterThanBase", "False"),
+    ("ServedAsTrained", "False"),
+    ("Overfitting", "True"),
+    ("QueueSupported", "False"),
+)
 """Conditions, and the status of each that causes a Warning."""
 
 

@@ -4,7 +4,7 @@ from finetune_api.resources.finetune_job import FineTuneJobSpec, output_name, sp
 from finetune_api.resources.finetune_job_status import FineTuneJobStatus
 from finetune_operator.objects.records import BatchJob
 from finetune_operator.plan.common.clock import rfc3339, soonest
-from finetune_operator.plan.common.conditions import holds
+from finetune_operator.plan.common.conditions import holds, without
 from finetune_operator.plan.common.observed import ObservedJob
 from finetune_operator.plan.common.plan import ObjectRef, Plan, job_ref
 from finetune_operator.plan.job.attempts import active, current_stage, job_name, latest, own_jobs
@@ -12,6 +12,7 @@ from finetune_operator.plan.job.finish import register, released, retired
 from finetune_operator.plan.job.launch import create_job, next_attempt
 from finetune_operator.plan.job.output import output_contested, output_renamed, output_taken
 from finetune_operator.plan.job.preconditions import base_missing, override_forbidden
+from finetune_operator.plan.job.queue_name import QUEUE_SUPPORTED, queue_condition
 from finetune_operator.plan.job.running import running
 from finetune_operator.plan.job.startup import ending, nothing_new, starting
 from finetune_operator.plan.job.status import finished_status, invalid_status, job_events, job_status
@@ -33,7 +34,7 @@ def plan_job(observed: ObservedJob, now: float) -> Plan:
     view = view_of(observed, job.spec, introduced(observed, job.spec, now), now)
     synced = sync_attempts(view)
     step = decide(view.with_status(synced.status))
-    status = job_status(job, step, synced.updates, now)
+    status = job_status(job, step, (*synced.updates, *queue_condition(job.spec, observed.settings.kueue_installed)), now)
     unlimited = step.end or job.spec.suspend or current_stage(status) is None
     left = None if unlimited else deadline_left(job.spec, status, now)
     return Plan(
@@ -101,6 +102,7 @@ def introduced(observed: ObservedJob, spec: FineTuneJobSpec, now: float) -> Fine
             "spec_digest": status.spec_digest or spec_digest(spec),
             "image": (status.image if status.attempts else None) or observed.settings.trainer_image,
             "started_at": status.started_at or rfc3339(now),
+            "conditions": status.conditions if spec.queue_name else without(status.conditions, QUEUE_SUPPORTED),
         }
     )
 
