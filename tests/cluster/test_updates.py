@@ -120,7 +120,7 @@ def test_a_deployment_scales(api: Api, control_plane: ControlPlane, namespace: s
 
 
 def test_two_appliers_of_one_list(control_plane: ControlPlane, api: Api, namespace: str) -> None:
-    """Variables are told apart by their names: each applier keeps its own, and what is applied is what is there."""
+    """Variables are distinguished by their names: each applier keeps its own, and what is applied is what is there."""
     variables = [("first", {"name": "A", "value": "1"}), ("second", {"name": "B"})]
     for manager, variable in variables:
         wanted = deployment(namespace, "bot", "base")

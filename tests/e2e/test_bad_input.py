@@ -115,7 +115,7 @@ def test_the_start_deadline_ends_the_waiting(applied: Kube) -> None:
 
 
 def test_a_job_goes_on_when_what_it_waits_for_appears(applied: Kube) -> None:
-    """A config map that was missing is created: nobody has to touch the job."""
+    """A config map that was missing is created: the job needs no change."""
     applied.run("create", "configmap", "no-map", f"--from-literal=rows.jsonl={ROWS}")
     applied.wait(
         "finetunejob", "missing-config-map", lambda o: condition(o, "DatasetValid").get("status") == "True", seconds=180, what="valid"

@@ -33,7 +33,7 @@ def succeeded(kube: Kube, job: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def undisturbed(kube: Kube) -> Callable[[], str]:
-    """Tells the weights that the training of this module comes to when nobody disturbs it; it runs beside the first test."""
+    """Tells the weights that the training of this module comes to without a disturbance; it runs beside the first test."""
     kube.apply(finetune_job("undisturbed", **STEPS))
 
     @functools.cache

@@ -213,7 +213,7 @@ def test_to_another_setting_on_a_shared_volume(bot: Rollouts) -> None:
 
 
 def test_to_a_volume_for_one_pod(bot: Rollouts) -> None:
-    """No other pod mounts it yet. Two replicas on it are refused in words, and the one goes on."""
+    """No other pod mounts it yet. Two replicas on it are refused with a message, and the one goes on."""
     bot.apply("single")
     bot.settles("single")
     bot.kube.run("scale", "modeldeployment", "bot", "--replicas=2")

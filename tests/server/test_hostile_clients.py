@@ -196,7 +196,7 @@ def a_second_half(client: socket.socket) -> None:
 
 
 def no_end(client: socket.socket) -> None:
-    """Is refused, and goes on sending what nobody reads."""
+    """Is refused, and goes on sending data that are not read."""
     client.sendall(head(f"Content-Length: {100 * LIMIT}") + b"x" * 1000)
 
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.server
 
 @pytest.fixture
 def damaged(model: Path, tmp_path: Path) -> Path:
-    """A copy of the model directory for a test to damage; the weights are linked, since nobody writes into them."""
+    """A copy of the model directory for a test to damage; the weights are linked, since no test writes into them."""
     copy = tmp_path / "model"
     shutil.copytree(model, copy, copy_function=lambda source, target: Path(target).hardlink_to(source))
     for name in ("MANIFEST.json", f"{ONNX_FOLDER}/tokenizer_config.json"):
@@ -46,7 +46,7 @@ def escape(directory: Path) -> None:
 
 
 def another_graph(directory: Path) -> None:
-    """A listed config that names a graph which nobody has verified."""
+    """A listed config that names a graph that was not verified."""
     path = directory / ONNX_FOLDER / "genai_config.json"
     config = json.loads(path.read_text())
     config["model"]["decoder"]["filename"] = "../../outside.onnx"
@@ -122,7 +122,7 @@ def test_a_port_in_use(model: Path, tmp_path: Path, server: RunningServer) -> No
 
 
 def test_ready_only_when_the_model_answers(model: Path, tmp_path: Path) -> None:
-    """While the model loads the server is alive and not ready, and API requests are told to come again."""
+    """While the model loads the server is alive and not ready, and API requests are refused with 503."""
     with_key = RunningServer.start(model, tmp_path / "log")
     with_key.wait_for(200, "/healthz")
     status, body = with_key.get("/v1/models")

@@ -79,7 +79,7 @@ def test_a_leaving_client_frees_its_slot(server: RunningServer, client: OpenAI, 
 
 
 def test_a_full_queue(server: RunningServer, client: OpenAI, full_slots: list[Stream]) -> None:
-    """One request more than may run and wait is refused with 429 and told when to come back; waiting clients may leave too."""
+    """One request more than may run and wait is refused with 429 and Retry-After; waiting clients may leave too."""
     waiting = [threading.Thread(target=lambda: httpx_ask(server), daemon=True) for _ in range(QUEUE)]
     for thread in waiting:
         thread.start()
@@ -97,7 +97,7 @@ def test_a_full_queue(server: RunningServer, client: OpenAI, full_slots: list[St
 
 
 def httpx_ask(server: RunningServer) -> None:
-    """An unstreamed answer that nobody looks at."""
+    """An unstreamed answer whose content does not matter."""
     httpx.post(f"{server.url}/v1/chat/completions", json=LONG | {"max_tokens": 2}, timeout=60)
 
 

@@ -30,7 +30,7 @@ def kubeconfig_of(plane: ControlPlane, service_account: str, path: Path) -> Path
 
 
 def free_port() -> int:
-    """One that nobody listens on now."""
+    """A port on which no process listens now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -69,7 +69,7 @@ class OperatorProcess:
         }
 
     def get(self, path: str) -> httpx.Response | None:
-        """Of its own port; None while nobody answers."""
+        """Of its own port; None while it does not answer."""
         try:
             return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=2)
         except httpx.HTTPError:

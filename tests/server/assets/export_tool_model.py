@@ -20,7 +20,7 @@ from finetune_text.chat_template import ChatTemplate
 from finetune_text.standard_templates import chatml_with_tools
 
 MARKERS = {"<jupyter_start>": ("<tool_call>", " elephant"), "<jupyter_text>": ("</tool_call>", " volcano")}
-"""Special tokens that nobody uses, what they become, and the words that they are to the model."""
+"""Unused special tokens, what they become, and the words that they are to the model."""
 
 LOUDER = 1.05
 """A marker's embedding is its word's, a little longer: the greedy choice of the two is always the marker."""

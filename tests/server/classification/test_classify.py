@@ -86,7 +86,7 @@ def test_concurrent_requests_share_batches(sequence_server: RunningServer, expec
 
 
 def test_pairs(sequence_server: RunningServer, classifiers: Path) -> None:
-    """A pair of texts is one input, its second text told from the first; texts and pairs may be mixed."""
+    """A pair of texts is one input, its second text distinguished from the first; texts and pairs may be mixed."""
     pair = ("Is it here?", "It comes tomorrow.")
     wanted = probabilities(classifiers / "sequence-classification/hf", [pair, ("Hello",)])
     data = classify(sequence_server, [list(pair), "Hello"])["data"]
@@ -213,7 +213,7 @@ class Asking:
 
 
 def test_a_full_queue(sequence_server: RunningServer) -> None:
-    """One request more than may run and wait is refused with 429 and told when to come back; clients that leave free their places."""
+    """One request more than may run and wait is refused with 429 and Retry-After; clients that leave free their places."""
     sequence_server.wait_for_metric(RUNNING, 0)
     asking = [Asking(sequence_server) for _ in range(CONCURRENCY + QUEUE)]
     sequence_server.wait_for_metric(WAITING, QUEUE)

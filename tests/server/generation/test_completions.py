@@ -43,7 +43,7 @@ def test_forms_of_a_prompt(client: OpenAI, hf_model: Path) -> None:
 
 
 def test_a_stream(client: OpenAI) -> None:
-    """Chunks of two prompts, told apart by their index, are together the same as unstreamed."""
+    """Chunks of two prompts, distinguished by their index, are together the same as unstreamed."""
     chunks = list(
         client.completions.create(
             model="support-bot", prompt=[PROMPT, "Hello"], temperature=0, stream=True, stream_options={"include_usage": True}

@@ -95,7 +95,7 @@ def test_no_parallel_calls(client: OpenAI) -> None:
 
 
 def test_no_calls(client: OpenAI) -> None:
-    """With tool_choice none the model is not told of the tools, and its answer is text, whatever is in it."""
+    """With tool_choice none the prompt does not contain the tools, and its answer is text, whatever is in it."""
     none, without = ask(client, ONE, tool_choice="none"), ask(client, ONE, tools=[])
     assert none.usage and none.usage == without.usage
     assert none.choices[0].message.tool_calls is None
@@ -172,7 +172,7 @@ def test_refusals(tool_server: RunningServer, more: dict[str, Any], param: str, 
 
 @pytest.mark.parametrize("more", [{"tools": TOOLS}, {"messages": [USER, CALLS, RESULT, RESULT | {"tool_call_id": "call_2"}]}])
 def test_a_template_that_ignores_tools(server: RunningServer, more: dict[str, Any]) -> None:
-    """A model that would not be told of tools refuses them, and calls in the conversation as well; tool_choice none asks for nothing."""
+    """A model whose template has no tools refuses them, and calls in the conversation as well; tool_choice none asks for nothing."""
     response = server.post("/v1/chat/completions", **({"messages": [USER], "max_tokens": 1} | more))
     error = response.json()["error"]
     assert (response.status_code, error["param"], error["code"]) == (400, next(iter(more)), "unsupported_parameter")

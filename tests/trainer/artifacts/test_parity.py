@@ -1,4 +1,4 @@
-"""Greedy parity: what is compared, and how a difference is told."""
+"""Greedy parity: what is compared, and how a difference is reported."""
 
 from pathlib import Path
 

@@ -82,7 +82,7 @@ def test_files_of_unknown_origin_are_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_a_file_systems_own_folders_do_not_matter(tmp_path: Path) -> None:
-    """lost+found of a fresh volume is nobody's model."""
+    """lost+found of a fresh volume is not part of a model."""
     (tmp_path / "lost+found").mkdir()
     fill(Draft(tmp_path, OURS))
     assert (tmp_path / "lost+found").exists()

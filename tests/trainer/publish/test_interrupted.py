@@ -107,7 +107,7 @@ def test_full_volume(make_config: MakeConfig, folder: Path) -> None:
 @needs_own_mounts
 @pytest.mark.timeout(900)
 def test_full_volume_in_the_builder(tiny: Path, tmp_path: Path) -> None:
-    """A volume that fills up under the ONNX builder is told from other failures of it."""
+    """A volume that fills up under the ONNX builder is distinguished from other failures of it."""
     root = tmp_path / "model"
     code = (
         "from pathlib import Path; from finetune_trainer.artifacts.onnx.build import build_onnx; "

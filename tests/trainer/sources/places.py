@@ -63,7 +63,7 @@ class S3Place:
         return {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ENDPOINT_URL": self.where}
 
     def wrong_keys(self) -> dict[str, str]:
-        """See Place: moto knows any key until it is told to check them."""
+        """See Place: moto knows any key until checking is turned on."""
         self.check_keys(True)
         return self.keys()
 

@@ -126,7 +126,7 @@ def test_a_missing_bucket_is_not_a_missing_object(source: Source) -> None:
 
 
 def test_wrong_keys(source: Source) -> None:
-    """A key that the server does not know is told apart from an object that is not there."""
+    """A key that the server does not know is distinguished from an object that is not there."""
     source.secret(source.place.wrong_keys())
     try:
         failure = source.failure("data/train.jsonl")
@@ -154,7 +154,7 @@ def silent() -> Iterator[int]:
 
 @contextmanager
 def closed() -> Iterator[int]:
-    """A port that nobody listens on."""
+    """A port on which no server listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     yield port

@@ -181,7 +181,7 @@ def test_a_classifier_keeps_its_head_for_the_same_labels(
 
 
 def test_a_kind_of_model_that_does_not_classify(tmp_path: Path) -> None:
-    """Said in words, with the field to change."""
+    """The message names the field to change."""
     (tmp_path / "config.json").write_text('{"model_type": "whisper", "architectures": ["WhisperModel"]}')
     with pytest.raises(StageFailure, match=r"cannot load .* with AutoModelForTokenClassification") as caught:
         load_classifier(tmp_path, labelling("tokens"), seed=1)

@@ -268,7 +268,7 @@ def test_a_full_volume(small_volume: Path, tiny: Path) -> None:
     ],
 )
 def test_errors_become_exit_codes(error: Exception, code: ExitCode) -> None:
-    """What torch says is read once, and told in the words of the spec."""
+    """What torch says is read once, and reported in the terms of the spec."""
     assert explain_rank(error).exit_code == code
 
 
@@ -280,7 +280,7 @@ def test_a_broken_gpu_names_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_wrong_target_modules(new_run: Callable[..., Run]) -> None:
-    """What only the model can tell is wrong is told as input, with its field."""
+    """What only the model can tell is wrong is reported as invalid input, with its field."""
     run = new_run(method={"type": "lora", "lora": {"rank": 4, "alpha": 8, "targetModules": ["no_such_layer"]}})
     with pytest.raises(StageFailure, match=r"method\.lora\.targetModules \['no_such_layer'\]") as refused:
         run_here(run)

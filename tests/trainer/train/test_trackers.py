@@ -47,7 +47,7 @@ def test_a_validation_that_was_owed_is_in_the_curve(new_run: Callable[..., Run],
 
 
 def test_a_result_that_cannot_be_written_leaves_the_curve_whole(new_run: Callable[..., Run]) -> None:
-    """The run has failed after its trackers were told that it has finished."""
+    """The run has failed after its trackers recorded it as finished."""
     run = new_run()
     run.workspace.result("train").mkdir(parents=True)
     with pytest.raises(OSError, match="directory"):

@@ -20,6 +20,6 @@ pytestmark = pytest.mark.unit
     ],
 )
 def test_one_figure_decides(base: Scores, tuned: Scores, verdict: str, text: str) -> None:
-    """The loss of a language model, the accuracy of a classifier; equal accuracies are told apart by their loss."""
+    """The loss of a language model, the accuracy of a classifier; equal accuracies are compared by their loss."""
     found = compared(base, tuned)
     assert (found.verdict, found.text) == (verdict, text)

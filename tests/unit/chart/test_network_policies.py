@@ -94,7 +94,7 @@ def test_trackers_are_reached_by_the_training() -> None:
 
 
 def test_nobody_and_nothing() -> None:
-    """Without clients servers are reached by nobody, without sources prepare asks for names only."""
+    """Without clients servers cannot be reached, without sources prepare asks for names only."""
     done = rendered(
         "networkPolicies.enabled=true", "watchNamespaces={team-a}", "networkPolicies.clients=null", "networkPolicies.sources=null"
     )

@@ -49,7 +49,7 @@ def test_nothing_to_find_and_nothing_found_is_right() -> None:
     ],
 )
 def test_one_label(truths: str, guesses: str, expected_accuracy: float, expected_f1: float) -> None:
-    """Each label's F1 weighs the same, and labels that nobody named do not count."""
+    """Each label's F1 weighs the same, and labels that occur neither in rows nor in predictions do not count."""
     assert accuracy(list(truths), list(guesses)) == expected_accuracy
     assert mean_f1(list(truths), list(guesses)) == pytest.approx(expected_f1)
 

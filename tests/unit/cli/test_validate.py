@@ -88,7 +88,7 @@ COMMANDS = [
 
 @pytest.mark.parametrize("arguments, code, says", COMMANDS, ids=[arguments for arguments, _, _ in COMMANDS])
 def test_validate_says_what_is_so(folder: Path, capsys: pytest.CaptureFixture[str], arguments: str, code: int, says: str) -> None:
-    """0 for valid, 3 for invalid with the finding in words, 2 for arguments that do not fit; never a traceback."""
+    """0 for valid, 3 for invalid with the finding as text, 2 for arguments that do not fit; never a traceback."""
     assert main(["validate", *arguments.split()]) == code
     printed = "".join(capsys.readouterr())
     assert says in printed and "Traceback" not in printed

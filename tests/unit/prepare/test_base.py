@@ -63,7 +63,7 @@ def no_change(base: Path) -> None:
 
 
 def neither_template_nor_end(base: Path) -> None:
-    """A base model of which nobody knows how an answer ends."""
+    """A base model for which the end of an answer is unknown."""
     (base / "chat_template.jinja").unlink()
     change_json(base / "tokenizer_config.json", eos_token=None)
 

@@ -1,4 +1,4 @@
-"""Rows that spell special tokens are told of."""
+"""Rows that spell special tokens are reported."""
 
 import pytest
 from tokenizers import AddedToken, Tokenizer

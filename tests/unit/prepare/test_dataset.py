@@ -102,7 +102,7 @@ def test_rows_come_in_the_order_of_their_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("own", [False, True])
 def test_invalid_rows_within_the_limit_are_left_out(tmp_path: Path, own: bool) -> None:
-    """They are counted, told, and not trained on; rows keep their lines."""
+    """They are counted, reported, and not trained on; rows keep their lines."""
     rows: list[dict[str, Any]] = [labelled(number) for number in range(40)]
     rows[3:3] = [{"text": "", "label": "a"}, {"label": "b"}]
     held = [labelled(100), {"text": "x"}] if own else None

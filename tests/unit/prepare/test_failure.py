@@ -29,7 +29,7 @@ class OutOfMemoryError(RuntimeError):
     ],
 )
 def test_every_exception_has_a_code_and_words(exc: BaseException, exit_code: ExitCode, code: str, words: str) -> None:
-    """What a new attempt cannot mend is told from what it can, and the message names what to change."""
+    """What a new attempt cannot mend is distinguished from what it can, and the message names what to change."""
     failure = explain(exc)
     assert (failure.exit_code, failure.error.code) == (exit_code, code)
     assert words in failure.error.message

@@ -1,4 +1,4 @@
-"""Families of models: which a job can start from, and what it is told of the others. The table itself is proven by `make test-models`."""
+"""Families of models: which a job can start from, and what it says of the others. The table itself is proven by `make test-models`."""
 
 from typing import Any
 

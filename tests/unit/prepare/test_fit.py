@@ -56,7 +56,7 @@ def tried(model: Any, hardware: dict[str, Any], lengths: Any = LENGTHS, labels: 
     ],
 )
 def test_the_largest_micro_batch_that_fits(hardware: dict[str, Any], tokens: int, checkpointing: bool) -> None:
-    """Activations are computed again only where no micro-batch fits without; where nobody says how much there is, they are small."""
+    """Activations are computed again only where no micro-batch fits without; where the available memory is unknown, they are small."""
     found = tried(LLAMA_8B, hardware)
     assert (found.memory.micro_batch_tokens, found.memory.gradient_checkpointing) == (tokens, checkpointing)
     assert found.decided.values.micro_batch_tokens == tokens
@@ -213,7 +213,7 @@ def test_a_shorter_sequence_that_is_named_fits() -> None:
 
 
 def test_nobody_says_how_much_there_is() -> None:
-    """Then nothing is refused, and what is needed is told all the same."""
+    """Then nothing is refused, and what is needed is reported all the same."""
     memory = tried(LLAMA_8B, {"gpus": 8}, method={"type": "full"}).memory
     assert memory.available is None
     assert memory.total > 100 * GIB

@@ -1,4 +1,4 @@
-"""Rows whose messages have names that the chat template does not write are told of."""
+"""Rows whose messages have names that the chat template does not write are reported."""
 
 import pytest
 

@@ -111,7 +111,7 @@ def test_the_same_input_gives_the_same_bytes(folder: Path) -> None:
 
 
 def test_the_model_s_volume_is_sized_for_the_precision_that_was_decided(folder: Path) -> None:
-    """A GPU without bf16 trains and publishes in fp32 without being told to."""
+    """A GPU without bf16 trains and publishes in fp32 without a setting."""
     sizes = []
     for product in ("NVIDIA-L4", "Tesla-T4"):
         found = prepare(run_config(folder, hardware={"gpus": 1, "gpuProduct": product}), 1).prepare

@@ -1,4 +1,4 @@
-"""When a server that is told to stop takes its last request, and how long it waits for its answers."""
+"""When a server that is asked to stop takes its last request, and how long it waits for its answers."""
 
 import asyncio
 import selectors

@@ -40,7 +40,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Fetch:
-    """Fetches into a folder and keeps what was told on the way."""
+    """Fetches into a folder and keeps what was reported on the way."""
 
     def __init__(self, folder: Path) -> None:
         self.target = folder / "downloads" / "train"
@@ -135,7 +135,7 @@ def silent() -> Iterator[int]:
 
 @contextmanager
 def closed() -> Iterator[int]:
-    """A port that nobody listens on."""
+    """A port on which no server listens."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
     yield port
@@ -352,7 +352,7 @@ def test_one_private_address_among_public_ones_is_enough(fetch: Fetch, monkeypat
 
 
 def test_proxies_of_the_environment_are_not_used(server: WebServer, fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Behind a proxy nobody could check which address is asked."""
+    """Behind a proxy the address cannot be checked."""
     for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     assert fetch(server.url("/rows.jsonl")) == ROWS

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.unit
     ids=["signs", "few looks", "not yet", "stalled", "a late sign", "the container stood still"],
 )
 def test_looks(looks: list[tuple[float, int]], stalled: bool) -> None:
-    """The same signs for as long as is allowed, counted in looks: nobody could give one while nothing ran."""
+    """The same signs for as long as is allowed, counted in looks: no sign can be given while nothing runs."""
     watch = StallWatch(100, 0)
     assert [watch.look(signs, now) for now, signs in looks][-1] == stalled
 
@@ -80,7 +80,7 @@ def full_pipe(tmp_path: Path) -> Iterator[None]:
 )
 @pytest.mark.usefixtures("full_pipe")
 def test_a_stage_that_hangs_ends_with_a_result(body: str, log: str, tmp_path: Path) -> None:
-    """Exit code 43, with the limit and what it was doing; a template whose loop never ends is told like a server that never answers.
+    """Exit code 43, with the limit and what it was doing; a template whose loop never ends is reported like a server that never answers.
 
     The log's volume may be what it hangs on.
     """

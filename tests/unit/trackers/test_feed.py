@@ -107,7 +107,7 @@ def test_late_figures_are_passed_on(tmp_path: Path) -> None:
 
 
 def test_an_end_is_corrected(tmp_path: Path) -> None:
-    """Writing the result may fail after it; the tracker is opened again, as after the last step. The same end is told once."""
+    """Writing the result may fail after it; the tracker is opened again, as after the last step. The same end is reported once."""
     tracker = Notebook()
     feeds = Feeds([tracker], TrackedRun("run", RunConfig.model_validate(CONFIG), Workspace(tmp_path), 1, 0, {}, {}))
     feeds.log(1, {})

@@ -141,7 +141,7 @@ def test_every_byte_is_looked_at(tmp_path: Path, name: str, content: bytes, word
 
 
 def test_a_damaged_checkpoint_goes_with_the_next_one(tmp_path: Path) -> None:
-    """Until then its files stay to be looked at, and nobody resumes from it."""
+    """Until then its files stay to be looked at, and no attempt resumes from it."""
     for step in (2, 4):
         write(tmp_path, 1, step)
     mark_damaged(checkpoint_at(tmp_path, 1, 4))

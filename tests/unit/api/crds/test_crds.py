@@ -62,7 +62,7 @@ def test_no_item_of_a_list_has_a_default(kind: Kind) -> None:
 
 @by_kind
 def test_every_list_says_how_it_is_merged(kind: Kind) -> None:
-    """What has a name is told apart by it, all else is replaced as a whole; the key of a map is required."""
+    """Entries with a name are distinguished by it, all else is replaced as a whole; the key of a map is required."""
     lists = {path: node for path, node in nodes(kind).items() if node.get("type") == "array"}
     keyed = {path: node["x-kubernetes-list-map-keys"] for path, node in lists.items() if node["x-kubernetes-list-type"] == "map"}
     assert {path.rpartition(".")[2] for path in keyed} <= {"env", "imagePullSecrets", "conditions"}
@@ -88,7 +88,7 @@ def test_columns_show_fields_that_exist(kind: Kind) -> None:
 
 @by_kind
 def test_rules_have_a_message(kind: Kind) -> None:
-    """A refusal speaks in words; the expression itself is not shown."""
+    """A refusal has a message; the expression itself is not shown."""
     rules = [rule for _, node in walk(root_schema(kind)) for rule in node.get("x-kubernetes-validations", [])]
     assert rules
     assert [rule["rule"] for rule in rules if not rule.get("message")] == []

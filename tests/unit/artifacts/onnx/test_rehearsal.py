@@ -81,7 +81,7 @@ V1 = {
     ids=["v2", "v1", "v2 without a limit", "v1 without a limit", "no cgroup", "over the limit"],
 )
 def test_free_memory_is_what_the_limit_leaves(tmp_path: Path, files: dict[str, Any], free: int | None) -> None:
-    """Pages of files that nobody uses do not count."""
+    """Unused pages of files do not count."""
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(f"{content}\n")

@@ -196,7 +196,7 @@ def test_labels_of_the_validation_file_alone(learner: LearnerName, train: dict[s
     ],
 )
 def test_what_is_odd_in_labels(counts: dict[str, int], notes: list[str]) -> None:
-    """It trains, and is told."""
+    """It trains, with a note."""
     assert label_notes("sequence", counts, multi_label=False) == notes
 
 
@@ -226,6 +226,6 @@ def test_entities_in_a_row(tags: str, counts: dict[str, int]) -> None:
 
 
 def test_entities_seen_once() -> None:
-    """Are told."""
+    """Are reported."""
     assert entity_notes({"PER": 5, "LOC": 2}) == []
     assert entity_notes({"PER": 5, "LOC": 1, "ORG": 1}) == [f"2 entity types occur once only: 'LOC', 'ORG'; {TOO_FEW}"]

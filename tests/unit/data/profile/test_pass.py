@@ -32,7 +32,7 @@ def labelled(*labels: Any, **more: Any) -> bytes:
 
 
 def test_a_share_of_invalid_rows_is_dropped(tmp_path: Path) -> None:
-    """Within dataset.limits.maxInvalidFraction wrong rows are left out, counted and told; one more fails with all of them."""
+    """Within dataset.limits.maxInvalidFraction wrong rows are left out, counted and reported; one more fails with all of them."""
     lines = [good(number) for number in range(20)]
     lines[3], lines[17] = b"{", row(user())
     file = opened(tmp_path / "a", b"\n".join(lines))
@@ -86,7 +86,7 @@ def test_groups_and_strata_are_hashes_of_a_field(tmp_path: Path) -> None:
 
 
 def test_a_file_that_changes_between_the_passes_is_refused(tmp_path: Path) -> None:
-    """Rows that nobody has checked are never trained on."""
+    """Rows that were not checked are never trained on."""
     file = opened(tmp_path / "a", good(1))
     profile = file.profiled(1).profile
     (tmp_path / "a").write_bytes(b'{"messages": 1}')
@@ -141,7 +141,7 @@ ROLES = st.lists(st.integers(0, 3), min_size=1, max_size=6)
 @settings(deadline=None)
 @given(st.lists(ROLES, min_size=1, max_size=4))
 def test_the_order_of_many_is_the_order_of_each(conversations: list[list[int]]) -> None:
-    """A block is in order when every conversation in it is, told by the rule in plain words."""
+    """A block is in order when every conversation in it is, by a plain statement of the rule."""
 
     def right(roles: list[int]) -> bool:
         rest = roles[1:] if roles[0] == 0 else roles
@@ -211,7 +211,7 @@ def test_what_is_plainly_right_is_right(task: TaskName, values: list[Any], ascii
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], deadline=None)
 @given(task=st.sampled_from(TASKS), values=st.lists(ROW, min_size=1, max_size=4), cut=st.integers(0, 200))
 def test_no_file_leads_to_a_traceback(tmp_path: Path, task: TaskName, values: list[Any], cut: int) -> None:
-    """Whatever a file holds: it is read, or refused in words."""
+    """Whatever a file holds: it is read, or refused with a message."""
     content = b"\n".join(json.dumps(value).encode() for value in values)
     with suppress(StageFailure):
         file = opened(tmp_path / "a", content[: len(content) - cut] or b" ", task)

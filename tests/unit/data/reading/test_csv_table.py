@@ -92,7 +92,7 @@ def test_a_header_that_names_no_columns_is_refused(tmp_path: Path, text: str, wo
 
 
 def test_one_column_is_csv_when_the_spec_says_so(tmp_path: Path) -> None:
-    """A list of lines could be anything, so nobody guesses."""
+    """A list of lines could be anything, so nothing is guessed."""
     assert contents(list(opened(tmp_path, b"text\nhello, you\n", format="csv").records())[:1]) != []
     assert contents(list(opened(tmp_path, b"text\nhello\n", format="csv").records())) == [{"text": "hello"}]
     with pytest.raises(StageFailure, match="is text, but neither JSONL nor CSV: it starts with 'text'"):

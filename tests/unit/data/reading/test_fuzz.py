@@ -70,7 +70,7 @@ def read(folder: Path, data: bytes, fmt: Any = None, part: str | None = None) ->
 
 
 def said(message: str, name: str = "") -> None:
-    """An error has words, and the file's name where nobody else adds it."""
+    """An error has words, and the file's name where the caller does not add it."""
     assert message
     assert name in message
 

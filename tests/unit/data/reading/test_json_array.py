@@ -52,7 +52,7 @@ def test_rows_nested_deeper_than_the_fast_pattern_are_cut(tmp_path: Path) -> Non
     ],
 )
 def test_an_array_that_does_not_add_up_is_said(tmp_path: Path, data: bytes, words: str) -> None:
-    """Where the brackets stop to make sense, reading ends in words."""
+    """Where the brackets stop to make sense, reading ends with a message."""
     with pytest.raises(Unreadable) as caught:
         list(opened(tmp_path, data).records())
     assert words in str(caught.value)

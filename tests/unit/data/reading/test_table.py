@@ -46,7 +46,7 @@ VALUES: list[tuple[str, pa.Array, list[Any]]] = [
 @pytest.mark.parametrize("column, values", [entry[1:] for entry in VALUES], ids=[entry[0] for entry in VALUES])
 @pytest.mark.parametrize("writer", [parquet, arrow_file, arrow_stream])
 def test_a_column_has_jsons_types(tmp_path: Path, writer: Any, column: pa.Array, values: list[Any]) -> None:
-    """What the formats know beyond JSON is told as text; a struct's null is a key that is not there."""
+    """What the formats know beyond JSON is read as text; a struct's null is a key that is not there."""
     if writer is parquet and pa.types.is_struct(column.type) and not column.type.num_fields:
         pytest.skip("Parquet has no empty structs")
     file = opened(tmp_path, writer(pa.table({"x": column, "n": pa.array(range(len(column)))})))
@@ -87,7 +87,7 @@ TAGS = {"names": ["O", "B-PER"], "_type": "ClassLabel"}
 @pytest.mark.parametrize("feature", [{"feature": TAGS, "_type": "Sequence"}, {"feature": TAGS, "_type": "List"}, [TAGS]], ids=str)
 @pytest.mark.parametrize("writer", [parquet, arrow_file, arrow_stream])
 def test_class_ids_are_shown_by_their_names(tmp_path: Path, writer: Any, feature: Any) -> None:
-    """As the file has them: nobody knows what class 1 is; -1 is no class there, and a number without a name stays one."""
+    """As the file has them: the meaning of class 1 is unknown; -1 is no class there, and a number without a name stays one."""
     table = pa.table({"tags": [[0, 1], [], None], "label": [1, -1, 7], "n": [0, 1, 2]})
     file = opened(tmp_path, writer(of_datasets(table, tags=feature, label=TAGS, n={"dtype": "int64", "_type": "Value"})))
     assert [tuple(row.values()) for row in contents(list(file.records()))] == [(["O", "B-PER"], "B-PER", 0), ([], None, 1), (None, 7, 2)]
@@ -121,7 +121,7 @@ def test_a_text_that_is_not_utf8_is_the_fault_of_its_row(tmp_path: Path) -> None
 
 
 def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
-    """Which of them is meant, nobody can say."""
+    """Which of them is meant cannot be decided."""
     with pytest.raises(StageFailure, match="has two columns 'a': rename one"):
         opened(tmp_path, arrow_file(pa.table([pa.array([1]), pa.array([2])], names=["a", "a"])))
 
@@ -154,7 +154,7 @@ def test_an_encrypted_table_is_said(tmp_path: Path, plaintext_footer: bool) -> N
 
 
 class OpenKeys(encryption.KmsClient):  # type: ignore[misc]
-    """Keeps keys in the open: what is tested is that nobody asks for them."""
+    """Keeps keys in the open: what is tested is that they are not requested."""
 
     def wrap_key(self, key_bytes: bytes, master_key_identifier: str) -> bytes:
         """The key as text."""

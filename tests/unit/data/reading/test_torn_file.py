@@ -1,4 +1,4 @@
-"""What is wrong before the place where a file cannot be read any more is told, too."""
+"""What is wrong before the place where a file cannot be read any more is reported, too."""
 
 from pathlib import Path
 

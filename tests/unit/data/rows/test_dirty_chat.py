@@ -109,7 +109,7 @@ def test_all_that_is_wrong_with_a_row_is_said_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dirty", [1, 31, 32, 33, 200])
 def test_a_dirty_row_is_found_wherever_it_stands(tmp_path: Path, dirty: int) -> None:
-    """Rows are read many at a time; a wrong one among them is told by its own line, and no other."""
+    """Rows are read many at a time; a wrong one among them is reported with its own line, and no other."""
     lines = [good(number) for number in range(300)]
     lines[dirty - 1] = row(user())
     error = refusal(tmp_path / "a", b"\n".join(lines) + b"\n")

@@ -135,7 +135,7 @@ SHAPES: list[tuple[TaskName, dict[str, Any], Any, str, Any]] = [
     "task, settings, record, words, expected", SHAPES, ids=[f"{entry[0]}: {entry[3]} {n}" for n, entry in enumerate(SHAPES)]
 )
 def test_a_layout_is_recognised(tmp_path: Path, task: TaskName, settings: dict[str, Any], record: Any, words: str, expected: Any) -> None:
-    """Files of other programs are told by name and become rows of the task."""
+    """Files of other programs are named and become rows of the task."""
     content = json.dumps(record).encode()
     assert opened(tmp_path / "a", content, task, **settings).format == words
     assert rows_of(tmp_path / "a", content, task, **settings) == [expected]

@@ -184,7 +184,7 @@ def test_what_is_worth_a_look_is_noted(tmp_path: Path, line: bytes, words: str) 
 
 
 def test_a_field_that_only_later_rows_have_is_noted(tmp_path: Path) -> None:
-    """The first rows decide the layout, and what they do not have is told by its lines."""
+    """The first rows decide the layout, and what they do not have is reported with its lines."""
     rows = [share(turn("gpt", f"Answer {number}."), **({"lang": "de"} if number > 60 else {})) for number in range(64)]
     profile = opened(tmp_path / "a", b"\n".join(rows)).profiled(1).profile
     assert remark_notes(profile, "rows.jsonl") == ["rows.jsonl, lines 62, 63 and 64: field 'lang' is not used"]

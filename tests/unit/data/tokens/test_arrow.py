@@ -71,7 +71,7 @@ def test_both_sides_of_a_pair_lose_their_ends(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_learnt_at_any_length_is_no_matter_of_the_cut(tmp_path: Path) -> None:
-    """It is dropped, and told apart."""
+    """It is dropped, and counted separately."""
     kept, rows = written(tmp_path, "language", 4, said(3, 1), said(6, 9), said(2, 7))
     assert len(rows) == 1
     assert (str(kept.nothing.places), kept.cut_off.places.count, kept.without_target) == ("lines 69 and 27", 0, 2)

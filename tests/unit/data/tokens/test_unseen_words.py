@@ -35,7 +35,7 @@ def test_an_entity_is_cut_to_the_words_that_are_seen(tags: str, seen: str, expec
 
 
 def test_only_tags_of_the_dataset_are_put() -> None:
-    """A model has no class for others; ignored words are nobody's."""
+    """A model has no class for others; ignored words belong to no class."""
     unseen = UnseenWords({"O", "B-PER", "I-PER", "E-PER"})
     assert unseen.seen("line 1", ["a", "\u200b"], ["B-PER", "E-PER"], [0, None]) == ["E-PER", "E-PER"]
     assert unseen.seen("line 1", ["a", "\u200b", "b"], [None, None, "O"], [0, None, 1]) == [None, None, "O"]

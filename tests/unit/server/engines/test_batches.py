@@ -132,7 +132,7 @@ def test_the_queue(gate: Gate, batcher: EncoderBatcher) -> None:
 
 
 def test_a_broken_network(gate: Gate, batcher: EncoderBatcher) -> None:
-    """When the network fails, every request is told so, and no other is taken."""
+    """When the network fails, every request fails with that error, and no other is taken."""
     answers: queue.SimpleQueue[Encoded | Failed] = queue.SimpleQueue()
     for _ in range(2):
         batcher.submit(request(5), answers.put)

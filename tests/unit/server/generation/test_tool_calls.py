@@ -1,4 +1,4 @@
-"""Calls of tools are told from text, whatever the pieces are."""
+"""Calls of tools are distinguished from text, whatever the pieces are."""
 
 import json
 import re

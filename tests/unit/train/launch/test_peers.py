@@ -47,7 +47,7 @@ def pair(patience: float = 5, host: str = "127.0.0.1") -> tuple[Peers, Peers]:
 
 
 def test_a_peer_that_ends_in_order_is_not_lost() -> None:
-    """Whatever its exit code is: its ranks have told the others."""
+    """Whatever its exit code is: its ranks have informed the others."""
     first, second = pair()
     second.close()
     time.sleep(0.3)
