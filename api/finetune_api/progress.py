@@ -26,6 +26,16 @@ class CheckpointFigures(LenientDocument):
     """It has the lowest validation loss of those that are there."""
 
 
+class MicroBatches(LenientDocument):
+    """How steps are computed, as the ranks found the memory: prepare may have planned otherwise."""
+
+    tokens: Count
+    """Token budget of a micro-batch."""
+    accumulation: Count
+    """Micro-batches of an optimizer step on one process, at most."""
+    gradient_checkpointing: bool = False
+
+
 class Progress(LenientDocument):
     """Where a stage stands. Times are seconds, losses nats per supervised token. A figure that no status can hold is left out."""
 
@@ -57,6 +67,7 @@ class Progress(LenientDocument):
     host_memory_bytes: ShownCount = None
     """Most memory that rank 0's process has used at once."""
     eta_seconds: ShownReal = None
+    micro_batches: MicroBatches | None = None
     checkpoint_step: ShownCount = None
     """The newest complete checkpoint's step."""
     checkpoints: list[CheckpointFigures] = []

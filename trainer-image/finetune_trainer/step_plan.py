@@ -103,6 +103,11 @@ class StepPlan:
         steps = [self.step(0, number) for number in range(min(self.steps_per_epoch, STEPS_LOOKED_AT))]
         return max(int(self.lengths.max()), *(self._size(batch) for step in steps for rank in step.ranks for batch in rank))
 
+    def accumulation(self) -> int:
+        """Micro-batches of a step on one rank, at most, in the first steps."""
+        steps = [self.step(0, number) for number in range(min(self.steps_per_epoch, STEPS_LOOKED_AT))]
+        return max(len(rank) for step in steps for rank in step.ranks)
+
     def _size(self, batch: MicroBatch) -> int:
         """Tokens of a micro-batch, including padding."""
         lengths = self.lengths[list(batch.examples)]

@@ -117,7 +117,8 @@ class DatasetStatus(LenientDocument):
 
 
 class MemoryStatus(LenientDocument):
-    """Estimated peak memory of one training process, and the available memory."""
+    """Estimated peak memory of one training process, and the available memory. While the training runs, microBatchTokens, accumulation
+    and gradientCheckpointing are those in effect, for example after limits.autoMicroBatch has halved the micro-batch."""
 
     text: ShortText | None = None
     """"21.3 GiB of 80.0 GiB: weights 14.2, optimizer 0.6, ..."."""

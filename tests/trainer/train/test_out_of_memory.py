@@ -82,7 +82,9 @@ def test_half_the_micro_batch_fits_and_has_the_same_losses(wide: Path, new_run: 
     shutil.rmtree(run.workspace.checkpoints)
     run.workspace.result("train").unlink()
     assert run.attempt(3, halved=True) == ExitCode.OK
-    assert "micro-batches of 286 tokens instead of 4,096" in (run.workspace.root / "log-3-0.txt").read_text()
+    log = (run.workspace.root / "log-3-0.txt").read_text()
+    assert "micro-batches of 286 tokens instead of 4,096" in log
+    assert '"microBatches":{"tokens":286,"accumulation":3,' in log
     assert run.losses() == pytest.approx(reference.losses(), abs=CLOSE)
 
 

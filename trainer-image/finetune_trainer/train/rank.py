@@ -15,6 +15,7 @@ import transformers
 from torch import nn
 
 from finetune_api.exit_codes import ExitCode
+from finetune_api.progress import MicroBatches
 from finetune_api.result import StageWarning
 from finetune_trainer.distributed.device import device_name, free_gpu_memory, release_memory
 from finetune_trainer.distributed.world import World, join
@@ -226,6 +227,11 @@ class Rank:
             resumed_step,
             plan.tokens_before(resumed_step),
             Usage(world.device, effort).figures,
+            MicroBatches(
+                tokens=self.hyper.micro_batch_tokens,
+                accumulation=plan.accumulation(),
+                gradient_checkpointing=self.hyper.gradient_checkpointing,
+            ),
         )
 
     def validator(self, world: World, learner: Learner, log: RunLog | None, resume: Checkpoint | None) -> Validator | None:

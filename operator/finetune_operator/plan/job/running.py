@@ -1,7 +1,7 @@
 """A running stage: its progress, written at most every WRITE_EVERY seconds."""
 
-from finetune_api.progress import CheckpointFigures, Progress
-from finetune_api.resources.finetune_job_status import CheckpointStatus, FineTuneJobStatus, ProgressStatus
+from finetune_api.progress import CheckpointFigures, MicroBatches, Progress
+from finetune_api.resources.finetune_job_status import CheckpointStatus, FineTuneJobStatus, MemoryStatus, ProgressStatus
 from finetune_operator.build.stages import STAGES
 from finetune_operator.plan.common.clock import epoch, length, rfc3339
 from finetune_operator.plan.common.conditions import ConditionUpdate, short
@@ -46,8 +46,9 @@ def with_progress(status: FineTuneJobStatus, progress: Progress | None, stage: s
     same = all(getattr(status, name) == text for name, text in shown.items())
     if same or (last is not None and now - last < WRITE_EVERY):
         return status
+    memory = {"memory": _memory(status.memory, progress.micro_batches)} if progress.micro_batches else {}
     checkpoints = {"checkpoints": checkpoint_statuses(progress.checkpoints)} if progress.checkpoints else {}
-    return status.model_copy(update={**shown, **checkpoints, "progress": _progress_status(status, progress, now)})
+    return status.model_copy(update={**shown, **memory, **checkpoints, "progress": _progress_status(status, progress, now)})
 
 
 def checkpoint_statuses(checkpoints: list[CheckpointFigures]) -> list[CheckpointStatus]:
@@ -81,6 +82,16 @@ def _loss_texts(status: FineTuneJobStatus, progress: Progress) -> dict[str, str 
 def loss_text(loss: float) -> str:
     """With three decimals, for the column."""
     return f"{loss:.3f}"
+
+
+def _memory(memory: MemoryStatus | None, found: MicroBatches) -> MemoryStatus:
+    """With the micro-batches in effect: after an attempt that ran out of memory, they are half of what prepare planned."""
+    values = {
+        "micro_batch_tokens": found.tokens,
+        "accumulation": found.accumulation,
+        "gradient_checkpointing": found.gradient_checkpointing,
+    }
+    return (memory or MemoryStatus()).model_copy(update=values)
 
 
 def _progress_status(status: FineTuneJobStatus, progress: Progress, now: float) -> ProgressStatus:

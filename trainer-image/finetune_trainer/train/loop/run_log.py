@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from finetune_api.progress import CheckpointFigures
+from finetune_api.progress import CheckpointFigures, MicroBatches
 from finetune_trainer.stage.progress import ProgressPrinter
 from finetune_trainer.train.loop.curve import ValidationPoint
 from finetune_trainer.train.loop.metrics import EVAL_ACCURACY, EVAL_LOSS, MetricsFile, StepMetrics
@@ -29,6 +29,7 @@ class RunLog:
         resumed_step: int,
         tokens: int,
         usage: Callable[[float], Mapping[str, float]],
+        micro_batches: MicroBatches,
     ) -> None:
         """`tokens` were trained on before `resumed_step`, which is also the newest checkpoint's step (0: there is none). `track` takes the
         figures of a step for the trackers; `usage` has figures of the machine, given the tokens per second."""
@@ -46,6 +47,7 @@ class RunLog:
             "step": resumed_step,
             "total_steps": course.total_steps,
             "checkpoint_step": resumed_step or None,
+            "micro_batches": micro_batches,
         }
         self._began = time.monotonic()
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from finetune_api.progress import CheckpointFigures, Progress
-from finetune_api.resources.finetune_job_status import ProgressStatus
+from finetune_api.progress import CheckpointFigures, MicroBatches, Progress
+from finetune_api.resources.finetune_job_status import MemoryStatus, ProgressStatus
 from finetune_operator.plan.common.clock import rfc3339
 from finetune_operator.plan.common.plan import Plan
 from finetune_operator.plan.job.plan_job import plan_job
@@ -36,6 +36,15 @@ def test_progress_is_shown_as_people_read_it() -> None:
     """Percent and steps, the time left, the loss."""
     found = status_of(at_work(STEP, {}, T + 60))
     assert (found.progress_text, found.eta, found.loss_text) == ("62% (310/500)", "1h12m", "2.503")
+
+
+def test_the_micro_batches_in_effect_are_shown() -> None:
+    """They replace what prepare planned, and its estimate stays; a line that says nothing of them changes nothing."""
+    planned = MemoryStatus(text="21.3 GiB", total_bytes=5, micro_batch_tokens=4096, accumulation=1, gradient_checkpointing=True)
+    halved = STEP.model_copy(update={"micro_batches": MicroBatches(tokens=2048, accumulation=2)})
+    expected = planned.model_copy(update={"micro_batch_tokens": 2048, "accumulation": 2, "gradient_checkpointing": False})
+    assert status_of(at_work(halved, {"memory": planned}, T + 60)).memory == expected
+    assert status_of(at_work(STEP, {"memory": planned}, T + 60)).memory == planned
 
 
 @pytest.mark.parametrize(
