@@ -158,8 +158,9 @@ def test_a_quantized_base_is_not_sharded(api: Api) -> None:
     """Every other strategy takes it."""
     manifest = changed(minimal("ftj"), "spec.method", {"type": "qlora"})
     api.create(changed(manifest, "spec.training", {"strategy": {"type": "auto"}}), dry_run=True)
-    with pytest.raises(Refused, match="fsdp cannot divide a quantized base"):
-        api.create(changed(manifest, "spec.training", {"strategy": {"type": "fsdp"}}), dry_run=True)
+    for strategy in ("fsdp", "deepspeed"):
+        with pytest.raises(Refused, match="cannot divide a quantized base"):
+            api.create(changed(manifest, "spec.training", {"strategy": {"type": strategy}}), dry_run=True)
 
 
 def test_a_classifier_has_no_loss_on_all(api: Api) -> None:

@@ -17,19 +17,19 @@ from finetune_api.run_config import RunStrategy
 from finetune_trainer.language_model.rows import Rows
 from finetune_trainer.train.checkpoints import complete_checkpoints
 from finetune_trainer.workspace.prepared import Prepared
-from tests.trainer.train.runs import DDP, FSDP, FULL, LORA, Run, prepare_workspace
+from tests.trainer.train.runs import DDP, FSDP, FULL, LORA, ZERO, Run, prepare_workspace
 
 pytestmark = [pytest.mark.strategies, pytest.mark.timeout(900)]
 CLOSE = 1e-4
 GRAD = RunStrategy(type="fsdp", sharding="grad")
-STRATEGIES = [DDP, FSDP, GRAD]
+STRATEGIES = [DDP, FSDP, GRAD, *ZERO.values()]
 LIMITS = {"startDeadline": 600.0, "stallTimeout": 600.0}
 METHODS = {"lora": LORA, "full": FULL}
 
 
 def named(strategy: RunStrategy) -> str:
     """For test ids."""
-    return "-".join(filter(None, (strategy.type, strategy.sharding)))
+    return "-".join(str(setting) for setting in (strategy.type, strategy.sharding, strategy.zero_stage) if setting)
 
 
 def trained(folder: Path, base: Path, method: str, strategy: RunStrategy, nodes: int, processes: int, **hyper: Any) -> Run:
@@ -56,7 +56,7 @@ def test_losses(strategy: RunStrategy, nodes: int, processes: int, tmp_path: Pat
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("strategy", [FSDP, GRAD], ids=named)
+@pytest.mark.parametrize("strategy", STRATEGIES[1:], ids=named)
 def test_bf16(strategy: RunStrategy, method: str, tmp_path: Path, tiny: Path) -> None:
     """Computed in bf16, kept and published in fp32: near the losses of one process."""
     one, two = (
@@ -69,11 +69,14 @@ def test_bf16(strategy: RunStrategy, method: str, tmp_path: Path, tiny: Path) ->
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("strategy", [FSDP, *ZERO.values()], ids=named)
 @pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1), (2, 4)])
-def test_another_number_of_processes_resumes(before: int, after: int, method: str, tmp_path: Path, tiny: Path) -> None:
-    """Checkpoints of fsdp fit any number of processes: the losses of a run that was not interrupted."""
-    whole = trained(tmp_path / "whole", tiny, method, FSDP, 1, 1)
-    workspace = prepare_workspace(tmp_path / "workspace", tiny, method=METHODS[method], strategy=FSDP, checkpoint_every=1)
+def test_another_number_of_processes_resumes(
+    before: int, after: int, strategy: RunStrategy, method: str, tmp_path: Path, tiny: Path
+) -> None:  # fmt: skip
+    """Checkpoints of fsdp and deepspeed fit any number of processes: the losses of a run that was not interrupted."""
+    whole = trained(tmp_path / "whole", tiny, method, strategy, 1, 1)
+    workspace = prepare_workspace(tmp_path / "workspace", tiny, method=METHODS[method], strategy=strategy, checkpoint_every=1)
     run = Run(workspace, METHODS[method], processes=before, limits=LIMITS)
     launched = run.start()
     launched.wait_for_step(3, workspace)
@@ -82,6 +85,23 @@ def test_another_number_of_processes_resumes(before: int, after: int, method: st
     run.processes = after
     assert run.attempt(2) == ExitCode.OK
     assert run.losses() == pytest.approx(whole.losses(), abs=CLOSE)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("strategy", ZERO.values(), ids=named)
+def test_resumed_losses_are_equal(strategy: RunStrategy, precision: str, tmp_path: Path, tiny: Path) -> None:
+    """Bit by bit, with as many processes as before: weights, their fp32 copies and the optimizer are those that were left."""
+    settings: dict[str, Any] = {"precision": precision, "checkpoint_every": 1}
+    whole = trained(tmp_path / "whole", tiny, "full", strategy, 1, 2, **settings)
+    run = Run(prepare_workspace(tmp_path / "workspace", tiny, method=FULL, strategy=strategy, **settings), FULL, processes=2, limits=LIMITS)
+    launched = run.start()
+    launched.wait_for_step(3, run.workspace)
+    launched.terminate()
+    assert launched.wait() == ExitCode.PREEMPTED
+    assert run.attempt(2) == ExitCode.OK
+    assert [step.loss for step in run.metrics()] == [step.loss for step in whole.metrics()]
+    (weights, others) = (load_file(one.workspace.trained / "model" / "model.safetensors") for one in (run, whole))
+    assert all(torch.equal(weights[name], others[name]) for name in others)
 
 
 def poisoned(base: Path, folder: Path, rows: Rows) -> Path:

@@ -296,14 +296,14 @@ class FineTuneJobSpec(Document):
                 fieldPath=".hyperparameters.loadBestModelAtEnd",
             ),
             rule(
-                "self.method.type != 'qlora' || !has(self.training.strategy) || self.training.strategy.type != 'fsdp'",
-                "strategy: fsdp cannot divide a quantized base; use ddp with method.type qlora, or another method",
+                "self.method.type != 'qlora' || !has(self.training.strategy) || !(self.training.strategy.type in ['fsdp', 'deepspeed'])",
+                "strategy: fsdp and deepspeed cannot divide a quantized base; use ddp with method.type qlora, or another method",
                 fieldPath=".training.strategy",
             ),
             rule(
                 "!has(self.hyperparameters) || !has(self.hyperparameters.optimizer) || self.hyperparameters.optimizer == 'adamw'"
-                " || !has(self.training.strategy) || self.training.strategy.type != 'fsdp'",
-                "strategy: fsdp divides the optimizer's state, which only adamw allows; use ddp with this optimizer",
+                " || !has(self.training.strategy) || !(self.training.strategy.type in ['fsdp', 'deepspeed'])",
+                "strategy: fsdp and deepspeed divide the optimizer's state, which only adamw allows; use ddp with this optimizer",
                 fieldPath=".training.strategy",
             ),
             rule(

@@ -99,15 +99,19 @@ class TrainingStrategy(Document):
 
     model_config = Document.model_config | {
         "json_schema_extra": rules(
-            rule("self.type == 'fsdp' || !has(self.sharding)", "sharding can be set only if type is fsdp", fieldPath=".sharding")
+            rule("self.type == 'fsdp' || !has(self.sharding)", "sharding can be set only if type is fsdp", fieldPath=".sharding"),
+            rule("self.type == 'deepspeed' || !has(self.zeroStage)", "zeroStage is a setting of type deepspeed", fieldPath=".zeroStage"),
         )
     }
-    type: Literal["auto", "ddp", "fsdp"] = "auto"
+    type: Literal["auto", "ddp", "fsdp", "deepspeed"] = "auto"
     """type is ddp (every process holds the whole model; the fastest where it fits), fsdp (every process holds a part of each weight, its
-    gradient and its optimizer state) or auto (the first of these that fits into memory)."""
+    gradient and its optimizer state), deepspeed (ZeRO, with the stage zeroStage) or auto (ddp or fsdp, the first that fits into memory)."""
     sharding: Literal["full", "grad"] | None = None
     """sharding of fsdp is full (a layer's weights are gathered for the forward pass and again for the backward pass) or grad (they are
     kept in between: more memory, less communication). Defaults to grad if it fits into memory."""
+    zero_stage: Literal[1, 2, 3] | None = None
+    """zeroStage of deepspeed is 1 (every process holds a part of the optimizer state), 2 (also of the gradients) or 3 (also of the
+    weights). Defaults to the first that fits into memory."""
 
 
 OptimizerName = Literal["adamw", "adamw-8bit", "adafactor", "lion", "muon"]

@@ -49,6 +49,8 @@ LORA: dict[str, Any] = {"type": "lora", "lora": {"rank": 4, "alpha": 8, "dropout
 FULL = {"type": "full"}
 DDP = RunStrategy(type="ddp")
 FSDP = RunStrategy(type="fsdp", sharding="full")
+ZERO = {stage: RunStrategy(type="deepspeed", zero_stage=stage) for stage in (1, 2, 3)}
+"""By stage."""
 
 
 def write_rows(path: Path, count: int, vocabulary: int) -> None:
@@ -133,6 +135,7 @@ class Run:
                 "base": {"source": {"uri": "unused"}},
                 "dataset": {"train": {"uri": "unused"}},
                 "method": self.method,
+                "strategy": Prepared.from_json(self.workspace.prepared.read_bytes()).strategy.model_dump(),
                 "checkpoints": {"keep": self.keep},
                 "tracking": self.tracking,
                 "hyperparameters": self.hyperparameters,

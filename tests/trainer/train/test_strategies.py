@@ -12,7 +12,7 @@ from finetune_api.exit_codes import ExitCode
 from finetune_api.run_config import RunStrategy
 from finetune_trainer.failure import StageFailure
 from tests.trainer.train.conftest import run_here
-from tests.trainer.train.runs import FSDP, FULL, Run, prepare_workspace
+from tests.trainer.train.runs import FSDP, FULL, ZERO, Run, prepare_workspace
 
 pytestmark = [pytest.mark.trainer, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
 CLOSE = 1e-4
@@ -40,6 +40,19 @@ def test_shards_of_two_processes_are_resumed_by_one(tmp_path: Path, tiny: Path, 
     assert run.losses() == pytest.approx(alone_full.losses(), abs=CLOSE)
     validated, wanted = ([point.valid_loss for point in one.validations()] for one in (run, alone_full))
     assert validated == pytest.approx(wanted, abs=CLOSE)
+    assert same_model(run.workspace.trained / "model", alone_full.workspace.trained / "model")
+
+
+def test_zero_of_two_processes_is_resumed_by_one(tmp_path: Path, tiny: Path, alone_full: Run) -> None:
+    """deepspeed with all weights, gradients and optimizer states divided: the same losses and the same model again."""
+    run = Run(prepare_workspace(tmp_path / "workspace", tiny, method=FULL, strategy=ZERO[3], checkpoint_every=1), method=FULL, processes=2)
+    launched = run.start()
+    launched.wait_for_step(3, run.workspace)
+    launched.terminate()
+    assert launched.wait() == ExitCode.PREEMPTED, launched.log()
+    run.processes = 1
+    assert run.attempt(2) == ExitCode.OK
+    assert run.losses() == pytest.approx(alone_full.losses(), abs=CLOSE)
     assert same_model(run.workspace.trained / "model", alone_full.workspace.trained / "model")
 
 

@@ -66,6 +66,12 @@ WRONG = [
         "line 10: spec.training.strategy.sharding: sharding can be set only if type is fsdp",
         "",
     ),
+    (
+        "train.jsonl\n",
+        "train.jsonl\n  training: {strategy: {type: fsdp, zeroStage: 3}}\n",
+        "line 10: spec.training.strategy.zeroStage: zeroStage is a setting of type deepspeed",
+        "",
+    ),
     ("train.jsonl\n", "train.jsonl\n  training: {strategy: {type: zero}}\n", "line 10: spec.training.strategy.type: ", "'zero'"),
     (
         "train.jsonl\n",

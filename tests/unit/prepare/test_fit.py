@@ -157,7 +157,7 @@ AS_GIVEN = "as given"
 
 
 @pytest.mark.parametrize(
-    ("settings", "hardware", "type", "sharding", "reason"),
+    ("settings", "hardware", "type", "setting", "reason"),
     [
         ({}, gpu(80), "ddp", None, "there is one process"),
         ({"world": EIGHT}, gpu(80, 8), "ddp", None, "every process can hold the whole model"),
@@ -171,20 +171,43 @@ AS_GIVEN = "as given"
         ({"world": EIGHT, "strategy": {"type": "fsdp", "sharding": "full"}}, gpu(80, 8), "fsdp", "full", AS_GIVEN),
         ({"strategy": {"type": "fsdp"}}, gpu(80), "fsdp", "grad", AS_GIVEN),
         (BF16_8B | {"hyperparameters": {"optimizer": "muon"}}, gpu(141, 8), "ddp", None, "every process can hold the whole model"),
+        ({"world": EIGHT, "strategy": {"type": "deepspeed"}}, gpu(80, 8), "deepspeed", 1, AS_GIVEN),
+        (BF16_8B | {"strategy": {"type": "deepspeed"}}, gpu(80, 8), "deepspeed", 1, AS_GIVEN),
+        (BF16_8B | {"strategy": {"type": "deepspeed"}}, gpu(64, 8), "deepspeed", 2, AS_GIVEN),
+        (BF16_8B | {"strategy": {"type": "deepspeed"}}, gpu(40, 8), "deepspeed", 3, AS_GIVEN),
+        (BF16_8B | {"strategy": {"type": "deepspeed"}}, {"gpus": 8}, "deepspeed", 3, AS_GIVEN),
+        (BF16_8B | {"strategy": {"type": "deepspeed", "zeroStage": 3}}, gpu(80, 8), "deepspeed", 3, AS_GIVEN),
     ],
 )
-def test_strategy(settings: dict[str, Any], hardware: dict[str, Any], type: str, sharding: str | None, reason: str) -> None:
+def test_strategy(settings: dict[str, Any], hardware: dict[str, Any], type: str, setting: str | int | None, reason: str) -> None:
     """The fastest with which an 8B model fits, unless the spec chooses; its settings and the reason are among the hyperparameters."""
     found = tried(LLAMA_8B, hardware, **settings)
-    assert (found.strategy.type, found.strategy.sharding) == (type, sharding)
+    assert (found.strategy.type, found.strategy.sharding or found.strategy.zero_stage) == (type, setting)
     assert found.decided.reasons["strategy"].value == type
     assert reason in found.decided.reasons["strategy"].reason
     assert ("strategy.sharding" in found.decided.reasons) == (type == "fsdp")
+    assert ("strategy.zeroStage" in found.decided.reasons) == (type == "deepspeed")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "field"),
+    [
+        ({"type": "ddp", "sharding": "full"}, "sharding"),
+        ({"type": "deepspeed", "sharding": "full"}, "sharding"),
+        ({"type": "fsdp", "zeroStage": 2}, "zeroStage"),
+        ({"type": "auto", "zeroStage": 3}, "zeroStage"),
+    ],
+)
+def test_a_setting_of_another_strategy(strategy: dict[str, Any], field: str) -> None:
+    """Is refused, because it would be ignored."""
+    with pytest.raises(StageFailure, match=rf"training\.strategy\.{field}: .* remove it") as refused:
+        tried(SMALL, {}, strategy=strategy)
+    assert refused.value.error.param == f"training.strategy.{field}"
 
 
 def test_an_unknown_strategy() -> None:
     """Is refused with the known ones."""
-    with pytest.raises(StageFailure, match=r"training\.strategy\.type: unknown strategy 'zero-9'; known: ddp, fsdp"):
+    with pytest.raises(StageFailure, match=r"training\.strategy\.type: unknown strategy 'zero-9'; known: ddp, fsdp, deepspeed"):
         tried(SMALL, {}, strategy={"type": "zero-9"})
 
 

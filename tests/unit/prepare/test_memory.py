@@ -11,12 +11,14 @@ from finetune_trainer.optimizers import OPTIMIZERS, TrainedParameters
 from finetune_trainer.prepare.fit.memory import GPU, Micro, TrainedModel, need, state_bytes
 from finetune_trainer.prepare.fit.model_shape import ModelShape
 from finetune_trainer.strategies import STRATEGIES
+from finetune_trainer.strategies.deepspeed import BUCKET, LIVE
 
 pytestmark = pytest.mark.unit
 GIB = 1 << 30
 PARAMETERS = 7_721_324_544
 OUTSIDE = 2 * 151936 * 4096
 LAYER = (PARAMETERS - OUTSIDE) // 32
+IN_USE = OUTSIDE + 2 * LAYER
 DDP = RunStrategy(type="ddp")
 QWEN_7B = ModelShape(
     layers=32, stored_layers=32, hidden=4096, heads=32, query=4096, intermediate=11008, gated=True, norms=2 * 4096, rms=True,
@@ -120,6 +122,33 @@ def test_bytes_per_rank_of_shards(
     state = state_bytes(trained(method, count, strategy=strategy, processes=processes, precision=precision))
     assert state.weights == pytest.approx(weights / processes + gathered, abs=1)
     assert state.gradients == pytest.approx(gradients / processes + whole_gradients, abs=1)
+    assert state.optimizer == pytest.approx(8 * count / processes, abs=1)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 8])
+@pytest.mark.parametrize(
+    ("method", "precision", "stage", "weights", "divided_weights", "gradients", "divided_gradients"),
+    [
+        ("full", "bf16", 1, 2 * PARAMETERS, 4 * PARAMETERS, 4 * PARAMETERS, 4 * PARAMETERS),
+        ("full", "bf16", 2, 2 * PARAMETERS, 4 * PARAMETERS, 6 * OUTSIDE, 8 * PARAMETERS),
+        ("full", "bf16", 3, 2 * IN_USE + 4 * LIVE, 6 * PARAMETERS, 6 * OUTSIDE, 8 * PARAMETERS),
+        ("full", "fp32", 1, 4 * PARAMETERS, 4 * PARAMETERS, 4 * PARAMETERS, 4 * PARAMETERS),
+        ("full", "fp32", 3, 4 * IN_USE + 4 * LIVE, 8 * PARAMETERS, 8 * OUTSIDE, 8 * PARAMETERS),
+        ("lora", "bf16", 1, 2 * PARAMETERS + 4 * R64, 4 * R64, 4 * R64, 4 * R64),
+        ("lora", "bf16", 2, 2 * PARAMETERS + 4 * R64, 4 * R64, 6 * R64 // 32, 8 * R64),
+        ("lora", "bf16", 3, 2 * IN_USE + 4 * LIVE, 2 * PARAMETERS + 8 * R64, 6 * R64 // 32, 8 * R64),
+    ],
+)
+def test_bytes_per_rank_of_zero(
+    method: str, precision: str, stage: Any, weights: int, divided_weights: int, gradients: int, divided_gradients: int, processes: int
+) -> None:  # fmt: skip
+    """Weights to compute with (stage 3: a share, and those in use), a share of the copy that is updated, gradients (stages 2 and 3: a
+    share, and the largest part's) with a second copy of the share, two buckets of them, and a share of the optimizer."""
+    count = R64 if method == "lora" else PARAMETERS
+    strategy = RunStrategy(type="deepspeed", zero_stage=stage)
+    state = state_bytes(trained(method, count, strategy=strategy, processes=processes, precision=precision))
+    assert state.weights == pytest.approx(weights + divided_weights / processes, abs=3)
+    assert state.gradients == pytest.approx(gradients + divided_gradients / processes + 2 * 4 * min(count, BUCKET), abs=3)
     assert state.optimizer == pytest.approx(8 * count / processes, abs=1)
 
 

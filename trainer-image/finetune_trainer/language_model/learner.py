@@ -55,7 +55,7 @@ class LanguageLearner(Learner):
     def layout(self, model: nn.Module, world: World, rows: MaskedRows) -> Layout:
         """Packed, unless this model lets packed examples see each other; the first rows are the test."""
         precision = self._prepared.hyperparameters.precision
-        error = packing_error(model, rows, world.device, precision)
+        error = packing_error(model, rows, precision)
         (inexact,) = world.any(not packing_is_exact(error, precision))
         self._packed = not inexact
         if world.is_first:

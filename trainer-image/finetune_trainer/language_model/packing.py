@@ -15,11 +15,12 @@ TOLERANCE = {"fp32": 1e-3, "bf16": 5e-2}
 
 
 @torch.no_grad()
-def packing_error(model: nn.Module, rows: MaskedRows, device: torch.device, precision: str) -> float:
+def packing_error(model: nn.Module, rows: MaskedRows, precision: str) -> float:
     """Largest logit difference between an example alone and behind another one, relative to the largest logit.
 
-    Computed in the run's precision, as in training. Infinite for a model that does not take position ids.
+    Computed in the run's precision, as in training, where the model is. Infinite for a model that does not take position ids.
     """
+    device = next(model.parameters()).device
     first, second = (torch.from_numpy(rows[row][0][:PROBE_TOKENS]).to(device) for row in (0, len(rows) - 1))
     positions = torch.cat([torch.arange(len(first)), torch.arange(len(second))]).to(device)
     model.eval()

@@ -54,7 +54,11 @@ class Full:
 
     def save(self, model: Any, folder: Path, weights: Iterable[tuple[str, Any]]) -> None:
         """With the names of the model's state: those that transformers saves by default differ for many families (fused experts)."""
-        model.save_pretrained(folder, state_dict=dict(weights), save_original_format=False)
+        state = dict(weights)  # which save_pretrained uses up
+        dtype = next(tensor.dtype for tensor in state.values() if tensor.is_floating_point())
+        model.save_pretrained(folder, state_dict=state, save_original_format=False)
+        model.config.dtype = dtype  # the model may have trained in another
+        model.config.save_pretrained(folder)
 
     def restore(self, model: Any, folder: Path) -> None:
         from safetensors.torch import load_file

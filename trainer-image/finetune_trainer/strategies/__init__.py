@@ -3,6 +3,7 @@
 strategy.py   the protocol
 ddp.py        a whole copy on each rank
 fsdp.py       a part of every weight on each rank
+deepspeed.py  ZeRO: a part of the optimizer, the gradients or the weights; zero.py is at work, whole_tensors.py its checkpoints
 """
 
 from finetune_api.registry import Registry
@@ -11,6 +12,7 @@ from finetune_trainer.failure import entry_of
 from finetune_trainer.methods import method_of
 from finetune_trainer.optimizers import optimizer_of
 from finetune_trainer.strategies.ddp import DDP
+from finetune_trainer.strategies.deepspeed import DEEPSPEED
 from finetune_trainer.strategies.fsdp import FSDP
 from finetune_trainer.strategies.strategy import DistributedModel, ModelBytes, StateBytes, Strategy
 
@@ -21,6 +23,7 @@ STRATEGIES: Registry[Strategy] = Registry(
     "finetune.strategies",
     DDP,
     FSDP,
+    DEEPSPEED,
 )
 
 

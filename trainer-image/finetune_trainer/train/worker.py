@@ -11,6 +11,8 @@ import sys
 from finetune_trainer.train.launch.heartbeat import LAUNCHER_PID
 
 PR_SET_PDEATHSIG = 1
+WITHOUT_DEEPSPEED = ("auto", "ddp", "fsdp")
+"""Strategies of a run config; one that an installed package adds may need it."""
 stop_asked = False
 
 
@@ -29,7 +31,7 @@ def main(folder: str) -> None:
 
 
 def hide_unused_libraries(folder: str) -> None:
-    """transformers and PEFT import bitsandbytes wherever it is installed, which takes seconds."""
+    """transformers and PEFT import bitsandbytes and DeepSpeed wherever they are installed, which takes seconds."""
     from finetune_trainer.distributed.settings import hide_library
     from finetune_trainer.methods import method_of
     from finetune_trainer.optimizers import optimizer_of
@@ -38,6 +40,8 @@ def hide_unused_libraries(folder: str) -> None:
     config = Exchange(folder).assignment().config
     if not method_of(config).quantized and not optimizer_of(config.hyperparameters.optimizer).needs_bitsandbytes:
         hide_library("bitsandbytes")
+    if config.strategy.type in WITHOUT_DEEPSPEED:
+        hide_library("deepspeed")
 
 
 def ask_to_stop(*_: object) -> None:

@@ -2,6 +2,7 @@
 
 from finetune_api.result import ResolvedParameter
 from finetune_api.run_config import RunConfig, RunStrategy
+from finetune_trainer.failure import invalid
 from finetune_trainer.prepare.disk_space import readable
 from finetune_trainer.prepare.fit.choice import TrainingFacts, choose, trained_model
 from finetune_trainer.prepare.fit.memory import state_bytes
@@ -10,7 +11,16 @@ from finetune_trainer.strategies import obstacle_of, strategy_of
 from finetune_trainer.workspace.prepared import HEADROOM
 
 AUTO = "auto"
+FIRST = {
+    "ddp": "every process can hold the whole model",
+    "fsdp": "every process can hold all weights during a step",
+    "deepspeed": "every process can hold all weights and gradients",
+}
+"""Why the first candidate is enough, by its strategy."""
 DDP, GRAD, FULL = RunStrategy(type="ddp"), RunStrategy(type="fsdp", sharding="grad"), RunStrategy(type="fsdp", sharding="full")
+STAGES = [RunStrategy(type="deepspeed", zero_stage=stage) for stage in (1, 2, 3)]
+SETTINGS = {"fsdp": [GRAD, FULL], "deepspeed": STAGES}
+"""Of strategies that have some: what is gathered more often needs less memory and more time."""
 SMALL_GPU = 24 << 30
 """Bytes. If the memory is unknown, a copy of a larger model on each rank is not tried."""
 
@@ -22,11 +32,26 @@ def with_strategy(run: RunConfig, decided: Decided, facts: TrainingFacts) -> tup
     given = run.strategy
     if given.type != AUTO:
         strategy_of(given)
-    settings, why = automatic(run, decided, facts) if given.type == AUTO or given.type == FULL.type else (given, "")
+    refuse_other_settings(given)
+    settings, why = automatic(run, decided, facts) if given.type == AUTO or given.type in SETTINGS else (given, "")
     reasons = {"strategy": ResolvedParameter(value=settings.type, reason=why if given.type == AUTO else AS_GIVEN)}
-    if settings.type == FULL.type:
+    if settings.sharding:
         reasons["strategy.sharding"] = ResolvedParameter(value=settings.sharding, reason=AS_GIVEN if given.sharding else why)
+    if settings.zero_stage:
+        reasons["strategy.zeroStage"] = ResolvedParameter(value=settings.zero_stage, reason=AS_GIVEN if given.zero_stage else why)
     return using(run, settings), reasons
+
+
+def refuse_other_settings(given: RunStrategy) -> None:
+    """Raises StageFailure for a setting of another strategy, which would be ignored."""
+    for name, value, owner in (("sharding", given.sharding, "fsdp"), ("zeroStage", given.zero_stage, "deepspeed")):
+        if value is not None and given.type != owner:
+            field = f"training.strategy.{name}"
+            raise invalid(
+                "InvalidStrategy",
+                f"{field}: {value} is a setting of strategy {owner}, and the strategy is {given.type}: remove it",
+                param=field,
+            )
 
 
 def automatic(run: RunConfig, decided: Decided, facts: TrainingFacts) -> tuple[RunStrategy, str]:
@@ -48,10 +73,9 @@ def candidates(run: RunConfig) -> list[RunStrategy]:
     """Those that the spec leaves open and that can train with the run's method and optimizer, the fastest first: what is gathered once
     more costs time."""
     given = run.strategy
-    left_open = [settings for settings in (GRAD, FULL) if given.sharding in (None, settings.sharding)]
-    return [
-        settings for settings in ([DDP] if given.type == AUTO else []) + left_open if not obstacle_of(strategy_of(settings), run)
-    ]  # fmt: skip
+    settings = [DDP, GRAD, FULL] if given.type == AUTO else SETTINGS[given.type]
+    left_open = [one for one in settings if given.sharding in (None, one.sharding) and given.zero_stage in (None, one.zero_stage)]
+    return [one for one in left_open if not obstacle_of(strategy_of(one), run)]
 
 
 def untold(run: RunConfig, decided: Decided, facts: TrainingFacts) -> tuple[RunStrategy, str]:
@@ -66,13 +90,15 @@ def untold(run: RunConfig, decided: Decided, facts: TrainingFacts) -> tuple[RunS
 def reason(found: list[RunStrategy], needs: list[int], place: int) -> str:
     """Why a candidate was taken."""
     if place == 0:
-        return "every process can hold the whole model" if found[0] == DDP else "every process can hold all weights during a step"
+        return FIRST[found[0].type]
     larger = ", ".join(f"{shown(settings)} would need {readable(need)}" for settings, need in zip(found[:place], needs, strict=False))
     return f"{larger} of memory on each process, {shown(found[place])} needs {readable(needs[place])}"
 
 
 def shown(settings: RunStrategy) -> str:
     """ "fsdp with sharding full"."""
+    if settings.zero_stage:
+        return f"{settings.type} with zeroStage {settings.zero_stage}"
     return f"{settings.type} with sharding {settings.sharding}" if settings.sharding else settings.type
 
 

@@ -1,0 +1,58 @@
+"""ZeRO (Rajbhandari et al. 2020) by DeepSpeed: ranks divide the optimizer's state (stage 1), also gradients (2), also weights (3).
+
+With precision bf16, trained weights of the base are bf16 and the optimizer updates an fp32 copy, of which every rank has a part;
+adapters stay in fp32. Gradients are reduced and summed in fp32.
+"""
+
+from typing import TYPE_CHECKING
+
+from finetune_api.run_config import RunStrategy
+from finetune_trainer.methods import TrainingMethod
+from finetune_trainer.strategies.strategy import DistributedModel, ModelBytes, StateBytes
+from finetune_trainer.workspace.prepared import Prepared
+
+if TYPE_CHECKING:
+    from finetune_trainer.distributed.world import World
+
+BUCKET = 50_000_000
+"""Parameters whose gradients are reduced at once."""
+LIVE = 200_000_000
+"""Parameters whose weights stage 3 may keep whole because they are used again soon."""
+GATHERED = 2
+"""Layers whose weights are whole in any case: the next one is gathered while one computes."""
+FP32 = 4
+
+
+class DeepSpeed:
+    """A Strategy."""
+
+    name = "deepspeed"
+    autocast = False
+    divides = True
+
+    def obstacle(self, method: TrainingMethod) -> str:
+        return "quantized weights cannot be divided among ranks" if method.quantized else ""
+
+    def bytes_per_rank(self, model: ModelBytes, processes: int, settings: RunStrategy) -> StateBytes:
+        whole = model.state
+        trains_all = whole.weights == whole.gradients
+        weights = model.computed if trains_all else whole.weights
+        part = -(-whole.gradients // processes)
+        buckets = 2 * min(whole.gradients, FP32 * BUCKET)
+        if settings.zero_stage == 3:
+            gathered = model.outside + GATHERED * model.layer + FP32 * LIVE
+            weights = -(-weights // processes) + min(model.computed, gathered)
+        gradients = whole.gradients if settings.zero_stage == 1 else part + model.layer_gradients
+        return StateBytes(
+            weights=weights + part,  # the copy that is updated
+            gradients=gradients + part + buckets,  # one more copy of the part when the optimizer steps
+            optimizer=-(-whole.optimizer // processes),
+        )
+
+    def open(self, world: "World", method: TrainingMethod, prepared: Prepared) -> DistributedModel:
+        from finetune_trainer.strategies.zero import Zero
+
+        return Zero(world, method, prepared)
+
+
+DEEPSPEED = DeepSpeed()
