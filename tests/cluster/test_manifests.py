@@ -66,7 +66,12 @@ WRONG: list[tuple[str, str, Any, str, str]] = [
     ("ftj", "spec.method", {"type": "full", "lora": {}}, "spec.method.lora", "only if type is lora or qlora"),
     ("ftj", "spec.method", {"type": "full", "qlora": {}}, "spec.method.qlora", "only if type is qlora"),
     ("ftj", "spec.method", {"type": "qlora", "qlora": {"quantization": "fp4"}}, "qlora.quantization", 'values: "nf4", "int8"'),
-    ("ftj", "spec.method", {"objective": "ppo"}, "spec.method.objective", 'supported values: "sft", "dpo"'),
+    ("ftj", "spec.method", {"objective": "ppo"}, "spec.method.objective", 'supported values: "sft", "dpo", "orpo"'),
+    ("ftj", "spec.method", {"orpo": {}}, "spec.method.orpo", "only if objective is orpo"),
+    (
+        "ftj", "spec.method", {"objective": "dpo", "dpo": {"loss": "ipo", "labelSmoothing": 0.1}}, "spec.method.dpo.labelSmoothing",
+        "only if loss is sigmoid",
+    ),
     ("ftj", "spec.method", {"dpo": {}}, "spec.method.dpo", "only if objective is dpo"),
     ("ftj", "spec.method", {"objective": "dpo", "dpo": {"beta": 0}}, "spec.method.dpo.beta", "greater than 0"),
     ("ftj", "spec.method", {"objective": "dpo", "dpo": {"loss": "hinge"}}, "spec.method.dpo.loss", 'supported values: "sigmoid", "ipo"'),

@@ -120,7 +120,7 @@ class Dataset(Document):
 
     chat {"messages": [{"role": ..., "content": ...}, ...], "tools": [...]}; completion {"prompt": ..., "completion": ...}; summarization
     {"document": ..., "summary": ...}; sequence-classification {"text": ..., "text_pair": ..., "label": ...}, where a list of labels is
-    multi-label; token-classification {"tokens": [...], "tags": [...]}, tags as in BIO. With method.objective: dpo, a row of chat is
+    multi-label; token-classification {"tokens": [...], "tags": [...]}, tags as in BIO. With method.objective dpo or orpo, a row of chat is
     {"prompt": [...], "chosen": [...], "rejected": [...]}, each a list of messages, or OpenAI's {"input": {"messages": [...]},
     "preferred_output": [...], "non_preferred_output": [...]}; a row of completion has three texts.
     """

@@ -52,7 +52,7 @@ class ProgressStatus(LenientDocument):
     validation_accuracy: float | None = None
     """Share of supervised tokens (of a classifier: labels) predicted correctly in the latest validation."""
     reward_accuracy: float | None = None
-    """Share of the latest step's pairs whose preferred answer has the higher reward; with objective dpo."""
+    """Share of the latest step's pairs whose preferred answer has the higher reward; with dpo and orpo."""
     reward_margin: float | None = None
     """Mean difference between the rewards of the answers of the latest step's pairs."""
     grad_norm: float | None = None

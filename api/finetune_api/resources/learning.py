@@ -49,11 +49,29 @@ class Qlora(Document):
 class Dpo(Document):
     """Direct preference optimization (Rafailov et al. 2023)."""
 
+    model_config = Document.model_config | {
+        "json_schema_extra": rules(
+            rule(
+                "self.loss == 'sigmoid' || !has(self.labelSmoothing) || self.labelSmoothing == 0.0",
+                "labelSmoothing can be set only if loss is sigmoid; ipo is for noisy pairs already",
+                fieldPath=".labelSmoothing",
+            )
+        )
+    }
     beta: Annotated[float, Field(gt=0, le=10)] = 0.1
     """beta is the strength of the tie to the base model: the higher, the closer the tuned model stays to it."""
     loss: Literal["sigmoid", "ipo"] = "sigmoid"
     """loss is sigmoid (the loss of the DPO paper) or ipo (Azar et al. 2023, per token as in TRL), which does not push pairs apart
     any further once their margin is 1 / (2 beta)."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0
+    """labelSmoothing is the share of pairs whose answers are probably in the wrong order (conservative DPO, Mitchell 2023)."""
+
+
+class Orpo(Document):
+    """Odds ratio preference optimization (Hong et al. 2024)."""
+
+    beta: Annotated[float, Field(gt=0, le=10)] = 0.1
+    """beta is the weight of the odds ratio (lambda in the paper) beside the loss of the preferred answer, which has weight 1."""
 
 
 class Method(Document):
@@ -69,6 +87,7 @@ class Method(Document):
             ),
             rule("self.type == 'qlora' || !has(self.qlora)", "qlora can be set only if type is qlora", fieldPath=".qlora"),
             rule("self.objective == 'dpo' || !has(self.dpo)", "dpo can be set only if objective is dpo", fieldPath=".dpo"),
+            rule("self.objective == 'orpo' || !has(self.orpo)", "orpo can be set only if objective is orpo", fieldPath=".orpo"),
             rule(
                 "!has(self.lossOn) || self.lossOn != 'all' || self.objective == 'sft'",
                 "lossOn: all is available with objective sft only; the other objectives compare answers",
@@ -76,11 +95,13 @@ class Method(Document):
             ),
         )
     }
-    objective: Literal["sft", "dpo"] = "sft"
-    """objective is what is learned from a row: sft (the answer) or dpo (which of two answers is preferred). It determines the fields of a
-    row; see dataset."""
+    objective: Literal["sft", "dpo", "orpo"] = "sft"
+    """objective is what is learned from a row: sft (the answer), dpo (which of two answers is preferred, compared with the base model) or
+    orpo (the preferred one of two answers, and that it is preferred). It determines the fields of a row; see dataset."""
     dpo: Dpo | None = None
     """dpo configures the objective dpo."""
+    orpo: Orpo | None = None
+    """orpo configures the objective orpo."""
     type: Literal["lora", "qlora", "full"] = "lora"
     """type is lora (train adapters and merge them at the end), qlora (the same with a quantized base: about a quarter of its memory, and
     slower) or full (train all weights)."""

@@ -11,10 +11,12 @@ import torch.nn.functional as F
 from transformers import AutoModelForCausalLM
 
 from finetune_api.exit_codes import ExitCode
-from finetune_api.run_config import RunStrategy
+from finetune_api.run_config import RunMethod, RunStrategy
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.language_model.model import load_base
 from finetune_trainer.methods import METHODS
+from finetune_trainer.objectives.objective import Answers
+from finetune_trainer.objectives.orpo import ORPO as ORPO_ENTRY
 from finetune_trainer.preference.rows import AnswerRows, ComparedRows
 from finetune_trainer.step_plan import StepPlan
 from finetune_trainer.workspace.prepared import Prepared
@@ -28,6 +30,8 @@ from tests.trainer.train.test_resume import ROUNDING, stop_at
 pytestmark = [pytest.mark.trainer, pytest.mark.filterwarnings("ignore")]
 BETA = DPO["dpo"]["beta"]
 IPO: dict[str, Any] = {"objective": "dpo", "dpo": {"beta": BETA, "loss": "ipo"}}
+CONSERVATIVE: dict[str, Any] = {"objective": "dpo", "dpo": {"beta": BETA, "labelSmoothing": 0.2}}
+ORPO: dict[str, Any] = {"objective": "orpo", "orpo": {"beta": BETA}}
 CLOSE = 1e-4
 
 
@@ -46,18 +50,23 @@ def blackboard(run: Run) -> list[tuple[float, float]]:
 
     def pair_loss(row: int) -> Loss:
         policy = [log_prob(model, place) for place in (2 * row, 2 * row + 1)]
+        lengths = [int(answers.supervised[place]) for place in (2 * row, 2 * row + 1)]
+        if run.method["objective"] == "orpo":
+            better, worse = (torch.exp(sum_ / length) for sum_, length in zip(policy, lengths, strict=True))
+            ratio = (better / (1 - better)) / (worse / (1 - worse))
+            return -torch.log(better) - BETA * torch.log(torch.sigmoid(torch.log(ratio))), 1
         with torch.no_grad():
             reference = [log_prob(base, place) for place in (2 * row, 2 * row + 1)]
         chosen, rejected = (mine - other for mine, other in zip(policy, reference, strict=True))
         if run.method["dpo"].get("loss") == "ipo":
-            lengths = [int(answers.supervised[place]) for place in (2 * row, 2 * row + 1)]
             return (chosen / lengths[0] - rejected / lengths[1] - 1 / (2 * BETA)) ** 2, 1
-        return -torch.log(torch.sigmoid(BETA * (chosen - rejected))), 1
+        wrong, right = run.method["dpo"].get("labelSmoothing", 0), torch.sigmoid(BETA * (chosen - rejected))
+        return -(1 - wrong) * torch.log(right) - wrong * torch.log(1 - right), 1
 
     return train_plainly(model, plan, hyper, pair_loss, undecayed=lambda name: "norm" in name)
 
 
-@pytest.mark.parametrize("objective", [DPO, IPO], ids=["sigmoid", "ipo"])
+@pytest.mark.parametrize("objective", [DPO, IPO, CONSERVATIVE, ORPO], ids=["sigmoid", "ipo", "conservative", "orpo"])
 @pytest.mark.parametrize("method", [LORA, FULL], ids=["lora", "full"])
 def test_losses_and_gradients_are_those_of_the_blackboard(
     method: dict[str, Any], objective: dict[str, Any], new_pairs: Callable[..., Run]
@@ -68,6 +77,28 @@ def test_losses_and_gradients_are_those_of_the_blackboard(
     for step, (loss, norm) in zip(run.metrics(), blackboard(run), strict=True):
         assert step.loss == pytest.approx(loss, abs=CLOSE), step
         assert step.grad_norm == pytest.approx(norm, rel=1e-3), step
+
+
+def test_an_objective_without_a_reference_makes_no_pass_over_the_base(new_pairs: Callable[..., Run]) -> None:
+    """Two processes find its losses, figures and validations as one does."""
+    hyper = {"validation_every": 2, "validation_examples": 6}
+    here, two = new_pairs(method=LORA | ORPO, hyper=hyper), new_pairs(method=LORA | ORPO, hyper=hyper, processes=2)
+    run_here(here)
+    assert two.attempt() == ExitCode.OK
+    assert two.losses() == pytest.approx(here.losses(), abs=CLOSE)
+    for mine, other in zip(two.metrics(), here.metrics(), strict=True):
+        assert mine.reward_margin == pytest.approx(other.reward_margin, abs=1e-3)
+        assert mine.valid_loss == pytest.approx(other.valid_loss, abs=CLOSE)
+    assert not here.workspace.reference.exists()
+
+
+def test_the_odds_of_a_certain_answer_are_finite() -> None:
+    """A log-probability of 0, as a model has that has learned an answer by heart in fp32, and so is their gradient."""
+    certain = torch.zeros(1, 2, requires_grad=True)
+    losses = ORPO_ENTRY.losses(RunMethod.model_validate(ORPO), Answers(certain, torch.zeros(1, 2), torch.ones(1, 2)))
+    losses.losses.sum().backward()  # type: ignore[no-untyped-call]
+    assert certain.grad is not None
+    assert torch.isfinite(torch.cat([losses.losses, certain.grad[0]])).all()
 
 
 def test_the_first_step_starts_from_no_margin(new_pairs: Callable[..., Run]) -> None:

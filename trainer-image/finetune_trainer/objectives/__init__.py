@@ -3,6 +3,7 @@
 objective.py   the protocol
 sft.py         an answer, token by token: every learner's own loss
 dpo.py         which of two answers is preferred, relative to the base model
+orpo.py        the preferred one of two answers, and that it is preferred
 """
 
 from finetune_api.registry import Registry
@@ -10,6 +11,7 @@ from finetune_api.run_config import RunConfig
 from finetune_trainer.failure import entry_of, invalid
 from finetune_trainer.objectives.dpo import DPO
 from finetune_trainer.objectives.objective import Objective
+from finetune_trainer.objectives.orpo import ORPO
 from finetune_trainer.objectives.sft import SFT
 from finetune_trainer.tasks import AnyTask, find_task
 
@@ -20,6 +22,7 @@ OBJECTIVES: Registry[Objective] = Registry(
     "finetune.objectives",
     SFT,
     DPO,
+    ORPO,
 )
 
 

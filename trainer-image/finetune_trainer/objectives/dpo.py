@@ -1,4 +1,5 @@
-"""Direct preference optimization (Rafailov et al. 2023, equation 7), and IPO (Azar et al. 2023, equation 17), as in TRL's DPOTrainer."""
+"""Direct preference optimization (Rafailov et al. 2023, equation 7) with label smoothing (Mitchell 2023), and IPO (Azar et al. 2023,
+equation 17), as in TRL's DPOTrainer."""
 
 from finetune_api.resources.learning import Dpo
 from finetune_api.run_config import RunMethod
@@ -21,7 +22,8 @@ class DirectPreference:
 
     def settings(self, method: RunMethod) -> dict[str, float | int | str | bool]:
         settings = method.dpo or Dpo()
-        return {"dpo.beta": settings.beta, "dpo.loss": settings.loss}
+        smoothing = {"dpo.labelSmoothing": settings.label_smoothing} if settings.label_smoothing else {}
+        return {"dpo.beta": settings.beta, "dpo.loss": settings.loss, **smoothing}
 
     def losses(self, method: RunMethod, answers: Answers) -> Compared:
         import torch.nn.functional as F
@@ -30,7 +32,8 @@ class DirectPreference:
         ratios = answers.log_probs - answers.reference
         rewards = settings.beta * ratios
         if settings.loss == "sigmoid":
-            return Compared(-F.logsigmoid(rewards[:, 0] - rewards[:, 1]), rewards.detach())
+            margins, wrong = rewards[:, 0] - rewards[:, 1], settings.label_smoothing
+            return Compared(-(1 - wrong) * F.logsigmoid(margins) - wrong * F.logsigmoid(-margins), rewards.detach())
         means = ratios / answers.tokens  # the paper's authors confirmed to TRL's that it is a mean over tokens
         return Compared((means[:, 0] - means[:, 1] - 1 / (2 * settings.beta)) ** 2, rewards.detach())
 

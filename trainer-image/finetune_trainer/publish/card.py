@@ -115,9 +115,10 @@ def measured(manifest: ModelDescription, report: EvaluationReport) -> str:
             "The base is the base model with a new head."
         )
     if report.tuned.reward_margin is not None:
+        relative = " The base has 0.5 and 0 by definition." if report.base.reward_margin == 0 else ""
         return (
             f"{report.examples} validation pairs; loss in nats per pair, perplexity of the preferred answers, rewardAccuracy is the share "
-            "of pairs whose preferred answer has the higher reward, rewardMargin the mean difference. The base has 0.5 and 0 by definition."
+            f"of pairs whose preferred answer has the higher reward, rewardMargin the mean difference.{relative}"
         )
     return f"{report.examples} validation examples, {report.tokens} supervised tokens; loss in nats per token."
 

@@ -1,4 +1,5 @@
-"""Rows of a prompt and two answers, of which the first is preferred: what the tasks chat and completion learn from with objective dpo."""
+"""Rows of a prompt and two answers, of which the first is preferred: what the tasks chat and completion learn from with the
+objectives dpo and orpo."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -68,7 +69,7 @@ class PairTask(LanguageTask):
         if not single:
             return None
         return Form(
-            f"holds one answer a row ({single!r}), and objective dpo learns from pairs: write each row with 'prompt', 'chosen' and "
+            f"holds one answer a row ({single!r}), and this objective learns from pairs: write each row with 'prompt', 'chosen' and "
             "'rejected', or set method.objective: sft to learn the answers as they are",
             "objective",
         )

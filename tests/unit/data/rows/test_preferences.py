@@ -122,7 +122,7 @@ def test_what_is_wrong_is_found_by_line_field_and_value(tmp_path: Path, task: st
 # (task, a record, the field to change, words of the refusal)
 UNFIT: list[tuple[str, Any, str, str]] = [
     ("chat", {"messages": [user(), assistant()]}, "method.objective", "or set method.objective: sft"),
-    ("completion", {"prompt": "a", "completion": "b"}, "method.objective", "objective dpo learns from pairs"),
+    ("completion", {"prompt": "a", "completion": "b"}, "method.objective", "this objective learns from pairs"),
     ("completion", TRL, "task", "pairs of answers as messages, which is data for task chat"),
     ("chat", {"prompt": "a", "choosen": "b", "rejected": "c"}, "dataset.train.columns", "columns: {chosen: choosen}"),
 ]

@@ -53,7 +53,7 @@ def preference(fields: tuple[str, str], keys: Sequence[str], first: Records, *, 
     better = next((good for good, bad in _PREFERENCES if {good, bad} <= set(keys)), "")
     if not better:
         return None
-    both = "set method.objective: dpo to learn which of them is better, or, " if fields == PAIR else ""
+    both = "set method.objective: dpo (or orpo) to learn which of them is better, or, " if fields == PAIR else ""
     says = (
         "holds pairs of a better and a worse answer (preference data, DPO), and supervised training takes one answer: "
         f"{both}to learn {better!r}"
