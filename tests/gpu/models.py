@@ -5,7 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, PreTrainedConfig, PreTrainedModel
+from transformers import (
+    BertConfig,
+    BertModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,12 @@ def random_llama(folder: Path, size: Size) -> Path:
 def random_mistral(folder: Path, size: Size, window: int) -> Path:
     """The same with sliding window attention."""
     return saved(folder, MistralForCausalLM, MistralConfig(**shape(size), sliding_window=window))
+
+
+def random_bert(folder: Path, size: Size) -> Path:
+    """An encoder without dropout, for rows with one or two texts."""
+    sizes = {name: value for name, value in shape(size).items() if name not in ("num_key_value_heads", "tie_word_embeddings")}
+    return saved(folder, BertModel, BertConfig(**sizes, type_vocab_size=2, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0))
 
 
 def shape(size: Size) -> dict[str, Any]:
