@@ -35,6 +35,8 @@ class StageDefinition:
     """Its pods are ranks that find each other through a headless Service."""
     reads_sources: bool = False
     """Its pod mounts the rows and has the credentials of all sources. A base model on a claim is mounted by every stage."""
+    tracked: bool = False
+    """Its pod has the credentials of the trackers."""
     writes_model: bool = False
     """Its pod mounts the model volume."""
 
@@ -73,6 +75,7 @@ STAGES: Mapping[StageName, StageDefinition] = {
         gpus_per_pod=lambda spec: spec.training.gpus_per_node,
         grace_seconds=120,  # it writes a checkpoint
         distributed=True,
+        tracked=True,
     ),
     "publish": StageDefinition(
         field="publishing",
@@ -82,6 +85,7 @@ STAGES: Mapping[StageName, StageDefinition] = {
         pod=lambda spec: spec.publishing.pod,
         resources=lambda spec: spec.publishing.resources,
         gpus_per_pod=lambda spec: spec.publishing.gpus,
+        tracked=True,
         writes_model=True,
     ),
 }

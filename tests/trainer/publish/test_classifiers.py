@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 import torch
 from peft import PeftModel
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tokenizers import Tokenizer
 from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoTokenizer, pipeline
 
@@ -270,7 +271,10 @@ def test_what_else_is_in_the_directory(spam: Case, names: Case) -> None:
     curves, others = (
         [file.path for file in spam.manifest.other_files if file.path.startswith("runs/") == curve] for curve in (True, False)
     )
-    assert [path.rpartition(".tfevents.")[0] for path in curves] == ["runs/letters-v1/events.out"]
+    assert [path.rpartition(".tfevents.")[0] for path in curves] == ["runs/letters-v1/events.out"] * 2  # of the training and of publish
+    scores = EventAccumulator(str(spam.root / "runs" / "letters-v1")).Reload()
+    assert spam.manifest.evaluation is not None
+    assert [event.value for event in scores.Scalars("tuned/accuracy")] == pytest.approx([spam.manifest.evaluation.tuned.accuracy])
     assert set(others) == {"metrics.csv", "report.json", "README.md"}
     assert json.loads((spam.root / "report.json").read_bytes())["task"] == "sequence-classification"
     assert spam.manifest.lineage is not None

@@ -15,7 +15,7 @@ from finetune_trainer.distributed.network import free_port
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.trackers import TRACKERS
 from finetune_trainer.trackers.feed import Feeds
-from finetune_trainer.trackers.tracker import TrackedRun
+from finetune_trainer.trackers.tracker import Outcome, TrackedRun
 from tests.trainer.train.conftest import LONG, run_here
 from tests.trainer.train.runs import Run
 from tests.trainer.train.test_resume import stop_at
@@ -79,6 +79,13 @@ def test_all_attempts_are_one_run(server: str, new_run: Callable[..., Run], monk
         assert [step for step, _ in history] == [step for step, _ in wanted]
         assert [value for _, value in history] == pytest.approx([value for _, value in wanted], rel=1e-6)
     assert run.result().train.warnings == []
+    tracked = TrackedRun(found.data.tags["finetune.run"], run.config(), run.workspace, 0, 0, {}, {})
+    TRACKERS["mlflow"].report(tracked, Outcome(12, {"base/loss": 3.0, "tuned/loss": 2.5}, {"model_digest": "sha256:abc", "gate": "passed"}))
+    (found,) = client.search_runs([experiment])
+    assert found.info.status == "FINISHED"
+    assert found.data.metrics.items() >= {"base/loss": 3.0, "tuned/loss": 2.5}.items()
+    assert found.data.tags.items() >= {"model_digest": "sha256:abc", "gate": "passed", "model": "model"}.items()
+    assert {point.step for point in client.get_metric_history(found.info.run_id, "tuned/loss")} == {12}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from finetune_api.run_config import RunNetwork
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.trackers import TRACKERS
 from finetune_trainer.trackers.feed import Feeds
-from finetune_trainer.trackers.tracker import TrackedRun
+from finetune_trainer.trackers.tracker import Outcome, TrackedRun
 from tests.trainer.train.conftest import LONG, run_here
 from tests.trainer.train.runs import Run
 from tests.trainer.train.test_resume import stop_at
@@ -75,6 +75,12 @@ def test_all_attempts_are_one_run(server: WandbServer, new_run: Callable[..., Ru
         assert [step for step, _ in history] == [step for step, _ in wanted]
         assert [value for _, value in history] == pytest.approx([value for _, value in wanted], rel=1e-6)
     assert run.result().train.warnings == []
+    outcome = Outcome(12, {"base/loss": 3.0, "tuned/loss": 2.5}, {"model_digest": "sha256:abc", "gate": "passed"})
+    TRACKERS["wandb"].report(TrackedRun(stored.name, run.config(), run.workspace, 0, 0, {}, {}), outcome)
+    assert list(server.runs.values()) == [stored]
+    assert stored.summary.items() >= outcome.figures.items()
+    assert stored.config.items() >= {**outcome.tags, "loraRank": 4}.items()
+    assert [row["_step"] for row in stored.history if "train/loss" in row] == list(range(1, 13))
 
 
 def test_attempts_in_offline_mode(new_run: Callable[..., Run]) -> None:

@@ -49,7 +49,7 @@ def selects(policy: dict[str, Any], labels: dict[str, str]) -> bool:
     [
         ({STAGE_LABEL: "prepare"}, "prepare", 0, 2),
         ({STAGE_LABEL: "train"}, "train", 1, 2),
-        ({STAGE_LABEL: "publish"}, "offline", 0, 0),
+        ({STAGE_LABEL: "publish"}, "publish", 0, 0),
         ({STAGE_LABEL: "inspect"}, "offline", 0, 0),
         ({DEPLOYMENT_LABEL: "web"}, "server", 1, 0),
     ],
@@ -86,11 +86,11 @@ def test_namespaces_must_be_named(values: tuple[str, ...], says: str) -> None:
     assert says in done.stderr
 
 
-def test_trackers_are_reached_by_the_training() -> None:
+def test_trackers_are_reached_by_training_and_publish() -> None:
     """By no other stage, and only if the administrator names them."""
     done = rendered("networkPolicies.enabled=true", "watchNamespaces={team-a}", "networkPolicies.trackers[0].ports[0].port=5000")
     found = {policy["metadata"]["name"].rpartition("-")[2]: policy["spec"] for policy in yaml.safe_load_all(done.stdout) if policy}
-    assert [name for name, spec in found.items() if {"ports": [{"port": 5000}]} in spec.get("egress", [])] == ["train"]
+    assert [name for name, spec in found.items() if {"ports": [{"port": 5000}]} in spec.get("egress", [])] == ["train", "publish"]
 
 
 def test_nobody_and_nothing() -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from finetune_api.run_config import RunConfig
 from finetune_trainer.failure import StageFailure
-from finetune_trainer.trackers import Point, TrackedRun, Tracker
+from finetune_trainer.trackers import Outcome, Point, TrackedRun, Tracker
 from finetune_trainer.trackers.feed import END, Feeds
+from finetune_trainer.trackers.outcome import show
 from finetune_trainer.trackers.tracker import check_packages
 from finetune_trainer.workspace.workspace import Workspace
 from tests.outside_package import documented_example
@@ -50,6 +51,11 @@ class Notebook:
         """The only session."""
         self.resumed.append(run.resumed_step)
         return self
+
+    def report(self, run: TrackedRun, outcome: Outcome) -> None:
+        """Takes it."""
+        self.before()
+        self.states.append(outcome.tags["gate"])
 
     def log(self, points: Sequence[Point]) -> None:
         """Takes all of them or none."""
@@ -162,6 +168,27 @@ def test_a_tracker_that_hangs_does_not_hold_the_end(tmp_path: Path, monkeypatch:
         "metrics.csv"
     ]
     answer.set()
+
+
+def test_an_outcome_costs_publish_at_most_a_line_in_its_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One tracker takes it, one refuses, one hangs."""
+    monkeypatch.setattr("finetune_trainer.trackers.outcome.WAIT", 0.5)
+    answer = threading.Event()
+
+    def hang() -> None:
+        answer.wait(60)
+
+    trackers = [Notebook(name="good"), Notebook(failing(1), name="refusing"), Notebook(hang, name="hanging")]
+    run = TrackedRun("run", RunConfig.model_validate(CONFIG), Workspace(tmp_path), 0, 0, {}, {})
+    show(trackers, run, Outcome(12, {"tuned/loss": 1.0}, {"gate": "passed"}))
+    answer.set()
+    assert trackers[0].states == ["passed"]
+    assert capsys.readouterr().out.splitlines() == [
+        "publish: refusing: 503: come back later; the scores of the model are missing there",
+        "publish: hanging: it did not take them in time; the scores of the model are missing there",
+    ]
 
 
 def test_a_tracker_without_its_package_is_refused() -> None:

@@ -4,6 +4,7 @@ At most one model is in memory at a time. Scores are computed in the training's 
 where there is one; the exports are compared with PyTorch in fp32 on the CPU, from the weights as they were written.
 """
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -23,6 +24,9 @@ from finetune_trainer.publish.manifest import describe_model, make_manifest
 from finetune_trainer.publish.space import check_publish_space, storage_full_names
 from finetune_trainer.stage.cores import thread_settings
 from finetune_trainer.stage.phases import Phases
+from finetune_trainer.trackers import TRACKERS
+from finetune_trainer.trackers.outcome import outcome_of, show
+from finetune_trainer.trackers.tracker import tracked_run
 from finetune_trainer.trained import TrainedRun, read_trained_run
 from finetune_trainer.workspace.files import sha256_of, write_atomic
 from finetune_trainer.workspace.requests import read_requests
@@ -67,15 +71,25 @@ def describe(run: TrainedRun, files: Path, report: EvaluationReport, missing: li
     for source in (run.workspace.metrics, run.workspace.report):
         if source.exists():
             shutil.copyfile(source, files / source.name)
-    if run.workspace.runs.exists():
-        shutil.copytree(run.workspace.runs, files / "runs", copy_function=shutil.copyfile)
     skew = check_skew(files / "model", read_requests(run.workspace.requests), run.prepared.hyperparameters.max_sequence_length)
     print(skew.difference or f"{skew.equal} of {skew.prompts} validation prompts have the same tokens as in training", flush=True)
     description = describe_model(run, files, report, missing, skew)
+    outcome = outcome_of(description, "model", last_step(run))
+    show(TRACKERS.values(), tracked_run(run.config, run.prepared, run.workspace, attempt=0, resumed_step=0), outcome)
+    if run.workspace.runs.exists():
+        shutil.copytree(run.workspace.runs, files / "runs", copy_function=shutil.copyfile)
     reported = (files / run.workspace.report.name).exists()
     card = model_card(description, run.prepared, prompting_of(run.config, files / "model"), reported=reported)
     write_atomic(files / "README.md", card)
     return make_manifest(description, files)
+
+
+def last_step(run: TrainedRun) -> int:
+    """Of the training, which may have stopped early."""
+    with contextlib.suppress(OSError, ValueError):
+        if (trained := StageResult.from_json(run.workspace.result("train").read_bytes()).train) is not None:
+            return trained.steps
+    return run.prepared.hyperparameters.total_steps
 
 
 def result(config: RunConfig, attempt: int, root: Path, manifest: Manifest) -> StageResult:

@@ -5,6 +5,7 @@ the figures, says how far they go.
 """
 
 import os
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from finetune_api.run_config import RunConfig, RunNetwork
 from finetune_trainer.failure import invalid
 from finetune_trainer.sources.keys import Keys
 from finetune_trainer.trackers.address import Address
-from finetune_trainer.trackers.tracker import Point, TrackedRun
+from finetune_trainer.trackers.tracker import Outcome, Point, TrackedRun
 
 URI = "MLFLOW_TRACKING_URI"
 ADDRESS = Address("tracking.mlflow", URI, "put them into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")
@@ -44,6 +45,17 @@ class MlflowTracker:
 
     def open(self, run: TrackedRun) -> "MlflowRun":
         """Finds the experiment and the run, or makes them."""
+        session = self.session(run)
+        session.begin(run)
+        return session
+
+    def report(self, run: TrackedRun, outcome: Outcome) -> None:
+        """Metrics at the last step, and tags. The run is not RUNNING for that, and one that is made for it ends at once."""
+        session = self.session(run)
+        session.report(outcome)
+
+    def session(self, run: TrackedRun) -> "MlflowRun":
+        """The run as it is on the server, where it is made if it does not exist."""
         settings = run.config.tracking.mlflow
         assert settings is not None, "see wanted"
         keys = Keys(TRACKER_ENV_PREFIX["mlflow"])
@@ -56,9 +68,7 @@ class MlflowTracker:
         found = client.search_runs([experiment], f"tags.`{RUN}` = '{run.id}'", max_results=1)
         tags = {RUN: run.id, **run.tags}
         entity = found[0] if found else client.create_run(experiment, tags=tags, run_name=run.config.job.name)
-        session = MlflowRun(client, entity.info.run_id, int(entity.data.tags.get(STEP, 0)))
-        session.begin(run)
-        return session
+        return MlflowRun(client, entity.info.run_id, int(entity.data.tags.get(STEP, 0)))
 
 
 def checked_uri(settings: Mlflow, keys: Keys, network: RunNetwork) -> str:
@@ -110,6 +120,17 @@ class MlflowRun:
         ]
         self._client.log_batch(self._id, metrics=figures, tags=[RunTag(STEP, str(last))], synchronous=True)
         self.last_step = last
+
+    def report(self, outcome: Outcome) -> None:
+        """In one request; MLflow keeps both values of a metric that is passed twice, which are the same."""
+        from mlflow.entities import Metric, RunTag
+
+        now = int(time.time() * 1000)
+        figures = [Metric(name, float(value), now, outcome.step) for name, value in outcome.figures.items()]
+        tags = [RunTag(name, value) for name, value in outcome.tags.items()]
+        self._client.log_batch(self._id, metrics=figures, tags=tags, synchronous=True)
+        if self._client.get_run(self._id).info.status == "RUNNING":
+            self.finish("finished")  # the server was down at the end of the training
 
     def finish(self, state: str) -> None:
         """A resumed attempt makes it RUNNING again."""

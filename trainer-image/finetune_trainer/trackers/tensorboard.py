@@ -4,11 +4,12 @@ Written with tensorboardX, which needs nothing that the image does not have anyw
 Its EventsWriter writes where it is called; SummaryWriter has a thread of its own that a full volume would end unnoticed.
 """
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from finetune_api.run_config import RunConfig
-from finetune_trainer.trackers.tracker import Point, TrackedRun
+from finetune_trainer.trackers.tracker import Outcome, Point, TrackedRun
 
 
 class TensorBoard:
@@ -27,14 +28,31 @@ class TensorBoard:
         from tensorboardX.proto.event_pb2 import Event, SessionLog
         from tensorboardX.summary import hparams
 
-        folder = run.workspace.runs / run.config.output_model
-        folder.mkdir(parents=True, exist_ok=True)
-        file = EventFile(EventsWriter(str(folder / "events"), f".attempt-{run.attempt}"), run.resumed_step)
+        file = EventFile(EventsWriter(events(run), f".attempt-{run.attempt}"), run.resumed_step)
         # Readers drop the steps of earlier files from this one on.
         file.write(Event(step=run.resumed_step + 1, session_log=SessionLog(status=SessionLog.START)))
         for summary in hparams(dict(run.parameters), {}):
             file.write(Event(summary=summary))
         return file
+
+    def report(self, run: TrackedRun, outcome: Outcome) -> None:
+        """A file of its own, with the scores at the last step and the rest as text."""
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.summary import text
+
+        file = EventFile(EventsWriter(events(run), ".publish"), 0)
+        file.log([Point(outcome.step, time.time(), outcome.figures)])
+        for name, value in outcome.tags.items():
+            file.write(Event(step=outcome.step, wall_time=time.time(), summary=text(name, value)))
+        file.finish("finished")
+
+
+def events(run: TrackedRun) -> str:
+    """Beginning of the paths of the run's files, in a folder that exists."""
+    folder = run.workspace.runs / run.config.output_model
+    folder.mkdir(parents=True, exist_ok=True)
+    return str(folder / "events")
 
 
 class EventFile:

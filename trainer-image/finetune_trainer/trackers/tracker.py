@@ -47,6 +47,18 @@ class Point:
     """The step was passed on before, maybe by an earlier attempt: these are further figures of it, of a validation that came later."""
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What publish found out about the model of a training."""
+
+    step: int
+    """The last one of the training."""
+    figures: Mapping[str, float]
+    """Scores of both models: base/loss, tuned/loss."""
+    tags: Mapping[str, str]
+    """published_model, model_digest (of the weights' files), gate: passed or failed, if there is one."""
+
+
 def tracked_run(config: RunConfig, prepared: Prepared, workspace: Workspace, attempt: int, resumed_step: int) -> TrackedRun:
     """The run of a training, with what was decided for it."""
     decided = {name: value for name, value in prepared.settings().items() if name not in OF_AN_ATTEMPT}
@@ -135,4 +147,8 @@ class Tracker(Protocol):
 
     def open(self, run: TrackedRun) -> TrackerSession:
         """Starts the run, or continues that of the earlier attempts. An error's text is shown to the user."""
+        ...
+
+    def report(self, run: TrackedRun, outcome: Outcome) -> None:
+        """Adds the outcome to the run, after its training has finished; a second time changes nothing."""
         ...

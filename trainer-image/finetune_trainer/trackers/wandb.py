@@ -15,7 +15,7 @@ from finetune_api.run_config import RunConfig
 from finetune_trainer.failure import invalid
 from finetune_trainer.sources.keys import Keys
 from finetune_trainer.trackers.address import Address
-from finetune_trainer.trackers.tracker import Point, TrackedRun
+from finetune_trainer.trackers.tracker import Outcome, Point, TrackedRun
 
 API_KEY, URI = "WANDB_API_KEY", "WANDB_BASE_URL"
 ADDRESS = Address("tracking.wandb", URI, f"put the key into {API_KEY}")
@@ -33,6 +33,8 @@ SETTINGS: dict[str, Any] = {
     "x_disable_machine_info": True,
     "x_save_requirements": False,
     "init_timeout": 20,
+    "finish_timeout": 25,  # the figures stay on disk
+    "finish_timeout_raises": True,
     # a request that a login or a run begins with: the feed tries again, and shows why
     "x_graphql_retry_max": 1,
     "x_graphql_timeout_seconds": 15,
@@ -51,7 +53,20 @@ class WandbTracker:
         return config.tracking.wandb is not None
 
     def open(self, run: TrackedRun) -> "WandbRun":
-        """Starts the run, or continues that of earlier attempts."""
+        """Starts the run, or continues that of earlier attempts. Offline nothing tells what these have: their figures end at the
+        checkpoint, or behind it after a kill."""
+        opened, offline = self.started(run)
+        return WandbRun(opened, run.resumed_step if offline else max(0, opened.starting_step - 1))
+
+    def report(self, run: TrackedRun, outcome: Outcome) -> None:
+        """Scores in the run's summary, the rest in its config."""
+        opened, _ = self.started(run)
+        opened.summary.update(dict(outcome.figures))
+        opened.config.update(dict(outcome.tags), allow_val_change=True)
+        opened.finish(exit_code=0)
+
+    def started(self, run: TrackedRun) -> tuple[Any, bool]:
+        """The client's run; whether it is offline."""
         settings = run.config.tracking.wandb
         assert settings is not None, "see wanted"
         server = {} if settings.mode == "offline" else server_of(settings, run.config)
@@ -68,10 +83,10 @@ class WandbTracker:
             mode=settings.mode,
             dir=run.workspace.wandb.parent,
             config={**run.parameters, **run.tags},
+            allow_val_change=True,
             settings=wandb.Settings(**SETTINGS, **server),
         )
-        # offline nothing tells what earlier attempts have: these folders end at the checkpoint, or behind it after a kill
-        return WandbRun(opened, run.resumed_step if settings.mode == "offline" else max(0, opened.starting_step - 1))
+        return opened, settings.mode == "offline"
 
 
 def server_of(settings: Wandb, config: RunConfig) -> dict[str, str]:

@@ -127,12 +127,14 @@ def test_the_node_s_role_is_the_administrator_s_to_give(name: StageName) -> None
 
 
 def test_prepare_gets_the_credentials_and_the_rows() -> None:
-    """Under a prefix for each source; no other stage sees them, but the training those of its tracker."""
+    """Under a prefix for each source; no other stage sees them, but training and publish those of the trackers."""
     assert container("prepare")["envFrom"] == [{"prefix": "FINETUNE_TRAIN_", "secretRef": {"name": "s3"}}]
     assert "envFrom" not in container("train")
     tracked = spec(tracking={"mlflow": {"uri": "https://mlflow.example.com", "credentials": {"secretRef": {"name": "mlflow"}}}})
     assert container("train", tracked)["envFrom"] == [{"prefix": "FINETUNE_MLFLOW_", "secretRef": {"name": "mlflow"}}]
-    assert "envFrom" not in container("publish", tracked)
+    assert container("publish", tracked)["envFrom"] == container("train", tracked)["envFrom"]
+    assert "envFrom" not in container("publish")
+    assert [variables["prefix"] for variables in container("prepare", tracked)["envFrom"]] == ["FINETUNE_TRAIN_"]
     assert field_naming(tracked, "Secret mlflow") == "tracking.mlflow.credentials.secretRef.name"
     both = spec(tracking={name: {"credentials": {"secretRef": {"name": f"{name}-key"}}} for name in ("mlflow", "wandb")})
     assert container("train", both)["envFrom"] == [
