@@ -67,6 +67,9 @@ WRONG: list[tuple[str, str, Any, str, str]] = [
     ("ftj", "spec.method", {"type": "full", "qlora": {}}, "spec.method.qlora", "only if type is qlora"),
     ("ftj", "spec.method", {"type": "qlora", "qlora": {"quantization": "fp4"}}, "qlora.quantization", 'values: "nf4", "int8"'),
     ("ftj", "spec.method", {"objective": "ppo"}, "spec.method.objective", 'supported values: "sft", "dpo", "orpo"'),
+    ("ftj", "spec.method", {"sft": {"focalGamma": 2}}, "spec.method.sft", "for classification only"),
+    ("ftj", "spec.method", {"objective": "dpo", "sft": {}}, "spec.method.sft", "only if objective is sft"),
+    ("ftj", "spec.method", {"sft": {"focalGamma": 2, "labelSmoothing": 0.1}}, "spec.method.sft.focalGamma", "not both"),
     ("ftj", "spec.method", {"orpo": {}}, "spec.method.orpo", "only if objective is orpo"),
     (
         "ftj", "spec.method", {"objective": "dpo", "dpo": {"loss": "ipo", "labelSmoothing": 0.1}}, "spec.method.dpo.labelSmoothing",

@@ -275,6 +275,14 @@ class FineTuneJobSpec(Document):
                 fieldPath=".method.lossOn",
             ),
             rule(
+                "self.task.endsWith('classification') || !has(self.method.sft) || !("
+                "(has(self.method.sft.balancedClasses) && self.method.sft.balancedClasses) || "
+                "(has(self.method.sft.classWeights) && size(self.method.sft.classWeights) > 0) || "
+                "(has(self.method.sft.focalGamma) && self.method.sft.focalGamma > 0.0))",
+                "sft: balancedClasses, classWeights and focalGamma are available for classification only",
+                fieldPath=".method.sft",
+            ),
+            rule(
                 "self.method.objective == 'sft' || self.task in ['chat', 'completion']",
                 "objective: pairs of answers can be learned with task chat or completion only; use objective: sft for the other tasks",
                 fieldPath=".method.objective",

@@ -46,6 +46,37 @@ class Qlora(Document):
     """quantization of the base's linear layers: nf4 (4 bits, with double quantization) or int8 (8 bits, more accurate)."""
 
 
+class Sft(Document):
+    """The loss of supervised fine-tuning: cross entropy, unless this says otherwise. Validation and evaluation are always plain cross
+    entropy."""
+
+    model_config = Document.model_config | {
+        "json_schema_extra": rules(
+            rule(
+                "!(has(self.balancedClasses) && self.balancedClasses && has(self.classWeights) && size(self.classWeights) > 0)",
+                "set balancedClasses or classWeights, not both",
+                fieldPath=".balancedClasses",
+            ),
+            rule(
+                "!(has(self.focalGamma) && self.focalGamma > 0.0 && has(self.labelSmoothing) && self.labelSmoothing > 0.0)",
+                "set focalGamma or labelSmoothing, not both: one trusts the labels less, the other one more",
+                fieldPath=".focalGamma",
+            ),
+        )
+    }
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0
+    """labelSmoothing is the share of the probability that is spread over all labels, or all tokens of the vocabulary (Szegedy et al.
+    2016): for labels that may be wrong, and for less certain answers. Not available for rows with lists of labels."""
+    balanced_classes: bool = False
+    """balancedClasses weighs the examples of a label (token-classification: the words of a tag) by all examples / (number of labels x
+    examples of this label), so that rare labels count as much as frequent ones. Not available for rows with lists of labels."""
+    class_weights: Annotated[dict[str, Annotated[float, Field(gt=0, le=10000)]], Field(max_length=128)] = {}
+    """classWeights are the weights of labels (token-classification: tags) in the loss; 1 for a label that is not named."""
+    focal_gamma: Annotated[float, Field(ge=0, le=10)] = 0
+    """focalGamma multiplies the loss of an example by (1 - p) ^ focalGamma, p being the probability of its label (focal loss, Lin et al.
+    2017): what the model knows already counts less. 2 is usual."""
+
+
 class Dpo(Document):
     """Direct preference optimization (Rafailov et al. 2023)."""
 
@@ -86,6 +117,7 @@ class Method(Document):
                 fieldPath=".lora.initialization",
             ),
             rule("self.type == 'qlora' || !has(self.qlora)", "qlora can be set only if type is qlora", fieldPath=".qlora"),
+            rule("self.objective == 'sft' || !has(self.sft)", "sft can be set only if objective is sft", fieldPath=".sft"),
             rule("self.objective == 'dpo' || !has(self.dpo)", "dpo can be set only if objective is dpo", fieldPath=".dpo"),
             rule("self.objective == 'orpo' || !has(self.orpo)", "orpo can be set only if objective is orpo", fieldPath=".orpo"),
             rule(
@@ -98,6 +130,8 @@ class Method(Document):
     objective: Literal["sft", "dpo", "orpo"] = "sft"
     """objective is what is learned from a row: sft (the answer), dpo (which of two answers is preferred, compared with the base model) or
     orpo (the preferred one of two answers, and that it is preferred). It determines the fields of a row; see dataset."""
+    sft: Sft | None = None
+    """sft configures the loss of the objective sft."""
     dpo: Dpo | None = None
     """dpo configures the objective dpo."""
     orpo: Orpo | None = None

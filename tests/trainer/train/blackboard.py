@@ -42,7 +42,7 @@ def train_plainly(
     return figures
 
 
-def train_language_model(run: Run) -> list[tuple[float, float]]:
+def train_language_model(run: Run, smoothing: float = 0) -> list[tuple[float, float]]:
     """Loss and gradient norm of each step of a run: every example by itself, all logits, no Trainer, no packing, no hook."""
     prepared = Prepared.from_json(run.workspace.prepared.read_bytes())
     hyper, rows = prepared.hyperparameters, Rows(run.workspace.train_rows)
@@ -52,6 +52,8 @@ def train_language_model(run: Run) -> list[tuple[float, float]]:
     def example_loss(row: int) -> Loss:
         ids, mask = map(torch.from_numpy, rows[row])
         logits = model(input_ids=ids[None]).logits[0, :-1]
-        return (F.cross_entropy(logits, ids[1:], reduction="none") * mask[1:]).sum(), int(mask[1:].sum())
+        log_probs = F.log_softmax(logits, -1)
+        losses = -(1 - smoothing) * log_probs[range(len(ids) - 1), ids[1:]] - smoothing * log_probs.mean(-1)
+        return (losses * mask[1:]).sum(), int(mask[1:].sum())
 
     return train_plainly(model, plan, hyper, example_loss, undecayed=lambda name: "norm" in name)

@@ -1,5 +1,6 @@
 """Classifiers in the loop: the losses of the blackboard however a step is cut, new heads from the seed, exact resumes."""
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from finetune_api.exit_codes import ExitCode
 from finetune_text.tags import IGNORED
 from finetune_trainer.classification.labelling import Labelling
 from finetune_trainer.classification.learner import ClassifierLearner
+from finetune_trainer.classification.loss import ClassLoss
 from finetune_trainer.classification.model import load_classifier
 from finetune_trainer.classification.rows import LabelledRows
 from finetune_trainer.failure import StageFailure
@@ -90,7 +92,33 @@ def example_loss(kind: str, logits: torch.Tensor, labels: list[int]) -> tuple[to
     return F.cross_entropy(logits[0], wanted, reduction="sum"), int((wanted != IGNORED).sum())
 
 
-def blackboard(run: Run, kind: str) -> list[tuple[float, float]]:
+def loss_with_settings(kind: str, settings: dict[str, Any], labels: list[str], weights: dict[str, float]) -> Callable[..., Loss]:
+    """Sum of the losses of one example as method.sft says, one prediction and one label after the other."""
+    gamma, smoothing = settings.get("focalGamma", 0), settings.get("labelSmoothing", 0)
+
+    def of(logits: torch.Tensor, found: list[int]) -> Loss:
+        losses = []
+        if kind == "many":
+            each = []
+            for place, label in enumerate(labels):
+                right = torch.sigmoid(logits[0, place] if place in found else -logits[0, place])
+                each.append(weights.get(label, 1) * (1 - right) ** gamma * -torch.log(right))
+            return sum(each, torch.zeros(())) / len(labels), 1
+        for row, wanted in zip(logits.reshape(-1, len(labels)), found, strict=True):
+            if wanted == IGNORED:
+                continue
+            shares = [
+                1 - smoothing + smoothing / len(labels) if place == wanted else smoothing / len(labels) for place in range(len(labels))
+            ]
+            odds = torch.softmax(row, -1)
+            terms = [share * weights.get(label, 1) * -torch.log(p) for share, label, p in zip(shares, labels, odds, strict=True)]
+            losses.append((1 - odds[wanted]) ** gamma * sum(terms, torch.zeros(())))
+        return sum(losses, torch.zeros(())), len(losses)
+
+    return of
+
+
+def blackboard(run: Run, kind: str, loss: Callable[..., Loss] | None = None) -> list[tuple[float, float]]:
     """Loss and gradient norm of each step: every example by itself, no Trainer, no padding, no mask."""
     prepared = Prepared.from_json(run.workspace.prepared.read_bytes())
     hyper, rows = prepared.hyperparameters, random_rows(kind, ROWS, VOCABULARY)
@@ -100,7 +128,8 @@ def blackboard(run: Run, kind: str) -> list[tuple[float, float]]:
 
     def loss_of(row: int) -> Loss:
         ids, types, labels = rows[row]
-        return example_loss(kind, model(input_ids=torch.tensor([ids]), token_type_ids=torch.tensor([types])).logits, labels)
+        logits = model(input_ids=torch.tensor([ids]), token_type_ids=torch.tensor([types])).logits
+        return loss(logits, labels) if loss else example_loss(kind, logits, labels)
 
     return train_plainly(model, plan, hyper, loss_of, undecayed=lambda name: name.endswith(("LayerNorm.weight", "bias")))
 
@@ -114,6 +143,37 @@ def test_losses_and_gradients_are_those_of_the_blackboard(kind: str, method: dic
     for step, (loss, norm) in zip(run.metrics(), blackboard(run, kind), strict=True):
         assert step.loss == pytest.approx(loss, abs=CLOSE), step
         assert step.grad_norm == pytest.approx(norm, rel=1e-3), step
+
+
+SETTINGS: list[tuple[str, dict[str, Any]]] = [
+    ("one", {"labelSmoothing": 0.2, "classWeights": {"a": 3.0}}),
+    ("one", {"balancedClasses": True, "focalGamma": 2}),
+    ("many", {"focalGamma": 2, "classWeights": {"b": 0.5}}),
+    ("tokens", {"balancedClasses": True}),
+]
+
+
+@pytest.mark.parametrize(("kind", "settings"), SETTINGS)
+def test_the_settings_of_the_loss_are_those_of_the_blackboard(kind: str, settings: dict[str, Any], classify: Callable[..., Run]) -> None:
+    """Smoothed labels, weights of classes, the focus on what is still wrong; balanced weights are of all training rows."""
+    labels, found = LABELS[kind][1], random_rows(kind, ROWS, VOCABULARY)
+    counts = Counter(labels[label] for _, _, row in found for label in row if label != IGNORED)
+    even = {label: sum(counts.values()) / (len(counts) * count) for label, count in counts.items()}
+    weights = even if settings.get("balancedClasses") else settings.get("classWeights", {})
+    run = classify(kind, method=LORA | {"sft": settings}, hyper={"total_steps": 3})
+    run_here(run)
+    plain = blackboard(run, kind, loss_with_settings(kind, settings, labels, weights))
+    for step, (loss, norm) in zip(run.metrics(), plain, strict=True):
+        assert step.loss == pytest.approx(loss, abs=CLOSE), step
+        assert step.grad_norm == pytest.approx(norm, rel=1e-3), step
+
+
+def test_the_gradient_of_a_certain_answer_is_finite() -> None:
+    """Where the probability of the right label is 1 in fp32, with a power below 1."""
+    logits = torch.tensor([[200.0, 0.0]], requires_grad=True)
+    ClassLoss(gamma=0.5).sum(logits, torch.tensor([0])).backward()  # type: ignore[no-untyped-call]
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()
 
 
 @pytest.mark.parametrize(("budget", "checkpointing"), [(1, False), (1000, False), (60, True)])

@@ -32,6 +32,13 @@ def test_losses_and_gradients_are_those_of_the_blackboard(kind: str, request: py
         assert step.grad_norm == pytest.approx(norm, rel=1e-4), step
 
 
+def test_smoothed_labels_are_those_of_the_blackboard(new_run: Callable[..., Run]) -> None:
+    """A tenth of the probability is spread over the vocabulary."""
+    run = new_run(method=LORA | {"sft": {"labelSmoothing": 0.1}}, hyper={"total_steps": 3, "checkpoint_every": 100})
+    run_here(run)
+    assert run.losses() == pytest.approx([loss for loss, _ in train_language_model(run, smoothing=0.1)], abs=CLOSE)
+
+
 @pytest.mark.parametrize("budget", [1, 1000])
 @pytest.mark.parametrize(("method", "kind"), [(LORA, "alone"), (FULL, "alone_full")], ids=["lora", "full"])
 def test_the_token_budget_changes_no_loss(

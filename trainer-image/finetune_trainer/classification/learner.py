@@ -9,9 +9,11 @@ import torch
 from torch import nn
 
 from finetune_api.model_directory import Scores
+from finetune_api.resources.learning import Sft
 from finetune_api.run_config import RunConfig
 from finetune_trainer.classification.batch import PaddedBatch, classification_loss, logits_asked
 from finetune_trainer.classification.labelling import ClassifierName, Labelling
+from finetune_trainer.classification.loss import ClassLoss
 from finetune_trainer.classification.model import load_classifier
 from finetune_trainer.classification.rows import LabelledRows
 from finetune_trainer.classification.score import score_classifier
@@ -62,6 +64,8 @@ class ClassifierLearner(Learner):
 
     def plan(self, model: nn.Module, world: World) -> StepPlan:
         """Rows of similar length side by side."""
+        labelling = self._labelling
+        self._loss = ClassLoss.of(self._config.method.sft or Sft(), labelling, self._rows.label_counts(len(labelling.labels)))
         if world.is_first:
             print(f"train: a classifier with {self._loaded.head}", flush=True)
         return StepPlan.of(self._prepared.hyperparameters, self._rows, world.size, "padded")
@@ -72,8 +76,8 @@ class ClassifierLearner(Learner):
         return self._loaded.collator.batch(rows, examples.index, filler=examples.filler)
 
     def loss_sum(self, model: nn.Module, batch: PaddedBatch) -> torch.Tensor:
-        """Cross entropy over examples or labelled tokens; with several labels the mean of their binary cross entropies."""
-        return classification_loss(logits_asked(model, batch), batch.targets)
+        """Cross entropy over examples or labelled tokens; with several labels the mean of their binary cross entropies. See ClassLoss."""
+        return self._loss.sum(logits_asked(model, batch), batch.targets)
 
     def validation_batches(self, world: World) -> Iterator[PaddedBatch]:
         """Rows of similar length side by side."""

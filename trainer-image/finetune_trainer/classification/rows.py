@@ -36,6 +36,11 @@ class LabelledRows:
         self.supervised = labelled if labelling.per_token else np.ones(len(self.lengths), np.int64)
         """What the loss is a mean over: labelled tokens of each row, or the row itself."""
 
+    def label_counts(self, labels: int) -> Numbers:
+        """Of each of so many labels the rows, or tokens, that have it."""
+        values = np.concatenate([np.empty(0, np.int64), *(chunk.flatten().to_numpy(zero_copy_only=False) for chunk in self._labels.chunks)])
+        return np.bincount(values[values != IGNORED].astype(np.int64), minlength=labels)
+
     def __len__(self) -> int:
         return len(self.lengths)
 

@@ -41,6 +41,7 @@ class SupervisedHead:
         return logits
 
 
-def loss_sum(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Sum of the token losses (nats), a scalar in fp32; 0 with a gradient of zeros where there is no target."""
-    return F.cross_entropy(logits.float(), targets, reduction="sum")
+def loss_sum(logits: torch.Tensor, targets: torch.Tensor, smoothing: float = 0) -> torch.Tensor:
+    """Sum of the token losses (nats), a scalar in fp32; 0 with a gradient of zeros where there is no target. `smoothing` is the share of
+    the probability that is spread over the vocabulary."""
+    return F.cross_entropy(logits.float(), targets, label_smoothing=smoothing, reduction="sum")

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from finetune_api.model_directory import Scores
+from finetune_api.resources.learning import Sft
 from finetune_api.run_config import RunConfig
 from finetune_trainer.distributed.world import World
 from finetune_trainer.language_model.batch import MaskedRows, TokenBatch, pack
@@ -69,7 +70,7 @@ class LanguageLearner(Learner):
 
     def loss_sum(self, model: nn.Module, batch: TokenBatch) -> torch.Tensor:
         """Cross entropy over supervised tokens."""
-        return loss_sum(self._head.logits(model, batch), batch.targets)
+        return loss_sum(self._head.logits(model, batch), batch.targets, (self._config.method.sft or Sft()).label_smoothing)
 
     def validation_batches(self, world: World) -> Iterator[TokenBatch]:
         """Laid out like the training rows."""

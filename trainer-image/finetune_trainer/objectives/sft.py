@@ -1,11 +1,14 @@
-"""Supervised fine-tuning: an answer or a label is learned as it is. The loss is the learner's own."""
+"""Supervised fine-tuning: an answer or a label is learned as it is. The loss is the learner's own, with the settings of method.sft."""
 
+from finetune_api.resources.learning import Sft
 from finetune_api.run_config import RunMethod
+from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.objectives.objective import Answers, Compared
 from finetune_trainer.tasks import AnyTask
+from finetune_trainer.tasks.explain.problem import did_you_mean, listed
 
 
-class Sft:
+class SupervisedFineTuning:
     """An Objective."""
 
     name = "sft"
@@ -18,10 +21,35 @@ class Sft:
         return task
 
     def settings(self, method: RunMethod) -> dict[str, float | int | str | bool]:
-        return {}
+        chosen = (method.sft or Sft()).model_dump(by_alias=True, exclude_defaults=True)
+        weights = chosen.get("classWeights", {})
+        texts = {"classWeights": ", ".join(f"{label}: {weight:g}" for label, weight in weights.items())} if weights else {}
+        return {f"sft.{name}": value for name, value in (chosen | texts).items()}
 
     def losses(self, method: RunMethod, answers: Answers) -> Compared:
         raise NotImplementedError(f"{self.title} compares no answers")
 
 
-SFT = Sft()
+SFT = SupervisedFineTuning()
+
+
+def check_classes(settings: Sft, task: AnyTask, labels: tuple[str, ...], *, multi_label: bool) -> None:
+    """Raises StageFailure for settings of the loss that do not fit what a task learns; `labels` are those of a classifier."""
+    if task.learner == "language":
+        chosen = settings.model_dump(by_alias=True, exclude_defaults=True)
+        if field := next((name for name in chosen if name != "labelSmoothing"), ""):
+            raise refused(field, f"is for classifiers, and task {task.name} trains a language model: remove it")
+        return
+    unknown = next((label for label in settings.class_weights if label not in labels), None)
+    if unknown is not None:
+        known = f"the labels are {listed(labels)}"
+        raise refused("classWeights", f"has the label {unknown!r}{did_you_mean(unknown, labels)}, which no row has: {known}")
+    if multi_label and settings.label_smoothing:
+        raise refused("labelSmoothing", "needs rows with one label each, and these have lists of labels: remove it, or set focalGamma")
+    if multi_label and settings.balanced_classes:
+        raise refused("balancedClasses", "needs rows with one label each, and these have lists of labels: set classWeights instead")
+
+
+def refused(field: str, what: str) -> StageFailure:
+    """InvalidSpec."""
+    return invalid("InvalidSpec", f"method.sft.{field} {what}", param=f"method.sft.{field}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from finetune_api.dataset_report import Side
+from finetune_api.resources.learning import Sft
 from finetune_api.result import DatasetSummary
 from finetune_api.run_config import RunConfig
 from finetune_trainer.data.profile.dataset_file import DatasetFile, ProfiledFile
@@ -15,6 +16,7 @@ from finetune_trainer.data.profile.notes import invalid_notes, remark_notes
 from finetune_trainer.data.profile.splits import Splits, separate_splits, split_rows
 from finetune_trainer.failure import invalid
 from finetune_trainer.objectives import task_of
+from finetune_trainer.objectives.sft import check_classes
 from finetune_trainer.prepare.dataset.classes import Classes, Tagged, find_classes, ignored_note, most_frequent_first
 from finetune_trainer.prepare.dataset.row_source import RowSource
 from finetune_trainer.prepare.dataset.statistics import histogram, quantiles
@@ -155,6 +157,7 @@ def open_dataset(config: RunConfig, workspace: Workspace, progress: ProgressPrin
     left = different(train.profile.hashes, train.profile.hashes[:0] if held is train else held.profile.hashes)
     check_size(train, left)
     classes = find_classes(task, train, held, left)
+    check_classes(config.method.sft or Sft(), task, classes.names, multi_label=classes.multi_label)
     progress.show("looking for near duplicates", force=True)
     if split is not None:
         splits = split_rows(train, left, split, None if task.learner == "language" else label_strata(train.profile, left.train))
