@@ -191,7 +191,6 @@ ROW = (
 )
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(task=st.sampled_from(TASKS), values=st.lists(ROW, min_size=1, max_size=4), ascii_only=st.booleans())
 def test_what_is_plainly_right_is_right(task: TaskName, values: list[Any], ascii_only: bool) -> None:
     """The quick look at many rows takes none that the thorough look refuses, and both make the same rows of them."""
@@ -208,7 +207,7 @@ def test_what_is_plainly_right_is_right(task: TaskName, values: list[Any], ascii
         assert list(found.rows) == list(read.rows)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(task=st.sampled_from(TASKS), values=st.lists(ROW, min_size=1, max_size=4), cut=st.integers(0, 200))
 def test_no_file_leads_to_a_traceback(tmp_path: Path, task: TaskName, values: list[Any], cut: int) -> None:
     """Whatever a file holds: it is read, or refused with a message."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from finetune_operator.client.merge_patch import merge_patch
@@ -31,7 +31,6 @@ def applied(document: Any, patch: Any) -> Any:
     return result
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault
 @given(DOCUMENTS, DOCUMENTS)
 def test_round_trip(old: dict[str, Any], new: dict[str, Any]) -> None:
     """For any two documents, and with nothing to send when they are equal."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -118,7 +118,7 @@ FAILED = result(
 
 
 @given(st.sampled_from(BROKEN), st.sampled_from(NASTY[:-1]))
-@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@hypothesis_settings(max_examples=150)
 def test_any_value_in_a_stage_s_result(where: tuple[Stage, tuple[Any, ...]], value: str) -> None:
     """The result is used, or treated as lost and the stage repeated; the job finishes."""
     stage, path = where
