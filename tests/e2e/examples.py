@@ -24,6 +24,7 @@ TASKS: dict[str, Object] = {
 SETTINGS: dict[str, Object] = {
     "qlora": TINY,
     "two-nodes": TINY,
+    "deepspeed": TINY,
     "tracking": TINY,
     "early-stopping": merge(ENCODER, {"hyperparameters": {"maxSteps": 200}}),
 }

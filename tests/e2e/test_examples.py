@@ -133,10 +133,11 @@ def test_adapters_on_a_quantized_base_are_published_with_it(trained: Kube) -> No
     assert status["evaluation"]["tuned"]["loss"] < status["evaluation"]["base"]["loss"]
 
 
-def test_two_pods_train_a_model_that_is_divided_between_them(trained: Kube) -> None:
-    """strategy: fsdp on two nodes."""
-    found = trained.phase("two-nodes", "Succeeded", seconds=600)
-    assert resolved(found, "strategy") == "fsdp"
+@pytest.mark.parametrize("job, strategy", [("two-nodes", "fsdp"), ("deepspeed", "deepspeed")])
+def test_two_pods_train_a_model_that_is_divided_between_them(trained: Kube, job: str, strategy: str) -> None:
+    """Strategies fsdp and deepspeed on two nodes."""
+    found = trained.phase(job, "Succeeded", seconds=600)
+    assert resolved(found, "strategy") == strategy
     assert found["status"]["evaluation"]["tuned"]["loss"] < found["status"]["evaluation"]["base"]["loss"]
 
 
