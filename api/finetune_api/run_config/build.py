@@ -53,7 +53,7 @@ def build_run_config(spec: FineTuneJobSpec, place: Place) -> RunConfig:
         hyperparameters=RunHyperparameters(**dict(spec.hyperparameters)),
         checkpoints=spec.checkpoints,
         evaluation=spec.evaluation,
-        export=spec.export.model_dump(mode="json", by_alias=True, exclude_none=True),
+        export=spec.export.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True),
         tracking=spec.tracking,
         output_model=output_name(place.job.name, spec),
         paths=RunPaths(workspace=place.workspace),

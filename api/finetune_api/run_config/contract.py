@@ -1,10 +1,11 @@
 """The run config: a JSON file in a ConfigMap that every stage pod of a job mounts.
 
 It is what a FineTuneJob's spec means inside a pod: claims and config maps have become file paths, Secrets have become
-prefixes of environment variables, defaults are filled in. The same file works on a laptop:
+prefixes of environment variables. What has its default's value is left out. The same file works on a laptop:
 `python -m finetune_trainer prepare --run run.json`.
 """
 
+import json
 from typing import Annotated
 
 from pydantic import Field, JsonValue
@@ -174,3 +175,9 @@ class RunConfig(Document):
     limits: RunLimits = RunLimits()
     image: str = ""
     """The trainer image that the job is pinned to, for the lineage."""
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """JSON text in camelCase, without defaults: an earlier trainer image refuses a field that it does not know, and so only where the
+        spec sets one."""
+        chosen = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+        return json.dumps({"contractVersion": self.contract_version} | chosen, indent=indent, ensure_ascii=False)

@@ -77,9 +77,12 @@ def _mounted(source: Source) -> str:
     return f"{kind} {address.host}" if kind else ""
 
 
-def tracker_env_from(spec: FineTuneJobSpec) -> tuple[dict[str, Any], ...]:
-    """Credentials of the trackers, in the same way."""
-    return tuple({"prefix": TRACKER_ENV_PREFIX[tracker], "secretRef": {"name": secret}} for tracker, secret in spec.tracking.secrets())
+def tracker_env_from(spec: FineTuneJobSpec, *, optional: bool) -> tuple[dict[str, Any], ...]:
+    """Credentials of the trackers, in the same way; `optional`: the container starts without a Secret that is missing."""
+    missing = {"optional": True} if optional else {}
+    return tuple(
+        {"prefix": TRACKER_ENV_PREFIX[tracker], "secretRef": {"name": secret} | missing} for tracker, secret in spec.tracking.secrets()
+    )
 
 
 def folder(source: Source) -> str:

@@ -89,7 +89,7 @@ def stage_job_object(run: StageRun, settings: Settings) -> dict[str, Any]:
         env=_env(run, resources, settings),
         env_from=(
             *(source_env_from(spec) if stage.reads_sources else ()),
-            *(tracker_env_from(spec) if stage.tracked else ()),
+            *(tracker_env_from(spec, optional=stage.starts_untracked) if stage.tracked else ()),
         ),
         grace_seconds=stage.grace_seconds,
         more_spec={"restartPolicy": "Never", **({"subdomain": train_service(run.meta.name)} if stage.distributed else {})},

@@ -37,6 +37,8 @@ class StageDefinition:
     """Its pod mounts the rows and has the credentials of all sources. A base model on a claim is mounted by every stage."""
     tracked: bool = False
     """Its pod has the credentials of the trackers."""
+    starts_untracked: bool = False
+    """Its pod starts even if a tracker's Secret is missing."""
     writes_model: bool = False
     """Its pod mounts the model volume."""
 
@@ -86,6 +88,7 @@ STAGES: Mapping[StageName, StageDefinition] = {
         resources=lambda spec: spec.publishing.resources,
         gpus_per_pod=lambda spec: spec.publishing.gpus,
         tracked=True,
+        starts_untracked=True,  # scores that a tracker misses are not worth a finished training
         writes_model=True,
     ),
 }

@@ -95,8 +95,9 @@ def test_all_attempts_are_one_run(server: str, new_run: Callable[..., Run], monk
         ({"uri": "http://169.254.169.254/mlflow"}, [], "is a cloud's metadata service"),
         ({"uri": "http://127.0.0.1:9"}, ["127.0.0.1"], "Connection refused"),
         (FROM_SECRET["mlflow"], [], "the Secret of tracking.mlflow.credentials must have MLFLOW_TRACKING_URI"),
+        (FROM_SECRET["mlflow"] | {"uri": "http://127.0.0.1:9"}, ["127.0.0.1"], "the Secret of tracking.mlflow.credentials is missing, or"),
     ],
-    ids=["private", "metadata", "down", "no address"],
+    ids=["private", "metadata", "down", "no address", "no secret"],
 )
 def test_what_keeps_a_tracker_from_being_reached(
     mlflow: dict[str, Any], allowed: list[str], words: str, new_run: Callable[..., Run]

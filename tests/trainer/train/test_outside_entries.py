@@ -70,7 +70,9 @@ def test_a_strategy_from_outside(tmp_path: Path, tiny: Path, alone: Run) -> None
     assert run.checkpoints() == ["attempt-1/checkpoint-10", "attempt-1/checkpoint-5"]
 
 
-@pytest.mark.parametrize(("method", "strategy", "known"), [("adapter", "ddp", "lora, qlora, full"), ("lora", "zero-9", "ddp, fsdp")])
+@pytest.mark.parametrize(
+    ("method", "strategy", "known"), [("adapter", "ddp", "lora, qlora, full"), ("lora", "zero-9", "ddp, fsdp, deepspeed")]
+)
 def test_an_unknown_name_is_refused_with_the_known_ones(method: str, strategy: str, known: str, tmp_path: Path, tiny: Path) -> None:
     """Before any rank starts."""
     run = Run(prepare_workspace(tmp_path / "workspace", tiny, strategy=RunStrategy(type=strategy)), {"type": method})

@@ -104,7 +104,7 @@ def test_attempts_in_offline_mode(new_run: Callable[..., Run]) -> None:
     ("wandb", "secret", "words"),
     [
         ({"uri": "http://127.0.0.1:9"}, {}, "127.0.0.1 is a loopback address"),
-        (CREDENTIALS, {}, "the Secret of tracking.wandb.credentials must have WANDB_API_KEY"),
+        (CREDENTIALS, {}, "the Secret of tracking.wandb.credentials is missing, or does not have WANDB_API_KEY"),
         (CREDENTIALS, {"BASE_URL": "http://me:s3cret@127.0.0.1:9"}, "put the key into WANDB_API_KEY"),
         (CREDENTIALS, {"BASE_URL": "http://127.0.0.1:9", "API_KEY": KEY}, "wandb: "),
     ],

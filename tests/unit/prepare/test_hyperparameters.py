@@ -81,6 +81,13 @@ def test_an_optimizer_may_need_other_rates(given: dict[str, Any], optimizer: str
     assert values.optimizer == optimizer
     assert (values.learning_rate, values.weight_decay) == pytest.approx((rate, decay))
     assert ("Lion" in reasons["learningRate"].reason) == (optimizer == "lion" and "learningRate" not in given)
+    assert ("Lion" in reasons["weightDecay"].reason) == (optimizer == "lion" and "weightDecay" not in given)
+
+
+def test_no_weight_decay_is_not_scaled() -> None:
+    """Adapters have none, whatever the optimizer."""
+    values, reasons = decide(100, hyperparameters={"optimizer": "lion"})
+    assert (values.weight_decay, reasons["weightDecay"].reason) == (0, "usual for LoRA")
 
 
 @pytest.mark.parametrize("world, batch", [({}, 4), ({"nodes": 3}, 6), ({"nodes": 2, "processesPerNode": 8}, 16)])

@@ -1,5 +1,6 @@
-"""The settings of the supervised loss: what is refused for a task, and what a model's lineage says of them."""
+"""The settings of the objectives: what is refused, for a task or by itself, and what a model's lineage says of the supervised loss."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,8 +8,11 @@ import pytest
 from finetune_api.resources.learning import Sft
 from finetune_api.run_config import RunMethod
 from finetune_trainer.failure import StageFailure
+from finetune_trainer.objectives import task_of
+from finetune_trainer.objectives.settings import check_settings
 from finetune_trainer.objectives.sft import SFT, check_classes
 from finetune_trainer.tasks import TASKS
+from tests.unit.prepare.run import run_config
 
 # (task, settings, several labels a row, the field, what is said of it)
 REFUSED: list[tuple[str, dict[str, Any], bool, str, str]] = [
@@ -42,6 +46,45 @@ def test_what_fits_is_taken() -> None:
     check_classes(Sft(label_smoothing=0.1), TASKS["chat"], (), multi_label=False)
     check_classes(Sft(label_smoothing=0.1, class_weights={"spam": 2}), TASKS["sequence-classification"], ("ham", "spam"), multi_label=False)
     check_classes(Sft(focal_gamma=2, class_weights={"spam": 2}), TASKS["sequence-classification"], ("ham", "spam"), multi_label=True)
+
+
+@pytest.mark.parametrize(
+    ("method", "field", "says"),
+    [
+        ({"sft": {"balancedClasses": True, "classWeights": {"spam": 2}}}, "sft.balancedClasses", "together with classWeights"),
+        ({"sft": {"focalGamma": 2, "labelSmoothing": 0.1}}, "sft.focalGamma", "together with labelSmoothing"),
+        (
+            {"objective": "dpo", "dpo": {"loss": "ipo", "labelSmoothing": 0.2}},
+            "dpo.labelSmoothing",
+            "for loss sigmoid, and the loss is ipo",
+        ),
+        ({"objective": "dpo", "sft": {"focalGamma": 2}}, "sft", "for objective sft, and the objective is dpo: remove it"),
+        ({"objective": "orpo", "dpo": {}}, "dpo", "for objective dpo, and the objective is orpo"),
+        ({"orpo": {"beta": 0.2}}, "orpo", "for objective orpo, and the objective is sft"),
+    ],
+)
+def test_settings_that_do_not_fit_each_other_are_refused(method: dict[str, Any], field: str, says: str) -> None:
+    """By the stage program too, which reads run configs that no schema has checked."""
+    run = run_config(Path("/tmp"), task="chat", method=method)
+    with pytest.raises(StageFailure) as caught:
+        task_of(run)
+    assert (caught.value.error.code, caught.value.error.param) == ("InvalidSpec", f"method.{field}")
+    assert says in caught.value.error.message
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        {},
+        {"sft": {"focalGamma": 2, "classWeights": {"spam": 2}}},
+        {"objective": "dpo", "dpo": {"labelSmoothing": 0.2}},
+        {"objective": "dpo", "dpo": {"loss": "ipo"}},
+        {"objective": "orpo", "orpo": {}},
+    ],
+)
+def test_settings_that_fit_each_other_are_taken(method: dict[str, Any]) -> None:
+    """With the objective that reads them."""
+    check_settings(RunMethod.model_validate(method))
 
 
 def test_the_lineage_has_what_differs_from_the_default() -> None:

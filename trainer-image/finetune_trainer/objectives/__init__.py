@@ -4,6 +4,7 @@ objective.py   the protocol
 sft.py         an answer, token by token: every learner's own loss
 dpo.py         which of two answers is preferred, relative to the base model
 orpo.py        the preferred one of two answers, and that it is preferred
+settings.py    settings that do not fit each other
 """
 
 from finetune_api.registry import Registry
@@ -12,6 +13,7 @@ from finetune_trainer.failure import entry_of, invalid
 from finetune_trainer.objectives.dpo import DPO
 from finetune_trainer.objectives.objective import Objective
 from finetune_trainer.objectives.orpo import ORPO
+from finetune_trainer.objectives.settings import check_settings
 from finetune_trainer.objectives.sft import SFT
 from finetune_trainer.tasks import AnyTask, find_task
 
@@ -32,7 +34,8 @@ def objective_of(config: RunConfig) -> Objective:
 
 
 def task_of(config: RunConfig) -> AnyTask:
-    """The task of a run's rows, which the objective determines beside spec.task. Raises StageFailure InvalidSpec where they do not fit."""
+    """The task of a run's rows, which the objective determines beside spec.task. Raises StageFailure InvalidSpec where they do not fit,
+    or where settings of the objective do not."""
     objective, task = objective_of(config), find_task(config.task)
     rows = objective.rows_of(task)
     if rows is None:
@@ -47,4 +50,5 @@ def task_of(config: RunConfig) -> AnyTask:
             f"method.lossOn: {config.method.loss_on} is not available with objective {objective.name}, which compares answers: remove it",
             param="method.lossOn",
         )
+    check_settings(config.method)
     return rows

@@ -2,8 +2,8 @@
 
 from finetune_api.resources.learning import Sft
 from finetune_api.run_config import RunMethod
-from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.objectives.objective import Answers, Compared
+from finetune_trainer.objectives.settings import refused
 from finetune_trainer.tasks import AnyTask
 from finetune_trainer.tasks.explain.problem import did_you_mean, listed
 
@@ -38,18 +38,13 @@ def check_classes(settings: Sft, task: AnyTask, labels: tuple[str, ...], *, mult
     if task.learner == "language":
         chosen = settings.model_dump(by_alias=True, exclude_defaults=True)
         if field := next((name for name in chosen if name != "labelSmoothing"), ""):
-            raise refused(field, f"is for classifiers, and task {task.name} trains a language model: remove it")
+            raise refused(f"sft.{field}", f"is for classifiers, and task {task.name} trains a language model: remove it")
         return
     unknown = next((label for label in settings.class_weights if label not in labels), None)
     if unknown is not None:
         known = f"the labels are {listed(labels)}"
-        raise refused("classWeights", f"has the label {unknown!r}{did_you_mean(unknown, labels)}, which no row has: {known}")
+        raise refused("sft.classWeights", f"has the label {unknown!r}{did_you_mean(unknown, labels)}, which no row has: {known}")
     if multi_label and settings.label_smoothing:
-        raise refused("labelSmoothing", "needs rows with one label each, and these have lists of labels: remove it, or set focalGamma")
+        raise refused("sft.labelSmoothing", "needs rows with one label each, and these have lists of labels: remove it, or set focalGamma")
     if multi_label and settings.balanced_classes:
-        raise refused("balancedClasses", "needs rows with one label each, and these have lists of labels: set classWeights instead")
-
-
-def refused(field: str, what: str) -> StageFailure:
-    """InvalidSpec."""
-    return invalid("InvalidSpec", f"method.sft.{field} {what}", param=f"method.sft.{field}")
+        raise refused("sft.balancedClasses", "needs rows with one label each, and these have lists of labels: set classWeights instead")

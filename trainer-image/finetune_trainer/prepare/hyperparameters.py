@@ -177,7 +177,7 @@ def decide_weight_decay(into: Resolution, config: RunConfig) -> float:
     """The method's, times the optimizer's factor."""
     method, optimizer = method_of(config), optimizer_of(config.hyperparameters.optimizer)
     decay, reason = method.weight_decay * optimizer.weight_decay_scale, f"usual for {method.title}"
-    if optimizer.weight_decay_scale != 1:
+    if decay and optimizer.weight_decay_scale != 1:
         reason += f", x {optimizer.weight_decay_scale:g} for {optimizer.title}"
     return float(into.decide("weightDecay", config.hyperparameters.weight_decay, decay, reason))
 

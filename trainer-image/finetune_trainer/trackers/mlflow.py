@@ -72,10 +72,12 @@ class MlflowTracker:
 
 
 def checked_uri(settings: Mlflow, keys: Keys, network: RunNetwork) -> str:
-    """The server's address. Raises StageFailure for one that may not be asked, and where there is none."""
+    """The server's address. Raises StageFailure for one that may not be asked, and where there is none or its Secret is missing."""
     uri = ADDRESS.checked(settings.uri, keys, network)
     if uri is None:
         raise invalid("InvalidSource", f"the Secret of {ADDRESS.field}.credentials must have {URI}: http://HOST or https://HOST")
+    if settings.credentials is not None and not any(map(keys.get, (URI, *CREDENTIALS))):
+        raise invalid("InvalidSource", f"the Secret of {ADDRESS.field}.credentials is missing, or has none of {', '.join(CREDENTIALS)}")
     return uri
 
 

@@ -94,7 +94,7 @@ def server_of(settings: Wandb, config: RunConfig) -> dict[str, str]:
     keys = Keys(TRACKER_ENV_PREFIX["wandb"])
     uri, key = ADDRESS.checked(settings.uri, keys, config.network), keys.get(API_KEY)
     if key is None and settings.credentials is not None:
-        raise invalid("InvalidSource", f"the Secret of {ADDRESS.field}.credentials must have {API_KEY}")
+        raise invalid("InvalidSource", f"the Secret of {ADDRESS.field}.credentials is missing, or does not have {API_KEY}")
     return {name: value for name, value in {"base_url": uri, "api_key": key}.items() if value is not None}
 
 

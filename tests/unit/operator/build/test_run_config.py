@@ -1,5 +1,6 @@
 """The run config of a job."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -56,7 +57,7 @@ def test_what_the_administrator_allows_reaches_the_pods() -> None:
 
 
 def test_the_run_config_of_a_spec() -> None:
-    """Defaults filled in, digest and identity for the lineage, credentials by prefix."""
+    """Digest and identity for the lineage, credentials by prefix."""
     found = config(spec())
     assert (found.base.source.uri, found.dataset.train.env_prefix) == ("/sources/base/smol", "FINETUNE_TRAIN_")
     assert (found.job.uid, found.output_model, found.image, found.paths.workspace) == (JOB_UID, "tune", "image:1", "/workspace")
@@ -67,6 +68,16 @@ def test_the_run_config_of_a_spec() -> None:
     assert written["metadata"] == {
         "name": "tune-run", "namespace": "team", "labels": {**MANAGED, "finetune.dev/job": "tune"}, "ownerReferences": [OWNER],
     }  # fmt: skip
+
+
+def test_the_run_config_has_what_the_spec_sets() -> None:
+    """An earlier trainer image, which training.pod.image may name, knows no field that was added since, and refuses unknown ones."""
+    method = {"type": "lora", "objective": "dpo", "lora": {"rank": 8}, "dpo": {"beta": 0.2}}
+    written = json.loads(config(spec(method=method, export={"onnx": {}})).to_json())
+    assert written["contractVersion"] == 1
+    assert written["method"] == {"objective": "dpo", "lora": {"rank": 8}, "dpo": {"beta": 0.2}}
+    assert written["export"] == {"onnx": {}}
+    assert written.keys() == {"contractVersion", "job", "base", "dataset", "method", "export", "outputModel", "image"}
 
 
 @pytest.mark.parametrize(("path", "uri"), [("", "/sources/base"), ("models/a/", "/sources/base/models/a")])

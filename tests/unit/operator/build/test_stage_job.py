@@ -132,7 +132,8 @@ def test_prepare_gets_the_credentials_and_the_rows() -> None:
     assert "envFrom" not in container("train")
     tracked = spec(tracking={"mlflow": {"uri": "https://mlflow.example.com", "credentials": {"secretRef": {"name": "mlflow"}}}})
     assert container("train", tracked)["envFrom"] == [{"prefix": "FINETUNE_MLFLOW_", "secretRef": {"name": "mlflow"}}]
-    assert container("publish", tracked)["envFrom"] == container("train", tracked)["envFrom"]
+    optional = [{"prefix": "FINETUNE_MLFLOW_", "secretRef": {"name": "mlflow", "optional": True}}]
+    assert container("publish", tracked)["envFrom"] == optional, "a Secret that is deleted after the training costs no model"
     assert "envFrom" not in container("publish")
     assert [variables["prefix"] for variables in container("prepare", tracked)["envFrom"]] == ["FINETUNE_TRAIN_"]
     assert field_naming(tracked, "Secret mlflow") == "tracking.mlflow.credentials.secretRef.name"
