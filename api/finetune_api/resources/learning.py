@@ -94,7 +94,7 @@ class Dpo(Document):
     loss: Literal["sigmoid", "ipo"] = "sigmoid"
     """loss is sigmoid (the loss of the DPO paper) or ipo (Azar et al. 2023, per token as in TRL), which does not push pairs apart
     any further once their margin is 1 / (2 beta)."""
-    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0
+    label_smoothing: Annotated[float, Field(ge=0, le=0.5)] = 0
     """labelSmoothing is the share of pairs whose answers are probably in the wrong order (conservative DPO, Mitchell 2023)."""
 
 
