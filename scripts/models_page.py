@@ -32,7 +32,7 @@ LANGUAGE = """## Language models
 For the tasks chat, completion and summarization. For mixture-of-experts models, LoRA adapts the linear layers, but not the experts, and
 QLoRA leaves the experts unquantized.
 """
-ENCODERS = "## Encoders\n\nFor sequence-classification and token-classification.\n"
+ENCODERS = "## Encoders\n\nFor sequence-classification, token-classification and text-embedding.\n"
 REFUSED = "## Unsupported models\n"
 HOW = "(`python -m tests.models.measure --write` repeats the measurement.)"
 

@@ -6,7 +6,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-MetricName = Literal["loss", "perplexity", "rewardAccuracy", "rewardMargin", "accuracy", "f1"]
+MetricName = Literal["loss", "perplexity", "rewardAccuracy", "rewardMargin", "accuracy", "f1", "recallAt1", "recallAt10", "spearman"]
 
 
 @dataclass(frozen=True)
@@ -36,4 +36,7 @@ METRICS: dict[MetricName, Metric] = {
     "rewardMargin": Metric("reward_margin", ".4f", higher_is_better=True),
     "accuracy": Metric("accuracy", ".4f", higher_is_better=True),
     "f1": Metric("f1", ".4f", higher_is_better=True),
+    "recallAt1": Metric("recall_at_1", ".4f", higher_is_better=True),
+    "recallAt10": Metric("recall_at_10", ".4f", higher_is_better=True),
+    "spearman": Metric("spearman", ".4f", higher_is_better=True),
 }

@@ -4,7 +4,8 @@
     model/                 the merged model: config.json, tokenizer files, *.safetensors (Hugging Face layout)
     adapter/               the PEFT adapter, when the model was trained with LoRA
     onnx/fp32/             model.onnx (+ .data), genai_config.json, tokenizer.json, tokenizer_config.json, chat template; of a
-                           classifier model.onnx, config.json (id2label, problem_type), tokenizer.json, tokenizer_config.json
+                           classifier or an embedding model model.onnx, config.json (id2label, problem_type), tokenizer.json,
+                           tokenizer_config.json
     report.json            what prepare found in the dataset (`finetune_api.dataset_report.DatasetReport`)
     metrics.csv            step, loss, learning rate, tokens per second of the whole run
     README.md              the model card
@@ -88,10 +89,11 @@ class MissingArtifact(LenientDocument):
 
 class Scores(LenientDocument):
     """Measured on the held-out rows: language models have a perplexity, with an objective that compares answers also reward accuracy and
-    margin; classifiers have accuracy and f1."""
+    margin; classifiers have accuracy and f1; embedding models recall or, of scored pairs, spearman."""
 
     loss: Real
-    """Mean over supervised tokens (examples for sequence-classification, pairs for dpo), in nats."""
+    """Mean over supervised tokens (examples for sequence-classification, pairs for dpo, rows for text-embedding), in nats; of scored pairs
+    the mean squared difference."""
     perplexity: Real | None = None
     """Of the supervised tokens; of pairs, those of the preferred answers."""
     accuracy: Real | None = None
@@ -102,6 +104,12 @@ class Scores(LenientDocument):
     """Mean difference between the rewards of the preferred answer and of the other one. The base has 0."""
     f1: Real | None = None
     """Sequence-classification: mean of the labels' F1. Token-classification: F1 of whole entities, as CoNLL counts."""
+    recall_at_1: Real | None = None
+    """Share of the anchors whose positive is the closest of all positives and negatives."""
+    recall_at_10: Real | None = None
+    """Share of the anchors whose positive is among the closest ten."""
+    spearman: Real | None = None
+    """Of scored pairs: rank correlation of cosine similarities and scores."""
 
 
 class GateResult(LenientDocument):
@@ -119,13 +127,16 @@ class Parity(LenientDocument):
     artifact: str
     """The artifact's path."""
     prompts: Count
-    """Held-out prompts; rows of a classifier."""
+    """Held-out prompts; rows of a classifier; texts of an embedding model."""
     equal: Count
-    """Those whose greedy continuation is token-equal; of a classifier, whose labels are equal."""
+    """Those whose greedy continuation is token-equal; of a classifier, whose labels are equal; of an embedding model, whose vectors
+    are."""
     tokens: Count
-    """Longest continuation compared; 0 for a classifier."""
+    """Longest continuation compared; 0 without continuations."""
     max_difference: Real | None = None
     """Of a classifier: the largest difference of a logit."""
+    min_cosine: Real | None = None
+    """Of an embedding model: the lowest cosine similarity of a text's two vectors."""
 
 
 class SkewCheck(LenientDocument):

@@ -12,6 +12,7 @@
     quiz/                     completion: questions and answers of chatterbot-corpus (BSD); train.csv
     package-summaries/        summarization: descriptions and one-line summaries of the installed Python packages; train.parquet
     languages/                sequence-classification: sentences of chatterbot-corpus (BSD) by language; train.jsonl
+    questions/                text-embedding: the same questions and answers as pairs; train.jsonl
     order-entities/           token-classification: generated orders with BIO tags; train.jsonl
 
 What is there already is left alone, so it may be called at every start of a test run. It knows nothing of the operator.
@@ -29,6 +30,7 @@ from models import write_encoder, write_model, write_tiny_model
 from order_desk import write_order_desk
 from order_entities import write_order_entities
 from preferences import write_preferences
+from questions import write_questions
 from quiz import write_quiz
 from summaries import write_summaries
 
@@ -43,6 +45,7 @@ def make_assets(out: Path) -> Path:
         make(out / "order-desk", write_order_desk)
         make(out / "quiz", write_quiz)
         make(out / "preferences", write_preferences)
+        make(out / "questions", write_questions)
         make(out / "package-summaries", write_summaries)
         make(out / "languages", write_languages)
         make(out / "order-entities", write_order_entities)

@@ -2,14 +2,14 @@
 
 import asyncio
 
-from finetune_server.models.served_model import Classifier, LanguageModel
+from finetune_server.models.served_model import AnyModel
 
 
 class Lifecycle:
     """loading -> ready -> draining -> closed; `ready` is skipped if SIGTERM arrives while the model loads."""
 
     def __init__(self) -> None:
-        self.model: LanguageModel | Classifier | None = None
+        self.model: AnyModel | None = None
         """None until the model has passed its self-test."""
         self.draining = False
         """SIGTERM has arrived: not ready any more."""

@@ -7,7 +7,7 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from finetune_server.lifecycle import Lifecycle
-from finetune_server.models.served_model import Classifier
+from finetune_server.models.served_model import Encoder
 
 SECONDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
@@ -54,7 +54,7 @@ class Batches(Collector):
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         """Rows per batch show how well requests are combined, padding per token what that costs."""
-        if not isinstance(self._lifecycle.model, Classifier):
+        if not isinstance(self._lifecycle.model, Encoder):
             return
         counts = self._lifecycle.model.engine.counts()
         yield CounterMetricFamily("finetune_server_batches", "Batches computed.", counts.batches)

@@ -20,7 +20,7 @@ from finetune_server.http.connection import Connections
 from finetune_server.lifecycle import Lifecycle
 from finetune_server.model_directory import UnusableModel
 from finetune_server.models.load import load_model
-from finetune_server.models.served_model import Classifier, LanguageModel
+from finetune_server.models.served_model import AnyModel
 from finetune_server.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -144,7 +144,7 @@ def give_up(message: str, code: ExitCode) -> int:
     return code
 
 
-def described(model: LanguageModel | Classifier, settings: Settings) -> dict[str, object]:
+def described(model: AnyModel, settings: Settings) -> dict[str, object]:
     """Fields of the log line of a model that is ready."""
     return {
         "model": model.name,

@@ -112,6 +112,7 @@ WRONG: list[tuple[str, str, Any, str, str]] = [
     ("ftj", "spec.evaluation", {"gate": [{"metric": "loss"}]}, "spec.evaluation.gate[0]", "set at least one of betterThanBase"),
     ("ftj", "spec.evaluation", {"gate": [{"metric": "f1", "minimum": 0.5}]}, "spec.evaluation.gate", "accuracy and f1 for classifiers"),
     ("ftj", "spec.evaluation", {"gate": [{"metric": "rewardMargin", "minimum": 1}]}, "spec.evaluation.gate", "with objective sft"),
+    ("ftj", "spec.evaluation", {"gate": [{"metric": "recallAt1", "minimum": 1}]}, "spec.evaluation.gate", "for text-embedding only"),
     ("ftj", "spec.evaluation", {"gate": [{"metric": "bleu", "maximum": 1}]}, "spec.evaluation.gate[0].metric", '"loss", "perplexity"'),
     ("ftj", "spec.export", {"onnx": {"precisions": ["int4"]}}, "spec.export.onnx.precisions[0]", 'supported values: "fp32"'),
     ("ftj", "spec.output", {"model": "Support-Bot"}, "spec.output.model", "start with a letter"),
@@ -171,14 +172,32 @@ def test_a_quantized_base_is_not_sharded(api: Api) -> None:
             api.create(changed(manifest, "spec.training", {"strategy": {"type": strategy}}), dry_run=True)
 
 
-def test_a_classifier_has_no_loss_on_all(api: Api) -> None:
-    """lossOn chooses among the tokens of a text that is generated; a classifier's would be ignored."""
-    for task in ("sequence-classification", "token-classification"):
+def test_an_encoder_has_no_loss_on_all(api: Api) -> None:
+    """lossOn chooses among the tokens of a text that is generated; an encoder's would be ignored."""
+    for task in ("sequence-classification", "token-classification", "text-embedding"):
         with pytest.raises(Refused) as refusal:
             api.create(job("default", "support-bot", task=task, method={"lossOn": "all"}), dry_run=True)
         assert "spec.method.lossOn" in refusal.value.message
-        assert "classifiers learn from the labels" in refusal.value.message
+        assert "for chat, completion and summarization only" in refusal.value.message
         assert api.create(job("default", "support-bot", task=task, method={"type": "full"}), dry_run=True)
+
+
+def test_embeddings_are_not_trained_with_deepspeed(api: Api) -> None:
+    """Every other strategy takes them."""
+    for strategy in ("auto", "ddp", "fsdp", "deepspeed"):
+        manifest = job("default", "search", task="text-embedding", training={"strategy": {"type": strategy}})
+        if strategy != "deepspeed":
+            api.create(manifest, dry_run=True)
+            continue
+        with pytest.raises(Refused, match="text-embedding is not supported with deepspeed"):
+            api.create(manifest, dry_run=True)
+
+
+def test_embeddings_have_no_labels_to_smooth(api: Api) -> None:
+    """Nor classes to weigh."""
+    for settings in ({"labelSmoothing": 0.1}, {"balancedClasses": True}, {"focalGamma": 2}):
+        with pytest.raises(Refused, match=r"spec\.method\.sft"):
+            api.create(job("default", "search", task="text-embedding", method={"sft": settings}), dry_run=True)
 
 
 @pytest.mark.parametrize("manifest", GOOD, ids=lambda manifest: f"{NAMES[manifest['kind']]}-{manifest['metadata']['name']}")

@@ -19,6 +19,7 @@ TASKS: dict[str, Object] = {
     "summarization": TINY,
     "sequence-classification": ENCODER,
     "token-classification": ENCODER,
+    "text-embedding": ENCODER,
 }
 """The example of each task: changes to its job, a smaller base and a shorter run."""
 SETTINGS: dict[str, Object] = {

@@ -73,6 +73,15 @@ def find_entities(client: OpenAI, model: str) -> None:
     assert ("PER", "Maria Keller") in [(entity["entity_group"], text[entity["start"] : entity["end"]]) for entity in found]
 
 
+def embed(client: OpenAI, model: str) -> None:
+    """Vectors of length 1, as the official client reads them; texts about the same thing are closer."""
+    texts = ["What is a computer?", "A computer is an electronic device.", "The soup needs more salt."]
+    found = [entry.embedding for entry in client.embeddings.create(model=model, input=texts).data]
+    near = [sum(a * b for a, b in zip(found[0], other, strict=True)) for other in found]
+    assert near[0] == pytest.approx(1, abs=1e-3)
+    assert near[1] > near[2]
+
+
 # example -> (what the status must call the file, asks the served model)
 SERVED: dict[str, tuple[str, Ask]] = {
     "chat-tools": ("OpenAI", ask_with_tools),
@@ -81,6 +90,7 @@ SERVED: dict[str, tuple[str, Ask]] = {
     "summarization": ("Parquet", summarize),
     "sequence-classification": ("JSONL", classify),
     "token-classification": ("JSONL", find_entities),
+    "text-embedding": ("JSONL", embed),
 }
 
 

@@ -92,3 +92,10 @@ def token_server(classifiers: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """A server of a classifier of tokens."""
     with classifier_server(classifiers, "token-classification", tmp_path_factory) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def embedding_server(classifiers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server of an embedding model."""
+    with classifier_server(classifiers, "text-embedding", tmp_path_factory) as running:
+        yield running

@@ -24,7 +24,8 @@ What they stand on:
     language_model/  causal language models: rows, batches, loss, scores
     preference/      language models that learn from several answers to a prompt
     classification/  classifiers: the same
-    learner.py       the interface of language_model, preference and classification to train, evaluation and publish
+    embedding/       embedding models: the same
+    learner.py       the interface of these four rooms to train, evaluation and publish
     learners.py      the learner of a task and objective
     evaluation/      scores of base and tuned model, the gate, the skew check
     distributed/     devices, network interfaces and process groups

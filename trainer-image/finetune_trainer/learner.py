@@ -5,7 +5,7 @@ knows how to load, score and save it. The loop divides a loss by what the whole 
 of processes or of micro-batches. `learners.py` has the learner of each task.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -56,8 +56,8 @@ class ModelBatch(Protocol):
 
 
 class Learner(Protocol):
-    """One kind of training. In a training its methods are called in this order: load_base, plan, before_steps, then batch and loss_sum
-    for each micro-batch, validation_batches and tally for each validation."""
+    """One kind of training. In a training its methods are called in this order: load_base, plan, before_steps, then
+    before_step for each step, batch and loss_sum for each micro-batch, validation_batches and tally for each validation."""
 
     def load_base(self) -> nn.Module:
         """The base in training form, on the CPU. New weights depend on the seed alone."""
@@ -72,6 +72,11 @@ class Learner(Protocol):
 
     def batch(self, examples: MicroBatch) -> ModelBatch:
         """One micro-batch of the plan."""
+
+    def before_step(self, model: nn.Module, batches: Sequence[Any], begin: Callable[[Any], None]) -> None:
+        """What has to be known of a whole step before its first micro-batch; all ranks call it, with their own `batches` of the step.
+        `begin` is called before the forward pass of each of them: it has then the random numbers of the training's own pass."""
+        return
 
     def loss_sum(self, model: nn.Module, batch: Any) -> torch.Tensor:
         """Sum of the losses (nats) of a batch, a scalar; 0 with a gradient of zeros where nothing is supervised."""

@@ -3,6 +3,7 @@
 from finetune_api.run_config import RunConfig
 from finetune_trainer.classification.labelling import labelling_of
 from finetune_trainer.classification.learner import ClassifierLearner
+from finetune_trainer.embedding.learner import EmbeddingLearner
 from finetune_trainer.language_model.learner import LanguageLearner
 from finetune_trainer.learner import Learner
 from finetune_trainer.objectives import objective_of
@@ -19,4 +20,6 @@ def learner_of(config: RunConfig, prepared: Prepared, workspace: Workspace) -> L
         return PreferenceLearner(config, prepared, workspace)
     if name == "language":
         return LanguageLearner(config, prepared, workspace)
+    if name == "embedding":
+        return EmbeddingLearner(config, prepared, workspace)
     return ClassifierLearner(config, prepared, workspace, labelling_of(name, prepared))

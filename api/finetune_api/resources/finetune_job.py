@@ -36,7 +36,7 @@ from finetune_api.resources.source import (
 )
 from finetune_api.resources.tracking import Tracking
 
-TaskName = Literal["chat", "completion", "summarization", "sequence-classification", "token-classification"]
+TaskName = Literal["chat", "completion", "summarization", "sequence-classification", "token-classification", "text-embedding"]
 
 
 class ModelRef(Document):
@@ -120,9 +120,11 @@ class Dataset(Document):
 
     chat {"messages": [{"role": ..., "content": ...}, ...], "tools": [...]}; completion {"prompt": ..., "completion": ...}; summarization
     {"document": ..., "summary": ...}; sequence-classification {"text": ..., "text_pair": ..., "label": ...}, where a list of labels is
-    multi-label; token-classification {"tokens": [...], "tags": [...]}, tags as in BIO. With method.objective dpo or orpo, a row of chat is
-    {"prompt": [...], "chosen": [...], "rejected": [...]}, each a list of messages, or OpenAI's {"input": {"messages": [...]},
-    "preferred_output": [...], "non_preferred_output": [...]}; a row of completion has three texts.
+    multi-label; token-classification {"tokens": [...], "tags": [...]}, tags as in BIO; text-embedding {"anchor": ..., "positive": ...,
+    "negative": ...}, where the negative is optional, or two texts with a similarity from -1 to 1, {"sentence1": ..., "sentence2": ...,
+    "score": ...}. With method.objective dpo or orpo, a row of chat is {"prompt": [...], "chosen": [...], "rejected": [...]}, each a list of
+    messages, or OpenAI's {"input": {"messages": [...]}, "preferred_output": [...], "non_preferred_output": [...]}; a row of completion has
+    three texts.
     """
 
     train: DataSource
@@ -265,13 +267,14 @@ class FineTuneJobSpec(Document):
             ),
             rule("!oldSelf.cancel || self.cancel", "cancel cannot be changed back to false", fieldPath=".cancel"),
             rule(
-                "!self.task.endsWith('classification') || (!has(self.dataset.train.template) && !has(self.dataset.validation.template))",
+                "self.task in ['chat', 'completion', 'summarization']"
+                " || (!has(self.dataset.train.template) && !has(self.dataset.validation.template))",
                 "template builds a prompt and a completion: it can be used only with chat, completion and summarization",
                 fieldPath=".dataset",
             ),
             rule(
-                "!self.task.endsWith('classification') || self.method.lossOn != 'all'",
-                "lossOn: all is available for chat, completion and summarization only; classifiers learn from the labels",
+                "self.task in ['chat', 'completion', 'summarization'] || self.method.lossOn != 'all'",
+                "lossOn: all is available for chat, completion and summarization only",
                 fieldPath=".method.lossOn",
             ),
             rule(
@@ -280,6 +283,12 @@ class FineTuneJobSpec(Document):
                 "(has(self.method.sft.classWeights) && size(self.method.sft.classWeights) > 0) || "
                 "(has(self.method.sft.focalGamma) && self.method.sft.focalGamma > 0.0))",
                 "sft: balancedClasses, classWeights and focalGamma are available for classification only",
+                fieldPath=".method.sft",
+            ),
+            rule(
+                "self.task != 'text-embedding' || !has(self.method.sft) || !has(self.method.sft.labelSmoothing)"
+                " || self.method.sft.labelSmoothing == 0.0",
+                "sft: labelSmoothing is for labels and tokens, and text-embedding learns neither",
                 fieldPath=".method.sft",
             ),
             rule(
@@ -315,9 +324,16 @@ class FineTuneJobSpec(Document):
                 fieldPath=".training.strategy",
             ),
             rule(
+                "self.task != 'text-embedding' || !has(self.training.strategy) || self.training.strategy.type != 'deepspeed'",
+                "strategy: text-embedding is not supported with deepspeed; use auto, ddp or fsdp",
+                fieldPath=".training.strategy",
+            ),
+            rule(
                 "!has(self.evaluation.gate) || self.evaluation.gate.all("
-                "g, g.metric == 'loss' || (self.task.endsWith('classification') == (g.metric in ['accuracy', 'f1'])))",
-                "gate: perplexity and rewards are available for language models only, accuracy and f1 for classifiers only",
+                "g, g.metric == 'loss' || ((self.task.endsWith('classification') == (g.metric in ['accuracy', 'f1']))"
+                " && ((self.task == 'text-embedding') == (g.metric in ['recallAt1', 'recallAt10', 'spearman']))))",
+                "gate: perplexity and rewards are available for language models only, accuracy and f1 for classifiers only, recallAt1, "
+                "recallAt10 and spearman for text-embedding only",
                 fieldPath=".evaluation.gate",
             ),
             rule(

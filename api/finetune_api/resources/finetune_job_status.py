@@ -157,6 +157,9 @@ class ScoresStatus(LenientDocument):
     reward_margin: float | None = None
     accuracy: float | None = None
     f1: float | None = None
+    recall_at_1: float | None = None
+    recall_at_10: float | None = None
+    spearman: float | None = None
 
 
 class EvaluationStatus(LenientDocument):

@@ -2,7 +2,7 @@
 
 interface.py       requests, events and the protocols of running engines
 open.py            how an engine is opened, the protocol of the entries below
-encoder_config.py  config.json of a classifier
+encoder_config.py  config.json of an encoder
 sampling.py        how the next token is chosen from logits
 batching/          one thread that computes for many requests at once
 onnx/              models on ONNX Runtime

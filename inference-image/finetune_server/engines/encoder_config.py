@@ -1,4 +1,4 @@
-"""What config.json beside a classifier's tokenizer says about the model."""
+"""What config.json beside an encoder's tokenizer says about the model."""
 
 import json
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from finetune_text.positions import usable_positions
 CONFIG_FILE = "config.json"
 MULTI_LABEL = "multi_label_classification"
 
-EncoderTask = Literal["sequence-classification", "token-classification"]
-"""What a classifier labels: a whole input, or each of its tokens."""
+EncoderTask = Literal["sequence-classification", "token-classification", "text-embedding"]
+"""What an encoder does: it labels a whole input, or each of its tokens, or gives an input a vector."""
 
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """A classifier's task, its labels by index, and the size of its inputs."""
+    """An encoder's task, the labels of a classifier by index, and the size of inputs."""
 
     task: EncoderTask
     labels: tuple[str, ...]
@@ -24,6 +24,8 @@ class EncoderConfig:
     context_length: int
     vocabulary_size: int
     pad_token: int
+    dimensions: int
+    """Numbers of an answer: one for each label, or those of a vector."""
 
 
 def read_encoder_config(model: VerifiedModel, task: EncoderTask) -> EncoderConfig:
@@ -31,8 +33,9 @@ def read_encoder_config(model: VerifiedModel, task: EncoderTask) -> EncoderConfi
     path = model.tokenizer.folder / CONFIG_FILE
     try:
         config: dict[str, Any] = json.loads(path.read_text())
-        names = {int(index): str(name) for index, name in config["id2label"].items()}
+        names = {} if task == "text-embedding" else {int(index): str(name) for index, name in config["id2label"].items()}
         labels = tuple(names[index] for index in range(len(names)))
+        dimensions = int(config["hidden_size"]) if task == "text-embedding" else len(labels)
         pad_token = config.get("pad_token_id") or 0
         context_length = positions(config)
         vocabulary_size = int(config["vocab_size"])
@@ -44,7 +47,7 @@ def read_encoder_config(model: VerifiedModel, task: EncoderTask) -> EncoderConfi
     problem = config.get("problem_type")
     if problem is not None and (problem == MULTI_LABEL) != manifest.multi_label:
         raise UnusableModel(f"{path}: problem_type is {problem!r}, but the manifest says multiLabel {manifest.multi_label}; publish again")
-    return EncoderConfig(task, labels, manifest.multi_label, context_length, vocabulary_size, pad_token)
+    return EncoderConfig(task, labels, manifest.multi_label, context_length, vocabulary_size, pad_token, dimensions)
 
 
 def positions(config: dict[str, Any]) -> int:

@@ -68,7 +68,7 @@ Listener = Callable[[Event], object]
 
 @dataclass(frozen=True)
 class EncoderRow:
-    """One input of a classifier."""
+    """One input of an encoder."""
 
     ids: tuple[int, ...]
     type_ids: tuple[int, ...]
@@ -84,10 +84,10 @@ class EncodingRequest:
 
 @dataclass(frozen=True)
 class Encoded:
-    """All logits of a request, in the order of its rows; no event follows."""
+    """All answers of a request, in the order of its rows; no event follows."""
 
     logits: tuple[NDArray[np.float32], ...]
-    """Each of shape (labels,), or (tokens of the row, labels) for token classification."""
+    """Each of shape (labels,), (tokens of the row, labels) for token classification, or (dimensions,) for embeddings."""
 
 
 EncoderListener = Callable[[Encoded | Failed], object]
@@ -163,7 +163,7 @@ class BatchCounts:
 
 
 class EncoderEngine(Engine, Protocol):
-    """Computes logits."""
+    """Computes logits or vectors."""
 
     def submit(self, request: EncodingRequest, listener: EncoderListener) -> Ticket:
         """Queues a request. Raises QueueFull or EngineStopped."""

@@ -13,7 +13,7 @@ from starlette.types import Message, Receive
 
 from finetune_server.engines.interface import QueueFull
 from finetune_server.http.errors import ApiError, overloaded
-from finetune_server.models.served_model import Classifier, ServedModel
+from finetune_server.models.served_model import Encoder, ServedModel
 from finetune_server.settings import BYTES_PER_TOKEN, MIN_BODY, MIN_CLASSIFIER_BODY
 
 HELD_BODIES = 16
@@ -39,7 +39,7 @@ class Admission:
 
     def body_limit(self, model: ServedModel) -> int:
         """Maximum size of a request body in bytes."""
-        least = MIN_CLASSIFIER_BODY if isinstance(model, Classifier) else MIN_BODY
+        least = MIN_CLASSIFIER_BODY if isinstance(model, Encoder) else MIN_BODY
         return self._max_body or max(least, BYTES_PER_TOKEN * model.engine.context_length)
 
     def check_room(self, model: ServedModel) -> None:

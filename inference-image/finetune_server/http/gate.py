@@ -24,6 +24,7 @@ API_PREFIX = "/v1/"
 ENDPOINTS = {
     "/v1/chat/completions": "chat.completions",
     "/v1/classify": "classify",
+    "/v1/embeddings": "embeddings",
     "/v1/completions": "completions",
     "/v1/models": "models",
     "/v1/token-classify": "token_classify",

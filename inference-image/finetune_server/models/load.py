@@ -11,24 +11,24 @@ from finetune_server.engines.encoder_config import EncoderTask, read_encoder_con
 from finetune_server.engines.open import EngineType
 from finetune_server.generation.tokenizer import Tokenizer
 from finetune_server.model_directory import TOKENIZER_FILE, UnusableModel, VerifiedArtifact, VerifiedModel, open_model_directory
-from finetune_server.models.self_test import ask_for_a_token, ask_for_classes
-from finetune_server.models.served_model import Classifier, LanguageModel
+from finetune_server.models.self_test import ask_for_a_token, ask_for_a_vector, ask_for_classes
+from finetune_server.models.served_model import AnyModel, Classifier, Embedder, LanguageModel
 from finetune_server.settings import Settings
 from finetune_text.chat_template import InvalidTemplate
 from finetune_text.prompts import Prompts, read_prompts
 from finetune_text.tokenizer_files import UnreadableFile
 
-ENCODER_TASKS: tuple[EncoderTask, ...] = ("sequence-classification", "token-classification")
+ENCODER_TASKS: tuple[EncoderTask, ...] = ("sequence-classification", "token-classification", "text-embedding")
 
 
-def load_model(settings: Settings) -> LanguageModel | Classifier:
+def load_model(settings: Settings) -> AnyModel:
     """Verifies, loads and tests the model that the manifest describes. Raises UnusableModel."""
     engine_type = find_engine(settings.engine)
     model = open_model_directory(settings.model_dir, engine_type.artifact, settings.precision)
     encoder_task = next((task for task in ENCODER_TASKS if task == model.manifest.task), None)
     if encoder_task is None:
         return load_language_model(engine_type, model, settings)
-    return load_classifier(engine_type, model, encoder_task, settings)
+    return load_encoder(engine_type, model, encoder_task, settings)
 
 
 def find_engine(name: str) -> EngineType:
@@ -50,14 +50,18 @@ def load_language_model(engine_type: EngineType, model: VerifiedModel, settings:
     )
 
 
-def load_classifier(engine_type: EngineType, model: VerifiedModel, task: EncoderTask, settings: Settings) -> Classifier:
+def load_encoder(engine_type: EngineType, model: VerifiedModel, task: EncoderTask, settings: Settings) -> Classifier | Embedder:
     """Raises UnusableModel."""
     config = read_encoder_config(model, task)
     engine = engine_type.open_encoder(model, config, settings)
     tokenizer = RequestTokenizer(load_tokenizer(model.tokenizer), engine.context_length)
+    common = (settings.served_name, int(time.time()), fingerprint_of(model))
+    if task == "text-embedding":
+        ask_for_a_vector(engine, tokenizer, config.dimensions)
+        return Embedder(*common, task, engine, tokenizer, config.dimensions)
     classes = Classes(config.labels, config.multi_label)
     ask_for_classes(engine, tokenizer, classes)
-    return Classifier(settings.served_name, int(time.time()), fingerprint_of(model), task, engine, tokenizer, classes)
+    return Classifier(*common, task, engine, tokenizer, classes)
 
 
 def load_tokenizer(artifact: VerifiedArtifact) -> RustTokenizer:

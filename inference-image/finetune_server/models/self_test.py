@@ -2,6 +2,8 @@
 
 import queue
 
+import numpy as np
+
 from finetune_server.classification.classes import Classes
 from finetune_server.classification.tokenizer import RequestTokenizer
 from finetune_server.engines.interface import (
@@ -39,6 +41,20 @@ def ask_for_classes(engine: EncoderEngine, tokenizer: RequestTokenizer, classes:
     if found != len(classes.names):
         wanted = len(classes.names)
         raise UnusableModel(f"self-test: the engine returns {found} logits, and the model has {wanted} labels; publish the model again")
+
+
+def ask_for_a_vector(engine: EncoderEngine, tokenizer: RequestTokenizer, dimensions: int) -> None:
+    """Embeds one text. Raises UnusableModel unless the answer is a vector of length 1."""
+    (greeting,) = tokenizer.encode(["Hello"], truncate=True)
+    events: queue.SimpleQueue[Event | Encoded] = queue.SimpleQueue()
+    engine.submit(EncodingRequest((greeting.row,)), events.put)
+    event = first_of(events)
+    found = event.logits[0] if isinstance(event, Encoded) else np.zeros(0)
+    if found.shape != (dimensions,) or not np.isclose(np.linalg.norm(found), 1, atol=1e-3):
+        raise UnusableModel(
+            f"self-test: the engine returns a vector of {found.shape[-1]} numbers and length {np.linalg.norm(found):.3f}, expected one of "
+            f"{dimensions} numbers and length 1; publish the model again"
+        )
 
 
 def first_of(events: "queue.SimpleQueue[Event] | queue.SimpleQueue[Event | Encoded]") -> Event | Encoded:

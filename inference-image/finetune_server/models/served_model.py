@@ -34,10 +34,26 @@ class LanguageModel(ServedModel):
 
 
 @dataclass(frozen=True)
-class Classifier(ServedModel):
-    """Assigns classes to whole inputs or to their tokens."""
+class Encoder(ServedModel):
+    """Answers inputs of which it reads all tokens at once."""
 
     engine: EncoderEngine
     task: EncoderTask
     tokenizer: RequestTokenizer
+
+
+@dataclass(frozen=True)
+class Classifier(Encoder):
+    """Assigns classes to whole inputs or to their tokens."""
+
     classes: Classes
+
+
+@dataclass(frozen=True)
+class Embedder(Encoder):
+    """Gives vectors to inputs."""
+
+    dimensions: int
+
+
+AnyModel = LanguageModel | Classifier | Embedder

@@ -19,6 +19,7 @@ KINDS = {
     "sequence-classification": "sequence-classification",
     "token-classification": "token-classification",
     MULTI_LABEL: "sequence-classification",
+    "text-embedding": "text-embedding",
 }
 """Directories and the exports they are made of."""
 
@@ -52,5 +53,5 @@ def write_model_directory(export: Path, out: Path, task: str, *, multi_label: bo
     if task == "sequence-classification":
         config["problem_type"] = "multi_label_classification" if multi_label else "single_label_classification"
         (folder / "config.json").write_text(json.dumps(config))
-    labels = [config["id2label"][str(index)] for index in range(len(config["id2label"]))]
+    labels = [] if task == "text-embedding" else [config["id2label"][str(index)] for index in range(len(config["id2label"]))]
     write_manifest(out, task=task, labels=labels, multi_label=multi_label)

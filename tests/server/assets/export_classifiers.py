@@ -1,4 +1,5 @@
-"""Writes two untrained classifiers on a small encoder, as Hugging Face folders and as ONNX graphs. A program of its own, since torch talks.
+"""Writes two untrained classifiers and an embedding model on a small encoder, as Hugging Face folders and as ONNX graphs. A program of
+its own, since torch talks.
 
     python export_classifiers.py ENCODER OUT
 
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoTokenizer
+from transformers import AutoModel, AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoTokenizer
 
 LAYERS = 2
 CLASSES = {"sequence-classification": ["billing", "shipping", "other"], "token-classification": ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]}
@@ -58,6 +59,17 @@ def stretch(network: Any, texts: Any) -> None:
     head.bias.copy_(-2 * logits.mean(0) / logits.std(0))
 
 
+def export_embedding(encoder: Path, out: Path) -> None:
+    """hf/ and model.onnx below `out`, by the trainer's own export."""
+    from finetune_trainer.artifacts.onnx.embedding import export_embedding as write_graph
+    from finetune_trainer.embedding.model import load_encoder
+
+    AutoModel.from_pretrained(encoder, num_hidden_layers=LAYERS).save_pretrained(out / "hf")
+    AutoTokenizer.from_pretrained(encoder).save_pretrained(out / "hf")
+    write_graph(load_encoder(out / "hf"), "mean", out / "model.onnx")
+
+
 if __name__ == "__main__":
     for task in CLASSES:
         export(Path(sys.argv[1]), task, Path(sys.argv[2]) / task)
+    export_embedding(Path(sys.argv[1]), Path(sys.argv[2]) / "text-embedding")

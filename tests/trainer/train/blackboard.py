@@ -22,6 +22,22 @@ def train_plainly(
     model: Any, plan: StepPlan, hyper: ResolvedHyperparameters, example_loss: Callable[[int], Loss], undecayed: Callable[[str], bool]
 ) -> list[tuple[float, float]]:
     """Loss and gradient norm of each step; `undecayed` tells the weights without weight decay by their names."""
+
+    def step_loss(rows: list[int]) -> torch.Tensor:
+        losses = [example_loss(row) for row in rows]
+        return sum((loss for loss, _ in losses), torch.zeros(())) / sum(count for _, count in losses)
+
+    return train_steps(model, plan, hyper, step_loss, undecayed)
+
+
+def train_steps(
+    model: Any,
+    plan: StepPlan,
+    hyper: ResolvedHyperparameters,
+    step_loss: Callable[[list[int]], torch.Tensor],
+    undecayed: Callable[[str], bool],
+) -> list[tuple[float, float]]:
+    """The same, where the loss of a row depends on the others of the step."""
     trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     groups = [
         {"params": [weight for name, weight in trained.items() if not undecayed(name)], "weight_decay": hyper.weight_decay},
@@ -31,8 +47,7 @@ def train_plainly(
     schedule = get_scheduler(hyper.scheduler, optimizer, hyper.warmup_steps, hyper.total_steps)
     figures = []
     for number in range(hyper.total_steps):
-        losses = [example_loss(int(row)) for row in plan.examples(*divmod(number, plan.steps_per_epoch))]
-        loss = sum((loss for loss, _ in losses), torch.zeros(())) / sum(count for _, count in losses)
+        loss = step_loss(plan.examples(*divmod(number, plan.steps_per_epoch)).tolist())
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(trained.values(), hyper.max_grad_norm)
         optimizer.step()

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
 from finetune_api.run_config import RunStrategy
 from finetune_trainer.train.launch.exchange import Assignment
 from finetune_trainer.train.launch.heartbeat import Heartbeat
 from finetune_trainer.train.rank import Rank
 from finetune_trainer.workspace.workspace import Workspace
+from tests.trainer.train.labelled import ENCODER_VOCABULARY
 from tests.trainer.train.pairs import DPO, PAIRS, write_pairs
 from tests.trainer.train.runs import DDP, FULL, LORA, Run, prepare_workspace, write_prepared
 
@@ -65,6 +66,19 @@ def new_run(tmp_path: Path, tiny: Path) -> Callable[..., Run]:
         return Run(workspace, method, **arguments)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def encoder(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """all-MiniLM-L6-v2 cut to two layers and to its first tokens, without dropout."""
+    folder = tmp_path_factory.mktemp("encoder") / "tiny"
+    config = AutoConfig.from_pretrained(
+        assets / "all-minilm-l6-v2", num_hidden_layers=2, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
+    )
+    model: Any = AutoModel.from_pretrained(assets / "all-minilm-l6-v2", config=config)
+    model.resize_token_embeddings(ENCODER_VOCABULARY)
+    model.save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from finetune_trainer.workspace.workspace import Workspace
 from tests.trainer.train.runs import LORA, write_prepared
 
 SCHEMA = pa.schema([("input_ids", pa.list_(pa.int32())), ("token_type_ids", pa.list_(pa.int8())), ("labels", pa.list_(pa.int32()))])
+ENCODER_VOCABULARY = 512
 LabelledRow = tuple[list[int], list[int], list[int]]
 """input_ids, token_type_ids, labels."""
 LABELS = {

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification
 
 from finetune_api.exit_codes import ExitCode
 from finetune_text.tags import IGNORED
@@ -25,28 +25,15 @@ from finetune_trainer.train.loop.metrics import read_metrics
 from finetune_trainer.workspace.prepared import Prepared
 from tests.trainer.train.blackboard import Loss, train_plainly
 from tests.trainer.train.conftest import run_here
+from tests.trainer.train.labelled import ENCODER_VOCABULARY as VOCABULARY
 from tests.trainer.train.labelled import LABELS, prepare_labelled, random_rows, write_labelled
 from tests.trainer.train.runs import FULL, LORA, Run
 
 pytestmark = [pytest.mark.trainer, pytest.mark.filterwarnings("ignore")]
 QLORA: dict[str, Any] = LORA | {"type": "qlora"}
 CLOSE = 1e-4
-VOCABULARY = 512
 ROWS = 19
 """The last step of an epoch has one row: on two ranks the second gets a filler."""
-
-
-@pytest.fixture(scope="session")
-def encoder(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """all-MiniLM-L6-v2 cut to two layers and to its first tokens, without dropout."""
-    folder = tmp_path_factory.mktemp("encoder") / "tiny"
-    config = AutoConfig.from_pretrained(
-        assets / "all-minilm-l6-v2", num_hidden_layers=2, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
-    )
-    model: Any = AutoModel.from_pretrained(assets / "all-minilm-l6-v2", config=config)
-    model.resize_token_embeddings(VOCABULARY)
-    model.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tests.unit.prepare.run import run_config
 
 
 def opened(
-    folder: Path, task: str, rows: list[dict[str, Any]], held: list[dict[str, Any]] | None = None, **settings: Any
+    folder: Path, task: str, rows: list[dict[str, Any]], held: list[dict[str, Any]] | None = None, evaluation: Any = None, **settings: Any
 ) -> ProfiledDataset:
     """A dataset out of rows."""
     source = {"uri": str(write_rows(folder / "train.jsonl", rows)), "shownAs": "pvc://data/train.jsonl"}
@@ -24,7 +24,8 @@ def opened(
         dataset["validation"] = {"uri": str(write_rows(folder / "held.jsonl", held)), "shownAs": "pvc://data/held.jsonl"}
     elif "split" not in dataset:
         dataset["split"] = {}
-    return open_dataset(run_config(folder, task=task, dataset=dataset), Workspace(folder / "workspace"), ProgressPrinter("prepare"))
+    config = run_config(folder, task=task, dataset=dataset, evaluation=evaluation or {})
+    return open_dataset(config, Workspace(folder / "workspace"), ProgressPrinter("prepare"))
 
 
 def refusal(*arguments: Any, **settings: Any) -> StageFailure:
@@ -192,3 +193,32 @@ def test_rows_without_the_field_to_split_by_are_invalid(tmp_path: Path) -> None:
     data = opened(tmp_path, "sequence-classification", rows, split={"groupBy": "customer"}, limits={"maxInvalidFraction": 0.2})
     lines = sorted(int(where.removeprefix("line ")) for where, _ in [*data.train_rows(), *data.validation_rows()])
     assert lines == [number + 1 for number in range(60) if number % 7]
+
+
+def pair(number: int, score: float | None = None) -> dict[str, Any]:
+    """Two texts that belong together, or are as similar as the score says."""
+    return {"anchor": text(number), "positive": text(1000 + number)} | ({} if score is None else {"score": score})
+
+
+def test_both_files_have_scores_or_none_has(tmp_path: Path) -> None:
+    """A loss on the one says nothing of the other."""
+    scored, pairs = [pair(number, 0.5) for number in range(40)], [pair(number) for number in range(100, 110)]
+    for train, held, words in ((scored, pairs, "train.jsonl have a score"), (pairs, scored, "held.jsonl have a score")):
+        error = refusal(tmp_path, "text-embedding", train, held).error
+        assert (error.code, error.param) == ("InvalidDataset", "dataset.validation.source")
+        assert words in error.message
+
+
+@pytest.mark.parametrize(
+    "score, metric, instead",
+    [(0.5, "recallAt1", "spearman"), (0.5, "recallAt10", "spearman"), (None, "spearman", "recallAt1 or recallAt10")],
+)
+def test_a_gate_asks_for_what_the_rows_can_tell(score: float | None, metric: str, instead: str, tmp_path: Path) -> None:
+    """Else the model would be refused after its training."""
+    rows = [pair(number, score) for number in range(40)]
+    evaluation = {"gate": [{"metric": metric, "minimum": 0.5}, {"metric": "loss", "maximum": 1}]}
+    error = refusal(tmp_path, "text-embedding", rows, evaluation=evaluation).error
+    assert (error.code, error.param) == ("InvalidSpec", "evaluation.gate")
+    assert instead in error.message
+    for fits in instead.split(" or "):
+        opened(tmp_path, "text-embedding", rows, evaluation={"gate": [{"metric": fits, "minimum": 0.5}]})

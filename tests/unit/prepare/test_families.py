@@ -90,6 +90,18 @@ def test_an_optimizer_that_needs_whole_tensors(optimizer: str, tmp_path: Any) ->
     assert (refused.value.error.code, refused.value.error.param) == ("StrategyUnsupported", "training.strategy.type")
 
 
+def test_deepspeed_computes_no_vectors_before_a_step(tmp_path: Any) -> None:
+    """So it is refused for embeddings, with the strategies that work."""
+    settings = {"task": "text-embedding", "strategy": {"type": "deepspeed", "zeroStage": 2}}
+    for works in ("ddp", "fsdp"):
+        checked("bert", "BertModel", tmp_path, settings | {"strategy": {"type": works}})
+    with pytest.raises(
+        StageFailure, match=r"cannot train task text-embedding.*not supported with deepspeed\. Set .*type: ddp, fsdp$"
+    ) as refused:
+        checked("bert", "BertModel", tmp_path, settings)
+    assert (refused.value.error.code, refused.value.error.param) == ("StrategyUnsupported", "training.strategy.type")
+
+
 def test_a_line_of_the_table_says_one_thing() -> None:
     """A family that cannot be used has one reason, and every other is one of two kinds with something that works or reasons for both."""
     for family in families().values():

@@ -18,6 +18,7 @@ from tests.unit.prepare.run import run_config
 REFUSED: list[tuple[str, dict[str, Any], bool, str, str]] = [
     ("chat", {"focalGamma": 2}, False, "focalGamma", "is for classifiers, and task chat trains a language model: remove it"),
     ("chat", {"balancedClasses": True}, False, "balancedClasses", "is for classifiers"),
+    ("text-embedding", {"labelSmoothing": 0.1}, False, "labelSmoothing", "task text-embedding learns neither: remove it"),
     ("sequence-classification", {"classWeights": {"spma": 2}}, False, "classWeights", "'spma' (did you mean 'spam'?), which no row has"),
     ("token-classification", {"classWeights": {"LOC": 2}}, False, "classWeights", "the labels are 'ham', 'spam'"),
     (
@@ -34,7 +35,7 @@ REFUSED: list[tuple[str, dict[str, Any], bool, str, str]] = [
 @pytest.mark.parametrize("task, settings, several, field, says", REFUSED)
 def test_what_does_not_fit_is_refused(task: str, settings: dict[str, Any], several: bool, field: str, says: str) -> None:
     """By the field, with what would work."""
-    labels = () if task == "chat" else ("ham", "spam")
+    labels = () if task in ("chat", "text-embedding") else ("ham", "spam")
     with pytest.raises(StageFailure) as caught:
         check_classes(Sft.model_validate(settings), TASKS[task], labels, multi_label=several)
     assert caught.value.error.param == f"method.sft.{field}"

@@ -35,8 +35,12 @@ SFT = SupervisedFineTuning()
 
 def check_classes(settings: Sft, task: AnyTask, labels: tuple[str, ...], *, multi_label: bool) -> None:
     """Raises StageFailure for settings of the loss that do not fit what a task learns; `labels` are those of a classifier."""
+    chosen = settings.model_dump(by_alias=True, exclude_defaults=True)
+    if task.learner == "embedding":
+        if field := next(iter(chosen), ""):
+            raise refused(field, f"is for labels and tokens, and task {task.name} learns neither: remove it")
+        return
     if task.learner == "language":
-        chosen = settings.model_dump(by_alias=True, exclude_defaults=True)
         if field := next((name for name in chosen if name != "labelSmoothing"), ""):
             raise refused(f"sft.{field}", f"is for classifiers, and task {task.name} trains a language model: remove it")
         return

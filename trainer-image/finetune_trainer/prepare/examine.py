@@ -87,6 +87,6 @@ def plan_training(config: RunConfig, examined: Examined) -> Plan:
     held_out = examined.examples.held_out
     sizes = Facts(stats.examples, longest, base.weights.parameters, mean, held_out.examples, float(held_out.lengths.mean()))
     resolved = resolve_hyperparameters(config, sizes)
-    facts = TrainingFacts(base.config.values, base.weights, stats.lengths, stats.supervised, len(examined.dataset.labels))
+    facts = TrainingFacts(base.config.values, base.weights, stats.sizes, stats.supervised, len(examined.dataset.labels))
     fitted = fit(config, resolved, facts)
     return Plan(fitted, expect(config, fitted.decided, base.weights.parameters, stats.lengths))

@@ -39,6 +39,8 @@ _LEARNING_RATES = ((1e9, 5e-4), (20e9, 2e-4), (math.inf, 1e-4))
 _ENCODER_LEARNING_RATES = ((2e8, 5e-4), (5e8, 3e-4), (math.inf, 2e-4))
 _STEPS_AN_EPOCH = 32
 _BATCH = (4, 32)
+_EMBEDDING_BATCH = (16, 128)
+"""The other rows of a step are what a text is told apart from."""
 _GPU_TOKENS = 4096
 """Tokens that one of several GPUs needs in a step to be busy."""
 _LEAST_STEPS = 16
@@ -130,7 +132,7 @@ def resolve_hyperparameters(config: RunConfig, facts: Facts) -> Decided:
 
 def decide_batch_size(into: Resolution, config: RunConfig, facts: Facts) -> int:
     """The power of two that gives about 32 steps an epoch; more where several GPUs would have too few tokens to compute on."""
-    examples, (smallest, largest) = facts.examples, _BATCH
+    examples, (smallest, largest) = facts.examples, _EMBEDDING_BATCH if find_task(config.task).learner == "embedding" else _BATCH
     power = 1 << max(0, math.floor(math.log2(examples / _STEPS_AN_EPOCH))) if examples >= _STEPS_AN_EPOCH else 1
     processes = config.world.nodes * config.world.processes_per_node
     size = min(max(smallest, min(power, largest)), examples)

@@ -72,6 +72,7 @@ def decide(config: RunConfig, examined: Examined, plan: Plan, needs: Estimate, w
         chat_template=examined.task.own_template,
         labels=list(dataset.labels),
         multi_label=dataset.multi_label,
+        pooling=base.pooling,
         summary=summary,
         files=written(workspace, base, progress),
     )

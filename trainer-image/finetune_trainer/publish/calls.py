@@ -39,6 +39,9 @@ def calling(manifest: ModelDescription, prompting: Prompting) -> str:
 def request(task: str, prompting: Prompting) -> tuple[str, dict[str, Any], str]:
     """Path, body, and a sentence on its content, for the task."""
     known = find_task(task)
+    if known.learner == "embedding":
+        sentence = "`input` is a text or a list of texts; the answer has a vector of length 1 for each."
+        return known.endpoint, {"input": ["A text to embed."]}, sentence
     if known.learner != "language":
         return known.endpoint, {"input": ["A text to classify."]}, "`input` is a text or a list of texts; the answer names their labels."
     prompt, sentence = prompt_of(known, prompting)
@@ -56,9 +59,14 @@ def prompt_of(task: LanguageTask, prompting: Prompting) -> tuple[str, str]:
 
 def loading(manifest: ModelDescription) -> str:
     """Python that loads each artifact."""
-    loader = AUTO_CLASSES[find_task(manifest.task).learner]
-    lines = ["```python", f"from transformers import {loader}, AutoTokenizer", ""]
-    lines += [f'model = {loader}.from_pretrained("model")', 'tokenizer = AutoTokenizer.from_pretrained("model")']
+    learner = find_task(manifest.task).learner
+    loader = AUTO_CLASSES[learner]
+    lines = ["```python"]
+    if learner == "embedding":
+        lines += ["from sentence_transformers import SentenceTransformer", "", 'model = SentenceTransformer("model")']
+    else:
+        lines += [f"from transformers import {loader}, AutoTokenizer", "", f'model = {loader}.from_pretrained("model")']
+        lines += ['tokenizer = AutoTokenizer.from_pretrained("model")']
     for artifact in manifest.artifacts:
         if own := ARTIFACTS[artifact.format].loading(manifest.task):
             lines += ["", *own]

@@ -47,7 +47,7 @@ def front_matter(manifest: ModelDescription, lineage: Lineage) -> str:
     how = "full-fine-tuning" if method == "full" else method
     tags = ["finetune-operator", manifest.task, str(lineage.hyperparameters["objective"]), how, *kinds]
     fields: dict[str, object] = {
-        "library_name": "transformers",
+        "library_name": "sentence-transformers" if find_task(manifest.task).learner == "embedding" else "transformers",
         "pipeline_tag": find_task(manifest.task).pipeline,
         "tags": tags,
         "base_model": lineage.base,
@@ -113,6 +113,13 @@ def measured(manifest: ModelDescription, report: EvaluationReport) -> str:
         return (
             f"{report.examples} validation examples; loss in nats per example, accuracy is {accuracy}, f1 the mean over labels. "
             "The base is the base model with a new head."
+        )
+    if find_task(manifest.task).learner == "embedding":
+        if report.tuned.recall_at_1 is None:
+            return f"{report.examples} validation pairs; loss is the mean squared difference between cosine similarity and score."
+        return (
+            f"{report.examples} validation rows; loss in nats per anchor, among the texts of a batch; recall is the share of anchors whose "
+            "positive is the closest text, or among the closest ten, of all positives and negatives."
         )
     if report.tuned.reward_margin is not None:
         relative = " The base has 0.5 and 0 by definition." if report.base.reward_margin == 0 else ""

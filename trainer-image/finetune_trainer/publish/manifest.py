@@ -23,6 +23,7 @@ from finetune_trainer.artifacts.exporter import Exporter
 from finetune_trainer.methods import method_of
 from finetune_trainer.objectives import objective_of
 from finetune_trainer.stage import interruption
+from finetune_trainer.tasks import find_task
 from finetune_trainer.trained import TrainedRun
 from finetune_trainer.workspace.files import sha256_of, walk
 
@@ -119,7 +120,8 @@ def settings(run: TrainedRun) -> dict[str, float | int | str | bool]:
     """What was decided for the training, and what it learned from."""
     method, objective = run.config.method, objective_of(run.config)
     values = run.prepared.settings() | {"objective": objective.name} | objective.settings(method)
-    return values if run.prepared.labels or objective.compares else values | {"lossOn": method.loss_on}
+    language = find_task(run.config.task).learner == "language"
+    return values if not language or objective.compares else values | {"lossOn": method.loss_on}
 
 
 def versions() -> dict[str, str]:

@@ -15,6 +15,7 @@ from finetune_trainer.strategies.ddp import DDP
 from finetune_trainer.strategies.deepspeed import DEEPSPEED
 from finetune_trainer.strategies.fsdp import FSDP
 from finetune_trainer.strategies.strategy import DistributedModel, ModelBytes, StateBytes, Strategy
+from finetune_trainer.tasks import find_task
 
 __all__ = ["STRATEGIES", "DistributedModel", "ModelBytes", "StateBytes", "Strategy", "obstacle_of", "strategy_of"]
 
@@ -33,7 +34,9 @@ def strategy_of(settings: RunStrategy) -> Strategy:
 
 
 def obstacle_of(strategy: Strategy, run: RunConfig) -> str:
-    """Why a strategy cannot train by the run's method and optimizer, "" if it can."""
+    """Why a strategy cannot train the run's task by its method and optimizer, "" if it can."""
+    if find_task(run.task).learner == "embedding" and not strategy.looks_ahead:
+        return f"task {run.task} computes the vectors of a whole step before its gradients, which is not supported with {strategy.name}"
     optimizer = optimizer_of(run.hyperparameters.optimizer)
     if strategy.divides and not optimizer.divisible:
         return f"hyperparameters.optimizer {optimizer.name} updates whole tensors, which cannot be divided among ranks"

@@ -27,6 +27,7 @@ class Ddp:
     name = "ddp"
     autocast = True
     divides = False
+    looks_ahead = True
 
     def obstacle(self, method: TrainingMethod) -> str:
         return ""

@@ -29,6 +29,7 @@ class DeepSpeed:
     name = "deepspeed"
     autocast = False
     divides = True
+    looks_ahead = False  # not tested
 
     def obstacle(self, method: TrainingMethod) -> str:
         return "quantized weights cannot be divided among ranks" if method.quantized else ""

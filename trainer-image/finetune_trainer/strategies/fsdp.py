@@ -37,6 +37,7 @@ class Fsdp:
     name = "fsdp"
     autocast = False
     divides = True
+    looks_ahead = True
 
     def obstacle(self, method: TrainingMethod) -> str:
         return "quantized weights cannot be divided among ranks" if method.quantized else ""

@@ -54,6 +54,8 @@ class Strategy(Protocol):
     """Trained fp32 weights are cast to bf16 by autocast, which keeps all copies for the backward pass."""
     divides: bool
     """A rank holds and updates parts of tensors."""
+    looks_ahead: bool
+    """Forward passes without a backward pass may come before a step's micro-batches (Learner.before_step)."""
 
     def obstacle(self, method: TrainingMethod) -> str:
         """Why it cannot train by a method, "" if it can."""

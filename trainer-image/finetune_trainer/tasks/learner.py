@@ -1,7 +1,7 @@
-"""What each learner asks of a task's rows. A task inherits from one of these three and says no more about training.
+"""What each learner asks of a task's rows. A task inherits from one of these four and says no more about training.
 
 A language model learns an answer to a prompt, token by token. A classifier is an encoder: it learns the labels of a whole text, or
-the tag of each word.
+the tag of each word. An embedding model is an encoder that learns vectors of texts, close for those that belong together.
 """
 
 from abc import abstractmethod
@@ -15,12 +15,15 @@ AUTO_CLASSES: dict[LearnerName, str] = {
     "language": "AutoModelForCausalLM",
     "sequence": "AutoModelForSequenceClassification",
     "token": "AutoModelForTokenClassification",
+    "embedding": "AutoModel",
 }
 """The class of transformers that loads the model of each learner."""
 
 
 MULTI_LABEL = "multi-label"
 """The variant of a file whose rows have lists of labels."""
+SCORED = "scored"
+"""The variant of a file whose rows have scores of similarity."""
 
 
 class LanguageTask(Task):
@@ -105,6 +108,26 @@ class TokenTask(Task):
     def text(self, row: Any) -> str:
         """The words."""
         return " ".join(self.input(row))
+
+
+class EmbeddingTask(Task):
+    """Rows of two or three texts: one, another that belongs to it, and maybe one that does not; or two with a score."""
+
+    learner: Literal["embedding"] = "embedding"
+    pipeline: ClassVar[str] = "sentence-similarity"
+    endpoint: ClassVar[str] = "/v1/embeddings"
+
+    @abstractmethod
+    def texts(self, row: Any) -> tuple[str, ...]:
+        """Anchor, positive, and the negative if the row has one."""
+
+    @abstractmethod
+    def score(self, row: Any) -> float | None:
+        """Cosine similarity that anchor and positive should have; None: the positive is to be closer than all other texts."""
+
+    def text(self, row: Any) -> str:
+        """All of them."""
+        return "\n".join(self.texts(row))
 
 
 ClassificationTask = SequenceTask | TokenTask

@@ -19,8 +19,9 @@ from finetune_trainer.tasks.layouts.steps import Known, Step
 from finetune_trainer.tasks.plain import PlainLines
 from finetune_trainer.tasks.rows import Row
 
-LearnerName = Literal["language", "sequence", "token"]
-"""What learns from a task's rows: a causal language model, a classifier of whole texts, a classifier of the words of a text."""
+LearnerName = Literal["language", "sequence", "token", "embedding"]
+"""What learns from a task's rows: a causal language model, a classifier of whole texts, a classifier of the words of a text, a model that
+gives texts vectors."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from finetune_api.exit_codes import ExitCode
-from finetune_trainer.data.tokens.arrow import TOKEN_IDS
+from finetune_trainer.data.tokens.arrow import TEXTS, TOKEN_IDS, laid_out
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.step_plan import Layout, StepPlan
 from finetune_trainer.train.errors import first_line, is_out_of_memory
@@ -22,7 +22,8 @@ def halved(prepared: Prepared, rows: Path, world: int, layout: Layout) -> Prepar
     """The same training with half the micro-batch; raises StageFailure where the largest one is a single example."""
     hyper = prepared.hyperparameters
     table = open_rows(rows)
-    lengths = np.sum([list_lengths(table.column(name)) for name in TOKEN_IDS if name in table.column_names], axis=0)
+    sides = [list_lengths(table.column(name)) for name in TOKEN_IDS if name in table.column_names]
+    lengths = laid_out(sides, padded=TEXTS[1] in table.column_names)
     plan = StepPlan(lengths, np.ones_like(lengths), hyper.batch_size, hyper.micro_batch_tokens, hyper.seed, world, layout, hyper.shuffle)
     if (budget := plan.halved_budget()) is None:
         raise does_not_fit("an earlier attempt of this training ran out of memory", plan, hyper)

@@ -56,6 +56,10 @@ class MicroBatchNeed(Document):
     need: int
 
 
+Pooling = Literal["mean", "cls"]
+"""The mean over a text's tokens, or the vector of its first one."""
+
+
 class Prepared(Document):
     """The content of prepared.json, which is written after all files that it lists."""
 
@@ -78,6 +82,8 @@ class Prepared(Document):
     """For a classifier: names by class index, sorted."""
     multi_label: bool = False
     """For a classifier: an example may have several labels."""
+    pooling: Pooling | None = None
+    """For an embedding model: how the vectors of a text's tokens become one."""
     summary: PrepareSummary
     files: dict[str, FileSum]
     """Checksums of the written rows by path in the workspace. If absent, prepare must run again: older versions also wrote no validation

@@ -1,4 +1,4 @@
-"""A classifier graph: rows of token ids in, logits out. Knows no requests, no labels' names and no threads."""
+"""An encoder's graph: rows of token ids in, logits or vectors out. Knows no requests, no labels' names and no threads."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,9 +25,10 @@ class OnnxEncoder:
         self._inputs = check_graph(self._session, config, str(path))
         self._pad_token = config.pad_token
         self._by_token = config.task == "token-classification"
+        self._output = output_of(config)
 
     def run(self, rows: Sequence[EncoderRow]) -> list[NDArray[np.float32]]:
-        """The logits of each row, without those of padding."""
+        """The logits of each row, without those of padding, or its vector."""
         lengths = np.array([len(row.ids) for row in rows])
         mask = np.arange(lengths.max()) < lengths[:, None]
         feed = {
@@ -35,7 +36,7 @@ class OnnxEncoder:
             "attention_mask": mask.astype(np.int64),
             "token_type_ids": padded([row.type_ids for row in rows], mask, 0),
         }
-        (logits,) = self._session.run(["logits"], {name: feed[name] for name in self._inputs})
+        (logits,) = self._session.run([self._output], {name: feed[name] for name in self._inputs})
         return [logits[i, :length] if self._by_token else logits[i] for i, length in enumerate(lengths)]
 
 
@@ -47,22 +48,27 @@ def padded(rows: Sequence[Sequence[int]], mask: NDArray[np.bool_], filler: int) 
 
 
 def check_graph(session: onnxruntime.InferenceSession, config: EncoderConfig, path: str) -> list[str]:
-    """The names of its inputs. Raises UnusableModel unless inputs and logits are those of a classifier with these labels."""
+    """The names of its inputs. Raises UnusableModel unless inputs and answers are those of such an encoder."""
     inputs = {value.name: value.type for value in session.get_inputs()}
     surprise = (NEEDED_INPUTS - set(inputs)) | (set(inputs) - KNOWN_INPUTS)
     if surprise:
         raise UnusableModel(
-            f"{path}: a classifier has the inputs {sorted(KNOWN_INPUTS)}; {sorted(surprise)[0]!r} is unexpected or missing; publish again"
+            f"{path}: an encoder has the inputs {sorted(KNOWN_INPUTS)}; {sorted(surprise)[0]!r} is unexpected or missing; publish again"
         )
     wrong = next((name for name, kind in inputs.items() if kind != "tensor(int64)"), None)
     if wrong is not None:
         raise UnusableModel(f"{path}: {wrong} is {inputs[wrong]}, not tensor(int64); publish the model again")
-    logits = next((value for value in session.get_outputs() if value.name == "logits"), None)
+    output = next((value for value in session.get_outputs() if value.name == output_of(config)), None)
     rank = 3 if config.task == "token-classification" else 2
-    if logits is None or len(logits.shape) != rank or logits.shape[-1] not in (len(config.labels), None):
-        found = None if logits is None else logits.shape
+    if output is None or len(output.shape) != rank or output.shape[-1] not in (config.dimensions, None):
+        found = None if output is None else output.shape
         raise UnusableModel(
-            f"{path}: {config.task} with {len(config.labels)} labels has logits of {rank} dimensions, the last of {len(config.labels)}; "
+            f"{path}: {config.task} has {output_of(config)} of {rank} dimensions, the last of {config.dimensions}; "
             f"found {found}; publish the model again"
         )
     return list(inputs)
+
+
+def output_of(config: EncoderConfig) -> str:
+    """Name of the graph's output."""
+    return "embeddings" if config.task == "text-embedding" else "logits"

@@ -1,4 +1,4 @@
-"""What both classification endpoints do: tokenise, check lengths, wait for the logits, count tokens."""
+"""What the endpoints of encoders do: tokenise, check lengths, wait for the logits, count tokens."""
 
 import time
 import uuid
@@ -16,7 +16,7 @@ from finetune_server.http.errors import ApiError
 from finetune_server.http.limits import check_tokens
 from finetune_server.http.streaming import unless_client_goes
 from finetune_server.metrics import Metrics
-from finetune_server.models.served_model import Classifier
+from finetune_server.models.served_model import Embedder, Encoder
 from finetune_server.settings import BYTES_PER_TOKEN, MIN_BODY
 from finetune_text.encoder_tokenizer import Input
 
@@ -24,21 +24,22 @@ from finetune_text.encoder_tokenizer import Input
 class Classifications:
     """The inputs of one HTTP request, tokenised."""
 
-    def __init__(self, model: Classifier, inputs: Sequence[EncoderInput]) -> None:
+    def __init__(self, model: Encoder, inputs: Sequence[EncoderInput]) -> None:
         self.inputs = inputs
         self._model = model
 
     @classmethod
     async def of(
-        cls, request: Request, model: Classifier, inputs: Sequence[Input], *, truncate: bool, tokens: bool = False
+        cls, request: Request, model: Encoder, inputs: Sequence[Input | EncoderInput], *, truncate: bool, tokens: bool = False
     ) -> "Classifications":
-        """Tokenises in a thread. Raises ApiError for an input that is too long."""
+        """Tokenises in a thread what is not tokenised yet. Raises ApiError for an input that is too long."""
         most = max_characters(model.engine.context_length)
         for index, text in enumerate(inputs):
-            check_characters(text, most, index)
-        encoded = await admission_of(request).in_pool(lambda: model.tokenizer.encode(inputs, truncate=truncate, tokens=tokens))
+            if not isinstance(text, EncoderInput):
+                check_characters(text, most, index)
+        encoded = await admission_of(request).in_pool(lambda: tokenised(model, inputs, truncate=truncate, tokens=tokens))
         for index, one in enumerate(encoded):
-            check_length(len(one.row.ids), model.engine.context_length, index)
+            check_length(len(one.row.ids), model, index)
             check_tokens(one.row.ids, model.engine.vocabulary_size, param="input")
         return cls(model, encoded)
 
@@ -69,6 +70,13 @@ class Classifications:
         }
 
 
+def tokenised(model: Encoder, inputs: Sequence[Input | EncoderInput], *, truncate: bool, tokens: bool) -> list[EncoderInput]:
+    """All inputs in order."""
+    texts = [one for one in inputs if not isinstance(one, EncoderInput)]
+    encoded = iter(model.tokenizer.encode(texts, truncate=truncate, tokens=tokens))
+    return [one if isinstance(one, EncoderInput) else next(encoded) for one in inputs]
+
+
 def max_characters(context_length: int) -> int:
     """Of one input. Tokenising takes a few hundred bytes of memory for each character, even of a text that is cut."""
     return max(MIN_BODY, BYTES_PER_TOKEN * context_length)
@@ -82,11 +90,13 @@ def check_characters(one: Input, most: int, index: int) -> None:
         raise ApiError(400, message, param="input", code="string_above_max_length")
 
 
-def check_length(tokens: int, context_length: int, index: int) -> None:
+def check_length(tokens: int, model: Encoder, index: int) -> None:
     """Raises ApiError, context_length_exceeded, with OpenAI's message."""
+    context_length = model.engine.context_length
     if tokens > context_length:
+        or_cut = "" if isinstance(model, Embedder) else ", or set 'truncate' to true"
         message = (
             f"This model's maximum context length is {context_length} tokens. However, input[{index}] resulted in {tokens} tokens. "
-            "Please reduce its length, or set 'truncate' to true."
+            f"Please reduce its length{or_cut}."
         )
         raise ApiError(400, message, param="input", code="context_length_exceeded")

@@ -7,4 +7,5 @@ messages.py        the messages of a chat
 tools.py           tools, and calls of them
 completion.py      POST /v1/completions
 classification.py  POST /v1/classify and /v1/token-classify
+embedding.py       POST /v1/embeddings
 """

@@ -8,6 +8,7 @@ build.py              starts the builder
 builder.py            onnxruntime-genai's builder, set up for the server and transformers 5
 decoder.py            an exported language model as a greedy decoder
 parity.py             the proof: token for token
+embedding.py          embedding models: graph, export and proof
 classifier.py         classifiers: export and proof
 classifier_graph.py   a classifier as one graph
 classifier_parity.py  the proof: label by label
@@ -57,9 +58,13 @@ class Onnx(Exporter):
         return FP32 * model.parameters + model.small_files
 
     def export(self, job: ExportJob) -> Parity:
-        """Compares greedy answers to validation prompts, or the labels of validation rows."""
+        """Compares greedy answers to validation prompts, the labels of validation rows, or the vectors of their texts."""
         rows = self.settings(job.run.config, OnnxExport).parity_prompts
-        if not is_language_model(job.run.config.task):
+        if learner_name(job.run.config.task) == "embedding":
+            from finetune_trainer.artifacts.onnx.embedding import publish_embedding
+
+            return publish_embedding(job, self.folder, rows)
+        if learner_name(job.run.config.task) != "language":
             from finetune_trainer.artifacts.onnx.classifier import publish_classifier
 
             return publish_classifier(job, self.folder, rows)
@@ -73,6 +78,11 @@ class Onnx(Exporter):
 
     def proof(self, parity: Parity) -> str:
         """What was compared with PyTorch."""
+        if parity.min_cosine is not None:
+            return (
+                f"`{parity.artifact}` gives the same vectors as PyTorch in fp32: {parity.equal} of {parity.prompts} validation texts; the "
+                f"lowest cosine similarity is {parity.min_cosine:.6f}."
+            )
         if parity.max_difference is not None:
             return (
                 f"`{parity.artifact}` gives the same labels as PyTorch in fp32: {parity.equal} of {parity.prompts} validation rows; no "
@@ -85,13 +95,13 @@ class Onnx(Exporter):
 
     def loading(self, task: str) -> list[str]:
         """On onnxruntime; language models with its generation library."""
-        if not is_language_model(task):
+        if learner_name(task) != "language":
             return ["import onnxruntime", "", f'session = onnxruntime.InferenceSession("{self.folder}/model.onnx")']
         return ["import onnxruntime_genai", "", f'model = onnxruntime_genai.Model("{self.folder}")']
 
 
-def is_language_model(task: str) -> bool:
-    """False for a classifier."""
+def learner_name(task: str) -> str:
+    """What learns from the task's rows."""
     from finetune_trainer.tasks import find_task  # imports numpy
 
-    return find_task(task).learner == "language"
+    return find_task(task).learner

@@ -37,20 +37,24 @@ class LogitsOnly(nn.Module):
 
 def export_classifier(model: Any, collator: Collator, path: Path) -> None:
     """Writes model.onnx in fp32 for a model in fp32 on the CPU; weights of 2 GB and more lie beside it."""
+    export_graph(LogitsOnly(model).eval(), example(collator).inputs(), "logits", path)
+
+
+def export_graph(module: nn.Module, inputs: dict[str, torch.Tensor], output: str, path: Path) -> None:
+    """Writes a module with one output whose inputs are all (batch, length); raises StageFailure where torch cannot export it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    inputs = example(collator).inputs()
     batch, length = torch.export.Dim("batch"), torch.export.Dim("length")
-    beside = sum(parameter.nbytes for parameter in model.parameters()) > ONE_FILE
+    beside = sum(parameter.nbytes for parameter in module.parameters()) > ONE_FILE
     try:
         with quiet():
             torch.onnx.export(
-                LogitsOnly(model).eval(), tuple(inputs.values()), path, input_names=list(inputs), output_names=["logits"], dynamo=True,
+                module, tuple(inputs.values()), path, input_names=list(inputs), output_names=[output], dynamo=True,
                 external_data=beside, verbose=False, dynamic_shapes=tuple({0: batch, 1: length} for _ in inputs),
             )  # fmt: skip
     except (torch.onnx.errors.OnnxExporterError, RuntimeError, ValueError) as exc:
         raise invalid(
             "ExportUnsupported",
-            f"this model ({type(model).__name__}) cannot be exported to ONNX: {str(exc).strip().splitlines()[0]}",
+            f"this model ({type(module.model).__name__}) cannot be exported to ONNX: {str(exc).strip().splitlines()[0]}",
             param="export.onnx",
         ) from exc
 

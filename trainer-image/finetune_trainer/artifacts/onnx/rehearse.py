@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
 from finetune_trainer.artifacts.onnx.builder import build
 from finetune_trainer.artifacts.onnx.classifier_graph import OnnxClassifier, export_classifier, quiet
 from finetune_trainer.artifacts.onnx.classifier_parity import alone
 from finetune_trainer.artifacts.onnx.decoder import OnnxModel, onnx_decoder
+from finetune_trainer.artifacts.onnx.embedding import LEAST_COSINE, OnnxEmbedding, compare, export_embedding
 from finetune_trainer.artifacts.onnx.small_copy import enliven, shrunk
 from finetune_trainer.classification.batch import Collator
 from finetune_trainer.classification.labelling import ClassifierName, Labelling
@@ -59,7 +60,9 @@ def rehearse(base: Path, learner: LearnerName, scratch: Path) -> Rehearsed:
     """Exports and compares; whatever keeps the small copy itself from being made is raised."""
     torch.manual_seed(0)
     config = shrunk(AutoConfig.from_pretrained(base, local_files_only=True, trust_remote_code=False))
-    return rehearse_language_model(config, base, scratch) if learner == "language" else rehearse_classifier(config, learner, scratch)
+    if learner == "language":
+        return rehearse_language_model(config, base, scratch)
+    return rehearse_embedding(config, scratch) if learner == "embedding" else rehearse_classifier(config, learner, scratch)
 
 
 def rehearse_language_model(config: Any, base: Path, scratch: Path) -> Rehearsed:
@@ -114,6 +117,24 @@ def rehearse_classifier(config: Any, learner: ClassifierName, scratch: Path) -> 
     except Exception as exc:
         return Rehearsed(CANNOT_RUN, first_line(exc))
     return compared(found, expected)
+
+
+def rehearse_embedding(config: Any, scratch: Path) -> Rehearsed:
+    """torch.onnx, and two texts of unlike length beside each other."""
+    model = small_model(AutoModel, config)
+    if getattr(model, "pooler", None) is not None:
+        model.pooler = None
+    texts = [torch.randint(2, config.vocab_size, (length,)).numpy() for length in (PROMPT, PROMPT // 3)]
+    try:
+        export_embedding(model, "mean", scratch / "model.onnx")
+    except StageFailure as failure:
+        return Rehearsed(EXPORTER_FAILS, failure.error.message.partition(": ")[2])
+    try:
+        found = compare(OnnxEmbedding(scratch / "model.onnx"), model, "mean", texts)
+    except Exception as exc:
+        return Rehearsed(CANNOT_RUN, first_line(exc))
+    lowest = min(found)
+    return Rehearsed() if lowest >= LEAST_COSINE else Rehearsed(DIFFERS, f"the cosine similarity of a text's vectors is {lowest:.6f}")
 
 
 def small_model(loader: Any, config: Any) -> Any:

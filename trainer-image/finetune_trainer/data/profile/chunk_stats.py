@@ -14,7 +14,7 @@ from xxhash import xxh3_64_intdigest
 from finetune_trainer.data.profile.findings import KEPT, Errors, Places, add_to, join_into
 from finetune_trainer.data.reading.record import Block, Record
 from finetune_trainer.data.rows.read import ReadRows, RowReader
-from finetune_trainer.tasks import AnyTask
+from finetune_trainer.tasks import AnyTask, SequenceTask, TokenTask
 
 MOST_TURNS = 65_535
 
@@ -94,7 +94,7 @@ def small(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.uint16]:
 
 def label_numbers(rows: Sequence[Any], task: AnyTask) -> tuple[npt.NDArray[np.int32], list[tuple[str, ...]]]:
     """For classified rows a number for each, and the labels that the numbers stand for."""
-    if not rows or task.learner == "language":
+    if not rows or not isinstance(task, SequenceTask | TokenTask):
         return np.empty(0, np.int32), []
     numbers: dict[tuple[str, ...], int] = {}
     ids = np.fromiter((numbers.setdefault(task.labels(row), len(numbers)) for row in rows), np.int32, len(rows))

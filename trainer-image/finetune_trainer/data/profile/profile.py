@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from finetune_trainer.data.profile.chunk_stats import ChunkStats
 from finetune_trainer.data.profile.findings import Findings, Places
-from finetune_trainer.tasks.learner import MULTI_LABEL
+from finetune_trainer.tasks.learner import MULTI_LABEL, SCORED
 from finetune_trainer.tasks.task import RowLayout
 
 Hashes = npt.NDArray[np.uint64]
@@ -33,6 +33,8 @@ class Profile:
     """Every combination of labels that a row has, sorted; for token-classification, of tags."""
     multi_label: bool
     """True for sequence-classification with lists of labels."""
+    scored: bool = False
+    """True for text-embedding with scores of similarity."""
     groups: npt.NDArray[np.int64] | None = None
     """A hash of each row's value of the field `group_by`."""
     strata: npt.NDArray[np.int64] | None = None
@@ -54,6 +56,7 @@ def profile_of(whole: ChunkStats, findings: Findings, layout: RowLayout, group_b
         label_ids=whole.label_ids,
         label_sets=tuple(whole.label_sets),
         multi_label=layout.variant == MULTI_LABEL,
+        scored=layout.variant == SCORED,
         groups=groups,
         strata=next(columns) if stratify_by is not None else None,
         remarks=whole.remarks,

@@ -12,5 +12,6 @@ language.py   texts to token ids and loss masks
 pairs.py      rows of two answers to token ids and loss masks
 unseen_words.py  words that have no tokens, and their entities
 classes.py    texts and words to token ids and labels
+embedding.py  texts that belong together to token ids
 arrow.py      the files, written and cut
 """

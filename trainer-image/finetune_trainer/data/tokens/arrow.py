@@ -22,19 +22,23 @@ TOKENS_PER_BATCH = 1 << 20
 """Of a record batch without its last row: what is read again has room, too."""
 _IDS = ("input_ids", pa.list_(pa.int32()))
 _CLASSES = (("token_type_ids", pa.list_(pa.int8())), ("labels", pa.list_(pa.int32())))
+TEXTS = ("input_ids", "positive_ids", "negative_ids")
+"""Columns of token ids of texts that are laid side by side; the last one may be empty."""
 _MASKED = (_IDS, ("loss_mask", pa.list_(pa.bool_())))
 SCHEMAS: dict[ExampleKind, pa.Schema] = {
     "language": pa.schema(_MASKED),
     "pair": pa.schema([*_MASKED, ("rejected_ids", pa.list_(pa.int32())), ("rejected_mask", pa.list_(pa.bool_()))]),
     "sequence": pa.schema([_IDS, *_CLASSES]),
     "token": pa.schema([_IDS, *_CLASSES]),
+    "embedding": pa.schema([*((name, _IDS[1]) for name in TEXTS), ("scores", pa.list_(pa.float32()))]),
 }
 PROMPTS = pa.schema([_IDS])
-TOKEN_IDS = ("input_ids", "rejected_ids")
+TOKEN_IDS = (*TEXTS, "rejected_ids")
 """Columns of token ids: of a pair, one for each side."""
 WHERE, SOURCE = "where", "source"
 """A column ("line 17") and an entry of the schema's metadata, the name of the dataset file."""
-_SEGMENTS = pa.field("segments", pa.list_(pa.int8()))
+_SEGMENTS = {name: pa.field(name.replace("input_ids", "segments").replace("_ids", "_segments"), pa.list_(pa.int8())) for name in TEXTS}
+"""Which text each token is of, by the column of the tokens."""
 _WHERE = pa.field(WHERE, pa.string())
 
 Ints = npt.NDArray[np.int64]
@@ -60,7 +64,9 @@ class EncodeStats:
     """What a finished file of examples holds."""
 
     lengths: Ints
-    """Tokens of each example; of a pair those of both answers, each with the prompt."""
+    """Tokens of each example; of a pair those of both answers, each with the prompt; of several texts those of all."""
+    sizes: Ints
+    """Tokens that each example takes in a micro-batch: of several texts, each is padded to the longest."""
     supervised: Ints
     """Of each example: tokens that the loss is computed on; 1 where a whole text is classified."""
     truncated: int
@@ -94,8 +100,12 @@ def final_schema(kind: ExampleKind, source: str) -> pa.Schema:
 
 
 def full_schema(kind: ExampleKind) -> pa.Schema:
-    """Of examples that are not cut yet: a classifier's know which text each token is of."""
-    return (SCHEMAS[kind] if has_masks(kind) else SCHEMAS[kind].append(_SEGMENTS)).append(_WHERE)
+    """Of examples that are not cut yet: those of encoders know which text each token is of."""
+    schema = SCHEMAS[kind]
+    if not has_masks(kind):
+        for field in (_SEGMENTS[name] for name in TEXTS if name in schema.names):
+            schema = schema.append(field)
+    return schema.append(_WHERE)
 
 
 class ExampleWriter:
@@ -155,9 +165,9 @@ def truncate(source: Path, target: Path, kind: ExampleKind, limit: int, name: st
     file's.
 
     A language model's example loses its end; of a pair both sides do. A classifier's keeps its special tokens and loses the end of
-    its text; of two texts the longer one, as tokenizers' own LongestFirst.
+    its text; of two texts the longer one, as tokenizers' own LongestFirst. Several texts are cut each by itself.
     """
-    lengths, supervised = array("q"), array("q")
+    lengths, sizes, supervised = array("q"), array("q"), array("q")
     truncated, lost, cut_off, nothing = 0, 0, Lost(), Lost()
     partial = target.with_name(f".{target.name}.part")
     schema = final_schema(kind, name)
@@ -172,7 +182,7 @@ def truncate(source: Path, target: Path, kind: ExampleKind, limit: int, name: st
             batch = pa.record_batch([*batch.columns, full[WHERE]], schema)
             keep = targets > 0
             batch = batch.filter(pa.array(keep)) if not keep.all() else batch
-            for into, values in ((lengths, token_counts(batch)), (supervised, targets[keep])):
+            for into, values in ((lengths, token_counts(batch)), (sizes, sizes_of(batch)), (supervised, targets[keep])):
                 into.frombytes(np.ascontiguousarray(values, np.int64).tobytes())
             for index in np.flatnonzero(~keep).tolist():
                 needed = first_target(full, kind, index)
@@ -180,7 +190,8 @@ def truncate(source: Path, target: Path, kind: ExampleKind, limit: int, name: st
             if batch.num_rows:
                 out.write_batch(batch)
     put_in_place(partial, target)
-    return EncodeStats(np.array(lengths, np.int64), np.array(supervised, np.int64), truncated, lost, cut_off, nothing)
+    of_each = [np.array(values, np.int64) for values in (lengths, sizes, supervised)]
+    return EncodeStats(of_each[0], of_each[1], of_each[2], truncated, lost, cut_off, nothing)
 
 
 def token_counts(batch: pa.RecordBatch) -> Ints:
@@ -189,11 +200,23 @@ def token_counts(batch: pa.RecordBatch) -> Ints:
     return counts
 
 
+def sizes_of(batch: pa.RecordBatch) -> Ints:
+    """Tokens that each example takes in a micro-batch."""
+    return laid_out([list_lengths(batch[name]) for name in TOKEN_IDS if name in batch.schema.names], padded=TEXTS[1] in batch.schema.names)
+
+
+def laid_out(sides: Sequence[Ints], *, padded: bool) -> Ints:
+    """Tokens of examples of several sides in a micro-batch: one behind the other, or `padded` side by side."""
+    each = np.stack(sides)
+    tokens: Ints = (each > 0).sum(axis=0) * each.max(axis=0) if padded else each.sum(axis=0)
+    return tokens
+
+
 def first_target(batch: pa.RecordBatch, kind: ExampleKind, index: int) -> int:
     """Tokens of an example up to the first that could be learned, with it; 0 where there is none. Of a pair: up to where both sides have
     one, and differ."""
     if kind == "pair":
-        chosen, rejected = (list_values(batch[name][index]) for name in TOKEN_IDS)
+        chosen, rejected = (list_values(batch[name][index]) for name in ("input_ids", "rejected_ids"))
         firsts = [np.flatnonzero(list_values(batch[name][index])) for name in ("loss_mask", "rejected_mask")]
         if not all(map(len, firsts)) or np.array_equal(chosen, rejected):
             return 0
@@ -213,13 +236,14 @@ def cut_end(batch: pa.RecordBatch, limit: int) -> pa.RecordBatch:
 
 def cut_texts(batch: pa.RecordBatch, kind: ExampleKind, limit: int) -> pa.RecordBatch:
     """Cuts the texts of examples that are longer than `limit`, and forgets the segments."""
-    per_token = [name for name in batch.schema.names if kind == "token" or name != "labels"]
     rows = {name: [list_values(value) for value in batch[name]] for name in batch.schema.names}
-    for index, segments in enumerate(rows["segments"]):
-        if len(segments) > limit:
-            stays = kept_tokens(segments, limit)
-            for name in per_token:
-                rows[name][index] = rows[name][index][stays]
+    for ids in (name for name in TEXTS if name in rows):
+        beside = () if kind == "embedding" else ("token_type_ids",) if kind == "sequence" else ("token_type_ids", "labels")
+        for index, segments in enumerate(rows[_SEGMENTS[ids].name]):
+            if len(segments) > limit:
+                stays = kept_tokens(segments, limit)
+                for name in (ids, *beside):
+                    rows[name][index] = rows[name][index][stays]
     schema = SCHEMAS[kind]
     return pa.record_batch([lists(rows[field.name]).cast(field.type) for field in schema], schema)
 
@@ -246,7 +270,7 @@ def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
 
 def target_counts(batch: pa.RecordBatch, kind: ExampleKind) -> Ints:
     """Of each example, what the loss is computed on; of a pair 0 unless both sides have some of it and differ."""
-    if kind == "sequence":
+    if kind in ("sequence", "embedding"):
         return np.ones(batch.num_rows, np.int64)
     if kind == "pair":
         chosen, rejected = (true_counts(batch[name]) for name in ("loss_mask", "rejected_mask"))

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from finetune_trainer.tasks.rows import Row
 
-ExampleKind = Literal["language", "sequence", "token", "pair"]
-"""What an example holds: tokens and their loss mask, a text and its labels, words and their tags, two answers."""
+ExampleKind = Literal["language", "sequence", "token", "pair", "embedding"]
+"""What an example holds: tokens and their loss mask, a text and its labels, words and their tags, two answers, two or three texts."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,23 @@ class Classified:
 
 
 @dataclass(frozen=True)
+class Embedded:
+    """Two or three texts, each by itself."""
+
+    input_ids: npt.NDArray[np.int32]
+    segments: npt.NDArray[np.int8]
+    """0 for a token of the text, -1 for a special token."""
+    positive_ids: npt.NDArray[np.int32]
+    positive_segments: npt.NDArray[np.int8]
+    negative_ids: npt.NDArray[np.int32]
+    """Empty without a negative."""
+    negative_segments: npt.NDArray[np.int8]
+    scores: npt.NDArray[np.float32]
+    """The row's score, or nothing."""
+    where: str = ""
+
+
+@dataclass(frozen=True)
 class Refused:
     """A row that the chat template does not take, or cannot be masked for."""
 
@@ -56,7 +73,7 @@ class Refused:
     """True: the template raised an error, or leaves something out. False: what the assistant said cannot be separated from the rest."""
 
 
-Example = Encoded | Classified
+Example = Encoded | Classified | Embedded
 
 
 class Encoder(Protocol):

@@ -63,14 +63,14 @@ def check_method(family: Family, architecture: str, subject: Subject, run: RunCo
 
 
 def check_strategy(run: RunConfig) -> None:
-    """Raises StageFailure where the strategy cannot train by the job's method and optimizer, with those that can."""
+    """Raises StageFailure where the strategy cannot train the job's task by its method and optimizer, with those that can."""
     given, method, optimizer = run.strategy.type, method_of(run), optimizer_of(run.hyperparameters.optimizer)
     if given in STRATEGIES and (reason := obstacle_of(STRATEGIES[given], run)):
         others = ", ".join(name for name, strategy in STRATEGIES.items() if not obstacle_of(strategy, run))
         raise invalid(
             "StrategyUnsupported",
-            f"training.strategy.type {given} cannot train with method.type {method.name} and hyperparameters.optimizer {optimizer.name}: "
-            f"{reason}. Set training.strategy.type: {others}, or another method.type or optimizer",
+            f"training.strategy.type {given} cannot train task {run.task} with method.type {method.name} and hyperparameters.optimizer "
+            f"{optimizer.name}: {reason}. Set training.strategy.type: {others}",
             param="training.strategy.type",
         )
 

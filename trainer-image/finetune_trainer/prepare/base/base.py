@@ -8,10 +8,13 @@ from finetune_trainer.prepare.base.architectures import check_checkpointing
 from finetune_trainer.prepare.base.config import BaseConfig, read_base_config
 from finetune_trainer.prepare.base.download import BaseDownload
 from finetune_trainer.prepare.base.files import BaseFiles, choose_files
+from finetune_trainer.prepare.base.pooling import pooling_of
 from finetune_trainer.prepare.base.weights import TRANSPOSED, Weights, read_weights
 from finetune_trainer.sources.open import open_folder
 from finetune_trainer.sources.subject import Subject
 from finetune_trainer.stage.progress import ProgressPrinter
+from finetune_trainer.tasks import find_task
+from finetune_trainer.workspace.prepared import Pooling
 from finetune_trainer.workspace.workspace import Workspace
 
 
@@ -24,6 +27,8 @@ class ExaminedBase:
     download: BaseDownload
     config: BaseConfig
     weights: Weights
+    pooling: Pooling | None = None
+    """Of an embedding model."""
 
 
 def open_base(config: RunConfig, workspace: Workspace, progress: ProgressPrinter) -> ExaminedBase:
@@ -39,4 +44,5 @@ def open_base(config: RunConfig, workspace: Workspace, progress: ProgressPrinter
     base_config = read_base_config(download.small_files(), subject, config)
     check_checkpointing(base_config.values, subject, wanted=config.hyperparameters.gradient_checkpointing is True)
     weights = replace(weights, transposed=base_config.values.get("model_type") in TRANSPOSED)
-    return ExaminedBase(subject, files, download, base_config, weights)
+    pooling = pooling_of(folder, files.small, subject) if find_task(config.task).learner == "embedding" else None
+    return ExaminedBase(subject, files, download, base_config, weights, pooling)

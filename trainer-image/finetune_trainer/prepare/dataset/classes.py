@@ -14,7 +14,7 @@ from finetune_trainer.data.profile.labels import (
     label_notes,
 )
 from finetune_trainer.data.profile.notes import counted
-from finetune_trainer.tasks import AnyTask, TokenTask
+from finetune_trainer.tasks import AnyTask, SequenceTask, TokenTask
 from finetune_trainer.tasks.rows import Row
 
 Counts = dict[str, int]
@@ -22,7 +22,7 @@ Counts = dict[str, int]
 
 @dataclass(frozen=True)
 class Classes:
-    """Empty for a language model."""
+    """Empty for a model without labels."""
 
     names: tuple[str, ...] = ()
     """Sorted; for token-classification the tags."""
@@ -35,7 +35,7 @@ def find_classes(task: AnyTask, train: ProfiledFile, held: ProfiledFile, left: D
 
     Raises StageFailure for labels that nothing can be learnt from.
     """
-    if task.learner == "language":
+    if not isinstance(task, SequenceTask | TokenTask):
         return Classes()
     counts = label_counts(train.profile, left.train)
     check_labels(train, counts, left.train)

@@ -19,6 +19,7 @@ from finetune_trainer.objectives import task_of
 from finetune_trainer.objectives.sft import check_classes
 from finetune_trainer.prepare.dataset.classes import Classes, Tagged, find_classes, ignored_note, most_frequent_first
 from finetune_trainer.prepare.dataset.row_source import RowSource
+from finetune_trainer.prepare.dataset.scores import check_scores
 from finetune_trainer.prepare.dataset.statistics import histogram, quantiles
 from finetune_trainer.stage.progress import ProgressPrinter
 from finetune_trainer.tasks import AnyTask
@@ -158,9 +159,10 @@ def open_dataset(config: RunConfig, workspace: Workspace, progress: ProgressPrin
     check_size(train, left)
     classes = find_classes(task, train, held, left)
     check_classes(config.method.sft or Sft(), task, classes.names, multi_label=classes.multi_label)
+    check_scores(task, train, held, [condition.metric for condition in config.evaluation.gate])
     progress.show("looking for near duplicates", force=True)
     if split is not None:
-        splits = split_rows(train, left, split, None if task.learner == "language" else label_strata(train.profile, left.train))
+        splits = split_rows(train, left, split, label_strata(train.profile, left.train) if classes.names else None)
     else:
         splits = separate_splits(train, held, left)
     return described(ProfiledDataset(task, (train, held), splits, classes))

@@ -8,6 +8,7 @@ from tokenizers import Tokenizer
 from finetune_text.control_text import SAID_BY_OTHERS, ControlText, control_text_of
 from finetune_trainer.data.tokens.chat import ChatRenderer
 from finetune_trainer.data.tokens.classes import ClassEncoder
+from finetune_trainer.data.tokens.embedding import EmbeddingEncoder
 from finetune_trainer.data.tokens.encoded import Encoder
 from finetune_trainer.data.tokens.language import LanguageEncoder
 from finetune_trainer.data.tokens.texts import TextRenderer
@@ -65,6 +66,9 @@ def texts_of(row: Row, encoder: Encoder) -> Iterator[tuple[bool, str]]:
     if isinstance(encoder, ClassEncoder):
         texts = encoder.task.input(row)
         yield True, texts if isinstance(texts, str) else " ".join(texts)
+        return
+    if isinstance(encoder, EmbeddingEncoder):
+        yield from ((True, text) for text in encoder.task.texts(row))
         return
     assert isinstance(encoder, LanguageEncoder)
     if isinstance(encoder.renderer, ChatRenderer):

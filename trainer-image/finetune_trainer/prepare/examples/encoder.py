@@ -14,6 +14,7 @@ from finetune_text.markers import markers_of
 from finetune_text.standard_templates import PLAIN, chatml_with_tools, is_chatml
 from finetune_trainer.data.tokens.chat import ChatRenderer
 from finetune_trainer.data.tokens.classes import ClassEncoder
+from finetune_trainer.data.tokens.embedding import EmbeddingEncoder
 from finetune_trainer.data.tokens.encoded import Encoder
 from finetune_trainer.data.tokens.language import LanguageEncoder, Renderer
 from finetune_trainer.data.tokens.pairs import PairEncoder
@@ -68,6 +69,8 @@ def compiled(base: ExaminedBase, text: str) -> ChatTemplate:
 def task_encoder(config: RunConfig, base: ExaminedBase, dataset: ProfiledDataset, template: ChatTemplate | None) -> TaskEncoder:
     """The encoder for a job's rows; raises StageFailure where the template does not know the tools that the rows have."""
     task = dataset.task
+    if task.learner == "embedding":
+        return TaskEncoder(EmbeddingEncoder(base.config.tokenizer, task))
     if task.learner != "language":
         return TaskEncoder(ClassEncoder(base.config.tokenizer, dataset.labels, task))
     if template is None:

@@ -49,12 +49,14 @@ _BEGINS: dict[ExampleKind, str] = {
     "pair": "an answer begins, or differs from the other one only,",
     "sequence": "the text begins",
     "token": "the first tagged word comes",
+    "embedding": "a text begins",
 }
 _NOTHING: dict[ExampleKind, str] = {
     "language": "the answer has no token of its own",
     "pair": "an answer has no token of its own, or both have the same tokens",
     "sequence": "the text has no token",
     "token": "no word with a tag has a token",
+    "embedding": "a text has no token",
 }
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from finetune_text.chat_template import TemplateRefusal
 from finetune_trainer.data.tokens.chat import ChatRenderer
 from finetune_trainer.data.tokens.classes import ClassEncoder
+from finetune_trainer.data.tokens.embedding import EmbeddingEncoder
 from finetune_trainer.data.tokens.encoded import Encoded, Example
 from finetune_trainer.data.tokens.language import LanguageEncoder
 from finetune_trainer.data.tokens.template import plain_messages, plain_tools
@@ -37,6 +38,9 @@ class HeldOutRequests:
         for where, row in islice(rows, ROWS):
             if examples := self._examples.get(where):
                 encoder = self._task.encoder
+                if isinstance(encoder, EmbeddingEncoder):
+                    yield HeldOutRequest(where, [example.input_ids.tolist() for example in examples], input=encoder.task.texts(row)[0])
+                    continue
                 if isinstance(encoder, ClassEncoder):
                     yield classified(encoder, where, row, examples)
                     continue

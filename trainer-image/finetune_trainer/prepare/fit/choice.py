@@ -39,7 +39,7 @@ class TrainingFacts:
     """The base model's config.json."""
     weights: Weights
     lengths: Counts
-    """Tokens of each training example, after the cut."""
+    """Tokens that each training example takes in a micro-batch, after the cut."""
     supervised: Counts
     """Tokens of each example that the loss is computed on; of a classifier, 1 (token-classification: tagged tokens)."""
     labels: int = 0
@@ -109,7 +109,7 @@ def as_micro(batch: MicroBatch, facts: TrainingFacts, classifier: bool, several:
     rows = list(batch.examples)
     lengths, supervised = facts.lengths[rows], int(facts.supervised[rows].sum())
     if classifier:
-        return Micro(int(lengths.max()) * len(rows), supervised, int(lengths.max()), facts.labels)
+        return Micro(int(lengths.max()) * len(rows), supervised, int(lengths.max()), max(1, facts.labels))
     tokens = int(lengths.sum())
     return Micro(tokens, supervised, tokens if len(rows) > 1 or several else 0)
 

@@ -17,6 +17,7 @@ from finetune_trainer.objectives import objective_of
 from finetune_trainer.prepare.base.weights import in_words
 from finetune_trainer.prepare.hyperparameters import Decided
 from finetune_trainer.prepare.speeds import peak_flops
+from finetune_trainer.tasks import find_task
 from finetune_trainer.workspace.prepared import ResolvedHyperparameters
 
 Counts = NDArray[np.int64]
@@ -36,6 +37,7 @@ def expect(run: RunConfig, decided: Decided, parameters: int, lengths: Counts) -
     examples = epochs * len(lengths) + min(rest * hyper.batch_size, len(lengths))
     tokens = round(float(lengths.mean()) * examples)
     each = method_of(run).operations + (RECOMPUTED if hyper.gradient_checkpointing else 0)
+    each += FORWARD if find_task(run.task).learner == "embedding" else 0  # all texts of a step are embedded before it
     speed, basis = rate(run, hyper.precision)
     if speed is None:
         return Expectation(tokens=tokens, basis=basis)

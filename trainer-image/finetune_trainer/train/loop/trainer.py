@@ -136,7 +136,10 @@ class StepTrainer(Trainer):
         self._step_tokens, self._step_supervised = step.tokens, step.supervised
         self._step_rows, self._micro_losses = step.rows, []
         self._step_loss = torch.zeros((), device=self.context.world.device)
+        self._looked_at = 0
         try:
+            self.context.learner.before_step(model, step.batches, self._look_at)
+            self._looked_at = 0
             for place, batch in enumerate(step.batches, start=1):
                 batch = batch.to(self.context.world.device)
                 loss = self._micro_step(model, batch, step.supervised, last=place == len(step.rows))
@@ -145,13 +148,24 @@ class StepTrainer(Trainer):
             if step.failure is not None:
                 raise step.failure
         except Exception as exc:
-            where = self.context.places.of(step.rows[len(self._micro_losses)])
+            where = self.context.places.of(step.rows[len(self._micro_losses) or max(0, self._looked_at - 1)])
             raise explain_step(exc, self.state.global_step + 1, where) from exc
         return self._step_loss.clone()
 
+    def _seed(self, batch: ModelBatch) -> None:
+        torch.manual_seed(dropout_seed(self.args.seed, self.state.global_step, batch.index))
+
+    def _look_at(self, batch: ModelBatch) -> None:
+        """Before a forward pass that is not a micro-step's."""
+        self._looked_at += 1
+        self._seed(batch)
+        self.context.heartbeat.beat("training")
+        if self.context.log is not None:
+            self.context.log.show("training")
+
     def _micro_step(self, model: nn.Module, batch: ModelBatch, supervised: int, *, last: bool) -> torch.Tensor:
         context = self.context
-        torch.manual_seed(dropout_seed(self.args.seed, self.state.global_step, batch.index))
+        self._seed(batch)
         with context.distributed.micro(last=last):
             # Gradients are averaged over the ranks, hence the factor.
             loss = context.learner.loss_sum(model, batch) * (context.world.size / max(1, supervised))

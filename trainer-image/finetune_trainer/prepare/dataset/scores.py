@@ -1,0 +1,34 @@
+"""Scored rows of text-embedding: whether both files have scores, and whether the gate asks for what such rows can tell."""
+
+from finetune_trainer.data.profile.dataset_file import ProfiledFile
+from finetune_trainer.failure import StageFailure, invalid
+from finetune_trainer.tasks import AnyTask
+
+UNSCORED = ("recallAt1", "recallAt10")
+SCORED = ("spearman",)
+
+
+def check_scores(task: AnyTask, train: ProfiledFile, held: ProfiledFile, gate: list[str]) -> None:
+    """Raises StageFailure where they do not fit; `held` is `train` again where its rows are split, `gate` has the names of metrics."""
+    if task.learner != "embedding":
+        return
+    scored = train.profile.scored
+    if held.profile.scored != scored:
+        has, lacks = (train, held) if scored else (held, train)
+        raise invalid(
+            "InvalidDataset",
+            f"the rows of {has.name} have a score and those of {lacks.name} have none: give a score to all rows, or to none",
+            param="dataset.validation.source",
+        )
+    if wrong := next((name for name in gate if name in (UNSCORED if scored else SCORED)), ""):
+        raise gate_refused(wrong, scored=scored)
+
+
+def gate_refused(metric: str, *, scored: bool) -> StageFailure:
+    """InvalidSpec."""
+    rows, others = ("with a score", SCORED) if scored else ("without a score", UNSCORED)
+    return invalid(
+        "InvalidSpec",
+        f"evaluation.gate has the metric {metric}, which cannot be computed from rows {rows}: use {' or '.join(others)}, or loss",
+        param="evaluation.gate",
+    )
