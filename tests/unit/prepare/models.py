@@ -28,6 +28,21 @@ def llama(layers: int, hidden: int, heads: int, key_value_heads: int, intermedia
     return config, Weights(shapes, 2 * weights.parameters)
 
 
+def mixture(*, fused: bool) -> tuple[dict[str, Any], Weights]:
+    """A Llama whose layers have four experts; `fused`: stored as one tensor a layer, not apart."""
+    config, dense = llama(4, 256, 4, 2, 512, 1000)
+    shapes = {name: shape for name, shape in dense.shapes.items() if ".mlp." not in name}
+    for layer in range(4):
+        room = f"model.layers.{layer}.mlp"
+        shapes[f"{room}.gate.weight"] = (4, 256)
+        if fused:
+            shapes |= {f"{room}.experts.gate_up_proj": (4, 2 * 512, 256), f"{room}.experts.down_proj": (4, 256, 512)}
+        for expert in () if fused else range(4):
+            inside = {"gate_proj": (512, 256), "up_proj": (512, 256), "down_proj": (256, 512)}
+            shapes |= {f"{room}.experts.{expert}.{name}.weight": shape for name, shape in inside.items()}
+    return config, Weights(shapes, 2 * Weights(shapes).parameters)
+
+
 def bert(layers: int, hidden: int, heads: int, intermediate: int, vocabulary: int) -> tuple[dict[str, Any], Weights]:
     """A BERT, stored in fp32."""
     config = {

@@ -1,5 +1,6 @@
 """Will it fit: the choice of micro-batch and gradient checkpointing, and the words of a refusal."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from finetune_trainer.workspace.prepared import Prepared
 from finetune_trainer.workspace.workspace import Workspace
 from tests.unit.data.rows.samples import good
 from tests.unit.prepare.base_folder import make_base
-from tests.unit.prepare.models import ALBERT, LLAMA_8B, MINILM, SMALL, bert
+from tests.unit.prepare.models import ALBERT, LLAMA_8B, MINILM, SMALL, bert, mixture
 from tests.unit.prepare.run import run_config
 
 GIB = 1 << 30
@@ -124,6 +125,34 @@ def test_a_step_is_cut_into_micro_batches() -> None:
             "method.type",
         ),
         (
+            LLAMA_8B,
+            {"method": {"type": "full"}, "world": {"processesPerNode": 8}, "hyperparameters": {"optimizer": "lion"}},
+            gpu(40, 8),
+            ["hyperparameters.optimizer: adamw with training.strategy.type: fsdp (", "method.type: lora ("],
+            "hyperparameters.optimizer",
+        ),
+        (
+            LLAMA_8B,
+            {"method": {"type": "full"}, "world": {"processesPerNode": 8}, "strategy": {"type": "deepspeed", "zeroStage": 1}},
+            gpu(64, 8),
+            ["training.strategy.zeroStage: 2 (", "training.nodes: 2 with training.strategy: {type: fsdp} ("],
+            "training.strategy.zeroStage",
+        ),
+        (
+            LLAMA_8B,
+            {"method": {"type": "full"}, "world": {"processesPerNode": 8}, "strategy": {"type": "deepspeed", "zeroStage": 2}},
+            gpu(36, 8),
+            ["training.strategy: {type: fsdp} (", "method.type: lora ("],
+            "training.strategy",
+        ),
+        (
+            LLAMA_8B,
+            {"method": {"type": "full"}, "world": {"processesPerNode": 8}, "strategy": {"type": "fsdp", "sharding": "grad"}},
+            gpu(40, 8),
+            ["training.strategy.sharding: full (", "training.nodes: 2 with training.strategy.sharding: full ("],
+            "training.strategy.sharding",
+        ),
+        (
             SMALL,
             {"method": {"type": "full"}, "hyperparameters": {"precision": "fp32"}},
             {"memory": 3 * GIB, "memoryFrom": CPU_FROM},
@@ -212,17 +241,20 @@ def test_an_unknown_strategy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "change"),
+    ("settings", "hardware", "change"),
     [
-        ({"method": {"type": "full"}}, {"method": {"type": "lora"}}),
-        ({"hyperparameters": {"gradientCheckpointing": False}}, {"hyperparameters": {"gradientCheckpointing": True}}),
+        ({"method": {"type": "full"}}, gpu(80), {"method": {"type": "lora"}}),
+        ({"hyperparameters": {"gradientCheckpointing": False}}, gpu(24), {"hyperparameters": {"gradientCheckpointing": True}}),
+        (BF16_8B | {"hyperparameters": {"optimizer": "lion"}}, gpu(40, 8), {"hyperparameters": {}}),
+        (BF16_8B | {"strategy": {"type": "deepspeed", "zeroStage": 1}}, gpu(64, 8), {"strategy": {"type": "deepspeed", "zeroStage": 2}}),
+        (BF16_8B | {"strategy": {"type": "deepspeed", "zeroStage": 2}}, gpu(36, 8), {"strategy": {"type": "fsdp"}}),
     ],
 )
-def test_a_change_that_is_named_fits(settings: dict[str, Any], change: dict[str, Any]) -> None:
+def test_a_change_that_is_named_fits(settings: dict[str, Any], hardware: dict[str, Any], change: dict[str, Any]) -> None:
     """Who follows the advice is not refused again."""
     with pytest.raises(StageFailure):
-        tried(LLAMA_8B, gpu(24) if "hyperparameters" in settings else gpu(80), **settings)
-    tried(LLAMA_8B, gpu(24) if "hyperparameters" in settings else gpu(80), **change)
+        tried(LLAMA_8B, hardware, **settings)
+    tried(LLAMA_8B, hardware, **settings | change)
 
 
 def test_a_shorter_sequence_that_is_named_fits() -> None:
@@ -269,6 +301,16 @@ def test_adafactor_keeps_rows_and_columns(method: str, share: float) -> None:
     adamw, adafactor = (tried(SMALL, {}, **settings, hyperparameters={"optimizer": name}) for name in ("adamw", "adafactor"))
     assert 0 < adafactor.memory.optimizer < share * adamw.memory.optimizer
     assert (adamw.optimizer, adafactor.optimizer) == (adamw.memory.optimizer, adafactor.memory.optimizer)
+
+
+@pytest.mark.parametrize("fused", [False, True], ids=["apart", "fused"])
+def test_muon_leaves_experts_to_adamw(fused: bool) -> None:
+    """They are tensors of three dimensions, however their file has them: 8 bytes a parameter, as for embeddings and norms."""
+    config, weights = mixture(fused=fused)
+    matrices = [name for name, shape in weights.shapes.items() if ".layers." in name and len(shape) == 2 and "experts" not in name]
+    muon = sum(math.prod(weights.shapes[name]) for name in matrices)
+    found = tried((config, weights), {}, method={"type": "full"}, hyperparameters={"optimizer": "muon"})
+    assert found.memory.optimizer == 4 * muon + 8 * (weights.parameters - muon)
 
 
 @pytest.mark.parametrize("around", [CPU, GPU], ids=["cpu", "gpu"])

@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
+from finetune_api.result import DatasetSummary, Estimate, PrepareSummary
 from finetune_api.run_config import RunConfig
 from finetune_trainer.failure import StageFailure
+from finetune_trainer.objectives import objective_of
 from finetune_trainer.trackers import Outcome, Point, TrackedRun, Tracker
 from finetune_trainer.trackers.feed import END, Feeds
 from finetune_trainer.trackers.outcome import show
-from finetune_trainer.trackers.tracker import check_packages
+from finetune_trainer.trackers.tracker import check_packages, tracked_run
+from finetune_trainer.workspace.prepared import Prepared, ResolvedHyperparameters
 from finetune_trainer.workspace.workspace import Workspace
 from tests.outside_package import documented_example
 
@@ -205,3 +208,27 @@ def test_the_documented_tracker(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     exec(documented_example("A tracker"), module)
     assert feed(module["ENTRY"], tmp_path, 2) == []
     assert capsys.readouterr().out == "step 1: loss 1.000\nstep 2: loss 0.500\nthe training has finished\n"
+
+
+@pytest.mark.parametrize(
+    ("method", "shown"),
+    [
+        ({"sft": {"focalGamma": 2}}, {"objective": "sft", "sft.focalGamma": 2}),
+        ({"objective": "dpo"}, {"objective": "dpo", "dpo.beta": 0.1, "dpo.loss": "sigmoid"}),
+        ({"objective": "orpo", "orpo": {"beta": 0.3}}, {"objective": "orpo", "orpo.beta": 0.3}),
+    ],
+)
+def test_a_run_is_shown_with_the_settings_of_its_objective(method: dict[str, Any], shown: dict[str, Any], tmp_path: Path) -> None:
+    """Beside the hyperparameters: runs that differ in nothing else can be told apart."""
+    summary = PrepareSummary(
+        dataset=DatasetSummary(train_examples=1, validation_examples=0, train_tokens=0, supervised_tokens=0, digest="d"),
+        hyperparameters={}, total_steps=1, estimate=Estimate(model_bytes=0, workspace_bytes=0), base_digest="b", base_parameters=0,
+    )  # fmt: skip
+    values = ResolvedHyperparameters(
+        total_steps=20, steps_per_epoch=10, batch_size=3, learning_rate=0.001, scheduler="constant", warmup_steps=10, weight_decay=0.2,
+        max_grad_norm=0.3, max_sequence_length=2048, precision="fp32", seed=7, checkpoint_every=5, micro_batch_tokens=2048,
+    )  # fmt: skip
+    config = RunConfig.model_validate(CONFIG | {"method": method})
+    prepared = Prepared(spec_digest="", base_path="", method=config.method, hyperparameters=values, files={}, summary=summary)
+    run = tracked_run(config, prepared, Workspace(tmp_path), objective_of(config).settings(config.method), attempt=1)
+    assert run.parameters.items() >= (shown | {"batchSize": 3, "strategy": "ddp"}).items()

@@ -1,6 +1,7 @@
 """AdamW with both moments in 8 bits, a scale for each block of 256 values (Dettmers et al. 2022), by bitsandbytes.
 
 As the paper advises, embeddings keep moments in fp32; so do tensors of fewer than 4,096 values, which is bitsandbytes' default.
+`state_bytes` counts the latter like all others: the difference is at most 24 KiB a tensor, some MiB for the adapters of a model.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -20,7 +20,8 @@ class TrainedParameters:
 
     total: int
     matrices: int
-    """In the matrices of the repeated layers."""
+    """In the matrices of the repeated layers, without the experts of a mixture, which transformers holds as one tensor of three
+    dimensions."""
     embeddings: int
     factors: int
     """Rows and columns of all matrices, and the vectors: what is left of them when each matrix becomes a row and a column."""

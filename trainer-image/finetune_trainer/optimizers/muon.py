@@ -1,8 +1,8 @@
 """Muon (Jordan et al. 2024): the momentum of a matrix is orthogonalized, so that a step moves all of its directions alike.
 
-For the matrices of the repeated layers and for adapters, by torch.optim.Muon; embeddings, heads and vectors are trained by AdamW. Steps
-are scaled to the size of AdamW's (Liu et al. 2025, "Muon is scalable for LLM training"), so that its learning rate and weight decay
-serve both.
+For the matrices of the repeated layers and for adapters, by torch.optim.Muon; embeddings, heads, vectors and the experts of a mixture
+(one tensor of three dimensions) are trained by AdamW. Steps are scaled to the size of AdamW's (Liu et al. 2025, "Muon is scalable for
+LLM training"), so that its learning rate and weight decay serve both.
 """
 
 from typing import TYPE_CHECKING

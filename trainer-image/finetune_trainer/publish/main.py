@@ -16,6 +16,7 @@ from finetune_trainer.artifacts import wanted_artifacts
 from finetune_trainer.artifacts.exporter import ExportJob
 from finetune_trainer.distributed.settings import library_settings
 from finetune_trainer.evaluation.skew_check import check_skew
+from finetune_trainer.objectives import objective_of
 from finetune_trainer.publish.calls import prompting_of
 from finetune_trainer.publish.card import model_card
 from finetune_trainer.publish.draft import Draft, Identity
@@ -75,7 +76,8 @@ def describe(run: TrainedRun, files: Path, report: EvaluationReport, missing: li
     print(skew.difference or f"{skew.equal} of {skew.prompts} validation prompts have the same tokens as in training", flush=True)
     description = describe_model(run, files, report, missing, skew)
     outcome = outcome_of(description, "model", last_step(run))
-    show(TRACKERS.values(), tracked_run(run.config, run.prepared, run.workspace, attempt=0, resumed_step=0), outcome)
+    objective = objective_of(run.config).settings(run.config.method)
+    show(TRACKERS.values(), tracked_run(run.config, run.prepared, run.workspace, objective), outcome)
     if run.workspace.runs.exists():
         shutil.copytree(run.workspace.runs, files / "runs", copy_function=shutil.copyfile)
     reported = (files / run.workspace.report.name).exists()

@@ -59,10 +59,13 @@ class Outcome:
     """published_model, model_digest (of the weights' files), gate: passed or failed, if there is one."""
 
 
-def tracked_run(config: RunConfig, prepared: Prepared, workspace: Workspace, attempt: int, resumed_step: int) -> TrackedRun:
-    """The run of a training, with what was decided for it."""
+def tracked_run(
+    config: RunConfig, prepared: Prepared, workspace: Workspace, objective: Mapping[str, object], attempt: int = 0, resumed_step: int = 0
+) -> TrackedRun:
+    """The run of a training, with what was decided for it; `objective` are the objective's own settings."""
     decided = {name: value for name, value in prepared.settings().items() if name not in OF_AN_ATTEMPT}
-    parameters = decided | {"task": config.task, "objective": config.method.objective, "strategy": prepared.strategy.type}
+    chosen = {"task": config.task, "objective": config.method.objective, "strategy": prepared.strategy.type}
+    parameters = {**decided, **chosen, **objective}
     summary = prepared.summary
     tags = {
         "job": config.job.name,

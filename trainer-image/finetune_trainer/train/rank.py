@@ -23,6 +23,7 @@ from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.learner import Learner
 from finetune_trainer.learners import learner_of
 from finetune_trainer.methods import method_of
+from finetune_trainer.objectives import objective_of
 from finetune_trainer.optimizers import optimizer_of
 from finetune_trainer.stage.log_file import kept_log
 from finetune_trainer.stage.progress import ProgressPrinter
@@ -216,7 +217,9 @@ class Rank:
 
     def log(self, model: nn.Module, world: World, plan: StepPlan, resumed_step: int) -> RunLog:
         """Rank 0's account, and where else it goes."""
-        self.feeds = Feeds(TRACKERS.values(), tracked_run(self.config, self.prepared, self.workspace, self.attempt, resumed_step))
+        objective = objective_of(self.config).settings(self.config.method)
+        run = tracked_run(self.config, self.prepared, self.workspace, objective, self.attempt, resumed_step)
+        self.feeds = Feeds(TRACKERS.values(), run)
         trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
         effort = work(world.device, world.size, self.method, self.prepared.summary.base_parameters, self.hyper.precision)
         return RunLog(

@@ -121,7 +121,8 @@ def trained_parameters(run: RunConfig, decided: Decided, facts: TrainingFacts) -
     head = new_head(shape, facts)
     total = method.trained(weights.parameters, layers, decided.method)
     if method.trains_base:
-        embeddings, matrices = min(shape.vocabulary * shape.hidden, shape.outside), total - shape.outside
+        embeddings = min(shape.vocabulary * shape.hidden, shape.outside)
+        matrices = sum(math.prod(matrix) for name, matrix in layers.items() if "experts" not in name)
         factors = sum(map(rows_and_columns, weights.shapes.values()))
     else:
         sides = sum(outputs + inputs for outputs, inputs in method.adapted(layers, decided.method).values())

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from finetune_api.exit_codes import ExitCode
-from finetune_api.run_config import RunConfig, RunMethod, RunWorld
+from finetune_api.run_config import RunConfig, RunMethod
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.families import families
 from finetune_trainer.methods import TrainingMethod, method_of
@@ -18,31 +18,20 @@ from finetune_trainer.optimizers import ADAMW, ADAMW_8BIT
 from finetune_trainer.prepare.base.architectures import can_recompute
 from finetune_trainer.prepare.base.weights import Weights, in_words
 from finetune_trainer.prepare.disk_space import readable
-from finetune_trainer.prepare.fit.choice import Choice, TrainingFacts, choose
+from finetune_trainer.prepare.fit.attempt import Attempt, fits, optimized, tried
+from finetune_trainer.prepare.fit.choice import Choice, TrainingFacts
 from finetune_trainer.prepare.fit.model_shape import layer_of
-from finetune_trainer.prepare.fit.strategy import DDP, FULL, using
+from finetune_trainer.prepare.fit.spreading import sharded, strategy_in_words, with_adamw, with_more_gpus
+from finetune_trainer.prepare.fit.strategy import DDP, using
 from finetune_trainer.prepare.hyperparameters import Decided
 from finetune_trainer.strategies import obstacle_of, strategy_of
 from finetune_trainer.workspace.prepared import HEADROOM
 
 GPU_SIZES = (16, 24, 32, 40, 48, 80, 96, 141, 192, 288)
 """GiB that GPUs are sold with."""
-GPUS_PER_NODE, LARGEST_WORLD = 8, 64
-"""What is proposed at most."""
 SUGGESTIONS = 3
 _STEP = 64
 _GIB = 1 << 30
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """A training that may fit instead."""
-
-    words: str
-    param: str
-    run: RunConfig
-    decided: Decided
-    facts: TrainingFacts
 
 
 def does_not_fit(run: RunConfig, decided: Decided, facts: TrainingFacts, smallest: Choice) -> StageFailure:
@@ -76,7 +65,9 @@ def does_not_fit(run: RunConfig, decided: Decided, facts: TrainingFacts, smalles
 
 def what_fits(of: Attempt, available: int) -> list[tuple[Attempt, Choice]]:
     """Single changes, the one that costs least first; all of them together where none is enough; else a smaller model."""
-    changes = (sharded, recomputed, with_adapters, with_smaller_state, with_smaller_rank, in_bf16, in_4_bits, longest_that_fits)
+    changes = (
+        sharded, recomputed, with_adamw, with_adapters, with_smaller_state, with_smaller_rank, in_bf16, in_4_bits, longest_that_fits,
+    )  # fmt: skip
     fitting = [found for change in changes if (found := tried(change(of), available)) is not None]
     together = all_of(of, (recomputed, with_adapters, in_bf16, in_4_bits))
     if not fitting and together is not None:
@@ -103,52 +94,6 @@ def added(before: Attempt, change: Attempt | None) -> Attempt | None:
     return replace(change, words=f"{before.words}, {change.words}", param=before.param) if change is not None else None
 
 
-def tried(attempt: Attempt | None, available: int) -> tuple[Attempt, Choice] | None:
-    """With what it would run with; None where it does not fit either, or is no change."""
-    choice = fits(attempt, available) if attempt is not None else None
-    return (attempt, choice) if attempt is not None and choice is not None else None
-
-
-def fits(attempt: Attempt, available: int) -> Choice | None:
-    """What it would run with, None where it does not fit either. With some room: advice that only just fails is worse than none."""
-    choice = choose(attempt.run, attempt.decided, attempt.facts)
-    return choice if choice.need.total <= HEADROOM * available else None
-
-
-def sharded(of: Attempt) -> Attempt | None:
-    """A part of the model on each process, where the user wanted the whole model on all of them."""
-    world = of.run.world
-    if of.run.strategy != DDP or world.nodes * world.processes_per_node == 1 or obstacle_of(strategy_of(FULL), of.run):
-        return None
-    return replace(of, words="training.strategy.type: fsdp", param="training.strategy.type", run=using(of.run, FULL))
-
-
-def with_more_gpus(of: Attempt) -> Attempt | None:
-    """Twice, four times, ... as many, each with a part of the model; None where not even the largest number helps."""
-    world = of.run.world
-    per_node = [world.processes_per_node << power for power in range(1, 7) if world.processes_per_node << power <= GPUS_PER_NODE]
-    nodes = [world.nodes << power for power in range(1, 7)]
-    most = per_node[-1] if per_node else world.processes_per_node
-    worlds = [(world.nodes, count) for count in per_node] + [(count, most) for count in nodes]
-    attempts = (on(of, *counts) for counts in worlds if counts[0] * counts[1] <= LARGEST_WORLD)
-    available = of.run.hardware.memory or 0
-    if not of.run.hardware.gpus or obstacle_of(strategy_of(FULL), of.run):
-        return None
-    return next((attempt for attempt in attempts if fits(attempt, available) is not None), None)
-
-
-def on(of: Attempt, nodes: int, per_node: int) -> Attempt:
-    """Sharded over other numbers of nodes and GPUs."""
-    world = of.run.world
-    counts = {"training.nodes": (nodes, world.nodes), "training.gpusPerNode": (per_node, world.processes_per_node)}
-    changed = {name: count for name, (count, before) in counts.items() if count != before}
-    words = ", ".join(f"{name}: {count}" for name, count in changed.items()) + " with training.strategy.type: fsdp"
-    other = RunWorld(nodes=nodes, processes_per_node=per_node)
-    hardware = of.run.hardware.model_copy(update={"gpus": nodes * per_node})
-    run = using(of.run, FULL).model_copy(update={"world": other, "hardware": hardware})
-    return replace(of, words=words, param=next(iter(changed)), run=run)
-
-
 def recomputed(of: Attempt) -> Attempt | None:
     """Where the user has forbidden it, and the model knows how."""
     if of.run.hyperparameters.gradient_checkpointing is not False or not can_recompute(of.facts.config):
@@ -173,7 +118,8 @@ def in_4_bits(of: Attempt) -> Attempt | None:
     smaller = with_method(of, QLORA, of.decided.method.model_copy(update={"type": QLORA.name}))
     if of.run.strategy == DDP:
         return smaller
-    return replace(smaller, words=f"{smaller.words} with training.strategy.type: ddp", run=using(smaller.run, DDP))
+    words, _ = strategy_in_words(DDP, of.run.strategy)
+    return replace(smaller, words=f"{smaller.words} with {words}", run=using(smaller.run, DDP))
 
 
 def with_method(of: Attempt, method: TrainingMethod, given: RunMethod) -> Attempt:
@@ -190,13 +136,10 @@ def automatically(name: str, given: Any, automatic: Any, reason: str) -> Any:
 
 def with_smaller_state(of: Attempt) -> Attempt | None:
     """The optimizer's state in 8 bits, where all weights are trained and each process holds all of them."""
-    hyper = of.run.hyperparameters.model_copy(update={"optimizer": ADAMW_8BIT.name})
-    run = of.run.model_copy(update={"hyperparameters": hyper})
-    if not method_of(run).trains_base or of.decided.values.optimizer != ADAMW.name or obstacle_of(strategy_of(run.strategy), run):
+    smaller = optimized(of, ADAMW_8BIT.name)
+    if not method_of(of.run).trains_base or of.decided.values.optimizer != ADAMW.name:
         return None
-    decided = replace(of.decided, values=of.decided.values.model_copy(update={"optimizer": ADAMW_8BIT.name}))
-    name = "hyperparameters.optimizer"
-    return replace(of, words=f"{name}: {ADAMW_8BIT.name}", param=name, run=run, decided=decided)
+    return None if obstacle_of(strategy_of(of.run.strategy), smaller.run) else smaller
 
 
 def with_smaller_rank(of: Attempt) -> Attempt | None:
