@@ -71,7 +71,8 @@ class Sft(Document):
     """balancedClasses weighs the examples of a label (token-classification: the words of a tag) by all examples / (number of labels x
     examples of this label), so that rare labels count as much as frequent ones. Not available for rows with lists of labels."""
     class_weights: Annotated[dict[str, Annotated[float, Field(gt=0, le=10000)]], Field(max_length=128)] = {}
-    """classWeights are the weights of labels (token-classification: tags) in the loss; 1 for a label that is not named."""
+    """classWeights are the weights of labels (token-classification: tags) in the loss; 1 for a label that is not named. They are scaled to
+    1 on average over the training examples, so only their ratios count; for rows with lists of labels they are taken as they are."""
     focal_gamma: Annotated[float, Field(ge=0, le=10)] = 0
     """focalGamma multiplies the loss of an example by (1 - p) ^ focalGamma, p being the probability of its label (focal loss, Lin et al.
     2017): what the model knows already counts less. 2 is usual."""

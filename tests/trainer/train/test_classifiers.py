@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification
 
 from finetune_api.exit_codes import ExitCode
+from finetune_api.resources.learning import Sft
 from finetune_text.tags import IGNORED
 from finetune_trainer.classification.labelling import Labelling
 from finetune_trainer.classification.learner import ClassifierLearner
@@ -142,17 +144,33 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("kind", "settings"), SETTINGS)
 def test_the_settings_of_the_loss_are_those_of_the_blackboard(kind: str, settings: dict[str, Any], classify: Callable[..., Run]) -> None:
-    """Smoothed labels, weights of classes, the focus on what is still wrong; balanced weights are of all training rows."""
+    """Smoothed labels, weights of classes, the focus on what is still wrong. Weights are 1 on average over all training rows, except for
+    lists of labels."""
     labels, found = LABELS[kind][1], random_rows(kind, ROWS, VOCABULARY)
     counts = Counter(labels[label] for _, _, row in found for label in row if label != IGNORED)
     even = {label: sum(counts.values()) / (len(counts) * count) for label, count in counts.items()}
     weights = even if settings.get("balancedClasses") else settings.get("classWeights", {})
+    if kind != "many":
+        average = sum(weights.get(label, 1) * count for label, count in counts.items()) / sum(counts.values())
+        weights = {label: weights.get(label, 1) / average for label in labels}
     run = classify(kind, method=LORA | {"sft": settings}, hyper={"total_steps": 3})
     run_here(run)
     plain = blackboard(run, kind, loss_with_settings(kind, settings, labels, weights))
     for step, (loss, norm) in zip(run.metrics(), plain, strict=True):
         assert step.loss == pytest.approx(loss, abs=CLOSE), step
         assert step.grad_norm == pytest.approx(norm, rel=1e-3), step
+
+
+@pytest.mark.parametrize("settings", [{"labelSmoothing": 0.1}, {"focalGamma": 2.0}], ids=str)
+def test_equal_weights_of_classes_change_no_loss(settings: dict[str, Any]) -> None:
+    """Whatever their size."""
+    logits, targets, counts = torch.randn(5, 3), torch.tensor([0, 1, 2, 0, 0]), np.array([10, 0, 4])
+    labels = Labelling("sequence", ("a", "b", "c"))
+    weighted, plain = (
+        ClassLoss.of(Sft.model_validate(settings | more), labels, counts).sum(logits, targets)
+        for more in ({"classWeights": {"a": 100, "b": 100, "c": 100}}, {})
+    )
+    assert weighted == pytest.approx(plain)
 
 
 def test_the_gradient_of_a_certain_answer_is_finite() -> None:

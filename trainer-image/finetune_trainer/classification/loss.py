@@ -31,6 +31,8 @@ class ClassLoss:
     def of(cls, settings: Sft, labelling: Labelling, counts: NDArray[np.int64]) -> "ClassLoss":
         """`counts`: training examples, or tokens, of each label."""
         weights = balanced(counts) if settings.balanced_classes else given(settings.class_weights, labelling.labels)
+        if weights is not None and not labelling.multi_label:
+            weights = scaled(weights, counts)
         return cls(weights, settings.label_smoothing, settings.focal_gamma)
 
     def sum(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -53,6 +55,12 @@ def balanced(counts: NDArray[np.int64]) -> torch.Tensor:
     """All examples / (labels x examples of the label), as scikit-learn's class_weight="balanced": 1 on average over the examples."""
     present = counts > 0
     return torch.from_numpy(np.where(present, counts.sum() / (present.sum() * np.maximum(counts, 1)), 1.0)).float()
+
+
+def scaled(weights: torch.Tensor, counts: NDArray[np.int64]) -> torch.Tensor:
+    """To 1 on average over the examples: only ratios count, as with torch's mean, which divides by the sum of the weights of a batch."""
+    numbers = torch.from_numpy(counts)
+    return weights * (numbers.sum() / (weights * numbers).sum())
 
 
 def given(weights: Mapping[str, float], labels: tuple[str, ...]) -> torch.Tensor | None:

@@ -4,6 +4,7 @@ strategy.py   the protocol
 ddp.py        a whole copy on each rank
 fsdp.py       a part of every weight on each rank
 deepspeed.py  ZeRO: a part of the optimizer, the gradients or the weights; zero.py is at work, whole_tensors.py its checkpoints
+copies.py     of gathered tensors on the CPU
 """
 
 from finetune_api.registry import Registry

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from finetune_api.run_config import RunStrategy
 from finetune_trainer.layers import layers
 from finetune_trainer.methods import TrainingMethod
+from finetune_trainer.strategies.copies import Copies
 from finetune_trainer.strategies.strategy import DistributedModel, ModelBytes, StateBytes
 from finetune_trainer.workspace.prepared import Prepared
 
@@ -132,16 +133,21 @@ class Shards:
     def full_weights(self) -> "Iterator[tuple[str, Tensor]]":
         """Gathers one tensor at a time; tied weights stay one tensor."""
         shard_again(self.model)
-        gathered: dict[int, Any] = {}
+        copies = Copies()
+        gathered: dict[int, Tensor | None] = {}
         trained = self._weights() if self._method.published == "adapter" else None
         for name, tensor in self.model.state_dict(keep_vars=True).items():
             if trained is not None and name not in trained:
                 continue
             if id(tensor) not in gathered:
                 whole = tensor.detach().full_tensor() if hasattr(tensor, "full_tensor") else tensor.detach()
-                gathered[id(tensor)] = whole.cpu() if self._world.is_first else None
-            if self._world.is_first:
-                yield name, gathered[id(tensor)]
+                gathered[id(tensor)] = copies.of(whole) if self._world.is_first else None
+            if (found := gathered[id(tensor)]) is not None:
+                yield name, found
+        copies.end()
+
+    def close(self) -> None:
+        """Nothing: reference cycles are all that is left."""
 
     def _weights(self) -> "dict[str, Tensor]":
         """What is trained, by name: this rank's part."""

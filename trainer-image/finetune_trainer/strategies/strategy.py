@@ -101,3 +101,6 @@ class DistributedModel(Protocol):
     def full_weights(self) -> "Iterator[tuple[str, Tensor]]":
         """On rank 0 names and tensors of the whole model's state, for TrainingMethod.save; every rank must exhaust the iterator. For a
         method that publishes an adapter, what is frozen may be left out."""
+
+    def close(self) -> None:
+        """Releases what would keep the model in memory once nothing else refers to it. The last call."""

@@ -24,6 +24,7 @@ from torch.optim import Optimizer
 from finetune_trainer.distributed.world import World
 from finetune_trainer.methods import TrainingMethod
 from finetune_trainer.methods.method import check_names
+from finetune_trainer.strategies.copies import Copies
 from finetune_trainer.strategies.deepspeed import BUCKET, LIVE
 from finetune_trainer.strategies.whole_tensors import WholeTensors, write_share
 from finetune_trainer.workspace.prepared import Prepared
@@ -126,13 +127,15 @@ class Zero:
 
     def save(self, directory: Path) -> list[Path]:
         link_states(self._engine)
+        copies = Copies()
         shares: dict[str, dict[str, Tensor]] = {WEIGHTS: {}, STATE: {}}
         states = [state for state in first_state(self._engine) if state != STEP]
         for place, (name, parameter) in enumerate(self._trained().items()):
             wanted = place % self._world.size == self._world.rank
             for folder, key, tensor in self._whole(name, parameter, states):
-                if wanted:
-                    shares[folder][key] = tensor.cpu()
+                if wanted and (copy := copies.of(tensor)) is not None:
+                    shares[folder][key] = copy
+        copies.end()
         if self._world.is_first:
             shares[STATE][STEP] = first_state(self._engine)[STEP].cpu()
         return [path for folder, share in shares.items() for path in write_share(directory / folder, share, self._world.rank)]
@@ -158,15 +161,22 @@ class Zero:
 
     def full_weights(self) -> Iterator[tuple[str, Tensor]]:
         """In fp32 what is trained. Gathers one tensor at a time; tied weights stay one tensor."""
+        copies = Copies()
         gathered: dict[int, Tensor | None] = {}
         for name, tensor in self.model.state_dict(keep_vars=True).items():
             if not tensor.requires_grad and self._method.published == "adapter":
                 continue
             if id(tensor) not in gathered:
                 whole = self._gathered(tensor)
-                gathered[id(tensor)] = whole.cpu() if self._world.is_first else None
+                gathered[id(tensor)] = copies.of(whole) if self._world.is_first else None
             if (found := gathered[id(tensor)]) is not None:
                 yield name, found
+        copies.end()
+
+    def close(self) -> None:
+        """Takes DeepSpeed's hooks off the weights: torch holds these, and they hold the engine."""
+        if self._engine is not None:
+            self._engine.destroy()
 
     def _gathered(self, tensor: Any) -> Tensor:
         if self._engine is None:

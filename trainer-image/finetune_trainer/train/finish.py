@@ -65,7 +65,7 @@ class Finish:
 
         `step` is the last one, `best` says which checkpoint `model` was loaded from, `passed_over` are those that were damaged.
         """
-        weights = context.distributed.full_weights()
+        weights = self.gathered(context.distributed.full_weights())
         if not context.world.is_first:
             for _ in weights:
                 pass
@@ -96,6 +96,13 @@ class Finish:
         result = StageResult(stage="train", spec_digest=self.config.job.spec_digest, attempt=self.attempt, train=summary)
         write_atomic(self.workspace.result("train"), result.to_json(indent=2))
 
+    def gathered(self, weights: Iterator[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
+        """The same. With the last one, rank 0 needs no other rank any more."""
+        for weight in weights:
+            self.heartbeat.beat("finishing")
+            yield weight
+        self.heartbeat.beat("writing")
+
     def shortcomings(self, metrics: list[StepMetrics], context: LoopContext) -> list[StageWarning]:
         """What the losses say against the result."""
         curve = context.validator.curve if context.validator is not None else ValidationCurve()
@@ -118,4 +125,4 @@ class Finish:
         method = method_of(self.config)
         self.printer.show("writing the trained weights", force=True, step=step, total_steps=self.prepared.hyperparameters.total_steps)
         method.save(model, trained / method.folder, weights)
-        seal(trained, self.prepared.identity, partial(self.heartbeat.beat, "finishing"))
+        seal(trained, self.prepared.identity, partial(self.heartbeat.beat, "writing"))

@@ -157,6 +157,7 @@ class Rank:
         finish = Finish(self.config, self.attempt, self.prepared, self.heartbeat, self.printer, self.feeds, self.began)
         best = finish.best(context, step)
         if best.checkpoint is not None:
+            distributed.close()
             del trainer, model, distributed
             context = replace(context, distributed=strategy_of(self.prepared.strategy).open(world, self.method, self.prepared))
             release_memory()

@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 from typing import Literal
 
-Phase = Literal["starting", "joining", "loading", "planning", "training", "validating", "saving", "finishing"]
+Phase = Literal["starting", "joining", "loading", "planning", "training", "validating", "saving", "finishing", "writing"]
+"""In this order, but for "saving" and "validating". In "writing", rank 0 has the trained weights and needs no other rank any more."""
 WIDTH = 32
 LAUNCHER_PID = "FINETUNE_LAUNCHER_PID"
 """Environment variable of a rank: it ends with this process."""

@@ -114,9 +114,9 @@ class Launcher:
                 if not orderly:
                     self._announce_failure()
             beats = {rank: read_beat(self._exchange.heartbeat(rank)) for rank in self._running()}
-            finishing = phase_of(beats.get(0, "")) == "finishing"
+            alone = phase_of(beats.get(0, "")) == "writing"  # rank 0 has gathered the weights and writes the model
             gone = self._peers.gone if self._peers is not None else None
-            if gone is not None and not finishing:  # rank 0 writes the model alone
+            if gone is not None and not alone:
                 end = min(end, now + FAILURE_GRACE)
             if now >= end:
                 if gone is not None and not self._exits:
@@ -161,7 +161,7 @@ class Launcher:
 
     def _written(self, beats: dict[int, str]) -> int:
         """Bytes of a checkpoint or of the trained weights while they are written: what grows gets on."""
-        if not any(phase_of(beat) in ("saving", "finishing") for beat in beats.values()):
+        if not any(phase_of(beat) in ("saving", "finishing", "writing") for beat in beats.values()):
             return 0
         workspace = Workspace(self._config.paths.workspace)
         return size_of(workspace.attempt_checkpoints(self._attempt)) + size_of(workspace.trained)

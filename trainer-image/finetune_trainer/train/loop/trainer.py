@@ -143,8 +143,8 @@ class StepTrainer(Trainer):
             for place, batch in enumerate(step.batches, start=1):
                 batch = batch.to(self.context.world.device)
                 loss = self._micro_step(model, batch, step.supervised, last=place == len(step.rows))
+                self._step_loss += loss  # where an error on a GPU may come to light
                 self._micro_losses.append(loss)
-                self._step_loss += loss
             if step.failure is not None:
                 raise step.failure
         except Exception as exc:
