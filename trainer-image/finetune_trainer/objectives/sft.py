@@ -38,7 +38,7 @@ def check_classes(settings: Sft, task: AnyTask, labels: tuple[str, ...], *, mult
     chosen = settings.model_dump(by_alias=True, exclude_defaults=True)
     if task.learner == "embedding":
         if field := next(iter(chosen), ""):
-            raise refused(field, f"is for labels and tokens, and task {task.name} learns neither: remove it")
+            raise refused(f"sft.{field}", f"is for labels and tokens, and task {task.name} learns neither: remove it")
         return
     if task.learner == "language":
         if field := next((name for name in chosen if name != "labelSmoothing"), ""):
