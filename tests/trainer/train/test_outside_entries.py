@@ -1,7 +1,9 @@
 """A method and a strategy from installed packages, those of docs/extending.md, through the train stage as a program."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from finetune_trainer.preference.rows import AnswerRows, ComparedRows
 from finetune_trainer.step_plan import StepPlan
 from tests.outside_package import documented_example, install
 from tests.trainer.train.conftest import run_here
-from tests.trainer.train.runs import HYPER, LORA, Run, prepare_workspace
+from tests.trainer.train.runs import HYPER, LORA, ZERO, Run, prepare_workspace
 
 pytestmark = [pytest.mark.trainer, pytest.mark.filterwarnings("ignore")]
 NORMS = {"type": "norms"}
@@ -56,6 +58,22 @@ def test_an_optimizer_from_outside(tmp_path: Path, tiny: Path, alone: Run) -> No
     losses = run.losses()
     assert losses[:2] == alone.losses()[:2]  # the first step warms up, its rate is 0
     assert losses[2] != alone.losses()[2]
+
+
+@pytest.mark.parametrize("stage", ZERO)
+def test_an_optimizer_from_outside_with_deepspeed(stage: int, tmp_path: Path, tiny: Path) -> None:
+    """Its state has no number of steps, other than AdamW's; resumed from a checkpoint, it gives the same losses."""
+    install(tmp_path, "sgd", documented_example("An optimizer"), group="finetune.optimizers", name="sgd")
+    hyper: dict[str, Any] = {"optimizer": "sgd", "total_steps": 4, "learning_rate": 0.1, "checkpoint_every": 2}
+    workspace = prepare_workspace(tmp_path / "workspace", tiny, strategy=ZERO[stage], **hyper)
+    run = Run(workspace, processes=2, hyperparameters={"optimizer": "sgd"}, environment={"PYTHONPATH": str(tmp_path)})
+    assert run.attempt() == ExitCode.OK
+    losses = run.losses()
+    workspace.result("train").unlink()
+    shutil.rmtree(workspace.trained)
+    assert run.attempt(2) == ExitCode.OK
+    assert run.losses() == losses
+    assert run.checkpoints() == ["attempt-1/checkpoint-2"], "resumed there, not run again from the base"
 
 
 def test_a_strategy_from_outside(tmp_path: Path, tiny: Path, alone: Run) -> None:

@@ -32,7 +32,7 @@ from finetune_trainer.workspace.prepared import Prepared
 WEIGHTS, STATE = "weights", "optimizer"
 """Folders of a checkpoint."""
 STEP = "step"
-"""Updates that the optimizer has made; its other states have the shape of the weights."""
+"""Updates that the optimizer has made, if it counts them; its other states have the shape of the weights."""
 SEPARATOR = ":"
 """Between the names of a state and of a parameter."""
 
@@ -136,8 +136,8 @@ class Zero:
                 if wanted and (copy := copies.of(tensor)) is not None:
                     shares[folder][key] = copy
         copies.end()
-        if self._world.is_first:
-            shares[STATE][STEP] = first_state(self._engine)[STEP].cpu()
+        if self._world.is_first and (step := first_state(self._engine).get(STEP)) is not None:
+            shares[STATE][STEP] = step.cpu()
         return [path for folder, share in shares.items() for path in write_share(directory / folder, share, self._world.rank)]
 
     def _whole(self, name: str, parameter: nn.Parameter, states: list[str]) -> Iterator[tuple[str, str, Tensor]]:
@@ -153,7 +153,7 @@ class Zero:
 
         weights, written = WholeTensors(checkpoint / WEIGHTS), WholeTensors(checkpoint / STATE)
         states = sorted({name.split(SEPARATOR)[0] for name in written.names} - {STEP})
-        make_states(self._engine, states, written.read(STEP))
+        make_states(self._engine, states, written.read(STEP) if STEP in written.names else None)
         for name, parameter in self._trained().items():
             safe_set_full_fp32_param(parameter, weights.read(name))
             for state in states:
@@ -228,12 +228,13 @@ def first_state(engine: Any) -> dict[str, Tensor]:
     return state
 
 
-def make_states(engine: Any, names: list[str], step: Tensor) -> None:
+def make_states(engine: Any, names: list[str], step: Tensor | None) -> None:
     """The states that the first update would have made, for DeepSpeed to fill by parameter."""
     optimizer = engine.basic_optimizer
     for part in parts(engine):
         at = part.device if optimizer.defaults.get("fused") else torch.device("cpu")
-        optimizer.state[part] = {STEP: step.clone().to(at)} | {name: torch.zeros_like(part) for name in names}
+        counted = {} if step is None else {STEP: step.clone().to(at)}
+        optimizer.state[part] = counted | {name: torch.zeros_like(part) for name in names}
     link_states(engine)
 
 
