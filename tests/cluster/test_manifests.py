@@ -237,4 +237,4 @@ def test_network_policies(control_plane: ControlPlane, namespace: str) -> None:
     values = ("networkPolicies.enabled=true", f"networkPolicies.namespaces={{{namespace}}}")
     done = control_plane.kubectl("apply", "--dry-run=server", "-f", "-", stdin=rendered("network-policies", values=values))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("networkpolicy.networking.k8s.io") == 5
+    assert done.stdout.count("networkpolicy.networking.k8s.io") == 6
