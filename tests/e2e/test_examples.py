@@ -154,7 +154,7 @@ def test_two_pods_train_a_model_that_is_divided_between_them(trained: Kube, job:
 def test_a_tracking_server_that_does_not_answer_costs_no_training(trained: Kube) -> None:
     """The job succeeds; its status says once what is missing."""
     status = trained.phase("tracking", "Succeeded", seconds=600)["status"]
-    assert "MLflow" in str(status["conditions"])
+    assert "mlflow.absent.svc" in condition({"status": status}, "Trained")["message"]
 
 
 def test_a_training_ends_when_its_validation_loss_no_longer_improves(trained: Kube) -> None:

@@ -95,7 +95,8 @@ def run_in_workspace(arguments: argparse.Namespace, config: "RunConfig") -> int:
     from finetune_trainer.distributed.settings import hide_library
     from finetune_trainer.publish.main import publish
 
-    hide_library("bitsandbytes")  # adapters are merged into the unquantised base, and importing it takes seconds
+    for library in ("bitsandbytes", "deepspeed"):  # adapters are merged into the unquantized base; the imports take seconds
+        hide_library(library)
     return run_stage("publish", config, arguments.attempt, lambda: publish(config, arguments.attempt))
 
 
