@@ -105,7 +105,7 @@ def test_a_body_that_is_no_object(server: RunningServer, content: bytes, text: s
     "method, path, status, code",
     [
         ("GET", "/v1/chat/completions", 405, None),
-        ("POST", "/v1/embeddings", 404, "unknown_url"),
+        ("POST", "/v1/images/generations", 404, "unknown_url"),
         ("GET", "/", 404, "unknown_url"),
         ("GET", "/docs", 404, "unknown_url"),
     ],
