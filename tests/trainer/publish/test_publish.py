@@ -76,7 +76,7 @@ def test_directory_holds_what_loaders_expect(published: RunConfig, tiny: Path) -
         assert tokenizer.get_chat_template() == expected.get_chat_template()
         assert (folder / "chat_template.jinja").exists()
     assert {path.suffix for path in root.rglob("*") if path.is_file()} <= {
-        ".json", ".safetensors", ".jinja", ".onnx", ".data", ".csv", ".md",
+        ".json", ".safetensors", ".jinja", ".onnx", ".data", ".csv", ".md", ".publish",
     }  # fmt: skip
     assert not (root / ".publishing").exists()
     assert all(path.stat().st_mode & 0o044 == 0o044 for path in root.rglob("*")), "servers run as another user"

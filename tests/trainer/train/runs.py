@@ -125,6 +125,11 @@ class Run:
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
+    strategy: RunStrategy = field(init=False)
+    """As prepared.json has it at first: a test may damage the file."""
+
+    def __post_init__(self) -> None:
+        self.strategy = Prepared.from_json(self.workspace.prepared.read_bytes()).strategy
 
     def config(self) -> RunConfig:
         """The run config of every attempt."""
@@ -135,7 +140,7 @@ class Run:
                 "base": {"source": {"uri": "unused"}},
                 "dataset": {"train": {"uri": "unused"}},
                 "method": self.method,
-                "strategy": Prepared.from_json(self.workspace.prepared.read_bytes()).strategy.model_dump(),
+                "strategy": self.strategy.model_dump(),
                 "checkpoints": {"keep": self.keep},
                 "tracking": self.tracking,
                 "hyperparameters": self.hyperparameters,
