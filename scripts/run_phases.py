@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MAKE = "make:"
-IN_TWO_PROCESSES = ("unit", "cluster")
+IN_TWO_PROCESSES = ("unit", "cluster", "trainer")
 CLOSING_LINE = re.compile(r"=+ .*\bin [\d.]+s.*=+")
 COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
 
