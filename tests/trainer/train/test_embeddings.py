@@ -109,7 +109,7 @@ def test_neither_budget_nor_checkpointing_changes_a_loss(budget: int, checkpoint
 
 @pytest.mark.parametrize("strategy", [DDP, FSDP], ids=["ddp", "fsdp"])
 def test_two_ranks_compute_what_one_does(strategy: RunStrategy, embed: Callable[..., Run]) -> None:
-    """A row is told apart from those of the other rank, too; with a filler at the end of an epoch, and with validations."""
+    """The rows of the other rank are negatives, too; with a filler at the end of an epoch, and with validations."""
     hyper = {"micro_batch_tokens": 100, "validation_every": 3, "validation_examples": 17}
     run = embed("triplets", method=FULL, strategy=strategy, processes=2, hyper=hyper)
     assert run.attempt() == ExitCode.OK

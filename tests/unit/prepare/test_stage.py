@@ -108,7 +108,10 @@ def test_the_same_input_gives_the_same_bytes(folder: Path) -> None:
     assert again is not None
     assert again.dataset.format == "JSON, OpenAI chat"
     first = results[0][0]
-    assert first is not None and (again.dataset.digest, again.hyperparameters) == (first.dataset.digest, first.hyperparameters)
+    assert first is not None
+    dataset = again.dataset.model_copy(update={"format": "JSONL, OpenAI chat"})
+    estimate = again.estimate.model_copy(update={"workspace_bytes": first.estimate.workspace_bytes})  # the places of rows have other names
+    assert again.model_copy(update={"dataset": dataset, "estimate": estimate}) == first
 
 
 def test_the_model_s_volume_is_sized_for_the_precision_that_was_decided(folder: Path) -> None:

@@ -52,7 +52,7 @@ def vectors_of(model: Any, texts: list[Numbers], pad_token: int, pooling: Poolin
 
 
 def scores_of(found: EmbeddedTexts, rows: EmbeddingRows, group: int) -> Scores:
-    """Of vectors. Rows without scores are told apart in groups of `group`, as in training; retrieval is among all texts."""
+    """Of vectors. Rows without scores are contrasted within groups of `group` rows, as in training; retrieval is among all texts."""
     every = range(len(rows))
     groups = [range(begin, min(begin + group, len(rows))) for begin in range(0, len(rows), group)]
     if rows.scored:

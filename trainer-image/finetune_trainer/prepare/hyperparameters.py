@@ -40,7 +40,7 @@ _ENCODER_LEARNING_RATES = ((2e8, 5e-4), (5e8, 3e-4), (math.inf, 2e-4))
 _STEPS_AN_EPOCH = 32
 _BATCH = (4, 32)
 _EMBEDDING_BATCH = (16, 128)
-"""The other rows of a step are what a text is told apart from."""
+"""The other rows of a step are the negatives of a text."""
 _GPU_TOKENS = 4096
 """Tokens that one of several GPUs needs in a step to be busy."""
 _LEAST_STEPS = 16

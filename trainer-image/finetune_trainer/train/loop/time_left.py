@@ -1,4 +1,4 @@
-"""How long a training still takes: steps, validations and checkpoints. Pure: it is told what time it is.
+"""How long a training still takes: steps, validations and checkpoints. Pure: the caller passes the time.
 
 The time of a step is taken as proportional to its tokens, whose number is known of all steps: with `shuffle: false` the rows may become
 longer and longer.
