@@ -137,7 +137,7 @@ def test_token_classification(assets: Path, tmp_path: Path) -> None:
         (
             "chat",
             ENCODER,
-            "is a BertModel, an encoder, which serves sequence-classification and token-classification: task chat needs a causal",
+            "is a BertModel, an encoder, which serves sequence-classification, token-classification, text-embedding; task chat needs a",
         ),
         (
             "token-classification",

@@ -57,7 +57,7 @@ def test_what_was_proven_is_accepted(tmp_path: Any, model_type: str, architectur
         ),
         ("made-up", "MadeUpForCausalLM", {}, "base.source", "is a MadeUpForCausalLM of model type 'made-up', which is not known to work: "),
         ("llama", "LlamaForSequenceClassification", {}, "base.source", "of model type llama, only LlamaForCausalLM can be used"),
-        ("bert", "BertModel", {}, "base.source", "is a BertModel, an encoder, which serves sequence-classification and token-class"),
+        ("bert", "BertModel", {}, "base.source", "is a BertModel, an encoder, which serves sequence-classification, token-class"),
         (
             "llama",
             "LlamaForCausalLM",

@@ -28,7 +28,8 @@ class TensorBoard:
         from tensorboardX.proto.event_pb2 import Event, SessionLog
         from tensorboardX.summary import hparams
 
-        file = EventFile(EventsWriter(events(run), f".attempt-{run.attempt}"), run.resumed_step)
+        # The writer's own name has the second alone: a file begun in the second of another one would overwrite it.
+        file = EventFile(EventsWriter(events(run), f".attempt-{run.attempt}.{time.time_ns()}"), run.resumed_step)
         # Readers drop the steps of earlier files from this one on.
         file.write(Event(step=run.resumed_step + 1, session_log=SessionLog(status=SessionLog.START)))
         for summary in hparams(dict(run.parameters), {}):

@@ -41,9 +41,9 @@ def check_learner(family: Family, architecture: str, subject: Subject, task: Any
         known = ", ".join(name for name, other in families().items() if other.kind == "encoder" and other.trainable)
         raise unsupported(subject, f"is a {architecture}, a causal language model: task {task.name} needs an encoder ({known})")
     if task.learner == "language" and family.kind != "language":
-        serves = " and ".join(name for name, other in TASKS.items() if other.learner != "language")
+        serves = ", ".join(name for name, other in TASKS.items() if other.learner != "language")
         raise unsupported(
-            subject, f"is a {architecture}, an encoder, which serves {serves}: task {task.name} needs a causal language model"
+            subject, f"is a {architecture}, an encoder, which serves {serves}; task {task.name} needs a causal language model"
         )
 
 
