@@ -199,7 +199,7 @@ def test_what_is_plainly_right_is_right(task: TaskName, values: list[Any], ascii
     plain = shape.task.plain(shape.layout)
     found = plain.read(b"\n".join(texts)) if plain else None
     thorough = RowReader(replace(shape, steps=(lambda fields, context: fields,)))  # a file with steps has no fast path
-    read = thorough.read(Block(b"\n".join(texts), 1))
+    read = thorough.read(Block(b"\n".join(texts), 1, 0))
     assert len(read.identities) + len(read.wrong) == len(texts)
     if found is not None:
         assert not read.wrong

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from finetune_trainer.data.reading.byte_range import byte_ranges
 from finetune_trainer.data.reading.record import Limits, Unreadable
 from finetune_trainer.failure import StageFailure
 from tests.unit.data.reading.files import COMPRESSORS, FORMATS, WRITERS, contents, jsonl, opened, parquet, texts
@@ -61,10 +62,46 @@ def test_blocks_are_the_records_of_jsonl(tmp_path: Path, block: int, text: str) 
     """The fast path has the same lines at the same places, with blank lines and slices, wherever a block ends."""
     lines = [b"", b'{"a": 0}', b" \r", b"", b'{"a": 1}\r', *(b'{"a": %d}' % n for n in range(2, 8)), b"\t", b'{"a": 8}', b"", b'{"a": 9}']
     file = opened(tmp_path, b"\xef\xbb\xbf" + b"\n".join(lines), slice=text, limits=Limits(block=block))
-    found = [(number, line) for data, first in file.blocks() or () for number, line in enumerate(data.split(b"\n"), first) if line.strip()]
+    found = [
+        (number, line) for data, first, _ in file.blocks() or () for number, line in enumerate(data.split(b"\n"), first) if line.strip()
+    ]
     assert found == [(one.line, one.content) for one in file.records()]
     assert [lines[number - 1] for number, _ in found] == [line for _, line in found]
     assert len(found) == file.count()
+
+
+@pytest.mark.parametrize("block", [4, 5, 64, 1 << 20])
+@pytest.mark.parametrize("most", [1, 40, 1 << 20])
+@pytest.mark.parametrize("text", ["0%:80%", "3:9", "2:", "0:10"])
+def test_byte_ranges_are_the_blocks_by_their_place(tmp_path: Path, block: int, most: int, text: str) -> None:
+    """Another process that reads them has the same lines at the same places, without the file's byte order mark and with a later one."""
+    lines = [
+        b"",
+        b'{"a": 0}',
+        b" \r",
+        b"",
+        b'{"a": 1}\r',
+        *(b'\xef\xbb\xbf{"a": %d}' % n for n in range(2, 8)),
+        b"\t",
+        b'{"a": 8}',
+        b'{"a": 9}',
+    ]
+    file = opened(tmp_path, b"\xef\xbb\xbf" + b"\n".join(lines), slice=text, limits=Limits(block=block))
+    blocks = list(file.blocks() or ())
+    read = [part for found in byte_ranges(file.path, blocks, most) for part in found.blocks(block)]
+    assert b"".join(part.data for part in read) == b"".join(part.data for part in blocks)
+    for data, line, offset in (*read, *blocks):
+        assert file.path.read_bytes()[offset:].startswith(data)
+        assert lines[line - 1] == data.split(b"\n")[0]
+
+
+def test_byte_ranges_end_where_a_file_cannot_be_read(tmp_path: Path) -> None:
+    """What was read before comes first."""
+    file = opened(tmp_path, b'{"a": 1}\n{"a": 2}\n' + b"x" * 100, limits=Limits(block=16, row=32))
+    found = byte_ranges(file.path, file.blocks() or ())
+    assert next(found).size == 18
+    with pytest.raises(Unreadable, match="line 3 is longer"):
+        next(found)
 
 
 def test_only_jsonl_has_blocks(tmp_path: Path) -> None:

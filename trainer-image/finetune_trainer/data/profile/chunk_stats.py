@@ -12,6 +12,7 @@ import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
 from finetune_trainer.data.profile.findings import KEPT, Errors, Places, add_to, join_into
+from finetune_trainer.data.reading.byte_range import ByteRange
 from finetune_trainer.data.reading.record import Block, Record
 from finetune_trainer.data.rows.read import ReadRows, RowReader
 from finetune_trainer.tasks import AnyTask, SequenceTask, TokenTask
@@ -38,8 +39,10 @@ class ChunkStats:
     """What is worth a note on valid rows, and where."""
 
 
-def chunk_stats(reader: RowReader, seed: int, chunk: Block | Sequence[Record]) -> ChunkStats:
+def chunk_stats(reader: RowReader, seed: int, chunk: ByteRange | Block | Sequence[Record]) -> ChunkStats:
     """Reads a chunk of a file."""
+    if isinstance(chunk, ByteRange):
+        return join_stats([chunk_stats(reader, seed, block) for block in chunk.blocks()])
     with collector_off():
         return stats_of(reader.read(chunk), seed, reader.shape.task)
 

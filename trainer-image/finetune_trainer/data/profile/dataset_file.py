@@ -13,6 +13,7 @@ from finetune_trainer.data.profile.chunk_stats import ChunkStats, chunk_stats, j
 from finetune_trainer.data.profile.findings import Findings
 from finetune_trainer.data.profile.processes import in_order, processes_for
 from finetune_trainer.data.profile.profile import Profile, profile_of
+from finetune_trainer.data.reading.byte_range import ByteRange, byte_ranges
 from finetune_trainer.data.reading.record import Block, NotRows, Record, Unreadable, size_of
 from finetune_trainer.data.reading.record_file import RecordFile
 from finetune_trainer.data.reading.stream import COMPRESSION_NAMES, ReadProgress, no_progress
@@ -133,11 +134,17 @@ class DatasetFile:
         """The numbers of all rows, and why the file cannot be read to its end."""
         parts: list[ChunkStats] = []
         try:
-            for part in in_order(partial(chunk_stats, reader, seed), self.chunks(on_bytes), processes):
+            chunks = self.chunks(on_bytes) if processes == 1 else self.byte_ranges(on_bytes)
+            for part in in_order(partial(chunk_stats, reader, seed), chunks, processes):
                 parts.append(part)  # what was read before the file ends in the middle counts
         except Unreadable as exc:
             return join_stats(parts), str(exc)
         return join_stats(parts), ""
+
+    def byte_ranges(self, progress: ReadProgress = no_progress) -> Iterator[ByteRange | Block | list[Record]]:
+        """The same as `chunks`, for other processes."""
+        blocks = None if self.records.compression else self.records.blocks(progress)
+        return self.chunks(progress) if blocks is None else byte_ranges(self.records.path, blocks)
 
     def chunks(self, progress: ReadProgress = no_progress) -> Iterator[Block | list[Record]]:
         """The file in chunks. Raises Unreadable, after what was read before it."""

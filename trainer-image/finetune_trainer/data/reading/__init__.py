@@ -10,5 +10,6 @@ table_file.py    Parquet and Arrow files, open
 columns.py       Arrow columns to the types of JSON
 stream.py        the bytes of a file as they were before compression, and its lines
 unpack.py        tables inside .gz or .zst
+byte_range.py    many lines by their place, for a process that reads them itself
 slices.py        which part of a file's records is wanted
 """

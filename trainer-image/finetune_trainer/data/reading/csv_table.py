@@ -102,7 +102,7 @@ class _Lines:
         self._blocks = line_blocks(stream, MAX_CELL, "is a quote not closed?", block)
 
     def __iter__(self) -> Iterator[str]:
-        for data, line in self._blocks:
+        for data, line, _ in self._blocks:
             try:
                 text = data.decode()
             except UnicodeDecodeError:

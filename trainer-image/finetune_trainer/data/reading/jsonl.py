@@ -23,7 +23,7 @@ class Jsonl(TextReader):
 
     def records(self, progress: ReadProgress = no_progress) -> Iterator[Record]:
         """Blank lines are skipped."""
-        for data, first in self.blocks(progress):
+        for data, first, _ in self.blocks(progress):
             for line, text in enumerate(data.split(b"\n"), first):
                 if text and not text.isspace():
                     yield Record(text, line, 0)
@@ -42,17 +42,17 @@ def row_count(data: bytes) -> int:
 def _within(blocks: Iterator[Block], start: int, stop: int | None) -> Iterator[Block]:
     """Rows from number `start` (from 0) up to `stop`, which is excluded."""
     seen = 0
-    for data, line in blocks:
+    for data, line, offset in blocks:
         if stop is not None and seen >= stop:
             return
         rows = row_count(data)
         first, last = max(start - seen, 0), rows if stop is None else min(stop - seen, rows)
         seen += rows
         if first == 0 and last == rows:
-            yield Block(data, line)
+            yield Block(data, line, offset)
         elif first < last:
             begin, end, passed = _cut(data, first, last)
-            yield Block(data[begin:end], line + passed)
+            yield Block(data[begin:end], line + passed, offset + begin)
     if start and seen <= start:
         raise beyond(start, seen)
 

@@ -67,6 +67,8 @@ class Block(NamedTuple):
     """Whole lines, about BLOCK bytes, without a byte order mark; blank lines are among them."""
     line: int
     """Number of its first line, from 1."""
+    offset: int
+    """Bytes of the unpacked file before it."""
 
 
 class Unreadable(Exception):

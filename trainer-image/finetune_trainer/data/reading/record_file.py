@@ -84,7 +84,7 @@ class RecordFile:
         return self.reader.records(progress)
 
     def blocks(self, progress: ReadProgress = no_progress) -> Iterator[Block] | None:
-        """The lines of a JSONL file, about 1 MiB at a time; None for other formats. Raises Unreadable."""
+        """The lines of a JSONL file, many at a time; None for other formats. Raises Unreadable."""
         return self.reader.blocks(progress)
 
     def count(self) -> int:

@@ -90,18 +90,26 @@ def line_blocks(stream: ByteStream, limit: int, hint: str, block: int) -> Iterat
     """
     line, waiting = 1, 0
     parts: list[bytes] = []
-    chunk = stream.read(block).removeprefix(UTF8_BOM)
+    first = stream.read(block)
+    chunk = first.removeprefix(UTF8_BOM)
+    offset = len(first) - len(chunk)
     while chunk:
         cut = chunk.rfind(b"\n") + 1
         if waiting + (chunk.find(b"\n") if cut else len(chunk)) > limit:
             raise Unreadable(f"line {line} is longer than {limit >> 20} MiB: {hint}")
         if cut:
             data = b"".join((*parts, memoryview(chunk)[:cut]))
-            yield Block(data, line)
-            line += int(np.count_nonzero(np.frombuffer(data, np.uint8) == _LINE_END))  # half the time of bytes.count
+            yield Block(data, line, offset)
+            line += lines_in(data)
+            offset += len(data)
             parts, waiting = [], 0
         parts.append(chunk[cut:])
         waiting += len(chunk) - cut
         chunk = stream.read(block)
     if waiting:
-        yield Block(b"".join(parts), line)
+        yield Block(b"".join(parts), line, offset)
+
+
+def lines_in(data: bytes) -> int:
+    """Line ends of a text."""
+    return int(np.count_nonzero(np.frombuffer(data, np.uint8) == _LINE_END))  # half the time of bytes.count

@@ -69,7 +69,7 @@ class RowReader:
 
     def read(self, chunk: Block | Sequence[Record]) -> ReadRows:
         """The rows of a chunk of a file."""
-        return self._block(*chunk) if isinstance(chunk, Block) else self._records(chunk)
+        return self._block(chunk.data, chunk.line) if isinstance(chunk, Block) else self._records(chunk)
 
     def _block(self, data: bytes, line: int) -> ReadRows:
         found = self._plain.read(data) if self._plain else None
