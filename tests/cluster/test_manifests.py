@@ -95,6 +95,7 @@ WRONG: list[tuple[str, str, Any, str, str]] = [
     ("ftj", "spec.hyperparameters", {"scheduler": "step"}, "spec.hyperparameters.scheduler", '"polynomial", "warmup-stable-decay"'),
     ("ftj", "spec.hyperparameters", {"earlyStopping": {}}, "spec.hyperparameters.earlyStopping", "set evaluation.everySteps"),
     ("ftj", "spec.hyperparameters", {"loadBestModelAtEnd": True}, "spec.hyperparameters.loadBestModelAtEnd", "set evaluation.everySteps"),
+    ("ftj", "spec.hyperparameters", {"neftuneNoise": 0}, "spec.hyperparameters.neftuneNoise", "greater than 0"),
     ("ftj", "spec.evaluation", {"everySteps": 0}, "spec.evaluation.everySteps", "greater than or equal to 1"),
     ("ftj", "spec.training", {"nodes": 0}, "spec.training.nodes", "greater than or equal to 1"),
     ("ftj", "spec.training", {"nodes": 2}, "spec.workspace.storage.accessMode", "ReadWriteMany"),
@@ -180,6 +181,15 @@ def test_an_encoder_has_no_loss_on_all(api: Api) -> None:
         assert "spec.method.lossOn" in refusal.value.message
         assert "for chat, completion and summarization only" in refusal.value.message
         assert api.create(job("default", "support-bot", task=task, method={"type": "full"}), dry_run=True)
+
+
+def test_noise_is_for_language_models(api: Api) -> None:
+    """An encoder would ignore it."""
+    noisy = {"neftuneNoise": 5}
+    assert api.create(job("default", "support-bot", task="summarization", hyperparameters=noisy), dry_run=True)
+    for task in ("sequence-classification", "text-embedding"):
+        with pytest.raises(Refused, match="neftuneNoise is for language models"):
+            api.create(job("default", "support-bot", task=task, hyperparameters=noisy), dry_run=True)
 
 
 def test_embeddings_are_not_trained_with_deepspeed(api: Api) -> None:

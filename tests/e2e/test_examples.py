@@ -143,6 +143,13 @@ def test_adapters_on_a_quantized_base_are_published_with_it(trained: Kube) -> No
     assert status["evaluation"]["tuned"]["loss"] < status["evaluation"]["base"]["loss"]
 
 
+def test_adapters_may_start_as_a_part_of_the_base(trained: Kube) -> None:
+    """PiSSA's adapters, trained with noise on the embeddings, are published for the base as it was."""
+    found = trained.phase("support-bot-pissa-v1", "Succeeded", seconds=600)
+    assert resolved(found, "neftuneNoise") == 5
+    assert found["status"]["evaluation"]["tuned"]["loss"] < found["status"]["evaluation"]["base"]["loss"]
+
+
 @pytest.mark.parametrize("job, strategy", [("two-nodes", "fsdp"), ("deepspeed", "deepspeed")])
 def test_two_pods_train_a_model_that_is_divided_between_them(trained: Kube, job: str, strategy: str) -> None:
     """Strategies fsdp and deepspeed on two nodes."""

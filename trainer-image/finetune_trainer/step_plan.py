@@ -37,6 +37,8 @@ class MicroBatch:
     """Row numbers."""
     filler: bool = False
     """True for an unsupervised copy of row 0 that keeps this rank in step with its peers."""
+    step: int = 0
+    """Number of the step in the run, from 0."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class StepPlan:
         """The examples of a step, assigned to all ranks."""
         rows = self.examples(epoch, number)
         return Step(
-            ranks=deal(self.bins(rows), self.world),
+            ranks=deal(self.bins(rows), self.world, epoch * self.steps_per_epoch + number),
             tokens=int(self.lengths[rows].sum()),
             supervised=int(self.supervised[rows].sum()),
         )
@@ -192,11 +194,11 @@ def fill(rows: Counts, lengths: Counts, count: int) -> list[list[int]]:
     return [bins[place] for place in np.argsort(-loads, kind="stable")]
 
 
-def deal(bins: list[list[int]], world: int) -> tuple[tuple[MicroBatch, ...], ...]:
+def deal(bins: list[list[int]], world: int, step: int = 0) -> tuple[tuple[MicroBatch, ...], ...]:
     """Assigns bins to ranks in snake order (0 1 2, 2 1 0, ...), so that no rank gets the heavier bin of every round."""
     hands: list[list[MicroBatch]] = [[] for _ in range(world)]
     for index, rows in enumerate(bins):
         turn, place = divmod(index, world)
         rank = place if turn % 2 == 0 else world - 1 - place
-        hands[rank].append(MicroBatch(index, tuple(rows) or (0,), filler=not rows))
+        hands[rank].append(MicroBatch(index, tuple(rows) or (0,), not rows, step))
     return tuple(map(tuple, hands))

@@ -302,6 +302,12 @@ class FineTuneJobSpec(Document):
                 fieldPath=".dataset",
             ),
             rule(
+                "self.task in ['chat', 'completion', 'summarization'] || !has(self.hyperparameters)"
+                " || !has(self.hyperparameters.neftuneNoise)",
+                "neftuneNoise is for language models: it is available for chat, completion and summarization only",
+                fieldPath=".hyperparameters.neftuneNoise",
+            ),
+            rule(
                 "has(self.evaluation.everySteps) || !has(self.hyperparameters) || !has(self.hyperparameters.earlyStopping)",
                 "earlyStopping watches the validation loss of the training: set evaluation.everySteps",
                 fieldPath=".hyperparameters.earlyStopping",

@@ -230,6 +230,9 @@ class Hyperparameters(Document):
     gradient_checkpointing: bool | None = None
     """gradientCheckpointing recomputes activations in the backward pass instead of storing them: less memory, about a third slower.
     By default it is enabled only if the training does not fit without it."""
+    neftune_noise: Annotated[float, Field(gt=0, le=100)] | None = None
+    """neftuneNoise adds noise to the embeddings of the input tokens in training (NEFTune, Jain et al. 2023, where it is called alpha: 5 to
+    15), which often makes a tuned chat model answer better. Language models only."""
     early_stopping: EarlyStopping | None = None
     """earlyStopping ends the training when its validation loss no longer improves. It requires evaluation.everySteps."""
     load_best_model_at_end: bool | None = None

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from transformers import get_scheduler
@@ -57,16 +58,26 @@ def train_steps(
     return figures
 
 
-def train_language_model(run: Run, smoothing: float = 0) -> list[tuple[float, float]]:
+def noise(shape: torch.Size, alpha: float, seed: list[int]) -> torch.Tensor:
+    """What NEFTune adds to the embeddings of an example (length, width); `seed` is that of the run, the step, and the row."""
+    (number,) = np.random.SeedSequence(seed).generate_state(1, np.uint64)
+    values = torch.rand(shape, generator=torch.Generator().manual_seed(int(number) // 2))
+    return (2 * values - 1) * alpha / shape.numel() ** 0.5
+
+
+def train_language_model(run: Run, smoothing: float = 0, alpha: float = 0) -> list[tuple[float, float]]:
     """Loss and gradient norm of each step of a run: every example by itself, all logits, no Trainer, no packing, no hook."""
     prepared = Prepared.from_json(run.workspace.prepared.read_bytes())
     hyper, rows = prepared.hyperparameters, Rows(run.workspace.train_rows)
     plan = StepPlan(rows.lengths, rows.supervised, hyper.batch_size, hyper.micro_batch_tokens, hyper.seed)
     model: Any = load_base(prepared, METHODS[run.method["type"]]).train()
+    places = iter([[step, row] for step in range(hyper.total_steps) for row in plan.examples(*divmod(step, plan.steps_per_epoch))])
 
     def example_loss(row: int) -> Loss:
         ids, mask = map(torch.from_numpy, rows[row])
-        logits = model(input_ids=ids[None]).logits[0, :-1]
+        embedded = model.get_input_embeddings()(ids)
+        noisy = embedded + noise(embedded.shape, alpha, [hyper.seed, *next(places)])
+        logits = model(inputs_embeds=noisy[None]).logits[0, :-1]
         log_probs = F.log_softmax(logits, -1)
         losses = -(1 - smoothing) * log_probs[range(len(ids) - 1), ids[1:]] - smoothing * log_probs.mean(-1)
         return (losses * mask[1:]).sum(), int(mask[1:].sum())

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import MambaConfig, MambaForCausalLM
 
+from finetune_trainer.failure import StageFailure
 from finetune_trainer.language_model.model import load_base
 from finetune_trainer.language_model.rows import Rows
 from finetune_trainer.methods import METHODS
@@ -37,6 +38,27 @@ def test_smoothed_labels_are_those_of_the_blackboard(new_run: Callable[..., Run]
     run = new_run(method=LORA | {"sft": {"labelSmoothing": 0.1}}, hyper={"total_steps": 3, "checkpoint_every": 100})
     run_here(run)
     assert run.losses() == pytest.approx([loss for loss, _ in train_language_model(run, smoothing=0.1)], abs=CLOSE)
+
+
+@pytest.mark.parametrize(("method", "budget"), [(LORA, 60), (FULL, 1000)], ids=["lora", "full"])
+def test_noise_is_that_of_the_blackboard(method: dict[str, Any], budget: int, new_run: Callable[..., Run]) -> None:
+    """NEFTune's noise depends on step and row: the same in micro-batches as one example at a time, and after an interruption."""
+    run = new_run(method=method, hyper={"neftune_noise": 15.0, "micro_batch_tokens": budget, "checkpoint_every": 100})
+    with pytest.raises(StageFailure, match="at step 2, with a checkpoint"):
+        run_here(run, 1, lambda: len(run.metrics()) >= 1)
+    run_here(run, 2)
+    assert run.losses() == pytest.approx([loss for loss, _ in train_language_model(run, alpha=15)], abs=CLOSE)
+    assert run.losses() != pytest.approx([loss for loss, _ in train_language_model(run)], abs=10 * CLOSE)
+
+
+def test_a_validation_is_without_noise(new_run: Callable[..., Run]) -> None:
+    """After a first step that changes nothing, because the learning rate starts at 0."""
+    hyper = {"total_steps": 1, "validation_every": 1, "validation_examples": 9}
+    plain, noisy = (new_run(hyper=hyper | {"neftune_noise": alpha}, folder=str(alpha)) for alpha in (None, 15.0))
+    run_here(plain)
+    run_here(noisy)
+    assert noisy.losses() != plain.losses()
+    assert noisy.validations()[0].valid_loss == plain.validations()[0].valid_loss
 
 
 @pytest.mark.parametrize("budget", [1, 1000])

@@ -113,6 +113,16 @@ def test_the_first_step_starts_from_no_margin(new_pairs: Callable[..., Run]) -> 
     assert last.reward_margin > 0.1
 
 
+def test_the_reference_is_without_noise(new_pairs: Callable[..., Run]) -> None:
+    """NEFTune's noise is added where the model is trained: not to the base, but to the first step, which then has a margin."""
+    plain, noisy = new_pairs(), new_pairs(hyper={"neftune_noise": 15.0})
+    run_here(plain)
+    run_here(noisy)
+    reference = "train/log-probs.npy"
+    assert np.array_equal(np.load(noisy.workspace.reference / reference), np.load(plain.workspace.reference / reference))
+    assert noisy.metrics()[0].reward_margin != 0
+
+
 @pytest.mark.parametrize("budget", [1, 1000])
 def test_the_token_budget_changes_no_loss(budget: int, new_pairs: Callable[..., Run]) -> None:
     """A pair a row, or a whole step in one row."""

@@ -244,7 +244,7 @@ def test_every_parameter_has_a_value_and_a_reason() -> None:
     """Nothing in force is hidden from the user. Memory decides on gradient checkpointing; without validations there are no best weights."""
     reasons = decide(100)[1]
     names = {field.alias for field in Hyperparameters.model_fields.values()}
-    assert reasons.keys() == names - {"gradientCheckpointing", "earlyStopping", "loadBestModelAtEnd"} | {
+    assert reasons.keys() == names - {"gradientCheckpointing", "earlyStopping", "loadBestModelAtEnd", "neftuneNoise"} | {
         "checkpointEvery",
         "lora.rank",
         "lora.alpha",
@@ -292,6 +292,16 @@ def test_a_sequence_longer_than_the_model_knows_is_refused() -> None:
     with pytest.raises(StageFailure, match=r"maxSequenceLength is 4096, and the base model knows 2048 positions") as caught:
         check_length(4096, 2048)
     assert caught.value.error.param == "hyperparameters.maxSequenceLength"
+
+
+def test_noise_is_for_language_models() -> None:
+    """There is none unless it is asked for; a classifier would ignore it."""
+    assert decide(100)[0].neftune_noise is None
+    assert "neftuneNoise" not in decide(100)[1]
+    assert decide(100, hyperparameters={"neftuneNoise": 5})[0].neftune_noise == 5
+    with pytest.raises(StageFailure, match=r"neftuneNoise is 5, and task sequence-classification trains no language model") as refused:
+        decide(100, task="sequence-classification", hyperparameters={"neftuneNoise": 5})
+    assert refused.value.error.param == "hyperparameters.neftuneNoise"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Rows as tensors: packed one after another in a single row to train on, or padded side by side to score."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -10,13 +10,26 @@ from numpy.typing import NDArray
 
 from finetune_trainer.step_plan import MicroBatch
 
+Example = tuple[NDArray[np.int64], NDArray[np.bool_]]
+"""Token ids and loss mask, both (length,)."""
+
 
 class MaskedRows(Protocol):
     """Token ids of rows, and what of them is supervised."""
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, row: int, /) -> tuple[NDArray[np.int64], NDArray[np.bool_]]: ...
+    def __getitem__(self, row: int, /) -> Example: ...
+
+
+@dataclass(frozen=True)
+class ExamplePlace:
+    """Where an example lies in a batch."""
+
+    row: int
+    start: int
+    """Of its tokens, flattened to B x T."""
+    length: int
 
 
 @dataclass(frozen=True)
@@ -33,11 +46,16 @@ class TokenBatch:
     """(S,) int64: the positions whose next token is supervised, flattened to B x T."""
     targets: torch.Tensor
     """(S,) int64: those next tokens."""
+    examples: tuple[ExamplePlace, ...] = ()
+    """The examples."""
+    step: int = 0
+    """Of the run, from 0."""
 
     def to(self, device: torch.device) -> "TokenBatch":
         """The same on another device."""
         inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in self.inputs.items()}
-        return TokenBatch(self.index, inputs, *(tensor.to(device, non_blocking=True) for tensor in (self.keep, self.targets)))
+        keep, targets = (tensor.to(device, non_blocking=True) for tensor in (self.keep, self.targets))
+        return replace(self, inputs=inputs, keep=keep, targets=targets)
 
 
 def pack(rows: MaskedRows, batch: MicroBatch, *, positions: bool = True) -> TokenBatch:
@@ -48,10 +66,10 @@ def pack(rows: MaskedRows, batch: MicroBatch, *, positions: bool = True) -> Toke
     inputs = {"input_ids": one_row([tokens for tokens, _ in examples])}
     if positions:
         inputs["position_ids"] = one_row([np.arange(len(tokens)) for tokens, _ in examples])
-    return TokenBatch(batch.index, inputs, keep, targets)
+    return TokenBatch(batch.index, inputs, keep, targets, placed(batch.examples, starts, examples), batch.step)
 
 
-def pad(rows: MaskedRows, places: Sequence[int], index: int = 0) -> TokenBatch:
+def pad(rows: MaskedRows, places: Sequence[int], index: int = 0, step: int = 0) -> TokenBatch:
     """Lays rows side by side, padded on the right."""
     examples = [rows[place] for place in places]
     width = max(len(tokens) for tokens, _ in examples)
@@ -60,13 +78,19 @@ def pad(rows: MaskedRows, places: Sequence[int], index: int = 0) -> TokenBatch:
     for place, (tokens, _) in enumerate(examples):
         input_ids[place, : len(tokens)] = torch.from_numpy(tokens)
         attention_mask[place, : len(tokens)] = 1
-    keep, targets = supervised(examples, np.arange(len(examples)) * width)
-    return TokenBatch(index, {"input_ids": input_ids, "attention_mask": attention_mask}, keep, targets)
+    starts = np.arange(len(examples)) * width
+    keep, targets = supervised(examples, starts)
+    inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
+    return TokenBatch(index, inputs, keep, targets, placed(places, starts, examples), step)
 
 
-def supervised(
-    examples: Sequence[tuple[NDArray[np.int64], NDArray[np.bool_]]], starts: NDArray[np.int64]
-) -> tuple[torch.Tensor, torch.Tensor]:
+def placed(places: Sequence[int], starts: NDArray[np.int64], examples: Sequence[Example]) -> tuple[ExamplePlace, ...]:
+    """Of the examples at these places of the rows."""
+    lengths = (len(tokens) for tokens, _ in examples)
+    return tuple(map(ExamplePlace, places, starts.tolist(), lengths))
+
+
+def supervised(examples: Sequence[Example], starts: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
     """Positions whose next token is supervised, and these tokens; `starts` has each example's first position."""
     learned = [np.flatnonzero(mask[1:]) for _, mask in examples]
     keep = [places + start for places, start in zip(learned, starts, strict=False)]

@@ -1,5 +1,6 @@
 """The Learner of chat, completion and summarization: the next token of packed examples, at the supervised positions only."""
 
+import contextlib
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from finetune_trainer.distributed.world import World
 from finetune_trainer.language_model.batch import MaskedRows, TokenBatch, pack
 from finetune_trainer.language_model.head import SupervisedHead, loss_sum
 from finetune_trainer.language_model.model import load_base, load_model, save_model
+from finetune_trainer.language_model.noise import EmbeddingNoise
 from finetune_trainer.language_model.packing import packing_error, packing_is_exact
 from finetune_trainer.language_model.rows import Rows
 from finetune_trainer.language_model.score import score
@@ -34,6 +36,7 @@ class LanguageLearner(Learner):
         self._prepared = prepared
         self._workspace = workspace
         self._packed = True
+        self._noise: EmbeddingNoise | None = None
 
     @cached_property
     def _rows(self) -> Rows:
@@ -47,7 +50,13 @@ class LanguageLearner(Learner):
         """See model.load_base."""
         model = load_base(self._prepared, method_of(self._config))
         self._head = SupervisedHead(model)
+        if (alpha := self._prepared.hyperparameters.neftune_noise) is not None:
+            self._noise = EmbeddingNoise(model, alpha, self._prepared.hyperparameters.seed)
         return model
+
+    def noise(self, batch: TokenBatch) -> contextlib.AbstractContextManager[None]:
+        """Around a forward pass that trains; evaluations and reference passes have none."""
+        return contextlib.nullcontext() if self._noise is None else self._noise.during(batch)
 
     def plan(self, model: nn.Module, world: World) -> StepPlan:
         """Packed rows, if this model keeps packed examples apart."""
@@ -70,7 +79,9 @@ class LanguageLearner(Learner):
 
     def loss_sum(self, model: nn.Module, batch: TokenBatch) -> torch.Tensor:
         """Cross entropy over supervised tokens."""
-        return loss_sum(self._head.logits(model, batch), batch.targets, (self._config.method.sft or Sft()).label_smoothing)
+        with self.noise(batch):
+            logits = self._head.logits(model, batch)
+        return loss_sum(logits, batch.targets, (self._config.method.sft or Sft()).label_smoothing)
 
     def validation_batches(self, world: World) -> Iterator[TokenBatch]:
         """Laid out like the training rows."""

@@ -1,6 +1,6 @@
 """Rows with several answers as tensors: all answers of a micro-batch in one forward pass."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -40,11 +40,11 @@ def answer_batch(rows: ComparedRows, examples: MicroBatch, reference: NDArray[np
     """The rows of a micro-batch, packed in one row of tokens, or padded side by side for a model that does not keep packed ones apart."""
     found = () if examples.filler else examples.examples
     places, answers = rows.places(examples.examples), rows.answers
-    batch = MicroBatch(examples.index, places, examples.filler)
+    batch = replace(examples, examples=places)
     counts = answers.supervised[list(rows.places(found))].reshape(-1, answers.answers)
     values = np.zeros(counts.shape) if reference is None else reference[list(found)].reshape(counts.shape)
     return AnswerBatch(
-        tokens=pack(answers, batch, positions=packed) if packed or examples.filler else pad(answers, places, examples.index),
+        tokens=pack(answers, batch, positions=packed) if packed or examples.filler else pad(answers, places, examples.index, examples.step),
         rows=found,
         answer_of=torch.from_numpy(np.repeat(np.arange(counts.size), counts.reshape(-1))),
         counts=torch.from_numpy(counts),

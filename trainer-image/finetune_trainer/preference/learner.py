@@ -111,7 +111,8 @@ class PreferenceLearner(LanguageLearner):
 
     def loss_sum(self, model: nn.Module, batch: AnswerBatch) -> torch.Tensor:  # type: ignore[override]
         """Of the objective, over rows."""
-        compared = self._compare(model, batch)
+        with self.noise(batch.tokens):
+            compared = self._compare(model, batch)
         margins = compared.rewards[:, 0] - compared.rewards[:, 1]
         self._rewards += torch.stack([right(margins).sum(), margins.sum()])
         return compared.losses.sum()

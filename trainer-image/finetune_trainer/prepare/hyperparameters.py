@@ -119,6 +119,7 @@ def resolve_hyperparameters(config: RunConfig, facts: Facts) -> Decided:
         max_sequence_length=int(facts.max_sequence_length.value),
         precision=decide_precision(into, config),
         seed=into.decide("seed", given.seed, 42, "the default"),
+        neftune_noise=decide_noise(into, config),
         checkpoint_every=decide_checkpoints(into, config, total),
         validation_every=config.evaluation.every_steps,
         early_stopping=given.early_stopping,
@@ -182,6 +183,20 @@ def decide_weight_decay(into: Resolution, config: RunConfig) -> float:
     if decay and optimizer.weight_decay_scale != 1:
         reason += f", x {optimizer.weight_decay_scale:g} for {optimizer.title}"
     return float(into.decide("weightDecay", config.hyperparameters.weight_decay, decay, reason))
+
+
+def decide_noise(into: Resolution, config: RunConfig) -> float | None:
+    """As given; raises StageFailure for a task that has no use for it."""
+    given, task = config.hyperparameters.neftune_noise, find_task(config.task)
+    if given is None:
+        return None
+    if task.learner != "language":
+        raise invalid(
+            "InvalidSpec",
+            f"hyperparameters.neftuneNoise is {given:g}, and task {task.name} trains no language model: remove it, or use another task",
+            param="hyperparameters.neftuneNoise",
+        )
+    return float(into.decide("neftuneNoise", given, None, ""))
 
 
 def decide_checkpoints(into: Resolution, config: RunConfig, total: int) -> int:

@@ -42,6 +42,7 @@ class ResolvedHyperparameters(Document):
     early_stopping: EarlyStopping | None = None
     load_best_model_at_end: bool = False
     """The weights with the lowest validation loss are the result."""
+    neftune_noise: float | None = None
     gradient_checkpointing: bool = False
     micro_batch_tokens: int
     """Token budget of one forward pass: the examples of a step are divided into micro-batches of at most this many tokens (a longer
