@@ -16,5 +16,5 @@ else
   image() { "$HERE/project-images.sh" reference "$1"; }
   helm upgrade --install finetune-operator "$HERE/../charts/finetune-operator" --namespace finetune-system --create-namespace \
     --set images.operator="$(image finetune-operator)" --set images.trainer="$(image finetune-trainer)" \
-    --set images.servers.onnx="$(image finetune-server-onnx)" --wait --timeout 3m "$@" >&2
+    --set images.servers.onnx="$(image finetune-server-onnx)" --set training.allowCustomCode=true --wait --timeout 3m "$@" >&2
 fi

@@ -4,6 +4,7 @@ from finetune_api.dataset_report import DatasetReport
 from finetune_api.run_config import RunConfig
 from finetune_cli.bar import Bar
 from finetune_trainer.failure import StageFailure, explain
+from finetune_trainer.objectives.custom_code import read_custom_code
 from finetune_trainer.prepare.dataset.dataset import open_dataset
 from finetune_trainer.prepare.examine import examine, plan_training
 from finetune_trainer.prepare.report import refusal, report_of
@@ -14,6 +15,7 @@ def report_on(config: RunConfig, *, with_model: bool) -> tuple[DatasetReport, St
     """The report, and the failure of a dataset that is refused. The workspace is written to, and may be thrown away."""
     with Bar() as bar:
         try:
+            read_custom_code(config)
             return (with_tokens if with_model else rows_only)(config, Workspace(config.paths.workspace), bar), None
         except (StageFailure, OSError) as exc:
             failure = explain(exc)

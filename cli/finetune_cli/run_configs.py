@@ -54,21 +54,26 @@ def of_rows(chosen: argparse.Namespace, workspace: str) -> RunConfig:
 def of_manifest(chosen: argparse.Namespace, manifest: "JobManifest", workspace: str, environment: dict[str, str]) -> RunConfig:
     """A FineTuneJob, with files of this machine where the options name them."""
     spec = manifest.spec
-    laptop = Laptop({"train": chosen.data, "validation": chosen.validation}, chosen.model, environment)
+    laptop = laptop_of(chosen, environment)
     return build_run_config(spec, laptop.place(manifest.name or "validate", workspace, spec))
 
 
 def unreachable(spec: FineTuneJobSpec, chosen: argparse.Namespace, environment: dict[str, str]) -> list[str]:
-    """What keeps the rows from being read here, an item each with the next step; empty when all can be."""
-    laptop = Laptop({"train": chosen.data, "validation": chosen.validation}, chosen.model, environment)
+    """What keeps rows and code from being read here, an item each with the next step; empty when all can be."""
+    laptop = laptop_of(chosen, environment)
     found = (laptop.obstacle(source) for source in spec_sources(spec) if source.role != "base")
     return [obstacle for obstacle in found if obstacle]
+
+
+def laptop_of(chosen: argparse.Namespace, environment: dict[str, str]) -> "Laptop":
+    """With the files that the options for a manifest name."""
+    return Laptop({"train": chosen.data, "validation": chosen.validation, "loss": chosen.loss}, chosen.model, environment)
 
 
 class Laptop:
     """Where the sources of a spec are found on this machine."""
 
-    OPTIONS = {"train": "--data", "validation": "--validation"}
+    OPTIONS = {"train": "--data", "validation": "--validation", "loss": "--loss"}
 
     def __init__(self, given: dict[str, Path | None], model: str | None, environment: dict[str, str]) -> None:
         self.given, self.model, self.environment = given, model, environment
@@ -98,7 +103,7 @@ class Laptop:
         return RunSource(uri=str(Path(self.model).absolute()) if self.model else "/", shown_as=self.model or "")
 
     def obstacle(self, source: Source) -> str | None:
-        """Why the rows cannot be read here, and what to do."""
+        """Why rows or code cannot be read here, and what to do."""
         if self.given.get(source.role):
             return None
         scheme, option = parse_address(source.address).scheme, self.OPTIONS[source.role]

@@ -36,6 +36,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--model", metavar="DIR", help="folder of the base model (config and tokenizer), to count tokens")
     parser.add_argument("--data", type=Path, metavar="FILE", help="read the training rows of a manifest from this file")
     parser.add_argument("--validation", type=Path, metavar="FILE", help="validation rows (default: a tenth of FILE)")
+    parser.add_argument("--loss", type=Path, metavar="FILE", help="read the code of method.sft.customLoss of a manifest from this file")
     parser.add_argument("--format", choices=get_args(RowFormat), help="file format (default: detected from the content)")
     parser.add_argument(
         "--columns", action="append", default=[], metavar="NAME=COLUMN[,...]", help="column of the file to use for a field of the task"

@@ -32,6 +32,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         instance_credentials=_choice(environ, "FINETUNE_INSTANCE_CREDENTIALS", ("false", "true")) == "true",
         prices=_prices(environ, "FINETUNE_PRICES"),
         currency=environ.get("FINETUNE_CURRENCY", "").strip(),
+        allow_custom_code=_choice(environ, "FINETUNE_ALLOW_CUSTOM_CODE", ("false", "true")) == "true",
         overrides=_overrides(environ, "FINETUNE_OVERRIDES"),
         namespaces=_names(environ, "FINETUNE_WATCH_NAMESPACES"),
         lease_name=environ.get("FINETUNE_LEASE_NAME") or "finetune-operator",

@@ -27,6 +27,8 @@ class Settings:
     currency: str = ""
     overrides: frozenset[str] = frozenset(OVERRIDES)
     """The fields that jobs and deployments may set."""
+    allow_custom_code: bool = False
+    """Jobs may run code of their own: method.sft.customLoss."""
     guard_installed: bool = True
     """Whether the admission policies of the delete guard were found in the cluster."""
     kueue_installed: bool = True

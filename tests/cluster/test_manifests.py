@@ -12,10 +12,14 @@ from tests.cluster.objects import Object, deployment, job, model
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").rglob("*.yaml"))
 GOOD = [
-    manifest for path in [Path(__file__).parent / "good_manifests.yaml", *EXAMPLES] for manifest in yaml.safe_load_all(path.read_text())
+    manifest
+    for path in [Path(__file__).parent / "good_manifests.yaml", *EXAMPLES]
+    for manifest in yaml.safe_load_all(path.read_text())
+    if manifest["kind"] != "ConfigMap"
 ]
 NAMES = {"FineTuneJob": "ftj", "FineTunedModel": "ftm", "ModelDeployment": "mdep"}
 LONG = "a" * 41
+CODE = {"configMapKeyRef": {"name": "losses", "key": "loss.py"}}
 SECRET = {"secretRef": {"name": "s3"}}
 
 # (kind, path to set, value; None takes it away, the field that the refusal must name, words of the refusal)
@@ -70,6 +74,10 @@ WRONG: list[tuple[str, str, Any, str, str]] = [
     ("ftj", "spec.method", {"sft": {"focalGamma": 2}}, "spec.method.sft", "for classification only"),
     ("ftj", "spec.method", {"objective": "dpo", "sft": {}}, "spec.method.sft", "only if objective is sft"),
     ("ftj", "spec.method", {"sft": {"focalGamma": 2, "labelSmoothing": 0.1}}, "spec.method.sft.focalGamma", "not both"),
+    ("ftj", "spec.method", {"sft": {"focalGamma": 2, "customLoss": CODE}}, "spec.method.sft.customLoss", "remove them"),
+    ("ftj", "spec.method", {"objective": "dpo", "sft": {"customLoss": CODE}}, "spec.method.sft", "only if objective is sft"),
+    ("ftj", "spec.method", {"sft": {"customLoss": {}}}, "spec.method.sft.customLoss.configMapKeyRef", "Required value"),
+    ("ftj", "spec.method", {"sft": {"customLoss": CODE | {"function": "a.b"}}}, "customLoss.function", "name of a Python function"),
     ("ftj", "spec.method", {"orpo": {}}, "spec.method.orpo", "only if objective is orpo"),
     (
         "ftj", "spec.method", {"objective": "dpo", "dpo": {"loss": "ipo", "labelSmoothing": 0.1}}, "spec.method.dpo.labelSmoothing",
@@ -205,7 +213,7 @@ def test_embeddings_are_not_trained_with_deepspeed(api: Api) -> None:
 
 def test_embeddings_have_no_labels_to_smooth(api: Api) -> None:
     """Nor classes to weigh."""
-    for settings in ({"labelSmoothing": 0.1}, {"balancedClasses": True}, {"focalGamma": 2}):
+    for settings in ({"labelSmoothing": 0.1}, {"balancedClasses": True}, {"focalGamma": 2}, {"customLoss": CODE}):
         with pytest.raises(Refused, match=r"spec\.method\.sft"):
             api.create(job("default", "search", task="text-embedding", method={"sft": settings}), dry_run=True)
 

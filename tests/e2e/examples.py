@@ -28,16 +28,20 @@ SETTINGS: dict[str, Object] = {
     "two-nodes": TINY,
     "deepspeed": TINY,
     "tracking": TINY,
+    "custom-loss": ENCODER,
     "early-stopping": merge(ENCODER, {"hyperparameters": {"maxSteps": 200}}),
 }
 """Examples of how a model is trained."""
 
 
 def example(name: str) -> list[Object]:
-    """The job of an example and, if it has one, the deployment. The gate is left out where the base is the tiny model."""
+    """The job of an example and, if there are such, its ConfigMap and the deployment. The gate is left out where the base is the tiny
+    model."""
     changes = {**TASKS, **SETTINGS}[name]
-    files = [file for kind in ("job", "deployment") if (file := EXAMPLES / name / f"{kind}.yaml").exists()]
-    job, *deployments = (yaml.safe_load(file.read_text()) for file in files)
+    kinds = ("job", "configmap", "deployment")
+    files = {kind: file for kind in kinds if (file := EXAMPLES / name / f"{kind}.yaml").exists()}
+    found = {kind: yaml.safe_load(file.read_text()) for kind, file in files.items()}
+    job = found["job"]
     small = {
         "preparation": {"resources": SMALL},
         "training": {**ONE_CORE},
@@ -46,6 +50,6 @@ def example(name: str) -> list[Object]:
     }
     gate: Object = {"evaluation": {"gate": []}} if changes is TINY else {}
     job["spec"] = merge(merge(merge(job["spec"], small), changes), gate)
-    for deployment in deployments:
-        deployment["spec"]["resources"] = SMALL
-    return [job, *deployments]
+    if "deployment" in found:
+        found["deployment"]["spec"]["resources"] = SMALL
+    return list(found.values())

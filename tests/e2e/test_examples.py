@@ -164,6 +164,13 @@ def test_a_tracking_server_that_does_not_answer_costs_no_training(trained: Kube)
     assert "mlflow.absent.svc" in condition({"status": status}, "Trained")["message"]
 
 
+def test_a_loss_of_ones_own_trains_a_classifier(trained: Kube) -> None:
+    """From a ConfigMap; the status has the function, and what was read of the file."""
+    found = trained.phase("languages-custom-loss-v1", "Succeeded", seconds=600)
+    assert resolved(found, "customLoss") == "loss of configmap://generalized-cross-entropy-v1/loss.py"
+    assert condition(found, "GatePassed")["status"] == "True"
+
+
 def test_a_training_ends_when_its_validation_loss_no_longer_improves(trained: Kube) -> None:
     """The checkpoint with the lowest validation loss is published."""
     found = trained.phase("languages-early-stopping-v1", "Succeeded", seconds=600)

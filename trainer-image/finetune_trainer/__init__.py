@@ -30,6 +30,7 @@ What they stand on:
     evaluation/      scores of base and tuned model, the gate, the skew check
     distributed/     devices, network interfaces and process groups
     layers.py        the repeated layers of a model
+    custom_loss.py   a user's own loss
     step_plan.py     which examples an optimizer step has
     trained.py       a run whose training has ended
     tokenizer.py     the tokenizer files of a published model

@@ -292,6 +292,11 @@ class FineTuneJobSpec(Document):
                 fieldPath=".method.sft",
             ),
             rule(
+                "self.task != 'text-embedding' || !has(self.method.sft) || !has(self.method.sft.customLoss)",
+                "sft: customLoss is available for language models and classifiers only",
+                fieldPath=".method.sft",
+            ),
+            rule(
                 "self.method.objective == 'sft' || self.task in ['chat', 'completion']",
                 "objective: pairs of answers can be learned with task chat or completion only; use objective: sft for the other tasks",
                 fieldPath=".method.objective",
@@ -396,7 +401,8 @@ class FineTuneJobSpec(Document):
 def spec_digest(spec: FineTuneJobSpec) -> str:
     """sha256 of what determines the model: two jobs with the same digest train the same model from the same sources.
 
-    What has its default's value is left out, so that a field which a later version adds changes no digest.
+    What has its default's value is left out, so that a field which a later version adds changes no digest. References (data, base, code
+    of a loss) count as they are written: what they refer to is read by prepare alone.
     """
     decisive = {"task", "base", "dataset", "method", "hyperparameters", "evaluation", "export"}
     chosen = spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True, include=decisive)

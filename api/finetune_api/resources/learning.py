@@ -6,6 +6,8 @@ from pydantic import Field
 
 from finetune_api.document import Document
 from finetune_api.resources.common import (
+    ObjectName,
+    Readable,
     rule,
     rules,
 )
@@ -46,6 +48,26 @@ class Qlora(Document):
     """quantization of the base's linear layers: nf4 (4 bits, with double quantization) or int8 (8 bits, more accurate)."""
 
 
+class ConfigMapKey(Document):
+    """A key of a ConfigMap in the same namespace."""
+
+    name: ObjectName
+    """Name of the ConfigMap."""
+    key: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$"), Readable("must be a key of a ConfigMap")]
+    """key whose value is the Python code: loss.py."""
+
+
+class CustomLoss(Document):
+    """A loss function in Python that runs in the pods of the training."""
+
+    config_map_key_ref: ConfigMapKey
+    """configMapKeyRef is the ConfigMap with the code."""
+    function: Annotated[
+        str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"), Readable("must be the name of a Python function")
+    ] = "loss"
+    """function is the name of the function. It is called with logits (N, classes or vocabulary) and labels (N), and returns N losses."""
+
+
 class Sft(Document):
     """The loss of supervised fine-tuning: cross entropy, unless this says otherwise. Validation and evaluation are always plain cross
     entropy."""
@@ -62,6 +84,13 @@ class Sft(Document):
                 "set focalGamma or labelSmoothing, not both: one trusts the labels less, the other one more",
                 fieldPath=".focalGamma",
             ),
+            rule(
+                "!has(self.customLoss) || !((has(self.labelSmoothing) && self.labelSmoothing > 0.0) || "
+                "(has(self.balancedClasses) && self.balancedClasses) || "
+                "(has(self.classWeights) && size(self.classWeights) > 0) || (has(self.focalGamma) && self.focalGamma > 0.0))",
+                "customLoss takes the place of the loss that the other settings of sft describe: remove them",
+                fieldPath=".customLoss",
+            ),
         )
     }
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0
@@ -76,6 +105,9 @@ class Sft(Document):
     focal_gamma: Annotated[float, Field(ge=0, le=10)] = 0
     """focalGamma multiplies the loss of an example by (1 - p) ^ focalGamma, p being the probability of its label (focal loss, Lin et al.
     2017): what the model knows already counts less. 2 is usual."""
+    custom_loss: CustomLoss | None = None
+    """customLoss is a loss function of your own, for language models and classifiers. The administrator has to allow it (chart value
+    training.allowCustomCode)."""
 
 
 class Dpo(Document):

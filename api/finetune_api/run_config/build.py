@@ -10,6 +10,7 @@ from finetune_api.run_config.contract import (
     JobIdentity,
     RunBase,
     RunConfig,
+    RunCustomLoss,
     RunDataset,
     RunHardware,
     RunHyperparameters,
@@ -18,6 +19,7 @@ from finetune_api.run_config.contract import (
     RunNetwork,
     RunPaths,
     RunRows,
+    RunSft,
     RunSource,
     RunStrategy,
     RunWorld,
@@ -48,7 +50,7 @@ def build_run_config(spec: FineTuneJobSpec, place: Place) -> RunConfig:
         task=spec.task,
         base=_base(spec, place),
         dataset=_dataset(spec, place),
-        method=RunMethod(**dict(spec.method)),
+        method=_method(spec, place),
         strategy=RunStrategy(**dict(spec.training.strategy)),
         hyperparameters=RunHyperparameters(**dict(spec.hyperparameters)),
         checkpoints=spec.checkpoints,
@@ -72,6 +74,14 @@ def _base(spec: FineTuneJobSpec, place: Place) -> RunBase:
     if place.base_model is None:
         raise ValueError(f"FineTunedModel {model.name} is the base, and its claim is not known")
     return place.base_model
+
+
+def _method(spec: FineTuneJobSpec, place: Place) -> RunMethod:
+    if (sft := spec.method.sft) is None:
+        return RunMethod(**dict(spec.method))
+    loss = sft.custom_loss
+    code = RunCustomLoss(**place.resolve(_source(spec, "loss")).model_dump(), function=loss.function) if loss else None
+    return RunMethod(**dict(spec.method) | {"sft": RunSft(**dict(sft) | {"custom_loss": code})})
 
 
 def _dataset(spec: FineTuneJobSpec, place: Place) -> RunDataset:

@@ -14,7 +14,7 @@ from finetune_api import CONTRACT_VERSION
 from finetune_api.document import Document
 from finetune_api.resources.evaluation import Evaluation
 from finetune_api.resources.finetune_job import DatasetLimits, Split
-from finetune_api.resources.learning import Checkpoints, Hyperparameters, Method, TrainingStrategy
+from finetune_api.resources.learning import Checkpoints, Hyperparameters, Method, Sft, TrainingStrategy
 from finetune_api.resources.source import Columns, RowFormat, RowSlice, RowTemplate, shown_address
 from finetune_api.resources.tracking import Tracking
 
@@ -127,8 +127,22 @@ class RunLimits(Document):
     """A stage without progress for this long (a training: on any rank) ends with STALLED."""
 
 
+class RunCustomLoss(RunSource):
+    """The file with the code of a loss."""
+
+    function: str = "loss"
+
+
+class RunSft(Sft):
+    """As in the spec, but with a file for the ConfigMap."""
+
+    custom_loss: RunCustomLoss | None = None  # type: ignore[assignment]
+
+
 class RunMethod(Method):
     """As in the spec, but with any method and objective that the trainer's registries know: installed packages add theirs."""
+
+    sft: RunSft | None = None
 
     type: Annotated[str, Field(max_length=64)] = "lora"  # type: ignore[assignment]
     objective: Annotated[str, Field(max_length=64)] = "sft"  # type: ignore[assignment]

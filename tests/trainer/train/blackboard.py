@@ -65,8 +65,11 @@ def noise(shape: torch.Size, alpha: float, seed: list[int]) -> torch.Tensor:
     return (2 * values - 1) * alpha / shape.numel() ** 0.5
 
 
-def train_language_model(run: Run, smoothing: float = 0, alpha: float = 0) -> list[tuple[float, float]]:
-    """Loss and gradient norm of each step of a run: every example by itself, all logits, no Trainer, no packing, no hook."""
+def train_language_model(
+    run: Run, smoothing: float = 0, alpha: float = 0, weigh: Callable[[torch.Tensor], torch.Tensor] = lambda losses: losses
+) -> list[tuple[float, float]]:
+    """Loss and gradient norm of each step of a run: every example by itself, all logits, no Trainer, no packing, no hook. `weigh` changes
+    the supervised losses of an example."""
     prepared = Prepared.from_json(run.workspace.prepared.read_bytes())
     hyper, rows = prepared.hyperparameters, Rows(run.workspace.train_rows)
     plan = StepPlan(rows.lengths, rows.supervised, hyper.batch_size, hyper.micro_batch_tokens, hyper.seed)
@@ -80,6 +83,6 @@ def train_language_model(run: Run, smoothing: float = 0, alpha: float = 0) -> li
         logits = model(inputs_embeds=noisy[None]).logits[0, :-1]
         log_probs = F.log_softmax(logits, -1)
         losses = -(1 - smoothing) * log_probs[range(len(ids) - 1), ids[1:]] - smoothing * log_probs.mean(-1)
-        return (losses * mask[1:]).sum(), int(mask[1:].sum())
+        return weigh(losses[mask[1:]]).sum(), int(mask[1:].sum())
 
     return train_plainly(model, plan, hyper, example_loss, undecayed=lambda name: "norm" in name)

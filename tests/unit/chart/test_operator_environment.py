@@ -45,3 +45,10 @@ def test_images_of_the_engines() -> None:
 def test_what_jobs_may_set(values: tuple[str, ...], allowed: set[str]) -> None:
     """An upgrade that reuses the values of a release from before there were any forbids nothing."""
     assert from_environment(environment(*values)).overrides == allowed
+
+
+@pytest.mark.parametrize(("value", "allowed"), [("allowCustomCode=false", False), ("allowCustomCode=true", True), ("", False)])
+def test_whether_jobs_may_bring_code(value: str, allowed: bool) -> None:
+    """Not by default, nor with the values of a release from before there was a choice."""
+    values = (f"training.{value}",) if value else ("training=null",)
+    assert from_environment(environment(*values)).allow_custom_code == allowed

@@ -9,6 +9,7 @@ from finetune_api.resources.finetuned_model import ClaimSource
 from finetune_cli.manifest import read_manifest
 from finetune_cli.run_configs import columns, of_manifest
 from finetune_operator.build.run_config import run_config
+from finetune_trainer.objectives.settings import custom_loss_of
 from tests.unit.operator.samples import SETTINGS, meta
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*/job.yaml"))
@@ -19,9 +20,12 @@ SAME = ("task", "method", "hyperparameters", "checkpoints", "evaluation", "expor
 def test_validate_checks_what_prepare_will(path: Path) -> None:
     """Export, evaluation, checkpoints, world and hardware reach the checks of a laptop; only the places of files differ."""
     manifest = read_manifest(path)
-    chosen = argparse.Namespace(data=Path("train.jsonl"), validation=Path("validation.jsonl"), model="base")
+    chosen = argparse.Namespace(data=Path("train.jsonl"), validation=Path("validation.jsonl"), loss=Path("loss.py"), model="base")
     laptop = of_manifest(chosen, manifest, "/tmp/workspace", {})
     cluster = run_config(meta(manifest.name), manifest.spec, "image:1", ClaimSource(name="claim"), SETTINGS)
+    if loss := custom_loss_of(laptop.method):
+        assert loss.uri.endswith("/loss.py")
+        cluster = cluster.model_copy(update={"method": cluster.method.model_copy(update={"sft": laptop.method.sft})})
     assert {name: getattr(laptop, name) for name in SAME} == {name: getattr(cluster, name) for name in SAME}
     assert laptop.dataset.train.uri.endswith("/train.jsonl") and laptop.base.source.shown_as == "base"
 

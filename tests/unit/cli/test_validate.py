@@ -46,6 +46,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("body.jsonl").write_text(lines["labelled"].replace('"text"', '"body"'))
     Path("quiz.csv").write_text("question,answer\n" + "".join(f"what is {i}?,the number {i * i}\n" for i in range(20)))
     Path("job.yaml").write_text(JOB)
+    Path("lossy.yaml").write_text(JOB + "  method: {sft: {customLoss: {configMapKeyRef: {name: losses, key: loss.py}}}}\n")
+    Path("loss.py").write_text("def loss(logits, labels): ...")
+    Path("loss-of-one.py").write_text("def loss(logits): ...")
     Path("wrong.yaml").write_text(JOB.replace("columns", "colums"))
     Path("other.jsonl").write_text(lines["chat"].replace("question", "other question"))
     Path("stored.yaml").write_text(STORED)
@@ -82,6 +85,13 @@ COMMANDS = [
     ("stored.yaml --data chat.jsonl --validation other.jsonl", 0, "train: chat.jsonl (JSONL, OpenAI chat): 20 of 20 rows"),
     ("job.yaml --data body.jsonl", 0, "labels: "),
     ("job.yaml --data labelled.jsonl", 3, "body"),
+    ("lossy.yaml --data body.jsonl --loss loss.py", 0, "labels: "),
+    ("lossy.yaml --data body.jsonl --loss loss-of-one.py", 3, "loss-of-one.py, line 1: function loss takes 1 of 2 arguments"),
+    (
+        "lossy.yaml --data body.jsonl",
+        2,
+        "customLoss.configMapKeyRef: configmap://losses/loss.py is in the cluster: give a local copy with --loss",
+    ),
     ("wrong.yaml", 3, "wrong.yaml: line 8: spec.dataset.train.colums: is not a field (did you mean 'columns'?)"),
 ]
 

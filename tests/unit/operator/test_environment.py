@@ -38,6 +38,13 @@ def test_overrides(value: str | None, allowed: set[str]) -> None:
     assert from_environment({**COMPLETE, **given}).overrides == allowed
 
 
+@pytest.mark.parametrize(("value", "allowed"), [(None, False), ("", False), ("false", False), ("true", True)])
+def test_custom_code(value: str | None, allowed: bool) -> None:
+    """Jobs may bring code of their own only where the chart says so."""
+    given = {} if value is None else {"FINETUNE_ALLOW_CUSTOM_CODE": value}
+    assert from_environment({**COMPLETE, **given}).allow_custom_code == allowed
+
+
 @pytest.mark.parametrize("name", sorted(COMPLETE.keys() - {"POD_NAME"}))
 def test_what_is_missing_is_named(name: str) -> None:
     """A variable without which nothing can be built is an error that names it."""
@@ -53,6 +60,7 @@ def test_what_is_missing_is_named(name: str) -> None:
         ("FINETUNE_HTTP_PORT", "http"),
         ("FINETUNE_HTTP_PORT", "70000"),
         ("FINETUNE_WORKERS", "0"),
+        ("FINETUNE_ALLOW_CUSTOM_CODE", "yes"),
         ("FINETUNE_OVERRIDES", "image,labels"),
         ("FINETUNE_SERVER_IMAGES", "onnx:1"),
         ("FINETUNE_SERVER_IMAGES", '{"onnx": ""}'),

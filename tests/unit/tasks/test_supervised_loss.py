@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from finetune_api.resources.learning import Sft
-from finetune_api.run_config import RunMethod
+from finetune_api.run_config import RunMethod, RunSft
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.objectives import task_of
 from finetune_trainer.objectives.settings import check_settings
@@ -18,6 +18,7 @@ from tests.unit.prepare.run import run_config
 REFUSED: list[tuple[str, dict[str, Any], bool, str, str]] = [
     ("chat", {"focalGamma": 2}, False, "focalGamma", "is for classifiers, and task chat trains a language model: remove it"),
     ("chat", {"balancedClasses": True}, False, "balancedClasses", "is for classifiers"),
+    ("text-embedding", {"customLoss": {"uri": "loss.py"}}, False, "customLoss", "task text-embedding learns neither: remove it"),
     ("text-embedding", {"labelSmoothing": 0.1}, False, "labelSmoothing", "task text-embedding learns neither: remove it"),
     ("sequence-classification", {"classWeights": {"spma": 2}}, False, "classWeights", "'spma' (did you mean 'spam'?), which no row has"),
     ("token-classification", {"classWeights": {"LOC": 2}}, False, "classWeights", "the labels are 'ham', 'spam'"),
@@ -37,7 +38,7 @@ def test_what_does_not_fit_is_refused(task: str, settings: dict[str, Any], sever
     """By the field, with what would work."""
     labels = () if task in ("chat", "text-embedding") else ("ham", "spam")
     with pytest.raises(StageFailure) as caught:
-        check_classes(Sft.model_validate(settings), TASKS[task], labels, multi_label=several)
+        check_classes(RunSft.model_validate(settings), TASKS[task], labels, multi_label=several)
     assert caught.value.error.param == f"method.sft.{field}"
     assert says in caught.value.error.message
 
@@ -53,6 +54,7 @@ def test_what_fits_is_taken() -> None:
     ("method", "field", "says"),
     [
         ({"sft": {"balancedClasses": True, "classWeights": {"spam": 2}}}, "sft.balancedClasses", "together with classWeights"),
+        ({"sft": {"focalGamma": 2, "customLoss": {"uri": "loss.py"}}}, "sft.focalGamma", "that sft.customLoss takes the place of"),
         ({"sft": {"focalGamma": 2, "labelSmoothing": 0.1}}, "sft.focalGamma", "together with labelSmoothing"),
         (
             {"objective": "dpo", "dpo": {"loss": "ipo", "labelSmoothing": 0.2}},
@@ -78,6 +80,7 @@ def test_settings_that_do_not_fit_each_other_are_refused(method: dict[str, Any],
     [
         {},
         {"sft": {"focalGamma": 2, "classWeights": {"spam": 2}}},
+        {"sft": {"customLoss": {"uri": "loss.py"}}},
         {"objective": "dpo", "dpo": {"labelSmoothing": 0.2}},
         {"objective": "dpo", "dpo": {"loss": "ipo"}},
         {"objective": "orpo", "orpo": {}},

@@ -33,11 +33,18 @@ class PaddedBatch:
     targets: torch.Tensor
     """(N,) int64 class indices; multi-label: (N, labels) fp32, 1 for every label that applies."""
 
+    per_token: bool = False
+    """The logits have a row for each token."""
+
     def to(self, device: torch.device) -> "PaddedBatch":
         """The same on another device."""
         names = ("input_ids", "attention_mask", "token_type_ids", "keep", "targets")
         tensors = {name: tensor for name in names if (tensor := getattr(self, name)) is not None}
         return replace(self, **{name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()})
+
+    def numbers(self) -> torch.Tensor:
+        """(N,) int64: the example that each prediction belongs to, by its place in the batch."""
+        return self.keep // (self.input_ids.shape[1] if self.per_token else 1)
 
     def inputs(self) -> dict[str, torch.Tensor]:
         """What the model is called with."""
@@ -66,6 +73,7 @@ class Collator:
             token_type_ids=types,
             keep=keep[:0] if filler else keep,
             targets=targets[:0] if filler else targets,
+            per_token=self.labelling.per_token,
         )
 
     def _asked(self, rows: Sequence[LabelledRow], width: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -17,6 +17,7 @@ from finetune_trainer.classification.loss import ClassLoss
 from finetune_trainer.classification.model import load_classifier
 from finetune_trainer.classification.rows import LabelledRows
 from finetune_trainer.classification.score import score_classifier
+from finetune_trainer.custom_loss import CustomLoss
 from finetune_trainer.distributed.world import World
 from finetune_trainer.learner import DTYPES, Learner, Show, Tally, scored_tokens
 from finetune_trainer.methods import method_of
@@ -33,7 +34,11 @@ TASK_TYPES: dict[ClassifierName, str] = {"sequence": "SEQ_CLS", "token": "TOKEN_
 class ClassifierLearner(Learner):
     """A Learner. Its base is the base model with the head that training starts from: the seed makes it again."""
 
-    def __init__(self, config: RunConfig, prepared: Prepared, workspace: Workspace, labelling: Labelling) -> None:
+    def __init__(
+        self, config: RunConfig, prepared: Prepared, workspace: Workspace, labelling: Labelling, loss: CustomLoss | None = None
+    ) -> None:
+        """`loss` takes the place of cross entropy in the training."""
+        self._custom_loss = loss
         self._config = config
         self._prepared = prepared
         self._workspace = workspace
@@ -76,8 +81,12 @@ class ClassifierLearner(Learner):
         return self._loaded.collator.batch(rows, examples.index, filler=examples.filler)
 
     def loss_sum(self, model: nn.Module, batch: PaddedBatch) -> torch.Tensor:
-        """Cross entropy over examples or labelled tokens; with several labels the mean of their binary cross entropies. See ClassLoss."""
-        return self._loss.sum(logits_asked(model, batch), batch.targets)
+        """Cross entropy over examples or labelled tokens; with several labels the mean of their binary cross entropies. See ClassLoss.
+        Or the user's own loss."""
+        logits = logits_asked(model, batch)
+        if self._custom_loss is not None:
+            return self._custom_loss.sum(logits, batch.targets, batch.numbers())
+        return self._loss.sum(logits, batch.targets)
 
     def validation_batches(self, world: World) -> Iterator[PaddedBatch]:
         """Rows of similar length side by side."""

@@ -51,6 +51,12 @@ class TokenBatch:
     step: int = 0
     """Of the run, from 0."""
 
+    def numbers(self) -> torch.Tensor:
+        """(S,) int64: the example that each supervised position belongs to, by its place in the batch."""
+        if (positions := self.inputs.get("position_ids")) is not None:
+            return (positions.flatten() == 0).cumsum(0)[self.keep] - 1
+        return self.keep // self.inputs["input_ids"].shape[1]
+
     def to(self, device: torch.device) -> "TokenBatch":
         """The same on another device."""
         inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in self.inputs.items()}

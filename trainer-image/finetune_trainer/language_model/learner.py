@@ -12,6 +12,7 @@ from torch import nn
 from finetune_api.model_directory import Scores
 from finetune_api.resources.learning import Sft
 from finetune_api.run_config import RunConfig
+from finetune_trainer.custom_loss import CustomLoss
 from finetune_trainer.distributed.world import World
 from finetune_trainer.language_model.batch import MaskedRows, TokenBatch, pack
 from finetune_trainer.language_model.head import SupervisedHead, loss_sum
@@ -31,7 +32,9 @@ from finetune_trainer.workspace.workspace import Workspace
 class LanguageLearner(Learner):
     """A Learner."""
 
-    def __init__(self, config: RunConfig, prepared: Prepared, workspace: Workspace) -> None:
+    def __init__(self, config: RunConfig, prepared: Prepared, workspace: Workspace, loss: CustomLoss | None = None) -> None:
+        """`loss` takes the place of cross entropy in the training."""
+        self._custom_loss = loss
         self._config = config
         self._prepared = prepared
         self._workspace = workspace
@@ -78,9 +81,11 @@ class LanguageLearner(Learner):
         return pack(self._rows, examples, positions=self._packed)
 
     def loss_sum(self, model: nn.Module, batch: TokenBatch) -> torch.Tensor:
-        """Cross entropy over supervised tokens."""
+        """Cross entropy over supervised tokens, or the user's own loss."""
         with self.noise(batch):
             logits = self._head.logits(model, batch)
+        if self._custom_loss is not None:
+            return self._custom_loss.sum(logits.float(), batch.targets, batch.numbers())
         return loss_sum(logits, batch.targets, (self._config.method.sft or Sft()).label_smoothing)
 
     def validation_batches(self, world: World) -> Iterator[TokenBatch]:

@@ -5,6 +5,7 @@ sft.py         an answer, token by token: every learner's own loss
 dpo.py         which of two answers is preferred, relative to the base model
 orpo.py        the preferred one of two answers, and that it is preferred
 settings.py    settings that do not fit each other
+custom_code.py the code of a user's own loss: read, checked and pinned
 """
 
 from finetune_api.registry import Registry

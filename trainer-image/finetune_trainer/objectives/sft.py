@@ -3,7 +3,7 @@
 from finetune_api.resources.learning import Sft
 from finetune_api.run_config import RunMethod
 from finetune_trainer.objectives.objective import Answers, Compared
-from finetune_trainer.objectives.settings import refused
+from finetune_trainer.objectives.settings import CUSTOM_LOSS, custom_loss_of, refused
 from finetune_trainer.tasks import AnyTask
 from finetune_trainer.tasks.explain.problem import did_you_mean, listed
 
@@ -24,7 +24,8 @@ class SupervisedFineTuning:
         chosen = (method.sft or Sft()).model_dump(by_alias=True, exclude_defaults=True)
         weights = chosen.get("classWeights", {})
         texts = {"classWeights": ", ".join(f"{label}: {weight:g}" for label, weight in weights.items())} if weights else {}
-        return {f"sft.{name}": value for name, value in (chosen | texts).items()}
+        code = {CUSTOM_LOSS: f"{loss.function} of {loss.name}"} if (loss := custom_loss_of(method)) else {}
+        return {f"sft.{name}": value for name, value in (chosen | texts | code).items()}
 
     def losses(self, method: RunMethod, answers: Answers) -> Compared:
         raise NotImplementedError(f"{self.title} compares no answers")
@@ -41,7 +42,7 @@ def check_classes(settings: Sft, task: AnyTask, labels: tuple[str, ...], *, mult
             raise refused(f"sft.{field}", f"is for labels and tokens, and task {task.name} learns neither: remove it")
         return
     if task.learner == "language":
-        if field := next((name for name in chosen if name != "labelSmoothing"), ""):
+        if field := next((name for name in chosen if name not in ("labelSmoothing", CUSTOM_LOSS)), ""):
             raise refused(f"sft.{field}", f"is for classifiers, and task {task.name} trains a language model: remove it")
         return
     unknown = next((label for label in settings.class_weights if label not in labels), None)

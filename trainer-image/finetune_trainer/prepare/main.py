@@ -2,11 +2,12 @@
 
 import shutil
 
-from finetune_api.result import Estimate, PrepareSummary, StageResult
+from finetune_api.result import Estimate, PrepareSummary, ResolvedParameter, StageResult
 from finetune_api.run_config import RunConfig
 from finetune_trainer.artifacts.exporter import ModelSize
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.methods import method_of
+from finetune_trainer.objectives.custom_code import CustomCode, read_custom_code
 from finetune_trainer.prepare.base.base import ExaminedBase
 from finetune_trainer.prepare.base.files import total_bytes
 from finetune_trainer.prepare.dataset.row_source import look_for_rows
@@ -19,7 +20,7 @@ from finetune_trainer.trackers import TRACKERS
 from finetune_trainer.trackers.tracker import check_packages
 from finetune_trainer.workspace.checksums import FileSum, sizes_of, sums_of
 from finetune_trainer.workspace.files import free_bytes, write_atomic
-from finetune_trainer.workspace.prepared import Prepared
+from finetune_trainer.workspace.prepared import PinnedCode, Prepared
 from finetune_trainer.workspace.workspace import Workspace
 
 
@@ -29,6 +30,7 @@ def prepare(config: RunConfig, attempt: int) -> StageResult:
     workspace.root.mkdir(parents=True, exist_ok=True)
     check_packages(TRACKERS.values(), config)
     progress.show("looking for the dataset", force=True)
+    code = read_custom_code(config)
     look_for_rows(config)
     try:
         examined = examine(config, workspace, progress)
@@ -40,6 +42,7 @@ def prepare(config: RunConfig, attempt: int) -> StageResult:
     plan = plan_training(config, examined)
     needs = space(config, examined, plan, workspace)
     prepared = decide(config, examined, plan, needs, workspace, progress)
+    prepared = with_code(prepared, code, workspace)
     write_report(workspace, report_of(config, examined, plan))
     interruption.last_check()
     write_atomic(workspace.prepared, prepared.to_json(indent=2))
@@ -76,6 +79,19 @@ def decide(config: RunConfig, examined: Examined, plan: Plan, needs: Estimate, w
         summary=summary,
         files=written(workspace, base, progress),
     )
+
+
+def with_code(prepared: Prepared, code: CustomCode | None, workspace: Workspace) -> Prepared:
+    """With the code of a user's own loss in the workspace: what the ConfigMap holds from now on does not matter to this run."""
+    if code is None:
+        return prepared
+    write_atomic(workspace.custom_loss, code.source)
+    pinned = PinnedCode(name=code.name, function=code.function, sha256=code.sha256)
+    reason = f"as prepare read it (sha256 {code.sha256[:12]}): later changes have no effect on this job"
+    shown = {"customLoss": ResolvedParameter(value=f"{code.function} of {code.name}", reason=reason)}
+    summary = prepared.summary.model_copy(update={"hyperparameters": prepared.summary.hyperparameters | shown})
+    files = prepared.files | sums_of(workspace.root, [workspace.custom_loss])
+    return prepared.model_copy(update={"custom_loss": pinned, "summary": summary, "files": files})
 
 
 def written(workspace: Workspace, base: ExaminedBase, progress: ProgressPrinter) -> dict[str, FileSum]:

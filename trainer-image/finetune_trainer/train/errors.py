@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 
 from finetune_api.exit_codes import ExitCode
+from finetune_trainer.custom_loss import FAILED
 from finetune_trainer.failure import StageFailure, explain
 
 PEER_WORDS = ("gloo", "Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL", "TCPStore")
@@ -51,7 +52,11 @@ def explain_rank(exc: BaseException) -> StageFailure:
 
 
 def explain_step(exc: Exception, step: int, where: str) -> Exception:
-    """The same error if it explains itself, or else one that names the rows of the step that it came from."""
+    """The same error if it explains itself, or else one that names the rows of the step that it came from. In a user's own loss, torch's
+    errors about memory, devices and other ranks come first."""
+    own = isinstance(exc, StageFailure) and exc.error.code == FAILED
+    if own and isinstance(exc.__cause__, Exception) and explain_rank(exc.__cause__).error.code != "InternalError":
+        return exc.__cause__
     if explain_rank(exc).error.code != "InternalError":
         return exc
     return StageFailure(

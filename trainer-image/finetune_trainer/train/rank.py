@@ -17,6 +17,7 @@ from torch import nn
 from finetune_api.exit_codes import ExitCode
 from finetune_api.progress import MicroBatches
 from finetune_api.result import StageWarning
+from finetune_trainer.custom_loss import load_custom_loss
 from finetune_trainer.distributed.device import device_name, free_gpu_memory, release_memory
 from finetune_trainer.distributed.world import World, join
 from finetune_trainer.failure import StageFailure, invalid
@@ -126,6 +127,7 @@ class Rank:
         self.heartbeat.beat("loading")
         if world.is_first:
             print(f"train: on {device_name(world.device)} with {versions()}", flush=True)
+        loss = load_custom_loss(self.prepared, self.workspace)  # what is wrong with it is found before the model is loaded
         resume = self.resume(world)
         if world.is_first:
             self.printer.show("loading the model", force=True, total_steps=self.hyper.total_steps)
@@ -135,7 +137,7 @@ class Rank:
         if self.halved:
             self.prepared = self.half_the_micro_batch(world)
         self.hyper = self.prepared.hyperparameters
-        learner = learner_of(self.config, self.prepared, self.workspace)
+        learner = learner_of(self.config, self.prepared, self.workspace, loss)
         distributed = strategy_of(self.prepared.strategy).open(world, self.method, self.prepared)
         model = distributed.load(learner.load_base, resume.path if resume else None)
         if world.is_first:

@@ -57,6 +57,15 @@ class MicroBatchNeed(Document):
     need: int
 
 
+class PinnedCode(Document):
+    """The code of a user's own loss, which lies in the workspace."""
+
+    name: str
+    """As messages call the file that it was read from: configmap://losses/loss.py."""
+    function: str
+    sha256: str
+
+
 Pooling = Literal["mean", "cls"]
 """The mean over a text's tokens, or the vector of its first one."""
 
@@ -85,6 +94,7 @@ class Prepared(Document):
     """For a classifier: an example may have several labels."""
     pooling: Pooling | None = None
     """For an embedding model: how the vectors of a text's tokens become one."""
+    custom_loss: PinnedCode | None = None
     summary: PrepareSummary
     files: dict[str, FileSum]
     """Checksums of the written rows by path in the workspace. If absent, prepare must run again: older versions also wrote no validation
@@ -101,13 +111,16 @@ class Prepared(Document):
     def settings(self) -> dict[str, float | int | str | bool]:
         """Every hyperparameter and setting of the method as one value, by its name: earlyStoppingPatience, loraRank."""
         method = self.method.model_dump(by_alias=True, exclude_none=True, include={"lora", "qlora"})
-        return {"method": self.method.type} | dict(flat(self.hyperparameters.model_dump(by_alias=True, exclude_none=True) | method))
+        code = {"customLossSha256": self.custom_loss.sha256} if self.custom_loss else {}
+        return {"method": self.method.type} | code | dict(flat(self.hyperparameters.model_dump(by_alias=True, exclude_none=True) | method))
 
     @property
     def identity(self) -> str:
-        """Identifies spec, base, data and the format of checkpoints: a checkpoint can be resumed by a run with the same identity."""
+        """Identifies spec, base, data, the code of a loss and the format of checkpoints: a checkpoint can be resumed by a run with the same
+        identity."""
         strategy = f" {self.strategy.type}" if self.strategy.type != "ddp" else ""
-        return f"{self.spec_digest} {self.summary.base_digest} {self.summary.dataset.digest}{strategy}"
+        code = f" {self.custom_loss.sha256}" if self.custom_loss else ""
+        return f"{self.spec_digest} {self.summary.base_digest} {self.summary.dataset.digest}{strategy}{code}"
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float | int | str | bool]]:

@@ -12,6 +12,7 @@ data/validation.arrow              the same for the validation rows
 data/prompts.arrow                 Arrow IPC file: input_ids list<int32>: validation prompts that end where the answer begins; not for a
                                    classifier
 data/requests.json                 validation rows as requests to a server, with the tokens of their examples (`requests.HeldOutRequest`)
+custom_loss.py                     the code of a user's own loss, as prepare read it
 reference/train/                   log-probabilities of the training rows by the base model, for objectives that need them; `.complete`
 checkpoints/attempt-N/checkpoint-S/  complete if it contains `.complete`; a resume considers all attempts
 metrics.csv                        one line per step; finetune_trainer.train.loop.metrics has the columns
@@ -43,6 +44,7 @@ class Workspace:
         self.validation_rows = self.root / "data" / "validation.arrow"
         self.prompts = self.root / "data" / "prompts.arrow"
         self.requests = self.root / "data" / "requests.json"
+        self.custom_loss = self.root / "custom_loss.py"
         self.reference = self.root / "reference"
         self.checkpoints = self.root / "checkpoints"
         self.metrics = self.root / "metrics.csv"

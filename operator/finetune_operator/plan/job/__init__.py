@@ -10,7 +10,7 @@ status.py         from a decision to the status: conditions, phase, columns, Eve
 The policies, in the order of a job's life:
 stop.py           cancel, deadline, pause
 queue_name.py     whether queueName has an effect
-preconditions.py  forbidden fields, and the base model
+preconditions.py  forbidden fields and code, and the base model
 output.py         name and volume of the model to create
 workspace.py      stages that must run again
 launch.py         creates the Job of an attempt, records the next attempt

@@ -11,7 +11,7 @@ from finetune_operator.plan.job.attempts import active, current_stage, job_name,
 from finetune_operator.plan.job.finish import register, released, retired
 from finetune_operator.plan.job.launch import create_job, next_attempt
 from finetune_operator.plan.job.output import output_contested, output_renamed, output_taken
-from finetune_operator.plan.job.preconditions import base_missing, override_forbidden
+from finetune_operator.plan.job.preconditions import base_missing, custom_code_forbidden, override_forbidden
 from finetune_operator.plan.job.queue_name import QUEUE_SUPPORTED, queue_condition
 from finetune_operator.plan.job.running import running
 from finetune_operator.plan.job.startup import ending, nothing_new, starting
@@ -62,6 +62,7 @@ POLICIES: tuple[Policy, ...] = (
     failed,
     stopped,
     override_forbidden,
+    custom_code_forbidden,
     output_taken,
     output_contested,
     output_renamed,

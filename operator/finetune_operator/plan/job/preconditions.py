@@ -1,4 +1,5 @@
-"""What must hold before a job starts: it sets no forbidden field, and its base model exists and has been verified."""
+"""What must hold before a job starts: it sets no forbidden field, brings no code that is not allowed, and its base model exists and has
+been verified."""
 
 from finetune_api.resources.common import seconds
 from finetune_operator.build.stages import STAGES
@@ -8,6 +9,8 @@ from finetune_operator.plan.common.models import ready_message
 from finetune_operator.plan.common.overrides import OVERRIDE_FORBIDDEN, forbidden_field, forbidden_text
 from finetune_operator.plan.job.stop import unpaused_since
 from finetune_operator.plan.job.view import Step, View, failure, waiting
+
+CUSTOM_CODE_FORBIDDEN = "CustomCodeForbidden"
 
 
 def override_forbidden(view: View) -> Step | None:
@@ -19,6 +22,19 @@ def override_forbidden(view: View) -> Step | None:
     name = view.meta.name
     message = f"FineTuneJob {name} sets {forbidden_text(field)}, and create the job again"
     return failure(view, OVERRIDE_FORBIDDEN, message, param=field, object=f"FineTuneJob {name}")
+
+
+def custom_code_forbidden(view: View) -> Step | None:
+    """Before the first attempt, like the forbidden fields: code of the user, which the administrator has to allow."""
+    sft, settings = view.spec.method.sft, view.observed.settings
+    if view.status.attempts or sft is None or sft.custom_loss is None or settings.allow_custom_code:
+        return None
+    field, name = "method.sft.customLoss", view.meta.name
+    message = (
+        f"FineTuneJob {name} sets {field}, which runs code of its author, and the administrator has not allowed that (chart value "
+        "training.allowCustomCode is false): remove it, or change the value, and create the job again"
+    )
+    return failure(view, CUSTOM_CODE_FORBIDDEN, message, param=field, object=f"FineTuneJob {name}")
 
 
 def base_missing(view: View) -> Step | None:
