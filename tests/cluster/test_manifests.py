@@ -103,6 +103,9 @@ WRONG: list[tuple[str, str, Any, str, str]] = [
     ("ftj", "spec.hyperparameters", {"scheduler": "step"}, "spec.hyperparameters.scheduler", '"polynomial", "warmup-stable-decay"'),
     ("ftj", "spec.hyperparameters", {"earlyStopping": {}}, "spec.hyperparameters.earlyStopping", "set evaluation.everySteps"),
     ("ftj", "spec.hyperparameters", {"loadBestModelAtEnd": True}, "spec.hyperparameters.loadBestModelAtEnd", "set evaluation.everySteps"),
+    ("ftj", "spec.hyperparameters", {"precision": "fp8"}, "spec.hyperparameters.precision", '"bf16", "fp16", "tf32", "fp32"'),
+    ("ftj", "spec.hyperparameters", {"precision": "fp16"}, "spec.hyperparameters.precision", "set training.gpusPerNode"),
+    ("ftj", "spec.hyperparameters", {"precision": "tf32"}, "spec.hyperparameters.precision", "set training.gpusPerNode"),
     ("ftj", "spec.hyperparameters", {"neftuneNoise": 0}, "spec.hyperparameters.neftuneNoise", "greater than 0"),
     ("ftj", "spec.evaluation", {"everySteps": 0}, "spec.evaluation.everySteps", "greater than or equal to 1"),
     ("ftj", "spec.training", {"nodes": 0}, "spec.training.nodes", "greater than or equal to 1"),
@@ -189,6 +192,18 @@ def test_an_encoder_has_no_loss_on_all(api: Api) -> None:
         assert "spec.method.lossOn" in refusal.value.message
         assert "for chat, completion and summarization only" in refusal.value.message
         assert api.create(job("default", "support-bot", task=task, method={"type": "full"}), dry_run=True)
+
+
+def test_deepspeed_has_no_fp16(api: Api) -> None:
+    """Every other strategy has."""
+    for strategy in ("auto", "ddp", "fsdp", "deepspeed"):
+        training = {"gpusPerNode": 1, "strategy": {"type": strategy}}
+        manifest = job("default", "support-bot", training=training, hyperparameters={"precision": "fp16"})
+        if strategy != "deepspeed":
+            api.create(manifest, dry_run=True)
+            continue
+        with pytest.raises(Refused, match="deepspeed is not supported with precision fp16"):
+            api.create(manifest, dry_run=True)
 
 
 def test_noise_is_for_language_models(api: Api) -> None:

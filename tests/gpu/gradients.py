@@ -5,21 +5,22 @@ from typing import Any
 
 import torch
 
+from finetune_api.resources.learning import Precision
 from finetune_trainer.language_model.batch import pack
 from finetune_trainer.language_model.head import SupervisedHead, loss_sum
 from finetune_trainer.language_model.rows import Rows
-from finetune_trainer.learner import DTYPES
+from finetune_trainer.learner import autocast
 from finetune_trainer.step_plan import MicroBatch
 
 
-def loss_and_gradient(model: Any, rows: Rows, batches: list[tuple[int, ...]], precision: str) -> tuple[float, torch.Tensor]:
+def loss_and_gradient(model: Any, rows: Rows, batches: list[tuple[int, ...]], precision: Precision) -> tuple[float, torch.Tensor]:
     """Sum of the losses of row numbers that are packed batch by batch, and the gradient of all weights as one vector in fp32."""
     device, head = next(model.parameters()).device, SupervisedHead(model)
     model.zero_grad(set_to_none=True)
     total = 0.0
     for number, examples in enumerate(batches):
         batch = pack(rows, MicroBatch(number, examples)).to(device)
-        with torch.autocast(device.type, DTYPES["bf16"], enabled=precision == "bf16"):
+        with autocast(device.type, precision):
             logits = head.logits(model, batch)
         loss = loss_sum(logits, batch.targets)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -28,7 +29,7 @@ def loss_and_gradient(model: Any, rows: Rows, batches: list[tuple[int, ...]], pr
     return total, torch.cat(gradients).float()
 
 
-def packed_against_single(base: Path, rows: Rows, count: int, precision: str, device: str) -> tuple[float, float]:
+def packed_against_single(base: Path, rows: Rows, count: int, precision: Precision, device: str) -> tuple[float, float]:
     """How far the loss of one row of `count` examples is from that of the examples one by one, as a share of it, and the cosine
     between the two gradients."""
     from transformers import AutoModelForCausalLM

@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from finetune_api.resources.learning import Precision
 from finetune_trainer.language_model.rows import Rows
 from tests.gpu.gradients import packed_against_single
 from tests.gpu.models import SMALL, random_mistral
@@ -42,7 +43,13 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Rows:
 )
 @pytest.mark.parametrize("model", ["small", "windowed"], ids=["grouped queries", "sliding window"])
 def test_packed_and_single(
-    model: str, precision: str, difference: float, cosine: float, rows: Rows, request: pytest.FixtureRequest, figures: Callable[..., None]
+    model: str,
+    precision: Precision,
+    difference: float,
+    cosine: float,
+    rows: Rows,
+    request: pytest.FixtureRequest,
+    figures: Callable[..., None],
 ) -> None:
     """Sixteen examples in one row have the loss and the gradient of the examples one by one."""
     found, alike = packed_against_single(request.getfixturevalue(model), rows, 16, precision, "cuda")

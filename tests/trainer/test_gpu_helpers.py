@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from finetune_api.resources.learning import Precision
 from finetune_trainer.language_model.rows import Rows
 from tests.gpu.gradients import packed_against_single
 from tests.gpu.hardware import reason
@@ -64,7 +65,7 @@ def test_the_plain_loop(method: dict[str, Any], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("family", ["llama", "mistral"])
-def test_packed_and_single(family: str, precision: str, tmp_path: Path) -> None:
+def test_packed_and_single(family: str, precision: Precision, tmp_path: Path) -> None:
     """Loss and gradient of packed examples, with grouped queries and with a sliding window."""
     base = random_llama(tmp_path / "base", TINY) if family == "llama" else random_mistral(tmp_path / "base", TINY, 8)
     write_rows(tmp_path / "train.arrow", 6, TINY.vocabulary)

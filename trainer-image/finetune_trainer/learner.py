@@ -14,7 +14,9 @@ import torch
 from torch import nn
 
 from finetune_api.model_directory import Scores
+from finetune_api.resources.learning import Precision
 from finetune_trainer.distributed.world import World
+from finetune_trainer.methods.method import DTYPES
 from finetune_trainer.step_plan import MicroBatch, StepPlan
 
 Show = Callable[[int, int], None]
@@ -22,7 +24,6 @@ Show = Callable[[int, int], None]
 Watch = Callable[[str, int, int], None]
 """Shows what is being done before the first step, how much of it is done, and of how much. All ranks call it together, because it raises
 on all of them when one was asked to stop."""
-DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 SCORED_TOKENS = {"cpu": 1024, "cuda": 8192}
 """Padded tokens of a scoring forward pass, at most: publish may have no GPU where train had one, and less memory."""
 
@@ -30,6 +31,18 @@ SCORED_TOKENS = {"cpu": 1024, "cuda": 8192}
 def scored_tokens(model: Any, micro_batch_tokens: int) -> int:
     """The padded tokens of a forward pass that scores this model: those of a training step, within the limit of its device."""
     return min(micro_batch_tokens, SCORED_TOKENS[next(model.parameters()).device.type])
+
+
+def dtype_of(precision: Precision) -> torch.dtype:
+    """Of the weights of a model that computes in `precision`."""
+    found: torch.dtype = getattr(torch, DTYPES[precision])
+    return found
+
+
+def autocast(device: str, precision: Precision) -> torch.autocast:
+    """Around a forward pass as the training makes it."""
+    half = dtype_of(precision) != torch.float32
+    return torch.autocast(device, dtype_of(precision) if half else None, enabled=half)
 
 
 @dataclass(frozen=True)
@@ -100,8 +113,8 @@ class Learner(Protocol):
     def tokens(self) -> int:
         """Tokens of these rows that are scored."""
 
-    def load(self, folder: Path, precision: str, device: str) -> Any:
-        """The model of a Hugging Face folder, in eval mode, its weights in `precision` (bf16 or fp32)."""
+    def load(self, folder: Path, precision: Precision, device: str) -> Any:
+        """The model of a Hugging Face folder, in eval mode, its weights in `precision`."""
 
     def score(self, model: Any, show: Show) -> Scores:
         """Measures a model on the validation rows."""

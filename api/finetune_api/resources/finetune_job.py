@@ -313,6 +313,18 @@ class FineTuneJobSpec(Document):
                 fieldPath=".hyperparameters.neftuneNoise",
             ),
             rule(
+                "self.training.gpusPerNode > 0 || !has(self.hyperparameters) || !has(self.hyperparameters.precision)"
+                " || !(self.hyperparameters.precision in ['fp16', 'tf32'])",
+                "precision: fp16 and tf32 need GPUs: set training.gpusPerNode, or use bf16 or fp32",
+                fieldPath=".hyperparameters.precision",
+            ),
+            rule(
+                "!has(self.hyperparameters) || !has(self.hyperparameters.precision) || self.hyperparameters.precision != 'fp16'"
+                " || !has(self.training.strategy) || self.training.strategy.type != 'deepspeed'",
+                "strategy: deepspeed is not supported with precision fp16; use auto, ddp or fsdp",
+                fieldPath=".training.strategy",
+            ),
+            rule(
                 "has(self.evaluation.everySteps) || !has(self.hyperparameters) || !has(self.hyperparameters.earlyStopping)",
                 "earlyStopping watches the validation loss of the training: set evaluation.everySteps",
                 fieldPath=".hyperparameters.earlyStopping",

@@ -202,6 +202,7 @@ class TrainingStrategy(Document):
     weights). Defaults to the first that fits into memory."""
 
 
+Precision = Literal["bf16", "fp16", "tf32", "fp32"]
 OptimizerName = Literal["adamw", "adamw-8bit", "adafactor", "lion", "muon"]
 Scheduler = Literal["linear", "cosine", "constant", "polynomial", "warmup-stable-decay", "inverse-square-root"]
 
@@ -257,8 +258,9 @@ class Hyperparameters(Document):
     """maxGradNorm is the norm to which gradients are clipped."""
     max_sequence_length: Annotated[int, Field(ge=8, le=1048576)] | None = None
     """maxSequenceLength in tokens. Longer examples are truncated at the end; status.dataset.truncatedExamples counts them."""
-    precision: Literal["bf16", "fp32"] | None = None
-    """precision of the computation."""
+    precision: Precision | None = None
+    """precision of the computation: bf16, fp16 (for GPUs without bf16, with a scaled loss), tf32 (fp32 with shorter products) or fp32. fp16
+    and tf32 need GPUs. Defaults to bf16, or to fp32 on a GPU that is known not to support bf16."""
     gradient_checkpointing: bool | None = None
     """gradientCheckpointing recomputes activations in the backward pass instead of storing them: less memory, about a third slower.
     By default it is enabled only if the training does not fit without it."""

@@ -36,7 +36,7 @@ def test_a_gpu_that_only_emulates_bf16_is_refused(tmp_path: Path, monkeypatch: p
     """torch creates bf16 tensors on a T4 as well, and computes with them many times slower; the message names the field."""
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
-    with pytest.raises(StageFailure, match=r"Tesla T4 does not support bf16.*hyperparameters\.precision: fp32") as refused:
+    with pytest.raises(StageFailure, match=r"Tesla T4 does not support bf16.*hyperparameters\.precision: fp16 or fp32") as refused:
         training_arguments(HYPER, tmp_path, World(rank=0, size=1, device=torch.device("cuda", 0)))
     assert (refused.value.exit_code, refused.value.error.param) == (ExitCode.INVALID_INPUT, "hyperparameters.precision")
 

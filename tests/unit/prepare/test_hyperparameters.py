@@ -231,12 +231,29 @@ def test_precision_of_the_gpu(product: str, precision: str) -> None:
     assert decide(100, hardware={"gpus": 1, "gpuProduct": product})[0].precision == precision
 
 
-def test_a_precision_that_the_gpu_lacks_is_refused() -> None:
+@pytest.mark.parametrize("product, precision", [("Tesla-T4", "fp16"), ("NVIDIA-A10", "fp16"), ("NVIDIA-A10", "tf32"), ("", "tf32")])
+def test_other_precisions_are_taken_on_gpus(product: str, precision: str) -> None:
+    """Where they are given; a GPU without bf16 has fp16."""
+    hardware = {"gpus": 1, "gpuProduct": product}
+    assert decide(100, hardware=hardware, hyperparameters={"precision": precision})[0].precision == precision
+
+
+@pytest.mark.parametrize("precision", ["bf16", "tf32"])
+def test_a_precision_that_the_gpu_lacks_is_refused(precision: str) -> None:
     """Before the GPU is asked for."""
     with pytest.raises(
-        StageFailure, match="precision is bf16, and the training may run on a node whose GPU, Tesla-T4, does not support it"
+        StageFailure,
+        match=rf"precision is {precision}, and the training may run on a node whose GPU, Tesla-T4, does not support it: set fp16 or fp32",
     ) as caught:
-        decide(100, hardware={"gpus": 1, "gpuProduct": "Tesla-T4"}, hyperparameters={"precision": "bf16"})
+        decide(100, hardware={"gpus": 1, "gpuProduct": "Tesla-T4"}, hyperparameters={"precision": precision})
+    assert (caught.value.error.code, caught.value.error.param) == ("PrecisionNotSupported", "hyperparameters.precision")
+
+
+@pytest.mark.parametrize("precision", ["fp16", "tf32"])
+def test_precisions_of_gpus_are_refused_without_one(precision: str) -> None:
+    """A CPU computes in fp16 many times slower, and has no tf32."""
+    with pytest.raises(StageFailure, match=rf"precision is {precision}, which needs GPUs: set training\.gpusPerNode") as caught:
+        decide(100, hyperparameters={"precision": precision})
     assert (caught.value.error.code, caught.value.error.param) == ("PrecisionNotSupported", "hyperparameters.precision")
 
 

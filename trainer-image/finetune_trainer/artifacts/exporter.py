@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from finetune_api.document import Document
 from finetune_api.model_directory import Manifest, Parity
+from finetune_api.resources.learning import Precision
 from finetune_api.run_config import RunConfig
 from finetune_trainer.failure import StageFailure, invalid
-from finetune_trainer.methods.method import BF16, FP32, Precision
 from finetune_trainer.stage.phases import Phases
 from finetune_trainer.stage.progress import ProgressPrinter
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from finetune_trainer.learner import Learner
     from finetune_trainer.trained import TrainedRun, TunedModel
 
-BYTES: dict[Precision, int] = {"bf16": BF16, "fp32": FP32}
-"""Of a number."""
 Settings = TypeVar("Settings", bound=Document)
 
 

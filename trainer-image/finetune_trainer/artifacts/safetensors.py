@@ -4,9 +4,10 @@ from pathlib import Path
 
 from finetune_api.model_directory import Manifest
 from finetune_api.run_config import RunConfig
-from finetune_trainer.artifacts.exporter import BYTES, Exporter, ExportJob, ModelSize
+from finetune_trainer.artifacts.exporter import Exporter, ExportJob, ModelSize
 from finetune_trainer.artifacts.labels import label_findings
 from finetune_trainer.failure import StageFailure
+from finetune_trainer.methods.method import BYTES
 
 
 class Safetensors(Exporter):

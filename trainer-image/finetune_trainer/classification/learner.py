@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from finetune_api.model_directory import Scores
-from finetune_api.resources.learning import Sft
+from finetune_api.resources.learning import Precision, Sft
 from finetune_api.run_config import RunConfig
 from finetune_trainer.classification.batch import PaddedBatch, classification_loss, logits_asked
 from finetune_trainer.classification.labelling import ClassifierName, Labelling
@@ -19,7 +19,7 @@ from finetune_trainer.classification.rows import LabelledRows
 from finetune_trainer.classification.score import score_classifier
 from finetune_trainer.custom_loss import CustomLoss
 from finetune_trainer.distributed.world import World
-from finetune_trainer.learner import DTYPES, Learner, Show, Tally, scored_tokens
+from finetune_trainer.learner import Learner, Show, Tally, dtype_of, scored_tokens
 from finetune_trainer.methods import method_of
 from finetune_trainer.methods.gradient_checkpointing import enable_gradient_checkpointing
 from finetune_trainer.step_plan import MicroBatch, StepPlan, validation_share
@@ -110,10 +110,10 @@ class ClassifierLearner(Learner):
         """Labelled tokens, or all tokens of texts that have labels."""
         return int((self._held_out.supervised if self._labelling.per_token else self._held_out.lengths).sum())
 
-    def load(self, folder: Path, precision: str, device: str) -> Any:
+    def load(self, folder: Path, precision: Precision, device: str) -> Any:
         """A classifier; a folder without the run's labels gets the head that training starts from."""
         self._loaded = load_classifier(folder, self._labelling, self._prepared.hyperparameters.seed)
-        return self._loaded.model.to(DTYPES[precision]).to(device)
+        return self._loaded.model.to(dtype_of(precision)).to(device)
 
     def score(self, model: Any, show: Show) -> Scores:
         """Loss, accuracy and F1."""

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from finetune_api.model_directory import Scores
+from finetune_api.resources.learning import Precision
 from finetune_api.run_config import RunConfig
 from finetune_trainer.classification.model import pad_token
 from finetune_trainer.distributed.world import World
@@ -19,7 +20,7 @@ from finetune_trainer.embedding.loss import Share, Vectors, contrastive_losses, 
 from finetune_trainer.embedding.model import embed_batch, freeze_unused, load_encoder
 from finetune_trainer.embedding.rows import EmbeddingRows
 from finetune_trainer.embedding.score import EmbeddedTexts, scores_of
-from finetune_trainer.learner import DTYPES, Learner, Show, Tally, scored_tokens
+from finetune_trainer.learner import Learner, Show, Tally, autocast, dtype_of, scored_tokens
 from finetune_trainer.methods import method_of
 from finetune_trainer.methods.gradient_checkpointing import enable_gradient_checkpointing
 from finetune_trainer.step_plan import MicroBatch, StepPlan, deal, validation_sample
@@ -63,7 +64,7 @@ class EmbeddingLearner(Learner):
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
-        with torch.autocast("cpu", enabled=hyper.precision == "bf16"):
+        with autocast("cpu", hyper.precision):
             freeze_unused(model, self._pad_token)
         return model
 
@@ -144,11 +145,11 @@ class EmbeddingLearner(Learner):
         """Of their texts."""
         return self._held_out.tokens
 
-    def load(self, folder: Path, precision: str, device: str) -> Any:
+    def load(self, folder: Path, precision: Precision, device: str) -> Any:
         """An encoder."""
         model = load_encoder(folder)
         self._pad_token = pad_token(model.config)
-        return model.to(DTYPES[precision]).to(device)
+        return model.to(dtype_of(precision)).to(device)
 
     def score(self, model: Any, show: Show) -> Scores:
         """Loss, and recall among all validation texts or the correlation with scores."""

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from finetune_api.model_directory import Scores
-from finetune_api.resources.learning import Sft
+from finetune_api.resources.learning import Precision, Sft
 from finetune_api.run_config import RunConfig
 from finetune_trainer.custom_loss import CustomLoss
 from finetune_trainer.distributed.world import World
@@ -110,7 +110,7 @@ class LanguageLearner(Learner):
         """Supervised tokens."""
         return int(self._held_out.supervised.sum())
 
-    def load(self, folder: Path, precision: str, device: str) -> Any:
+    def load(self, folder: Path, precision: Precision, device: str) -> Any:
         """A causal language model."""
         return load_model(folder, precision, device)
 

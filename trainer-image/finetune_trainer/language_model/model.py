@@ -9,18 +9,19 @@ from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoModelForCausalLM, GenerationConfig
 
+from finetune_api.resources.learning import Precision
 from finetune_trainer.failure import invalid
 from finetune_trainer.language_model.head import head_of
-from finetune_trainer.learner import DTYPES
+from finetune_trainer.learner import dtype_of
 from finetune_trainer.methods import TrainingMethod
 from finetune_trainer.methods.gradient_checkpointing import enable_gradient_checkpointing
 from finetune_trainer.workspace.prepared import Prepared
 
 
-def load_model(folder: Path, precision: str, device: str) -> Any:
-    """A causal language model in eval mode, its weights in `precision` (bf16 or fp32)."""
+def load_model(folder: Path, precision: Precision, device: str) -> Any:
+    """A causal language model in eval mode, its weights in `precision`."""
     model: Any = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=DTYPES[precision], use_safetensors=True, local_files_only=True, trust_remote_code=False
+        folder, dtype=dtype_of(precision), use_safetensors=True, local_files_only=True, trust_remote_code=False
     )
     return model.to(device).eval()
 

@@ -1,15 +1,16 @@
 """Full fine-tuning: all weights of the base are trained, in fp32.
 
-In bf16 small updates would round to nothing; with precision bf16 the training loop computes with bf16 copies (autocast).
+In 16 bits small updates would round to nothing; with precision bf16 or fp16 the training loop computes with copies in it (autocast).
 """
 
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
+from finetune_api.resources.learning import Precision
 from finetune_api.run_config import RunMethod
 from finetune_trainer.families import Family
-from finetune_trainer.methods.method import FP32, Decide, Layers, Precision, check_names
+from finetune_trainer.methods.method import FP32, Decide, Layers, check_names
 
 
 class Full:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from finetune_api.resources import learning
+from finetune_api.resources.learning import Precision
 from finetune_api.run_config import RunMethod
 from finetune_trainer.failure import invalid
 from finetune_trainer.families import Family
-from finetune_trainer.methods.method import BF16, FP32, Decide, Layers, Precision, check_names
+from finetune_trainer.methods.method import BYTES, DTYPES, Decide, Layers, check_names
 from finetune_trainer.methods.pissa import PEFT_INITIALIZATION, keep_start, narrowed, rewrite, start_of
 
 ALL = ["all-linear"]
@@ -73,10 +74,10 @@ class Lora:
         return sum(rank + dora * outputs for outputs, _ in self.adapted(layers, settings).values())
 
     def base_bytes(self, parameters: int, layers: Layers, settings: RunMethod, precision: Precision) -> int:
-        return parameters * (BF16 if precision == "bf16" else FP32)
+        return parameters * BYTES[precision]
 
     def loading(self, precision: Precision) -> dict[str, Any]:
-        return {"dtype": "bfloat16" if precision == "bf16" else "float32"}
+        return {"dtype": DTYPES[precision]}
 
     def prepare(self, model: Any, settings: RunMethod, task_type: str, whole: list[str]) -> Any:
         from peft import get_peft_model

@@ -8,15 +8,18 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from finetune_api.resources.learning import Precision
 from finetune_api.run_config import RunMethod
 from finetune_trainer.failure import invalid
 from finetune_trainer.families import Family
 
 Layers = Mapping[str, tuple[int, int]]
 """Linear layers of a model by module name: (outputs, inputs)."""
-Precision = Literal["bf16", "fp32"]
-FP32, BF16 = 4, 2
-"""Bytes of a number."""
+FP32 = 4
+BYTES: dict[Precision, int] = {"bf16": 2, "fp16": 2, "tf32": FP32, "fp32": FP32}
+"""Of a number in memory: tf32 is how products of fp32 numbers are computed."""
+DTYPES: dict[Precision, str] = {"bf16": "bfloat16", "fp16": "float16", "tf32": "float32", "fp32": "float32"}
+"""torch's names."""
 FORWARD = 2
 """Floating point operations of a forward pass, per parameter and token."""
 

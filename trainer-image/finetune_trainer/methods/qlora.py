@@ -5,13 +5,13 @@ publish merges the adapter into the unquantised base.
 
 from typing import Any
 
-from finetune_api.resources.learning import Qlora
+from finetune_api.resources.learning import Precision, Qlora
 from finetune_api.run_config import RunMethod
 from finetune_trainer.families import Family
 from finetune_trainer.methods.lora import Lora, left_alone
-from finetune_trainer.methods.method import BF16, FP32, Decide, Layers, Precision
+from finetune_trainer.methods.method import BYTES, FP32, Decide, Layers
 
-BYTES = {"nf4": 0.5 + 1 / 64 + 4 / (64 * 256), "int8": 1.0}
+QUANTIZED = {"nf4": 0.5 + 1 / 64 + 4 / (64 * 256), "int8": 1.0}
 """Of a quantised weight. nf4 has a scale of a byte for 64 weights, and one of 4 bytes for 256 scales (double quantisation)."""
 
 
@@ -30,10 +30,10 @@ class QLora(Lora):
 
     def base_bytes(self, parameters: int, layers: Layers, settings: RunMethod, precision: Precision) -> int:
         """Layers in `quantized_layers` have few bytes, all other weights the run's precision; one layer at a time is dequantised."""
-        chosen, kind, size = quantized_layers(layers), quantization_of(settings), BF16 if precision == "bf16" else FP32
+        chosen, kind, size = quantized_layers(layers), quantization_of(settings), BYTES[precision]
         counts = [outputs * inputs for outputs, inputs in chosen.values()]
         scales = FP32 * sum(outputs for outputs, _ in chosen.values()) if kind == "int8" else 0
-        return int((parameters - sum(counts)) * size + sum(counts) * BYTES[kind] + scales + max(counts, default=0) * size)
+        return int((parameters - sum(counts)) * size + sum(counts) * QUANTIZED[kind] + scales + max(counts, default=0) * size)
 
     def freeze(self, model: Any, settings: RunMethod, whole: list[str]) -> Any:
         from finetune_trainer.methods.quantization import quantize

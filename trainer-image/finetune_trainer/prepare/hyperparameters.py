@@ -257,18 +257,25 @@ def learning_rate(config: RunConfig, facts: Facts, batch: int) -> tuple[float, s
 
 
 def decide_precision(into: Resolution, config: RunConfig) -> Any:
-    """bf16, but on a GPU that is known not to have it; raises StageFailure where the spec wants it there."""
-    product = config.hardware.gpu_product
+    """bf16, but on a GPU that is known not to have it; raises StageFailure where the spec wants what the device does not have."""
+    given, product = config.hyperparameters.precision, config.hardware.gpu_product
+    if given in ("fp16", "tf32") and not config.hardware.gpus:
+        raise invalid(
+            "PrecisionNotSupported",
+            f"hyperparameters.precision is {given}, which needs GPUs: set training.gpusPerNode (in a run config: hardware.gpus), or use "
+            "bf16 or fp32",
+            param="hyperparameters.precision",
+        )
     if product and not computes_bf16(product):
-        if config.hyperparameters.precision == "bf16":
+        if given in ("bf16", "tf32"):
             raise invalid(
                 "PrecisionNotSupported",
-                f"hyperparameters.precision is bf16, and the training may run on a node whose GPU, {product}, does not support it: "
-                "set fp32, leave it out, or choose other nodes with training.pod.nodeSelector",
+                f"hyperparameters.precision is {given}, and the training may run on a node whose GPU, {product}, does not support it: "
+                "set fp16 or fp32, leave it out, or choose other nodes with training.pod.nodeSelector",
                 param="hyperparameters.precision",
             )
-        return into.decide("precision", config.hyperparameters.precision, "fp32", f"{product} does not support bf16")
-    return into.decide("precision", config.hyperparameters.precision, "bf16", "half the memory of fp32, with its range")
+        return into.decide("precision", given, "fp32", f"{product} does not support bf16")
+    return into.decide("precision", given, "bf16", "half the memory of fp32, with its range")
 
 
 def up_to(count: int, table: tuple[tuple[float, Any], ...]) -> Any:

@@ -25,8 +25,8 @@ _TOO_OLD = frozenset({"V100", "P100", "P40"})
 LEAST_DRIVER = 580
 """Of CUDA 13."""
 _WITHOUT_BF16 = frozenset({"V100", "T4", "P100", "P40", "RTX-8000", "RTX-6000"})
-_FP32_SHARE = 1 / 12
-"""fp32 speed as a share of the bf16 speed on most GPUs; TF32 is not enabled."""
+_SHARES = {"bf16": 1.0, "fp16": 1.0, "tf32": 1 / 2, "fp32": 1 / 12}
+"""Speed of a precision as a share of the bf16 speed, on most GPUs."""
 _MIG = re.compile(r"MIG-(\d+)g", re.IGNORECASE)
 _MIG_SLICES = 7
 
@@ -56,7 +56,7 @@ def check_gpu(hardware: RunHardware) -> None:
 
 
 def computes_bf16(product: str) -> bool:
-    """False for a GPU that is known not to (compute capability below 8.0)."""
+    """False for a GPU that is known not to (compute capability below 8.0); nor does it compute in tf32 then."""
     return family(product) not in _WITHOUT_BF16
 
 
@@ -68,4 +68,4 @@ def peak_flops(product: str, precision: str) -> float | None:
     flops = dict(_TERAFLOPS)[known] * 1e12
     if part := _MIG.search(product):
         flops *= int(part.group(1)) / _MIG_SLICES
-    return flops if precision == "bf16" else flops * _FP32_SHARE
+    return flops * _SHARES[precision]

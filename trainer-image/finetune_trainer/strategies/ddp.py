@@ -26,6 +26,7 @@ class Ddp:
 
     name = "ddp"
     autocast = True
+    scales_loss = True
     divides = False
     looks_ahead = True
 

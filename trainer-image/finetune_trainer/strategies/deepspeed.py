@@ -28,6 +28,7 @@ class DeepSpeed:
 
     name = "deepspeed"
     autocast = False
+    scales_loss = False  # its bf16 weights have none, and its fp16 ones a scale of their own
     divides = True
     looks_ahead = False  # not tested
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from finetune_api.run_config import RunStrategy
 from finetune_trainer.layers import layers
 from finetune_trainer.methods import TrainingMethod
+from finetune_trainer.methods.method import DTYPES
 from finetune_trainer.strategies.copies import Copies
 from finetune_trainer.strategies.strategy import DistributedModel, ModelBytes, StateBytes
 from finetune_trainer.workspace.prepared import Prepared
@@ -37,6 +38,7 @@ class Fsdp:
 
     name = "fsdp"
     autocast = False
+    scales_loss = True
     divides = True
     looks_ahead = True
 
@@ -93,9 +95,9 @@ class Shards:
         import torch
         from torch.distributed.fsdp import MixedPrecisionPolicy
 
-        if self._precision != "bf16":
+        if (dtype := getattr(torch, DTYPES[self._precision])) == torch.float32:
             return MixedPrecisionPolicy()
-        return MixedPrecisionPolicy(torch.bfloat16, torch.float32, output_dtype=torch.float32 if root else None)
+        return MixedPrecisionPolicy(dtype, torch.float32, output_dtype=torch.float32 if root else None)
 
     def wrap(self, accelerator: "Accelerator", optimizer_of: "Callable[[], Optimizer]") -> "tuple[nn.Module, Optimizer]":
         shard_again(self.model)

@@ -51,7 +51,9 @@ class Strategy(Protocol):
     name: str
     """As run configs write it: strategy.type."""
     autocast: bool
-    """Trained fp32 weights are cast to bf16 by autocast, which keeps all copies for the backward pass."""
+    """Trained fp32 weights are cast to the run's precision by autocast, which keeps all copies for the backward pass."""
+    scales_loss: bool
+    """It can train with precision fp16: what `norm` and `clip` see is the gradient of a scaled loss."""
     divides: bool
     """A rank holds and updates parts of tensors."""
     looks_ahead: bool

@@ -42,6 +42,7 @@ from finetune_trainer.train.launch.heartbeat import Heartbeat
 from finetune_trainer.train.loop.arguments import training_arguments
 from finetune_trainer.train.loop.context import CheckpointPlace, LoopContext
 from finetune_trainer.train.loop.curve import ValidationCurve, read_curve
+from finetune_trainer.train.loop.fp16 import LossScale, compute_in_fp16
 from finetune_trainer.train.loop.metrics import MetricsFile
 from finetune_trainer.train.loop.run_log import RunLog
 from finetune_trainer.train.loop.saving import CURVE
@@ -140,6 +141,8 @@ class Rank:
         learner = learner_of(self.config, self.prepared, self.workspace, loss)
         distributed = strategy_of(self.prepared.strategy).open(world, self.method, self.prepared)
         model = distributed.load(learner.load_base, resume.path if resume else None)
+        if self.hyper.precision == "fp16" and strategy_of(self.prepared.strategy).autocast:
+            compute_in_fp16(model, world.device)
         if world.is_first:
             print(f"train: attention by {getattr(model.config, '_attn_implementation', 'the model')}", flush=True)
         self.heartbeat.beat("planning")
@@ -216,6 +219,7 @@ class Rank:
             asked_to_stop=self.asked_to_stop,
             log=log,
             validator=self.validator(world, learner, log, resume),
+            loss_scale=LossScale() if self.hyper.precision == "fp16" else None,
         )
 
     def log(self, model: nn.Module, world: World, plan: StepPlan, resumed_step: int) -> RunLog:

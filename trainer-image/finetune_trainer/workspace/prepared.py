@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from finetune_api import CONTRACT_VERSION
 from finetune_api.document import Document
-from finetune_api.resources.learning import EarlyStopping, Scheduler
+from finetune_api.resources.learning import EarlyStopping, Precision, Scheduler
 from finetune_api.result import PrepareSummary
 from finetune_api.run_config import RunMethod, RunStrategy
 from finetune_trainer.workspace.checksums import FileSum
@@ -31,7 +31,7 @@ class ResolvedHyperparameters(Document):
     weight_decay: float
     max_grad_norm: float
     max_sequence_length: int
-    precision: Literal["bf16", "fp32"]
+    precision: Precision
     seed: int
     checkpoint_every: int
     """Steps between checkpoints."""

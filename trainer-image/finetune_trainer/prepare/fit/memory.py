@@ -7,16 +7,16 @@ compares the whole with the measured peaks of real trainings on the CPU.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
 
+from finetune_api.resources.learning import Precision
 from finetune_api.run_config import RunStrategy
 from finetune_trainer.methods import TrainingMethod
+from finetune_trainer.methods.method import BYTES, FP32
 from finetune_trainer.optimizers import ADAMW, OptimizerFactory, TrainedParameters
 from finetune_trainer.prepare.fit.model_shape import ModelShape
 from finetune_trainer.strategies import ModelBytes, StateBytes, Strategy
 from finetune_trainer.strategies.ddp import DDP
 
-FP32 = 4
 LOGITS = 12
 """Bytes of one logit at the beginning of the backward pass: its log-probability, and two gradients in fp32."""
 MIB = 1 << 20
@@ -64,7 +64,7 @@ class TrainedModel:
     """Values of a token that go into a layer's adapters, each counted by itself."""
     kept: int
     """Values of a token that a layer's adapters keep beside their inputs: twice, before and after a cast."""
-    precision: Literal["bf16", "fp32"]
+    precision: Precision
     checkpointing: bool
     processes: int = 1
     optimizer: OptimizerFactory = ADAMW
@@ -75,7 +75,7 @@ class TrainedModel:
     @property
     def bytes(self) -> int:
         """Of a number that is computed with."""
-        return 2 if self.precision == "bf16" else FP32
+        return BYTES[self.precision]
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def activations(model: TrainedModel, micro: Micro, device: DeviceProfile) -> int
     shape, stream = model.shape, FP32 if model.method.trains_base else model.bytes
     ends = shape.hidden * (stream + FP32 * (2 if model.method.trains_base else 1))  # the embeddings, and the norm before the head
     layer = in_a_layer(model, micro, device)
-    cast = model.strategy.autocast and model.method.trains_base and model.precision == "bf16" and not model.checkpointing
+    cast = model.strategy.autocast and model.method.trains_base and model.bytes < FP32 and not model.checkpointing
     copies = 2 * model.parameters if cast else 0  # autocast's, which the backward pass needs; computed again, they are made again
     layers = shape.hidden * stream * shape.layers + layer if model.checkpointing else layer * shape.layers
     return micro.tokens * (layers + ends) + copies
@@ -150,7 +150,7 @@ def activations(model: TrainedModel, micro: Micro, device: DeviceProfile) -> int
 
 def in_a_layer(model: TrainedModel, micro: Micro, device: DeviceProfile) -> int:
     """Bytes a token."""
-    shape, size, whole, half = model.shape, model.bytes, model.method.trains_base, model.precision == "bf16"
+    shape, size, whole, half = model.shape, model.bytes, model.method.trains_base, model.bytes < FP32
     attention = 4 * shape.query * size + micro.width * size  # queries, keys, values for all heads, what comes out; the mask
     if shape.attention_dropout and not device.dropout_in_kernel:
         attention += shape.heads * micro.width * (2 * size + 1)

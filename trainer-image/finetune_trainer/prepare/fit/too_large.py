@@ -155,7 +155,7 @@ def with_smaller_rank(of: Attempt) -> Attempt | None:
 
 def in_bf16(of: Attempt) -> Attempt | None:
     """Half the bytes of a number, where the user wanted fp32."""
-    if of.decided.values.precision == "bf16" or of.run.hyperparameters.precision != "fp32":
+    if of.run.hyperparameters.precision not in ("fp32", "tf32"):
         return None
     values = of.decided.values.model_copy(update={"precision": "bf16"})
     name = "hyperparameters.precision"

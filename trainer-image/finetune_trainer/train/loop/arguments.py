@@ -35,11 +35,11 @@ def schedule_arguments(hyper: ResolvedHyperparameters) -> dict[str, Any]:
 def training_arguments(hyper: ResolvedHyperparameters, output: Path, world: World) -> TrainingArguments:
     """Trainer's arguments. What is not here is done by StepTrainer or not at all."""
     cpu = world.device.type == "cpu"
-    if hyper.precision == "bf16" and not cpu and not torch.cuda.is_bf16_supported(including_emulation=False):
+    if hyper.precision in ("bf16", "tf32") and not cpu and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise invalid(
             "PrecisionNotSupported",
-            f"{torch.cuda.get_device_name(world.device)} does not support bf16, which takes compute capability 8.0: "
-            "set hyperparameters.precision: fp32",
+            f"{torch.cuda.get_device_name(world.device)} does not support {hyper.precision}, which takes compute capability 8.0: "
+            "set hyperparameters.precision: fp16 or fp32",
             param="hyperparameters.precision",
         )
     arguments = TrainingArguments(
@@ -53,7 +53,8 @@ def training_arguments(hyper: ResolvedHyperparameters, output: Path, world: Worl
         warmup_steps=hyper.warmup_steps,
         weight_decay=hyper.weight_decay,
         max_grad_norm=hyper.max_grad_norm,
-        bf16=hyper.precision == "bf16",
+        bf16=hyper.precision == "bf16",  # fp16 is the loop's own: see fp16.py
+        tf32=None if cpu else hyper.precision == "tf32",
         seed=hyper.seed,
         use_cpu=cpu,
         ddp_backend="gloo" if cpu and world.size > 1 else None,

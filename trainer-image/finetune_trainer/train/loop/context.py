@@ -10,6 +10,7 @@ from finetune_trainer.optimizers import OptimizerFactory
 from finetune_trainer.step_plan import StepPlan
 from finetune_trainer.strategies import DistributedModel
 from finetune_trainer.train.launch.heartbeat import Heartbeat
+from finetune_trainer.train.loop.fp16 import LossScale
 from finetune_trainer.train.loop.run_log import RunLog
 from finetune_trainer.train.loop.validation import Validator
 from finetune_trainer.train.row_places import RowPlaces
@@ -45,3 +46,5 @@ class LoopContext:
     log: RunLog | None
     """On rank 0 only."""
     validator: Validator | None = None
+    loss_scale: LossScale | None = None
+    """At the start of a training in fp16."""

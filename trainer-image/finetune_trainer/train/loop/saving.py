@@ -11,12 +11,13 @@ from transformers import TrainerState
 from finetune_trainer.train.checkpoints import checkpoint_at, figures_of, remove, rotate
 from finetune_trainer.train.errors import writing
 from finetune_trainer.train.loop.context import LoopContext
+from finetune_trainer.train.loop.fp16 import LossScale
 from finetune_trainer.workspace.checksums import FileSum, sums_of
 from finetune_trainer.workspace.files import is_complete, sync_files, write_atomic
 from finetune_trainer.workspace.sealed import seal_files
 
-SCHEDULER, STATE, CURVE = "scheduler.pt", "trainer_state.json", "validation.json"
-"""Files of a checkpoint: the learning rate's schedule, Trainer's place in the run, and the validations so far."""
+SCHEDULER, STATE, CURVE, LOSS_SCALE = "scheduler.pt", "trainer_state.json", "validation.json", "loss_scale.json"
+"""Files of a checkpoint: the learning rate's schedule, Trainer's place in the run, the validations so far, and the scale of fp16."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class CheckpointWriter:
     schedule: LRScheduler
     save_random_state: Callable[[str], None]
     """Writes this rank's random numbers into a directory: Trainer's."""
+    loss_scale: LossScale | None = None
 
     def write(self) -> None:
         """Raises on all ranks what failed on any; nothing is left then."""
@@ -60,6 +62,9 @@ class CheckpointWriter:
             torch.save(self.schedule.state_dict(), directory / SCHEDULER)
             self.state.save_to_json(str(directory / STATE))
             written += [directory / SCHEDULER, directory / STATE]
+            if self.loss_scale is not None:
+                write_atomic(directory / LOSS_SCALE, self.loss_scale.to_json())
+                written.append(directory / LOSS_SCALE)
             if self.context.validator is not None:
                 write_atomic(directory / CURVE, self.context.validator.curve.to_json())
                 written.append(directory / CURVE)

@@ -22,7 +22,8 @@ from finetune_trainer.failure import StageFailure
 from finetune_trainer.learner import ModelBatch
 from finetune_trainer.train.errors import explain_step
 from finetune_trainer.train.loop.context import LoopContext
-from finetune_trainer.train.loop.saving import SCHEDULER, CheckpointWriter
+from finetune_trainer.train.loop.fp16 import LossScale
+from finetune_trainer.train.loop.saving import LOSS_SCALE, SCHEDULER, CheckpointWriter
 from finetune_trainer.train.loop.steps import RankStep, step_loader
 
 
@@ -62,6 +63,7 @@ class StepTrainer(Trainer):
         self.model_accepts_loss_kwargs = False
         self._step_tokens = self._step_supervised = 0
         self._step_loss = torch.zeros((), device=context.world.device)
+        self.loss_scale = context.loss_scale
         self._step_rows: list[tuple[int, ...]] = []
         self._micro_losses: list[torch.Tensor] = []
         """Of the step's micro-batches on this rank."""
@@ -110,6 +112,8 @@ class StepTrainer(Trainer):
             checkpoint = Path(resume_from_checkpoint)
             distributed.restore(checkpoint)
             self._schedule().load_state_dict(torch.load(checkpoint / SCHEDULER, weights_only=True))
+            if self.loss_scale is not None:
+                self.loss_scale = LossScale.from_json((checkpoint / LOSS_SCALE).read_bytes())
             for group, rate in zip(self.optimizer.param_groups, self._schedule().get_last_lr(), strict=True):
                 group["lr"] = rate
         for name in ("model", "optimizer", "lr_scheduler"):
@@ -169,7 +173,7 @@ class StepTrainer(Trainer):
         with context.distributed.micro(last=last):
             # Gradients are averaged over the ranks, hence the factor.
             loss = context.learner.loss_sum(model, batch) * (context.world.size / max(1, supervised))
-            context.distributed.backward(loss)
+            context.distributed.backward(loss if self.loss_scale is None else loss * self.loss_scale.value)
         context.heartbeat.beat("training")
         if context.log is not None:
             context.log.show("training")
@@ -181,10 +185,26 @@ class StepTrainer(Trainer):
         figures = torch.stack([self._step_loss, norm.to(self._step_loss)]).tolist()  # the step's only synchronisation with the device
         lost, exploded = (not math.isfinite(figure) for figure in figures)
         lost, exploded, self.stopping = self.context.world.any(lost, exploded, self.context.asked_to_stop())
-        if lost or exploded:
+        scale = self.loss_scale
+        if scale is not None:
+            self.loss_scale = scale.after(overflow=exploded)
+        if lost or (exploded and self.loss_scale is None):
             raise self._diverged(f"the loss{self._lost_rows()}" if lost else "the gradient")
-        self.context.distributed.clip(norm, self.args.max_grad_norm)
-        return float(figures[1])
+        if exploded:
+            return self._skip()
+        most = self.args.max_grad_norm if scale is None else scale.bound(figures[1], self.args.max_grad_norm)
+        self.context.distributed.clip(norm, most)
+        return float(figures[1]) / (1 if scale is None else scale.value)
+
+    def _skip(self) -> float:
+        """Leaves the weights and the optimizer's state as they are: without gradients, an update changes nothing. Returns the norm."""
+        assert self.model is not None and self.loss_scale is not None
+        for parameter in self.model.parameters():
+            parameter.grad = None
+        if self.context.log is not None:
+            step, scale = self.state.global_step + 1, self.loss_scale.value
+            print(f"train: the gradient of step {step} overflows in fp16: it changes nothing, and the loss is scaled by {scale:g} now")
+        return 0.0
 
     def _lost_rows(self) -> str:
         """ " of" the rows of the micro-batches whose losses are not finite, or the first ones of them. All ranks call it."""
@@ -194,10 +214,11 @@ class StepTrainer(Trainer):
         return f" of {self.context.places.of(rows)}" if rows else ""
 
     def _diverged(self, what: str) -> StageFailure:
+        fp32 = "" if self.context.loss_scale is None else "set hyperparameters.precision: fp32, "
         return StageFailure(
             ExitCode.DIVERGED,
             "Diverged",
-            f"{what} is not finite at step {self.state.global_step + 1}: lower hyperparameters.learningRate "
+            f"{what} is not finite at step {self.state.global_step + 1}: {fp32}lower hyperparameters.learningRate "
             f"(now {self.args.learning_rate:g}) or hyperparameters.maxGradNorm (now {self.args.max_grad_norm:g}), and check the "
             "data near it; checkpoints up to this step are good",
             param="hyperparameters.learningRate",
@@ -243,7 +264,7 @@ class StepTrainer(Trainer):
         return {name: sum(share[name] for share in shares) / self._step_supervised for name in mine}
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        CheckpointWriter(self.context, self.state, self._schedule(), self._save_rng_state).write()
+        CheckpointWriter(self.context, self.state, self._schedule(), self._save_rng_state, self.loss_scale).write()
 
     def _schedule(self) -> torch.optim.lr_scheduler.LRScheduler:
         assert self.lr_scheduler is not None  # since _prepare_for_training
