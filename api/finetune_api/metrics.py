@@ -6,7 +6,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-MetricName = Literal["loss", "perplexity", "rewardAccuracy", "rewardMargin", "accuracy", "f1", "recallAt1", "recallAt10", "spearman"]
+MetricName = Literal["loss", "perplexity", "rewardAccuracy", "rewardMargin", "kl", "accuracy", "f1", "recallAt1", "recallAt10", "spearman"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ METRICS: dict[MetricName, Metric] = {
     "perplexity": Metric("perplexity", ".2f"),
     "rewardAccuracy": Metric("reward_accuracy", ".4f", higher_is_better=True),
     "rewardMargin": Metric("reward_margin", ".4f", higher_is_better=True),
+    "kl": Metric("kl", ".4f"),
     "accuracy": Metric("accuracy", ".4f", higher_is_better=True),
     "f1": Metric("f1", ".4f", higher_is_better=True),
     "recallAt1": Metric("recall_at_1", ".4f", higher_is_better=True),

@@ -89,19 +89,24 @@ class MissingArtifact(LenientDocument):
 
 class Scores(LenientDocument):
     """Measured on the held-out rows: language models have a perplexity, with an objective that compares answers also reward accuracy and
-    margin; classifiers have accuracy and f1; embedding models recall or, of scored pairs, spearman."""
+    margin, of rated answers kl; classifiers have accuracy and f1; embedding models recall or, of scored pairs, spearman."""
 
     loss: Real
     """Mean over supervised tokens (examples for sequence-classification, pairs for dpo, rows for text-embedding), in nats; of scored pairs
-    the mean squared difference."""
+    the mean squared difference; of rated answers the mean of kto's loss, which has no unit."""
     perplexity: Real | None = None
-    """Of the supervised tokens; of pairs, those of the preferred answers."""
+    """Of the supervised tokens; of pairs those of the preferred answers, of rated answers those of the desirable ones."""
     accuracy: Real | None = None
     """Share of examples (token-classification: of tagged tokens) that are right; multi-label: of examples with all labels right."""
     reward_accuracy: Real | None = None
-    """Share of the pairs whose preferred answer has the higher reward. The base, which rewards are relative to, has 0.5."""
+    """Share of the pairs whose preferred answer has the higher reward; of rated answers, share of those that the model finds more likely
+    than the base if they are desirable, less likely if not. The base, which rewards are relative to, has 0.5."""
     reward_margin: Real | None = None
-    """Mean difference between the rewards of the preferred answer and of the other one. The base has 0."""
+    """Mean difference between the rewards of the preferred answer and of the other one; difference between the mean rewards of desirable
+    and undesirable answers, None if one kind is missing. The base has 0."""
+    kl: Real | None = None
+    """Of rated answers: mean of log P(answer | prompt) - log P by the base, over prompts with the answers of other rows, at least 0: an
+    estimate of the divergence from the base, in nats. The base has 0."""
     f1: Real | None = None
     """Sequence-classification: mean of the labels' F1. Token-classification: F1 of whole entities, as CoNLL counts."""
     recall_at_1: Real | None = None

@@ -51,9 +51,12 @@ class Progress(LenientDocument):
     validation_accuracy: ShownReal = None
     """Share of the supervised tokens (of a classifier: labels) that the latest validation found to be predicted correctly."""
     reward_accuracy: ShownReal = None
-    """Share of the step's pairs whose preferred answer has the higher reward; with an objective that compares answers."""
+    """Share of the step's pairs whose preferred answer has the higher reward; of rated answers, share of those that the model finds more
+    likely than the base if they are desirable, less likely if not."""
     reward_margin: ShownSignedReal = None
-    """Mean difference between the rewards of a pair's answers."""
+    """Mean difference between the rewards of a pair's answers; difference between the mean rewards of desirable and undesirable ones."""
+    kl: ShownReal = None
+    """Of rated answers: estimate of the divergence from the base, in nats."""
     learning_rate: ShownReal = None
     grad_norm: ShownReal = None
     """Of the step's gradient, before clipping."""

@@ -9,6 +9,7 @@
     support-bot/              chat: short dialogues of chitchat-dataset (MIT); train.jsonl, validation.jsonl
     order-desk/               chat with tools: generated conversations; train.jsonl.gz
     preferences/              chat, objective dpo: the answers of quiz/ beside evasive ones, as OpenAI has pairs; train.jsonl
+    feedback/                 chat, objective kto: the same answers one by one, rated; train.jsonl
     quiz/                     completion: questions and answers of chatterbot-corpus (BSD); train.csv
     package-summaries/        summarization: descriptions and one-line summaries of the installed Python packages; train.parquet
     languages/                sequence-classification: sentences of chatterbot-corpus (BSD) by language; train.jsonl
@@ -24,6 +25,7 @@ import os
 from pathlib import Path
 
 from dialogues import write_dialogues
+from feedback import write_feedback
 from folders import default_folder, make
 from languages import write_languages
 from models import write_encoder, write_model, write_tiny_model
@@ -45,6 +47,7 @@ def make_assets(out: Path) -> Path:
         make(out / "order-desk", write_order_desk)
         make(out / "quiz", write_quiz)
         make(out / "preferences", write_preferences)
+        make(out / "feedback", write_feedback)
         make(out / "questions", write_questions)
         make(out / "package-summaries", write_summaries)
         make(out / "languages", write_languages)

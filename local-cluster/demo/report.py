@@ -4,7 +4,7 @@ import sys
 
 from kubectl import get
 
-METRICS = {"loss": ".3f", "perplexity": ".2f", "rewardAccuracy": ".3f", "rewardMargin": ".3f", "accuracy": ".3f", "f1": ".3f"}
+METRICS = {"loss": ".3f", "perplexity": ".2f", "rewardAccuracy": ".3f", "rewardMargin": ".3f", "kl": ".3f", "accuracy": ".3f", "f1": ".3f"}
 
 
 def main(namespace: str, name: str) -> None:

@@ -29,6 +29,7 @@ SETTINGS: dict[str, Object] = {
     "deepspeed": TINY,
     "tracking": TINY,
     "custom-loss": ENCODER,
+    "kto": TINY,
     "early-stopping": merge(ENCODER, {"hyperparameters": {"maxSteps": 200}}),
 }
 """Examples of how a model is trained."""

@@ -158,6 +158,14 @@ def test_two_pods_train_a_model_that_is_divided_between_them(trained: Kube, job:
     assert found["status"]["evaluation"]["tuned"]["loss"] < found["status"]["evaluation"]["base"]["loss"]
 
 
+def test_rated_answers_move_the_model_a_measured_distance_from_its_base(trained: Kube) -> None:
+    """Rewards and divergence are in the status, and the labels were counted."""
+    status = trained.phase("kto-v1", "Succeeded", seconds=600)["status"]
+    assert {entry["label"] for entry in status["dataset"]["labels"]} == {"true", "false"}
+    base, tuned = (status["evaluation"][side] for side in ("base", "tuned"))
+    assert (base["rewardMargin"], base["kl"]) == (0, 0) and tuned["rewardMargin"] > 0 and tuned["kl"] >= 0
+
+
 def test_a_tracking_server_that_does_not_answer_costs_no_training(trained: Kube) -> None:
     """The job succeeds; its status says once what is missing."""
     status = trained.phase("tracking", "Succeeded", seconds=600)["status"]

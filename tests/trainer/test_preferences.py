@@ -1,4 +1,4 @@
-"""From pairs in OpenAI's form to a published model: rewards in the evaluation, the gate and the model card."""
+"""From pairs in OpenAI's form, or rated answers, to a published model: rewards in the evaluation, the gate and the model card."""
 
 import json
 from pathlib import Path
@@ -11,6 +11,7 @@ from finetune_trainer.prepare.main import prepare
 from finetune_trainer.publish.main import publish
 from finetune_trainer.train.launch.exchange import Assignment
 from finetune_trainer.train.launch.heartbeat import Heartbeat
+from finetune_trainer.train.loop.metrics import read_metrics
 from finetune_trainer.train.rank import Rank
 from tests.unit.prepare.run import run_config
 
@@ -48,3 +49,40 @@ def test_pairs_become_a_model_that_prefers_the_preferred(assets: Path, tmp_path:
     card = (tmp_path / "model/README.md").read_text()
     assert "| model | loss | perplexity | rewardAccuracy | rewardMargin |" in card
     assert json.dumps(["finetune-operator", "chat", "dpo", "lora", "adapter", "safetensors"]) in card
+
+
+def test_rated_answers_become_a_model_that_tells_them_apart(assets: Path, tmp_path: Path) -> None:
+    """On rows that it has not seen, at a distance from its base that the gate limits."""
+    lines = (assets / "feedback/train.jsonl").read_text().splitlines()[:60]
+    (tmp_path / "train.jsonl").write_text("\n".join(lines))
+    config = run_config(
+        tmp_path,
+        base={"source": {"uri": str(assets / "smollm2-tiny")}},
+        dataset={"train": {"uri": str(tmp_path / "train.jsonl")}, "split": {"fraction": 0.2}},
+        method={"objective": "kto", "kto": {"undesirableWeight": 2}},
+        hyperparameters={"maxSteps": 8, "batchSize": 12, "precision": "fp32", "learningRate": 2e-3},
+        evaluation={
+            "everySteps": 4,
+            "gate": [{"metric": "rewardMargin", "betterThanBase": True}, {"metric": "kl", "maximum": 1000}],
+        },
+    )
+    prepared = prepare(config, 1).prepare
+    assert prepared is not None
+    assert (prepared.dataset.format, set(prepared.dataset.labels)) == ("JSONL, messages/label", {"true", "false"})
+    Rank(Assignment(config=config, attempt=1), Heartbeat(tmp_path / "beat"), lambda: False).run()
+    publish(config, 1)
+    manifest = Manifest.from_json((tmp_path / "model" / MANIFEST_FILE).read_bytes())
+    report = manifest.evaluation
+    assert report is not None and manifest.lineage is not None and manifest.skew_check is not None
+    assert (report.base.reward_accuracy, report.base.reward_margin, report.base.kl) == (0.5, 0.0, 0.0)
+    assert report.tuned.reward_margin is not None and report.tuned.reward_margin > 0
+    assert report.tuned.kl is not None
+    assert report.gate == judge(config.evaluation.gate, report.base, report.tuned)
+    assert report.gate_passed
+    assert manifest.skew_check.equal == manifest.skew_check.prompts > 0
+    settings = manifest.lineage.hyperparameters
+    assert (manifest.task, settings["objective"], settings["kto.undesirableWeight"]) == ("chat", "kto", 2)
+    last = read_metrics(tmp_path / "workspace/metrics.csv")[-1]
+    assert None not in (last.kl, last.reward_accuracy, last.valid_loss)
+    card = (tmp_path / "model/README.md").read_text()
+    assert "| model | loss | perplexity | rewardAccuracy | rewardMargin | kl |" in card

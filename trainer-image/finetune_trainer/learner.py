@@ -57,6 +57,13 @@ class Tally:
     """Predictions."""
 
 
+class Begin(Protocol):
+    """Called before a forward pass that is no micro-step's: it has then the random numbers of the step's own pass of its index."""
+
+    def __call__(self, batch: Any, rows: tuple[int, ...] = ()) -> None:
+        """`rows` are those of the training file that the batch has, for the words of an error; none: those of the next micro-batch."""
+
+
 class ModelBatch(Protocol):
     """A micro-batch as tensors."""
 
@@ -86,9 +93,9 @@ class Learner(Protocol):
     def batch(self, examples: MicroBatch) -> ModelBatch:
         """One micro-batch of the plan."""
 
-    def before_step(self, model: nn.Module, batches: Sequence[Any], begin: Callable[[Any], None]) -> None:
+    def before_step(self, model: nn.Module, batches: Sequence[Any], begin: "Begin") -> None:
         """What has to be known of a whole step before its first micro-batch; all ranks call it, with their own `batches` of the step.
-        `begin` is called before the forward pass of each of them: it has then the random numbers of the training's own pass."""
+        `begin` is called before each forward pass."""
         return
 
     def loss_sum(self, model: nn.Module, batch: Any) -> torch.Tensor:

@@ -9,6 +9,7 @@ from finetune_trainer.language_model.learner import LanguageLearner
 from finetune_trainer.learner import Learner
 from finetune_trainer.objectives import objective_of
 from finetune_trainer.preference.learner import PreferenceLearner
+from finetune_trainer.preference.rated import RatedLearner
 from finetune_trainer.tasks import find_task
 from finetune_trainer.workspace.prepared import Prepared
 from finetune_trainer.workspace.workspace import Workspace
@@ -17,7 +18,10 @@ from finetune_trainer.workspace.workspace import Workspace
 def learner_of(config: RunConfig, prepared: Prepared, workspace: Workspace, loss: CustomLoss | None = None) -> Learner:
     """The learner of the run's task. Rows are read when they are needed; `loss` is the user's own, for a training."""
     name = find_task(config.task).learner
-    if objective_of(config).compares:
+    objective = objective_of(config)
+    if objective.rates:
+        return RatedLearner(config, prepared, workspace)
+    if objective.compares:
         return PreferenceLearner(config, prepared, workspace)
     if name == "language":
         return LanguageLearner(config, prepared, workspace, loss)

@@ -124,7 +124,8 @@ class Dataset(Document):
     "negative": ...}, where the negative is optional, or two texts with a similarity from -1 to 1, {"sentence1": ..., "sentence2": ...,
     "score": ...}. With method.objective dpo or orpo, a row of chat is {"prompt": [...], "chosen": [...], "rejected": [...]}, each a list of
     messages, or OpenAI's {"input": {"messages": [...]}, "preferred_output": [...], "non_preferred_output": [...]}; a row of completion has
-    three texts.
+    three texts. With kto, it is {"prompt": [...], "completion": [...], "label": ...} or {"messages": [...], "label": ...}, where the label
+    is true for a desirable answer, false for an undesirable one; a row of completion has two texts and a label.
     """
 
     train: DataSource
@@ -298,12 +299,12 @@ class FineTuneJobSpec(Document):
             ),
             rule(
                 "self.method.objective == 'sft' || self.task in ['chat', 'completion']",
-                "objective: pairs of answers can be learned with task chat or completion only; use objective: sft for the other tasks",
+                "objective: preferences can be learned with task chat or completion only; use objective: sft for the other tasks",
                 fieldPath=".method.objective",
             ),
             rule(
                 "self.method.objective == 'sft' || (!has(self.dataset.train.template) && !has(self.dataset.validation.template))",
-                "template builds a prompt and one completion: with this objective, name prompt, chosen and rejected with columns",
+                "template builds a prompt and one completion: with this objective, name the fields of a row with columns",
                 fieldPath=".dataset",
             ),
             rule(
@@ -363,6 +364,11 @@ class FineTuneJobSpec(Document):
                 "self.method.objective != 'sft' || !has(self.evaluation.gate) || self.evaluation.gate.all("
                 "g, !g.metric.startsWith('reward'))",
                 "gate: rewardAccuracy and rewardMargin are not available with objective sft, which compares no answers",
+                fieldPath=".evaluation.gate",
+            ),
+            rule(
+                "self.method.objective == 'kto' || !has(self.evaluation.gate) || self.evaluation.gate.all(g, g.metric != 'kl')",
+                "gate: kl is available with objective kto only",
                 fieldPath=".evaluation.gate",
             ),
             rule(

@@ -52,9 +52,13 @@ class ProgressStatus(LenientDocument):
     validation_accuracy: float | None = None
     """Share of supervised tokens (of a classifier: labels) predicted correctly in the latest validation."""
     reward_accuracy: float | None = None
-    """Share of the latest step's pairs whose preferred answer has the higher reward; with dpo and orpo."""
+    """Share of the latest step's pairs whose preferred answer has the higher reward, with dpo and orpo; with kto, share of its answers that
+    the model finds more likely than the base if their label is true, less likely if not."""
     reward_margin: float | None = None
-    """Mean difference between the rewards of the answers of the latest step's pairs."""
+    """Mean difference between the rewards of the answers of the latest step's pairs; with kto, difference between the mean rewards of its
+    answers with label true and false."""
+    kl: float | None = None
+    """With kto, an estimate of the divergence from the base model in the latest step, in nats."""
     grad_norm: float | None = None
     """Norm of the latest step's gradient, before clipping."""
     tokens_per_second: float | None = None
@@ -155,6 +159,7 @@ class ScoresStatus(LenientDocument):
     perplexity: float | None = None
     reward_accuracy: float | None = None
     reward_margin: float | None = None
+    kl: float | None = None
     accuracy: float | None = None
     f1: float | None = None
     recall_at_1: float | None = None

@@ -138,6 +138,18 @@ class Orpo(Document):
     """beta is the weight of the odds ratio (lambda in the paper) beside the loss of the preferred answer, which has weight 1."""
 
 
+class Kto(Document):
+    """Kahneman-Tversky optimization (Ethayarajh et al. 2024)."""
+
+    beta: Annotated[float, Field(gt=0, le=10)] = 0.1
+    """beta is the strength of the tie to the base model: the higher, the closer the tuned model stays to it."""
+    desirable_weight: Annotated[float, Field(gt=0, le=1000)] = 1
+    """desirableWeight is the weight of the loss of answers with label true."""
+    undesirable_weight: Annotated[float, Field(gt=0, le=1000)] = 1
+    """undesirableWeight is the weight of the loss of answers with label false. prepare proposes weights if one kind of answer is much
+    rarer than the other one."""
+
+
 class Method(Document):
     """Fine-tuning method."""
 
@@ -153,22 +165,26 @@ class Method(Document):
             rule("self.objective == 'sft' || !has(self.sft)", "sft can be set only if objective is sft", fieldPath=".sft"),
             rule("self.objective == 'dpo' || !has(self.dpo)", "dpo can be set only if objective is dpo", fieldPath=".dpo"),
             rule("self.objective == 'orpo' || !has(self.orpo)", "orpo can be set only if objective is orpo", fieldPath=".orpo"),
+            rule("self.objective == 'kto' || !has(self.kto)", "kto can be set only if objective is kto", fieldPath=".kto"),
             rule(
                 "!has(self.lossOn) || self.lossOn != 'all' || self.objective == 'sft'",
-                "lossOn: all is available with objective sft only; the other objectives compare answers",
+                "lossOn: all is available with objective sft only; the other objectives judge answers",
                 fieldPath=".lossOn",
             ),
         )
     }
-    objective: Literal["sft", "dpo", "orpo"] = "sft"
-    """objective is what is learned from a row: sft (the answer), dpo (which of two answers is preferred, compared with the base model) or
-    orpo (the preferred one of two answers, and that it is preferred). It determines the fields of a row; see dataset."""
+    objective: Literal["sft", "dpo", "orpo", "kto"] = "sft"
+    """objective is what is learned from a row: sft (the answer), dpo (which of two answers is preferred, compared with the base model),
+    orpo (the preferred one of two answers, and that it is preferred) or kto (whether an answer is desirable, compared with the base
+    model). It determines the fields of a row; see dataset."""
     sft: Sft | None = None
     """sft configures the loss of the objective sft."""
     dpo: Dpo | None = None
     """dpo configures the objective dpo."""
     orpo: Orpo | None = None
     """orpo configures the objective orpo."""
+    kto: Kto | None = None
+    """kto configures the objective kto."""
     type: Literal["lora", "qlora", "full"] = "lora"
     """type is lora (train adapters and merge them at the end), qlora (the same with a quantized base: about a quarter of its memory, and
     slower) or full (train all weights)."""

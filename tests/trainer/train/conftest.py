@@ -15,6 +15,7 @@ from finetune_trainer.train.rank import Rank
 from finetune_trainer.workspace.workspace import Workspace
 from tests.trainer.train.labelled import ENCODER_VOCABULARY
 from tests.trainer.train.pairs import DPO, PAIRS, write_pairs
+from tests.trainer.train.rated import KTO, write_rated
 from tests.trainer.train.runs import DDP, FULL, LORA, Run, prepare_workspace, write_prepared
 
 VOCABULARY = 1024
@@ -83,21 +84,32 @@ def encoder(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def new_pairs(tmp_path: Path, tiny: Path) -> Callable[..., Run]:
-    """Makes a run on a workspace of its own; keyword arguments are Run's, `hyper` and `base` apart."""
+    """Makes a run of dpo on a workspace of its own; keyword arguments are Run's, `hyper` and `base` apart."""
+    return maker(tmp_path, tiny, write_pairs, LORA | DPO)
+
+
+@pytest.fixture
+def new_rated(tmp_path: Path, tiny: Path) -> Callable[..., Run]:
+    """The same of kto."""
+    return maker(tmp_path, tiny, write_rated, LORA | KTO)
+
+
+def maker(folder: Path, tiny: Path, write: Callable[[Path, int, int], None], objective: dict[str, Any]) -> Callable[..., Run]:
+    """Makes runs on rows that `write` leaves, of three steps an epoch."""
     made: list[Run] = []
 
     def make(
         *,
         base: Path = tiny,
-        method: dict[str, Any] = LORA | DPO,
+        method: dict[str, Any] = objective,
         vocabulary: int = VOCABULARY,
         strategy: RunStrategy = DDP,
         hyper: Any = None,
         **more: Any,
     ) -> Run:
-        workspace = Workspace(tmp_path / f"workspace-{len(made)}")
-        write_pairs(workspace.train_rows, PAIRS, vocabulary)
-        write_pairs(workspace.validation_rows, 7, vocabulary)
+        workspace = Workspace(folder / f"workspace-{len(made)}")
+        write(workspace.train_rows, PAIRS, vocabulary)
+        write(workspace.validation_rows, 7, vocabulary)
         values = {"steps_per_epoch": 3, "total_steps": 5, "checkpoint_every": 100, **(hyper or {})}
         write_prepared(workspace, base, method, PAIRS, values, strategy=strategy)
         made.append(Run(workspace, method, **more))

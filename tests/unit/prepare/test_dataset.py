@@ -15,7 +15,13 @@ from tests.unit.prepare.run import run_config
 
 
 def opened(
-    folder: Path, task: str, rows: list[dict[str, Any]], held: list[dict[str, Any]] | None = None, evaluation: Any = None, **settings: Any
+    folder: Path,
+    task: str,
+    rows: list[dict[str, Any]],
+    held: list[dict[str, Any]] | None = None,
+    evaluation: Any = None,
+    method: Any = None,
+    **settings: Any,
 ) -> ProfiledDataset:
     """A dataset out of rows."""
     source = {"uri": str(write_rows(folder / "train.jsonl", rows)), "shownAs": "pvc://data/train.jsonl"}
@@ -24,7 +30,7 @@ def opened(
         dataset["validation"] = {"uri": str(write_rows(folder / "held.jsonl", held)), "shownAs": "pvc://data/held.jsonl"}
     elif "split" not in dataset:
         dataset["split"] = {}
-    config = run_config(folder, task=task, dataset=dataset, evaluation=evaluation or {})
+    config = run_config(folder, task=task, dataset=dataset, evaluation=evaluation or {}, method=method or {})
     return open_dataset(config, Workspace(folder / "workspace"), ProgressPrinter("prepare"))
 
 
@@ -222,3 +228,58 @@ def test_a_gate_asks_for_what_the_rows_can_tell(score: float | None, metric: str
     assert instead in error.message
     for fits in instead.split(" or "):
         opened(tmp_path, "text-embedding", rows, evaluation={"gate": [{"metric": fits, "minimum": 0.5}]})
+
+
+def rated(number: int, label: Any) -> dict[str, Any]:
+    """A rated answer."""
+    return {**chat(number), "label": label}
+
+
+KTO = {"objective": "kto"}
+
+
+def test_rated_answers_are_split_by_their_labels(tmp_path: Path) -> None:
+    """Each side has both, and they are counted."""
+    data = opened(tmp_path, "chat", [rated(number, bool(number % 4)) for number in range(80)], method=KTO)
+    assert (data.train_side.labels, data.validation_side.labels) == ({"true": 54, "false": 18}, {"true": 6, "false": 2})
+    assert data.labels == (), "they are no classes"
+
+
+# (desirable rows, undesirable rows, kto, words of the note)
+BALANCE: list[tuple[int, int, dict[str, float], str]] = [
+    (20, 20, {}, ""),
+    (24, 20, {}, ""),
+    (40, 20, {}, "count 2 times as much as undesirable ones, where 1 to 1.33 times is advisable: set method.kto.undesirableWeight to a "
+     "value from 1.5 to 2"),
+    (40, 20, {"undesirableWeight": 2}, ""),
+    (20, 40, {}, "count 0.5 times as much as undesirable ones, where 1 to 1.33 times is advisable: set method.kto.desirableWeight to a "
+     "value from 2 to 2.7"),
+    (40, 20, {"desirableWeight": 2, "undesirableWeight": 2}, "set method.kto.undesirableWeight to a value from 3 to 4"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("desirable, undesirable, kto, words", BALANCE)
+def test_weights_are_proposed_where_one_kind_of_answer_is_rarer(
+    desirable: int, undesirable: int, kto: dict[str, float], words: str, tmp_path: Path
+) -> None:
+    """So that both count about the same; nothing is said where they do."""
+    rows = [rated(number, number < desirable) for number in range(desirable + undesirable)]
+    held = [rated(number, number % 2 == 0) for number in range(100, 112)]
+    data = opened(tmp_path, "chat", rows, held, method=KTO | {"kto": kto})
+    found = [note for note in data.notes if "method.kto" in note]
+    assert [words in note for note in found] == ([True] if words else [])
+
+
+def test_one_label_alone_is_refused(tmp_path: Path) -> None:
+    """Of the training rows; of the validation rows where the gate compares both."""
+    same, both = [rated(number, True) for number in range(30)], [rated(number, number % 2 == 0) for number in range(40)]
+    failure = refusal(tmp_path, "chat", same, method=KTO)
+    assert failure.error.message == (
+        "pvc://data/train.jsonl: all 27 training rows have the label true, and objective kto learns from desirable and undesirable "
+        "answers: add rows with label false, or set method.objective: sft to learn the answers as they are"
+    )
+    held = [rated(number, False) for number in range(100, 112)]
+    note = "pvc://data/held.jsonl: all validation rows have the label false, so rewardMargin cannot be computed"
+    assert note in opened(tmp_path, "chat", both, held, method=KTO).notes
+    gate = {"gate": [{"metric": "rewardMargin", "betterThanBase": True}]}
+    assert "evaluation.gate has the metric rewardMargin" in refusal(tmp_path, "chat", both, held, gate, KTO).error.message

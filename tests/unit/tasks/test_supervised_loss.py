@@ -64,6 +64,7 @@ def test_what_fits_is_taken() -> None:
         ({"objective": "dpo", "sft": {"focalGamma": 2}}, "sft", "for objective sft, and the objective is dpo: remove it"),
         ({"objective": "orpo", "dpo": {}}, "dpo", "for objective dpo, and the objective is orpo"),
         ({"orpo": {"beta": 0.2}}, "orpo", "for objective orpo, and the objective is sft"),
+        ({"objective": "dpo", "kto": {}}, "kto", "for objective kto, and the objective is dpo"),
     ],
 )
 def test_settings_that_do_not_fit_each_other_are_refused(method: dict[str, Any], field: str, says: str) -> None:

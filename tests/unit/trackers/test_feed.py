@@ -216,6 +216,10 @@ def test_the_documented_tracker(capsys: pytest.CaptureFixture[str], tmp_path: Pa
         ({"sft": {"focalGamma": 2}}, {"objective": "sft", "sft.focalGamma": 2}),
         ({"objective": "dpo"}, {"objective": "dpo", "dpo.beta": 0.1, "dpo.loss": "sigmoid"}),
         ({"objective": "orpo", "orpo": {"beta": 0.3}}, {"objective": "orpo", "orpo.beta": 0.3}),
+        (
+            {"objective": "kto", "kto": {"undesirableWeight": 2}},
+            {"objective": "kto", "kto.beta": 0.1, "kto.desirableWeight": 1, "kto.undesirableWeight": 2},
+        ),
     ],
 )
 def test_a_run_is_shown_with_the_settings_of_its_objective(method: dict[str, Any], shown: dict[str, Any], tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The Learner of text-embedding: vectors of texts that belong together, several texts side by side."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from finetune_trainer.embedding.loss import Share, Vectors, contrastive_losses, 
 from finetune_trainer.embedding.model import embed_batch, freeze_unused, load_encoder
 from finetune_trainer.embedding.rows import EmbeddingRows
 from finetune_trainer.embedding.score import EmbeddedTexts, scores_of
-from finetune_trainer.learner import Learner, Show, Tally, autocast, dtype_of, scored_tokens
+from finetune_trainer.learner import Begin, Learner, Show, Tally, autocast, dtype_of, scored_tokens
 from finetune_trainer.methods import method_of
 from finetune_trainer.methods.gradient_checkpointing import enable_gradient_checkpointing
 from finetune_trainer.step_plan import MicroBatch, StepPlan, deal, validation_sample
@@ -81,7 +81,7 @@ class EmbeddingLearner(Learner):
         rows = [self._rows[row] for row in examples.examples]
         return text_batch(rows, self._pad_token, examples.index, filler=examples.filler)
 
-    def before_step(self, model: nn.Module, batches: Sequence[TextBatch], begin: Callable[[TextBatch], None]) -> None:
+    def before_step(self, model: nn.Module, batches: Sequence[TextBatch], begin: Begin) -> None:
         """Computes the vectors of the whole step, and each micro-batch's share of its loss."""
         if self._rows.scored:
             return

@@ -4,6 +4,7 @@ objective.py   the protocol
 sft.py         an answer, token by token: every learner's own loss
 dpo.py         which of two answers is preferred, relative to the base model
 orpo.py        the preferred one of two answers, and that it is preferred
+kto.py         whether an answer is desirable, relative to the base model
 settings.py    settings that do not fit each other
 custom_code.py the code of a user's own loss: read, checked and pinned
 """
@@ -12,6 +13,7 @@ from finetune_api.registry import Registry
 from finetune_api.run_config import RunConfig
 from finetune_trainer.failure import entry_of, invalid
 from finetune_trainer.objectives.dpo import DPO
+from finetune_trainer.objectives.kto import KTO
 from finetune_trainer.objectives.objective import Objective
 from finetune_trainer.objectives.orpo import ORPO
 from finetune_trainer.objectives.settings import check_settings
@@ -26,6 +28,7 @@ OBJECTIVES: Registry[Objective] = Registry(
     SFT,
     DPO,
     ORPO,
+    KTO,
 )
 
 
@@ -48,7 +51,7 @@ def task_of(config: RunConfig) -> AnyTask:
     if objective.compares and config.method.loss_on != "assistant":
         raise invalid(
             "InvalidSpec",
-            f"method.lossOn: {config.method.loss_on} is not available with objective {objective.name}, which compares answers: remove it",
+            f"method.lossOn: {config.method.loss_on} is not available with objective {objective.name}, which judges answers: remove it",
             param="method.lossOn",
         )
     check_settings(config.method)

@@ -14,6 +14,7 @@ class DirectPreference:
     name = "dpo"
     title = "direct preference optimization"
     compares = True
+    rates = False
     needs_reference = True
     learning_rate_scale = 0.05  # 1e-5 for adapters and 1e-6 for whole models of 7B: TRL's default and its advice for LoRA
 

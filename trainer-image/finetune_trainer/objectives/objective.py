@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model makes of the answers of B rows, (B, A) each: A answers a row, the preferred one first."""
+    """What a model makes of the answers of B rows, (B, A) each: A answers a row, the preferred one first; of rated rows one."""
 
     log_probs: "Tensor"
     """fp32: sum of the log-probabilities (nats) of an answer's supervised tokens."""
@@ -20,6 +20,10 @@ class Answers:
     """The same by the base model, without gradient; zeros for an objective without a reference."""
     tokens: "Tensor"
     """int64: supervised tokens."""
+    desirable: "Tensor | None" = None
+    """(B,) bool: the labels of rated answers."""
+    kl: "Tensor | None" = None
+    """fp32, a scalar without gradient: of rated answers, an estimate of the divergence of the model from the base (nats), at least 0."""
 
 
 class Compared(NamedTuple):
@@ -40,6 +44,8 @@ class Objective(Protocol):
     """For messages: "direct preference optimization"."""
     compares: bool
     """Rows have several answers, or one with a judgement. Otherwise `losses` is not called: the learner has the loss."""
+    rates: bool
+    """Rows have one answer each and a label, whether it is desirable; `losses` gets the labels and the divergence from the base."""
     needs_reference: bool
     """Losses are relative to the base model, whose log-probabilities are computed once, before the first step."""
     learning_rate_scale: float

@@ -22,6 +22,7 @@ class OddsRatioPreference:
     name = "orpo"
     title = "odds ratio preference optimization"
     compares = True
+    rates = False
     needs_reference = False
     learning_rate_scale = 0.4  # 8e-6 for whole models of 7B in the paper
 

@@ -4,7 +4,7 @@ from finetune_api.resources.learning import Dpo, Sft
 from finetune_api.run_config import RunCustomLoss, RunMethod, RunSft
 from finetune_trainer.failure import StageFailure, invalid
 
-OWNED = ("sft", "dpo", "orpo")
+OWNED = ("sft", "dpo", "orpo", "kto")
 """Fields of a method that only the objective of their name reads."""
 
 CUSTOM_LOSS = "customLoss"

@@ -24,19 +24,28 @@ class AnswerBatch:
     """(B, A) int64: supervised tokens of each answer."""
     reference: torch.Tensor
     """(B, A) fp32: log-probabilities by the base model; zeros where they are not needed, or not known yet."""
+    mismatched: bool = False
+    """The answers are those of other rows."""
 
     @property
     def index(self) -> int:
         """The micro-batch's number within the step."""
         return self.tokens.index
 
+    def after(self, others: int) -> "AnswerBatch":
+        """The same with a number behind those of other micro-batches."""
+        return replace(self, tokens=replace(self.tokens, index=self.index + others))
+
     def to(self, device: torch.device) -> "AnswerBatch":
         """The same on another device."""
-        moved = (tensor.to(device, non_blocking=True) for tensor in (self.answer_of, self.counts, self.reference))
-        return AnswerBatch(self.tokens.to(device), self.rows, *moved)
+        names = ("answer_of", "counts", "reference")
+        moved = {name: getattr(self, name).to(device, non_blocking=True) for name in names}
+        return replace(self, tokens=self.tokens.to(device), **moved)
 
 
-def answer_batch(rows: ComparedRows, examples: MicroBatch, reference: NDArray[np.float64] | None, *, packed: bool) -> AnswerBatch:
+def answer_batch(
+    rows: ComparedRows, examples: MicroBatch, reference: NDArray[np.float64] | None, *, packed: bool, mismatched: bool = False
+) -> AnswerBatch:
     """The rows of a micro-batch, packed in one row of tokens, or padded side by side for a model that does not keep packed ones apart."""
     found = () if examples.filler else examples.examples
     places, answers = rows.places(examples.examples), rows.answers
@@ -49,4 +58,5 @@ def answer_batch(rows: ComparedRows, examples: MicroBatch, reference: NDArray[np
         answer_of=torch.from_numpy(np.repeat(np.arange(counts.size), counts.reshape(-1))),
         counts=torch.from_numpy(counts),
         reference=torch.from_numpy(values).float(),
+        mismatched=mismatched,
     )

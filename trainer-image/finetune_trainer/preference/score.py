@@ -1,10 +1,12 @@
-"""Loss, reward accuracy and margin of a model on the validation rows, and the perplexity of the preferred answers."""
+"""Loss, reward accuracy and margin of a model on the validation rows, and the perplexity of the preferred answers; of rated answers also
+the divergence from the base."""
 
 import math
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from finetune_api.model_directory import Scores
 from finetune_api.run_config import RunMethod
@@ -49,6 +51,24 @@ def scores(objective: Objective, method: RunMethod, rows: AnswerRows, found: Val
         perplexity=math.exp(min(-likelihood, 700.0)),
         reward_accuracy=float(right(margins).mean()),
         reward_margin=float(margins.mean()),
+    )
+
+
+def rated_scores(
+    objective: Objective, method: RunMethod, rows: AnswerRows, found: Values, reference: Values, labels: NDArray[np.bool_], kl: float
+) -> Scores:
+    """Of a model's log-probabilities of rated answers, and of its divergence from the base."""
+    tokens = rows.supervised.reshape(found.shape)
+    values = [torch.from_numpy(values) for values in (found, reference, tokens)]
+    compared = objective.losses(method, Answers(values[0], values[1], values[2], torch.from_numpy(labels), torch.tensor(kl)))
+    rewards = compared.rewards[:, 0].numpy()
+    both = labels.any() and not labels.all()
+    return Scores(
+        loss=float(compared.losses.mean()),
+        perplexity=math.exp(min(-found[labels].sum() / tokens[labels].sum(), 700.0)) if labels.any() else None,
+        reward_accuracy=float(right(torch.from_numpy(np.where(labels, rewards, -rewards))).mean()),
+        reward_margin=float(rewards[labels].mean() - rewards[~labels].mean()) if both else None,
+        kl=kl,
     )
 
 

@@ -121,6 +121,13 @@ def measured(manifest: ModelDescription, report: EvaluationReport) -> str:
             f"{report.examples} validation rows; loss in nats per anchor, among the texts of a batch; recall is the share of anchors whose "
             "positive is the closest text, or among the closest ten, of all positives and negatives."
         )
+    if report.tuned.kl is not None:
+        return (
+            f"{report.examples} validation answers; loss is the mean of the objective's (no unit), perplexity that of the desirable "
+            "answers, rewardAccuracy the share of answers that the model finds more likely than the base if they are desirable, less "
+            "likely if not, rewardMargin the difference between the mean rewards of desirable and undesirable answers, kl an estimate of "
+            "the divergence from the base in nats per answer. The base has 0.5, 0 and 0 by definition."
+        )
     if report.tuned.reward_margin is not None:
         relative = " The base has 0.5 and 0 by definition." if report.base.reward_margin == 0 else ""
         return (

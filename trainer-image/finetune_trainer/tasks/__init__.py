@@ -3,6 +3,7 @@
 chat.py, completion.py, summarization.py, sequence_classification.py, token_classification.py, text_embedding.py
                   the tasks
 preference.py     the rows of chat and completion with two answers, for objectives that compare them (not in TASKS)
+rated.py          those with one answer and a label, for objectives that rate it (not in TASKS)
 task.py           what a task is: the row side
 learner.py        what a task gives to its learner: a language model, a classifier of texts or words, an embedding model
 rows.py           what rows of all tasks have in common

@@ -10,7 +10,7 @@ from finetune_trainer.tasks.completion import Completion
 from finetune_trainer.tasks.conversation import Conversation, Message, Tool, conversation
 from finetune_trainer.tasks.explain import Problem, Wrong
 from finetune_trainer.tasks.explain.names import Names
-from finetune_trainer.tasks.explain.preferences import pair_problems, same_answer, text_pair_of_answers_problems, unknown_keys
+from finetune_trainer.tasks.explain.preferences import answer_problems, same_answer, text_pair_of_answers_problems, unknown_keys
 from finetune_trainer.tasks.layouts.context import Context
 from finetune_trainer.tasks.layouts.forms import Fields, Form, Hint, Records, is_messages, rated
 from finetune_trainer.tasks.layouts.preferences import (
@@ -125,7 +125,7 @@ class ChatPairTask(PairTask):
         return super().row(as_messages(fields, layout.names, context), layout, context)
 
     def problems(self, fields: Fields, layout: RowLayout, names: Names) -> Iterator[Problem]:
-        return pair_problems(fields, layout.names, names)
+        return answer_problems(fields, layout.names, names)
 
     def build(self, fields: Fields, context: Context) -> ChatPair:
         tools = {key: fields.get(key) for key in ("tools", "parallel_tool_calls")}

@@ -39,3 +39,13 @@ def true_counts(lists: pa.ChunkedArray, flags: Callable[[NDArray[Any]], NDArray[
         before = np.concatenate([[0], np.cumsum(flags(chunk.values.to_numpy(zero_copy_only=False)), dtype=np.int64)])
         counts.append(before[offsets[1:]] - before[np.minimum(offsets[:-1] + skip, offsets[1:])])
     return np.concatenate(counts)
+
+
+def first_true(lists: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Of each list, the place of its first true value; its length where there is none."""
+    places: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
+    for chunk in lists.chunks:
+        offsets = chunk.offsets.to_numpy()
+        found = np.append(np.flatnonzero(chunk.values.to_numpy(zero_copy_only=False)), np.iinfo(np.int64).max)
+        places.append(np.minimum(found[np.searchsorted(found, offsets[:-1])], offsets[1:]) - offsets[:-1])
+    return np.concatenate(places)

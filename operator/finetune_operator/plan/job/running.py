@@ -106,6 +106,7 @@ def _progress_status(status: FineTuneJobStatus, progress: Progress, now: float) 
         validation_accuracy=progress.validation_accuracy,
         reward_accuracy=progress.reward_accuracy,
         reward_margin=progress.reward_margin,
+        kl=progress.kl,
         grad_norm=progress.grad_norm,
         tokens_per_second=progress.tokens_per_second,
         mfu=progress.mfu,

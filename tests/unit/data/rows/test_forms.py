@@ -60,7 +60,7 @@ NAMED: list[tuple[TaskName, list[Any], str]] = [
     ("chat", [{"prompt": [user()], "chosen": [assistant()], "rejected": [assistant("No")]}], "write it as the last message of each row"),
     ("chat", [{"conversations": [], "chosen": {"from": "gpt"}, "rejected": {"from": "gpt"}}], "preference data, DPO"),
     ("chat", [{"input": {"messages": [user()]}, "preferred_output": [assistant()], "non_preferred_output": []}], "preference data, DPO"),
-    ("chat", [{"prompt": "a", "completion": "b", "label": True}], "(KTO): keep the rows whose label is true"),
+    ("chat", [{"prompt": "a", "completion": "b", "label": True}], "(KTO): set method.objective: kto to learn from both"),
     ("completion", [{"prompt": [user()], "completion": [assistant()]}], "which is data for task chat: set task: chat"),
     (
         "token-classification",

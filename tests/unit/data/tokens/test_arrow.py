@@ -16,7 +16,7 @@ from tokenizers.processors import TemplateProcessing
 from finetune_text.tags import IGNORED
 from finetune_trainer.data.tokens import arrow
 from finetune_trainer.data.tokens.arrow import ROWS_PER_BATCH, EncodeStats, ExampleWriter, final_schema, kept_tokens, truncate
-from finetune_trainer.data.tokens.encoded import Classified, Encoded, Example, ExampleKind, Paired
+from finetune_trainer.data.tokens.encoded import Classified, Encoded, Example, ExampleKind, Paired, Rated
 
 
 def written(folder: Path, kind: ExampleKind, limit: int, *examples: Example) -> tuple[EncodeStats, list[dict[str, Any]]]:
@@ -68,6 +68,14 @@ def test_both_sides_of_a_pair_lose_their_ends(tmp_path: Path) -> None:
     assert (kept.lengths.tolist(), kept.supervised.tolist()) == ([8], [4])
     assert (kept.truncated, kept.truncated_tokens) == (3, 1 + 2 + 2)
     assert (kept.cut_off.places.count, kept.cut_off.needed, kept.nothing.places.count) == (2, 5, 1)
+
+
+def test_a_rated_answer_keeps_its_label(tmp_path: Path) -> None:
+    """It is cut as one that is learned."""
+    examples = [Rated(said(size, 2).input_ids, said(size, 2).loss_mask, "line 1", label=np.array([size > 3])) for size in (3, 6)]
+    kept, rows = written(tmp_path, "rated", 4, *examples)
+    assert [(row["input_ids"], row["label"]) for row in rows] == [([0, 1, 2], [False]), ([0, 1, 2, 3], [True])]
+    assert (kept.lengths.tolist(), kept.supervised.tolist(), kept.truncated) == ([3, 4], [1, 2], 1)
 
 
 def test_what_cannot_be_learnt_at_any_length_is_no_matter_of_the_cut(tmp_path: Path) -> None:

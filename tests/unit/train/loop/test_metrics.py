@@ -41,7 +41,7 @@ def test_numbers_read_back_equal(tmp_path: Path) -> None:
     columns = "step,epoch,loss,learning_rate,grad_norm,tokens,tokens_per_second,train_loss,valid_loss,valid_mean_token_accuracy"
     assert (
         path.read_text().splitlines()[0]
-        == f"{columns},reward_accuracy,reward_margin,mfu,gpu_utilization,gpu_memory_bytes,host_memory_bytes"
+        == f"{columns},reward_accuracy,reward_margin,kl,mfu,gpu_utilization,gpu_memory_bytes,host_memory_bytes"
     )
 
 

@@ -16,6 +16,7 @@ from finetune_trainer.data.reading.byte_range import ByteRange
 from finetune_trainer.data.reading.record import Block, Record
 from finetune_trainer.data.rows.read import ReadRows, RowReader
 from finetune_trainer.tasks import AnyTask, SequenceTask, TokenTask
+from finetune_trainer.tasks.rated import RatedTask
 
 MOST_TURNS = 65_535
 
@@ -96,8 +97,8 @@ def small(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.uint16]:
 
 
 def label_numbers(rows: Sequence[Any], task: AnyTask) -> tuple[npt.NDArray[np.int32], list[tuple[str, ...]]]:
-    """For classified rows a number for each, and the labels that the numbers stand for."""
-    if not rows or not isinstance(task, SequenceTask | TokenTask):
+    """For classified and rated rows a number for each, and the labels that the numbers stand for."""
+    if not rows or not isinstance(task, SequenceTask | TokenTask | RatedTask):
         return np.empty(0, np.int32), []
     numbers: dict[tuple[str, ...], int] = {}
     ids = np.fromiter((numbers.setdefault(task.labels(row), len(numbers)) for row in rows), np.int32, len(rows))

@@ -28,7 +28,7 @@ class Profile:
     turns: npt.NDArray[np.uint16]
     """Messages of each conversation; empty for other tasks."""
     label_ids: npt.NDArray[np.int32]
-    """For classification, an index into label_sets; empty for other tasks."""
+    """For classification and rated answers, an index into label_sets; empty for other tasks."""
     label_sets: tuple[tuple[str, ...], ...]
     """Every combination of labels that a row has, sorted; for token-classification, of tags."""
     multi_label: bool

@@ -10,6 +10,7 @@ borders.py    where prompts end and answers begin, in tokens
 batches.py    how many rows are tokenised together
 language.py   texts to token ids and loss masks
 pairs.py      rows of two answers to token ids and loss masks
+rated.py      rows of rated answers to token ids, loss masks and labels
 unseen_words.py  words that have no tokens, and their entities
 classes.py    texts and words to token ids and labels
 embedding.py  texts that belong together to token ids

@@ -28,6 +28,7 @@ _MASKED = (_IDS, ("loss_mask", pa.list_(pa.bool_())))
 SCHEMAS: dict[ExampleKind, pa.Schema] = {
     "language": pa.schema(_MASKED),
     "pair": pa.schema([*_MASKED, ("rejected_ids", pa.list_(pa.int32())), ("rejected_mask", pa.list_(pa.bool_()))]),
+    "rated": pa.schema([*_MASKED, ("label", pa.list_(pa.bool_()))]),
     "sequence": pa.schema([_IDS, *_CLASSES]),
     "token": pa.schema([_IDS, *_CLASSES]),
     "embedding": pa.schema([*((name, _IDS[1]) for name in TEXTS), ("scores", pa.list_(pa.float32()))]),
@@ -223,8 +224,8 @@ def first_target(batch: pa.RecordBatch, kind: ExampleKind, index: int) -> int:
         shared = min(len(chosen), len(rejected))
         parted = np.flatnonzero(chosen[:shared] != rejected[:shared])
         return max(*(int(first[0]) + 1 for first in firsts), int(parted[0]) + 1 if len(parted) else shared + 1)
-    values = list_values(batch["loss_mask" if kind == "language" else "labels"][index])
-    found = np.flatnonzero(values if kind == "language" else values != IGNORED)
+    values = list_values(batch["loss_mask" if has_masks(kind) else "labels"][index])
+    found = np.flatnonzero(values if has_masks(kind) else values != IGNORED)
     return int(found[0]) + 1 if len(found) else 0
 
 
@@ -276,7 +277,7 @@ def target_counts(batch: pa.RecordBatch, kind: ExampleKind) -> Ints:
         chosen, rejected = (true_counts(batch[name]) for name in ("loss_mask", "rejected_mask"))
         same = np.array([one == other for one, other in zip(batch["input_ids"], batch["rejected_ids"], strict=True)], np.bool_)
         return np.where((chosen > 0) & (rejected > 0) & ~same, chosen + rejected, 0)
-    return true_counts(batch["loss_mask"]) if kind == "language" else true_counts(batch["labels"], IGNORED)
+    return true_counts(batch["loss_mask"]) if has_masks(kind) else true_counts(batch["labels"], IGNORED)
 
 
 def true_counts(column: pa.ListArray, ignored: int | None = None) -> Ints:

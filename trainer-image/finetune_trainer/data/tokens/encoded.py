@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from finetune_trainer.tasks.rows import Row
 
-ExampleKind = Literal["language", "sequence", "token", "pair", "embedding"]
-"""What an example holds: tokens and their loss mask, a text and its labels, words and their tags, two answers, two or three texts."""
+ExampleKind = Literal["language", "sequence", "token", "pair", "rated", "embedding"]
+"""What an example holds: tokens and their loss mask, a text and its labels, words and their tags, two answers, an answer and whether it is
+desirable, two or three texts."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,14 @@ class Paired(Encoded):
 
     rejected_ids: npt.NDArray[np.int32] = field(kw_only=True)
     rejected_mask: npt.NDArray[np.bool_] = field(kw_only=True)
+
+
+@dataclass(frozen=True)
+class Rated(Encoded):
+    """A prompt with an answer that is rated."""
+
+    label: npt.NDArray[np.bool_] = field(kw_only=True)
+    """Of one value, true for a desirable answer."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from finetune_trainer.failure import invalid
 from finetune_trainer.objectives import task_of
 from finetune_trainer.objectives.sft import check_classes
 from finetune_trainer.prepare.dataset.classes import Classes, Tagged, find_classes, ignored_note, most_frequent_first
+from finetune_trainer.prepare.dataset.ratings import rating_notes
 from finetune_trainer.prepare.dataset.row_source import RowSource
 from finetune_trainer.prepare.dataset.scores import check_scores
 from finetune_trainer.prepare.dataset.statistics import histogram, quantiles
@@ -162,10 +163,11 @@ def open_dataset(config: RunConfig, workspace: Workspace, progress: ProgressPrin
     check_scores(task, train, held, [condition.metric for condition in config.evaluation.gate])
     progress.show("looking for near duplicates", force=True)
     if split is not None:
-        splits = split_rows(train, left, split, label_strata(train.profile, left.train) if classes.names else None)
+        splits = split_rows(train, left, split, label_strata(train.profile, left.train) if train.profile.label_sets else None)
     else:
         splits = separate_splits(train, held, left)
-    return described(ProfiledDataset(task, (train, held), splits, classes))
+    dataset = described(ProfiledDataset(task, (train, held), splits, classes))
+    return replace(dataset, notes=[*dataset.notes, *rating_notes(config, dataset.files, dataset.labels_of)])
 
 
 def check_size(train: ProfiledFile, left: Different) -> None:

@@ -18,6 +18,7 @@ from finetune_trainer.data.tokens.embedding import EmbeddingEncoder
 from finetune_trainer.data.tokens.encoded import Encoder
 from finetune_trainer.data.tokens.language import LanguageEncoder, Renderer
 from finetune_trainer.data.tokens.pairs import PairEncoder
+from finetune_trainer.data.tokens.rated import RatedEncoder
 from finetune_trainer.data.tokens.texts import TextRenderer
 from finetune_trainer.failure import invalid
 from finetune_trainer.prepare.base.base import ExaminedBase
@@ -25,6 +26,7 @@ from finetune_trainer.prepare.base.files import unsupported
 from finetune_trainer.prepare.dataset.dataset import ProfiledDataset
 from finetune_trainer.tasks import LanguageTask, find_task
 from finetune_trainer.tasks.preference import PairTask
+from finetune_trainer.tasks.rated import RatedTask
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,11 @@ def plain_texts(config: RunConfig, base: ExaminedBase, task: LanguageTask) -> Ta
 
 
 def encoder_of(config: RunConfig, task: LanguageTask, tokenizer: Tokenizer, renderer: Renderer, end: int | None = None) -> LanguageEncoder:
-    """For rows of one answer, or of two."""
+    """For rows of one answer, of two, or of one that is rated."""
     if isinstance(task, PairTask):
         return PairEncoder(tokenizer, renderer, task.sides, end)
+    if isinstance(task, RatedTask):
+        return RatedEncoder(tokenizer, renderer, task.label, end)
     return LanguageEncoder(tokenizer, renderer, config.method.loss_on, end)
 
 

@@ -47,6 +47,7 @@ _LENGTH_PARAM = "hyperparameters.maxSequenceLength"
 _BEGINS: dict[ExampleKind, str] = {
     "language": "the answer begins",
     "pair": "an answer begins, or differs from the other one only,",
+    "rated": "the answer begins",
     "sequence": "the text begins",
     "token": "the first tagged word comes",
     "embedding": "a text begins",
@@ -54,6 +55,7 @@ _BEGINS: dict[ExampleKind, str] = {
 _NOTHING: dict[ExampleKind, str] = {
     "language": "the answer has no token of its own",
     "pair": "an answer has no token of its own, or both have the same tokens",
+    "rated": "the answer has no token of its own",
     "sequence": "the text has no token",
     "token": "no word with a tag has a token",
     "embedding": "a text has no token",

@@ -97,7 +97,8 @@ def heaviest(run: RunConfig, decided: Decided, facts: TrainingFacts, model: Trai
     steps = [plan.step(0, number).ranks for number in range(min(plan.steps_per_epoch, STEPS_LOOKED_AT))]
     accumulation = max(len(rank) for step in steps for rank in step)
     longest = MicroBatch(0, (int(facts.lengths.argmax()),))
-    several = objective_of(run).compares
+    objective = objective_of(run)
+    several = objective.compares and not objective.rates
     micros = {as_micro(batch, facts, classifier, several) for step in steps for rank in step for batch in rank}
     micros.add(as_micro(longest, facts, classifier, several))
     most = max((need(model, micro, device) for micro in micros), key=lambda found: found.total)

@@ -37,12 +37,15 @@ def expect(run: RunConfig, decided: Decided, parameters: int, lengths: Counts) -
     examples = epochs * len(lengths) + min(rest * hyper.batch_size, len(lengths))
     tokens = round(float(lengths.mean()) * examples)
     each = method_of(run).operations + (RECOMPUTED if hyper.gradient_checkpointing else 0)
-    each += FORWARD if find_task(run.task).learner == "embedding" else 0  # all texts of a step are embedded before it
+    objective = objective_of(run)
+    before = find_task(run.task).learner == "embedding" or objective.rates  # a pass over all texts, or mismatched answers, of a step
+    each += FORWARD if before else 0
     speed, basis = rate(run, hyper.precision)
     if speed is None:
         return Expectation(tokens=tokens, basis=basis)
-    validated = validations(hyper) * hyper.validation_examples * float(lengths.mean())
-    reference = float(lengths.sum()) if objective_of(run).needs_reference else 0
+    passes = 2 if objective.rates else 1
+    validated = passes * validations(hyper) * hyper.validation_examples * float(lengths.mean())
+    reference = passes * float(lengths.sum()) if objective.needs_reference else 0
     hours = parameters * (each * tokens + FORWARD * (validated + reference)) / speed / 3600
     text = f"{each} x {in_words(parameters)} parameters x {tokens:,} tokens at {basis}"
     price = cost(run.hardware, hours)

@@ -10,7 +10,8 @@ are not right at first sight.
     tools.py      tools and tool calls
     weights.py    message weights
     texts.py      rows of two texts
-    preferences.py  rows of two answers
+    preferences.py  rows of a prompt and its answers
+    ratings.py    labels of answers
     names.py      what the parts of a conversation are called in the file
 """
 

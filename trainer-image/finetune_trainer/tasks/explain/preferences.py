@@ -19,34 +19,35 @@ def unknown_keys(row: Mapping[str, Any], known: Collection[str], extra: Collecti
             yield unknown_key(key, key, known, "a row")
 
 
-def pair_problems(row: dict[str, Any], called: Mapping[str, str], names: Names) -> Iterator[Problem]:
-    """All that is wrong with three lists of messages; `names` has the places of all messages, `called` what the file calls the fields."""
+def answer_problems(row: dict[str, Any], called: Mapping[str, str], names: Names, answers: Collection[str] = ANSWERS) -> Iterator[Problem]:
+    """All that is wrong with a prompt and its answers as lists of messages; `names` has the places of all messages, `called` what the
+    file calls the fields."""
     prompt, tools = row["prompt"], {key: row[key] for key in ("tools", "parallel_tool_calls") if row.get(key) is not None}
     asked, start, found = len(prompt), len(prompt), list[Problem]()
-    for field in ANSWERS:
+    for field in answers:
         end = start + len(row[field])
         side = replace(names, messages=called.get(field, field), places=(*names.places[:asked], *names.places[start:end]))
         found += chat_problems({"messages": [*prompt, *row[field]], **tools}, None, side)
         start = end
     yield from dict.fromkeys(found)
     if not found:
-        yield from _border_problems(row, called, names)
+        yield from _border_problems(row, called, names, answers)
 
 
-def _border_problems(row: dict[str, Any], called: Mapping[str, str], names: Names) -> Iterator[Problem]:
+def _border_problems(row: dict[str, Any], called: Mapping[str, str], names: Names, answers: Collection[str]) -> Iterator[Problem]:
     """Of a prompt and answers that are each right."""
     start = len(row["prompt"])
     if row["prompt"][-1]["role"] == "assistant":
         says = f"{names.message(start - 1)}.role is 'assistant', expected 'user' or 'tool': the answers come after the prompt"
         yield Problem("wrong order", says)
-    for field in ANSWERS:
+    for field in answers:
         name, messages = called.get(field, field), row[field]
         if messages[0]["role"] != "assistant":
             role = shown(messages[0]["role"])
             says = f"{names.message(start)}.role is {role}, expected 'assistant': what comes before it belongs to the prompt"
             yield Problem("wrong order", says)
         if not any(is_learnt(message) for message in messages if message["role"] == "assistant"):
-            yield Problem("nothing to learn", f"every message of the assistant in {name} has weight 0, so there is nothing to compare")
+            yield Problem("nothing to learn", f"every message of the assistant in {name} has weight 0, so there is nothing to judge")
         start += len(messages)
 
 

@@ -45,7 +45,11 @@ def rated(keys: Sequence[str], first: Records) -> Form | None:
     """Answers with a judgement instead of answers to learn."""
     if not {*PAIR, "label"} <= set(keys) or not all(isinstance(row.get("label"), bool) for row in first):
         return None
-    return Form("holds answers that are labelled good or bad (KTO): keep the rows whose label is true, and remove the label")
+    return Form(
+        "holds answers that are labelled good or bad (KTO): set method.objective: kto to learn from both, with task chat or completion, or "
+        "keep the rows whose label is true, and remove the label",
+        "objective",
+    )
 
 
 def preference(fields: tuple[str, str], keys: Sequence[str], first: Records, *, chat: bool) -> Form | None:

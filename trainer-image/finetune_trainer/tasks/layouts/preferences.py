@@ -5,6 +5,7 @@ The prompt may be a field of its own, or what both conversations begin with (TRL
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple
 
 from finetune_trainer.tasks.explain import Problem, Wrong
@@ -67,16 +68,7 @@ def as_messages(row: Fields, names: Mapping[str, str], context: Context) -> Fiel
     wrong = [missing(field, names, row) for field, part in (("chosen", chosen), ("rejected", rejected)) if part is None]
     if wrong or prompt is None or chosen is None or rejected is None:
         raise Wrong(wrong)
-    parts = (prompt, chosen, rejected)
-    context.names = Names(
-        "prompt, chosen and rejected",
-        places=tuple(place for part in parts for place in part.places),
-        functions=functions(row.get("tools"), names.get("tools", "tools")),
-        function=".function",
-    )
-    whole = without_nulls({**row, "messages": [message for part in parts for message in part.messages]}, context)
-    messages, first, second = whole.pop("messages"), len(prompt.messages), len(prompt.messages) + len(chosen.messages)
-    return {**whole, "prompt": messages[:first], "chosen": messages[first:second], "rejected": messages[second:]}
+    return with_parts(row, {"prompt": prompt, "chosen": chosen, "rejected": rejected}, names, context)
 
 
 class Part(NamedTuple):
@@ -86,8 +78,9 @@ class Part(NamedTuple):
     places: Sequence[MessagePath]
 
     @classmethod
-    def of(cls, row: Fields, field: str, name: str) -> "Part | None":
-        """A text is a message of the user, or of the assistant; None where the field is not there. Raises Wrong."""
+    def of(cls, row: Fields, field: str, name: str, before: int = 0) -> "Part | None":
+        """A text is a message of the user, or of the assistant; None where the field is not there. `before`: messages of another part that
+        come first under the same name. Raises Wrong."""
         value = row.get(field)
         if value is None and (field == "prompt" or field not in row):
             return None
@@ -97,11 +90,25 @@ class Part(NamedTuple):
         if not isinstance(value, list) or not value:
             what = "is empty" if value == [] else f"is {kind_of(value)}"
             raise Wrong([Problem(f"no {field}", f"{name} {what}, expected a text or an array of messages")])
-        return cls(value, [place(name, index, message) for index, message in enumerate(value)])
+        return cls(value, [place(name, index, message) for index, message in enumerate(value, before)])
 
     def cut(self, first: int) -> "tuple[Part, Part]":
         """The messages before `first`, and the others."""
         return Part(self.messages[:first], self.places[:first]), Part(self.messages[first:], self.places[first:])
+
+
+def with_parts(row: Fields, parts: "Mapping[str, Part]", names: Mapping[str, str], context: Context) -> Fields:
+    """The row with these fields as lists of messages; the context knows where each message stands in the file."""
+    *first, last = parts
+    context.names = Names(
+        f"{', '.join(first)} and {last}",
+        places=tuple(place for part in parts.values() for place in part.places),
+        functions=functions(row.get("tools"), names.get("tools", "tools")),
+        function=".function",
+    )
+    whole = without_nulls({**row, "messages": [message for part in parts.values() for message in part.messages]}, context)
+    messages = iter(whole.pop("messages"))
+    return whole | {field: list(islice(messages, len(part.messages))) for field, part in parts.items()}
 
 
 def place(name: str, index: int, message: Any) -> MessagePath:

@@ -31,9 +31,13 @@ class StepMetrics:
     """Of the validation after this step."""
     valid_mean_token_accuracy: float | None = None
     reward_accuracy: float | None = None
-    """Share of the step's pairs whose preferred answer has the higher reward; empty for objective sft."""
+    """Share of the step's pairs whose preferred answer has the higher reward; of rated answers, share of those that the model finds more
+    likely than the base if they are desirable, less likely if not. Empty for objective sft."""
     reward_margin: float | None = None
-    """Mean difference between the rewards of the preferred answer and of the other one."""
+    """Mean difference between the rewards of the preferred answer and of the other one; difference between the mean rewards of desirable
+    and undesirable answers, empty for a step with one kind only."""
+    kl: float | None = None
+    """Of rated answers: estimate of the divergence from the base, in nats."""
     mfu: float | None = None
     """Share of the GPUs' peak speed; see usage.py, as for the other three. Empty where it is not known."""
     gpu_utilization: float | None = None
@@ -63,11 +67,11 @@ class StepMetrics:
 
 COLUMNS = (
     *("step", "epoch", "loss", "learning_rate", "grad_norm", "tokens", "tokens_per_second"),
-    *("train_loss", "valid_loss", "valid_mean_token_accuracy", "reward_accuracy", "reward_margin"),
+    *("train_loss", "valid_loss", "valid_mean_token_accuracy", "reward_accuracy", "reward_margin", "kl"),
     *("mfu", "gpu_utilization", "gpu_memory_bytes", "host_memory_bytes"),
 )
 TRACKED = (
-    *("loss", "learning_rate", "grad_norm", "epoch", "tokens", "tokens_per_second", "reward_accuracy", "reward_margin"),
+    *("loss", "learning_rate", "grad_norm", "epoch", "tokens", "tokens_per_second", "reward_accuracy", "reward_margin", "kl"),
     *("mfu", "gpu_utilization", "gpu_memory_bytes", "host_memory_bytes"),
 )
 EVAL_LOSS, EVAL_ACCURACY = "eval/loss", "eval/accuracy"

@@ -140,27 +140,28 @@ class StepTrainer(Trainer):
         self._step_tokens, self._step_supervised = step.tokens, step.supervised
         self._step_rows, self._micro_losses = step.rows, []
         self._step_loss = torch.zeros((), device=self.context.world.device)
-        self._looked_at = 0
+        self._looked_at, self._looking_at = 0, step.rows[0]
         try:
             self.context.learner.before_step(model, step.batches, self._look_at)
-            self._looked_at = 0
             for place, batch in enumerate(step.batches, start=1):
-                batch = batch.to(self.context.world.device)
+                batch, self._looking_at = batch.to(self.context.world.device), step.rows[place - 1]
                 loss = self._micro_step(model, batch, step.supervised, last=place == len(step.rows))
                 self._step_loss += loss  # where an error on a GPU may come to light
                 self._micro_losses.append(loss)
             if step.failure is not None:
+                self._looking_at = step.rows[len(step.batches)]
                 raise step.failure
         except Exception as exc:
-            where = self.context.places.of(step.rows[len(self._micro_losses) or max(0, self._looked_at - 1)])
+            where = self.context.places.of(self._looking_at)
             raise explain_step(exc, self.state.global_step + 1, where) from exc
         return self._step_loss.clone()
 
     def _seed(self, batch: ModelBatch) -> None:
         torch.manual_seed(dropout_seed(self.args.seed, self.state.global_step, batch.index))
 
-    def _look_at(self, batch: ModelBatch) -> None:
-        """Before a forward pass that is not a micro-step's."""
+    def _look_at(self, batch: ModelBatch, rows: tuple[int, ...] = ()) -> None:
+        """A Begin."""
+        self._looking_at = rows or self._step_rows[self._looked_at]
         self._looked_at += 1
         self._seed(batch)
         self.context.heartbeat.beat("training")
