@@ -203,6 +203,7 @@ class PublishSummary(LenientDocument):
     manifest_sha256: str
     missing_artifacts: list[MissingArtifact] = []
     skew_check: SkewCheck | None = None
+    warnings: list[StageWarning] = []
 
 
 class InspectSummary(LenientDocument):
@@ -289,6 +290,9 @@ def _smaller_models(summary: PublishSummary | InspectSummary) -> Iterator[Publis
     for length in (800, 400, 100):
         cut = [missing.model_copy(update={"message": _cut(missing.message, length)}) for missing in summary.missing_artifacts]
         texts: dict[str, Any] = {"missing_artifacts": cut}
+        if isinstance(summary, PublishSummary):
+            warned = [warning.model_copy(update={"message": _cut(warning.message, length)}) for warning in summary.warnings]
+            texts["warnings"] = warned
         if isinstance(summary, PublishSummary) and summary.skew_check and summary.skew_check.difference:
             texts["skew_check"] = summary.skew_check.model_copy(update={"difference": _cut(summary.skew_check.difference, length)})
         yield summary.model_copy(update=texts)

@@ -1,11 +1,16 @@
 """Rows that training cannot use are named by the lines of the dataset."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
 from finetune_api.exit_codes import ExitCode
 from finetune_trainer.failure import StageFailure
+from finetune_trainer.step_plan import StepPlan
+from finetune_trainer.train.loop.steps import StepDataset
 from finetune_trainer.train.row_places import RowPlaces
 from tests.trainer.train.conftest import VOCABULARY, run_here
 from tests.trainer.train.runs import Run, write_table
@@ -43,8 +48,19 @@ def test_a_row_that_breaks_the_collator(new_run: Callable[..., Run]) -> None:
     assert len(run.metrics()) == 2
 
 
+def test_a_filler_has_no_rows_to_name() -> None:
+    """Of a step that is divided among three ranks, every row is named once; the third rank computes a copy of one without a target."""
+    learner: Any = SimpleNamespace(batch=lambda examples: examples)
+    lengths = np.full(2, 6)
+    plan = StepPlan(lengths, lengths, batch_size=2, token_budget=6, seed=7, world=3)
+    steps = [StepDataset(plan, learner, rank)[0, 0] for rank in range(3)]
+    assert sorted(row for step in steps for rows in step.rows for row in rows) == [0, 1]
+    assert {len(step.rows) for step in steps} == {1}
+
+
 def test_places_of_rows(new_run: Callable[..., Run]) -> None:
     """In the order of the file, the first ones; several examples of a row are one place."""
     places = RowPlaces(new_run().workspace.train_rows)
     assert places.of([3, 0, 9, 5, 5]) == "rows.jsonl, lines 2, 8, 12 and 1 more"
     assert places.of([5, 5]) == "rows.jsonl, line 12"
+    assert places.of([]) == "rows.jsonl"

@@ -1,5 +1,6 @@
 """Interrupted and gone on with: the losses of the uninterrupted run, checkpoints complete or absent. One process, in this one."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -254,6 +255,8 @@ def test_a_full_volume(small_volume: Path, tiny: Path) -> None:
     [
         (RuntimeError("[...gloo/transport/tcp/pair.cc:537] Read error [127.0.0.1]:1: Connection reset by peer"), ExitCode.PEER_LOST),
         (TimeoutError("job-0.job has no address"), ExitCode.PEER_LOST),
+        (TimeoutError(errno.ETIMEDOUT, "Connection timed out", "/workspace/metrics.csv"), ExitCode.INTERNAL_ERROR),
+        (ConnectionError(errno.ECONNRESET, "Connection reset by peer", "/workspace/metrics.csv"), ExitCode.INTERNAL_ERROR),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), ExitCode.DOES_NOT_FIT),
         (MemoryError(), ExitCode.DOES_NOT_FIT),
         (RuntimeError("CUDA error: out of memory"), ExitCode.DOES_NOT_FIT),

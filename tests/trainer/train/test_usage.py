@@ -32,10 +32,10 @@ def test_a_run_shows_its_memory_and_its_gradient(tmp_path: Path, tiny: Path, cap
     """In its progress line as in metrics.csv; the peak of this process can only have grown since."""
     run = Run(prepare_workspace(tmp_path / "workspace", tiny, total_steps=3))
     run_here(run)
-    trained = [line for line in capsys.readouterr().out.splitlines() if '"activity":"training"' in line]
-    steps, shown = run.metrics(), last_progress("\n".join(trained))
+    steps, shown = run.metrics(), last_progress(capsys.readouterr().out)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    assert shown is not None and shown.grad_norm == pytest.approx(steps[-1].grad_norm)
+    assert shown is not None and shown.activity == "writing the trained weights"
+    assert (shown.step, shown.loss, shown.grad_norm) == pytest.approx((3, steps[-1].loss, steps[-1].grad_norm))
     assert [step.mfu for step in steps] == [None] * 3
     assert all(2**26 < (step.host_memory_bytes or 0) <= peak for step in steps)
     assert shown.eta_seconds == 0

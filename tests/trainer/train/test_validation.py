@@ -63,6 +63,14 @@ def test_it_is_what_a_plain_loop_computes(new_run: Callable[..., Run]) -> None:
     assert summary.accuracy == pytest.approx(torch.cat(right).float().mean().item())
 
 
+def test_a_validation_that_is_not_finite_ends_the_training(new_run: Callable[..., Run]) -> None:
+    """Its step is in metrics.csv, without the figures of a validation."""
+    run = new_run(hyper=VALIDATED | {"validation_every": 1, "warmup_steps": 0, "learning_rate": 1e30})
+    with pytest.raises(StageFailure, match="the validation loss is not finite after step 1"):
+        run_here(run)
+    assert [(step.step, step.valid_loss) for step in run.metrics()] == [(1, None)]
+
+
 def test_where_it_is_said(validated: Run) -> None:
     """After every fifth step and after the last one, in metrics.csv, in the result and beside the training loss in progress."""
     assert [step for step, _, _ in points(validated)] == [5, 10, 12]

@@ -108,9 +108,8 @@ def test_missing_artifacts_are_always_named() -> None:
     result = published("x" * 500)
     assert result.publish is not None
     missing = [MissingArtifact(format="onnx", precision=f"int{n}", reason="ParityFailed", message="y" * 2000) for n in range(8)]
-    reported = StageResult.from_json(
-        result.model_copy(update={"publish": result.publish.model_copy(update={"missing_artifacts": missing})}).termination_message()
-    )
+    more = {"missing_artifacts": missing, "warnings": [StageWarning(code="TrackerFailed", message="z" * 500)] * 2}
+    reported = StageResult.from_json(result.model_copy(update={"publish": result.publish.model_copy(update=more)}).termination_message())
     assert reported.publish is not None
     assert [(m.precision, m.reason, m.message.endswith("...")) for m in reported.publish.missing_artifacts] == [
         (f"int{n}", "ParityFailed", True) for n in range(8)

@@ -173,7 +173,7 @@ def test_a_tracker_that_hangs_does_not_hold_the_end(tmp_path: Path, monkeypatch:
     answer.set()
 
 
-def test_an_outcome_costs_publish_at_most_a_line_in_its_log(
+def test_an_outcome_costs_publish_at_most_a_warning(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One tracker takes it, one refuses, one hangs."""
@@ -185,13 +185,14 @@ def test_an_outcome_costs_publish_at_most_a_line_in_its_log(
 
     trackers = [Notebook(name="good"), Notebook(failing(1), name="refusing"), Notebook(hang, name="hanging")]
     run = TrackedRun("run", RunConfig.model_validate(CONFIG), Workspace(tmp_path), 0, 0, {}, {})
-    show(trackers, run, Outcome(12, {"tuned/loss": 1.0}, {"gate": "passed"}))
+    warnings = show(trackers, run, Outcome(12, {"tuned/loss": 1.0}, {"gate": "passed"}))
     answer.set()
     assert trackers[0].states == ["passed"]
-    assert capsys.readouterr().out.splitlines() == [
-        "publish: refusing: 503: come back later; the scores of the model are missing there",
-        "publish: hanging: it did not take them in time; the scores of the model are missing there",
+    assert [(warning.code, warning.message) for warning in warnings] == [
+        ("TrackerFailed", "refusing: 503: come back later; the scores of the model are missing there"),
+        ("TrackerFailed", "hanging: it did not take them in time; the scores of the model are missing there"),
     ]
+    assert capsys.readouterr().out.splitlines() == [f"publish: {warning.message}" for warning in warnings]
 
 
 def test_a_tracker_without_its_package_is_refused() -> None:

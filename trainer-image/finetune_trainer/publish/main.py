@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 from finetune_api.model_directory import MANIFEST_FILE, EvaluationReport, Manifest, MissingArtifact
-from finetune_api.result import PublishSummary, StageResult
+from finetune_api.result import PublishSummary, StageResult, StageWarning
 from finetune_api.run_config import RunConfig
 from finetune_trainer.artifacts import wanted_artifacts
 from finetune_trainer.artifacts.exporter import ExportJob
@@ -41,15 +41,16 @@ def publish(config: RunConfig, attempt: int) -> StageResult:
     root = Path(config.paths.model)
     summary = run.prepared.summary
     draft = Draft(root, Identity(config.job.spec_digest, summary.base_digest, summary.dataset.digest))
+    warnings: list[StageWarning] = []
     manifest = draft.finished()
     if manifest is None:
         with storage_full_names(root):
-            manifest = make_model(run, draft)
-    return result(config, attempt, root, manifest)
+            manifest, warnings = make_model(run, draft)
+    return result(config, attempt, root, manifest, warnings)
 
 
-def make_model(run: TrainedRun, draft: Draft) -> Manifest:
-    """All of the work: measure, write and prove the artifacts, describe them, move them into place."""
+def make_model(run: TrainedRun, draft: Draft) -> tuple[Manifest, list[StageWarning]]:
+    """All of the work: measure, write and prove the artifacts, describe them, move them into place. Also what the trackers have not got."""
     required = [artifact for artifact in wanted_artifacts(run.config) if artifact.required]
     draft.root.mkdir(parents=True, exist_ok=True)
     draft.begin()
@@ -62,13 +63,13 @@ def make_model(run: TrainedRun, draft: Draft) -> Manifest:
     exported = export_all(ExportJob(run, learner, tuned, draft.files, draft.scratch, phases), draft)
     with phases.phase("writing the manifest"):
         report = report.model_copy(update={"parity": exported.parity})
-        manifest = describe(run, draft.files, report, exported.missing)
+        manifest, warnings = describe(run, draft.files, report, exported.missing)
         draft.commit(manifest)
-    return manifest
+    return manifest, warnings
 
 
-def describe(run: TrainedRun, files: Path, report: EvaluationReport, missing: list[MissingArtifact]) -> Manifest:
-    """Adds curves, data report and card, then the manifest of all."""
+def describe(run: TrainedRun, files: Path, report: EvaluationReport, missing: list[MissingArtifact]) -> tuple[Manifest, list[StageWarning]]:
+    """Adds curves, data report and card, then the manifest of all. Also what the trackers have not got."""
     for source in (run.workspace.metrics, run.workspace.report):
         if source.exists():
             shutil.copyfile(source, files / source.name)
@@ -77,13 +78,13 @@ def describe(run: TrainedRun, files: Path, report: EvaluationReport, missing: li
     description = describe_model(run, files, report, missing, skew)
     outcome = outcome_of(description, "model", last_step(run))
     objective = objective_of(run.config).settings(run.config.method)
-    show(TRACKERS.values(), tracked_run(run.config, run.prepared, run.workspace, objective), outcome)
+    warnings = show(TRACKERS.values(), tracked_run(run.config, run.prepared, run.workspace, objective), outcome)
     if run.workspace.runs.exists():
         shutil.copytree(run.workspace.runs, files / "runs", copy_function=shutil.copyfile)
     reported = (files / run.workspace.report.name).exists()
     card = model_card(description, run.prepared, prompting_of(run.config, files / "model"), reported=reported)
     write_atomic(files / "README.md", card)
-    return make_manifest(description, files)
+    return make_manifest(description, files), warnings
 
 
 def last_step(run: TrainedRun) -> int:
@@ -94,8 +95,8 @@ def last_step(run: TrainedRun) -> int:
     return run.prepared.hyperparameters.total_steps
 
 
-def result(config: RunConfig, attempt: int, root: Path, manifest: Manifest) -> StageResult:
-    """The stage's result, the same whether the manifest was written now or by an earlier attempt."""
+def result(config: RunConfig, attempt: int, root: Path, manifest: Manifest, warnings: list[StageWarning]) -> StageResult:
+    """The stage's result, the same but for warnings whether the manifest was written now or by an earlier attempt."""
     assert manifest.evaluation is not None, "publish always evaluates"
     files = [*manifest.other_files, *(file for artifact in manifest.artifacts for file in artifact.files)]
     summary = PublishSummary(
@@ -104,5 +105,6 @@ def result(config: RunConfig, attempt: int, root: Path, manifest: Manifest) -> S
         manifest_sha256=sha256_of(root / MANIFEST_FILE),
         missing_artifacts=manifest.missing_artifacts,
         skew_check=manifest.skew_check,
+        warnings=warnings,
     )
     return StageResult(stage="publish", spec_digest=config.job.spec_digest, attempt=attempt, publish=summary)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from finetune_api.metrics import METRICS
 from finetune_api.model_directory import ModelDescription
+from finetune_api.result import StageWarning
 from finetune_trainer.stage import interruption
 from finetune_trainer.trackers.feed import one_line
 from finetune_trainer.trackers.tracker import Outcome, TrackedRun, Tracker
@@ -30,16 +31,19 @@ def outcome_of(description: ModelDescription, weights: str, step: int) -> Outcom
     return Outcome(step, {name: value for name, value in figures.items() if value is not None}, tags)
 
 
-def show(trackers: Iterable[Tracker], run: TrackedRun, outcome: Outcome) -> None:
-    """Passes it to the trackers of the run; the log says what was not taken."""
+def show(trackers: Iterable[Tracker], run: TrackedRun, outcome: Outcome) -> list[StageWarning]:
+    """Passes it to the trackers of the run; says, also in the log, what was not taken."""
     asked = [Report(tracker, run, outcome) for tracker in trackers if tracker.wanted(run.config)]
     deadline = time.monotonic() + WAIT
     while any(report.thread.is_alive() for report in asked) and time.monotonic() < deadline:
         interruption.check()
         next(report for report in asked if report.thread.is_alive()).thread.join(0.2)
-    for report in asked:
-        if problem := report.problem or ("it did not take them in time" if report.thread.is_alive() else ""):
-            print(f"publish: {report.name}: {problem}; the scores of the model are missing there", flush=True)
+    late = "it did not take them in time"
+    problems = {report.name: report.problem or (late if report.thread.is_alive() else "") for report in asked}
+    said = [f"{name}: {problem}; the scores of the model are missing there" for name, problem in problems.items() if problem]
+    for message in said:
+        print(f"publish: {message}", flush=True)
+    return [StageWarning(code="TrackerFailed", message=message[:500]) for message in said]
 
 
 class Report:

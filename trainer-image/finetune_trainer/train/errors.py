@@ -45,7 +45,9 @@ def explain_rank(exc: BaseException) -> StageFailure:
             "base model, or raise training.resources.limits.memory where it trains on a CPU",
             param="hyperparameters.maxSequenceLength",
         )
-    lost = isinstance(exc, dist.DistError | TimeoutError | ConnectionError) or (native and any(word in text for word in PEER_WORDS))
+    of_a_file = isinstance(exc, OSError) and exc.filename is not None  # a network volume times out as a peer does
+    lost = isinstance(exc, dist.DistError | TimeoutError | ConnectionError) and not of_a_file
+    lost = lost or (native and any(word in text for word in PEER_WORDS))
     if lost and not any(word in text for word in SETUP_WORDS):
         return StageFailure(ExitCode.PEER_LOST, "PeerLost", f"lost the connection to another rank: {first_line(exc)}")
     return explain(exc)

@@ -13,7 +13,6 @@ from finetune_api.result import StageResult, StageWarning, TrainSummary
 from finetune_api.run_config import RunConfig
 from finetune_trainer.failure import invalid
 from finetune_trainer.methods import method_of
-from finetune_trainer.stage.progress import ProgressPrinter
 from finetune_trainer.trackers.feed import Feeds
 from finetune_trainer.train.best import Best, choose_best
 from finetune_trainer.train.checkpoints import complete_checkpoints, figures_of
@@ -40,7 +39,6 @@ class Finish:
     attempt: int
     prepared: Prepared
     heartbeat: Heartbeat
-    printer: ProgressPrinter
     feeds: Feeds | None
     """On rank 0 only."""
     began: float
@@ -56,8 +54,8 @@ class Finish:
             return Best(None)
         tick = partial(self.heartbeat.beat, "finishing")
         best = choose_best(self.workspace.checkpoints, self.prepared.identity, context.validator.curve, step, context.world, tick)
-        if context.world.is_first and best.checkpoint:
-            self.printer.show(f"loading the best checkpoint, {best.checkpoint.name}", force=True)
+        if context.log is not None and best.checkpoint:
+            context.log.show(f"loading the best checkpoint, {best.checkpoint.name}", force=True)
         return best
 
     def write(self, model: nn.Module, context: LoopContext, step: int, best: Best, passed_over: Sequence[StageWarning]) -> None:
@@ -71,10 +69,12 @@ class Finish:
                 pass
             return
         loss, total = self.last_loss(context, step), self.prepared.hyperparameters.total_steps
+        assert context.log is not None  # on rank 0
+        context.log.show("writing the trained weights", force=True)
         trained = self.workspace.trained
         shutil.rmtree(trained, ignore_errors=True)
         try:
-            writing(trained, lambda: self.write_weights(model, weights, trained, step))
+            writing(trained, lambda: self.write_weights(model, weights, trained))
         except BaseException:
             shutil.rmtree(trained, ignore_errors=True)
             raise
@@ -120,9 +120,8 @@ class Finish:
             )
         return loss
 
-    def write_weights(self, model: nn.Module, weights: Iterator[tuple[str, Tensor]], trained: Path, step: int) -> None:
+    def write_weights(self, model: nn.Module, weights: Iterator[tuple[str, Tensor]], trained: Path) -> None:
         """In the method's folder, sealed."""
         method = method_of(self.config)
-        self.printer.show("writing the trained weights", force=True, step=step, total_steps=self.prepared.hyperparameters.total_steps)
         method.save(model, trained / method.folder, weights)
         seal(trained, self.prepared.identity, partial(self.heartbeat.beat, "writing"))

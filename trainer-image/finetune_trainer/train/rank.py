@@ -159,7 +159,7 @@ class Rank:
             step = trainer.state.global_step
             self.stop_here(world, trainer.stopping and step < self.hyper.total_steps, f"at step {step}, with a checkpoint")
         self.heartbeat.beat("finishing")
-        finish = Finish(self.config, self.attempt, self.prepared, self.heartbeat, self.printer, self.feeds, self.began)
+        finish = Finish(self.config, self.attempt, self.prepared, self.heartbeat, self.feeds, self.began)
         best = finish.best(context, step)
         if best.checkpoint is not None:
             distributed.close()

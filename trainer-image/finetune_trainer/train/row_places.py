@@ -18,11 +18,13 @@ class RowPlaces:
     def __init__(self, path: Path) -> None:
         self._table = open_rows(path)
         source = (self._table.schema.metadata or {}).get(SOURCE.encode(), path.name.encode())
-        self._source = source.decode()
+        self._source: str = source.decode()
         self.columns: list[str] = self._table.column_names
 
     def of(self, rows: Sequence[int]) -> str:
-        """ "train.jsonl, lines 3, 17 and 25", of a file that says nothing "train.arrow, rows 4 and 5"."""
+        """ "train.jsonl, lines 3, 17 and 25", of a file that says nothing "train.arrow, rows 4 and 5"; the file alone for no rows."""
+        if not rows:
+            return self._source
         known = WHERE in self.columns
         found = [self._table[WHERE][row].as_py() if known else f"row {row + 1}" for row in sorted(rows)]
         places = Places()

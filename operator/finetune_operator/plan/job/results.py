@@ -1,5 +1,7 @@
 """What the result of a stage adds to the status of its job."""
 
+from dataclasses import replace
+
 from finetune_api.resources.finetune_job_status import (
     DatasetStatus,
     ExpectedStatus,
@@ -82,7 +84,9 @@ def result_conditions(result: StageResult) -> tuple[ConditionUpdate, ...]:
     if result.publish:
         report = result.publish.evaluation
         missing, skew = result.publish.missing_artifacts, result.publish.skew_check
-        return (gate_condition(report), exported_condition(missing), better_condition(report.base, report.tuned), skew_condition(skew))
+        exported = exported_condition(missing)
+        said = "; ".join([exported.message, *(warning.message for warning in result.publish.warnings)])
+        return (gate_condition(report), replace(exported, message=said), better_condition(report.base, report.tuned), skew_condition(skew))
     return ()
 
 

@@ -17,7 +17,7 @@ class RankStep:
     batches: list[ModelBatch]
     """Fewer than `rows`, if one could not be made."""
     rows: list[tuple[int, ...]]
-    """Of the training file, of each micro-batch."""
+    """Of the training file, of each micro-batch; none of a filler, whose example another rank has."""
     tokens: int
     """Of the step over all ranks."""
     supervised: int
@@ -43,7 +43,7 @@ class StepDataset(Dataset[RankStep]):
     def __getitem__(self, place: tuple[int, int]) -> RankStep:
         step = self._plan.step(*place)
         mine = step.ranks[self._rank]
-        rows = [examples.examples for examples in mine]
+        rows = [() if examples.filler else examples.examples for examples in mine]
         batches: list[ModelBatch] = []
         try:
             batches += map(self._learner.batch, mine)

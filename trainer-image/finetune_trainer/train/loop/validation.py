@@ -57,7 +57,12 @@ class Validator:
         """Adds a point to the curve; None if a rank was sent SIGTERM in the meantime. `model` is what the training steps call."""
         began = time.monotonic()
         tallies = self._tallies(model, step)
-        point = None if tallies is None else mean_of(step, tallies)
+        try:
+            point = None if tallies is None else mean_of(step, tallies)
+        except StageFailure:
+            if self._log is not None:
+                self._log.validation_ends(None, time.monotonic() - began, "")  # the line of the step waits for it
+            raise
         if point is not None:
             training_loss = self._log.mean_loss() if self._log is not None else None
             point = point.model_copy(update={"training_loss": training_loss})

@@ -30,14 +30,19 @@ ROSE = StageWarning(code="LossIncreased", message="the training loss rose from 2
 
 
 def finished(
-    report: EvaluationReport = REPORT, missing: list[MissingArtifact] | None = None, warnings: Any = (), skew: Any = None
+    report: EvaluationReport = REPORT,
+    missing: list[MissingArtifact] | None = None,
+    warnings: Any = (),
+    skew: Any = None,
+    untracked: Any = (),
 ) -> World:
     """A job that is complete, with these results of its stages and of the inspection."""
     world = World()
     world.do()
     world.do(result("train", train=TrainSummary(steps=3, loss=377.0, tokens=9, seconds=1, warnings=list(warnings))))
     found = {"evaluation": report, "missing_artifacts": missing or []}
-    world.do(result("publish", publish=PublishSummary(size_bytes=9, manifest_sha256="e" * 64, skew_check=skew, **found)))
+    published = PublishSummary(size_bytes=9, manifest_sha256="e" * 64, skew_check=skew, warnings=list(untracked), **found)
+    world.do(result("publish", publish=published))
     artifacts = [] if missing else INSPECTED.artifacts
     world.do(result("inspect", inspect=INSPECTED.model_copy(update={**found, "artifacts": artifacts})))
     assert world.job.status.phase == "Succeeded"
@@ -162,3 +167,11 @@ def test_a_deployment_of_a_model_that_is_no_gain_says_so(status: str, warned: bo
         f"replicas is 0; {words}" if warned else "replicas is 0",
     )
     assert "NotBetterThanBase" not in {note.reason for note in settled.events}
+
+
+def test_a_tracker_that_has_not_got_the_scores_is_named() -> None:
+    """In the condition about what publish wrote, whose reason stays."""
+    said = "mlflow: 503; the scores of the model are missing there"
+    world = finished(untracked=[StageWarning(code="TrackerFailed", message=said)])
+    status, reason, message = reported(world.job.status.conditions, "Exported")
+    assert (status, reason) == ("True", "Exported") and message.endswith(f"; {said}")
