@@ -11,6 +11,7 @@ import cel
 
 from finetune_api.crds.schema import Schema, structural
 from finetune_api.quantity import quantity
+from finetune_api.resources.common import AT_CREATION
 from finetune_api.resources.finetune_job import FineTuneJobSpec
 
 Where = tuple[str | int, ...]
@@ -44,7 +45,8 @@ def node_of(where: Where) -> Schema:
 def check(schema: Schema, value: Any, where: Where) -> Iterator[tuple[Where, str]]:
     """The rules of a node, then those of what is below it."""
     for rule in schema.get("x-kubernetes-validations", ()):
-        if "oldSelf" not in rule["rule"] and not holds(rule["rule"], value):
+        expression = rule["rule"].removeprefix(AT_CREATION)
+        if "oldSelf" not in expression and not holds(expression, value):
             field = tuple(part for part in rule.get("fieldPath", "").split(".") if part)
             yield (*where, *field), rule["message"]
     if isinstance(value, dict):

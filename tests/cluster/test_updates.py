@@ -4,9 +4,10 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 
-from tests.cluster.api import Api, Refused
-from tests.cluster.control_plane import ControlPlane
+from tests.cluster.api import Api, Refused, wait_until
+from tests.cluster.control_plane import ControlPlane, rendered
 from tests.cluster.objects import deployment, job, model
 
 IMMUTABLE_JOB_FIELDS: list[tuple[str, Any]] = [
@@ -65,6 +66,38 @@ def test_a_jobs_course_can_be_changed(api: Api, namespace: str) -> None:
     for spec in ({"suspend": True}, {"suspend": False}, {"limits": {"deadline": "2h", "maxRestarts": 9}}, {"cancel": True}):
         changed = api.patch("FineTuneJob", "tune", {"spec": spec}, namespace)["spec"]
         assert {key: changed[key] for key in spec if key != "limits"} == {key: value for key, value in spec.items() if key != "limits"}
+
+
+def test_a_job_that_an_earlier_version_accepted_can_be_ended(control_plane: ControlPlane, api: Api, namespace: str) -> None:
+    """A rule that a later version adds is for new jobs: it neither keeps a job from being paused and cancelled, nor its status from being
+    written."""
+    old = job(namespace, "tune", task="text-embedding", method={"lossOn": "all"})
+    definitions = list(yaml.safe_load_all(rendered("crds")))
+    with pytest.raises(Refused, match="lossOn: all is available for chat"):
+        api.create(old, dry_run=True)
+    for definition in definitions:
+        if definition["spec"]["names"]["kind"] == "FineTuneJob":
+            spec = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+            spec["x-kubernetes-validations"] = [rule for rule in spec["x-kubernetes-validations"] if "lossOn" not in rule["rule"]]
+    control_plane.apply(yaml.safe_dump_all(definitions))
+    wait_until("the earlier definition is in force", lambda: taken(api, old))
+    api.create(old)
+    control_plane.apply(rendered("crds"))
+    wait_until(
+        "the definition is in force", lambda: not taken(api, job(namespace, "other", task="text-embedding", method={"lossOn": "all"}))
+    )
+    for change in ({"suspend": True}, {"cancel": True}):
+        assert api.patch("FineTuneJob", "tune", {"spec": change}, namespace)["spec"]["method"]["lossOn"] == "all"
+    api.patch("FineTuneJob", "tune", {"status": {"phase": "Cancelled"}}, namespace, "status")
+
+
+def taken(api: Api, obj: dict[str, Any]) -> bool:
+    """Whether the object can be created."""
+    try:
+        api.create(obj, dry_run=True)
+    except Refused:
+        return False
+    return True
 
 
 def test_a_job_changes_its_queue_while_suspended(api: Api, namespace: str) -> None:

@@ -17,6 +17,10 @@ LabelValue = Annotated[str, Field(max_length=63)]
 ShortText = Annotated[str, Field(max_length=1024)]
 
 
+AT_CREATION = "oldSelf.hasValue() || "
+"""Before a rule that is checked only when an object is created."""
+
+
 def rule(expression: str, message: str, **more: str) -> dict[str, Any]:
     """A CEL validation rule of a CRD schema; `more` may hold reason, fieldPath, messageExpression."""
     return {"rule": expression, "message": message, **more}
@@ -25,6 +29,17 @@ def rule(expression: str, message: str, **more: str) -> dict[str, Any]:
 def by(key: str) -> dict[str, Any]:
     """A list whose items are told apart by one of their fields: appliers of different items do not overwrite each other."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
+
+
+def immutable_rules(*items: dict[str, Any]) -> dict[str, Any]:
+    """The rules of a type whose fields cannot change, apart from rules about a change. They are checked when an object is created, so that
+    one which an earlier version accepted can still be paused and cancelled."""
+    return rules(
+        *(
+            item if "oldSelf" in item["rule"] else item | {"rule": f"{AT_CREATION}({item['rule']})", "optionalOldSelf": True}
+            for item in items
+        )
+    )
 
 
 def rules(*items: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from finetune_api.resources.common import (
     Resources,
     Size,
     VolumeClaim,
+    immutable_rules,
     rule,
     rules,
 )
@@ -258,7 +259,7 @@ class FineTuneJobSpec(Document):
     """Immutable except suspend, cancel and limits (and queueName while suspended)."""
 
     model_config = Document.model_config | {
-        "json_schema_extra": rules(
+        "json_schema_extra": immutable_rules(
             *map(_immutable, IMMUTABLE),
             rule(
                 "(has(self.queueName) == has(oldSelf.queueName) && (!has(self.queueName) || self.queueName == oldSelf.queueName))"
