@@ -13,7 +13,7 @@ def model_object(meta: Meta, spec: FineTuneJobSpec, name: str, claim: str) -> di
     """Not owned by the job, which it outlives; annotations refer to the job. `claim` has its files."""
     content = FineTunedModelSpec(
         task=spec.task,
-        type="adapter" if spec.method.type == "lora" else "full",
+        type="full" if spec.method.type == "full" else "adapter",
         base=ModelBase(source=spec.base.source, fine_tuned_model=spec.base.fine_tuned_model),
         source=ModelSource(claim=ClaimSource(name=claim)),
     )

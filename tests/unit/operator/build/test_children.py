@@ -82,6 +82,12 @@ def test_the_model() -> None:
     }
 
 
+@pytest.mark.parametrize(("method", "expected"), [("lora", "adapter"), ("qlora", "adapter"), ("full", "full")])
+def test_the_type_of_the_model(method: str, expected: str) -> None:
+    """What was trained: an adapter, or all weights."""
+    assert model_object(META, spec(method={"type": method}), "bot", "bot-model")["spec"]["type"] == expected
+
+
 def test_the_inspect_job() -> None:
     """Reads the claim, writes nothing."""
     found = inspect_job_object(meta("bot"), ClaimSource(name="shelf", path="models/bot"), 3, SETTINGS, PodSettings())
