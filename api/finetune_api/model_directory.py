@@ -9,8 +9,10 @@
     report.json            what prepare found in the dataset (`finetune_api.dataset_report.DatasetReport`)
     metrics.csv            step, loss, learning rate, tokens per second of the whole run
     README.md              the model card
+    checkpoints/step-N/    an earlier step of the training as a model directory of its own, where the job publishes checkpoints
 
-Every file but MANIFEST.json is listed in it with its size and sha256. Paths are relative to the directory and use "/".
+Every file but MANIFEST.json is listed in it with its size and sha256; of a checkpoint only its own MANIFEST.json, which lists the
+others. Paths are relative to the directory and use "/".
 """
 
 import hashlib
@@ -25,6 +27,7 @@ from finetune_api.bounded import Count, Real
 from finetune_api.document import LenientDocument
 
 MANIFEST_FILE = "MANIFEST.json"
+CHECKPOINTS_FOLDER = "checkpoints"
 
 ArtifactFormat = Annotated[str, Field(max_length=32)]
 """safetensors, adapter, onnx, or what else an image of the trainer can write."""
@@ -48,6 +51,11 @@ def is_inside(path: str, folder: str = "") -> bool:
     """True for a relative path that stays below `folder`."""
     pure = PurePosixPath(path)
     return bool(pure.parts) and not pure.is_absolute() and ".." not in pure.parts and pure.is_relative_to(folder)
+
+
+def checkpoint_folder(step: int) -> str:
+    """Of the checkpoint that was published of this step."""
+    return f"{CHECKPOINTS_FOLDER}/step-{step}"
 
 
 def unlisted(found: Iterable[str], listed: Collection[str]) -> list[str]:
@@ -76,6 +84,8 @@ class MissingArtifact(LenientDocument):
 
     format: ArtifactFormat
     precision: str
+    checkpoint: Count | None = None
+    """The checkpoint whose artifact it is, by its step; None: the model's own. A checkpoint without safetensors was not published."""
     reason: str
     """CamelCase, stable: ParityFailed, ExportUnsupported, OutOfMemory, StorageFull, ..."""
     message: str
@@ -84,7 +94,28 @@ class MissingArtifact(LenientDocument):
     @property
     def text(self) -> str:
         """ "onnx fp32: ParityFailed: onnx/fp32 does not answer as ...", for people."""
-        return f"{self.format} {self.precision}: {self.reason}: {self.message}"
+        return f"{self.name}: {self.reason}: {self.message}"
+
+    @property
+    def name(self) -> str:
+        """ "onnx fp32", "onnx fp32 of checkpoint 40"."""
+        whose = "" if self.checkpoint is None else f" of checkpoint {self.checkpoint}"
+        return f"{self.format} {self.precision}".rstrip() + whose
+
+
+class PublishedCheckpoint(LenientDocument):
+    """An earlier step of the training in a model directory of its own: `checkpoint_folder(step)`."""
+
+    step: Count
+    loss: Real | None = None
+    """Training loss of its step."""
+    validation_loss: Real | None = None
+    """On the validation rows, as the model's own is measured."""
+    gate_passed: bool = True
+    size_bytes: Count
+    """Of all its files."""
+    manifest_sha256: str | None = None
+    """Of its MANIFEST.json, which has the sha256 of its other files."""
 
 
 class Scores(LenientDocument):
@@ -204,8 +235,12 @@ class ModelDescription(LenientDocument):
     """Of a classifier: names by class index, as in config.json's id2label."""
     multi_label: bool = False
     """Of a classifier: each label is judged by itself (sigmoid), several or none may hold."""
+    step: Count | None = None
+    """Optimizer steps that the weights were trained for."""
     artifacts: list[Artifact]
     missing_artifacts: list[MissingArtifact] = []
+    checkpoints: list[PublishedCheckpoint] = []
+    """Earlier steps of the same training, the oldest first."""
     evaluation: EvaluationReport | None = None
     skew_check: SkewCheck | None = None
     """Of a model that was trained here."""
@@ -220,3 +255,13 @@ class Manifest(ModelDescription):
     def artifact(self, fmt: ArtifactFormat, precision: str) -> Artifact | None:
         """The artifact of that format and precision, or None."""
         return next((a for a in self.artifacts if a.format == fmt and a.precision == precision), None)
+
+    @property
+    def files(self) -> list[File]:
+        """All files but those of checkpoints."""
+        return [*self.other_files, *(file for artifact in self.artifacts for file in artifact.files)]
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the directory."""
+        return sum(file.size_bytes for file in self.files) + sum(checkpoint.size_bytes for checkpoint in self.checkpoints)

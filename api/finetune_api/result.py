@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 from finetune_api import CONTRACT_VERSION
 from finetune_api.bounded import Count, Real
 from finetune_api.document import LenientDocument
-from finetune_api.model_directory import Artifact, EvaluationReport, MissingArtifact, SkewCheck
+from finetune_api.model_directory import Artifact, EvaluationReport, MissingArtifact, PublishedCheckpoint, SkewCheck
 from finetune_api.progress import CheckpointFigures
 
 Stage = Literal["prepare", "train", "publish", "inspect"]
@@ -215,6 +215,8 @@ class InspectSummary(LenientDocument):
     artifacts: list[Artifact]
     """Without their file lists."""
     missing_artifacts: list[MissingArtifact] = []
+    step: Count | None = None
+    checkpoints: list[PublishedCheckpoint] = []
     size_bytes: Count
     evaluation: EvaluationReport | None = None
     job: str = ""
@@ -241,8 +243,9 @@ class StageResult(LenientDocument):
         """The result as JSON of at most TERMINATION_MESSAGE_LIMIT bytes.
 
         What a person can do without goes first: an error's details, then its message's end; of a success the older checkpoints, the
-        rarer labels and the later notes, then the reasons of hyperparameters, then the single results of parity and gate, then the ends
-        of what is said of missing artifacts and in warnings, then the later warnings.
+        rarer labels and the later notes, then the reasons of hyperparameters, then the single results of parity and gate, then checksums
+        and losses of published checkpoints, then the ends of what is said of missing artifacts and in warnings, then the later warnings
+        and missing artifacts.
         """
         texts = (smaller.to_json() for smaller in self._ever_smaller())
         return next(text for text in texts if len(text.encode()) <= TERMINATION_MESSAGE_LIMIT)
@@ -287,6 +290,10 @@ def _smaller_models(summary: PublishSummary | InspectSummary) -> Iterator[Publis
     for without in (["parity"], ["parity", "gate"]):
         smaller = report.model_copy(update={name: [] for name in without}) if report else None
         yield (summary := summary.model_copy(update={"evaluation": smaller}))
+    for fields in (("manifest_sha256",), ("loss", "validation_loss")):
+        if isinstance(summary, InspectSummary):
+            bare = [checkpoint.model_copy(update=dict.fromkeys(fields)) for checkpoint in summary.checkpoints]
+            yield (summary := summary.model_copy(update={"checkpoints": bare}))
     for length in (800, 400, 100):
         cut = [missing.model_copy(update={"message": _cut(missing.message, length)}) for missing in summary.missing_artifacts]
         texts: dict[str, Any] = {"missing_artifacts": cut}
@@ -295,7 +302,9 @@ def _smaller_models(summary: PublishSummary | InspectSummary) -> Iterator[Publis
             texts["warnings"] = warned
         if isinstance(summary, PublishSummary) and summary.skew_check and summary.skew_check.difference:
             texts["skew_check"] = summary.skew_check.model_copy(update={"difference": _cut(summary.skew_check.difference, length)})
-        yield summary.model_copy(update=texts)
+        yield (summary := summary.model_copy(update=texts))
+    for kept in (8, 4, 2):
+        yield summary.model_copy(update={"missing_artifacts": summary.missing_artifacts[:kept]})
 
 
 def _cut(text: str, length: int) -> str:

@@ -66,6 +66,8 @@ WRONG: list[tuple[str, str, Any, str, str]] = [
     ("ftj", "spec.dataset.validation", {"source": "pvc://a/../b"}, "spec.dataset.validation.source", "must not contain '..'"),
     ("ftj", "spec.dataset.validation", {"split": {"fraction": 1}}, "spec.dataset.validation.split.fraction", "less than 1"),
     ("ftj", "spec.dataset.validation", {"split": {"fraction": 0}}, "spec.dataset.validation.split.fraction", "greater than 0"),
+    ("ftj", "spec.checkpoints", {"publish": True, "keep": 21}, "spec.checkpoints.keep", "at most 20 checkpoints can be published"),
+    ("mdep", "spec.model.checkpoint", 0, "spec.model.checkpoint", "greater than or equal to 1"),
     ("ftj", "spec.method", {"type": "adapter"}, "spec.method.type", 'supported values: "lora", "qlora", "full"'),
     ("ftj", "spec.method", {"type": "full", "lora": {}}, "spec.method.lora", "only if type is lora or qlora"),
     ("ftj", "spec.method", {"type": "full", "qlora": {}}, "spec.method.qlora", "only if type is qlora"),

@@ -30,6 +30,7 @@ SETTINGS: dict[str, Object] = {
     "tracking": TINY,
     "custom-loss": ENCODER,
     "kto": TINY,
+    "checkpoints": ENCODER,
     "early-stopping": merge(ENCODER, {"hyperparameters": {"maxSteps": 200}}),
 }
 """Examples of how a model is trained."""

@@ -94,6 +94,11 @@ SERVED: dict[str, tuple[str, Ask]] = {
 }
 
 
+def is_ready(found: Object) -> bool:
+    """A model that is verified, a deployment that serves."""
+    return condition(found, "Ready").get("status") == "True"
+
+
 @pytest.fixture(scope="module")
 def applied(examples: Kube) -> Iterator[Kube]:
     """They go when their tests are over."""
@@ -112,7 +117,7 @@ def test_a_task_goes_from_raw_data_to_a_served_answer(applied: Kube, name: str) 
     assert dataset["lengths"]["max"] >= dataset["lengths"]["p50"] > 0
     assert condition(found, "GatePassed")["status"] == "True"
     model = deployment["metadata"]["name"]
-    applied.wait("modeldeployment", model, lambda o: condition(o, "Ready").get("status") == "True", seconds=120, what="Ready")
+    applied.wait("modeldeployment", model, is_ready, seconds=120, what="Ready")
     with port_forward(applied.namespace, f"service/{model}", 80) as address:
         ask(OpenAI(base_url=f"{address}/v1", api_key="unused"), model)
 
@@ -184,3 +189,18 @@ def test_a_training_ends_when_its_validation_loss_no_longer_improves(trained: Ku
     found = trained.phase("languages-early-stopping-v1", "Succeeded", seconds=600)
     best = [entry["step"] for entry in found["status"]["checkpoints"] if entry.get("best")]
     assert best == [found["status"]["publishedStep"]] and condition(found, "Trained")["reason"] == "StoppedEarly"
+
+
+def test_a_checkpoint_is_published_with_the_model_and_served(trained: Kube) -> None:
+    """The model lists the earlier steps, and a deployment answers with the weights of one of them."""
+    trained.phase("languages-checkpoints-v1", "Succeeded", seconds=600)
+    model = trained.wait("finetunedmodel", "languages-checkpoints-v1", is_ready, seconds=120, what="Ready")
+    checkpoints = model["status"]["checkpoints"]
+    assert [found["step"] for found in checkpoints] == [20, 40]
+    assert checkpoints[1]["validationLoss"] < checkpoints[0]["validationLoss"]
+    name = "languages-checkpoint"
+    found = trained.wait("modeldeployment", name, is_ready, seconds=120, what="Ready")
+    assert found["status"]["servingText"] == "languages-checkpoints-v1:step-40"
+    with port_forward(trained.namespace, f"service/{name}", 80) as address:
+        answer = httpx.post(f"{address}/v1/classify", json={"model": name, "input": ["Where is the key?"]}, timeout=60)
+    assert answer.raise_for_status().json()["data"][0]["label"]

@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 from finetune_api.exit_codes import ExitCode
 from finetune_api.run_config import RunStrategy
 from finetune_trainer.language_model.rows import Rows
-from finetune_trainer.train.checkpoints import complete_checkpoints
+from finetune_trainer.publish.checkpoints import whole_weights
+from finetune_trainer.train.checkpoints import checkpoint_at, complete_checkpoints
 from finetune_trainer.workspace.prepared import Prepared
 from tests.trainer.train.runs import DDP, FSDP, FULL, LORA, ZERO, Run, prepare_workspace
 
@@ -102,6 +103,19 @@ def test_resumed_losses_are_equal(strategy: RunStrategy, precision: str, tmp_pat
     assert [step.loss for step in run.metrics()] == [step.loss for step in whole.metrics()]
     (weights, others) = (load_file(one.workspace.trained / "model" / "model.safetensors") for one in (run, whole))
     assert all(torch.equal(weights[name], others[name]) for name in others)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES[1:], ids=named)
+def test_a_checkpoint_is_published_with_its_weights(strategy: RunStrategy, tmp_path: Path, tiny: Path, alone: Run) -> None:
+    """What two processes have written in parts is put together by one, and is what ddp had at that step."""
+    run = trained(tmp_path / "workspace", tiny, alone.method["type"], strategy, 1, 2)
+    found, wanted = (
+        whole_weights(one.trained_run(), checkpoint_at(one.workspace.checkpoints, 1, 4).path, tmp_path / "whole") for one in (run, alone)
+    )
+    (file,) = (path.name for path in found.glob("*.safetensors"))
+    weights, others = load_file(found / file), load_file(wanted / file)
+    assert weights.keys() == others.keys()
+    assert all(torch.allclose(weights[name], others[name], atol=CLOSE) for name in weights)
 
 
 def poisoned(base: Path, folder: Path, rows: Rows) -> Path:

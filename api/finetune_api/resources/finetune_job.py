@@ -396,7 +396,7 @@ class FineTuneJobSpec(Document):
     publishing: Publishing = Publishing()
     """publishing configures the stage that evaluates, merges, exports and registers the model."""
     checkpoints: Checkpoints = Checkpoints()
-    """checkpoints to resume training from."""
+    """checkpoints to resume training from, and whether they are published with the model."""
     evaluation: Evaluation = Evaluation()
     """evaluation of the tuned model against its base, and the gate that it must pass."""
     export: Export = Export()
@@ -424,6 +424,8 @@ def spec_digest(spec: FineTuneJobSpec) -> str:
     of a loss) count as they are written: what they refer to is read by prepare alone.
     """
     decisive = {"task", "base", "dataset", "method", "hyperparameters", "evaluation", "export"}
+    if spec.checkpoints.publish:
+        decisive.add("checkpoints")  # otherwise they do not outlive the job
     chosen = spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True, include=decisive)
     return hashlib.sha256(json.dumps(chosen, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 

@@ -76,10 +76,30 @@ class MissingArtifactStatus(LenientDocument):
 
     format: Annotated[str, Field(max_length=32)]
     precision: Annotated[str, Field(max_length=32)]
+    checkpoint: int | None = None
+    """Step of the checkpoint that lacks it. Not set for the model itself."""
     reason: Annotated[str, Field(max_length=128)]
     """Stable machine-readable reason in CamelCase: ParityFailed, ExportUnsupported, ..."""
     message: ShortText
     """What went wrong, and what to do next."""
+
+
+class PublishedCheckpointStatus(LenientDocument):
+    """An earlier step of the training, which a ModelDeployment can serve."""
+
+    step: int
+    """Number of optimizer steps; the value for model.checkpoint of a ModelDeployment."""
+    path: Annotated[str, Field(max_length=256)]
+    """Folder in the model directory: a model directory of its own."""
+    loss: float | None = None
+    """Training loss of its step."""
+    validation_loss: float | None = None
+    """Loss on the validation rows, measured like that of the model."""
+    gate_passed: bool = True
+    """Whether it passed the evaluation gate."""
+    size_bytes: int
+    manifest_sha256: Annotated[str, Field(max_length=80)] | None = None
+    """sha256 of its MANIFEST.json, which has the sha256 of its other files."""
 
 
 class LineageStatus(LenientDocument):
@@ -100,6 +120,12 @@ class FineTunedModelStatus(LenientDocument):
     """Loadable artifacts, from MANIFEST.json."""
     missing_artifacts: Annotated[list[MissingArtifactStatus], Field(max_length=16)] = []
     """Requested artifacts that could not be created, from MANIFEST.json."""
+    step: int | None = None
+    """Number of optimizer steps that the model was trained for."""
+    checkpoints: Annotated[list[PublishedCheckpointStatus], Field(max_length=32)] = []
+    """Earlier steps of the same training that were published with the model (checkpoints.publish of the job), the oldest first."""
+    checkpoints_text: Annotated[str, Field(max_length=256)] | None = None
+    """Steps of the checkpoints, as shown in the column."""
     size_bytes: int | None = None
     """Total size of all files."""
     size_text: Annotated[str, Field(max_length=32)] | None = None

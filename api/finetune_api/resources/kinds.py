@@ -83,6 +83,7 @@ FINETUNED_MODEL = Kind(
         Column("Size", ".status.sizeText", "Size on the volume."),
         Column("Ready", '.status.conditions[?(@.type=="Ready")].status', "Whether all files are present and intact."),
         _AGE,
+        Column("Checkpoints", ".status.checkpointsText", "Steps of the checkpoints that can be deployed.", wide=True),
     ),
 )
 
@@ -105,6 +106,7 @@ MODEL_DEPLOYMENT = Kind(
         Column("Engine", ".spec.engine", "The inference engine."),
         Column("URL", ".status.url", "Address within the cluster; the OpenAI base URL is <url>/v1."),
         _AGE,
+        Column("Checkpoint", ".spec.model.checkpoint", "Step of the checkpoint to serve.", type="integer", wide=True),
     ),
     scalable=True,
 )

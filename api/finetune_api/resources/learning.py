@@ -292,12 +292,28 @@ class Hyperparameters(Document):
     """seed for the order of rows, dropout and the initialization of new weights."""
 
 
-class Checkpoints(Document):
-    """Checkpoints in the workspace to resume training from."""
+PUBLISHED_CHECKPOINTS = 20
+"""At most: a status lists them all, beside the one with the lowest validation loss."""
 
+
+class Checkpoints(Document):
+    """Checkpoints in the workspace to resume training from, and whether they are published."""
+
+    model_config = Document.model_config | {
+        "json_schema_extra": rules(
+            rule(
+                f"!has(self.publish) || !self.publish || self.keep <= {PUBLISHED_CHECKPOINTS}",
+                f"publish: at most {PUBLISHED_CHECKPOINTS} checkpoints can be published with a model",
+                fieldPath=".keep",
+            )
+        )
+    }
     every_steps: Annotated[int, Field(ge=1, le=10000000)] | None = None
     """everySteps is the number of optimizer steps between checkpoints. Defaults to a tenth of the training, at steps that are
     validated if evaluation.everySteps is set."""
     keep: Annotated[int, Field(ge=1, le=100)] = 2
     """keep is the number of most recent checkpoints to keep. The one with the lowest validation loss is kept in addition, if
     evaluation.everySteps is set."""
+    publish: bool = False
+    """publish makes the kept checkpoints a part of the FineTunedModel, each with the same artifacts and scores as the model itself, so
+    that a ModelDeployment can serve them (model.checkpoint). The model volume must have room for all of them."""

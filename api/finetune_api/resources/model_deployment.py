@@ -17,11 +17,19 @@ class Auth(Document):
     """The Secret."""
 
 
+class DeployedModel(ModelRef):
+    """A FineTunedModel in the same namespace, or a checkpoint of its training."""
+
+    checkpoint: Annotated[int, Field(ge=1, le=10000000)] | None = None
+    """checkpoint is the step of a checkpoint that was published with the model, one of its status.checkpoints. If not set, the model itself
+    is served."""
+
+
 class ModelDeploymentSpec(Document):
     """Desired state of a ModelDeployment. Any change except to replicas, progressDeadline and allowUngated rolls out new server pods;
     an old pod is terminated only after a new one is ready."""
 
-    model: ModelRef
+    model: DeployedModel
     """model is the FineTunedModel to serve. It cannot be deleted while it is deployed."""
     engine: EngineName = "onnx"
     """engine is the inference engine. onnx is ONNX Runtime, which requires export.onnx in the job."""
@@ -81,7 +89,7 @@ class ModelDeploymentStatus(LenientDocument):
     ready_text: Annotated[str, Field(max_length=32)] | None = None
     """"1/1"."""
     serving_text: Annotated[str, Field(max_length=256)] | None = None
-    """The models that currently answer requests: "bot-v1", or "bot-v1, bot-v2" during a rollout."""
+    """The models that currently answer requests: "bot-v1", or "bot-v1, bot-v2" during a rollout; "bot-v1:step-40" is a checkpoint."""
     selector: Annotated[str, Field(max_length=512)] | None = None
     """Label selector for the scale subresource."""
     serving: Annotated[list[Serving], Field(max_length=16)] = []

@@ -12,6 +12,7 @@ from finetune_operator.build.inspect_job import model_folder
 from finetune_operator.build.owner import child_metadata
 from finetune_operator.build.pod import Mount, PodShape, pod_template
 from finetune_operator.objects.names import (
+    CHECKPOINT_LABEL,
     CLAIM_UID_LABEL,
     DEPLOYMENT_LABEL,
     MANAGED_BY,
@@ -54,6 +55,8 @@ class Rollout:
     reach: Reach
     gap: bool = False
     """The next pod can mount the volume only after the last one has terminated."""
+    checkpoint: int | None = None
+    """The step of the model's checkpoint that `source` has."""
 
     @property
     def selector(self) -> dict[str, str]:
@@ -122,6 +125,7 @@ def _shape(rollout: Rollout) -> PodShape:
         MODEL_LABEL: rollout.revision.model,
         MODEL_UID_LABEL: rollout.revision.model_uid,
         CLAIM_UID_LABEL: rollout.claim_uid,
+        **({CHECKPOINT_LABEL: str(rollout.checkpoint)} if rollout.checkpoint is not None else {}),
     }
     return PodShape(
         container=SERVER_CONTAINER,

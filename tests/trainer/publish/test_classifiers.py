@@ -111,7 +111,9 @@ class Case:
         return LabelledRows(Workspace(self.config.paths.workspace).validation_rows, self.labelling)
 
 
-def make(assets: Path, folder: Path, rows: list[dict[str, Any]], task: str, method: dict[str, Any], rate: float, onnx: bool) -> Case:
+def make(
+    assets: Path, folder: Path, rows: list[dict[str, Any]], task: str, method: dict[str, Any], rate: float, onnx: bool, **checkpoints: Any
+) -> Case:
     """All stages, twelve steps."""
     data = folder / "rows.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -123,7 +125,7 @@ def make(assets: Path, folder: Path, rows: list[dict[str, Any]], task: str, meth
             "dataset": {"train": {"uri": str(data)}, "split": {"fraction": 0.25}},
             "method": method,
             "hyperparameters": {"maxSteps": 12, "batchSize": 16, "learningRate": rate, "precision": "fp32"},
-            "checkpoints": {"everySteps": 100},
+            "checkpoints": {"everySteps": 100} | checkpoints,
             "evaluation": {"gate": [{"metric": "accuracy", "betterThanBase": True, "minimum": 0.8}]},
             "export": {"onnx": {"parityPrompts": 12}} if onnx else {},
             "outputModel": "letters-v1",
@@ -148,7 +150,9 @@ def spam(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Case:
 @pytest.fixture(scope="session")
 def complaints(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Case:
     """Several labels, all weights."""
-    return make(assets, tmp_path_factory.mktemp("complaints"), letters(), "sequence-classification", {"type": "full"}, 5e-4, onnx=False)
+    full: dict[str, Any] = {"type": "full"}
+    folder = tmp_path_factory.mktemp("complaints")
+    return make(assets, folder, letters(), "sequence-classification", full, 5e-4, onnx=False, everySteps=6, publish=True)
 
 
 @pytest.fixture(scope="session")
@@ -170,6 +174,17 @@ def test_a_few_steps_teach_the_encoder(name: str, request: pytest.FixtureRequest
     capsys.readouterr()
     assert inspect_model(str(case.root)) == 0
     assert json.loads(capsys.readouterr().out)["inspect"]["task"] == case.config.task
+
+
+def test_a_checkpoint_of_a_classifier_is_published(complaints: Case) -> None:
+    """With its head: the weights of the checkpoint, beside labels and tokenizer."""
+    (checkpoint,) = complaints.manifest.checkpoints
+    assert checkpoint.step == 6 and checkpoint.validation_loss != complaints.evaluation.tuned.loss
+    saved = Workspace(complaints.config.paths.workspace).checkpoints / "attempt-1" / "checkpoint-6"
+    published = complaints.root / "checkpoints" / "step-6" / "model"
+    found, expected = (AutoModelForSequenceClassification.from_pretrained(folder).state_dict() for folder in (published, saved))
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert AutoTokenizer.from_pretrained(published).vocab_size
 
 
 @pytest.mark.parametrize(

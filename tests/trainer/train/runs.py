@@ -20,6 +20,7 @@ from finetune_api.run_config import HALVE_VARIABLE, RunConfig, RunMethod, RunStr
 from finetune_trainer.data.tokens.arrow import final_schema
 from finetune_trainer.distributed.network import free_port
 from finetune_trainer.train.loop.metrics import StepMetrics, read_metrics
+from finetune_trainer.trained import TrainedRun
 from finetune_trainer.workspace.checksums import sums_of
 from finetune_trainer.workspace.prepared import Prepared, ResolvedHyperparameters
 from finetune_trainer.workspace.workspace import Workspace
@@ -185,6 +186,10 @@ class Run:
     def losses(self) -> list[float]:
         """Loss of each step, to five decimals."""
         return [round(step.loss, 5) for step in self.metrics()]
+
+    def trained_run(self) -> TrainedRun:
+        """What publish sees of it."""
+        return TrainedRun(self.config(), self.workspace, Prepared.from_json(self.workspace.prepared.read_bytes()), self.workspace.trained)
 
     def checkpoints(self) -> list[str]:
         """Checkpoints that are there, complete or not: attempt-1/checkpoint-2."""

@@ -11,6 +11,8 @@ from safetensors.torch import load_file
 from finetune_api.exit_codes import ExitCode
 from finetune_api.run_config import RunStrategy
 from finetune_trainer.failure import StageFailure
+from finetune_trainer.publish.checkpoints import whole_weights
+from finetune_trainer.train.checkpoints import checkpoint_at
 from tests.trainer.train.conftest import run_here
 from tests.trainer.train.runs import FSDP, FULL, ZERO, Run, prepare_workspace
 
@@ -54,13 +56,25 @@ def test_zero_of_two_processes_is_resumed_by_one(tmp_path: Path, tiny: Path, alo
     assert run.attempt(2) == ExitCode.OK
     assert run.losses() == pytest.approx(alone_full.losses(), abs=CLOSE)
     assert same_model(run.workspace.trained / "model", alone_full.workspace.trained / "model")
+    checkpoint = checkpoint_at(run.workspace.checkpoints, 2, 5).path
+    whole = load_file(whole_weights(run.trained_run(), checkpoint, tmp_path / "whole") / "model.safetensors")
+    written = {name: tensor for file in (checkpoint / "weights").iterdir() for name, tensor in load_file(file).items()}
+    assert whole.keys() == written.keys() and all(torch.equal(whole[name], written[name]) for name in whole)
 
 
 @pytest.mark.parametrize("strategy", [FSDP, RunStrategy(type="fsdp", sharding="grad")], ids=lambda strategy: strategy.sharding)
-def test_one_process_with_shards(strategy: RunStrategy, new_run: Callable[..., Run], alone: Run) -> None:
-    """LoRA: the same adapter and losses as with ddp, on a frozen base whose weights are gathered."""
-    run = new_run(strategy=strategy, hyper={"total_steps": 12, "checkpoint_every": 100})
+def test_one_process_with_shards(strategy: RunStrategy, new_run: Callable[..., Run], alone: Run, tmp_path: Path) -> None:
+    """LoRA: the same adapter and losses as with ddp, on a frozen base whose weights are gathered; so has the checkpoint in the middle."""
+    run = new_run(strategy=strategy, hyper={"total_steps": 12, "checkpoint_every": 6})
     run_here(run)
+    halfway = [
+        load_file(
+            whole_weights(one.trained_run(), checkpoint_at(one.workspace.checkpoints, 1, 6).path, tmp_path) / "adapter_model.safetensors"
+        )
+        for one in (run, alone)
+    ]
+    assert halfway[0].keys() == halfway[1].keys()
+    assert all(torch.allclose(halfway[0][name], halfway[1][name], atol=CLOSE) for name in halfway[0])
     assert run.losses() == pytest.approx(alone.losses(), abs=CLOSE)
     adapters = [load_file(one.workspace.trained / "adapter" / "adapter_model.safetensors") for one in (run, alone)]
     assert adapters[0].keys() == adapters[1].keys()

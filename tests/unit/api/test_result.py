@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finetune_api.exit_codes import ExitCode
-from finetune_api.model_directory import EvaluationReport, GateResult, MissingArtifact, Parity, Scores
+from finetune_api.model_directory import Artifact, EvaluationReport, GateResult, MissingArtifact, Parity, PublishedCheckpoint, Scores
 from finetune_api.progress import CheckpointFigures
 from finetune_api.result import (
     TERMINATION_MESSAGE_LIMIT,
     DatasetSummary,
     Estimate,
+    InspectSummary,
     PrepareSummary,
     PublishSummary,
     ResolvedParameter,
@@ -66,6 +67,46 @@ def test_a_training_always_fits() -> None:
         "y",
         ["Code"] * 5,
     )
+
+
+def inspected(checkpoints: int, missing: int) -> StageResult:
+    """A result of inspect of a model with so many checkpoints, of which so many lack an artifact."""
+    scores = Scores(loss=1 / 3, perplexity=2 / 3)
+    gate = [GateResult(metric="loss", passed=True, text="x" * 100)] * 8
+    parity = [Parity(artifact="onnx/fp32", prompts=4, equal=4, tokens=32)]
+    summary = InspectSummary(
+        task="chat",
+        type="adapter",
+        base="s3://models/base",
+        artifacts=[Artifact(format=name, precision="fp32", path=name, size_bytes=10**12, sha256="a" * 64) for name in ("model", "onnx")],
+        missing_artifacts=[
+            MissingArtifact(format="onnx", precision="fp32", checkpoint=100_000 + step, reason="ParityFailed", message="y" * 900)
+            for step in range(missing)
+        ],
+        step=200_000,
+        checkpoints=[
+            PublishedCheckpoint(step=100_000 + step, loss=1 / 3, validation_loss=2 / 3, size_bytes=10**12, manifest_sha256="c" * 64)
+            for step in range(checkpoints)
+        ],
+        size_bytes=10**14,
+        evaluation=EvaluationReport(examples=1, tokens=1, base=scores, tuned=scores, gate=gate, parity=parity),
+        manifest_sha256="m" * 64,
+    )
+    return StageResult(stage="inspect", inspect=summary)
+
+
+@pytest.mark.parametrize(("checkpoints", "missing", "whole"), [(3, 0, True), (21, 0, False), (21, 21, False)])
+def test_every_checkpoint_of_a_model_can_be_deployed(checkpoints: int, missing: int, whole: bool) -> None:
+    """Their steps and sizes always fit; checksums and losses as far as there is room."""
+    result = inspected(checkpoints, missing)
+    text = result.termination_message()
+    assert len(text.encode()) <= TERMINATION_MESSAGE_LIMIT
+    left = StageResult.from_json(text).inspect
+    assert left is not None and result.inspect is not None
+    expected = [(found.step, found.size_bytes, found.gate_passed) for found in result.inspect.checkpoints]
+    assert [(found.step, found.size_bytes, found.gate_passed) for found in left.checkpoints] == expected
+    assert all(found.manifest_sha256 is not None for found in left.checkpoints) == whole
+    assert len(left.missing_artifacts) >= min(missing, 2)
 
 
 @given(message=st.text(max_size=5000), details=st.lists(st.text(max_size=300), max_size=30))

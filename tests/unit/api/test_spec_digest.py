@@ -23,6 +23,8 @@ DIFFERENT: list[tuple[str, dict[str, Any]]] = [
     ("a hyperparameter", {"hyperparameters": {"seed": 1}}),
     ("the gate", {"evaluation": {"gate": [{"metric": "loss", "maximum": 1}]}}),
     ("the export", {"export": {"onnx": {}}}),
+    ("published checkpoints", {"checkpoints": {"publish": True}}),
+    ("which checkpoints are published", {"checkpoints": {"publish": True, "keep": 9}}),
 ]
 
 

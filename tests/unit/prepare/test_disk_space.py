@@ -23,11 +23,18 @@ FULL = Sizes(ModelSize(1000, trained=1000, small_files=10), downloaded=0, data=5
         (replace(LORA, model=replace(LORA.model, precision="fp32")), {}, 4000 + 400 + 20, 2000 + 50 + 3 * 1200 + 400),
         (LORA, {"checkpoints": {"keep": 5}}, 2000 + 400 + 20, 2000 + 50 + 6 * 1200 + 400),
         (FULL, {"method": {"type": "full"}}, 2000 + 10, 50 + 3 * 12000 + 4000),
+        (LORA, {"checkpoints": {"keep": 3, "publish": True}}, 4 * (2000 + 400 + 20) + 400, 2000 + 50 + 4 * 1200 + 400),
+        (
+            LORA,
+            {"checkpoints": {"keep": 3, "publish": True}, "evaluation": {"everySteps": 5}},
+            5 * (2000 + 400 + 20) + 400,
+            2000 + 50 + 5 * 1200 + 400,
+        ),
     ],
-    ids=["lora", "onnx", "fp32", "keep", "full"],
+    ids=["lora", "onnx", "fp32", "keep", "full", "published", "and-the-best"],
 )
 def test_estimate(sizes: Sizes, settings: dict[str, Any], model: int, workspace: int) -> None:
-    """Every form of the model that publish writes, every checkpoint that is kept and one more, and a tenth on top."""
+    """Every form of the model and of each published checkpoint, every checkpoint that is kept and one more, and a tenth on top."""
     found = estimate(run_config(Path("/tmp"), **settings), sizes)
     assert (found.model_bytes, found.workspace_bytes) == (int(1.1 * model), int(1.1 * workspace))
 

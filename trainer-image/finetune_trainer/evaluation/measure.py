@@ -1,6 +1,7 @@
 """Base against tuned on the same validation rows: one model in memory at a time."""
 
 import math
+from typing import Any
 
 import torch
 
@@ -15,19 +16,24 @@ from finetune_trainer.stage.phases import Phases
 from finetune_trainer.trained import TrainedRun, TunedModel
 
 
-def measure(run: TrainedRun, learner: Learner, phases: Phases) -> tuple[EvaluationReport, TunedModel]:
-    """Scores the base, makes the tuned model of it, and scores that. Scores are computed on a GPU where there is one."""
+def measure(run: TrainedRun, learner: Learner, phases: Phases, base: Scores | None = None) -> tuple[EvaluationReport, TunedModel]:
+    """Scores the base, makes the tuned model of it, and scores that. Scores are computed on a GPU where there is one.
+
+    `base`: the scores of the base, where they are known already.
+    """
     evaluation, precision = run.config.evaluation, run.prepared.hyperparameters.precision
     method = method_of(run.config)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    with phases.phase("evaluating the base model"):
-        model = learner.load(run.base, precision, device)
-        base = finite("base", learner.score(model, phases.scored))
+    model: Any = None
+    if base is None or method.published == "adapter":
+        with phases.phase("loading the base model" if base else "evaluating the base model"):
+            model = learner.load(run.base, precision, device)
+            base = base or finite("base", learner.score(model, phases.scored))
     with phases.phase("merging"):
         if method.published == "adapter":
             model = method.merge(model, run.weights)
         else:
-            del model
+            model = None
             release_memory()
             model = learner.load(run.weights, precision, device)
     with phases.phase("evaluating the tuned model"):

@@ -5,7 +5,16 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from finetune_api import CONTRACT_VERSION
-from finetune_api.model_directory import MANIFEST_FILE, File, Manifest, files_digest, is_inside, unlisted
+from finetune_api.model_directory import (
+    MANIFEST_FILE,
+    File,
+    Manifest,
+    PublishedCheckpoint,
+    checkpoint_folder,
+    files_digest,
+    is_inside,
+    unlisted,
+)
 from finetune_api.result import InspectSummary, StageResult
 from finetune_trainer.artifacts import ARTIFACTS
 from finetune_trainer.failure import StageFailure, explain, invalid
@@ -45,7 +54,9 @@ def verified_summary(root: Path) -> InspectSummary:
         base=lineage.base if lineage else "",
         artifacts=[artifact.model_copy(update={"files": []}) for artifact in manifest.artifacts],
         missing_artifacts=manifest.missing_artifacts,
-        size_bytes=sum(file.size_bytes for file in listed_files(manifest)),
+        step=manifest.step,
+        checkpoints=manifest.checkpoints,
+        size_bytes=manifest.size_bytes,
         evaluation=manifest.evaluation,
         job=lineage.job if lineage else "",
         spec_digest=lineage.spec_digest if lineage else "",
@@ -78,28 +89,37 @@ def read_manifest(path: Path) -> Manifest:
 
 def check_files(root: Path, manifest: Manifest) -> list[StageFailure]:
     """Every way in which the directory differs from its manifest."""
-    unsafe = [file.path for file in listed_files(manifest) if not is_inside(file.path)]
+    unsafe = [file.path for file in manifest.files if not is_inside(file.path)]
     if unsafe:
         return [invalid("InvalidManifest", f"{MANIFEST_FILE} lists {unsafe[0]!r}, which is not a path below the model directory")]
-    findings = [finding for file in listed_files(manifest) if (finding := check_file(root, file)) is not None]
+    findings = [finding for file in manifest.files if (finding := check_file(root, file)) is not None]
     for artifact in manifest.artifacts:
         if files_digest(artifact.files) != artifact.sha256:
             findings.append(
                 invalid("ChecksumMismatch", f"the sha256 of {artifact.path} in {MANIFEST_FILE} is not that of the files listed for it")
             )
         findings += unlisted_files(root, artifact.path, {file.path for file in artifact.files})
+    findings += [finding for checkpoint in manifest.checkpoints for finding in check_checkpoint(root, checkpoint)]
     return findings or check_artifacts(root, manifest)
+
+
+def check_checkpoint(root: Path, checkpoint: PublishedCheckpoint) -> list[StageFailure]:
+    """Every way in which the directory of a checkpoint differs from its own manifest, or that from the model's."""
+    folder = checkpoint_folder(checkpoint.step)
+    path = root / folder / MANIFEST_FILE
+    if path.is_file() and checkpoint.manifest_sha256 not in (None, sha256_of(path)):
+        return [invalid("ChecksumMismatch", f"{folder}/{MANIFEST_FILE} is not the one that {MANIFEST_FILE} lists: {RESTORE}")]
+    try:
+        found = check_files(root / folder, read_manifest(path))
+    except StageFailure as failure:
+        return [failure]
+    return [invalid(finding.error.code, f"{folder}: {finding}") for finding in found]
 
 
 def check_artifacts(root: Path, manifest: Manifest) -> list[StageFailure]:
     """What is wrong with artifacts although their checksums are right; of those that this image does not know, nothing."""
     known = [ARTIFACTS[artifact.format] for artifact in manifest.artifacts if artifact.format in ARTIFACTS]
     return [finding for artifact in known for finding in artifact.verify(root, manifest)]
-
-
-def listed_files(manifest: Manifest) -> list[File]:
-    """All files of a manifest."""
-    return [*manifest.other_files, *(file for artifact in manifest.artifacts for file in artifact.files)]
 
 
 def check_file(root: Path, file: File) -> StageFailure | None:

@@ -31,8 +31,10 @@ def estimate(config: RunConfig, sizes: Sizes) -> Estimate:
     """What publish writes to the model volume, and what the workspace holds at most."""
     model = sum(artifact.size(sizes.model) for artifact in wanted_artifacts(config))
     trained = sizes.model.trained
-    best = config.evaluation.every_steps is not None
-    checkpoints = (config.checkpoints.keep + best + 1) * (FP32 * trained + sizes.optimizer)  # one more until the oldest is deleted
+    kept = config.checkpoints.keep + (config.evaluation.every_steps is not None)
+    if config.checkpoints.publish:
+        model += kept * model + FP32 * trained  # and the weights of one of them, put together
+    checkpoints = (kept + 1) * (FP32 * trained + sizes.optimizer)  # one more until the oldest is deleted
     workspace = sizes.downloaded + sizes.data + checkpoints + FP32 * trained
     return Estimate(model_bytes=int(MARGIN * model), workspace_bytes=int(MARGIN * workspace))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from finetune_api.comparison import compared
 from finetune_api.dataset_report import REPORT_FILE
 from finetune_api.metrics import METRICS
-from finetune_api.model_directory import EvaluationReport, Lineage, ModelDescription, Scores, SkewCheck
+from finetune_api.model_directory import EvaluationReport, Lineage, ModelDescription, Scores, SkewCheck, checkpoint_folder
 from finetune_api.result import json_text
 from finetune_trainer.artifacts import ARTIFACTS
 from finetune_trainer.methods import METHODS
@@ -24,6 +24,7 @@ def model_card(manifest: ModelDescription, prepared: Prepared, prompting: Prompt
         f"# {manifest.model}",
         introduction(manifest, lineage),
         *labels(manifest),
+        *checkpoints(manifest),
         "## Evaluation",
         *evaluation(manifest, report),
         "## Data",
@@ -61,7 +62,8 @@ def introduction(manifest: ModelDescription, lineage: Lineage) -> str:
     base = f"`{lineage.base}`" + (f" (the FineTunedModel {lineage.base_model})" if lineage.base_model else "")
     method = METHODS[str(lineage.hyperparameters["method"])]
     how = f"trained with {method.title}, its adapter merged into the base," if manifest.type == "adapter" else f"{method.title},"
-    return f"A fine-tuned {manifest.task} model: {how} starting from {base}, by FineTuneJob {lineage.namespace}/{lineage.job}."
+    made = f"A fine-tuned {manifest.task} model: {how} starting from {base}, by FineTuneJob {lineage.namespace}/{lineage.job}."
+    return f"{made} The weights are those of step {manifest.step}."
 
 
 def labels(manifest: ModelDescription) -> Iterable[str]:
@@ -70,6 +72,23 @@ def labels(manifest: ModelDescription) -> Iterable[str]:
         how = "Labels are independent: several or none may apply." if manifest.multi_label else ""
         names = ", ".join(map(code, manifest.labels))
         yield f"Its {len(manifest.labels)} labels: {names}. {how}".rstrip()
+
+
+def checkpoints(manifest: ModelDescription) -> Iterable[str]:
+    """Earlier steps of the training."""
+    if manifest.checkpoints:
+        yield "## Checkpoints"
+        yield "Earlier steps of the training, each a model directory of its own with its card:"
+        rows = [
+            (f"`{checkpoint_folder(found.step)}/`", number(found.loss), number(found.validation_loss), f"{found.size_bytes / 1e6:.1f} MB")
+            for found in manifest.checkpoints
+        ]
+        yield table(("folder", "training loss", "validation loss", "size"), rows)
+
+
+def number(value: float | None) -> str:
+    """A loss, if it is known."""
+    return "" if value is None else f"{value:.3f}"
 
 
 def code(name: str) -> str:

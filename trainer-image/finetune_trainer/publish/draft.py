@@ -2,6 +2,7 @@
 into place by renames when it is done. MANIFEST.json comes last, so a killed publish leaves nothing that looks like a model."""
 
 import contextlib
+import copy
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,13 +11,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from finetune_api.dataset_report import REPORT_FILE
-from finetune_api.model_directory import MANIFEST_FILE, Manifest
+from finetune_api.model_directory import CHECKPOINTS_FOLDER, MANIFEST_FILE, Manifest, checkpoint_folder
 from finetune_trainer.artifacts import ARTIFACTS
 from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.stage import interruption
 from finetune_trainer.workspace.files import sync_directory, sync_tree, write_atomic
 
-OTHER_FILES = (REPORT_FILE, "metrics.csv", "runs", "README.md")
+OTHER_FILES = (REPORT_FILE, "metrics.csv", "runs", "README.md", CHECKPOINTS_FOLDER)
 """Beside the folders of the artifacts."""
 DRAFT = ".publishing"
 
@@ -45,6 +46,7 @@ class Draft:
         """What will be moved to `root`."""
         self.scratch = self.folder / "scratch"
         self.owner = self.folder / "owner"
+        self._part = ""
 
     def finished(self) -> Manifest | None:
         """The manifest that an earlier attempt of the same model wrote, or None; refuses to touch another model."""
@@ -75,6 +77,20 @@ class Draft:
         self.files.mkdir()
         self.scratch.mkdir()
 
+    def of_checkpoint(self, step: int) -> "Draft":
+        """The part of it that is going to be the model directory of a checkpoint; empty."""
+        part = copy.copy(self)
+        part.files = self.files / checkpoint_folder(step)
+        part._part = f"checkpoint-{step}-"
+        part.files.mkdir(parents=True)
+        return part
+
+    def clear(self) -> None:
+        """Removes what has been written."""
+        for path in (self.files, self.scratch):
+            shutil.rmtree(path, ignore_errors=True)
+        self.scratch.mkdir()
+
     def killed_exports(self, artifact: str) -> int:
         """How many attempts were killed while they exported it: mostly because memory ran out, which no process can report itself."""
         path = self._kills(artifact)
@@ -91,7 +107,7 @@ class Draft:
             write_atomic(self._kills(artifact), str(before))
 
     def _kills(self, artifact: str) -> Path:
-        return self.folder / f"killed-{artifact}"
+        return self.folder / f"killed-{self._part}{artifact}"
 
     def commit(self, manifest: Manifest) -> None:
         """Moves the files into place and writes the manifest, in this order also on disk. From the first move on SIGTERM is too late."""

@@ -4,11 +4,11 @@ import gc
 import shutil
 import sys
 import traceback
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.model_directory import MissingArtifact, Parity
-from finetune_trainer.artifacts import wanted_artifacts
 from finetune_trainer.artifacts.exporter import Exporter, ExportJob
 from finetune_trainer.failure import StageFailure, explain
 from finetune_trainer.publish.draft import Draft
@@ -28,10 +28,10 @@ class Exported:
     missing: list[MissingArtifact]
 
 
-def export_all(job: ExportJob, draft: Draft) -> Exported:
-    """Writes what the run wants into the draft, the weights first; raises the failure of an artifact that is required."""
+def export_all(job: ExportJob, draft: Draft, artifacts: Iterable[Exporter]) -> Exported:
+    """Writes these into the draft, the weights first; raises the failure of an artifact that is required."""
     exported = Exported([], [])
-    for artifact in wanted_artifacts(job.run.config):
+    for artifact in artifacts:
         try:
             parity = artifact.export(job) if artifact.required else export_optional(artifact, job, draft)
         except Exception as exc:
@@ -76,9 +76,15 @@ def discard(artifact: Exporter, draft: Draft) -> None:
 
 def missing(artifact: Exporter, exc: Exception) -> MissingArtifact:
     """The manifest's entry for an artifact that failed with `exc`; the log gets the details."""
+    error = explained(exc, "export failed").error
+    message = f"{error.message.rstrip('.')}; {NEXT_STEP}"
+    return MissingArtifact(format=artifact.name, precision=artifact.precision, reason=error.code, message=message)
+
+
+def explained(exc: Exception, what: str) -> StageFailure:
+    """The failure, whose details are left in the log behind `what`."""
     failure = explain(exc)
     if failure is not exc:
         traceback.print_exception(exc)
-    print(f"export failed: {failure.error.message}", *failure.error.details, sep="\n  ", file=sys.stderr, flush=True)
-    message = f"{failure.error.message.rstrip('.')}; {NEXT_STEP}"
-    return MissingArtifact(format=artifact.name, precision=artifact.precision, reason=failure.error.code, message=message)
+    print(f"{what}: {failure.error.message}", *failure.error.details, sep="\n  ", file=sys.stderr, flush=True)
+    return failure

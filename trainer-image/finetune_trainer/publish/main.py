@@ -9,19 +9,17 @@ import os
 import shutil
 from pathlib import Path
 
-from finetune_api.model_directory import MANIFEST_FILE, EvaluationReport, Manifest, MissingArtifact
-from finetune_api.result import PublishSummary, StageResult, StageWarning
+from finetune_api.model_directory import MANIFEST_FILE, EvaluationReport, Manifest, PublishedCheckpoint
+from finetune_api.result import PublishSummary, StageResult, StageWarning, TrainSummary
 from finetune_api.run_config import RunConfig
 from finetune_trainer.artifacts import wanted_artifacts
-from finetune_trainer.artifacts.exporter import ExportJob
+from finetune_trainer.artifacts.exporter import Exporter, ExportJob
 from finetune_trainer.distributed.settings import library_settings
-from finetune_trainer.evaluation.skew_check import check_skew
 from finetune_trainer.objectives import objective_of
-from finetune_trainer.publish.calls import prompting_of
-from finetune_trainer.publish.card import model_card
+from finetune_trainer.publish.describe import describe, write_card
 from finetune_trainer.publish.draft import Draft, Identity
-from finetune_trainer.publish.exports import export_all
-from finetune_trainer.publish.manifest import describe_model, make_manifest
+from finetune_trainer.publish.exports import Exported, export_all
+from finetune_trainer.publish.manifest import make_manifest
 from finetune_trainer.publish.space import check_publish_space, storage_full_names
 from finetune_trainer.stage.cores import thread_settings
 from finetune_trainer.stage.phases import Phases
@@ -29,8 +27,7 @@ from finetune_trainer.trackers import TRACKERS
 from finetune_trainer.trackers.outcome import outcome_of, show
 from finetune_trainer.trackers.tracker import tracked_run
 from finetune_trainer.trained import TrainedRun, read_trained_run
-from finetune_trainer.workspace.files import sha256_of, write_atomic
-from finetune_trainer.workspace.requests import read_requests
+from finetune_trainer.workspace.files import sha256_of
 
 
 def publish(config: RunConfig, attempt: int) -> StageResult:
@@ -51,57 +48,67 @@ def publish(config: RunConfig, attempt: int) -> StageResult:
 
 def make_model(run: TrainedRun, draft: Draft) -> tuple[Manifest, list[StageWarning]]:
     """All of the work: measure, write and prove the artifacts, describe them, move them into place. Also what the trackers have not got."""
-    required = [artifact for artifact in wanted_artifacts(run.config) if artifact.required]
+    artifacts, trained = wanted_artifacts(run.config), training_of(run)
+    step = trained.published_step or trained.steps
     draft.root.mkdir(parents=True, exist_ok=True)
     draft.begin()
-    check_publish_space(required, run, draft.root, "the model needs")
+    check_publish_space([artifact for artifact in artifacts if artifact.required], run, draft.root, "the model needs")
+    report, exported = measured_and_exported(run, draft, artifacts)
+    checkpoints: list[PublishedCheckpoint] = []
+    if run.config.checkpoints.publish:
+        from finetune_trainer.publish.checkpoints import publish_checkpoints
+
+        written = [artifact for artifact in artifacts if artifact.name not in {missing.format for missing in exported.missing}]
+        figures = {checkpoint.step: checkpoint for checkpoint in trained.checkpoints}
+        checkpoints, missing = publish_checkpoints(run, step, figures, report.base, draft, written)
+        exported.missing.extend(missing)
+    with Phases().phase("writing the manifest"):
+        copy_records(run, draft.files, "metrics.csv", "report.json")
+        description = describe(run, step, draft.files, report, exported.missing, checkpoints)
+        objective = objective_of(run.config).settings(run.config.method)
+        tracked = tracked_run(run.config, run.prepared, run.workspace, objective)
+        warnings = show(TRACKERS.values(), tracked, outcome_of(description, "model", trained.steps))
+        copy_records(run, draft.files, "runs")  # with what was shown now
+        write_card(run, description, draft.files)
+        manifest = make_manifest(description, draft.files)
+        draft.commit(manifest)
+    return manifest, warnings
+
+
+def measured_and_exported(run: TrainedRun, draft: Draft, artifacts: list[Exporter]) -> tuple[EvaluationReport, Exported]:
+    """The model itself; it is no longer in memory when this returns."""
     from finetune_trainer.evaluation.measure import measure
     from finetune_trainer.learners import learner_of  # torch: after everything that fails quickly
 
     phases, learner = Phases(), learner_of(run.config, run.prepared, run.workspace)
     report, tuned = measure(run, learner, phases)
-    exported = export_all(ExportJob(run, learner, tuned, draft.files, draft.scratch, phases), draft)
-    with phases.phase("writing the manifest"):
-        report = report.model_copy(update={"parity": exported.parity})
-        manifest, warnings = describe(run, draft.files, report, exported.missing)
-        draft.commit(manifest)
-    return manifest, warnings
+    exported = export_all(ExportJob(run, learner, tuned, draft.files, draft.scratch, phases), draft, artifacts)
+    return report.model_copy(update={"parity": exported.parity}), exported
 
 
-def describe(run: TrainedRun, files: Path, report: EvaluationReport, missing: list[MissingArtifact]) -> tuple[Manifest, list[StageWarning]]:
-    """Adds curves, data report and card, then the manifest of all. Also what the trackers have not got."""
-    for source in (run.workspace.metrics, run.workspace.report):
-        if source.exists():
+def copy_records(run: TrainedRun, files: Path, *names: str) -> None:
+    """Files and folders of the workspace that the model keeps, as far as they exist."""
+    for source in (run.workspace.root / name for name in names):
+        if source.is_dir():
+            shutil.copytree(source, files / source.name, copy_function=shutil.copyfile)
+        elif source.exists():
             shutil.copyfile(source, files / source.name)
-    skew = check_skew(files / "model", read_requests(run.workspace.requests), run.prepared.hyperparameters.max_sequence_length)
-    print(skew.difference or f"{skew.equal} of {skew.prompts} validation prompts have the same tokens as in training", flush=True)
-    description = describe_model(run, files, report, missing, skew)
-    outcome = outcome_of(description, "model", last_step(run))
-    objective = objective_of(run.config).settings(run.config.method)
-    warnings = show(TRACKERS.values(), tracked_run(run.config, run.prepared, run.workspace, objective), outcome)
-    if run.workspace.runs.exists():
-        shutil.copytree(run.workspace.runs, files / "runs", copy_function=shutil.copyfile)
-    reported = (files / run.workspace.report.name).exists()
-    card = model_card(description, run.prepared, prompting_of(run.config, files / "model"), reported=reported)
-    write_atomic(files / "README.md", card)
-    return make_manifest(description, files), warnings
 
 
-def last_step(run: TrainedRun) -> int:
-    """Of the training, which may have stopped early."""
+def training_of(run: TrainedRun) -> TrainSummary:
+    """What the training came to; where its result is lost, what was planned."""
     with contextlib.suppress(OSError, ValueError):
         if (trained := StageResult.from_json(run.workspace.result("train").read_bytes()).train) is not None:
-            return trained.steps
-    return run.prepared.hyperparameters.total_steps
+            return trained
+    return TrainSummary(steps=run.prepared.hyperparameters.total_steps, loss=0, tokens=0, seconds=0)
 
 
 def result(config: RunConfig, attempt: int, root: Path, manifest: Manifest, warnings: list[StageWarning]) -> StageResult:
     """The stage's result, the same but for warnings whether the manifest was written now or by an earlier attempt."""
     assert manifest.evaluation is not None, "publish always evaluates"
-    files = [*manifest.other_files, *(file for artifact in manifest.artifacts for file in artifact.files)]
     summary = PublishSummary(
         evaluation=manifest.evaluation,
-        size_bytes=sum(file.size_bytes for file in files),
+        size_bytes=manifest.size_bytes,
         manifest_sha256=sha256_of(root / MANIFEST_FILE),
         missing_artifacts=manifest.missing_artifacts,
         skew_check=manifest.skew_check,

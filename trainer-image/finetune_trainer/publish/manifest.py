@@ -3,11 +3,12 @@
 import importlib.metadata
 import json
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from finetune_api.model_directory import (
+    CHECKPOINTS_FOLDER,
     Artifact,
     EvaluationReport,
     File,
@@ -15,8 +16,10 @@ from finetune_api.model_directory import (
     Manifest,
     MissingArtifact,
     ModelDescription,
+    PublishedCheckpoint,
     SkewCheck,
     files_digest,
+    is_inside,
 )
 from finetune_trainer.artifacts import ARTIFACTS
 from finetune_trainer.artifacts.exporter import Exporter
@@ -42,9 +45,15 @@ PACKAGES = (
 
 
 def describe_model(
-    run: TrainedRun, files: Path, evaluation: EvaluationReport, missing: list[MissingArtifact], skew: SkewCheck
+    run: TrainedRun,
+    step: int,
+    files: Path,
+    evaluation: EvaluationReport,
+    missing: Sequence[MissingArtifact],
+    skew: SkewCheck,
+    checkpoints: Sequence[PublishedCheckpoint] = (),
 ) -> ModelDescription:
-    """What there is to say of the model whose artifacts lie below `files`; reads every byte of them once."""
+    """What there is to say of the model of this step whose artifacts lie below `files`; reads every byte of them once."""
     return ModelDescription(
         model=run.config.output_model,
         created_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
@@ -52,8 +61,10 @@ def describe_model(
         type=method_of(run.config).published,
         labels=run.prepared.labels,
         multi_label=run.prepared.multi_label,
+        step=step,
         artifacts=[describe_artifact(files, artifact) for artifact in ARTIFACTS.values() if (files / artifact.folder).exists()],
-        missing_artifacts=missing,
+        missing_artifacts=list(missing),
+        checkpoints=list(checkpoints),
         evaluation=evaluation,
         skew_check=skew,
         lineage=make_lineage(run),
@@ -61,9 +72,10 @@ def describe_model(
 
 
 def make_manifest(description: ModelDescription, files: Path) -> Manifest:
-    """The manifest, when every other file is written."""
+    """The manifest, when every other file is written. Checkpoints have manifests of their own."""
     described = {file.path for artifact in description.artifacts for file in artifact.files}
-    others = [path for path in walk(files) if path.relative_to(files).as_posix() not in described]
+    names = {path.relative_to(files).as_posix(): path for path in walk(files)}
+    others = [path for name, path in names.items() if name not in described and not is_inside(name, CHECKPOINTS_FOLDER)]
     return Manifest(**dict(description), other_files=describe_files(files, others))
 
 

@@ -11,7 +11,9 @@ from finetune_trainer.stage.progress import ProgressPrinter
 class Phases:
     """Progress of work that consists of phases."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str = "") -> None:
+        """`what` is worked on, if it is not the model: "checkpoint 40"."""
+        self._what = what
         self._printer = ProgressPrinter("publish")
         self._activity = ""
         self._started = 0.0
@@ -19,6 +21,7 @@ class Phases:
     @contextlib.contextmanager
     def phase(self, activity: str) -> Iterator[None]:
         """Runs one phase; `activity` is for people: "evaluating the base model"."""
+        activity = f"{self._what}: {activity}" if self._what else activity
         self._activity, self._started = activity, time.monotonic()
         self._printer.show(activity, force=True)
         yield

@@ -55,7 +55,8 @@ class Strategy(Protocol):
     scales_loss: bool
     """It can train with precision fp16: what `norm` and `clip` see is the gradient of a scaled loss."""
     divides: bool
-    """A rank holds and updates parts of tensors."""
+    """A rank holds and updates parts of tensors, and writes them to checkpoints. Otherwise a checkpoint's folder has the files of
+    TrainingMethod.save."""
     looks_ahead: bool
     """Forward passes without a backward pass may come before a step's micro-batches (Learner.before_step)."""
 

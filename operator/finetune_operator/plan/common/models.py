@@ -82,8 +82,13 @@ def exported_condition(missing: Sequence[MissingArtifact | MissingArtifactStatus
     """Whether all artifacts requested in export were written."""
     if not missing:
         return ConditionUpdate("Exported", True, "Exported", "every requested artifact was written")
-    text = "; ".join(f"no {found.format} artifact of precision {found.precision}: {found.message}" for found in missing)
+    text = "; ".join(f"no {_missing(found)}: {found.message}" for found in missing)
     return ConditionUpdate("Exported", False, short(missing[0].reason, 128), text)
+
+
+def _missing(found: MissingArtifact | MissingArtifactStatus) -> str:
+    precision = f" of precision {found.precision}" if found.precision else ""
+    return f"{found.format} artifact{precision}" + ("" if found.checkpoint is None else f" of checkpoint {found.checkpoint}")
 
 
 def better_condition(base: Figures | None, tuned: Figures | None) -> ConditionUpdate:

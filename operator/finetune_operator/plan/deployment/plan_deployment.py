@@ -21,6 +21,7 @@ from finetune_operator.plan.deployment.serving import (
     reach,
     revision_digest,
     servable,
+    served_checkpoint,
     serving,
     target_revision,
 )
@@ -42,7 +43,8 @@ def plan_deployment(observed: ObservedDeployment, now: float) -> Plan:
     if deployment.meta.deleting:
         return Plan()
     decision = _decision(observed, deployment.spec, now) if deployment.spec else _invalid(deployment.spec_error, deployment.status)
-    warning = no_gain(observed.model)
+    whole = deployment.spec is None or served_checkpoint(observed.model, deployment.spec) is None
+    warning = no_gain(observed.model) if whole else ""
     standing = _with_warning(_with_serving(decision.standing, answering(observed.pods)), warning)
     decision = replace(decision, standing=standing)
     status = _status(observed, decision, now)
@@ -78,9 +80,10 @@ def _objects(observed: ObservedDeployment, spec: ModelDeploymentSpec, found: Ser
         spec,
         revision,
         revision_digest(revision),
-        found.spec.source.claim,
+        found.source,
         found.claim.meta.uid,
         reach(found.claim),
+        checkpoint=served_checkpoint(found.model, spec),
         gap=_gap(observed, found.claim),
     )
     workload = () if _applied(observed, revision) else (deployment_object(rollout, observed.settings),)

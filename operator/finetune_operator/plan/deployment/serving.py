@@ -2,14 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from finetune_api.engines import ENGINES, EngineFacts
-from finetune_api.resources.finetuned_model import FineTunedModelSpec
+from finetune_api.model_directory import checkpoint_folder
+from finetune_api.resources.finetuned_model import ClaimSource, MissingArtifactStatus
 from finetune_api.resources.model_deployment import ModelDeploymentSpec, Revision, Serving
 from finetune_operator.build.server import Reach
-from finetune_operator.objects.names import MODEL_LABEL, MODEL_UID_LABEL
+from finetune_operator.objects.names import CHECKPOINT_LABEL, MODEL_LABEL, MODEL_UID_LABEL
 from finetune_operator.objects.records import Claim, FineTunedModel, Pod
 from finetune_operator.plan.common.conditions import holds
 from finetune_operator.plan.common.models import ready_message
@@ -33,10 +34,10 @@ class NotServable:
 
 @dataclass(frozen=True, slots=True)
 class Servable:
-    """A model that can be served, with its parsed spec and its claim."""
+    """A model that can be served, with its claim, and the model directory on it: that of the model, or that of a checkpoint."""
 
     model: FineTunedModel
-    spec: FineTunedModelSpec
+    source: ClaimSource
     claim: Claim
 
 
@@ -72,7 +73,19 @@ def servable(observed: ObservedDeployment, spec: ModelDeploymentSpec) -> Servabl
         return NotServable("ClaimNotFound", f"{volume} of {about} does not exist", volume, stalled=False)
     if spec.replicas > 1 and reach(claim) == "one-pod":
         return _not_shared(spec.replicas, claim)
-    return Servable(model, model.spec, claim)
+    return Servable(model, _directory(model.spec.source.claim, served_checkpoint(model, spec)), claim)
+
+
+def served_checkpoint(model: FineTunedModel | None, spec: ModelDeploymentSpec) -> int | None:
+    """The step of the checkpoint that is asked for; None for the model itself, also if it is named by its step."""
+    step = spec.model.checkpoint
+    return None if model is not None and step == model.status.step else step
+
+
+def _directory(claim: ClaimSource, checkpoint: int | None) -> ClaimSource:
+    if checkpoint is None:
+        return claim
+    return claim.model_copy(update={"path": f"{claim.path.strip('/')}/{checkpoint_folder(checkpoint)}".lstrip("/")})
 
 
 def reach(claim: Claim) -> Reach:
@@ -86,7 +99,12 @@ def reach(claim: Claim) -> Reach:
 def answering(pods: Iterable[Pod]) -> str:
     """Text of the column: the models that requests reach now. A terminating pod gets no more requests."""
     reached = (pod.meta.labels for pod in pods if pod.ready and not pod.meta.deleting)
-    return ", ".join(sorted({labels[MODEL_LABEL] for labels in reached if MODEL_LABEL in labels}))
+    return ", ".join(sorted({_name(labels) for labels in reached if MODEL_LABEL in labels}))
+
+
+def _name(labels: Mapping[str, str]) -> str:
+    """ "bot-v1", "bot-v1:step-40"."""
+    return labels[MODEL_LABEL] + (f":step-{labels[CHECKPOINT_LABEL]}" if CHECKPOINT_LABEL in labels else "")
 
 
 def target_revision(observed: ObservedDeployment, spec: ModelDeploymentSpec, model: FineTunedModel) -> Revision:
@@ -133,9 +151,20 @@ def serving(observed: ObservedDeployment, target: Revision | None) -> list[Servi
 def _unsuitable(model: FineTunedModel, spec: ModelDeploymentSpec) -> NotServable | None:
     name, status, engine = model.meta.name, model.status, ENGINES[spec.engine]
     about = f"FineTunedModel {name}"
+    step = served_checkpoint(model, spec)
+    checkpoint = next((found for found in status.checkpoints if found.step == step), None)
+    if step is not None and checkpoint is None:
+        return NotServable("CheckpointNotFound", _no_checkpoint(model, step), about, "model.checkpoint")
     if not any(a.format == engine.artifact and a.precision == spec.precision for a in status.artifacts):
         return NotServable("ArtifactMissing", _artifact_missing(model, engine, spec.precision), about, "engine")
-    if status.gate_passed is False and not spec.allow_ungated:
+    failed = _failed_export(model, engine, spec.precision, step)
+    if checkpoint and failed:
+        message = f"checkpoint {step} of {about} has no {engine.artifact} artifact: {failed.reason}: {failed.message}"
+        return NotServable("ArtifactMissing", message, about, "model.checkpoint")
+    if checkpoint and not checkpoint.gate_passed and not spec.allow_ungated:
+        message = f"checkpoint {step} of {about} did not pass the evaluation gate: serve another one, or set allowUngated"
+        return NotServable("GateFailed", message, about, "allowUngated")
+    if checkpoint is None and status.gate_passed is False and not spec.allow_ungated:
         gate = "; ".join(status.evaluation.gate) if status.evaluation else ""
         message = f"{about} did not pass its evaluation gate ({gate}): train a better model, or set allowUngated"
         return NotServable("GateFailed", message, about, "allowUngated")
@@ -147,10 +176,29 @@ def _artifact_missing(model: FineTunedModel, engine: EngineFacts, precision: str
     status = model.status
     have = ", ".join(f"{a.format} {a.precision}" for a in status.artifacts) or "nothing"
     text = f"FineTunedModel {model.meta.name} has no {engine.artifact} artifact of precision {precision} (it has {have})"
-    failed = next((m for m in status.missing_artifacts if (m.format, m.precision) == (engine.artifact, precision)), None)
-    if failed:
+    if failed := _failed_export(model, engine, precision, None):
         return f"{text}, because its export failed: {failed.reason}: {failed.message}"
     return f"{text}: train with {engine.needs}"
+
+
+def _failed_export(model: FineTunedModel, engine: EngineFacts, precision: str, step: int | None) -> MissingArtifactStatus | None:
+    """Of the model, or of its checkpoint of that step."""
+    wanted = (engine.artifact, precision, step)
+    return next((m for m in model.status.missing_artifacts if (m.format, m.precision, m.checkpoint) == wanted), None)
+
+
+def _no_checkpoint(model: FineTunedModel, step: int) -> str:
+    """What there is instead, or why there is none."""
+    status = model.status
+    text = f"FineTunedModel {model.meta.name} has no checkpoint of step {step}"
+    lost = next((m for m in status.missing_artifacts if (m.format, m.checkpoint) == ("safetensors", step)), None)
+    if lost:
+        return f"{text}: {lost.reason}: {lost.message}"
+    steps = ", ".join(str(found.step) for found in status.checkpoints)
+    if not steps:
+        return f"{text}: it was published without checkpoints; train with checkpoints.publish, or leave model.checkpoint out"
+    own = f", and the model itself is of step {status.step}" if status.step else ""
+    return f"{text}: it has the steps {steps}{own}"
 
 
 def _not_shared(replicas: int, claim: Claim) -> NotServable:

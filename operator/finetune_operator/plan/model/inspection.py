@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from finetune_api.exit_codes import ExitCode
+from finetune_api.model_directory import PublishedCheckpoint, checkpoint_folder
 from finetune_api.resources.common import ErrorStatus, PodSettings
 from finetune_api.resources.finetuned_model import (
     ArtifactStatus,
@@ -11,6 +12,7 @@ from finetune_api.resources.finetuned_model import (
     FineTunedModelStatus,
     LineageStatus,
     MissingArtifactStatus,
+    PublishedCheckpointStatus,
 )
 from finetune_api.result import InspectSummary
 from finetune_operator.build.inspect_job import inspect_job_object
@@ -26,6 +28,7 @@ from finetune_operator.plan.common.observed import ObservedModel, pods_of_job
 from finetune_operator.plan.common.outcome import Outcome, error_status, outcome_of, stage_result
 from finetune_operator.plan.common.plan import ObjectRef, job_ref
 
+LISTED = 32
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -81,10 +84,17 @@ def with_summary(status: FineTunedModelStatus, summary: InspectSummary) -> FineT
             ],
             "missing_artifacts": [
                 MissingArtifactStatus(
-                    format=missing.format, precision=missing.precision, reason=short(missing.reason, 128), message=short(missing.message)
+                    format=missing.format,
+                    precision=missing.precision,
+                    checkpoint=missing.checkpoint,
+                    reason=short(missing.reason, 128),
+                    message=short(missing.message),
                 )
                 for missing in summary.missing_artifacts[:16]
             ],
+            "step": summary.step,
+            "checkpoints": [_checkpoint(found) for found in summary.checkpoints[:LISTED]],
+            "checkpoints_text": short(", ".join(str(found.step) for found in summary.checkpoints), 256) or None,
             "size_bytes": summary.size_bytes,
             "size_text": size_text(summary.size_bytes),
             "score_text": short(score_text(report), 64) if report else None,
@@ -100,6 +110,10 @@ def with_summary(status: FineTunedModelStatus, summary: InspectSummary) -> FineT
             "error": None,
         }
     )
+
+
+def _checkpoint(found: PublishedCheckpoint) -> PublishedCheckpointStatus:
+    return PublishedCheckpointStatus(path=checkpoint_folder(found.step), **found.model_dump())
 
 
 def size_text(size: int) -> str:

@@ -21,8 +21,8 @@ NAMES = [
         ["Phase", "Progress", "ETA", "Loss", "Gate", "Model", "Age"],
         ["Base", "Validation-Loss", "Method", "Attempt", "Reason"],
     ),
-    ("FineTunedModel", "finetunedmodels", "ftm", ["Base", "Type", "Score", "Gate", "Used by", "Size", "Ready", "Age"], []),
-    ("ModelDeployment", "modeldeployments", "mdep", ["Model", "Serving", "Ready", "Status", "Engine", "URL", "Age"], []),
+    ("FineTunedModel", "finetunedmodels", "ftm", ["Base", "Type", "Score", "Gate", "Used by", "Size", "Ready", "Age"], ["Checkpoints"]),
+    ("ModelDeployment", "modeldeployments", "mdep", ["Model", "Serving", "Ready", "Status", "Engine", "URL", "Age"], ["Checkpoint"]),
 ]
 
 

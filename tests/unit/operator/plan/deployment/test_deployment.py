@@ -6,9 +6,16 @@ from typing import Any
 import pytest
 
 from finetune_api.engines import ENGINES, EngineFacts
-from finetune_api.resources.finetuned_model import ArtifactStatus
+from finetune_api.resources.finetuned_model import ArtifactStatus, MissingArtifactStatus, PublishedCheckpointStatus
 from finetune_api.resources.model_deployment import ModelDeploymentStatus, Revision
-from finetune_operator.objects.names import CLAIM_UID_LABEL, DEPLOYMENT_LABEL, MODEL_LABEL, MODEL_UID_LABEL, REVISION_ANNOTATION
+from finetune_operator.objects.names import (
+    CHECKPOINT_LABEL,
+    CLAIM_UID_LABEL,
+    DEPLOYMENT_LABEL,
+    MODEL_LABEL,
+    MODEL_UID_LABEL,
+    REVISION_ANNOTATION,
+)
 from finetune_operator.objects.records import Pod, WarningEvent, Workload
 from finetune_operator.plan.common.conditions import find
 from finetune_operator.plan.common.observed import ObservedDeployment
@@ -99,6 +106,30 @@ BROKEN_CONDITIONS = [condition("Ready", "False", "Damaged"), condition("Stalled"
 BROKEN = replace(model(), status=model().status.model_copy(update={"conditions": BROKEN_CONDITIONS}))
 
 
+NO_CHECKPOINT_2 = MissingArtifactStatus(
+    format="safetensors", precision="", checkpoint=2, reason="CheckpointDamaged", message="a byte differs"
+)
+NO_ONNX_6 = MissingArtifactStatus(format="onnx", precision="fp32", checkpoint=6, reason="ParityFailed", message="train again")
+CHECKPOINTS = replace(
+    model(),
+    status=model().status.model_copy(
+        update={
+            "step": 8,
+            "missing_artifacts": [NO_CHECKPOINT_2, NO_ONNX_6],
+            "checkpoints": [
+                PublishedCheckpointStatus(step=step, path=f"checkpoints/step-{step}", size_bytes=1, gate_passed=step != 5)
+                for step in (4, 5, 6)
+            ],
+        }
+    ),
+)
+"""Checkpoint 5 has failed the gate, 6 has no ONNX artifact."""
+
+
+def of_step(step: int) -> dict[str, Any]:
+    return {"model": {"name": "bot", "checkpoint": step}}
+
+
 NO_OVERRIDES = replace(SETTINGS, overrides=frozenset())
 
 
@@ -111,6 +142,17 @@ NO_OVERRIDES = replace(SETTINGS, overrides=frozenset())
         ({"model": BROKEN}, {}, "ModelNotReady", "True", "Damaged"),
         ({"model": NO_ONNX}, {}, "ArtifactMissing", "True", "train with export.onnx"),
         ({"model": UNGATED}, {}, "GateFailed", "True", "allowUngated"),
+        (
+            {}, of_step(4), "CheckpointNotFound", "True",
+            "bot has no checkpoint of step 4: it was published without checkpoints; train with checkpoints.publish",
+        ),
+        (
+            {"model": CHECKPOINTS}, of_step(7), "CheckpointNotFound", "True",
+            "bot has no checkpoint of step 7: it has the steps 4, 5, 6, and the model itself is of step 8",
+        ),
+        ({"model": CHECKPOINTS}, of_step(2), "CheckpointNotFound", "True", "step 2: CheckpointDamaged: a byte differs"),
+        ({"model": CHECKPOINTS}, of_step(5), "GateFailed", "True", "checkpoint 5 of FineTunedModel bot did not pass"),
+        ({"model": CHECKPOINTS}, of_step(6), "ArtifactMissing", "True", "checkpoint 6 of FineTunedModel bot has no onnx artifact: Parity"),
         ({"model": model(uid="made-again")}, {}, "ModelReplaced", "True", "deleted and recreated"),
         ({"model_claim": None}, {}, "ClaimNotFound", "False", "PersistentVolumeClaim bot-model"),
         (
@@ -437,3 +479,46 @@ def test_a_revision_has_its_own_digest() -> None:
     """The annotation on the Deployment identifies the rollout."""
     first = Revision(model="a", model_uid="1", image="i", spec_generation=1, spec_digest="d")
     assert revision_digest(first) != revision_digest(first.model_copy(update={"image": "j"}))
+
+
+@pytest.mark.parametrize(
+    ("spec", "path", "folder"),
+    [
+        (of_step(4), "", "/model/checkpoints/step-4"),
+        (of_step(4), "team/bot", "/model/team/bot/checkpoints/step-4"),
+        (of_step(5) | {"allowUngated": True}, "", "/model/checkpoints/step-5"),
+        (of_step(8), "", "/model"),
+        ({}, "", "/model"),
+    ],
+)
+def test_a_checkpoint_is_served_from_its_own_folder(spec: dict[str, Any], path: str, folder: str) -> None:
+    """Under the name of the deployment, like the model itself, which can be named by its step, too."""
+    assert CHECKPOINTS.spec is not None
+    source = CHECKPOINTS.spec.source.model_copy(update={"claim": CHECKPOINTS.spec.source.claim.model_copy(update={"path": path})})
+    seen: dict[str, Any] = {"model": replace(CHECKPOINTS, spec=CHECKPOINTS.spec.model_copy(update={"source": source}))}
+    state = status_of(plan_deployment(observed(spec=spec, **seen), T))
+    workload_object = plan_deployment(observed(state, spec, **seen), T).apply[0]
+    pod = workload_object["spec"]["template"]
+    args = pod["spec"]["containers"][0]["args"]
+    assert args[args.index("--model-dir") + 1] == folder
+    assert args[args.index("--served-name") + 1] == "web"
+    assert (CHECKPOINT_LABEL in pod["metadata"]["labels"]) == ("step" in folder)
+    assert [(s.model, s.uid) for s in state.serving] == [("bot", "uid-bot")]
+
+
+def test_another_checkpoint_is_another_revision() -> None:
+    """It rolls out; SERVING names the checkpoint, and a model that is not better than its base says nothing about its checkpoints."""
+    worse = condition("BetterThanBase", "False", "WorseThanBase")
+    seen: dict[str, Any] = {
+        "model": replace(CHECKPOINTS, status=CHECKPOINTS.status.model_copy(update={"conditions": [*CHECKPOINTS.status.conditions, worse]}))
+    }
+    first = status_of(plan_deployment(observed(spec=of_step(4), **seen), T))
+    pod = server_pod()
+    pod = replace(pod, meta=replace(pod.meta, labels={**pod.meta.labels, CHECKPOINT_LABEL: "4"}))
+    serving = plan_deployment(observed(first, of_step(4), workload=workload(first), service_exists=True, pods=(pod,), **seen), T)
+    assert (status_of(serving).serving_text, reason(serving)) == ("bot:step-4", "Serving")
+    assert [note.reason for note in serving.events] == ["Serving"]
+    whole = status_of(plan_deployment(observed(first, {}, workload=workload(first), pods=(pod,), **seen), T))
+    assert whole.revision is not None and first.revision is not None
+    assert revision_digest(whole.revision) != revision_digest(first.revision)
+    assert whole.serving_text == "bot:step-4"

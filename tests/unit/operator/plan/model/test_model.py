@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 
+from finetune_api.model_directory import MissingArtifact, PublishedCheckpoint
 from finetune_api.resources.finetuned_model import FineTunedModelStatus
 from finetune_operator.objects.records import Pod, WarningEvent
 from finetune_operator.plan.common.conditions import find
+from finetune_operator.plan.common.models import exported_condition
 from finetune_operator.plan.common.observed import ObservedModel
 from finetune_operator.plan.common.plan import Plan
-from finetune_operator.plan.model.inspection import size_text
+from finetune_operator.plan.model.inspection import size_text, with_summary
 from finetune_operator.plan.model.plan_model import plan_model, used_by_text
 from tests.unit.operator.samples import (
     INSPECTED,
@@ -75,6 +77,23 @@ def test_the_inspection_fills_the_status() -> None:
     assert found.lineage is not None
     assert found.lineage.spec_digest == "c" * 64
     assert [note.reason for note in done.events] == ["Verified"]
+
+
+def test_checkpoints_are_listed_with_their_folders() -> None:
+    """What was published with the model; the column has the steps."""
+    checkpoints = [
+        PublishedCheckpoint(step=step, loss=2.5, validation_loss=3.5, size_bytes=7, manifest_sha256="f" * 64) for step in (4, 12)
+    ]
+    lacking = MissingArtifact(format="onnx", precision="fp32", checkpoint=12, reason="ParityFailed", message="train again")
+    summary = INSPECTED.model_copy(update={"step": 20, "checkpoints": checkpoints, "missing_artifacts": [lacking]})
+    found = with_summary(FineTunedModelStatus(), summary)
+    assert (found.step, found.checkpoints_text) == (20, "4, 12")
+    assert [(one.step, one.path, one.loss, one.validation_loss) for one in found.checkpoints] == [
+        (4, "checkpoints/step-4", 2.5, 3.5),
+        (12, "checkpoints/step-12", 2.5, 3.5),
+    ]
+    assert found.missing_artifacts[0].checkpoint == 12
+    assert exported_condition(found.missing_artifacts).message == "no onnx artifact of precision fp32 of checkpoint 12: train again"
 
 
 def test_a_namesake_s_inspection_says_nothing_about_this_model() -> None:
