@@ -30,7 +30,8 @@ torch is installed.
 LANGUAGE = """## Language models
 
 For the tasks chat, completion and summarization. For mixture-of-experts models, LoRA adapts the linear layers, but not the experts, and
-QLoRA leaves the experts unquantized.
+QLoRA leaves the experts unquantized. **TP** is `training.strategy.type: tensor-parallel` with LoRA and full fine-tuning: two processes must
+have the losses of one.
 """
 ENCODERS = "## Encoders\n\nFor sequence-classification, token-classification and text-embedding.\n"
 REFUSED = "## Unsupported models\n"
@@ -52,9 +53,11 @@ def usable(kind: str) -> Iterator[str]:
     """A table of the families that can be trained, and notes on what does not work with them."""
     chosen = [family for family in families().values() if family.kind == kind and family.trainable]
     notes: dict[str, int] = {}
-    yield "| model type | class | LoRA | QLoRA | full | ONNX |\n|---|---|---|---|---|---|"
+    divided = kind == "language"
+    yield f"| model type | class | LoRA | QLoRA | full | {'TP | ' * divided}ONNX |\n|---|---|---|---|---|---|{'---|' * divided}"
     for family in chosen:
-        marks = [mark(reason, notes) for reason in (family.lora, family.lora or family.qlora, family.full, family.onnx)]
+        reasons = [family.lora, family.lora or family.qlora, family.full, *[family.tensor_parallel] * divided, family.onnx]
+        marks = [mark(reason, notes) for reason in reasons]
         yield f"| {family.model_type} | {family.name}{'...' if kind == 'encoder' else ''} | {' | '.join(marks)} |"
     yield ""
     yield from (f"{number}. {reason}" for reason, number in notes.items())

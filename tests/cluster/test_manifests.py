@@ -185,7 +185,7 @@ def test_a_quantized_base_is_not_sharded(api: Api) -> None:
     """Every other strategy takes it."""
     manifest = changed(minimal("ftj"), "spec.method", {"type": "qlora"})
     api.create(changed(manifest, "spec.training", {"strategy": {"type": "auto"}}), dry_run=True)
-    for strategy in ("fsdp", "deepspeed"):
+    for strategy in ("fsdp", "deepspeed", "tensor-parallel"):
         with pytest.raises(Refused, match="cannot divide a quantized base"):
             api.create(changed(manifest, "spec.training", {"strategy": {"type": strategy}}), dry_run=True)
 
@@ -200,15 +200,15 @@ def test_an_encoder_has_no_loss_on_all(api: Api) -> None:
         assert api.create(job("default", "support-bot", task=task, method={"type": "full"}), dry_run=True)
 
 
-def test_deepspeed_has_no_fp16(api: Api) -> None:
-    """Every other strategy has."""
-    for strategy in ("auto", "ddp", "fsdp", "deepspeed"):
+def test_strategies_with_fp16(api: Api) -> None:
+    """All that scale the loss."""
+    for strategy in ("auto", "ddp", "fsdp", "deepspeed", "tensor-parallel"):
         training = {"gpusPerNode": 1, "strategy": {"type": strategy}}
         manifest = job("default", "support-bot", training=training, hyperparameters={"precision": "fp16"})
-        if strategy != "deepspeed":
+        if strategy in ("auto", "ddp", "fsdp"):
             api.create(manifest, dry_run=True)
             continue
-        with pytest.raises(Refused, match="deepspeed is not supported with precision fp16"):
+        with pytest.raises(Refused, match="precision fp16 is supported with auto, ddp and fsdp only"):
             api.create(manifest, dry_run=True)
 
 
@@ -230,6 +230,22 @@ def test_embeddings_are_not_trained_with_deepspeed(api: Api) -> None:
             continue
         with pytest.raises(Refused, match="text-embedding is not supported with deepspeed"):
             api.create(manifest, dry_run=True)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"task": "text-embedding"}, "trains language models only"),
+        ({"task": "sequence-classification"}, "trains language models only"),
+        ({"method": {"type": "lora", "lora": {"dora": True}}}, "norms of whole weights"),
+        ({"hyperparameters": {"optimizer": "lion"}}, "which only adamw allows"),
+    ],
+)
+def test_what_is_not_trained_with_tensor_parallel(api: Api, changes: Object, message: str) -> None:
+    """Is trained with ddp."""
+    api.create(job("default", "divided", **changes, training={"strategy": {"type": "ddp"}}), dry_run=True)
+    with pytest.raises(Refused, match=message):
+        api.create(job("default", "divided", **changes, training={"strategy": {"type": "tensor-parallel"}}), dry_run=True)
 
 
 def test_embeddings_have_no_labels_to_smooth(api: Api) -> None:

@@ -27,6 +27,7 @@ SETTINGS: dict[str, Object] = {
     "pissa": TINY,
     "two-nodes": TINY,
     "deepspeed": TINY,
+    "tensor-parallel": TINY,
     "tracking": TINY,
     "custom-loss": ENCODER,
     "kto": TINY,

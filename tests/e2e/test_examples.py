@@ -155,9 +155,9 @@ def test_adapters_may_start_as_a_part_of_the_base(trained: Kube) -> None:
     assert found["status"]["evaluation"]["tuned"]["loss"] < found["status"]["evaluation"]["base"]["loss"]
 
 
-@pytest.mark.parametrize("job, strategy", [("two-nodes", "fsdp"), ("deepspeed", "deepspeed")])
-def test_two_pods_train_a_model_that_is_divided_between_them(trained: Kube, job: str, strategy: str) -> None:
-    """Strategies fsdp and deepspeed on two nodes."""
+@pytest.mark.parametrize("job, strategy", [("two-nodes", "fsdp"), ("deepspeed", "deepspeed"), ("tensor-parallel", "tensor-parallel")])
+def test_pods_train_a_model_that_is_divided_between_them(trained: Kube, job: str, strategy: str) -> None:
+    """Strategies fsdp and deepspeed on two nodes, tensor-parallel on three."""
     found = trained.phase(job, "Succeeded", seconds=600)
     assert resolved(found, "strategy") == strategy
     assert found["status"]["evaluation"]["tuned"]["loss"] < found["status"]["evaluation"]["base"]["loss"]

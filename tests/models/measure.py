@@ -20,6 +20,7 @@ import transformers
 
 from finetune_trainer import families as table
 from finetune_trainer.families import Family, families, to_row
+from tests.models.divided import PAIR
 from tests.models.measured import every_family, measure
 
 PATH = Path(table.__file__).with_name(table.FILE)
@@ -40,6 +41,7 @@ def main() -> None:
             print(json.dumps(to_row(found), ensure_ascii=False), f"{time.monotonic() - began:.1f} s", flush=True)
             if chosen.write:
                 keep(found)
+    PAIR.end()
 
 
 def quieten() -> None:
@@ -62,7 +64,11 @@ def keep(found: Family) -> None:
     rows = families()
     before = rows.get(found.model_type)
     if before is not None:
-        kept = {name: getattr(before, name) for name in ("lora", "qlora", "full", "onnx") if getattr(found, name) and getattr(before, name)}
+        kept = {
+            name: getattr(before, name)
+            for name in ("lora", "qlora", "full", "tensor_parallel", "onnx")
+            if getattr(found, name) and getattr(before, name)
+        }
         found = replace(found, **kept)
     rows[found.model_type] = found
     write(rows)

@@ -23,19 +23,26 @@ from tests.trainer.train.runs import DDP, FSDP, FULL, LORA, ZERO, Run, prepare_w
 pytestmark = [pytest.mark.strategies, pytest.mark.timeout(900)]
 CLOSE = 1e-4
 GRAD = RunStrategy(type="fsdp", sharding="grad")
-STRATEGIES = [DDP, FSDP, GRAD, *ZERO.values()]
+TENSOR = RunStrategy(type="tensor-parallel", tensor_parallel_size=2)
+STRATEGIES = [DDP, FSDP, GRAD, *ZERO.values(), TENSOR]
 LIMITS = {"startDeadline": 600.0, "stallTimeout": 600.0}
 METHODS = {"lora": LORA, "full": FULL}
 
 
 def named(strategy: RunStrategy) -> str:
     """For test ids."""
-    return "-".join(str(setting) for setting in (strategy.type, strategy.sharding, strategy.zero_stage) if setting)
+    settings = (strategy.type, strategy.sharding, strategy.zero_stage)
+    return "-".join(str(setting) for setting in settings if setting)
+
+
+def within(strategy: RunStrategy, processes: int) -> RunStrategy:
+    """The strategy for nodes of so many processes: one of them divides no layer."""
+    return strategy.model_copy(update={"tensor_parallel_size": min(2, processes)}) if strategy == TENSOR else strategy
 
 
 def trained(folder: Path, base: Path, method: str, strategy: RunStrategy, nodes: int, processes: int, **hyper: Any) -> Run:
     """A run from start to end."""
-    workspace = prepare_workspace(folder, base, method=METHODS[method], strategy=strategy, **hyper)
+    workspace = prepare_workspace(folder, base, method=METHODS[method], strategy=within(strategy, processes), **hyper)
     run = Run(workspace, METHODS[method], nodes=nodes, processes=processes, limits=LIMITS)
     assert run.attempt() == ExitCode.OK
     return run
@@ -70,26 +77,30 @@ def test_bf16(strategy: RunStrategy, method: str, tmp_path: Path, tiny: Path) ->
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("strategy", [FSDP, *ZERO.values()], ids=named)
+@pytest.mark.parametrize("strategy", [FSDP, *ZERO.values(), TENSOR], ids=named)
 @pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1), (2, 4)])
 def test_another_number_of_processes_resumes(
     before: int, after: int, strategy: RunStrategy, method: str, tmp_path: Path, tiny: Path
 ) -> None:  # fmt: skip
-    """Checkpoints of fsdp and deepspeed fit any number of processes: the losses of a run that was not interrupted."""
+    """All checkpoints but those of ddp fit any number of processes: the losses of a run that was not interrupted."""
     whole = trained(tmp_path / "whole", tiny, method, strategy, 1, 1)
-    workspace = prepare_workspace(tmp_path / "workspace", tiny, method=METHODS[method], strategy=strategy, checkpoint_every=1)
+    workspace = prepare_workspace(
+        tmp_path / "workspace", tiny, method=METHODS[method], strategy=within(strategy, before), checkpoint_every=1
+    )
     run = Run(workspace, METHODS[method], processes=before, limits=LIMITS)
     launched = run.start()
     launched.wait_for_step(3, workspace)
     launched.terminate()
     assert launched.wait() == ExitCode.PREEMPTED
     run.processes = after
+    prepared = Prepared.from_json(workspace.prepared.read_bytes())
+    workspace.prepared.write_text(prepared.model_copy(update={"strategy": within(strategy, after)}).to_json())
     assert run.attempt(2) == ExitCode.OK
     assert run.losses() == pytest.approx(whole.losses(), abs=CLOSE)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("strategy", ZERO.values(), ids=named)
+@pytest.mark.parametrize("strategy", [*ZERO.values(), TENSOR], ids=named)
 def test_resumed_losses_are_equal(strategy: RunStrategy, precision: str, tmp_path: Path, tiny: Path) -> None:
     """Bit by bit, with as many processes as before: weights, their fp32 copies and the optimizer are those that were left."""
     settings: dict[str, Any] = {"precision": precision, "checkpoint_every": 1}

@@ -11,7 +11,8 @@ from importlib.resources import files
 from typing import Any, Literal
 
 FILE = "families.json"
-REASONS = ("lora", "qlora", "full", "onnx", "unfit")
+REASONS = {"lora": "lora", "qlora": "qlora", "full": "full", "tensor_parallel": "tensorParallel", "onnx": "onnx", "unfit": "unfit"}
+"""Fields, and their keys in the file."""
 HEADS = ("Model", "ForMaskedLM", "ForPreTraining", "ForSequenceClassification", "ForTokenClassification", "WithLMHeadModel")
 """Suffixes of the classes of encoder checkpoints; each can become a classifier."""
 
@@ -29,6 +30,8 @@ class Family:
     qlora: str = ""
     """Beside `lora`, which holds for it too."""
     full: str = ""
+    tensor_parallel: str = ""
+    """Of language models, by the methods that work."""
     onnx: str = ""
     unfit: str = ""
     """Why a family of kind other cannot be used."""
@@ -60,11 +63,11 @@ def versions() -> dict[str, str]:
 
 def family_of(row: dict[str, Any]) -> Family:
     """A row of the file."""
-    return Family(row["modelType"], row["kind"], row["class"], **{name: row.get(name, "") for name in REASONS})
+    return Family(row["modelType"], row["kind"], row["class"], **{name: row.get(key, "") for name, key in REASONS.items()})
 
 
 def to_row(family: Family) -> dict[str, str]:
     """The row of a family, without empty reasons."""
-    reasons = {name: getattr(family, name) for name in REASONS}
+    reasons = {key: getattr(family, name) for name, key in REASONS.items()}
     named = {"modelType": family.model_type, "kind": family.kind, "class": family.name}
     return named | {name: reason for name, reason in reasons.items() if reason}

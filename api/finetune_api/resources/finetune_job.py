@@ -322,8 +322,8 @@ class FineTuneJobSpec(Document):
             ),
             rule(
                 "!has(self.hyperparameters) || !has(self.hyperparameters.precision) || self.hyperparameters.precision != 'fp16'"
-                " || !has(self.training.strategy) || self.training.strategy.type != 'deepspeed'",
-                "strategy: deepspeed is not supported with precision fp16; use auto, ddp or fsdp",
+                " || !has(self.training.strategy) || !(self.training.strategy.type in ['deepspeed', 'tensor-parallel'])",
+                "strategy: precision fp16 is supported with auto, ddp and fsdp only",
                 fieldPath=".training.strategy",
             ),
             rule(
@@ -338,19 +338,31 @@ class FineTuneJobSpec(Document):
                 fieldPath=".hyperparameters.loadBestModelAtEnd",
             ),
             rule(
-                "self.method.type != 'qlora' || !has(self.training.strategy) || !(self.training.strategy.type in ['fsdp', 'deepspeed'])",
-                "strategy: fsdp and deepspeed cannot divide a quantized base; use ddp with method.type qlora, or another method",
+                "self.method.type != 'qlora' || !has(self.training.strategy) || self.training.strategy.type in ['auto', 'ddp']",
+                "strategy: only ddp can be used with method.type qlora, as the others cannot divide a quantized base",
                 fieldPath=".training.strategy",
             ),
             rule(
                 "!has(self.hyperparameters) || !has(self.hyperparameters.optimizer) || self.hyperparameters.optimizer == 'adamw'"
-                " || !has(self.training.strategy) || !(self.training.strategy.type in ['fsdp', 'deepspeed'])",
-                "strategy: fsdp and deepspeed divide the optimizer's state, which only adamw allows; use ddp with this optimizer",
+                " || !has(self.training.strategy) || self.training.strategy.type in ['auto', 'ddp']",
+                "strategy: only ddp can be used with this optimizer, as the others divide the optimizer's state, which only adamw allows",
                 fieldPath=".training.strategy",
             ),
             rule(
                 "self.task != 'text-embedding' || !has(self.training.strategy) || self.training.strategy.type != 'deepspeed'",
                 "strategy: text-embedding is not supported with deepspeed; use auto, ddp or fsdp",
+                fieldPath=".training.strategy",
+            ),
+            rule(
+                "self.task in ['chat', 'completion', 'summarization'] || !has(self.training.strategy)"
+                " || self.training.strategy.type != 'tensor-parallel'",
+                "strategy: tensor-parallel trains language models only; use auto, ddp or fsdp",
+                fieldPath=".training.strategy",
+            ),
+            rule(
+                "!has(self.training.strategy) || self.training.strategy.type != 'tensor-parallel' || !has(self.method.lora)"
+                " || !self.method.lora.dora",
+                "strategy: tensor-parallel cannot be used with method.lora.dora, which needs the norms of whole weights",
                 fieldPath=".training.strategy",
             ),
             rule(

@@ -205,17 +205,27 @@ class TrainingStrategy(Document):
         "json_schema_extra": rules(
             rule("self.type == 'fsdp' || !has(self.sharding)", "sharding can be set only if type is fsdp", fieldPath=".sharding"),
             rule("self.type == 'deepspeed' || !has(self.zeroStage)", "zeroStage is a setting of type deepspeed", fieldPath=".zeroStage"),
+            rule(
+                "self.type == 'tensor-parallel' || !has(self.tensorParallelSize)",
+                "tensorParallelSize is a setting of type tensor-parallel",
+                fieldPath=".tensorParallelSize",
+            ),
         )
     }
-    type: Literal["auto", "ddp", "fsdp", "deepspeed"] = "auto"
+    type: Literal["auto", "ddp", "fsdp", "deepspeed", "tensor-parallel"] = "auto"
     """type is ddp (every process holds the whole model; the fastest where it fits), fsdp (every process holds a part of each weight, its
-    gradient and its optimizer state), deepspeed (ZeRO, with the stage zeroStage) or auto (ddp or fsdp, the first that fits into memory)."""
+    gradient and its optimizer state), deepspeed (ZeRO, with the stage zeroStage), tensor-parallel (the processes of a node compute each
+    layer together, with a part of its weights each; language models with lora or full) or auto (ddp or fsdp, the first that fits into
+    memory)."""
     sharding: Literal["full", "grad"] | None = None
     """sharding of fsdp is full (a layer's weights are gathered for the forward pass and again for the backward pass) or grad (they are
     kept in between: more memory, less communication). Defaults to grad if it fits into memory."""
     zero_stage: Literal[1, 2, 3] | None = None
     """zeroStage of deepspeed is 1 (every process holds a part of the optimizer state), 2 (also of the gradients) or 3 (also of the
     weights). Defaults to the first that fits into memory."""
+    tensor_parallel_size: Annotated[int, Field(ge=1, le=64)] | None = None
+    """tensorParallelSize of tensor-parallel is the number of processes that compute a layer together. It must divide the number of
+    processes and the base model's attention heads. Defaults to gpusPerNode, or to nodes if a node has one process."""
 
 
 Precision = Literal["bf16", "fp16", "tf32", "fp32"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from finetune_api.run_config import RunStrategy
 from finetune_trainer.train.launch.exchange import Assignment
@@ -40,6 +40,20 @@ def tiny(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("base") / "tiny"
     model: Any = AutoModelForCausalLM.from_pretrained(assets / "smollm2-tiny")
     model.resize_token_embeddings(VOCABULARY)
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def even(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random model of two layers with tied embeddings, whose heads two processes can divide."""
+    folder = tmp_path_factory.mktemp("even") / "tiny"
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=VOCABULARY, hidden_size=64, intermediate_size=160, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+        max_position_embeddings=128, tie_word_embeddings=True, initializer_range=0.1,
+    )  # fmt: skip
+    model: Any = LlamaForCausalLM(config)
     model.save_pretrained(folder)
     return folder
 

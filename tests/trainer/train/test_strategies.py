@@ -13,6 +13,7 @@ from finetune_api.run_config import RunStrategy
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.publish.checkpoints import whole_weights
 from finetune_trainer.train.checkpoints import checkpoint_at
+from finetune_trainer.workspace.prepared import Prepared
 from tests.trainer.train.conftest import run_here
 from tests.trainer.train.runs import FSDP, FULL, ZERO, Run, prepare_workspace
 
@@ -60,6 +61,26 @@ def test_zero_of_two_processes_is_resumed_by_one(tmp_path: Path, tiny: Path, alo
     whole = load_file(whole_weights(run.trained_run(), checkpoint, tmp_path / "whole") / "model.safetensors")
     written = {name: tensor for file in (checkpoint / "weights").iterdir() for name, tensor in load_file(file).items()}
     assert whole.keys() == written.keys() and all(torch.equal(whole[name], written[name]) for name in whole)
+
+
+def test_two_processes_divide_the_layers(tmp_path: Path, even: Path) -> None:
+    """tensor-parallel: the losses and the weights of one process, and a checkpoint that one process resumes."""
+    alone = Run(prepare_workspace(tmp_path / "alone", even, method=FULL, checkpoint_every=100), method=FULL)
+    run_here(alone)
+    divided = RunStrategy(type="tensor-parallel", tensor_parallel_size=2)
+    workspace = prepare_workspace(tmp_path / "workspace", even, method=FULL, strategy=divided, checkpoint_every=1)
+    run = Run(workspace, method=FULL, processes=2)
+    launched = run.start()
+    launched.wait_for_step(3, workspace)
+    launched.terminate()
+    assert launched.wait() == ExitCode.PREEMPTED, launched.log()
+    prepared = Prepared.from_json(workspace.prepared.read_bytes())
+    whole = prepared.strategy.model_copy(update={"tensor_parallel_size": 1})
+    workspace.prepared.write_text(prepared.model_copy(update={"strategy": whole}).to_json())
+    run.processes = 1
+    run_here(run, 2)
+    assert run.losses() == pytest.approx(alone.losses(), abs=CLOSE)
+    assert same_model(workspace.trained / "model", alone.workspace.trained / "model")
 
 
 @pytest.mark.parametrize("strategy", [FSDP, RunStrategy(type="fsdp", sharding="grad")], ids=lambda strategy: strategy.sharding)

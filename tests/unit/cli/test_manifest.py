@@ -72,6 +72,12 @@ WRONG = [
         "line 10: spec.training.strategy.zeroStage: zeroStage is a setting of type deepspeed",
         "",
     ),
+    (
+        "train.jsonl\n",
+        "train.jsonl\n  training: {strategy: {type: fsdp, tensorParallelSize: 2}}\n",
+        "line 10: spec.training.strategy.tensorParallelSize: tensorParallelSize is a setting of type tensor-parallel",
+        "",
+    ),
     ("train.jsonl\n", "train.jsonl\n  training: {strategy: {type: zero}}\n", "line 10: spec.training.strategy.type: ", "'zero'"),
     (
         "train.jsonl\n",

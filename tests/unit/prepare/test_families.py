@@ -16,9 +16,9 @@ FULL: dict[str, Any] = {"method": {"type": "full"}}
 LABELS: dict[str, Any] = {"task": "sequence-classification"}
 
 
-def checked(model_type: str, architecture: str, tmp_path: Any, settings: dict[str, Any]) -> None:
-    """Asks for a job with these settings."""
-    config = {"model_type": model_type, "architectures": [architecture]}
+def checked(model_type: str, architecture: str, tmp_path: Any, settings: dict[str, Any], **sizes: int) -> None:
+    """Asks for a job with these settings; `sizes` are in the base's config.json."""
+    config = {"model_type": model_type, "architectures": [architecture], **sizes}
     check_family(config, architecture, SUBJECT, run_config(tmp_path, **settings))
 
 
@@ -100,6 +100,56 @@ def test_deepspeed_computes_no_vectors_before_a_step(tmp_path: Any) -> None:
     ) as refused:
         checked("bert", "BertModel", tmp_path, settings)
     assert (refused.value.error.code, refused.value.error.param) == ("StrategyUnsupported", "training.strategy.type")
+
+
+DIVIDED = "training.strategy"
+HEADS = {"num_attention_heads": 12, "num_key_value_heads": 4}
+
+
+@pytest.mark.parametrize(
+    ("world", "size", "works"),
+    [
+        ({"processesPerNode": 2}, None, True),
+        ({"nodes": 4}, None, True),
+        ({"nodes": 2, "processesPerNode": 4}, None, True),
+        ({"nodes": 3, "processesPerNode": 4}, 2, True),
+        ({"processesPerNode": 8}, 4, True),
+        ({"processesPerNode": 8}, None, False),  # 8 of 12 heads
+        ({"nodes": 3}, None, False),  # 3 of 4
+        ({"processesPerNode": 4}, 3, False),
+        ({"processesPerNode": 2}, 4, False),
+    ],
+)
+def test_the_ranks_that_divide_a_layer(world: dict[str, int], size: int | None, works: bool, tmp_path: Any) -> None:
+    """Divide the processes and all heads; by default they are those of a node, or of all nodes with one process each."""
+    strategy = {"type": "tensor-parallel"} | ({"tensorParallelSize": size} if size else {})
+    settings = {"strategy": strategy, "world": world}
+    if works:
+        checked("llama", "LlamaForCausalLM", tmp_path, settings, **HEADS)
+        return
+    with pytest.raises(StageFailure, match=r"does not divide the number of.*num_attention_heads 12, num_key_value_heads 4") as refused:
+        checked("llama", "LlamaForCausalLM", tmp_path, settings, **HEADS)
+    assert (refused.value.error.code, refused.value.error.param) == ("InvalidStrategy", f"{DIVIDED}.tensorParallelSize")
+
+
+@pytest.mark.parametrize(
+    ("model_type", "architecture", "settings", "words"),
+    [
+        ("gpt2", "GPT2LMHeadModel", {}, "of model type gpt2: "),
+        ("llama", "LlamaForCausalLM", {"method": {"type": "qlora"}}, "quantized weights cannot be divided"),
+        ("llama", "LlamaForCausalLM", {"method": {"type": "lora", "lora": {"dora": True}}}, "the norms of whole weights"),
+        ("llama", "LlamaForCausalLM", {"hyperparameters": {"optimizer": "lion"}}, "updates whole tensors"),
+        ("bert", "BertModel", LABELS, "trains language models only"),
+    ],
+)
+def test_what_ranks_cannot_divide(model_type: str, architecture: str, settings: dict[str, Any], words: str, tmp_path: Any) -> None:
+    """A model without a plan, weights that are no plain matrices, encoders: refused, with a strategy that works."""
+    with pytest.raises(StageFailure) as refused:
+        checked(model_type, architecture, tmp_path, settings | {"world": {"nodes": 2}, "strategy": {"type": "tensor-parallel"}}, **HEADS)
+    error = refused.value.error
+    assert (error.code, error.param) == ("StrategyUnsupported", f"{DIVIDED}.type")
+    assert words in error.message
+    assert "Set training.strategy.type: " in error.message
 
 
 def test_a_line_of_the_table_says_one_thing() -> None:

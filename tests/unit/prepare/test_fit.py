@@ -206,16 +206,21 @@ AS_GIVEN = "as given"
         (BF16_8B | {"strategy": {"type": "deepspeed"}}, gpu(40, 8), "deepspeed", 3, AS_GIVEN),
         (BF16_8B | {"strategy": {"type": "deepspeed"}}, {"gpus": 8}, "deepspeed", 3, AS_GIVEN),
         (BF16_8B | {"strategy": {"type": "deepspeed", "zeroStage": 3}}, gpu(80, 8), "deepspeed", 3, AS_GIVEN),
+        (BF16_8B | {"strategy": {"type": "tensor-parallel"}}, gpu(80, 8), "tensor-parallel", 8, AS_GIVEN),
+        (BF16_8B | {"strategy": {"type": "tensor-parallel", "tensorParallelSize": 4}}, gpu(80, 8), "tensor-parallel", 4, AS_GIVEN),
+        ({"world": {"nodes": 2}, "strategy": {"type": "tensor-parallel"}}, gpu(80, 2), "tensor-parallel", 2, AS_GIVEN),
     ],
 )
 def test_strategy(settings: dict[str, Any], hardware: dict[str, Any], type: str, setting: str | int | None, reason: str) -> None:
     """The fastest with which an 8B model fits, unless the spec chooses; its settings and the reason are among the hyperparameters."""
     found = tried(LLAMA_8B, hardware, **settings)
-    assert (found.strategy.type, found.strategy.sharding or found.strategy.zero_stage) == (type, setting)
+    settings_of = found.strategy.model_dump(exclude={"type"}, exclude_none=True)
+    assert (found.strategy.type, next(iter(settings_of.values()), None)) == (type, setting)
     assert found.decided.reasons["strategy"].value == type
     assert reason in found.decided.reasons["strategy"].reason
     assert ("strategy.sharding" in found.decided.reasons) == (type == "fsdp")
     assert ("strategy.zeroStage" in found.decided.reasons) == (type == "deepspeed")
+    assert ("strategy.tensorParallelSize" in found.decided.reasons) == (type == "tensor-parallel")
 
 
 @pytest.mark.parametrize(
@@ -225,6 +230,7 @@ def test_strategy(settings: dict[str, Any], hardware: dict[str, Any], type: str,
         ({"type": "deepspeed", "sharding": "full"}, "sharding"),
         ({"type": "fsdp", "zeroStage": 2}, "zeroStage"),
         ({"type": "auto", "zeroStage": 3}, "zeroStage"),
+        ({"type": "fsdp", "tensorParallelSize": 2}, "tensorParallelSize"),
     ],
 )
 def test_a_setting_of_another_strategy(strategy: dict[str, Any], field: str) -> None:

@@ -152,6 +152,32 @@ def test_bytes_per_rank_of_zero(
     assert state.optimizer == pytest.approx(8 * count / processes, abs=1)
 
 
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+@pytest.mark.parametrize(("size", "processes"), [(1, 1), (2, 2), (2, 8), (8, 8)])
+def test_bytes_per_rank_of_tensor_parallelism(size: int, processes: int, precision: str) -> None:
+    """A part of the base for each rank of a group, whatever the number of groups; adapters are counted as whole."""
+    strategy, base = RunStrategy(type="tensor-parallel", tensor_parallel_size=size), 2 if precision == "bf16" else 4
+    full, lora = (
+        state_bytes(trained(method, count, strategy=strategy, processes=processes, precision=precision))
+        for method, count in (("full", PARAMETERS), ("lora", R64))
+    )
+    assert (full.weights, full.gradients) == pytest.approx((4 * PARAMETERS / size, 4 * PARAMETERS / size), abs=1)
+    assert full.optimizer == pytest.approx(8 * PARAMETERS / size, abs=1)
+    assert lora.weights == pytest.approx(base * PARAMETERS / size + 4 * R64, abs=1)
+    assert (lora.gradients, lora.optimizer) == (4 * R64, 8 * R64)
+
+
+def test_ranks_that_divide_a_layer_divide_its_activations() -> None:
+    """Those of the heads and of the feed-forward part; what goes along the residual stream is whole on each rank."""
+    strategies = [RunStrategy(type="tensor-parallel", tensor_parallel_size=size) for size in (1, 2, 8)]
+    models = [trained("lora", R64, strategy=strategy, processes=8) for strategy in strategies]
+    one, two, eight = (need(model, Micro(1024, 512, 0), GPU) for model in models)
+    divided = 2 * (one.activations - two.activations)
+    assert divided > 0
+    assert one.activations - eight.activations == pytest.approx(divided * 7 / 8, rel=1e-3)
+    assert one.logits == eight.logits
+
+
 @pytest.mark.parametrize(("length", "published"), [(256, 20.1), (1024, 21.5), (2048, 23.8), (4096, 29.7), (8192, 36.6)])
 def test_published_peaks(length: int, published: float) -> None:
     """Qwen-7B, LoRA of rank 64, one row at a time on an A100 with flash attention (the table in Qwen's README): within 10 %."""

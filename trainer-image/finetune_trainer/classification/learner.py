@@ -73,7 +73,7 @@ class ClassifierLearner(Learner):
         self._loss = ClassLoss.of(self._config.method.sft or Sft(), labelling, self._rows.label_counts(len(labelling.labels)))
         if world.is_first:
             print(f"train: a classifier with {self._loaded.head}", flush=True)
-        return StepPlan.of(self._prepared.hyperparameters, self._rows, world.size, "padded")
+        return StepPlan.of(self._prepared.hyperparameters, self._rows, world.data_size, "padded")
 
     def batch(self, examples: MicroBatch) -> PaddedBatch:
         """Several rows, padded on the right."""
@@ -90,7 +90,7 @@ class ClassifierLearner(Learner):
 
     def validation_batches(self, world: World) -> Iterator[PaddedBatch]:
         """Rows of similar length side by side."""
-        for examples in validation_share(self._prepared.hyperparameters, self._held_out, world.rank, world.size, "padded"):
+        for examples in validation_share(self._prepared.hyperparameters, self._held_out, world.data_rank, world.data_size, "padded"):
             rows = [self._held_out[row] for row in examples.examples]
             yield self._loaded.collator.batch(rows, examples.index, filler=examples.filler)
 

@@ -35,6 +35,18 @@ class World:
     size: int
     device: torch.device
     local_rank: int = 0
+    model_parallel: int = 1
+    """Consecutive ranks that compute the same micro-batches together, each with a part of every layer."""
+
+    @property
+    def data_size(self) -> int:
+        """Shares that the micro-batches of a step are divided into."""
+        return self.size // self.model_parallel
+
+    @property
+    def data_rank(self) -> int:
+        """This rank's share of them."""
+        return self.rank // self.model_parallel
 
     @property
     def is_first(self) -> bool:
@@ -69,6 +81,10 @@ class World:
         values: list[Any] = [None] * self.size
         dist.all_gather_object(values, value)
         return values
+
+    def gather_shares(self, value: T) -> list[T]:
+        """As gather, but one value of each share of the micro-batches: for what would else be counted several times."""
+        return self.gather(value)[:: self.model_parallel]
 
     def together(self, action: Callable[[], object]) -> None:
         """Runs `action` on this rank and returns when all ranks have run theirs.

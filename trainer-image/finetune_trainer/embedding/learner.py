@@ -74,7 +74,7 @@ class EmbeddingLearner(Learner):
         if world.is_first:
             how = "by their scores" if self._rows.scored else "each among all texts of a step"
             print(f"train: pairs of texts are learned {how}; vectors are the {self._pooling} over tokens", flush=True)
-        return StepPlan.of(self._prepared.hyperparameters, self._rows, world.size, "padded")
+        return StepPlan.of(self._prepared.hyperparameters, self._rows, world.data_size, "padded")
 
     def batch(self, examples: MicroBatch) -> TextBatch:
         """All texts of the rows, padded on the right."""
@@ -104,7 +104,7 @@ class EmbeddingLearner(Learner):
 
     def validation_batches(self, world: World) -> Iterator[TextBatch]:
         """Groups of as many rows as a step has, in the order of the file."""
-        for examples in deal(self._groups(world.size), world.size)[world.rank]:
+        for examples in deal(self._groups(world.data_size), world.data_size)[world.data_rank]:
             rows = [self._held_out[row] for row in examples.examples]
             yield text_batch(rows, self._pad_token, examples.index, filler=examples.filler)
 

@@ -63,7 +63,7 @@ class LanguageLearner(Learner):
 
     def plan(self, model: nn.Module, world: World) -> StepPlan:
         """Packed rows, if this model keeps packed examples apart."""
-        return StepPlan.of(self._prepared.hyperparameters, self._rows, world.size, self.layout(model, world, self._rows))
+        return StepPlan.of(self._prepared.hyperparameters, self._rows, world.data_size, self.layout(model, world, self._rows))
 
     def layout(self, model: nn.Module, world: World, rows: MaskedRows) -> Layout:
         """Packed, unless this model lets packed examples see each other; the first rows are the test."""
@@ -91,7 +91,7 @@ class LanguageLearner(Learner):
     def validation_batches(self, world: World) -> Iterator[TokenBatch]:
         """Laid out like the training rows."""
         layout: Layout = "packed" if self._packed else "alone"
-        for examples in validation_share(self._prepared.hyperparameters, self._held_out, world.rank, world.size, layout):
+        for examples in validation_share(self._prepared.hyperparameters, self._held_out, world.data_rank, world.data_size, layout):
             yield pack(self._held_out, examples, positions=self._packed)
 
     def tally(self, model: nn.Module, batch: TokenBatch) -> Tally:

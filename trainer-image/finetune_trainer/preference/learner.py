@@ -62,14 +62,14 @@ class PreferenceLearner(LanguageLearner):
         self._world = world
         self._layout = self.layout(model, world, self._compared.answers)
         self._rewards = torch.zeros(2, device=world.device)
-        return StepPlan.of(self._prepared.hyperparameters, self._compared, world.size, self._layout)
+        return StepPlan.of(self._prepared.hyperparameters, self._compared, world.data_size, self._layout)
 
     def before_steps(self, model: nn.Module, plan: StepPlan, step: int, watch: Watch) -> None:
         """Computes the base's log-probabilities, or reads those of an earlier attempt."""
         if not self._objective.needs_reference:
             return
         ranks = [plan.step(0, number).ranks for number in range(plan.steps_per_epoch)]
-        steps = [rank[self._world.rank] for rank in ranks]
+        steps = [rank[self._world.data_rank] for rank in ranks]
         self._reference = self._referenced("train", model, self._compared, steps, watch, resumed=step > 0)
         if self._prepared.hyperparameters.validation_every is not None:
             sample = [(examples,) for examples in self._validation_share(self._world)]
@@ -133,7 +133,7 @@ class PreferenceLearner(LanguageLearner):
             yield answer_batch(self._held_out_compared, examples, self._held_out_reference, packed=self._packed)
 
     def _validation_share(self, world: World) -> tuple[MicroBatch, ...]:
-        return validation_share(self._prepared.hyperparameters, self._held_out_compared, world.rank, world.size, self._layout)
+        return validation_share(self._prepared.hyperparameters, self._held_out_compared, world.data_rank, world.data_size, self._layout)
 
     def tally(self, model: nn.Module, batch: AnswerBatch) -> Tally:  # type: ignore[override]
         """A pair is right if the preferred answer has the higher reward."""

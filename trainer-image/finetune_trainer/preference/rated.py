@@ -57,7 +57,7 @@ class RatedLearner(PreferenceLearner):
     def plan(self, model: nn.Module, world: World) -> StepPlan:
         """As for pairs. The mismatched answers have other lengths, and a plan of their own with the same rows in each step."""
         plan = super().plan(model, world)
-        self._mismatched_plan = StepPlan.of(self._prepared.hyperparameters, self._mismatched, world.size, self._layout)
+        self._mismatched_plan = StepPlan.of(self._prepared.hyperparameters, self._mismatched, world.data_size, self._layout)
         self._rewards = torch.zeros(3, device=world.device)
         return plan
 
@@ -65,11 +65,11 @@ class RatedLearner(PreferenceLearner):
         """The base's log-probabilities of the mismatched answers, too."""
         super().before_steps(model, plan, step, watch)
         ranks = [self._mismatched_plan.step(0, number).ranks for number in range(plan.steps_per_epoch)]
-        steps = [rank[self._world.rank] for rank in ranks]
+        steps = [rank[self._world.data_rank] for rank in ranks]
         self._mismatched_reference = self._referenced("train-mismatched", model, self._mismatched, steps, watch, resumed=step > 0)
         if self._prepared.hyperparameters.validation_every is not None:
             share = validation_share(
-                self._prepared.hyperparameters, self._held_out_mismatched, self._world.rank, self._world.size, self._layout
+                self._prepared.hyperparameters, self._held_out_mismatched, self._world.data_rank, self._world.data_size, self._layout
             )
             sample = [(examples,) for examples in share]
             self._held_out_mismatched_reference = self._referenced(
@@ -84,12 +84,12 @@ class RatedLearner(PreferenceLearner):
         share: Share = (0.0, 0)
         model.eval()
         with torch.no_grad():
-            for examples in self._mismatched_plan.step(*place).ranks[self._world.rank]:
+            for examples in self._mismatched_plan.step(*place).ranks[self._world.data_rank]:
                 batch = answer_batch(self._mismatched, examples, self._mismatched_reference, packed=self._packed, mismatched=True)
                 begin(batch, examples.examples)
                 share = self._with_ratios(share, model, batch.to(self._world.device))
         model.train()
-        self._kl = divergence(self._world.gather(share))
+        self._kl = divergence(self._world.gather_shares(share))
         labels = self._labels[self._mismatched_plan.examples(*place)]
         self._counts = int((~labels).sum()), int(labels.sum())
 
@@ -125,13 +125,15 @@ class RatedLearner(PreferenceLearner):
     def validation_batches(self, world: World) -> Iterator[AnswerBatch]:  # type: ignore[override]
         """First the mismatched answers of the sample, because the losses of the rows depend on all of them; their tallies are empty."""
         self._share: Share = (0.0, 0)
-        mismatched = validation_share(self._prepared.hyperparameters, self._held_out_mismatched, world.rank, world.size, self._layout)
+        mismatched = validation_share(
+            self._prepared.hyperparameters, self._held_out_mismatched, world.data_rank, world.data_size, self._layout
+        )
         for examples in mismatched:
             reference = self._held_out_mismatched_reference
             yield answer_batch(self._held_out_mismatched, examples, reference, packed=self._packed, mismatched=True)
-        self._kl = divergence(world.gather(self._share))
+        self._kl = divergence(world.gather_shares(self._share))
         for batch in super().validation_batches(world):
-            yield batch.after(len(mismatched) * world.size)
+            yield batch.after(len(mismatched) * world.data_size)
 
     def tally(self, model: nn.Module, batch: AnswerBatch) -> Tally:  # type: ignore[override]
         """An answer is right if the model finds it more likely than the base and it is desirable, or less likely and it is not."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finetune_api.run_config import RunStrategy
+from finetune_api.run_config import RunMethod, RunStrategy
 from finetune_trainer.methods import TrainingMethod
 from finetune_trainer.strategies.strategy import DistributedModel, ModelBytes, StateBytes
 from finetune_trainer.workspace.files import walk
@@ -27,11 +27,15 @@ class Ddp:
     name = "ddp"
     autocast = True
     scales_loss = True
+    language_only = False
     divides = False
     looks_ahead = True
 
-    def obstacle(self, method: TrainingMethod) -> str:
+    def obstacle(self, method: TrainingMethod, settings: RunMethod) -> str:
         return ""
+
+    def model_parallel(self, settings: RunStrategy) -> int:
+        return 1
 
     def bytes_per_rank(self, model: ModelBytes, processes: int, settings: RunStrategy) -> StateBytes:
         return model.state  # gradients are views into DDP's buckets, so they are there once

@@ -6,7 +6,7 @@ adapters stay in fp32. Gradients are reduced and summed in fp32.
 
 from typing import TYPE_CHECKING
 
-from finetune_api.run_config import RunStrategy
+from finetune_api.run_config import RunMethod, RunStrategy
 from finetune_trainer.methods import TrainingMethod
 from finetune_trainer.strategies.strategy import DistributedModel, ModelBytes, StateBytes
 from finetune_trainer.workspace.prepared import Prepared
@@ -29,11 +29,15 @@ class DeepSpeed:
     name = "deepspeed"
     autocast = False
     scales_loss = False  # its bf16 weights have none, and its fp16 ones a scale of their own
+    language_only = False
     divides = True
     looks_ahead = False  # not tested
 
-    def obstacle(self, method: TrainingMethod) -> str:
+    def obstacle(self, method: TrainingMethod, settings: RunMethod) -> str:
         return "quantized weights cannot be divided among ranks" if method.quantized else ""
+
+    def model_parallel(self, settings: RunStrategy) -> int:
+        return 1
 
     def bytes_per_rank(self, model: ModelBytes, processes: int, settings: RunStrategy) -> StateBytes:
         whole = model.state

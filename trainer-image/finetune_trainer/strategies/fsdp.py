@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finetune_api.run_config import RunStrategy
+from finetune_api.run_config import RunMethod, RunStrategy
 from finetune_trainer.layers import layers
 from finetune_trainer.methods import TrainingMethod
 from finetune_trainer.methods.method import DTYPES
@@ -39,11 +39,15 @@ class Fsdp:
     name = "fsdp"
     autocast = False
     scales_loss = True
+    language_only = False
     divides = True
     looks_ahead = True
 
-    def obstacle(self, method: TrainingMethod) -> str:
+    def obstacle(self, method: TrainingMethod, settings: RunMethod) -> str:
         return "quantized weights cannot be divided among ranks" if method.quantized else ""
+
+    def model_parallel(self, settings: RunStrategy) -> int:
+        return 1
 
     def bytes_per_rank(self, model: ModelBytes, processes: int, settings: RunStrategy) -> StateBytes:
         whole = model.state

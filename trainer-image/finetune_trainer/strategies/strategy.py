@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from finetune_api.run_config import RunStrategy
+from finetune_api.run_config import RunMethod, RunStrategy
 from finetune_trainer.methods import TrainingMethod
 from finetune_trainer.workspace.prepared import Prepared
 
@@ -57,11 +57,16 @@ class Strategy(Protocol):
     divides: bool
     """A rank holds and updates parts of tensors, and writes them to checkpoints. Otherwise a checkpoint's folder has the files of
     TrainingMethod.save."""
+    language_only: bool
+    """It trains no encoders."""
     looks_ahead: bool
     """Forward passes without a backward pass may come before a step's micro-batches (Learner.before_step)."""
 
-    def obstacle(self, method: TrainingMethod) -> str:
-        """Why it cannot train by a method, "" if it can."""
+    def obstacle(self, method: TrainingMethod, settings: RunMethod) -> str:
+        """Why it cannot train by a method with these settings, "" if it can."""
+
+    def model_parallel(self, settings: RunStrategy) -> int:
+        """Consecutive ranks that compute the same micro-batches together; 1 if every rank has its own."""
 
     def bytes_per_rank(self, model: ModelBytes, processes: int, settings: RunStrategy) -> StateBytes:
         """What one of `processes` ranks holds of the whole model's state."""

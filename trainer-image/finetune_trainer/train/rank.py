@@ -122,7 +122,9 @@ class Rank:
         size = self.config.world.nodes * self.config.world.processes_per_node
         if size > 1 and os.environ.get("RANK", "0") == "0":
             self.printer.show(f"waiting for all {size} ranks", force=True)
+        strategy = strategy_of(self.prepared.strategy)
         world = join(self.config.limits.start_deadline, self.config.limits.stall_timeout)
+        world = replace(world, model_parallel=strategy.model_parallel(self.prepared.strategy))
         if world.size != size:
             raise invalid("WorldSizeDiffers", f"WORLD_SIZE is {world.size}, and the run config's world has {size} processes")
         self.heartbeat.beat("loading")
@@ -139,9 +141,9 @@ class Rank:
             self.prepared = self.half_the_micro_batch(world)
         self.hyper = self.prepared.hyperparameters
         learner = learner_of(self.config, self.prepared, self.workspace, loss)
-        distributed = strategy_of(self.prepared.strategy).open(world, self.method, self.prepared)
+        distributed = strategy.open(world, self.method, self.prepared)
         model = distributed.load(learner.load_base, resume.path if resume else None)
-        if self.hyper.precision == "fp16" and strategy_of(self.prepared.strategy).autocast:
+        if self.hyper.precision == "fp16" and strategy.autocast:
             compute_in_fp16(model, world.device)
         if world.is_first:
             print(f"train: attention by {getattr(model.config, '_attn_implementation', 'the model')}", flush=True)
@@ -164,7 +166,7 @@ class Rank:
         if best.checkpoint is not None:
             distributed.close()
             del trainer, model, distributed
-            context = replace(context, distributed=strategy_of(self.prepared.strategy).open(world, self.method, self.prepared))
+            context = replace(context, distributed=strategy.open(world, self.method, self.prepared))
             release_memory()
             self.heartbeat.beat("loading")
             model = context.distributed.load(learner.load_base, best.checkpoint.path)
@@ -176,7 +178,7 @@ class Rank:
     def half_the_micro_batch(self, world: World) -> Prepared:
         """For an attempt after one that ran out of memory."""
         layout: Layout = "packed" if find_task(self.config.task).learner == "language" else "padded"
-        found = halved(self.prepared, self.workspace.train_rows, world.size, layout)
+        found = halved(self.prepared, self.workspace.train_rows, world.data_size, layout)
         if world.is_first:
             budget, before = found.hyperparameters.micro_batch_tokens, self.prepared.hyperparameters.micro_batch_tokens
             print(f"train: micro-batches of {budget:,} tokens instead of {before:,}, as memory ran out in an earlier attempt", flush=True)

@@ -12,6 +12,7 @@ from finetune_trainer.optimizers import optimizer_of
 from finetune_trainer.prepare.base.files import unsupported
 from finetune_trainer.sources.subject import Subject
 from finetune_trainer.strategies import STRATEGIES, obstacle_of
+from finetune_trainer.strategies.tensor_parallel import TENSOR_PARALLEL, default_size
 from finetune_trainer.tasks import TASKS, AnyTask, find_task
 
 LISTED = "docs/models.md lists the model types that can be fine-tuned"
@@ -29,6 +30,8 @@ def check_family(config: dict[str, Any], architecture: str, subject: Subject, ru
         raise unsupported(subject, f"is a {architecture}: of model type {family.model_type}, only {classes(family)} can be used")
     check_method(family, architecture, subject, run)
     check_strategy(run)
+    if run.strategy.type == TENSOR_PARALLEL.name:
+        check_division(family, config, subject, run)
     for artifact in wanted_artifacts(run):
         artifact.check(run, BaseFacts(subject.name, architecture, family.model_type))
 
@@ -73,6 +76,42 @@ def check_strategy(run: RunConfig) -> None:
             f"{optimizer.name}: {reason}. Set training.strategy.type: {others}",
             param="training.strategy.type",
         )
+
+
+def check_division(family: Family, config: dict[str, Any], subject: Subject, run: RunConfig) -> None:
+    """Raises StageFailure where the processes cannot divide the layers of the base among themselves."""
+    if family.tensor_parallel:
+        raise invalid(
+            "StrategyUnsupported",
+            f"training.strategy.type {run.strategy.type} cannot train {subject.name}, of model type {family.model_type}: "
+            f"{family.tensor_parallel}. Set training.strategy.type: fsdp",
+            param="training.strategy.type",
+        )
+    processes, heads = run.world.nodes * run.world.processes_per_node, head_counts(config)
+    possible = [size for size in range(1, processes + 1) if not any(count % size for count in (processes, *heads.values()))]
+    size = run.strategy.tensor_parallel_size or default_size(run.world)
+    if size not in possible:
+        counted = ", ".join(f"{name} {count}" for name, count in heads.items())
+        raise invalid(
+            "InvalidStrategy",
+            f"training.strategy.tensorParallelSize {size} does not divide the number of processes (training.nodes x "
+            f"training.gpusPerNode), {processes}, and the heads of {subject.name} ({counted}). With these, {listed(possible)}; or set "
+            "training.strategy.type: fsdp",
+            param="training.strategy.tensorParallelSize",
+        )
+
+
+def head_counts(config: dict[str, Any]) -> dict[str, int]:
+    """All numbers of heads in a config.json."""
+    inner = config.get("text_config")
+    said: dict[str, Any] = inner if isinstance(inner, dict) else config
+    return {name: count for name, count in said.items() if name.endswith(("_heads", "n_head")) and isinstance(count, int) and count > 0}
+
+
+def listed(sizes: list[int]) -> str:
+    """Those that divide something."""
+    useful = [str(size) for size in sizes if size > 1]
+    return f"it can be {' or '.join(useful)}" if useful else "no size works: change the number of processes"
 
 
 def classes(family: Family) -> str:

@@ -93,7 +93,7 @@ def heaviest(run: RunConfig, decided: Decided, facts: TrainingFacts, model: Trai
     classifier = find_task(run.task).learner != "language"
     hyper = decided.values
     layout: Layout = "padded" if classifier else "packed"
-    plan = StepPlan(facts.lengths, facts.supervised, hyper.batch_size, budget, hyper.seed, model.processes, layout, hyper.shuffle)
+    plan = StepPlan(facts.lengths, facts.supervised, hyper.batch_size, budget, hyper.seed, model.shares, layout, hyper.shuffle)
     steps = [plan.step(0, number).ranks for number in range(min(plan.steps_per_epoch, STEPS_LOOKED_AT))]
     accumulation = max(len(rank) for step in steps for rank in step)
     longest = MicroBatch(0, (int(facts.lengths.argmax()),))

@@ -73,6 +73,16 @@ class TrainedModel:
     """Settings of the strategy."""
 
     @property
+    def parallel(self) -> int:
+        """Processes that compute a layer together."""
+        return self.strategy.model_parallel(self.distribution)
+
+    @property
+    def shares(self) -> int:
+        """Groups of processes that divide the micro-batches of a step."""
+        return self.processes // self.parallel
+
+    @property
     def bytes(self) -> int:
         """Of a number that is computed with."""
         return BYTES[self.precision]
@@ -143,7 +153,7 @@ def activations(model: TrainedModel, micro: Micro, device: DeviceProfile) -> int
     ends = shape.hidden * (stream + FP32 * (2 if model.method.trains_base else 1))  # the embeddings, and the norm before the head
     layer = in_a_layer(model, micro, device)
     cast = model.strategy.autocast and model.method.trains_base and model.bytes < FP32 and not model.checkpointing
-    copies = 2 * model.parameters if cast else 0  # autocast's, which the backward pass needs; computed again, they are made again
+    copies = 2 * model.parameters // model.parallel if cast else 0  # autocast's, for the backward pass; computed again, made again
     layers = shape.hidden * stream * shape.layers + layer if model.checkpointing else layer * shape.layers
     return micro.tokens * (layers + ends) + copies
 
@@ -151,10 +161,11 @@ def activations(model: TrainedModel, micro: Micro, device: DeviceProfile) -> int
 def in_a_layer(model: TrainedModel, micro: Micro, device: DeviceProfile) -> int:
     """Bytes a token."""
     shape, size, whole, half = model.shape, model.bytes, model.method.trains_base, model.bytes < FP32
-    attention = 4 * shape.query * size + micro.width * size  # queries, keys, values for all heads, what comes out; the mask
+    together = model.parallel  # each has some of the heads, and a part of the feed-forward part
+    attention = 4 * shape.query * size // together + micro.width * size  # queries, keys, values, what comes out; the mask
     if shape.attention_dropout and not device.dropout_in_kernel:
-        attention += shape.heads * micro.width * (2 * size + 1)
-    forward = (3 if shape.gated else 1) * shape.intermediate * size
+        attention += shape.heads * micro.width * (2 * size + 1) // together
+    forward = (3 if shape.gated else 1) * shape.intermediate * size // together
     norms = shape.norms * FP32 * (2 if whole and shape.rms else 1)
     dropped = 2 * shape.hidden if shape.hidden_dropout else 0
     return attention + forward + norms + dropped + into_matrices(model, whole, half) + 2 * size * model.kept

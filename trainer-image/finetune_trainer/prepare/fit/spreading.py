@@ -31,7 +31,7 @@ def spread(of: Attempt, settings: RunStrategy) -> Attempt:
 def strategy_in_words(settings: RunStrategy, before: RunStrategy) -> tuple[str, str]:
     """What to set, and the field to begin with. A setting of another type must go."""
     name = "training.strategy"
-    if settings.type != before.type and (before.zero_stage or before.sharding):
+    if settings.type != before.type and (before.zero_stage or before.sharding or before.tensor_parallel_size):
         return f"{name}: {{type: {settings.type}}}", name
     if settings.type != before.type or settings == before:
         return f"{name}.type: {settings.type}", f"{name}.type"

@@ -8,6 +8,7 @@ from finetune_trainer.prepare.fit.choice import TrainingFacts, choose, trained_m
 from finetune_trainer.prepare.fit.memory import state_bytes
 from finetune_trainer.prepare.hyperparameters import AS_GIVEN, Decided
 from finetune_trainer.strategies import obstacle_of, strategy_of
+from finetune_trainer.strategies.tensor_parallel import TENSOR_PARALLEL, default_size
 from finetune_trainer.workspace.prepared import HEADROOM
 
 AUTO = "auto"
@@ -33,18 +34,34 @@ def with_strategy(run: RunConfig, decided: Decided, facts: TrainingFacts) -> tup
     if given.type != AUTO:
         strategy_of(given)
     refuse_other_settings(given)
-    settings, why = automatic(run, decided, facts) if given.type == AUTO or given.type in SETTINGS else (given, "")
+    settings, why = automatic(run, decided, facts) if given.type == AUTO or given.type in SETTINGS else (with_size(run), "")
     reasons = {"strategy": ResolvedParameter(value=settings.type, reason=why if given.type == AUTO else AS_GIVEN)}
     if settings.sharding:
         reasons["strategy.sharding"] = ResolvedParameter(value=settings.sharding, reason=AS_GIVEN if given.sharding else why)
     if settings.zero_stage:
         reasons["strategy.zeroStage"] = ResolvedParameter(value=settings.zero_stage, reason=AS_GIVEN if given.zero_stage else why)
+    if settings.tensor_parallel_size:
+        together = AS_GIVEN if given.tensor_parallel_size else "the processes of a node, or all if a node has one"
+        reasons["strategy.tensorParallelSize"] = ResolvedParameter(value=settings.tensor_parallel_size, reason=together)
     return using(run, settings), reasons
+
+
+def with_size(run: RunConfig) -> RunStrategy:
+    """The strategy as given; tensor-parallel with its size."""
+    given = run.strategy
+    if given.type != TENSOR_PARALLEL.name or given.tensor_parallel_size:
+        return given
+    return given.model_copy(update={"tensor_parallel_size": default_size(run.world)})
 
 
 def refuse_other_settings(given: RunStrategy) -> None:
     """Raises StageFailure for a setting of another strategy, which would be ignored."""
-    for name, value, owner in (("sharding", given.sharding, "fsdp"), ("zeroStage", given.zero_stage, "deepspeed")):
+    settings = (
+        ("sharding", given.sharding, "fsdp"),
+        ("zeroStage", given.zero_stage, "deepspeed"),
+        ("tensorParallelSize", given.tensor_parallel_size, TENSOR_PARALLEL.name),
+    )
+    for name, value, owner in settings:
         if value is not None and given.type != owner:
             field = f"training.strategy.{name}"
             raise invalid(

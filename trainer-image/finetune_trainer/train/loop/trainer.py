@@ -82,7 +82,7 @@ class StepTrainer(Trainer):
         return self.context.optimizer.make(groups, self.model, self.args.learning_rate)
 
     def get_train_dataloader(self) -> DataLoader[RankStep]:
-        return step_loader(self.context.plan, self.context.learner, self.context.world.rank)
+        return step_loader(self.context.plan, self.context.learner, self.context.world.data_rank)
 
     def get_batch_samples(self, epoch_iterator: Iterator[RankStep], num_batches: int, device: torch.device) -> tuple[list[RankStep], None]:
         ended = self.control.should_training_stop  # by the validation that the last attempt owed
@@ -134,7 +134,7 @@ class StepTrainer(Trainer):
             )
 
     def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
-        """Forward and backward of this rank's micro-batches; returns this rank's share of the loss times the world size."""
+        """Forward and backward of this rank's micro-batches; returns this rank's share of the loss times the number of shares."""
         step: RankStep = inputs
         model.train()
         self._step_tokens, self._step_supervised = step.tokens, step.supervised
@@ -172,8 +172,8 @@ class StepTrainer(Trainer):
         context = self.context
         self._seed(batch)
         with context.distributed.micro(last=last):
-            # Gradients are averaged over the ranks, hence the factor.
-            loss = context.learner.loss_sum(model, batch) * (context.world.size / max(1, supervised))
+            # Gradients are averaged over the shares, hence the factor.
+            loss = context.learner.loss_sum(model, batch) * (context.world.data_size / max(1, supervised))
             context.distributed.backward(loss if self.loss_scale is None else loss * self.loss_scale.value)
         context.heartbeat.beat("training")
         if context.log is not None:
@@ -211,7 +211,7 @@ class StepTrainer(Trainer):
         """ " of" the rows of the micro-batches whose losses are not finite, or the first ones of them. All ranks call it."""
         batches = zip(self._step_rows, self._micro_losses, strict=True)
         mine = [row for rows, loss in batches if not math.isfinite(float(loss)) for row in rows]
-        rows = [row for share in self.context.world.gather(mine) for row in share]
+        rows = [row for share in self.context.world.gather_shares(mine) for row in share]
         return f" of {self.context.places.of(rows)}" if rows else ""
 
     def _diverged(self, what: str) -> StageFailure:
@@ -261,7 +261,7 @@ class StepTrainer(Trainer):
         mine = self.context.learner.step_figures()
         if not mine:
             return {}
-        shares = self.context.world.gather(mine)
+        shares = self.context.world.gather_shares(mine)
         return {name: sum(share[name] for share in shares) / self._step_supervised for name in mine}
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
