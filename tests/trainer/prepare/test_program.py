@@ -1,5 +1,6 @@
 """The program as a pod or a laptop runs it, with the real model and data of the examples."""
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -59,3 +60,33 @@ def test_a_failure_is_told_without_a_traceback(assets: Path, tmp_path: Path, con
     assert failed.returncode == ExitCode.INVALID_INPUT
     assert words in failed.stderr
     assert "Traceback" not in failed.stderr
+
+
+def test_the_code_of_a_loss_is_pinned(assets: Path, tmp_path: Path) -> None:
+    """Prepared once, later changes of the file have no effect; with another code, checkpoints of the first are not its own."""
+    file, workspace = tmp_path / "loss.py", Workspace(tmp_path / "workspace")
+    method = {"sft": {"customLoss": {"uri": str(file), "shownAs": "configmap://losses/loss.py"}}}
+    first = "raise RuntimeError('it is not run here')\n\ndef loss(logits, labels):\n    return logits[:, 0]\n"
+    file.write_text(first)
+    assert run_program(assets, tmp_path, method=method).returncode == 0
+    prepared = Prepared.from_json(workspace.prepared.read_bytes())
+    assert prepared.custom_loss is not None and prepared.custom_loss.sha256 == hashlib.sha256(first.encode()).hexdigest()
+    shown = prepared.summary.hyperparameters["customLoss"]
+    assert shown.value == "loss of configmap://losses/loss.py" and prepared.custom_loss.sha256[:12] in shown.reason
+    file.write_text("def loss(logits, labels):\n    return logits[:, 1]\n")
+    again = run_program(assets, tmp_path, method=method)
+    assert "prepare has already succeeded" in again.stdout
+    assert workspace.custom_loss.read_text() == first
+    workspace.custom_loss.write_text("damaged")
+    assert run_program(assets, tmp_path, method=method).returncode == 0
+    assert workspace.custom_loss.read_text() == file.read_text()
+    assert Prepared.from_json(workspace.prepared.read_bytes()).identity != prepared.identity
+
+
+def test_code_that_cannot_work_is_refused_first(assets: Path, tmp_path: Path) -> None:
+    """Before anything is read of the data."""
+    (tmp_path / "loss.py").write_text("def loss(logits): ...")
+    method = {"sft": {"customLoss": {"uri": str(tmp_path / "loss.py")}}}
+    failed = run_program(assets, tmp_path, method=method, dataset={"train": {"uri": str(tmp_path / "absent.jsonl")}, "split": {}})
+    assert failed.returncode == ExitCode.INVALID_INPUT
+    assert "loss.py, line 1: function loss takes 1 of 2 arguments" in failed.stderr
