@@ -30,8 +30,10 @@ SETTINGS: dict[str, Object] = {
     "tensor-parallel": TINY,
     "tracking": TINY,
     "custom-loss": ENCODER,
+    "orpo": TINY,
     "kto": TINY,
     "checkpoints": ENCODER,
+    "balanced-classes": ENCODER,
     "early-stopping": merge(ENCODER, {"hyperparameters": {"maxSteps": 200}}),
 }
 """Examples of how a model is trained."""

@@ -163,6 +163,12 @@ def test_pods_train_a_model_that_is_divided_between_them(trained: Kube, job: str
     assert found["status"]["evaluation"]["tuned"]["loss"] < found["status"]["evaluation"]["base"]["loss"]
 
 
+def test_a_preferred_answer_is_learned_without_a_pass_over_the_base(trained: Kube) -> None:
+    """ORPO: the loss of the answer and of the odds ratio falls."""
+    status = trained.phase("orpo-v1", "Succeeded", seconds=600)["status"]
+    assert status["evaluation"]["tuned"]["loss"] < status["evaluation"]["base"]["loss"]
+
+
 def test_rated_answers_move_the_model_a_measured_distance_from_its_base(trained: Kube) -> None:
     """Rewards and divergence are in the status, and the labels were counted."""
     status = trained.phase("kto-v1", "Succeeded", seconds=600)["status"]
@@ -175,6 +181,12 @@ def test_a_tracking_server_that_does_not_answer_costs_no_training(trained: Kube)
     """The job succeeds; its status says once what is missing."""
     status = trained.phase("tracking", "Succeeded", seconds=600)["status"]
     assert "mlflow.absent.svc" in condition({"status": status}, "Trained")["message"]
+
+
+def test_labels_count_alike_in_the_loss(trained: Kube) -> None:
+    """Balanced classes and focal loss; the gate is on f1."""
+    found = trained.phase("languages-balanced-v1", "Succeeded", seconds=600)
+    assert condition(found, "GatePassed")["status"] == "True"
 
 
 def test_a_loss_of_ones_own_trains_a_classifier(trained: Kube) -> None:
