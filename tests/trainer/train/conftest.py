@@ -9,8 +9,10 @@ import torch
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from finetune_api.run_config import RunStrategy
+from finetune_trainer.failure import StageFailure
 from finetune_trainer.train.launch.exchange import Assignment
 from finetune_trainer.train.launch.heartbeat import Heartbeat
+from finetune_trainer.train.loop.metrics import read_metrics
 from finetune_trainer.train.rank import Rank
 from finetune_trainer.workspace.workspace import Workspace
 from tests.trainer.train.labelled import ENCODER_VOCABULARY
@@ -62,6 +64,19 @@ def run_here(run: Run, attempt: int = 1, stop: Callable[[], bool] = lambda: Fals
     """Runs the only rank of a world of one in this process; raises what ends it."""
     folder = run.workspace.root
     Rank(Assignment(config=run.config(), attempt=attempt, halved=halved), Heartbeat(folder / "beat"), stop).run()
+
+
+def check_resume(run: Run, aside: Path) -> None:
+    """A run that is stopped after its second step has the losses of an undisturbed one, whose results are moved to `aside`."""
+    run_here(run)
+    whole = run.losses()
+    for name in ("results", "trained"):
+        (run.workspace.root / name).rename(aside / name)
+    run.workspace.metrics.unlink()
+    with pytest.raises(StageFailure, match="at step 3, with a checkpoint"):
+        run_here(run, 1, lambda: any(metrics.step >= 2 for metrics in read_metrics(run.workspace.metrics)))
+    run_here(run, 2)
+    assert run.losses() == whole
 
 
 @pytest.fixture

@@ -23,10 +23,9 @@ from finetune_trainer.classification.rows import LabelledRows
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.step_plan import StepPlan
 from finetune_trainer.tasks import TASKS
-from finetune_trainer.train.loop.metrics import read_metrics
 from finetune_trainer.workspace.prepared import Prepared
 from tests.trainer.train.blackboard import Loss, train_plainly
-from tests.trainer.train.conftest import run_here
+from tests.trainer.train.conftest import check_resume, run_here
 from tests.trainer.train.labelled import ENCODER_VOCABULARY as VOCABULARY
 from tests.trainer.train.labelled import LABELS, prepare_labelled, random_rows, write_labelled
 from tests.trainer.train.runs import FULL, LORA, Run
@@ -201,15 +200,7 @@ def test_the_next_attempt_goes_on_exactly(precision: str, classify: Callable[...
     """Adapter, head and optimizer come back whole, with dropout."""
     lora: dict[str, Any] = LORA["lora"] | {"dropout": 0.1}
     run = classify("many", method={"type": "lora", "lora": lora}, hyper={"precision": precision})
-    run_here(run)
-    whole = run.losses()
-    for name in ("results", "trained"):
-        (run.workspace.root / name).rename(tmp_path / name)
-    run.workspace.metrics.unlink()
-    with pytest.raises(StageFailure, match="at step 3, with a checkpoint"):
-        run_here(run, 1, lambda: any(metrics.step >= 2 for metrics in read_metrics(run.workspace.metrics)))
-    run_here(run, 2)
-    assert run.losses() == whole
+    check_resume(run, tmp_path)
     weights = load_file(run.workspace.trained / "adapter" / "adapter_model.safetensors")
     assert {"base_model.model.classifier.weight", "base_model.model.classifier.bias"} <= weights.keys(), "the head is trained, too"
     assert {weight.dtype for weight in weights.values()} == {torch.float32}

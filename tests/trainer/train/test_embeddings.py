@@ -13,12 +13,10 @@ from finetune_api.exit_codes import ExitCode
 from finetune_api.run_config import RunStrategy
 from finetune_trainer.embedding.learner import EmbeddingLearner
 from finetune_trainer.embedding.rows import EmbeddingRows
-from finetune_trainer.failure import StageFailure
 from finetune_trainer.step_plan import StepPlan
-from finetune_trainer.train.loop.metrics import read_metrics
 from finetune_trainer.workspace.prepared import Prepared
 from tests.trainer.train.blackboard import train_steps
-from tests.trainer.train.conftest import run_here
+from tests.trainer.train.conftest import check_resume, run_here
 from tests.trainer.train.embedded import KINDS, prepare_embedded
 from tests.trainer.train.labelled import ENCODER_VOCABULARY
 from tests.trainer.train.runs import DDP, FSDP, FULL, LORA, Run
@@ -144,12 +142,4 @@ def test_the_next_attempt_goes_on_exactly(embed: Callable[..., Run], tmp_path: P
     """With dropout, which is the same in both passes over a micro-batch."""
     lora: dict[str, Any] = LORA["lora"] | {"dropout": 0.1}
     run = embed("pairs", method={"type": "lora", "lora": lora}, hyper={"precision": "bf16"})
-    run_here(run)
-    whole = run.losses()
-    for name in ("results", "trained"):
-        (run.workspace.root / name).rename(tmp_path / name)
-    run.workspace.metrics.unlink()
-    with pytest.raises(StageFailure, match="at step 3, with a checkpoint"):
-        run_here(run, 1, lambda: any(metrics.step >= 2 for metrics in read_metrics(run.workspace.metrics)))
-    run_here(run, 2)
-    assert run.losses() == whole
+    check_resume(run, tmp_path)

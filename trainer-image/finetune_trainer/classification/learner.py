@@ -55,13 +55,14 @@ class ClassifierLearner(Learner):
     def load_base(self) -> nn.Module:
         """The base with a head for the labels; the head and what else is new is trained whole, whatever the method."""
         hyper, method = self._prepared.hyperparameters, method_of(self._config)
-        self._loaded = load_classifier(Path(self._prepared.base_path), self._labelling, hyper.seed)
+        loaded = load_classifier(Path(self._prepared.base_path), self._labelling, hyper.seed)
+        self._collator, self._head = loaded.collator, loaded.head
         if hyper.gradient_checkpointing:
-            enable_gradient_checkpointing(self._loaded.model)
-        self._loaded.model.to(getattr(torch, method.loading(hyper.precision)["dtype"]))
+            enable_gradient_checkpointing(loaded.model)
+        loaded.model.to(getattr(torch, method.loading(hyper.precision)["dtype"]))
         torch.manual_seed(hyper.seed)
         task_type = TASK_TYPES[self._labelling.learner]
-        model: nn.Module = method.prepare(self._loaded.model, self._prepared.method, task_type, self._loaded.head_modules)
+        model: nn.Module = method.prepare(loaded.model, self._prepared.method, task_type, loaded.head_modules)
         for parameter in model.parameters():
             if parameter.requires_grad:  # what is trained is kept in fp32; PEFT does so for its own layers only
                 parameter.data = parameter.data.float()
@@ -72,13 +73,13 @@ class ClassifierLearner(Learner):
         labelling = self._labelling
         self._loss = ClassLoss.of(self._config.method.sft or Sft(), labelling, self._rows.label_counts(len(labelling.labels)))
         if world.is_first:
-            print(f"train: a classifier with {self._loaded.head}", flush=True)
+            print(f"train: a classifier with {self._head}", flush=True)
         return StepPlan.of(self._prepared.hyperparameters, self._rows, world.data_size, "padded")
 
     def batch(self, examples: MicroBatch) -> PaddedBatch:
         """Several rows, padded on the right."""
         rows = [self._rows[row] for row in examples.examples]
-        return self._loaded.collator.batch(rows, examples.index, filler=examples.filler)
+        return self._collator.batch(rows, examples.index, filler=examples.filler)
 
     def loss_sum(self, model: nn.Module, batch: PaddedBatch) -> torch.Tensor:
         """Cross entropy over examples or labelled tokens; with several labels the mean of their binary cross entropies. See ClassLoss.
@@ -92,7 +93,7 @@ class ClassifierLearner(Learner):
         """Rows of similar length side by side."""
         for examples in validation_share(self._prepared.hyperparameters, self._held_out, world.data_rank, world.data_size, "padded"):
             rows = [self._held_out[row] for row in examples.examples]
-            yield self._loaded.collator.batch(rows, examples.index, filler=examples.filler)
+            yield self._collator.batch(rows, examples.index, filler=examples.filler)
 
     def tally(self, model: nn.Module, batch: PaddedBatch) -> Tally:
         """An answer with several labels is right if all of them are."""
@@ -112,13 +113,14 @@ class ClassifierLearner(Learner):
 
     def load(self, folder: Path, precision: Precision, device: str) -> Any:
         """A classifier; a folder without the run's labels gets the head that training starts from."""
-        self._loaded = load_classifier(folder, self._labelling, self._prepared.hyperparameters.seed)
-        return self._loaded.model.to(dtype_of(precision)).to(device)
+        loaded = load_classifier(folder, self._labelling, self._prepared.hyperparameters.seed)
+        self._collator = loaded.collator
+        return loaded.model.to(dtype_of(precision)).to(device)
 
     def score(self, model: Any, show: Show) -> Scores:
         """Loss, accuracy and F1."""
         budget = scored_tokens(model, self._prepared.hyperparameters.micro_batch_tokens)
-        return score_classifier(model, self._held_out, self._loaded.collator, budget, show)
+        return score_classifier(model, self._held_out, self._collator, budget, show)
 
     def save(self, model: Any, folder: Path) -> None:
         """With head and labels."""
