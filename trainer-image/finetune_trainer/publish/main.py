@@ -14,7 +14,7 @@ from finetune_api.result import PublishSummary, StageResult, StageWarning, Train
 from finetune_api.run_config import RunConfig
 from finetune_trainer.artifacts import wanted_artifacts
 from finetune_trainer.artifacts.exporter import Exporter, ExportJob
-from finetune_trainer.distributed.settings import library_settings
+from finetune_trainer.distributed.settings import library_settings, loading_libraries
 from finetune_trainer.objectives import objective_of
 from finetune_trainer.publish.describe import describe, write_card
 from finetune_trainer.publish.draft import Draft, Identity
@@ -77,8 +77,9 @@ def make_model(run: TrainedRun, draft: Draft) -> tuple[Manifest, list[StageWarni
 
 def measured_and_exported(run: TrainedRun, draft: Draft, artifacts: list[Exporter]) -> tuple[EvaluationReport, Exported]:
     """The model itself; it is no longer in memory when this returns."""
-    from finetune_trainer.evaluation.measure import measure
-    from finetune_trainer.learners import learner_of  # torch: after everything that fails quickly
+    with loading_libraries():
+        from finetune_trainer.evaluation.measure import measure
+        from finetune_trainer.learners import learner_of  # torch: after everything that fails quickly
 
     phases, learner = Phases(), learner_of(run.config, run.prepared, run.workspace)
     report, tuned = measure(run, learner, phases)

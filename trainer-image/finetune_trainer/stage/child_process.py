@@ -14,6 +14,9 @@ SETTINGS = {"HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1", "GIT_DIR": os.devnull}
 """Without GIT_DIR, onnxruntime-genai's builder records the commit of whatever git repository surrounds its installation."""
 
 
+APART = "finetune_trainer.stage.apart"
+
+
 @dataclass(frozen=True)
 class Ended:
     """How the process ended."""
@@ -28,14 +31,14 @@ class Ended:
 def run_apart(
     module: str, arguments: Sequence[str], scratch: Path, tick: Callable[[], None], *, limit: float = float("inf"), tail: int = 4000
 ) -> Ended:
-    """Runs `python -m module`, for at most `limit` seconds. `scratch` is a folder for its log and temporary files; `tick` is called
-    every second."""
+    """Runs `main` of a module with the arguments, for at most `limit` seconds. `scratch` is a folder for its log and temporary files;
+    `tick` is called every second."""
     scratch.mkdir(parents=True, exist_ok=True)
     log = scratch / f"{module.rpartition('.')[2]}.log"
     environment = os.environ | SETTINGS | {"TMPDIR": str(scratch)}
     with open(log, "wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments], stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            [sys.executable, "-m", APART, module, *arguments], stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
             env=environment, preexec_fn=die_with_parent,
         )  # fmt: skip
     try:

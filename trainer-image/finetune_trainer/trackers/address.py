@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from finetune_api.run_config import RunNetwork
 from finetune_trainer.failure import invalid
-from finetune_trainer.sources.guard import Guard, Hops, check_endpoint
 from finetune_trainer.sources.keys import Keys
 from finetune_trainer.sources.subject import Subject
 
@@ -22,6 +21,8 @@ class Address:
     def checked(self, uri: str | None, keys: Keys, network: RunNetwork) -> str | None:
         """The address; None where neither has one. Raises StageFailure for one that may not be asked: as for sources, one in a spec must
         be public or allowed."""
+        from finetune_trainer.sources.guard import Guard, Hops, check_endpoint  # imports aiohttp, which a run without a server does not pay
+
         if uri is not None:
             Hops("", Guard(network.allowed_private, Subject(uri, f"{self.field}.uri", "InvalidSource"))).check(uri)
             return uri

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from finetune_api.run_config import RunConfig
+from finetune_trainer.distributed.settings import hidden
 from finetune_trainer.trackers.tracker import Outcome, Point, TrackedRun
 
 
@@ -24,12 +25,12 @@ class TensorBoard:
 
     def open(self, run: TrackedRun) -> "EventFile":
         """A new file: TensorBoard reads all files of a folder, in the order in which they were begun, as one run."""
-        from tensorboardX.event_file_writer import EventsWriter
+        writer = events_writer()
         from tensorboardX.proto.event_pb2 import Event, SessionLog
         from tensorboardX.summary import hparams
 
         # The writer's own name has the second alone: a file begun in the second of another one would overwrite it.
-        file = EventFile(EventsWriter(events(run), f".attempt-{run.attempt}.{time.time_ns()}"), run.resumed_step)
+        file = EventFile(writer(events(run), f".attempt-{run.attempt}.{time.time_ns()}"), run.resumed_step)
         # Readers drop the steps of earlier files from this one on.
         file.write(Event(step=run.resumed_step + 1, session_log=SessionLog(status=SessionLog.START)))
         for summary in hparams(dict(run.parameters), {}):
@@ -38,15 +39,22 @@ class TensorBoard:
 
     def report(self, run: TrackedRun, outcome: Outcome) -> None:
         """A file of its own, with the scores at the last step and the rest as text."""
-        from tensorboardX.event_file_writer import EventsWriter
+        writer = events_writer()
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.summary import text
 
-        file = EventFile(EventsWriter(events(run), ".publish"), 0)
+        file = EventFile(writer(events(run), ".publish"), 0)
         file.log([Point(outcome.step, time.time(), outcome.figures)])
         for name, value in outcome.tags.items():
             file.write(Event(step=outcome.step, wall_time=time.time(), summary=text(name, value)))
         file.finish("finished")
+
+
+def events_writer() -> Any:
+    """tensorboardX's class, without the clients of object stores, which it imports wherever they are installed."""
+    with hidden("google.cloud.storage", "boto3"):
+        from tensorboardX.event_file_writer import EventsWriter
+    return EventsWriter
 
 
 def events(run: TrackedRun) -> str:

@@ -22,7 +22,10 @@ def main(folder: str) -> None:
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to everybody; the launcher passes it on
     hide_unused_libraries(folder)
-    from finetune_trainer.train.rank import run_rank
+    from finetune_trainer.distributed.settings import loading_libraries
+
+    with loading_libraries():
+        from finetune_trainer.train.rank import run_rank
 
     code = run_rank(folder, lambda: stop_asked)
     sys.stdout.flush()

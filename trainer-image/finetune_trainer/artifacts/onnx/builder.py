@@ -1,9 +1,8 @@
 """onnxruntime-genai's model builder, set up for the server and transformers 5. A program, since it keeps much of its memory:
 
-python -m finetune_trainer.artifacts.onnx.builder MODEL OUT CACHE
+python -m finetune_trainer.stage.apart finetune_trainer.artifacts.onnx.builder MODEL OUT CACHE
 """
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -49,5 +48,6 @@ def write_rotary(config: Any, rotary: dict[str, Any]) -> None:
         config.partial_rotary_factor = rotary["partial_rotary_factor"]
 
 
-if __name__ == "__main__":
-    build(*map(Path, sys.argv[1:]))
+def main(model: str, out: str, cache: str) -> None:
+    """The program."""
+    build(Path(model), Path(out), Path(cache))

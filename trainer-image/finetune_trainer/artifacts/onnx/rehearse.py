@@ -1,6 +1,6 @@
 """The rehearsal of an ONNX export: a small copy of a base model, with random weights, is exported and compared with PyTorch.
 
-    python -m finetune_trainer.artifacts.onnx.rehearse BASE TASK SCRATCH
+    python -m finetune_trainer.stage.apart finetune_trainer.artifacts.onnx.rehearse BASE TASK SCRATCH
 
 BASE needs its JSON files only. Takes seconds and some hundred MB, whatever the model's size. The last line on standard output is JSON:
 {"reason": ""} when the export works, else why it does not, and in "detail" what was seen.
@@ -8,7 +8,6 @@ BASE needs its JSON files only. Takes seconds and some hundred MB, whatever the 
 
 import json
 import shutil
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -172,7 +171,3 @@ def main(base: str, learner: LearnerName, scratch: str) -> None:
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     torch.set_num_threads(1)
     print(json.dumps(asdict(rehearse(Path(base), learner, Path(scratch)))))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])  # type: ignore[arg-type]  # prepare passes a learner
