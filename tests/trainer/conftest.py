@@ -30,6 +30,30 @@ TALKS = [
 ]
 
 
+AS_IN_IMAGE = str(Path(__file__).parents[1] / "as_in_image")
+
+
+LONGEST = (
+    "train/test_launch.py", "test_interrupted.py", "test_pipeline.py", "publish/test_interrupted.py", "train/test_outside_entries.py",
+    "publish/test_classifiers.py", "train/test_strategies.py", "test_embeddings.py",
+)  # fmt: skip
+"""Files that take minutes, most of them with few tests."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """They go first, so that two processes end at about the same time."""
+    places = {Path(__file__).parent / file: place for place, file in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(LONGEST)))
+
+
+@pytest.fixture(scope="package", autouse=True)
+def as_in_image() -> Iterator[None]:
+    """Stages that are started as programs find the packages of the trainer image."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", AS_IN_IMAGE)
+        yield
+
+
 def prompt_of(user: str) -> str:
     """What a user says, as a prompt."""
     return f"<|im_start|>user\n{user}<|im_end|>\n<|im_start|>assistant\n"
