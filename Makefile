@@ -32,7 +32,7 @@ test-trainer: dev ## tests of the stage programs with small real models
 	python scripts/run_phases.py trainer
 
 test-server: dev ## tests of the inference server with small real models
-	$(PYTEST) tests/server
+	python scripts/run_phases.py server
 
 test-models: dev ## every model family, tiny, through all stages: proves docs/models.md; half an hour
 	$(PYTEST) tests/models

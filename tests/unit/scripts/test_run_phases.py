@@ -50,4 +50,22 @@ def test_phases_are_summed_up(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert lines[-1] == "3 passed, 2 failed"
     assert [line.split()[0] for line in lines[-5:-1]] == arguments[:-1]
+    assert lines[-6].startswith("one: FAILED tests/one/test_it.py::test_it")
     assert (tmp_path / "built").exists()
+
+
+def test_a_phase_that_waits_runs_beside_the_next_ones(tmp_path: Path) -> None:
+    """Its tests wait here for those of the phase after it; a target starts when both have ended, and no line stands in another phase."""
+    wait = "import time\nfrom pathlib import Path\n\n\ndef test_it():\n    while not Path('met').exists():\n        time.sleep(0.01)\n"
+    meet = "from pathlib import Path\n\n\ndef test_it():\n    Path('met').touch()\n"
+    for phase, body in (("cluster", wait), ("after", meet)):
+        folder = tmp_path / "tests" / phase
+        folder.mkdir(parents=True)
+        (folder / "test_it.py").write_text(body)
+    (tmp_path / "Makefile").write_text("built:\n\t@echo built\n")
+    done = subprocess.run([sys.executable, PROGRAM, "cluster", "after", "make:built"], cwd=tmp_path, capture_output=True, text=True)
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0, done.stdout
+    assert lines[-1] == "2 passed, 0 failed"
+    assert [line.split()[0] for line in lines[-4:-1]] == ["cluster", "after", "make:built"]
+    assert lines.index("built") > max(place for place, line in enumerate(lines) if " in " in line and "passed" in line)
