@@ -36,19 +36,19 @@ class ByteRange(NamedTuple):
 
 
 def byte_ranges(path: Path, blocks: Iterable[Block], most: int = RANGE) -> Iterator[ByteRange]:
-    """Blocks of `path` that follow each other, about `most` bytes together. Raises Unreadable, after what was read before it."""
-    start, size, line = 0, 0, 0
+    """Blocks of `path` in order, about `most` bytes together unless something lies between. Raises Unreadable where they do."""
+    start, end, line = 0, 0, 0
     try:
         for data, first, offset in blocks:
-            if not size:
+            if start < end < offset or end - start >= most:
+                yield ByteRange(path, start, end - start, line)
+                start = end
+            if start == end:
                 start, line = offset, first
-            size += len(data)
-            if size >= most:
-                yield ByteRange(path, start, size, line)
-                size = 0
+            end = offset + len(data)
     except Unreadable:
-        if size:
-            yield ByteRange(path, start, size, line)
+        if start < end:
+            yield ByteRange(path, start, end - start, line)
         raise
-    if size:
-        yield ByteRange(path, start, size, line)
+    if start < end:
+        yield ByteRange(path, start, end - start, line)
