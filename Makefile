@@ -50,7 +50,7 @@ test-e2e: dev ## tests with real pods on the local cluster (root)
 	$(PYTEST) tests/e2e
 
 test: PHASES = unit make:binaries cluster server trainer make:images e2e
-test: dev ## all tests, one phase after another (root)
+test: dev ## all tests, phase by phase (root)
 test-all: PHASES = unit make:binaries cluster server trainer strategies models make:images e2e
 test-all: export FINETUNE_FUZZ_SECONDS = 600
 test-all: export FINETUNE_SIGTERMS = 50
