@@ -109,6 +109,10 @@ WRONG: list[tuple[str, str, Any, str, str]] = [
     ("ftj", "spec.hyperparameters", {"scheduler": "step"}, "spec.hyperparameters.scheduler", '"polynomial", "warmup-stable-decay"'),
     ("ftj", "spec.hyperparameters", {"earlyStopping": {}}, "spec.hyperparameters.earlyStopping", "set evaluation.everySteps"),
     ("ftj", "spec.hyperparameters", {"loadBestModelAtEnd": True}, "spec.hyperparameters.loadBestModelAtEnd", "set evaluation.everySteps"),
+    (
+        "ftj", "spec.hyperparameters", {"gradientCheckpointing": False, "gradientCheckpointingPolicy": "selective"},
+        "spec.hyperparameters.gradientCheckpointingPolicy", "is for gradientCheckpointing: true",
+    ),
     ("ftj", "spec.hyperparameters", {"precision": "fp8"}, "spec.hyperparameters.precision", '"bf16", "fp16", "tf32", "fp32"'),
     ("ftj", "spec.hyperparameters", {"precision": "fp16"}, "spec.hyperparameters.precision", "set training.gpusPerNode"),
     ("ftj", "spec.hyperparameters", {"precision": "tf32"}, "spec.hyperparameters.precision", "set training.gpusPerNode"),

@@ -229,6 +229,7 @@ class TrainingStrategy(Document):
 
 
 Precision = Literal["bf16", "fp16", "tf32", "fp32"]
+CheckpointingPolicy = Literal["full", "selective"]
 OptimizerName = Literal["adamw", "adamw-8bit", "adafactor", "lion", "muon"]
 Scheduler = Literal["linear", "cosine", "constant", "polynomial", "warmup-stable-decay", "inverse-square-root"]
 
@@ -249,6 +250,11 @@ class Hyperparameters(Document):
     model_config = Document.model_config | {
         "json_schema_extra": rules(
             rule("!(has(self.epochs) && has(self.maxSteps))", "set epochs or maxSteps, not both"),
+            rule(
+                "!has(self.gradientCheckpointingPolicy) || !has(self.gradientCheckpointing) || self.gradientCheckpointing",
+                "gradientCheckpointingPolicy is for gradientCheckpointing: true, or where prepare may enable it",
+                fieldPath=".gradientCheckpointingPolicy",
+            ),
             rule(
                 "!(has(self.learningRate) && has(self.learningRateMultiplier))",
                 "set learningRate or learningRateMultiplier, not both: the multiplier applies to the automatic learning rate",
@@ -290,6 +296,9 @@ class Hyperparameters(Document):
     gradient_checkpointing: bool | None = None
     """gradientCheckpointing recomputes activations in the backward pass instead of storing them: less memory, about a third slower.
     By default it is enabled only if the training does not fit without it."""
+    gradient_checkpointing_policy: CheckpointingPolicy | None = None
+    """gradientCheckpointingPolicy is what gradientCheckpointing recomputes: full (whole layers) or selective (what is cheap: the results
+    of matrix products and attention are stored; more memory, about a tenth slower than without). Defaults to full."""
     neftune_noise: Annotated[float, Field(gt=0, le=100)] | None = None
     """neftuneNoise adds noise to the embeddings of the input tokens in training (NEFTune, Jain et al. 2023, where it is called alpha: 5 to
     15), which often makes a tuned chat model answer better. Language models only."""

@@ -1,18 +1,23 @@
 """What is computed: the same losses as a loop that one would write on a blackboard, however the step is cut."""
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
-from transformers import MambaConfig, MambaForCausalLM
+from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import LlamaConfig, LlamaForCausalLM, MambaConfig, MambaForCausalLM
 
+from finetune_api.resources.learning import CheckpointingPolicy
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.language_model.model import load_base
 from finetune_trainer.language_model.rows import Rows
 from finetune_trainer.methods import METHODS
+from finetune_trainer.methods.gradient_checkpointing import enable_gradient_checkpointing
 from finetune_trainer.workspace.files import is_complete
 from finetune_trainer.workspace.prepared import Prepared
 from tests.trainer.train.blackboard import train_language_model
@@ -106,19 +111,53 @@ def passes(run: Run) -> int:
     return len(seen)
 
 
+@pytest.mark.parametrize("policy", ["full", "selective"])
 @pytest.mark.parametrize(("method", "kind"), [(LORA, "alone"), (FULL, "alone_full")], ids=["lora", "full"])
 def test_gradient_checkpointing_changes_no_loss(
-    method: dict[str, Any], kind: str, new_run: Callable[..., Run], request: pytest.FixtureRequest
+    policy: str, method: dict[str, Any], kind: str, new_run: Callable[..., Run], request: pytest.FixtureRequest
 ) -> None:
     """What is computed again in the backward pass is what was computed in the forward pass."""
     reference = request.getfixturevalue(kind)
-    hyper = {"total_steps": reference.result().train.steps, "gradient_checkpointing": True, "checkpoint_every": 100}
-    run = new_run(method=method, hyper=hyper)
+    checkpointing = {"gradient_checkpointing": True, "gradient_checkpointing_policy": policy}
+    run = new_run(method=method, hyper=checkpointing | {"total_steps": reference.result().train.steps, "checkpoint_every": 100})
     assert passes(run) == 2
     assert passes(reference) == 1
     run_here(run)
     assert run.losses() == reference.losses()
     assert [step.grad_norm for step in run.metrics()] == pytest.approx([step.grad_norm for step in reference.metrics()], rel=1e-5)
+
+
+def products(policy: CheckpointingPolicy, rank: int) -> Counter[str]:
+    """How often each operation on matrices is computed in a forward and a backward pass through a layer with an adapter."""
+    torch.manual_seed(0)
+    base: Any = LlamaForCausalLM(LlamaConfig(vocab_size=9, hidden_size=256, intermediate_size=256, num_hidden_layers=1))
+    enable_gradient_checkpointing(base, policy)
+    model = get_peft_model(base, LoraConfig(r=rank, target_modules=["gate_proj"])).train()
+    with Operations() as seen:
+        model(input_ids=torch.tensor([[5, 6, 7]]), use_cache=False).logits.sum().backward()
+    return seen.counts
+
+
+class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the operations that are computed."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.counts: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.counts[func.overloadpacket.__name__] += 1
+        return func(*args, **kwargs or {})
+
+
+def test_selective_checkpointing_computes_only_what_is_cheap_again() -> None:
+    """Neither attention nor a product over a large dimension: six of the layer (nobody needs the result of the last one again) and one of
+    the adapter's two."""
+    full, selective = products("full", 4), products("selective", 4)
+    assert full["mm"] - selective["mm"] == 6 + 1
+    assert full["_scaled_dot_product_flash_attention_for_cpu"] == 2
+    assert selective["_scaled_dot_product_flash_attention_for_cpu"] == 1
+    assert selective["silu"] == full["silu"] == 2
 
 
 @pytest.mark.parametrize("method", [LORA, FULL], ids=["lora", "full"])

@@ -90,6 +90,16 @@ def test_an_optimizer_that_needs_whole_tensors(optimizer: str, tmp_path: Any) ->
     assert (refused.value.error.code, refused.value.error.param) == ("StrategyUnsupported", "training.strategy.type")
 
 
+@pytest.mark.parametrize("setting", [{"precision": "fp16"}, {"gradientCheckpointingPolicy": "selective"}])
+def test_settings_that_not_every_strategy_has(setting: dict[str, str], tmp_path: Any) -> None:
+    """Are refused under the others, with the strategies that work."""
+    settings = {"hyperparameters": setting, "hardware": {"gpus": 2}}
+    for works in ("ddp", "fsdp"):
+        checked("llama", "LlamaForCausalLM", tmp_path, settings | {"strategy": {"type": works}})
+    with pytest.raises(StageFailure, match=r"is not supported with deepspeed\. Set .*type: ddp, fsdp$"):
+        checked("llama", "LlamaForCausalLM", tmp_path, settings | {"strategy": {"type": "deepspeed", "zeroStage": 2}})
+
+
 def test_deepspeed_computes_no_vectors_before_a_step(tmp_path: Any) -> None:
     """So it is refused for embeddings, with the strategies that work."""
     settings = {"task": "text-embedding", "strategy": {"type": "deepspeed", "zeroStage": 2}}

@@ -261,7 +261,8 @@ def test_every_parameter_has_a_value_and_a_reason() -> None:
     """Nothing in force is hidden from the user. Memory decides on gradient checkpointing; without validations there are no best weights."""
     reasons = decide(100)[1]
     names = {field.alias for field in Hyperparameters.model_fields.values()}
-    assert reasons.keys() == names - {"gradientCheckpointing", "earlyStopping", "loadBestModelAtEnd", "neftuneNoise"} | {
+    unset = {"gradientCheckpointing", "gradientCheckpointingPolicy", "earlyStopping", "loadBestModelAtEnd", "neftuneNoise"}
+    assert reasons.keys() == names - unset | {
         "checkpointEvery",
         "lora.rank",
         "lora.alpha",
@@ -309,6 +310,16 @@ def test_a_sequence_longer_than_the_model_knows_is_refused() -> None:
     with pytest.raises(StageFailure, match=r"maxSequenceLength is 4096, and the base model knows 2048 positions") as caught:
         check_length(4096, 2048)
     assert caught.value.error.param == "hyperparameters.maxSequenceLength"
+
+
+def test_a_policy_needs_gradient_checkpointing() -> None:
+    """Given, or left to prepare."""
+    policy = {"gradientCheckpointingPolicy": "selective"}
+    assert decide(100)[0].gradient_checkpointing_policy == "full"
+    assert decide(100, hyperparameters=policy)[0].gradient_checkpointing_policy == "selective"
+    with pytest.raises(StageFailure, match="has no effect, as gradientCheckpointing is false") as refused:
+        decide(100, hyperparameters=policy | {"gradientCheckpointing": False})
+    assert refused.value.error.param == "hyperparameters.gradientCheckpointingPolicy"
 
 
 def test_noise_is_for_language_models() -> None:

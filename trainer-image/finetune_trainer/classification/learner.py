@@ -58,7 +58,7 @@ class ClassifierLearner(Learner):
         loaded = load_classifier(Path(self._prepared.base_path), self._labelling, hyper.seed)
         self._collator, self._head = loaded.collator, loaded.head
         if hyper.gradient_checkpointing:
-            enable_gradient_checkpointing(loaded.model)
+            enable_gradient_checkpointing(loaded.model, hyper.gradient_checkpointing_policy)
         loaded.model.to(getattr(torch, method.loading(hyper.precision)["dtype"]))
         torch.manual_seed(hyper.seed)
         task_type = TASK_TYPES[self._labelling.learner]

@@ -57,7 +57,7 @@ class EmbeddingLearner(Learner):
         loaded = load_encoder(Path(self._prepared.base_path))
         self._pad_token = pad_token(loaded.config)
         if hyper.gradient_checkpointing:
-            enable_gradient_checkpointing(loaded)
+            enable_gradient_checkpointing(loaded, hyper.gradient_checkpointing_policy)
         loaded.to(getattr(torch, method.loading(hyper.precision)["dtype"]))
         torch.manual_seed(hyper.seed)
         model: nn.Module = method.prepare(loaded, self._prepared.method, "FEATURE_EXTRACTION", [])

@@ -36,7 +36,7 @@ def load_base(prepared: Prepared, method: TrainingMethod) -> nn.Module:
     if head_of(model) is None:
         raise invalid("BaseModelWithoutHead", f"the base model {type(model).__name__} has no language model head", param="base.source")
     if hyper.gradient_checkpointing:
-        enable_gradient_checkpointing(model)
+        enable_gradient_checkpointing(model, hyper.gradient_checkpointing_policy)
     torch.manual_seed(hyper.seed)
     return method.prepare(model, prepared.method, "CAUSAL_LM", [])  # type: ignore[no-any-return]
 

@@ -15,6 +15,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from finetune_api.resources.learning import CheckpointingPolicy
 from finetune_api.result import ResolvedParameter
 from finetune_api.run_config import RunConfig, RunMethod
 from finetune_trainer.data.profile.notes import counted
@@ -120,6 +121,7 @@ def resolve_hyperparameters(config: RunConfig, facts: Facts) -> Decided:
         precision=decide_precision(into, config),
         seed=into.decide("seed", given.seed, 42, "the default"),
         neftune_noise=decide_noise(into, config),
+        gradient_checkpointing_policy=decide_policy(into, config),
         checkpoint_every=decide_checkpoints(into, config, total),
         validation_every=config.evaluation.every_steps,
         early_stopping=given.early_stopping,
@@ -183,6 +185,21 @@ def decide_weight_decay(into: Resolution, config: RunConfig) -> float:
     if decay and optimizer.weight_decay_scale != 1:
         reason += f", x {optimizer.weight_decay_scale:g} for {optimizer.title}"
     return float(into.decide("weightDecay", config.hyperparameters.weight_decay, decay, reason))
+
+
+def decide_policy(into: Resolution, config: RunConfig) -> CheckpointingPolicy:
+    """As given; raises StageFailure where there is no gradient checkpointing that it would be of."""
+    given = config.hyperparameters
+    if given.gradient_checkpointing_policy is None:
+        return "full"
+    if given.gradient_checkpointing is False:
+        raise invalid(
+            "InvalidSpec",
+            "hyperparameters.gradientCheckpointingPolicy has no effect, as gradientCheckpointing is false: remove one of them",
+            param="hyperparameters.gradientCheckpointingPolicy",
+        )
+    into.decide("gradientCheckpointingPolicy", given.gradient_checkpointing_policy, None, "")
+    return given.gradient_checkpointing_policy
 
 
 def decide_noise(into: Resolution, config: RunConfig) -> float | None:

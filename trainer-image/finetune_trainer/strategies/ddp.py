@@ -27,6 +27,7 @@ class Ddp:
     name = "ddp"
     autocast = True
     scales_loss = True
+    recomputes_selectively = True
     language_only = False
     divides = False
     looks_ahead = True

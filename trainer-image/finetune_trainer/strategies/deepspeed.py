@@ -29,6 +29,7 @@ class DeepSpeed:
     name = "deepspeed"
     autocast = False
     scales_loss = False  # its bf16 weights have none, and its fp16 ones a scale of their own
+    recomputes_selectively = False  # not tested
     language_only = False
     divides = True
     looks_ahead = False  # not tested

@@ -39,6 +39,7 @@ class Fsdp:
     name = "fsdp"
     autocast = False
     scales_loss = True
+    recomputes_selectively = True
     language_only = False
     divides = True
     looks_ahead = True

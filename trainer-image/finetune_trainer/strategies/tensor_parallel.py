@@ -21,6 +21,7 @@ class TensorParallel:
     name = "tensor-parallel"
     autocast = True
     scales_loss = False  # not tested
+    recomputes_selectively = False  # not tested
     language_only = True
     divides = True
     looks_ahead = True

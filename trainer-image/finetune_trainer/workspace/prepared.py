@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from finetune_api import CONTRACT_VERSION
 from finetune_api.document import Document
-from finetune_api.resources.learning import EarlyStopping, Precision, Scheduler
+from finetune_api.resources.learning import CheckpointingPolicy, EarlyStopping, Precision, Scheduler
 from finetune_api.result import PrepareSummary
 from finetune_api.run_config import RunMethod, RunStrategy
 from finetune_trainer.workspace.checksums import FileSum
@@ -44,6 +44,7 @@ class ResolvedHyperparameters(Document):
     """The weights with the lowest validation loss are the result."""
     neftune_noise: float | None = None
     gradient_checkpointing: bool = False
+    gradient_checkpointing_policy: CheckpointingPolicy = "full"
     micro_batch_tokens: int
     """Token budget of one forward pass: the examples of a step are divided into micro-batches of at most this many tokens (a longer
     example forms its own micro-batch)."""

@@ -160,6 +160,7 @@ def trained_model(run: RunConfig, decided: Decided, facts: TrainingFacts, checkp
         kept=method.kept(layers, settings) // shape.stored_layers,
         precision=precision,
         checkpointing=checkpointing,
+        policy=decided.values.gradient_checkpointing_policy,
         processes=run.world.nodes * run.world.processes_per_node,
         strategy=strategy_of(run.strategy),
         distribution=run.strategy,

@@ -8,7 +8,7 @@ compares the whole with the measured peaks of real trainings on the CPU.
 
 from dataclasses import dataclass, field
 
-from finetune_api.resources.learning import Precision
+from finetune_api.resources.learning import CheckpointingPolicy, Precision
 from finetune_api.run_config import RunStrategy
 from finetune_trainer.methods import TrainingMethod
 from finetune_trainer.methods.method import BYTES, FP32
@@ -66,6 +66,8 @@ class TrainedModel:
     """Values of a token that a layer's adapters keep beside their inputs: twice, before and after a cast."""
     precision: Precision
     checkpointing: bool
+    policy: CheckpointingPolicy = "full"
+    """Of gradient checkpointing."""
     processes: int = 1
     optimizer: OptimizerFactory = ADAMW
     strategy: Strategy = DDP
@@ -154,7 +156,8 @@ def activations(model: TrainedModel, micro: Micro, device: DeviceProfile) -> int
     layer = in_a_layer(model, micro, device)
     cast = model.strategy.autocast and model.method.trains_base and model.bytes < FP32 and not model.checkpointing
     copies = 2 * model.parameters // model.parallel if cast else 0  # autocast's, for the backward pass; computed again, made again
-    layers = shape.hidden * stream * shape.layers + layer if model.checkpointing else layer * shape.layers
+    kept = shape.hidden * stream + (results(model) if model.policy == "selective" else 0)
+    layers = kept * shape.layers + layer if model.checkpointing else layer * shape.layers
     return micro.tokens * (layers + ends) + copies
 
 
@@ -169,6 +172,14 @@ def in_a_layer(model: TrainedModel, micro: Micro, device: DeviceProfile) -> int:
     norms = shape.norms * FP32 * (2 if whole and shape.rms else 1)
     dropped = 2 * shape.hidden if shape.hidden_dropout else 0
     return attention + forward + norms + dropped + into_matrices(model, whole, half) + 2 * size * model.kept
+
+
+def results(model: TrainedModel) -> int:
+    """Bytes a token of what selective checkpointing keeps in a layer: the results of matrix products and attention. Those of adapters are
+    small."""
+    shape = model.shape
+    values = (4 * shape.query + (2 if shape.gated else 1) * shape.intermediate) // model.parallel + 2 * shape.hidden
+    return model.bytes * (values + model.kept)
 
 
 def into_matrices(model: TrainedModel, whole: bool, half: bool) -> int:
