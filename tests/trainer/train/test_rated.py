@@ -207,6 +207,18 @@ def test_validations_and_scores_are_those_of_the_blackboard(new_rated: Callable[
     assert after.perplexity == pytest.approx(np.exp(-likelihood), rel=1e-4)
 
 
+def test_a_group_of_processes_counts_once(even: Path, new_rated: Callable[..., Run]) -> None:
+    """Two processes that compute each layer together have the divergence and the losses of one."""
+    hyper = VALIDATED | {"learning_rate": 1e-2, "total_steps": 3}
+    divided = RunStrategy(type="tensor-parallel", tensor_parallel_size=2)
+    here, two = new_rated(base=even, hyper=hyper), new_rated(base=even, hyper=hyper, strategy=divided, processes=2)
+    run_here(here)
+    assert two.attempt() == ExitCode.OK
+    for mine, other in zip(two.metrics(), here.metrics(), strict=True):
+        assert (mine.loss, mine.kl) == pytest.approx((other.loss, other.kl), abs=1e-3)
+        assert mine.valid_loss == pytest.approx(other.valid_loss, abs=1e-3)
+
+
 @pytest.mark.parametrize("longest", [12, 100])
 def test_every_prompt_gets_the_answer_of_another_row(longest: int, tmp_path: Path) -> None:
     """Each answer once, in one cycle; cut as prepare cuts rows, with lengths and counts that are right."""
