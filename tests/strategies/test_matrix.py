@@ -16,9 +16,10 @@ from finetune_api.exit_codes import ExitCode
 from finetune_api.run_config import RunStrategy
 from finetune_trainer.language_model.rows import Rows
 from finetune_trainer.publish.checkpoints import whole_weights
+from finetune_trainer.step_plan import StepPlan
 from finetune_trainer.train.checkpoints import checkpoint_at, complete_checkpoints
 from finetune_trainer.workspace.prepared import Prepared
-from tests.trainer.train.runs import DDP, FSDP, FULL, LORA, ZERO, Run, prepare_workspace
+from tests.trainer.train.runs import DDP, FSDP, FULL, HYPER, LORA, ZERO, Run, prepare_workspace
 
 pytestmark = [pytest.mark.strategies, pytest.mark.timeout(900)]
 CLOSE = 1e-4
@@ -130,9 +131,10 @@ def test_a_checkpoint_is_published_with_its_weights(strategy: RunStrategy, tmp_p
 
 
 def poisoned(base: Path, folder: Path, rows: Rows) -> Path:
-    """The base with untied embeddings, NaN for a token that a single row has."""
+    """The base with untied embeddings, NaN for a token that a single row has, which is in the second step."""
     seen = Counter(int(token) for row in range(len(rows.lengths)) for token in set(rows[row][0].tolist()))
-    token = min(token for token, count in seen.items() if count == 1)
+    second = StepPlan(rows.lengths, rows.supervised, HYPER["batch_size"], HYPER["micro_batch_tokens"], HYPER["seed"]).examples(0, 1)
+    token = min(token for row in second for token in rows[row][0].tolist() if seen[token] == 1)
     weights = load_file(base / "model.safetensors")
     embeddings = weights["model.embed_tokens.weight"]
     weights["lm_head.weight"] = embeddings.clone()
@@ -151,8 +153,10 @@ def test_one_rank_diverges(strategy: RunStrategy, tmp_path: Path, tiny: Path) ->
     base = poisoned(tiny, tmp_path / "base", rows)
     run = Run(prepare_workspace(tmp_path / "workspace", base, strategy=strategy, checkpoint_every=1), processes=2, limits=LIMITS)
     assert run.attempt() == ExitCode.DIVERGED
-    assert all(step.loss < 100 for step in run.metrics())
+    assert [step.loss < 100 for step in run.metrics()] == [True]
     owner = Prepared.from_json(run.workspace.prepared.read_bytes()).identity
-    for checkpoint in complete_checkpoints(run.workspace.checkpoints, owner):
-        for file in checkpoint.path.rglob("*.safetensors"):
-            assert all(tensor.isfinite().all() for tensor in load_file(file).values())
+    saved = [
+        load_file(file) for found in complete_checkpoints(run.workspace.checkpoints, owner) for file in found.path.rglob("*.safetensors")
+    ]
+    assert saved, "there is a checkpoint to look at"
+    assert all(tensor.isfinite().all() for weights in saved for tensor in weights.values())
