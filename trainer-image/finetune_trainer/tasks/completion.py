@@ -44,7 +44,7 @@ class CompletionTask(LanguageTask):
     pair = ()
     empty_prompt = True
 
-    def by_columns(self, columns: Mapping[str, str]) -> Known | None:
+    def by_columns(self, columns: Mapping[str, str], keys: Sequence[str]) -> Known | None:
         """A text alone is plain text."""
         return plain_text(columns["text"]) if "text" in columns and not set(self.fields) & columns.keys() else None
 

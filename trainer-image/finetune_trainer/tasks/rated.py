@@ -14,8 +14,8 @@ from finetune_trainer.tasks.explain.texts import text_pair_problems
 from finetune_trainer.tasks.layouts.context import Context
 from finetune_trainer.tasks.layouts.forms import PAIR_HINTS, Fields, Form, Hint, Records, is_messages
 from finetune_trainer.tasks.layouts.preferences import OPENAI_KEYS
-from finetune_trainer.tasks.layouts.ratings import CONVERSATION, from_conversation, prompt_and_answer
-from finetune_trainer.tasks.layouts.steps import Known
+from finetune_trainer.tasks.layouts.ratings import FromConversation, in_one_field, prompt_and_answer
+from finetune_trainer.tasks.layouts.steps import Known, Renamed
 from finetune_trainer.tasks.learner import LanguageTask
 from finetune_trainer.tasks.plain import PlainLines, pairs
 from finetune_trainer.tasks.preference import unlearned
@@ -26,10 +26,24 @@ LABEL = Hint(
     ("label", "desirable", "rating", "feedback", "thumbs_up", "liked", "good"), "true or false", lambda value: label_of(value) is not None
 )
 
+ANSWERS = {
+    "messages": "messages",
+    "conversations": "messages",
+    "completion": "completion",
+    "output": "completion",
+    "response": "completion",
+}
+"""What files call answers -> the field that they can be."""
+
 
 def is_said(value: Any) -> bool:
     """A text, or messages."""
     return isinstance(value, str) or is_messages(value)
+
+
+def has_messages(field: str, first: Records) -> bool:
+    """True where rows have messages in a field; ShareGPT's turns are none."""
+    return any(is_messages(row.get(field)) for row in first)
 
 
 class RatedChat(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True, gc=False):
@@ -71,12 +85,13 @@ class RatedTask(LanguageTask):
         """Pairs of answers, and answers that are not rated."""
         if {"chosen", "rejected"} <= set(keys) or set(OPENAI_KEYS) <= set(keys):
             return Form("holds pairs of answers, and objective kto rates single ones: set method.objective: dpo (or orpo)", "objective")
-        single = next((field for field in ("messages", "conversations", "completion", "output", "response") if field in keys), "")
+        single = next((field for field in ANSWERS if field in keys and (field != "conversations" or has_messages(field, first))), "")
         if not single or LABEL.names[0] in keys:
             return None
+        columns = ", ".join(f"{field}: {name}" for field, name in {ANSWERS[single]: single, "label": "..."}.items() if field != name)
         return Form(
             f"holds answers without a label ({single!r}), and objective kto learns whether an answer is desirable: add 'label' to each "
-            "row, true or false (where another field says it, name it with columns: {label: ...}), or set method.objective: sft to learn "
+            f"row, true or false (where another field says it, name it with columns: {{{columns}}}), or set method.objective: sft to learn "
             "the answers as they are",
             "objective",
         )
@@ -100,20 +115,35 @@ class RatedChatTask(RatedTask):
         "completion": PAIR_HINTS["completion"]._replace(what="an answer, as text or as messages", holds=is_said),
         "label": LABEL,
     }
+    also = ", or 'messages' instead of 'prompt' and 'completion'"
     prompting = "chat"
     tools = True
 
     def foreign(self, keys: Sequence[str], first: Records, *, signed: bool) -> Known | None:
         """A conversation and a label."""
+        if {"conversations", "label"} <= set(keys) and has_messages("conversations", first):
+            return self.by_columns({"messages": "conversations"}, keys)
         if {"messages", "label"} <= set(keys):
-            return Known("messages/label", CONVERSATION, (from_conversation,), used=frozenset({"messages", *self.fields[2:]}), strict=True)
+            step, used = FromConversation(), frozenset({"messages", *self.fields[2:]})
+            return Known("messages/label", step.names, (step,), used=used, strict=True)
         return super().foreign(keys, first, signed=signed)
+
+    def by_columns(self, columns: Mapping[str, str], keys: Sequence[str]) -> Known | None:
+        """A conversation and a label, one of which has another name."""
+        fields = ("messages", *self.fields[2:])
+        if not columns.keys() <= set(fields) or ("messages" not in columns and ("messages" not in keys or "completion" in keys)):
+            return None
+        columns = {"messages": "messages", "label": "label", **columns}
+        step = FromConversation(columns["messages"])
+        names = step.names | {field: name for field, name in columns.items() if field != "messages"}
+        words = f"{columns['messages']}/{columns['label']}"
+        return Known(words, names, (Renamed(columns, fields, self.optional), step), used=frozenset(self.optional))
 
     def row(self, fields: Any, layout: RowLayout, context: Context) -> Row:
         """Of two lists of messages and a label."""
         if not isinstance(fields, dict):
             return super().row(fields, layout, context)
-        known = ("messages", *self.fields[2:]) if layout.names.get("prompt") == CONVERSATION["prompt"] else self.fields
+        known = ("messages", *self.fields[2:]) if in_one_field(layout.names) else self.fields
         if unknown := list(unknown_keys({key: value for key, value in fields.items() if key not in self.fields}, known, layout.extra)):
             raise Wrong(unknown)
         return super().row(prompt_and_answer(fields, layout.names, context), layout, context)
@@ -158,7 +188,7 @@ class RatedTextTask(RatedTask):
 
     def refused(self, keys: Sequence[str], first: Records) -> Form | None:
         """Messages as well."""
-        if any(is_messages(row.get(key)) for row in first for key in ("prompt", "completion", "messages")):
+        if any(has_messages(key, first) for key in ("prompt", "completion", "messages", "conversations")):
             return Form("holds answers as messages, which is data for task chat: set task: chat", "task")
         return super().refused(keys, first)
 

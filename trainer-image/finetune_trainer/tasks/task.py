@@ -104,8 +104,8 @@ class Task(ABC):
         """The layout that has these fields; `signed`: they are those of some task's rows. None for one that is not known."""
         return next((Known(columns=columns) for columns in self.aliases if set(columns.values()) <= set(keys)), None)
 
-    def by_columns(self, columns: Mapping[str, str]) -> Known | None:
-        """What `columns` mean where they are not just names of the task's fields."""
+    def by_columns(self, columns: Mapping[str, str], keys: Sequence[str]) -> Known | None:
+        """What `columns` mean in a file with these fields, where they are not just names of the task's fields."""
         return None
 
     def named(self, columns: Mapping[str, str]) -> tuple[str, Names]:

@@ -46,6 +46,7 @@ READ: list[tuple[str, Any, str, Any]] = [
     ("chat", CHAT, "messages/label", GOOD),
     ("chat", {**CHAT, "label": 0}, "messages/label", BAD),
     ("chat", {**CHAT, "messages": [user(), assistant("Hm"), user(), assistant()]}, "messages/label", LATER),
+    ("chat", {"conversations": CHAT["messages"], "label": True}, "conversations/label", GOOD),
     ("completion", TEXTS, TITLE, RatedText("Hi", "Hello", True)),
     ("completion", {**TEXTS, "label": "False"}, TITLE, RatedText("Hi", "Hello", False)),
     ("completion", {**TEXTS, "label": 1}, TITLE, RatedText("Hi", "Hello", True)),
@@ -115,10 +116,14 @@ def test_a_row_without_a_label_is_found(tmp_path: Path, task: str, right: dict[s
 # (task, a record, the field to change, words of the refusal)
 UNFIT: list[tuple[str, Any, str, str]] = [
     ("chat", {"messages": [user(), assistant()]}, "method.objective", "without a label ('messages')"),
+    ("chat", {"messages": [user(), assistant()], "good": True}, "method.objective", "with columns: {label: ...}"),
+    ("chat", {"conversations": [user(), assistant()]}, "method.objective", "with columns: {messages: conversations, label: ...}"),
     ("completion", {"prompt": "a", "completion": "b"}, "method.objective", "add 'label' to each row"),
+    ("completion", {"prompt": "a", "output": "b"}, "method.objective", "with columns: {completion: output, label: ...}"),
     ("chat", {"prompt": "a", "chosen": "b", "rejected": "c"}, "method.objective", "set method.objective: dpo (or orpo)"),
     ("completion", TRL, "task", "set task: chat"),
     ("completion", CHAT, "task", "set task: chat"),
+    ("completion", {"conversations": CHAT["messages"], "label": True}, "task", "set task: chat"),
 ]
 
 
@@ -148,6 +153,51 @@ def test_columns_name_the_fields(task: str, tmp_path: Path) -> None:
     assert rows_of(file) == [GOOD if task == "chat" else RatedText("Hi", "Hello", True)]
     with pytest.raises(StageFailure, match="up is 'maybe'"):
         opened(tmp_path / "b", [record, {**record, "up": "maybe"}], task, columns=columns).profiled(1)
+
+
+# (the columns, a record, the format)
+CONVERSATIONS: list[tuple[dict[str, str], dict[str, Any], str]] = [
+    ({"label": "up"}, {"messages": CHAT["messages"], "up": True}, "messages/up"),
+    ({"messages": "dialog"}, {"dialog": CHAT["messages"], "label": True}, "dialog/label"),
+    ({"messages": "dialog", "label": "up"}, {"dialog": CHAT["messages"], "up": 1, "completion": "another field"}, "dialog/up"),
+]
+
+
+@pytest.mark.parametrize("columns, record, words", CONVERSATIONS, ids=[words for _, _, words in CONVERSATIONS])
+def test_columns_name_a_conversation_and_its_label(columns: dict[str, str], record: dict[str, Any], words: str, tmp_path: Path) -> None:
+    """Findings speak of the columns, and of the place in the conversation."""
+    file = opened(tmp_path / "a", [record], "chat", columns=columns)
+    assert (file.format, rows_of(file)) == (f"JSONL, {words}", [GOOD])
+    messages, label = words.split("/")
+    for field, value, says in (
+        (messages, [user()], f"{messages} ends with a message of the user"),
+        (messages, [user(), assistant("")], f"{messages}[1].content is empty"),
+        (messages, "Hi", f"{messages} is a string, expected an array of messages"),
+        (label, "maybe", f"{label} is 'maybe'"),
+    ):
+        with pytest.raises(StageFailure) as caught:
+            opened(tmp_path / "b", [record, record | {field: value}], "chat", columns=columns).profiled(1)
+        assert says in caught.value.error.message
+
+
+def test_columns_that_a_file_of_conversations_does_not_have_are_refused(tmp_path: Path) -> None:
+    """Before any row is judged."""
+    for columns, says in (
+        ({"messages": "dialog"}, "no field 'dialog'"),
+        ({"label": "up"}, "no field 'up'"),
+        ({"text": "a"}, "or 'messages'"),
+    ):
+        with pytest.raises(StageFailure, match=says):
+            opened(tmp_path / "a", [CHAT], "chat", columns=columns)
+
+
+@pytest.mark.parametrize("task", RATED)
+@pytest.mark.parametrize("value, label", [("1", True), ("0", False), ("TRUE", True), ("false", False)])
+def test_csv_has_labels_as_texts(task: str, value: str, label: bool, tmp_path: Path) -> None:
+    """Numbers and words."""
+    (tmp_path / "a").write_text(f"prompt,completion,label\nHi,Hello,{value}\n")
+    file = DatasetFile.open(RecordFile.open(tmp_path / "a", NAME, "dataset.train.source", scratch=tmp_path), RATED[task])
+    assert [row.label for row in rows_of(file)] == [label]
 
 
 @pytest.mark.parametrize("task", RATED)

@@ -130,7 +130,7 @@ def _templated(task: AnyTask, keys: tuple[str, ...], columns: Mapping[str, str],
 
 def _renamed(task: AnyTask, keys: tuple[str, ...], columns: dict[str, str]) -> Shape:
     """Fields by the names that the spec gives them."""
-    meant = task.by_columns(columns)
+    meant = task.by_columns(columns, keys)
     if meant is not None:
         missing = [name for name in (meant.columns or {}).values() if name not in keys]
         if keys and missing:

@@ -5,8 +5,8 @@ from typing import Any
 
 from finetune_trainer.tasks.explain.problem import Problem, listed, shown
 
-VALUES = {True: True, False: False, "true": True, "false": False}
-"""As files write them: 1 and 0 are equal to true and false; texts in any case."""
+VALUES = {True: True, False: False, "true": True, "false": False, "1": True, "0": False}
+"""As files write them: the numbers 1 and 0 are equal to true and false; CSV has texts alone, in any case."""
 EXPECTED = "expected true for a desirable answer, false for an undesirable one"
 
 
