@@ -255,6 +255,13 @@ BALANCE: list[tuple[int, int, dict[str, float], str]] = [
     (20, 40, {}, "count 0.5 times as much as undesirable ones, where 1 to 1.33 times is advisable: set method.kto.desirableWeight to a "
      "value from 2 to 2.7"),
     (40, 20, {"desirableWeight": 2, "undesirableWeight": 2}, "set method.kto.undesirableWeight to a value from 3 to 4"),
+    (21, 21, {"desirableWeight": 200}, "count 200 times as much as undesirable ones, where 1 to 1.33 times is advisable: set "
+     "method.kto.undesirableWeight to a value from 150 to 200"),
+    (60, 30, {"desirableWeight": 700}, "count 1,400 times as much as undesirable ones, where 1 to 1.33 times is advisable: set "
+     "method.kto.desirableWeight to a value from 0.5 to 0.67"),
+    (1, 20, {"undesirableWeight": 1000}, "count 0.00005 times as much as undesirable ones, where 1 to 1.33 times is advisable: set "
+     "method.kto.undesirableWeight to a value from 0.038 to 0.05"),
+    (1, 20, {}, "1 desirable answer and 20 undesirable ones: with their weights"),
 ]  # fmt: skip
 
 
@@ -279,7 +286,53 @@ def test_one_label_alone_is_refused(tmp_path: Path) -> None:
         "answers: add rows with label false, or set method.objective: sft to learn the answers as they are"
     )
     held = [rated(number, False) for number in range(100, 112)]
-    note = "pvc://data/held.jsonl: all validation rows have the label false, so rewardMargin cannot be computed"
+    note = (
+        "pvc://data/held.jsonl: all validation rows have the label false, so rewardMargin and perplexity cannot be computed: add rows with "
+        "label true"
+    )
     assert note in opened(tmp_path, "chat", both, held, method=KTO).notes
-    gate = {"gate": [{"metric": "rewardMargin", "betterThanBase": True}]}
-    assert "evaluation.gate has the metric rewardMargin" in refusal(tmp_path, "chat", both, held, gate, KTO).error.message
+
+
+RIGHT, WRONG = [True], [False]
+
+
+@pytest.mark.parametrize(
+    "labels, most, metric, says",
+    [
+        (WRONG * 12, 500, "rewardMargin", "all validation rows have the label false"),
+        (WRONG * 12, 500, "perplexity", "and evaluation.gate has the metric perplexity: add rows with label true"),
+        (WRONG * 12, 500, "kl", ""),
+        (RIGHT * 12, 500, "rewardMargin", "so rewardMargin cannot be computed, and evaluation.gate has the metric rewardMargin: add rows"),
+        (RIGHT * 12, 500, "perplexity", ""),
+        (RIGHT * 12, 10, "rewardMargin", "all validation rows have the label true"),
+        (RIGHT * 12 + WRONG, 500, "rewardMargin", ""),
+        (RIGHT * 12 + WRONG, 12, "rewardMargin", "the first 12 validation rows, which are evaluated (evaluation.maxExamples), have the "
+         "label true"),
+        (RIGHT * 12 + WRONG, 12, "rewardMargin", "shuffle the rows of the file, or raise evaluation.maxExamples to at least 13"),
+        (RIGHT * 12 + WRONG, 13, "rewardMargin", ""),
+        (WRONG * 3 + RIGHT, 3, "perplexity", "evaluation.gate has the metric perplexity: shuffle the rows"),
+        (WRONG * 3 + RIGHT, 4, "perplexity", ""),
+    ],
+)  # fmt: skip
+def test_a_gate_that_the_evaluated_rows_cannot_answer_is_refused(
+    labels: list[bool], most: int, metric: str, says: str, tmp_path: Path
+) -> None:
+    """rewardMargin needs both labels, perplexity a desirable answer; only the first rows of the file are evaluated."""
+    rows = [rated(number, number % 2 == 0) for number in range(40)]
+    held = [rated(number, label) for number, label in enumerate(labels, 100)]
+    evaluation = {"maxExamples": most, "gate": [{"metric": metric, "maximum": 5}]}
+    if not says:
+        opened(tmp_path, "chat", rows, held, evaluation, KTO)
+        return
+    error = refusal(tmp_path, "chat", rows, held, evaluation, KTO).error
+    assert (error.code, error.param) == ("InvalidDataset", "dataset.validation.source")
+    assert says in error.message
+
+
+def test_the_evaluated_rows_are_those_that_the_split_holds_out(tmp_path: Path) -> None:
+    """In the order of the file, desirable ones first."""
+    rows = [rated(number, number < 60) for number in range(100)]
+    split = {"fraction": 0.2}
+    assert not any("rewardMargin" in note for note in opened(tmp_path, "chat", rows, method=KTO, split=split).notes)
+    notes = opened(tmp_path, "chat", rows, evaluation={"maxExamples": 12}, method=KTO, split=split).notes
+    assert any("the first 12 validation rows, which" in note and "maxExamples to at least 13" in note for note in notes), notes

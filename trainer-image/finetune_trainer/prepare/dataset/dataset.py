@@ -167,7 +167,7 @@ def open_dataset(config: RunConfig, workspace: Workspace, progress: ProgressPrin
     else:
         splits = separate_splits(train, held, left)
     dataset = described(ProfiledDataset(task, (train, held), splits, classes))
-    return replace(dataset, notes=[*dataset.notes, *rating_notes(config, dataset.files, dataset.labels_of)])
+    return replace(dataset, notes=[*dataset.notes, *rating_notes(config, dataset.files, splits)])
 
 
 def check_size(train: ProfiledFile, left: Different) -> None:
