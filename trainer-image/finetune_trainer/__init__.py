@@ -32,6 +32,7 @@ What they stand on:
     layers.py        the repeated layers of a model
     custom_loss.py   a user's own loss
     step_plan.py     which examples an optimizer step has
+    operations.py    floating point operations of steps and validations
     trained.py       a run whose training has ended
     tokenizer.py     the tokenizer files of a published model
     families.py      which model families work (families.json)

@@ -1,5 +1,6 @@
 """Tokens, hours and cost before the training starts."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,25 @@ def test_hours_and_cost(settings: dict[str, Any], operations: int) -> None:
     assert found.cost == pytest.approx(hours * 8 * 4.0, abs=0.01)
     assert found.currency == "USD"
     assert f"{operations} x 8.0 billion parameters x 100,000,000 tokens at 8 x 35% of 989 TFLOP/s (NVIDIA-H100-80GB-HBM3" in found.basis
+
+
+@pytest.mark.parametrize(
+    ("method", "each", "beside"),
+    [
+        ({}, 4, 2),
+        ({"objective": "dpo"}, 4, 2 + 2),  # the base's pass over all rows
+        ({"objective": "kto"}, 6, 4 + 4),  # and over the mismatched answers, which are validated and stepped over as well
+    ],
+)
+def test_validations_and_the_base_s_pass_take_their_time(method: dict[str, Any], each: int, beside: int) -> None:
+    """One epoch with one validation of as many rows as are trained."""
+    hyper = {"epochs": 1, "batchSize": 1, "gradientCheckpointing": False}
+    settings = {"hyperparameters": hyper, "method": method, "evaluation": {"everySteps": 1000, "maxExamples": 1000}, "hardware": H100}
+    run = run_config(Path("/tmp"), **settings)
+    decided = resolve_hyperparameters(run, Facts(len(LENGTHS), ResolvedParameter(value=128, reason=""), int(8e13), 100, 1000, 100))
+    values = decided.values.model_copy(update={"validation_examples": 1000})
+    found = expect(run, replace(decided, values=values), int(8e13), LENGTHS)
+    assert found.hours == pytest.approx((each + beside) * 8e13 * 1e5 / (8 * 989e12 * 0.35) / 3600, rel=0.05)
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,25 @@ def test_learning_rate_multiplier(given: dict[str, Any], rate: float, reason: st
 
 
 @pytest.mark.parametrize(
+    ("task", "method", "rows"),
+    [
+        ("chat", {"type": "lora", "objective": "kto"}, 240),  # 6 operations in a step, 4 in a validation
+        ("chat", {"type": "full", "objective": "kto"}, 320),  # 8 and 4
+        ("text-embedding", {"type": "lora"}, 480),  # 6 and 2
+        ("text-embedding", {"type": "full"}, 640),  # 8 and 2
+    ],
+)
+def test_a_validation_costs_as_many_passes_as_the_rows_need(task: str, method: dict[str, Any], rows: int) -> None:
+    """Rated answers have mismatched ones beside them; their steps, and those of embeddings, begin with a pass without gradient. A tenth of
+    the time of 100 steps of 16 rows."""
+    config = run_config(
+        Path("/tmp"), task=task, evaluation={"everySteps": 100, "maxExamples": 1000}, method=method, hyperparameters={"batchSize": 16}
+    )
+    decided = resolve_hyperparameters(config, Facts(1000, LENGTH, int(1e8), 50, 1000, 50)).values
+    assert decided.validation_examples == rows
+
+
+@pytest.mark.parametrize(
     ("every", "held_out", "longer", "method", "rows", "reason"),
     [
         (100, 1000, 1, "lora", 320, "of 500: takes about 10% of the time of 100 steps"),  # 0.1 x 100 steps x 16 rows x 4 / 2 operations

@@ -18,10 +18,10 @@ from typing import Any
 from finetune_api.resources.learning import CheckpointingPolicy
 from finetune_api.result import ResolvedParameter
 from finetune_api.run_config import RunConfig, RunMethod
+from finetune_trainer import operations
 from finetune_trainer.data.profile.notes import counted
 from finetune_trainer.failure import invalid
 from finetune_trainer.methods import method_of
-from finetune_trainer.methods.method import FORWARD
 from finetune_trainer.objectives import objective_of
 from finetune_trainer.optimizers import ADAMW, optimizer_of
 from finetune_trainer.prepare.base.weights import in_words
@@ -242,15 +242,16 @@ def decide_best(into: Resolution, config: RunConfig) -> bool:
 
 def decide_validation(into: Resolution, config: RunConfig, facts: Facts, batch: int) -> int:
     """Rows of a validation: as many as its share of the time allows, so that the rows do not depend on how fast the training is."""
-    every, method = config.evaluation.every_steps, method_of(config)
+    every = config.evaluation.every_steps
     if every is None:
         return 0
     into.decide("validationEvery", every, None, "")
     longer = facts.mean_validation_length / facts.mean_length if facts.mean_length and facts.mean_validation_length else 1.0
     all_rows = min(facts.validation_examples, config.evaluation.max_examples)
-    trained = every * batch * method.operations / (FORWARD * longer)  # rows of a validation that takes as long as the steps before it
-    rows = min(all_rows, max(_VALIDATION_ROWS, int(_VALIDATION_SHARE * trained)))
-    reason = f"of {all_rows:,}: takes about {rows / trained:.0%} of the time of {counted(every, 'step')}"
+    trained = every * batch * operations.trained(config)
+    as_long = trained / (operations.validated(config) * longer)  # rows of a validation that takes as long as the steps before it
+    rows = min(all_rows, max(_VALIDATION_ROWS, int(_VALIDATION_SHARE * as_long)))
+    reason = f"of {all_rows:,}: takes about {rows / as_long:.0%} of the time of {counted(every, 'step')}"
     return int(into.decide("validationExamples", None, rows, reason))
 
 

@@ -17,6 +17,7 @@ from torch import nn
 from finetune_api.exit_codes import ExitCode
 from finetune_api.progress import MicroBatches
 from finetune_api.result import StageWarning
+from finetune_trainer import operations
 from finetune_trainer.custom_loss import load_custom_loss
 from finetune_trainer.distributed.device import device_name, free_gpu_memory, release_memory
 from finetune_trainer.distributed.world import World, join
@@ -230,12 +231,13 @@ class Rank:
         run = tracked_run(self.config, self.prepared, self.workspace, objective, self.attempt, resumed_step)
         self.feeds = Feeds(TRACKERS.values(), run)
         trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+        validated = operations.validated(self.config) / operations.trained(self.config, recomputed=self.hyper.gradient_checkpointing)
         effort = work(world.device, world.size, self.method, self.prepared.summary.base_parameters, self.hyper.precision)
         return RunLog(
             MetricsFile(self.workspace.metrics, resumed_step),
             self.printer,
             self.feeds.log,
-            Course.of(self.hyper, plan, self.method.operations, trained),
+            Course.of(self.hyper, plan, validated, trained),
             resumed_step,
             plan.tokens_before(resumed_step),
             Usage(world.device, effort).figures,

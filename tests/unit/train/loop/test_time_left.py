@@ -1,11 +1,17 @@
 """The time that is left, with simulated clocks."""
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from finetune_trainer import operations
+from finetune_trainer.step_plan import StepPlan
 from finetune_trainer.train.loop.time_left import Course, TimeLeft
+from finetune_trainer.workspace.prepared import ResolvedHyperparameters
+from tests.unit.prepare.run import run_config
 
 pytestmark = pytest.mark.unit
 
@@ -85,3 +91,29 @@ def test_what_is_left_to_do(step: int, validations: int, checkpoints: int) -> No
 def test_an_exact_number_of_intervals_ends_with_one_validation() -> None:
     """The last step's is the same as that of its interval."""
     assert [Course(8, 800, validation_every=4).validations(step) for step in (1, 4, 5, 8)] == [2, 2, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("method", "recomputed", "share"),
+    [
+        ({"type": "lora"}, False, 2 / 4),
+        ({"type": "full"}, False, 2 / 6),
+        ({"type": "lora"}, True, 2 / 6),
+        ({"type": "lora", "objective": "kto"}, False, 4 / 6),
+        ({"type": "full", "objective": "kto"}, False, 4 / 8),
+    ],
+)
+def test_the_first_validation_is_expected_by_its_operations(method: dict[str, Any], recomputed: bool, share: float) -> None:
+    """Of a row's tokens in a validation, as a share of those in a step: 10 rows of 30 tokens, at 100 tokens a second."""
+    hyper = ResolvedHyperparameters(
+        total_steps=2, steps_per_epoch=2, batch_size=5, learning_rate=0.001, scheduler="constant", warmup_steps=0, weight_decay=0,
+        max_grad_norm=1, max_sequence_length=64, precision="fp32", seed=7, checkpoint_every=5, micro_batch_tokens=64, validation_every=2,
+        validation_examples=10,
+    )  # fmt: skip
+    plan = StepPlan(np.full(10, 30), np.full(10, 29), hyper.batch_size, hyper.micro_batch_tokens, hyper.seed)
+    run = run_config(Path("/tmp"), method=method)
+    validated = operations.validated(run) / operations.trained(run, recomputed=recomputed)
+    left = TimeLeft(Course.of(hyper, plan, validated, 0), 0.0)
+    left.begin(0.0)
+    left.step_ends(100, 1.0)
+    assert left.seconds(2, 300) == pytest.approx(10 * 30 / 100 * share)

@@ -11,18 +11,14 @@ from numpy.typing import NDArray
 
 from finetune_api.result import Expectation
 from finetune_api.run_config import RunConfig, RunHardware
-from finetune_trainer.methods import method_of
-from finetune_trainer.methods.method import FORWARD
+from finetune_trainer import operations
 from finetune_trainer.objectives import objective_of
 from finetune_trainer.prepare.base.weights import in_words
 from finetune_trainer.prepare.hyperparameters import Decided
 from finetune_trainer.prepare.speeds import peak_flops
-from finetune_trainer.tasks import find_task
 from finetune_trainer.workspace.prepared import ResolvedHyperparameters
 
 Counts = NDArray[np.int64]
-RECOMPUTED = 2
-"""More with gradient checkpointing: the forward pass is made twice."""
 GPU_USE = 0.35
 """Share of the peak that training reaches: 0.3 to 0.4 is what well-set trainings of transformers report."""
 CORE = {"bf16": 60e9, "fp32": 30e9}
@@ -36,17 +32,13 @@ def expect(run: RunConfig, decided: Decided, parameters: int, lengths: Counts) -
     epochs, rest = divmod(hyper.total_steps, hyper.steps_per_epoch)
     examples = epochs * len(lengths) + min(rest * hyper.batch_size, len(lengths))
     tokens = round(float(lengths.mean()) * examples)
-    each = method_of(run).operations + (RECOMPUTED if hyper.gradient_checkpointing else 0)
-    objective = objective_of(run)
-    before = find_task(run.task).learner == "embedding" or objective.rates  # a pass over all texts, or mismatched answers, of a step
-    each += FORWARD if before else 0
+    each = operations.trained(run, recomputed=hyper.gradient_checkpointing)
     speed, basis = rate(run, hyper.precision)
     if speed is None:
         return Expectation(tokens=tokens, basis=basis)
-    passes = 2 if objective.rates else 1
-    validated = passes * validations(hyper) * hyper.validation_examples * float(lengths.mean())
-    reference = passes * float(lengths.sum()) if objective.needs_reference else 0
-    hours = parameters * (each * tokens + FORWARD * (validated + reference)) / speed / 3600
+    validated = validations(hyper) * hyper.validation_examples * float(lengths.mean())
+    reference = float(lengths.sum()) if objective_of(run).needs_reference else 0
+    hours = parameters * (each * tokens + operations.validated(run) * (validated + reference)) / speed / 3600
     text = f"{each} x {in_words(parameters)} parameters x {tokens:,} tokens at {basis}"
     price = cost(run.hardware, hours)
     currency = run.hardware.currency if price is not None else ""

@@ -8,7 +8,6 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Self
 
-from finetune_trainer.methods.method import FORWARD
 from finetune_trainer.step_plan import StepPlan
 from finetune_trainer.workspace.prepared import ResolvedHyperparameters
 
@@ -35,13 +34,13 @@ class Course:
     """Of one checkpoint, until one has been written."""
 
     @classmethod
-    def of(cls, hyper: ResolvedHyperparameters, plan: StepPlan, operations: int, trained: int) -> Self:
-        """Of a run with `trained` parameters that are trained, at `operations` operations per parameter of the model and token."""
+    def of(cls, hyper: ResolvedHyperparameters, plan: StepPlan, validated: float, trained: int) -> Self:
+        """Of a run with `trained` parameters that are trained. A token takes `validated` times as long in a validation as in a step."""
         return cls(
             total_steps=hyper.total_steps,
             total_tokens=plan.tokens_before(hyper.total_steps),
             validation_every=hyper.validation_every,
-            validation_tokens=hyper.validation_examples * float(plan.lengths.mean()) * FORWARD / operations,
+            validation_tokens=hyper.validation_examples * float(plan.lengths.mean()) * validated,
             checkpoint_every=hyper.checkpoint_every,
             checkpoint_seconds=trained * CHECKPOINT_BYTES / WRITTEN,
         )
