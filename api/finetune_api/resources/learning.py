@@ -53,7 +53,9 @@ class ConfigMapKey(Document):
 
     name: ObjectName
     """Name of the ConfigMap."""
-    key: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$"), Readable("must be a key of a ConfigMap")]
+    key: Annotated[
+        str, Field(min_length=1, max_length=253, pattern=r"^\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$"), Readable("must be a key of a ConfigMap")
+    ]
     """key whose value is the Python code: loss.py."""
 
 

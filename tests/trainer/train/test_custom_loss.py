@@ -35,6 +35,21 @@ def loss(logits, labels, examples):
 """
 """The sum over a step is the sum of the answers' means."""
 
+IN_BACKWARD = """import torch
+
+class Plain(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, logits):
+        return logits[:, 0].clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * {}["weights"]
+
+def loss(logits, labels):
+    return Plain.apply(logits)
+"""
+
 
 def with_loss(run: Run, code: str) -> Run:
     """The same run with the code as prepare pins it."""
@@ -91,6 +106,9 @@ BROKEN = {
     "def inner(a):\n    return a[:, 9999]\n\ndef loss(a, b):\n    return inner(a)": "line 2: IndexError: index 9999 is out of bounds",
     "def loss(a, b):\n    exit(0)": "line 2: SystemExit: 0",
     "def loss(a, b):\n    raise ValueError('one\\ntwo')": "line 2: ValueError: one; the pod's log has the details",
+    "def loss(a, b):\n    raise RuntimeError('igloo')": "line 2: RuntimeError: igloo",
+    "def loss(a, b):\n    raise TimeoutError('no answer')": "line 2: TimeoutError: no answer",
+    IN_BACKWARD: "line 10: KeyError: 'weights'",
 }
 
 
@@ -111,9 +129,13 @@ def test_a_loss_that_is_not_finite_is_a_divergence(new_run: Callable[..., Run]) 
     assert caught.value.exit_code == ExitCode.DIVERGED
 
 
-def test_memory_that_its_loss_does_not_find_is_no_mistake_of_the_user(new_run: Callable[..., Run]) -> None:
+MEMORY = "raise torch.OutOfMemoryError('CUDA out of memory')"
+WITHOUT_MEMORY = [f"import torch\n\ndef loss(a, b):\n    {MEMORY}", IN_BACKWARD.replace("return gradient *", f"{MEMORY} #")]
+
+
+@pytest.mark.parametrize("code", WITHOUT_MEMORY, ids=["forward", "backward"])
+def test_memory_that_its_loss_does_not_find_is_no_mistake_of_the_user(code: str, new_run: Callable[..., Run]) -> None:
     """Half of a micro-batch may fit."""
-    code = "import torch\n\ndef loss(a, b):\n    raise torch.OutOfMemoryError('CUDA out of memory')"
     with pytest.raises(StageFailure) as caught:
         run_here(with_loss(new_run(hyper={"total_steps": 2}), code))
     assert caught.value.exit_code == ExitCode.OUT_OF_MEMORY

@@ -8,11 +8,15 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.nn.utils import get_total_norm
 from transformers import AutoModelForCausalLM
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.run_config import RunStrategy
+from finetune_trainer.distributed.world import World
 from finetune_trainer.failure import StageFailure
+from finetune_trainer.methods import METHODS
+from finetune_trainer.strategies.ddp import OPTIMIZER, Replica
 from finetune_trainer.train.loop.fp16 import GROWTH_INTERVAL, LossScale
 from tests.trainer.train.conftest import run_here
 from tests.trainer.train.runs import DDP, FSDP, FULL, LORA, Run
@@ -47,6 +51,31 @@ def test_a_step_that_overflows_changes_nothing(new_run: Callable[..., Run], caps
     assert "the gradient of step 1 overflows in fp16: it changes nothing, and the loss is scaled by 32768 now" in capsys.readouterr().out
     written = load_file(run.workspace.trained / "adapter" / "adapter_model.safetensors")
     assert not any(weight.any() for name, weight in written.items() if "lora_B" in name)
+
+
+@pytest.mark.parametrize("most", [0.01, 1000.0], ids=["clipped", "not clipped"])
+def test_the_optimizer_sees_gradients_without_the_scale(most: float, new_run: Callable[..., Run]) -> None:
+    """Clipped to maxGradNorm: after the first step that does not overflow, AdamW's first moment is a tenth of it."""
+    run = new_run(hyper=HALF | {"checkpoint_every": 1, "max_grad_norm": most, "learning_rate": 1e-3})
+    run_here(run)
+    first = next(step for step in run.metrics() if step.grad_norm > 0)
+    assert 0.01 < first.grad_norm < 1000
+    (folder,) = run.workspace.checkpoints.glob(f"*/checkpoint-{first.step}")
+    moments = [state["exp_avg"] for state in torch.load(folder / OPTIMIZER)["state"].values()]
+    assert float(get_total_norm(moments)) == pytest.approx(0.1 * min(first.grad_norm, most), rel=1e-3)
+
+
+@pytest.mark.parametrize(("norm", "seen"), [(0.5, 0.5), (3.0, 1.0)])
+def test_gradients_are_clipped_by_their_own_norm(norm: float, seen: float) -> None:
+    """One below maxGradNorm loses the scale and nothing else, one above it is brought down to it."""
+    scale, replica = LossScale(), Replica(World(rank=0, size=1, device=torch.device("cpu")), METHODS["full"])
+    model = replica.load(lambda: torch.nn.Linear(8, 8), None)
+    ones = get_total_norm([torch.ones_like(parameter) for parameter in model.parameters()])
+    for parameter in model.parameters():
+        parameter.grad = torch.full_like(parameter, norm * scale.value / float(ones))
+    before = replica.norm()
+    replica.clip(before, scale.bound(float(before), 1.0))
+    assert float(replica.norm()) == pytest.approx(seen, rel=1e-5)
 
 
 def test_the_scale_survives_an_interruption(new_run: Callable[..., Run]) -> None:

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from finetune_api.resources.common import seconds
 from finetune_api.resources.finetune_job import Output
+from finetune_api.resources.learning import ConfigMapKey
 from finetune_api.resources.source import DATA_PATTERN, MODEL_PATTERN, Address, parse_address, shown_address
 
 ADDRESSES = [
@@ -127,3 +128,16 @@ def test_labels_of_a_model(labels: dict[str, str], words: str) -> None:
         return
     with pytest.raises(ValidationError, match=words):
         Output(labels=labels)
+
+
+@pytest.mark.parametrize("key", ["loss.py", ".loss", "_-a..b"])
+def test_keys_of_config_maps(key: str) -> None:
+    """As the API server has them."""
+    assert ConfigMapKey(name="losses", key=key).key == key
+
+
+@pytest.mark.parametrize("key", [".", "..", "..x", "a/b"])
+def test_keys_that_no_config_map_has(key: str) -> None:
+    """No pod would ever start."""
+    with pytest.raises(ValidationError, match="key"):
+        ConfigMapKey(name="losses", key=key)

@@ -34,12 +34,18 @@ REFUSED = {
     "def loss(logits, labels, weight): ...": "function loss requires the argument 'weight'",
     "def loss(logits, labels, *, weight): ...": "function loss requires the argument 'weight'",
     "async def loss(logits, labels): ...": "is async: define it with def",
+    "def loss(logits, labels, examples, /): ...": "cannot take examples by name: make it a parameter behind logits and labels",
+    "def loss(logits, labels, examples=None, /): ...": "function loss cannot take examples by name",
+    "def loss(logits, examples): ...": "function loss cannot take examples by name",
+    "def loss(*examples): ...": "function loss cannot take examples by name",
     b"\xff": "is not Python",
     "#" * (LARGEST + 1): "has more than 1,048,576 bytes",
 }
 TAKEN = [
     GOOD,
     "def loss(logits, labels, examples, *, weight=2): ...",
+    "def loss(logits, labels, /, examples): ...",
+    "def loss(logits, labels, **examples): ...",
     "def loss(*tensors): ...",
     "loss = lambda logits, labels: logits[:, 0]",
     "from losses import focal as loss",

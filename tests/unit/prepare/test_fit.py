@@ -273,6 +273,35 @@ def test_a_shorter_sequence_that_is_named_fits() -> None:
     assert length % 64 == 0
 
 
+T4 = "Tesla-T4"
+FP32: dict[str, Any] = {"hyperparameters": {"precision": "fp32"}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "hardware", "half"),
+    [
+        (FP32, gpu(24), "bf16"),
+        ({"hyperparameters": {"precision": "tf32"}}, gpu(24), "bf16"),
+        (FP32, gpu(24, product=T4), "fp16"),
+        ({}, gpu(24, product=T4), "fp16"),
+        (FP32, {"memory": 24 * GIB, "memoryFrom": CPU_FROM}, "bf16"),
+    ],
+    ids=["fp32", "tf32", "fp32 without bf16", "nothing without bf16", "cpu"],
+)
+def test_a_precision_that_is_named_fits(settings: dict[str, Any], hardware: dict[str, Any], half: str) -> None:
+    """It is one that the GPU has, also where fp32 was chosen for want of bf16."""
+    with pytest.raises(StageFailure, match=f"It would fit with .*precision: {half}"):
+        tried(LLAMA_8B, hardware, **settings)
+    tried(LLAMA_8B, hardware, hyperparameters={"precision": half})
+
+
+def test_a_precision_that_the_strategy_cannot_train_is_not_named() -> None:
+    """deepspeed has no scaled loss."""
+    with pytest.raises(StageFailure) as caught:
+        tried(LLAMA_8B, gpu(18, 2, T4), world={"processesPerNode": 2}, strategy={"type": "deepspeed"}, **FP32)
+    assert not any("precision" in line for line in [str(caught.value), *caught.value.error.details])
+
+
 def test_nobody_says_how_much_there_is() -> None:
     """Then nothing is refused, and what is needed is reported all the same."""
     memory = tried(LLAMA_8B, {"gpus": 8}, method={"type": "full"}).memory

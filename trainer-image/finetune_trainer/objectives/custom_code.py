@@ -86,6 +86,8 @@ def check_function(module: ast.Module, loss: RunCustomLoss) -> None:
     required += [argument.arg for argument, default in zip(named.kwonlyargs, named.kw_defaults, strict=True) if default is None]
     if more := [name for name in required if name != EXAMPLES]:
         raise refused(f"{where} requires the argument {more[0]!r}: {CONTRACT}")
+    if EXAMPLES in {argument.arg for argument in (*named.posonlyargs, *places[:2], *([named.vararg] if named.vararg else []))}:
+        raise refused(f"{where} cannot take {EXAMPLES} by name: make it a parameter behind logits and labels that no '/' follows")
 
 
 def assigned(module: ast.Module) -> set[str]:

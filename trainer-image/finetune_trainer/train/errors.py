@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 
 from finetune_api.exit_codes import ExitCode
-from finetune_trainer.custom_loss import FAILED
+from finetune_trainer.custom_loss import FAILED, failed, file_in
 from finetune_trainer.failure import StageFailure, explain
 
 PEER_WORDS = ("gloo", "Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL", "TCPStore")
@@ -30,7 +30,7 @@ def explain_rank(exc: BaseException) -> StageFailure:
     """The failure that ended a rank."""
     text = str(exc)
     native = isinstance(exc, RuntimeError)
-    if native and any(word in text for word in NODE_WORDS):
+    if is_broken_gpu(exc):
         node = os.environ.get("NODE_NAME") or platform.node()
         return StageFailure(
             ExitCode.INTERNAL_ERROR,
@@ -54,11 +54,14 @@ def explain_rank(exc: BaseException) -> StageFailure:
 
 
 def explain_step(exc: Exception, step: int, where: str) -> Exception:
-    """The same error if it explains itself, or else one that names the rows of the step that it came from. In a user's own loss, torch's
-    errors about memory, devices and other ranks come first."""
+    """The same error if it explains itself, or else one that names the rows of the step that it came from. An error of a user's own loss is
+    the user's, unless memory, a device or torch's connection to other ranks failed in it."""
     own = isinstance(exc, StageFailure) and exc.error.code == FAILED
-    if own and isinstance(exc.__cause__, Exception) and explain_rank(exc.__cause__).error.code != "InternalError":
-        return exc.__cause__
+    cause = exc.__cause__ if own and isinstance(exc.__cause__, Exception) else exc
+    if is_out_of_memory(cause) or is_broken_gpu(cause) or isinstance(cause, dist.DistError):
+        return cause
+    if not isinstance(exc, StageFailure) and (file := file_in(exc)) is not None:
+        return failed(exc, file)
     if explain_rank(exc).error.code != "InternalError":
         return exc
     return StageFailure(
@@ -66,6 +69,11 @@ def explain_step(exc: Exception, step: int, where: str) -> Exception:
         "StepFailed",
         f"step {step} failed at {where}: {type(exc).__name__}: {first_line(exc)}; the pod's log has the details",
     )
+
+
+def is_broken_gpu(exc: BaseException) -> bool:
+    """True for what CUDA says of a GPU that failed."""
+    return isinstance(exc, RuntimeError) and any(word in str(exc) for word in NODE_WORDS)
 
 
 def is_out_of_memory(exc: BaseException) -> bool:

@@ -24,6 +24,7 @@ from finetune_trainer.prepare.fit.model_shape import layer_of
 from finetune_trainer.prepare.fit.spreading import sharded, strategy_in_words, with_adamw, with_more_gpus
 from finetune_trainer.prepare.fit.strategy import DDP, using
 from finetune_trainer.prepare.hyperparameters import Decided
+from finetune_trainer.prepare.speeds import computes_bf16
 from finetune_trainer.strategies import obstacle_of, strategy_of
 from finetune_trainer.workspace.prepared import HEADROOM
 
@@ -66,10 +67,10 @@ def does_not_fit(run: RunConfig, decided: Decided, facts: TrainingFacts, smalles
 def what_fits(of: Attempt, available: int) -> list[tuple[Attempt, Choice]]:
     """Single changes, the one that costs least first; all of them together where none is enough; else a smaller model."""
     changes = (
-        sharded, recomputed, with_adamw, with_adapters, with_smaller_state, with_smaller_rank, in_bf16, in_4_bits, longest_that_fits,
+        sharded, recomputed, with_adamw, with_adapters, with_smaller_state, with_smaller_rank, in_half, in_4_bits, longest_that_fits,
     )  # fmt: skip
     fitting = [found for change in changes if (found := tried(change(of), available)) is not None]
-    together = all_of(of, (recomputed, with_adapters, in_bf16, in_4_bits))
+    together = all_of(of, (recomputed, with_adapters, in_half, in_4_bits))
     if not fitting and together is not None:
         found = tried(together, available) or tried(added(together, longest_that_fits(together)), available)
         fitting = [found] if found is not None else []
@@ -153,13 +154,18 @@ def with_smaller_rank(of: Attempt) -> Attempt | None:
     return replace(of, words=f"method.lora.rank: {smaller}", param="method.lora.rank", decided=decided)
 
 
-def in_bf16(of: Attempt) -> Attempt | None:
-    """Half the bytes of a number, where the user wanted fp32."""
-    if of.run.hyperparameters.precision not in ("fp32", "tf32"):
+def in_half(of: Attempt) -> Attempt | None:
+    """Half the bytes of a number, in the format of 16 bits that the device computes in."""
+    if of.decided.values.precision not in ("fp32", "tf32"):
         return None
-    values = of.decided.values.model_copy(update={"precision": "bf16"})
+    half = "bf16" if computes_bf16(of.run.hardware.gpu_product) else "fp16"
+    hyper = of.run.hyperparameters.model_copy(update={"precision": half})
+    run = of.run.model_copy(update={"hyperparameters": hyper})
+    if obstacle_of(strategy_of(run.strategy), run):
+        return None
+    decided = replace(of.decided, values=of.decided.values.model_copy(update={"precision": half}))
     name = "hyperparameters.precision"
-    return replace(of, words=f"{name}: bf16", param=name, decided=replace(of.decided, values=values))
+    return replace(of, words=f"{name}: {half}", param=name, run=run, decided=decided)
 
 
 def longest_that_fits(of: Attempt) -> Attempt | None:
