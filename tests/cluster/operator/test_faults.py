@@ -17,6 +17,7 @@ pytestmark = pytest.mark.cluster
 
 SLOW = {"kwok.finetune.dev/run-for": "3s"}
 STAGES = ("prepare", "train", "publish")
+ESTABLISHED = 'jsonpath={.status.conditions[?(@.type=="Established")].status}'
 
 
 def registered(space: Space, count: int) -> bool:
@@ -106,7 +107,7 @@ def test_a_definition_is_deleted_and_made_again(space: Space, start: Start) -> N
     space.kubectl("delete", "crd", "finetunejobs.finetune.dev")
     space.wait("it is not ready", lambda: (ready := operator.get("/readyz")) and ready.status_code == 503, 60)
     space.plane.apply(rendered("crds"))
-    space.kubectl("wait", "--for=condition=Established", "crd", "finetunejobs.finetune.dev", "--timeout=30s")
+    space.wait("the kind is served", lambda: space.kubectl("get", "crd", "finetunejobs.finetune.dev", "-o", ESTABLISHED) == "True")
     space.wait("it is ready", operator.leads, 60)
     space.apply(simulated_job(space.name, "after"))
     space.wait("the job has come to its model", lambda: registered(space, 1), 60)
