@@ -9,7 +9,7 @@
     report.json            what prepare found in the dataset (`finetune_api.dataset_report.DatasetReport`)
     metrics.csv            step, loss, learning rate, tokens per second of the whole run
     README.md              the model card
-    checkpoints/step-N/    an earlier step of the training as a model directory of its own, where the job publishes checkpoints
+    checkpoints/step-N/    another step of the training as a model directory of its own, where the job publishes checkpoints
 
 Every file but MANIFEST.json is listed in it with its size and sha256; of a checkpoint only its own MANIFEST.json, which lists the
 others. Paths are relative to the directory and use "/".
@@ -104,7 +104,7 @@ class MissingArtifact(LenientDocument):
 
 
 class PublishedCheckpoint(LenientDocument):
-    """An earlier step of the training in a model directory of its own: `checkpoint_folder(step)`."""
+    """Another step of the same training in a model directory of its own: `checkpoint_folder(step)`."""
 
     step: Count
     loss: Real | None = None
@@ -240,7 +240,7 @@ class ModelDescription(LenientDocument):
     artifacts: list[Artifact]
     missing_artifacts: list[MissingArtifact] = []
     checkpoints: list[PublishedCheckpoint] = []
-    """Earlier steps of the same training, the oldest first."""
+    """Other steps of the same training, in ascending order."""
     evaluation: EvaluationReport | None = None
     skew_check: SkewCheck | None = None
     """Of a model that was trained here."""

@@ -204,7 +204,7 @@ def test_a_training_ends_when_its_validation_loss_no_longer_improves(trained: Ku
 
 
 def test_a_checkpoint_is_published_with_the_model_and_served(trained: Kube) -> None:
-    """The model lists the earlier steps, and a deployment answers with the weights of one of them."""
+    """The model lists the other steps, and a deployment answers with the weights of one of them."""
     trained.phase("languages-checkpoints-v1", "Succeeded", seconds=600)
     model = trained.wait("finetunedmodel", "languages-checkpoints-v1", is_ready, seconds=120, what="Ready")
     checkpoints = model["status"]["checkpoints"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from finetune_api.model_directory import MANIFEST_FILE, Manifest
+from finetune_api.model_directory import MANIFEST_FILE, EvaluationReport, Manifest
 from finetune_trainer.evaluation.gate import judge
 from finetune_trainer.prepare.main import prepare
 from finetune_trainer.publish.main import publish
@@ -18,6 +18,16 @@ from tests.unit.prepare.run import run_config
 pytestmark = [pytest.mark.trainer, pytest.mark.filterwarnings("ignore")]
 
 
+def assert_compared_with_the_base(checkpoint: Path, model: EvaluationReport) -> None:
+    """The rewards of a published checkpoint are relative to the base, as those of the model are, and not to its own answers."""
+    report = Manifest.from_json((checkpoint / MANIFEST_FILE).read_bytes()).evaluation
+    assert report is not None
+    assert report.base == model.base
+    assert report.tuned.loss not in (model.base.loss, model.tuned.loss)
+    assert report.tuned.reward_margin is not None and report.tuned.reward_margin > 0
+    assert [verdict.passed for verdict in report.gate] == [verdict.passed for verdict in model.gate]
+
+
 def test_pairs_become_a_model_that_prefers_the_preferred(assets: Path, tmp_path: Path) -> None:
     """On rows that it has not seen; the base, which rewards are relative to, prefers neither."""
     lines = (assets / "preferences/train.jsonl").read_text().splitlines()[:40]
@@ -28,6 +38,7 @@ def test_pairs_become_a_model_that_prefers_the_preferred(assets: Path, tmp_path:
         dataset={"train": {"uri": str(tmp_path / "train.jsonl")}, "split": {"fraction": 0.2}},
         method={"objective": "dpo", "dpo": {"beta": 0.5}},
         hyperparameters={"maxSteps": 6, "batchSize": 8, "precision": "fp32", "learningRate": 2e-3},
+        checkpoints={"everySteps": 4, "publish": True},
         evaluation={"gate": [{"metric": "rewardMargin", "betterThanBase": True}, {"metric": "rewardAccuracy", "minimum": 0.01}]},
     )
     prepared = prepare(config, 1).prepare
@@ -43,6 +54,7 @@ def test_pairs_become_a_model_that_prefers_the_preferred(assets: Path, tmp_path:
     assert report.tuned.reward_margin is not None and report.tuned.reward_margin > 0
     assert report.gate == judge(config.evaluation.gate, report.base, report.tuned)
     assert report.gate_passed
+    assert_compared_with_the_base(tmp_path / "model/checkpoints/step-4", report)
     assert manifest.skew_check.equal == manifest.skew_check.prompts > 0
     settings = manifest.lineage.hyperparameters
     assert (manifest.task, settings["objective"], settings["dpo.beta"], "lossOn" in settings) == ("chat", "dpo", 0.5, False)
@@ -61,6 +73,7 @@ def test_rated_answers_become_a_model_that_tells_them_apart(assets: Path, tmp_pa
         dataset={"train": {"uri": str(tmp_path / "train.jsonl")}, "split": {"fraction": 0.2}},
         method={"objective": "kto", "kto": {"undesirableWeight": 2}},
         hyperparameters={"maxSteps": 8, "batchSize": 12, "precision": "fp32", "learningRate": 2e-3},
+        checkpoints={"everySteps": 4, "publish": True},
         evaluation={
             "everySteps": 4,
             "gate": [{"metric": "rewardMargin", "betterThanBase": True}, {"metric": "kl", "maximum": 1000}],
@@ -79,6 +92,7 @@ def test_rated_answers_become_a_model_that_tells_them_apart(assets: Path, tmp_pa
     assert report.tuned.kl is not None
     assert report.gate == judge(config.evaluation.gate, report.base, report.tuned)
     assert report.gate_passed
+    assert_compared_with_the_base(tmp_path / "model/checkpoints/step-4", report)
     assert manifest.skew_check.equal == manifest.skew_check.prompts > 0
     settings = manifest.lineage.hyperparameters
     assert (manifest.task, settings["objective"], settings["kto.undesirableWeight"]) == ("chat", "kto", 2)

@@ -85,7 +85,7 @@ class MissingArtifactStatus(LenientDocument):
 
 
 class PublishedCheckpointStatus(LenientDocument):
-    """An earlier step of the training, which a ModelDeployment can serve."""
+    """Another step of the same training, which a ModelDeployment can serve."""
 
     step: int
     """Number of optimizer steps; the value for model.checkpoint of a ModelDeployment."""
@@ -123,7 +123,7 @@ class FineTunedModelStatus(LenientDocument):
     step: int | None = None
     """Number of optimizer steps that the model was trained for."""
     checkpoints: Annotated[list[PublishedCheckpointStatus], Field(max_length=32)] = []
-    """Earlier steps of the same training that were published with the model (checkpoints.publish of the job), the oldest first."""
+    """Other steps of the same training that were published with the model (checkpoints.publish of the job), in ascending order."""
     checkpoints_text: Annotated[str, Field(max_length=256)] | None = None
     """Steps of the checkpoints, as shown in the column."""
     size_bytes: int | None = None

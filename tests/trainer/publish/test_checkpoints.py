@@ -1,6 +1,8 @@
 """Checkpoints that are published with the model: each is a model directory of its own, with the weights of its step."""
 
 import shutil
+import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from finetune_trainer.workspace.files import write_atomic
 from finetune_trainer.workspace.prepared import Prepared
 from finetune_trainer.workspace.sealed import seal
 from finetune_trainer.workspace.workspace import Workspace
+from tests.trainer.publish.programs import command, end_at
 
 pytestmark = pytest.mark.trainer
 MakeConfig = Callable[..., RunConfig]
@@ -128,6 +131,23 @@ def test_a_damaged_one_costs_itself_only(make_config: MakeConfig, folder: Path, 
     assert [(m.format, m.checkpoint, m.reason) for m in whole.missing_artifacts] == [("safetensors", 3, "CheckpointDamaged")]
     assert result.publish is not None and result.publish.missing_artifacts == whole.missing_artifacts
     assert not (Path(config.paths.model) / "checkpoints/step-3").exists()
+    assert inspect_model(config.paths.model) == 0
+
+
+@pytest.mark.timeout(600)
+def test_checkpoints_that_kill_the_pod_do_not_cost_the_model(make_config: MakeConfig, folder: Path, trained: Path) -> None:
+    """After two attempts were killed at them, the next one publishes the model without them and says why."""
+    config, _ = with_checkpoints(make_config(folder), trained / "adapter")
+    program = command(config, folder)
+    for step in (2, 3):
+        assert end_at(f'"activity":"checkpoint {step}: reading the weights"', program, signal.SIGKILL) == -signal.SIGKILL
+    subprocess.run(program, check=True, capture_output=True)
+    whole = manifest_at(Path(config.paths.model))
+    assert (whole.step, whole.checkpoints) == (4, [])
+    assert [(m.format, m.checkpoint, m.reason) for m in whole.missing_artifacts] == [
+        ("safetensors", step, "ExportKilled") for step in (2, 3)
+    ]
+    assert all("2 attempts were killed while they read" in missing.message for missing in whole.missing_artifacts)
     assert inspect_model(config.paths.model) == 0
 
 

@@ -12,8 +12,11 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from finetune_api.model_directory import Manifest
 from finetune_api.result import StageResult
 from finetune_api.run_config import RunConfig
+from finetune_trainer.artifacts import ARTIFACTS
+from finetune_trainer.failure import invalid
 from finetune_trainer.inspect.main import inspect_model
 from finetune_trainer.publish.draft import DRAFT, Draft, Identity
+from finetune_trainer.publish.exports import missing
 from finetune_trainer.publish.main import publish
 from finetune_trainer.tokenizer import copy_tokenizer
 from finetune_trainer.workspace.files import write_atomic
@@ -93,3 +96,11 @@ def test_a_model_that_onnx_runtime_cannot_run(make_config: MakeConfig, folder: P
     manifest = Manifest.from_json((folder / "model" / "MANIFEST.json").read_bytes())
     assert [a.format for a in manifest.artifacts] == ["safetensors"]
     assert len(manifest.missing_artifacts) == 1
+
+
+def test_the_weights_of_a_checkpoint_are_named_by_their_folder(tmp_path: Path) -> None:
+    """Where an export of a checkpoint fails, what is left are the checkpoint's weights, not the model's."""
+    draft = Draft(tmp_path, Identity("d1", "base-digest", "data-digest"))
+    draft.begin()
+    found = missing(ARTIFACTS["onnx"], invalid("ParityFailed", "it differs."), draft.of_checkpoint(40))
+    assert found.message == "it differs; the weights in checkpoints/step-40/model/ are complete and can be served with PyTorch"

@@ -75,10 +75,10 @@ def labels(manifest: ModelDescription) -> Iterable[str]:
 
 
 def checkpoints(manifest: ModelDescription) -> Iterable[str]:
-    """Earlier steps of the training."""
+    """Other steps of the training."""
     if manifest.checkpoints:
         yield "## Checkpoints"
-        yield "Earlier steps of the training, each a model directory of its own with its card:"
+        yield "Other steps of the same training, each a model directory of its own with its card:"
         rows = [
             (f"`{checkpoint_folder(found.step)}/`", number(found.loss), number(found.validation_loss), f"{found.size_bytes / 1e6:.1f} MB")
             for found in manifest.checkpoints

@@ -1,4 +1,4 @@
-"""The checkpoints that are published with the model: earlier steps of its training, each in a model directory of its own.
+"""The checkpoints that are published with the model: other steps of its training, each in a model directory of its own.
 
 One that cannot be published costs the checkpoint, never the model: the manifest says which one is missing and why.
 """
@@ -17,11 +17,12 @@ from finetune_trainer.distributed.device import release_memory
 from finetune_trainer.distributed.world import World
 from finetune_trainer.evaluation.measure import measure
 from finetune_trainer.failure import invalid
+from finetune_trainer.learner import Learner
 from finetune_trainer.learners import learner_of
 from finetune_trainer.methods import method_of
 from finetune_trainer.publish.describe import describe, write_card
 from finetune_trainer.publish.draft import Draft
-from finetune_trainer.publish.exports import explained, export_all
+from finetune_trainer.publish.exports import check_kills, explained, export_all
 from finetune_trainer.publish.manifest import make_manifest
 from finetune_trainer.publish.space import check_publish_space, storage_full_names
 from finetune_trainer.stage import interruption
@@ -32,20 +33,30 @@ from finetune_trainer.trained import TrainedRun
 from finetune_trainer.workspace.files import sha256_of, write_atomic
 from finetune_trainer.workspace.sealed import damage_of
 
+WEIGHTS = "weights"
+"""What is counted when an attempt is killed before a checkpoint has its weights: the work that it cannot do without."""
+
 
 def publish_checkpoints(
-    run: TrainedRun, step: int, figures: Mapping[int, CheckpointFigures], base: Scores, draft: Draft, artifacts: Collection[Exporter]
+    run: TrainedRun,
+    step: int,
+    figures: Mapping[int, CheckpointFigures],
+    learner: Learner,
+    base: Scores,
+    draft: Draft,
+    artifacts: Collection[Exporter],
 ) -> tuple[list[PublishedCheckpoint], list[MissingArtifact]]:
     """Writes the model directories of all kept checkpoints into the draft of the model; what was written, and what could not be.
 
-    `step` is that of the model itself, which has these `artifacts`; `figures` are those of the training by step, `base` the base's scores.
+    `step` is that of the model itself, which has these `artifacts`; `figures` are those of the training by step, `base` the scores of the
+    base, which `learner` has measured: objectives with a reference compare the checkpoints with that.
     """
     published, missing = list[PublishedCheckpoint](), list[MissingArtifact]()
     for checkpoint in kept_checkpoints(run, step):
         part = draft.of_checkpoint(checkpoint.step)
         try:
             with storage_full_names(draft.root):
-                done, lacking = publish_checkpoint(run, checkpoint, base, part, artifacts)
+                done, lacking = publish_checkpoint(run, checkpoint, learner, base, part, artifacts)
         except Exception as exc:
             interruption.check()  # a library may have made another exception of it
             part.clear()
@@ -73,20 +84,24 @@ def missing_checkpoint(checkpoint: Checkpoint, exc: Exception) -> MissingArtifac
 
 
 def publish_checkpoint(
-    run: TrainedRun, checkpoint: Checkpoint, base: Scores, part: Draft, artifacts: Collection[Exporter]
+    run: TrainedRun, checkpoint: Checkpoint, learner: Learner, base: Scores, part: Draft, artifacts: Collection[Exporter]
 ) -> tuple[PublishedCheckpoint, list[MissingArtifact]]:
     """Measures it, writes its artifacts and its manifest; also the artifacts that could not be made."""
     step, phases = checkpoint.step, Phases(f"checkpoint {checkpoint.step}")
-    check_publish_space([artifact for artifact in artifacts if artifact.required], run, part.root, f"checkpoint {step} needs")
-    with phases.phase("reading the weights"):
-        if why := damage_of(checkpoint.path, run.prepared.identity, phases.tick):
-            raise invalid("CheckpointDamaged", f"{why}: the checkpoint is left out; the model and its other checkpoints are complete")
-        run = replace(run, weights=whole_weights(run, checkpoint.path, part.scratch))
-    learner = learner_of(run.config, run.prepared, run.workspace)
-    report, tuned = measure(run, learner, phases, base)
-    exported = export_all(ExportJob(run, learner, tuned, part.files, part.scratch, phases), part, artifacts)
+    required = [artifact for artifact in artifacts if artifact.required]
+    check_kills(WEIGHTS, part, "while they read, scored or wrote the weights of a checkpoint")
+    check_publish_space(required, run, part.root, f"checkpoint {step} needs")
+    with part.exporting(WEIGHTS):
+        with phases.phase("reading the weights"):
+            if why := damage_of(checkpoint.path, run.prepared.identity, phases.tick):
+                raise invalid("CheckpointDamaged", f"{why}: the checkpoint is left out")
+            run = replace(run, weights=whole_weights(run, checkpoint.path, part.scratch))
+        report, tuned = measure(run, learner, phases, base)
+        job = ExportJob(run, learner, tuned, part.files, part.scratch, phases)
+        weights = export_all(job, part, required)
+    exported = export_all(job, part, [artifact for artifact in artifacts if not artifact.required])
     with phases.phase("writing the manifest"):
-        report = report.model_copy(update={"parity": exported.parity})
+        report = report.model_copy(update={"parity": weights.parity + exported.parity})
         description = describe(run, step, part.files, report, exported.missing)
         write_card(run, description, part.files)
         manifest = make_manifest(description, part.files)

@@ -46,7 +46,8 @@ class Draft:
         """What will be moved to `root`."""
         self.scratch = self.folder / "scratch"
         self.owner = self.folder / "owner"
-        self._part = ""
+        self.place = ""
+        """Of `files` in the model directory: "checkpoints/step-40/" for a part."""
 
     def finished(self) -> Manifest | None:
         """The manifest that an earlier attempt of the same model wrote, or None; refuses to touch another model."""
@@ -78,10 +79,11 @@ class Draft:
         self.scratch.mkdir()
 
     def of_checkpoint(self, step: int) -> "Draft":
-        """The part of it that is going to be the model directory of a checkpoint; empty."""
+        """The part of it that is going to be the model directory of a checkpoint; empty. Kills are counted for all
+        checkpoints together: they need the same memory."""
         part = copy.copy(self)
         part.files = self.files / checkpoint_folder(step)
-        part._part = f"checkpoint-{step}-"
+        part.place = f"{checkpoint_folder(step)}/"
         part.files.mkdir(parents=True)
         return part
 
@@ -91,23 +93,24 @@ class Draft:
             shutil.rmtree(path, ignore_errors=True)
         self.scratch.mkdir()
 
-    def killed_exports(self, artifact: str) -> int:
-        """How many attempts were killed while they exported it: mostly because memory ran out, which no process can report itself."""
-        path = self._kills(artifact)
+    def killed_exports(self, work: str) -> int:
+        """How many attempts were killed during this work, the export of an artifact or the weights of a checkpoint:
+        mostly because memory ran out, which no process can report itself."""
+        path = self._kills(work)
         return int(path.read_text()) if path.exists() else 0
 
     @contextlib.contextmanager
-    def exporting(self, artifact: str) -> Iterator[None]:
-        """Counts this attempt as killed until the export has succeeded or failed."""
-        before = self.killed_exports(artifact)
-        write_atomic(self._kills(artifact), str(before + 1))
+    def exporting(self, work: str) -> Iterator[None]:
+        """Counts this attempt as killed until the work has succeeded or failed."""
+        before = self.killed_exports(work)
+        write_atomic(self._kills(work), str(before + 1))
         try:
             yield
         finally:
-            write_atomic(self._kills(artifact), str(before))
+            write_atomic(self._kills(work), str(before))
 
-    def _kills(self, artifact: str) -> Path:
-        return self.folder / f"killed-{self._part}{artifact}"
+    def _kills(self, work: str) -> Path:
+        return self.folder / f"killed-{'checkpoint-' if self.place else ''}{work}"
 
     def commit(self, manifest: Manifest) -> None:
         """Moves the files into place and writes the manifest, in this order also on disk. From the first move on SIGTERM is too late."""

@@ -17,7 +17,6 @@ from finetune_trainer.stage import interruption
 
 KILLS = 2
 """Attempts that may be killed during an export before one leaves it out: a node may be lost once."""
-NEXT_STEP = "the weights in model/ are complete and can be served with PyTorch"
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ def export_all(job: ExportJob, draft: Draft, artifacts: Iterable[Exporter]) -> E
             if artifact.required:
                 raise
             discard(artifact, draft)
-            exported.missing.append(missing(artifact, exc))
+            exported.missing.append(missing(artifact, exc, draft))
         else:
             exported.parity.extend([parity] if parity else [])
         gc.collect()  # models hold reference cycles
@@ -49,19 +48,19 @@ def export_all(job: ExportJob, draft: Draft, artifacts: Iterable[Exporter]) -> E
 def export_optional(artifact: Exporter, job: ExportJob, draft: Draft) -> Parity | None:
     """One that the model can do without."""
     with storage_full_names(draft.root):
-        check_kills(artifact, draft)
+        check_kills(artifact.name, draft, "during the export")
         check_publish_space([artifact], job.run, draft.root, f"{artifact.folder} needs")
         with draft.exporting(artifact.name):
             return artifact.export(job)
 
 
-def check_kills(artifact: Exporter, draft: Draft) -> None:
-    """An export that kills the pod is not tried again and again."""
-    if (killed := draft.killed_exports(artifact.name)) >= KILLS:
+def check_kills(work: str, draft: Draft, when: str) -> None:
+    """An export, or other work on a part that the model can do without, is not tried again and again if it kills the pod."""
+    if (killed := draft.killed_exports(work)) >= KILLS:
         raise StageFailure(
             ExitCode.DOES_NOT_FIT,
             "ExportKilled",
-            f"{killed} attempts were killed during the export, most often because the pod ran out of memory: raise "
+            f"{killed} attempts were killed {when}, most often because the pod ran out of memory: raise "
             "publishing.resources.limits.memory in a new job",
             param="publishing.resources.limits.memory",
         )
@@ -74,10 +73,10 @@ def discard(artifact: Exporter, draft: Draft) -> None:
     draft.scratch.mkdir()
 
 
-def missing(artifact: Exporter, exc: Exception) -> MissingArtifact:
+def missing(artifact: Exporter, exc: Exception, draft: Draft) -> MissingArtifact:
     """The manifest's entry for an artifact that failed with `exc`; the log gets the details."""
     error = explained(exc, "export failed").error
-    message = f"{error.message.rstrip('.')}; {NEXT_STEP}"
+    message = f"{error.message.rstrip('.')}; the weights in {draft.place}model/ are complete and can be served with PyTorch"
     return MissingArtifact(format=artifact.name, precision=artifact.precision, reason=error.code, message=message)
 
 

@@ -8,6 +8,7 @@ import contextlib
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from finetune_api.model_directory import MANIFEST_FILE, EvaluationReport, Manifest, PublishedCheckpoint
 from finetune_api.result import PublishSummary, StageResult, StageWarning, TrainSummary
@@ -28,6 +29,9 @@ from finetune_trainer.trackers.outcome import outcome_of, show
 from finetune_trainer.trackers.tracker import tracked_run
 from finetune_trainer.trained import TrainedRun, read_trained_run
 from finetune_trainer.workspace.files import sha256_of
+
+if TYPE_CHECKING:
+    from finetune_trainer.learner import Learner
 
 
 def publish(config: RunConfig, attempt: int) -> StageResult:
@@ -53,14 +57,18 @@ def make_model(run: TrainedRun, draft: Draft) -> tuple[Manifest, list[StageWarni
     draft.root.mkdir(parents=True, exist_ok=True)
     draft.begin()
     check_publish_space([artifact for artifact in artifacts if artifact.required], run, draft.root, "the model needs")
-    report, exported = measured_and_exported(run, draft, artifacts)
+    with loading_libraries():
+        from finetune_trainer.learners import learner_of  # torch: after everything that fails quickly
+
+    learner = learner_of(run.config, run.prepared, run.workspace)
+    report, exported = measured_and_exported(run, learner, draft, artifacts)
     checkpoints: list[PublishedCheckpoint] = []
     if run.config.checkpoints.publish:
         from finetune_trainer.publish.checkpoints import publish_checkpoints
 
         written = [artifact for artifact in artifacts if artifact.name not in {missing.format for missing in exported.missing}]
         figures = {checkpoint.step: checkpoint for checkpoint in trained.checkpoints}
-        checkpoints, missing = publish_checkpoints(run, step, figures, report.base, draft, written)
+        checkpoints, missing = publish_checkpoints(run, step, figures, learner, report.base, draft, written)
         exported.missing.extend(missing)
     with Phases().phase("writing the manifest"):
         copy_records(run, draft.files, "metrics.csv", "report.json")
@@ -75,13 +83,13 @@ def make_model(run: TrainedRun, draft: Draft) -> tuple[Manifest, list[StageWarni
     return manifest, warnings
 
 
-def measured_and_exported(run: TrainedRun, draft: Draft, artifacts: list[Exporter]) -> tuple[EvaluationReport, Exported]:
+def measured_and_exported(
+    run: TrainedRun, learner: "Learner", draft: Draft, artifacts: list[Exporter]
+) -> tuple[EvaluationReport, Exported]:
     """The model itself; it is no longer in memory when this returns."""
-    with loading_libraries():
-        from finetune_trainer.evaluation.measure import measure
-        from finetune_trainer.learners import learner_of  # torch: after everything that fails quickly
+    from finetune_trainer.evaluation.measure import measure
 
-    phases, learner = Phases(), learner_of(run.config, run.prepared, run.workspace)
+    phases = Phases()
     report, tuned = measure(run, learner, phases)
     exported = export_all(ExportJob(run, learner, tuned, draft.files, draft.scratch, phases), draft, artifacts)
     return report.model_copy(update={"parity": exported.parity}), exported

@@ -142,8 +142,8 @@ def _ended(attempt: Attempt, outcome: Outcome, counted: bool, at: float) -> Atte
 
 def _once_more(view: View, attempt: Attempt, outcome: Outcome) -> Outcome:
     """Not counted when one more attempt is expected to succeed, so that no work is lost because limits.maxRestarts is 0 or used up:
-    publish skips an export after KILLS OOM kills, a training runs out of memory once and is halved, and damaged files of an earlier
-    stage are created again, once for each stage."""
+    publish skips an export, or the checkpoints, after KILLS OOM kills, a training runs out of memory once and is halved, and damaged files
+    of an earlier stage are created again, once for each stage."""
     if outcome.exit_code == ExitCode.WORKSPACE_DAMAGED:
         earlier = (a for a in view.status.attempts if a.stage == attempt.stage and a.number < attempt.number)
         return outcome if any(a.exit_code == outcome.exit_code for a in earlier) else replace(outcome, counts=False)
