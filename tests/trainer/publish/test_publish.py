@@ -12,10 +12,13 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from finetune_api.model_directory import Manifest, SkewCheck
+from finetune_api.resources.learning import Precision
 from finetune_api.run_config import RunConfig
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.inspect.main import inspect_model
+from finetune_trainer.learners import learner_of
 from finetune_trainer.publish.main import publish
+from finetune_trainer.trained import read_trained_run
 from finetune_trainer.workspace.files import COMPLETE
 from finetune_trainer.workspace.workspace import Workspace
 
@@ -65,6 +68,21 @@ def test_merged_model_is_base_plus_adapter(published: RunConfig, tiny: Path, row
         merged = load(root / "model")(ids).logits
         adapted = PeftModel.from_pretrained(load(tiny), str(root / "adapter"))(ids).logits
     torch.testing.assert_close(merged, adapted, atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("precision", "computed"), [("fp16", "fp32"), ("bf16", "bf16")])
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_scores_are_those_of_the_published_model(
+    method: str, precision: Precision, computed: Precision, folder: Path, make_config: Callable[..., RunConfig]
+) -> None:
+    """As it is loaded from its folder; on a CPU a model in fp16 is computed in fp32, with the numbers that it is published with."""
+    config = make_config(folder, method=method, precision=precision)
+    publish(config, 1)
+    manifest, run = manifest_of(config), read_trained_run(config)
+    assert manifest.evaluation is not None and manifest.artifacts[0].precision == precision
+    learner = learner_of(config, run.prepared, run.workspace)
+    loaded = learner.load(Path(config.paths.model, "model"), computed, "cpu")
+    assert manifest.evaluation.tuned.loss == pytest.approx(learner.score(loaded, lambda done, total: None).loss, abs=1e-6)
 
 
 def test_directory_holds_what_loaders_expect(published: RunConfig, tiny: Path) -> None:

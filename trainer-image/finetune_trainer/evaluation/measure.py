@@ -7,11 +7,13 @@ import torch
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.model_directory import EvaluationReport, Scores
+from finetune_api.resources.learning import Precision
 from finetune_trainer.distributed.device import release_memory
 from finetune_trainer.evaluation.gate import judge
 from finetune_trainer.failure import StageFailure, invalid
-from finetune_trainer.learner import Learner
+from finetune_trainer.learner import Learner, dtype_of
 from finetune_trainer.methods import method_of
+from finetune_trainer.methods.cast import cast_weights
 from finetune_trainer.stage.phases import Phases
 from finetune_trainer.trained import TrainedRun, TunedModel
 
@@ -27,7 +29,7 @@ def measure(run: TrainedRun, learner: Learner, phases: Phases, base: Scores | No
     model: Any = None
     if base is None or method.published == "adapter":
         with phases.phase("loading the base model" if base else "evaluating the base model"):
-            model = learner.load(run.base, precision, device)
+            model = computing(learner.load(run.base, precision, device), precision, device)
             base = base or finite("base", learner.score(model, phases.scored))
     with phases.phase("merging"):
         if method.published == "adapter":
@@ -36,6 +38,7 @@ def measure(run: TrainedRun, learner: Learner, phases: Phases, base: Scores | No
             model = None
             release_memory()
             model = learner.load(run.weights, precision, device)
+        model = computing(model, precision, device)
     with phases.phase("evaluating the tuned model"):
         tuned = finite("tuned", learner.score(model, phases.scored))
     gate = judge(evaluation.gate, base, tuned)
@@ -47,7 +50,17 @@ def measure(run: TrainedRun, learner: Learner, phases: Phases, base: Scores | No
         gate=gate,
         gate_passed=all(verdict.passed for verdict in gate),
     )
-    return report, TunedModel(model)
+    return report, TunedModel(cast_weights(model, dtype_of(precision)) if emulated(precision, device) else model)
+
+
+def emulated(precision: Precision, device: str) -> bool:
+    """True where numbers of 16 bits are computed with in fp32: a CPU is slow in fp16, and there norms and softmax may overflow."""
+    return precision == "fp16" and device == "cpu"
+
+
+def computing(model: Any, precision: Precision, device: str) -> Any:
+    """The model with the weights that it has in `precision`, as numbers that the device computes with."""
+    return cast_weights(cast_weights(model, dtype_of(precision)), torch.float32) if emulated(precision, device) else model
 
 
 def finite(name: str, scores: Scores) -> Scores:

@@ -6,6 +6,7 @@ lora.py                   low-rank adapters
 pissa.py                  adapters that start as a part of the base
 qlora.py                  the same on a quantised base
 quantization.py           linear layers by bitsandbytes
+cast.py                   the number format of weights
 gradient_checkpointing.py activations computed again in the backward pass
 """
 

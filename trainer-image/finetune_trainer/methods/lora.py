@@ -10,6 +10,7 @@ from finetune_api.resources.learning import Precision
 from finetune_api.run_config import RunMethod
 from finetune_trainer.failure import invalid
 from finetune_trainer.families import Family
+from finetune_trainer.methods.cast import cast_weights
 from finetune_trainer.methods.method import BYTES, DTYPES, Decide, Layers, check_names
 from finetune_trainer.methods.pissa import PEFT_INITIALIZATION, keep_start, narrowed, rewrite, start_of
 
@@ -153,7 +154,7 @@ class Lora:
         dtype = next(base.parameters()).dtype
         tuned: Any = PeftModel.from_pretrained(base, str(trained))
         try:
-            return tuned.merge_and_unload(safe_merge=True).to(dtype).eval()
+            return cast_weights(tuned.merge_and_unload(safe_merge=True), dtype).eval()
         except ValueError as exc:  # PEFT's message for weights that are not finite
             raise invalid(
                 "ModelNotFinite", f"the trained adapter holds values that are not finite ({exc}): lower the learning rate"
