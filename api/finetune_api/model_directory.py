@@ -112,6 +112,8 @@ class PublishedCheckpoint(LenientDocument):
     validation_loss: Real | None = None
     """On the validation rows, as the model's own is measured."""
     gate_passed: bool = True
+    lacking: list[str] | None = None
+    """Artifacts that the model has and this checkpoint has not: "onnx fp32"; None: it has all of them."""
     size_bytes: Count
     """Of all its files."""
     manifest_sha256: str | None = None

@@ -97,6 +97,8 @@ class PublishedCheckpointStatus(LenientDocument):
     """Loss on the validation rows, measured like that of the model."""
     gate_passed: bool = True
     """Whether it passed the evaluation gate."""
+    lacking: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=16)] | None = None
+    """Artifacts that the model has and this checkpoint has not, with their precision: "onnx fp32"."""
     size_bytes: int
     manifest_sha256: Annotated[str, Field(max_length=80)] | None = None
     """sha256 of its MANIFEST.json, which has the sha256 of its other files."""

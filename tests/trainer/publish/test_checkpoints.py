@@ -19,6 +19,7 @@ from finetune_api.resources.learning import Checkpoints
 from finetune_api.result import StageResult, TrainSummary
 from finetune_api.run_config import RunConfig
 from finetune_trainer.inspect.main import inspect_model
+from finetune_trainer.publish.draft import Draft, Identity
 from finetune_trainer.publish.main import publish
 from finetune_trainer.train.checkpoints import checkpoint_at
 from finetune_trainer.workspace.files import write_atomic
@@ -149,6 +150,23 @@ def test_checkpoints_that_kill_the_pod_do_not_cost_the_model(make_config: MakeCo
     ]
     assert all("2 attempts were killed while they read" in missing.message for missing in whole.missing_artifacts)
     assert inspect_model(config.paths.model) == 0
+
+
+def test_one_without_an_export_says_so(make_config: MakeConfig, folder: Path, trained: Path) -> None:
+    """Exports that killed two attempts are left out of the checkpoints; the model has its own."""
+    config, _ = with_checkpoints(make_config(folder, onnx=True), trained / "adapter")
+    draft = Draft(Path(config.paths.model), Identity("d1", "base-digest", "data-digest"))
+    draft.root.mkdir(parents=True)
+    draft.begin()
+    for _ in range(2):
+        write_atomic(draft.folder / "killed-checkpoint-onnx", str(draft.of_checkpoint(2).killed_exports("onnx") + 1))
+        draft.begin()
+    publish(config, 3)
+    whole = manifest_at(draft.root)
+    assert [artifact.format for artifact in whole.artifacts] == ["safetensors", "adapter", "onnx"]
+    assert [(checkpoint.step, checkpoint.lacking) for checkpoint in whole.checkpoints] == [(2, ["onnx fp32"]), (3, ["onnx fp32"])]
+    assert [(m.checkpoint, m.reason) for m in whole.missing_artifacts] == [(2, "ExportKilled"), (3, "ExportKilled")]
+    assert "the weights in checkpoints/step-3/model/ are complete" in whole.missing_artifacts[1].message
 
 
 def test_none_are_published_unless_the_job_asks(make_config: MakeConfig, folder: Path, trained: Path) -> None:

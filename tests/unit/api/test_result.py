@@ -85,7 +85,14 @@ def inspected(checkpoints: int, missing: int) -> StageResult:
         ],
         step=200_000,
         checkpoints=[
-            PublishedCheckpoint(step=100_000 + step, loss=1 / 3, validation_loss=2 / 3, size_bytes=10**12, manifest_sha256="c" * 64)
+            PublishedCheckpoint(
+                step=100_000 + step,
+                loss=1 / 3,
+                validation_loss=2 / 3,
+                size_bytes=10**12,
+                manifest_sha256="c" * 64,
+                lacking=["onnx fp32"] if step < missing else None,
+            )
             for step in range(checkpoints)
         ],
         size_bytes=10**14,
@@ -97,14 +104,14 @@ def inspected(checkpoints: int, missing: int) -> StageResult:
 
 @pytest.mark.parametrize(("checkpoints", "missing", "whole"), [(3, 0, True), (21, 0, False), (21, 21, False)])
 def test_every_checkpoint_of_a_model_can_be_deployed(checkpoints: int, missing: int, whole: bool) -> None:
-    """Their steps and sizes always fit; checksums and losses as far as there is room."""
+    """Their steps and sizes, and which artifacts they lack, always fit; checksums and losses as far as there is room."""
     result = inspected(checkpoints, missing)
     text = result.termination_message()
     assert len(text.encode()) <= TERMINATION_MESSAGE_LIMIT
     left = StageResult.from_json(text).inspect
     assert left is not None and result.inspect is not None
-    expected = [(found.step, found.size_bytes, found.gate_passed) for found in result.inspect.checkpoints]
-    assert [(found.step, found.size_bytes, found.gate_passed) for found in left.checkpoints] == expected
+    expected = [(found.step, found.size_bytes, found.gate_passed, found.lacking) for found in result.inspect.checkpoints]
+    assert [(found.step, found.size_bytes, found.gate_passed, found.lacking) for found in left.checkpoints] == expected
     assert all(found.manifest_sha256 is not None for found in left.checkpoints) == whole
     assert len(left.missing_artifacts) >= min(missing, 2)
 

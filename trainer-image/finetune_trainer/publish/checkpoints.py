@@ -110,6 +110,7 @@ def publish_checkpoint(
         step=step,
         validation_loss=report.tuned.loss,
         gate_passed=report.gate_passed,
+        lacking=[artifact.name for artifact in exported.missing] or None,
         size_bytes=manifest.size_bytes,
         manifest_sha256=sha256_of(part.files / MANIFEST_FILE),
     )

@@ -157,9 +157,10 @@ def _unsuitable(model: FineTunedModel, spec: ModelDeploymentSpec) -> NotServable
         return NotServable("CheckpointNotFound", _no_checkpoint(model, step), about, "model.checkpoint")
     if not any(a.format == engine.artifact and a.precision == spec.precision for a in status.artifacts):
         return NotServable("ArtifactMissing", _artifact_missing(model, engine, spec.precision), about, "engine")
-    failed = _failed_export(model, engine, spec.precision, step)
-    if checkpoint and failed:
-        message = f"checkpoint {step} of {about} has no {engine.artifact} artifact: {failed.reason}: {failed.message}"
+    if checkpoint and f"{engine.artifact} {spec.precision}" in (checkpoint.lacking or ()):
+        failed = _failed_export(model, engine, spec.precision, step)
+        why = f"{failed.reason}: {failed.message}" if failed else f"MANIFEST.json in {checkpoint.path} says why"
+        message = f"checkpoint {step} of {about} has no {engine.artifact} artifact of precision {spec.precision}: {why}"
         return NotServable("ArtifactMissing", message, about, "model.checkpoint")
     if checkpoint and not checkpoint.gate_passed and not spec.allow_ungated:
         message = f"checkpoint {step} of {about} did not pass the evaluation gate: serve another one, or set allowUngated"
@@ -195,6 +196,9 @@ def _no_checkpoint(model: FineTunedModel, step: int) -> str:
     if lost:
         return f"{text}: {lost.reason}: {lost.message}"
     steps = ", ".join(str(found.step) for found in status.checkpoints)
+    left_out = [m for m in status.missing_artifacts if m.format == "safetensors" and m.checkpoint is not None]
+    if not steps and left_out:
+        return f"{text}: its checkpoints could not be published: {left_out[0].reason}: {left_out[0].message}"
     if not steps:
         return f"{text}: it was published without checkpoints; train with checkpoints.publish, or leave model.checkpoint out"
     own = f", and the model itself is of step {status.step}" if status.step else ""

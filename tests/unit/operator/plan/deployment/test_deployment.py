@@ -117,12 +117,21 @@ CHECKPOINTS = replace(
             "step": 8,
             "missing_artifacts": [NO_CHECKPOINT_2, NO_ONNX_6],
             "checkpoints": [
-                PublishedCheckpointStatus(step=step, path=f"checkpoints/step-{step}", size_bytes=1, gate_passed=step != 5)
+                PublishedCheckpointStatus(
+                    step=step,
+                    path=f"checkpoints/step-{step}",
+                    size_bytes=1,
+                    gate_passed=step != 5,
+                    lacking=["onnx fp32"] if step == 6 else None,
+                )
                 for step in (4, 5, 6)
             ],
         }
     ),
 )
+REASONS_CUT = replace(CHECKPOINTS, status=CHECKPOINTS.status.model_copy(update={"missing_artifacts": [NO_CHECKPOINT_2]}))
+"""The list of what is missing has no room for the artifact of checkpoint 6."""
+NONE_PUBLISHED = replace(REASONS_CUT, status=REASONS_CUT.status.model_copy(update={"checkpoints": []}))
 """Checkpoint 5 has failed the gate, 6 has no ONNX artifact."""
 
 
@@ -152,7 +161,15 @@ NO_OVERRIDES = replace(SETTINGS, overrides=frozenset())
         ),
         ({"model": CHECKPOINTS}, of_step(2), "CheckpointNotFound", "True", "step 2: CheckpointDamaged: a byte differs"),
         ({"model": CHECKPOINTS}, of_step(5), "GateFailed", "True", "checkpoint 5 of FineTunedModel bot did not pass"),
-        ({"model": CHECKPOINTS}, of_step(6), "ArtifactMissing", "True", "checkpoint 6 of FineTunedModel bot has no onnx artifact: Parity"),
+        (
+            {"model": CHECKPOINTS},
+            of_step(6),
+            "ArtifactMissing",
+            "True",
+            "checkpoint 6 of FineTunedModel bot has no onnx artifact of precision fp32: ParityFailed: train again",
+        ),
+        ({"model": REASONS_CUT}, of_step(6), "ArtifactMissing", "True", "of precision fp32: MANIFEST.json in checkpoints/step-6 says why"),
+        ({"model": NONE_PUBLISHED}, of_step(5), "CheckpointNotFound", "True", "could not be published: CheckpointDamaged: a byte differs"),
         ({"model": model(uid="made-again")}, {}, "ModelReplaced", "True", "deleted and recreated"),
         ({"model_claim": None}, {}, "ClaimNotFound", "False", "PersistentVolumeClaim bot-model"),
         (

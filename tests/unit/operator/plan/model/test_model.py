@@ -82,15 +82,16 @@ def test_the_inspection_fills_the_status() -> None:
 def test_checkpoints_are_listed_with_their_folders() -> None:
     """What was published with the model; the column has the steps."""
     checkpoints = [
-        PublishedCheckpoint(step=step, loss=2.5, validation_loss=3.5, size_bytes=7, manifest_sha256="f" * 64) for step in (4, 12)
+        PublishedCheckpoint(step=step, loss=2.5, validation_loss=3.5, size_bytes=7, manifest_sha256="f" * 64, lacking=lacks)
+        for step, lacks in ((4, None), (12, ["onnx fp32"]))
     ]
     lacking = MissingArtifact(format="onnx", precision="fp32", checkpoint=12, reason="ParityFailed", message="train again")
     summary = INSPECTED.model_copy(update={"step": 20, "checkpoints": checkpoints, "missing_artifacts": [lacking]})
     found = with_summary(FineTunedModelStatus(), summary)
     assert (found.step, found.checkpoints_text) == (20, "4, 12")
-    assert [(one.step, one.path, one.loss, one.validation_loss) for one in found.checkpoints] == [
-        (4, "checkpoints/step-4", 2.5, 3.5),
-        (12, "checkpoints/step-12", 2.5, 3.5),
+    assert [(one.step, one.path, one.loss, one.validation_loss, one.lacking) for one in found.checkpoints] == [
+        (4, "checkpoints/step-4", 2.5, 3.5, None),
+        (12, "checkpoints/step-12", 2.5, 3.5, ["onnx fp32"]),
     ]
     assert found.missing_artifacts[0].checkpoint == 12
     assert exported_condition(found.missing_artifacts).message == "no onnx artifact of precision fp32 of checkpoint 12: train again"
