@@ -31,7 +31,7 @@ LANGUAGE = """## Language models
 
 For the tasks chat, completion and summarization. For mixture-of-experts models, LoRA adapts the linear layers, but not the experts, and
 QLoRA leaves the experts unquantized. **TP** is `training.strategy.type: tensor-parallel` with LoRA and full fine-tuning: two processes must
-have the losses of one.
+have the losses and the gradients of one.
 """
 ENCODERS = "## Encoders\n\nFor sequence-classification, token-classification and text-embedding.\n"
 REFUSED = "## Unsupported models\n"

@@ -1,16 +1,18 @@
-"""Whether two processes can divide the layers of a tiny language model: a training must have the losses of one process.
+"""Whether two processes can divide the layers of a tiny language model: a training must have the losses and the gradients of one process.
 
 The two processes live as long as they agree; one that hangs takes both with it, and others are started.
 """
 
 import datetime
 import queue
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed
 import torch.multiprocessing
+from torch import Tensor
 from torch.distributed.device_mesh import init_device_mesh
 
 from finetune_api.run_config import RunMethod
@@ -19,7 +21,9 @@ from finetune_trainer.methods import METHODS
 from finetune_trainer.strategies.division import divide
 from tests.models.tiny_models import load_tiny
 
-SIZE, STEPS = 2, 3
+SIZE, STEPS, MICRO_BATCHES = 2, 3, 2
+CLOSE, NOISE = 1e-3, 1e-6
+"""Of a parameter's gradient, and of that of all parameters."""
 PATIENCE, TO_START = 120.0, 600.0
 """Seconds for a family, and for what the processes import."""
 SETTINGS: dict[str, dict[str, Any]] = {"lora": {"type": "lora", "lora": {"rank": 4, "alpha": 16}}, "full": {"type": "full"}}
@@ -94,9 +98,13 @@ def difference(base: Path, method: str, mesh: Any) -> str:
     divide(divided, mesh)
     if not any("layers" in name and hasattr(parameter, "full_tensor") for name, parameter in divided.named_parameters()):
         return "the tensor-parallel plan of transformers divides none of its layers"
-    wanted, found = losses(alone), losses(divided)
-    near = all(abs(one - other) < 1e-4 * abs(one) for one, other in zip(wanted, found, strict=True))
-    return "" if near else "with the tensor-parallel plan of transformers, two processes have other losses than one"
+    for (loss, gradients), (other, others) in zip(steps(alone), steps(divided), strict=True):
+        if not abs(loss - other) < 1e-4 * abs(loss):
+            return "with the tensor-parallel plan of transformers, two processes have other losses than one"
+        noise = NOISE * float(torch.stack([gradient.norm() for gradient in gradients.values()]).norm())
+        if not all((others[name] - wanted).norm() < CLOSE * wanted.norm() + noise for name, wanted in gradients.items()):
+            return "with the tensor-parallel plan of transformers, two processes have other gradients than one"
+    return ""
 
 
 def prepared(base: Path, method: str) -> Any:
@@ -109,17 +117,25 @@ def prepared(base: Path, method: str) -> Any:
     return model.train()
 
 
-def losses(model: Any) -> list[float]:
-    """Of a few steps, each on other tokens."""
-    optimizer = torch.optim.SGD([parameter for parameter in model.parameters() if parameter.requires_grad], lr=0.05, foreach=False)
-    found = []
+def steps(model: Any) -> Iterator[tuple[float, dict[str, Tensor]]]:
+    """The loss and the gradients of a few steps, each of some micro-batches with other tokens."""
+    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    optimizer = torch.optim.SGD(trained.values(), lr=0.05, foreach=False)
     for step in range(STEPS):
         torch.manual_seed(step)
-        ids = torch.randint(5, 250, (1, 24))
-        logits = model(input_ids=ids, use_cache=False).logits[0, :-1].float()
-        loss = torch.nn.functional.cross_entropy(logits, ids[0, 1:])
-        loss.backward()  # type: ignore[no-untyped-call]
+        total = 0.0
+        for _ in range(MICRO_BATCHES):
+            ids = torch.randint(5, 250, (1, 24))
+            logits = model(input_ids=ids, use_cache=False).logits[0, :-1].float()
+            loss = torch.nn.functional.cross_entropy(logits, ids[0, 1:]) / MICRO_BATCHES
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += float(loss.detach())
+        yield total, {name: whole(parameter) for name, parameter in trained.items()}
         optimizer.step()
         optimizer.zero_grad()
-        found.append(float(loss.detach()))
-    return found
+
+
+def whole(parameter: Any) -> Tensor:
+    """The gradient of all ranks; zeros for experts that no token came to."""
+    gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.clone()
+    return gradient.full_tensor() if hasattr(gradient, "full_tensor") else gradient

@@ -77,13 +77,16 @@ def divided_reason(base: Path, family: Family, reasons: dict[str, str]) -> str:
     """Why two processes cannot divide a language model's layers, by one of the methods that work."""
     if family.kind != "language":
         return ""
+    if all(reasons.values()):
+        return reasons["full"]
     found = (PAIR.reason(base, method) for method, reason in reasons.items() if not reason)
     return next((reason for reason in found if reason), "")
 
 
 def useless(family: Family, reason: str) -> Family:
     """In no way to be used."""
-    return replace(family, lora=reason, full=reason, onnx=reason)
+    divided = reason if family.kind == "language" else ""
+    return replace(family, lora=reason, full=reason, tensor_parallel=divided, onnx=reason)
 
 
 @contextlib.contextmanager

@@ -3,19 +3,23 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.run_config import RunStrategy
 from finetune_trainer.failure import StageFailure
+from finetune_trainer.language_model.rows import Rows
 from finetune_trainer.publish.checkpoints import whole_weights
+from finetune_trainer.step_plan import StepPlan
 from finetune_trainer.train.checkpoints import checkpoint_at
 from finetune_trainer.workspace.prepared import Prepared
 from tests.trainer.train.conftest import run_here
-from tests.trainer.train.runs import FSDP, FULL, ZERO, Run, prepare_workspace
+from tests.trainer.train.runs import DDP, FSDP, FULL, HYPER, ZERO, Run, prepare_workspace
 
 pytestmark = [pytest.mark.trainer, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
 CLOSE = 1e-4
@@ -81,6 +85,32 @@ def test_two_processes_divide_the_layers(tmp_path: Path, even: Path) -> None:
     run_here(run, 2)
     assert run.losses() == pytest.approx(alone.losses(), abs=CLOSE)
     assert same_model(workspace.trained / "model", alone.workspace.trained / "model")
+
+
+def test_gradients_of_parameters_that_each_rank_applies_to_its_own_heads(tmp_path: Path) -> None:
+    """tensor-parallel with Qwen3's norms of queries and keys: over the micro-batches of a step, their gradients are those of one
+    process."""
+    torch.manual_seed(0)
+    config = Qwen3Config(
+        vocab_size=200, hidden_size=64, intermediate_size=160, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+        head_dim=16, max_position_embeddings=128, tie_word_embeddings=True, initializer_range=0.1,
+    )  # fmt: skip
+    base: Any = Qwen3ForCausalLM(config)
+    base.save_pretrained(tmp_path / "base")
+    divided = RunStrategy(type="tensor-parallel", tensor_parallel_size=2)
+    alone, pair = (
+        Run(prepare_workspace(tmp_path / name, tmp_path / "base", method=FULL, strategy=strategy), method=FULL, processes=count)
+        for name, strategy, count in (("alone", DDP, 1), ("pair", divided, 2))
+    )
+    run_here(alone)
+    assert pair.attempt() == ExitCode.OK
+    rows = Rows(pair.workspace.train_rows)
+    plan = StepPlan(rows.lengths, rows.supervised, HYPER["batch_size"], HYPER["micro_batch_tokens"], HYPER["seed"])
+    assert len(plan.step(0, 0).ranks[0]) > 1
+    assert pair.losses() == pytest.approx(alone.losses(), abs=CLOSE)
+    assert [step.grad_norm for step in pair.metrics()] == pytest.approx([step.grad_norm for step in alone.metrics()], rel=1e-3)
+    weights, wanted = (load_file(run.workspace.trained / "model" / "model.safetensors") for run in (pair, alone))
+    assert all(torch.allclose(weights[name], wanted[name], atol=CLOSE) for name in wanted)
 
 
 @pytest.mark.parametrize("strategy", [FSDP, RunStrategy(type="fsdp", sharding="grad")], ids=lambda strategy: strategy.sharding)

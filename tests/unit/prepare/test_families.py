@@ -16,7 +16,7 @@ FULL: dict[str, Any] = {"method": {"type": "full"}}
 LABELS: dict[str, Any] = {"task": "sequence-classification"}
 
 
-def checked(model_type: str, architecture: str, tmp_path: Any, settings: dict[str, Any], **sizes: int) -> None:
+def checked(model_type: str, architecture: str, tmp_path: Any, settings: dict[str, Any], **sizes: Any) -> None:
     """Asks for a job with these settings; `sizes` are in the base's config.json."""
     config = {"model_type": model_type, "architectures": [architecture], **sizes}
     check_family(config, architecture, SUBJECT, run_config(tmp_path, **settings))
@@ -140,6 +140,15 @@ def test_the_ranks_that_divide_a_layer(world: dict[str, int], size: int | None, 
     with pytest.raises(StageFailure, match=r"does not divide the number of.*num_attention_heads 12, num_key_value_heads 4") as refused:
         checked("llama", "LlamaForCausalLM", tmp_path, settings, **HEADS)
     assert (refused.value.error.code, refused.value.error.param) == ("InvalidStrategy", f"{DIVIDED}.tensorParallelSize")
+
+
+def test_the_heads_of_every_layer_are_divided(tmp_path: Any) -> None:
+    """Where a config.json has a list of them; what is no number of heads is not looked at."""
+    settings = {"strategy": {"type": "tensor-parallel"}, "world": {"processesPerNode": 2}}
+    heads: dict[str, Any] = HEADS | {"use_qk_norm_in_heads": True}
+    checked("laguna", "LagunaForCausalLM", tmp_path, settings, **heads, num_attention_heads_per_layer=[12, 8, 12])
+    with pytest.raises(StageFailure, match=r"num_attention_heads_per_layer 12, num_attention_heads_per_layer 9\). With these, no size"):
+        checked("laguna", "LagunaForCausalLM", tmp_path, settings, **heads, num_attention_heads_per_layer=[12, 9, 12])
 
 
 @pytest.mark.parametrize(

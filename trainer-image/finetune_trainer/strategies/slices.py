@@ -45,20 +45,18 @@ class Slices(Shards):
     @contextlib.contextmanager
     def micro(self, *, last: bool) -> Iterator[None]:
         yield
-        if last and self._world.data_size > 1:
-            self._average()
+        if last:
+            self._agree()
 
-    def _average(self) -> None:
-        """Over the groups that computed other micro-batches."""
-        gradients = []
+    def _agree(self) -> None:
+        """Gradients are averaged over the groups, which computed other micro-batches, and those of whole parameters in each group, too:
+        its ranks computed the same, but a GPU need not round it alike, and their weights must stay the same."""
         for parameter in self._trained():
-            if parameter.grad is None:  # experts that no token of this group came to
+            if parameter.grad is None and self._world.data_size > 1:  # experts that no token of this group came to
                 parameter.grad = torch.zeros_like(parameter)
-            gradients.append(local(parameter.grad))
-        for work in [torch.distributed.all_reduce(gradient, group=self._data, async_op=True) for gradient in gradients]:
-            work.wait()
-        for gradient in gradients:
-            gradient /= self._world.data_size
+        gradients = [parameter.grad for parameter in self._trained() if parameter.grad is not None]
+        average([local(gradient) for gradient in gradients if not is_divided(gradient)], self._tensor)
+        average([local(gradient) for gradient in gradients], self._data)
 
     def norm(self) -> Tensor:
         """The squares of parts are summed over their ranks, those of whole tensors are the same on each."""
@@ -66,7 +64,8 @@ class Slices(Shards):
         for parameter in self._trained():
             if parameter.grad is not None:
                 squares[int(is_divided(parameter.grad))] += local(parameter.grad).float().square().sum()
-        torch.distributed.all_reduce(squares[1:], group=self._tensor)
+        squares[0] /= self._world.model_parallel
+        torch.distributed.all_reduce(squares, group=self._tensor)
         return squares.sum().sqrt()
 
     def clip(self, norm: Tensor, most: float) -> None:
@@ -77,6 +76,17 @@ class Slices(Shards):
 
     def _trained(self) -> list[nn.Parameter]:
         return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+
+
+def average(tensors: list[Tensor], group: torch.distributed.ProcessGroup) -> None:
+    """In place, over the ranks of a group."""
+    size = torch.distributed.get_world_size(group)
+    if size == 1:
+        return
+    for work in [torch.distributed.all_reduce(tensor, group=group, async_op=True) for tensor in tensors]:
+        work.wait()
+    for tensor in tensors:
+        tensor /= size
 
 
 def local(tensor: Tensor) -> Tensor:

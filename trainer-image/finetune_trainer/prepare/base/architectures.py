@@ -88,10 +88,10 @@ def check_division(family: Family, config: dict[str, Any], subject: Subject, run
             param="training.strategy.type",
         )
     processes, heads = run.world.nodes * run.world.processes_per_node, head_counts(config)
-    possible = [size for size in range(1, processes + 1) if not any(count % size for count in (processes, *heads.values()))]
+    possible = [size for size in range(1, processes + 1) if not any(count % size for count in (processes, *(count for _, count in heads)))]
     size = run.strategy.tensor_parallel_size or default_size(run.world)
     if size not in possible:
-        counted = ", ".join(f"{name} {count}" for name, count in heads.items())
+        counted = ", ".join(f"{name} {count}" for name, count in heads)
         raise invalid(
             "InvalidStrategy",
             f"training.strategy.tensorParallelSize {size} does not divide the number of processes (training.nodes x "
@@ -101,11 +101,13 @@ def check_division(family: Family, config: dict[str, Any], subject: Subject, run
         )
 
 
-def head_counts(config: dict[str, Any]) -> dict[str, int]:
-    """All numbers of heads in a config.json."""
+def head_counts(config: dict[str, Any]) -> list[tuple[str, int]]:
+    """All numbers of heads in a config.json, with their keys; some families have a list of them, one for each layer."""
     inner = config.get("text_config")
     said: dict[str, Any] = inner if isinstance(inner, dict) else config
-    return {name: count for name, count in said.items() if name.endswith(("_heads", "n_head")) and isinstance(count, int) and count > 0}
+    named = {name: value for name, value in said.items() if "_heads" in name or name.endswith("n_head")}
+    found = ((name, count) for name, value in named.items() for count in (value if isinstance(value, list) else [value]))
+    return list(dict.fromkeys((name, count) for name, count in found if type(count) is int and count > 0))
 
 
 def listed(sizes: list[int]) -> str:
