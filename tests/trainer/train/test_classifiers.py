@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification, ModernBertConfig, ModernBertModel
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.resources.learning import Sft
@@ -60,6 +60,22 @@ def test_a_validation_counts_what_is_right(kind: str, classify: Callable[..., Ru
     scores = learner.score(learner.load(run.workspace.trained / "model", "fp32", "cpu"), lambda done, total: None)
     found = run.result().train.validation
     assert (found.loss, found.accuracy) == pytest.approx((scores.loss, scores.accuracy), abs=1e-5)
+
+
+def test_only_weights_are_in_half_precision(classify: Callable[..., Run], tmp_path: Path) -> None:
+    """Rotary frequencies stay in fp32, as servers have them: in the training and for the scores."""
+    sizes: dict[str, Any] = {"vocab_size": VOCABULARY, "hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 2}
+    tokens: dict[str, Any] = {f"{name}_token_id": 0 for name in ("pad", "bos", "eos", "cls", "sep")}
+    torch.manual_seed(0)
+    ModernBertModel(ModernBertConfig(**sizes, **tokens, num_attention_heads=4)).save_pretrained(tmp_path / "rotary")
+    run = classify("one", base=tmp_path / "rotary", hyper={"precision": "bf16", "total_steps": 2})
+    prepared = Prepared.from_json(run.workspace.prepared.read_bytes())
+    learner = ClassifierLearner(run.config(), prepared, run.workspace, labelling("one"))
+    for model in (learner.load_base(), learner.load(tmp_path / "rotary", "bf16", "cpu")):
+        assert {buffer.dtype for buffer in model.buffers()} == {torch.float32}
+        assert torch.bfloat16 in {parameter.dtype for parameter in model.parameters()}
+    run_here(run)
+    assert len(run.losses()) == 2
 
 
 def labelling(kind: str) -> Labelling:

@@ -21,6 +21,7 @@ from finetune_trainer.custom_loss import CustomLoss
 from finetune_trainer.distributed.world import World
 from finetune_trainer.learner import Learner, Show, Tally, dtype_of, scored_tokens
 from finetune_trainer.methods import method_of
+from finetune_trainer.methods.cast import cast_weights
 from finetune_trainer.methods.gradient_checkpointing import enable_gradient_checkpointing
 from finetune_trainer.step_plan import MicroBatch, StepPlan, validation_share
 from finetune_trainer.tokenizer import copy_tokenizer
@@ -59,7 +60,7 @@ class ClassifierLearner(Learner):
         self._collator, self._head = loaded.collator, loaded.head
         if hyper.gradient_checkpointing:
             enable_gradient_checkpointing(loaded.model, hyper.gradient_checkpointing_policy)
-        loaded.model.to(getattr(torch, method.loading(hyper.precision)["dtype"]))
+        cast_weights(loaded.model, getattr(torch, method.loading(hyper.precision)["dtype"]))
         torch.manual_seed(hyper.seed)
         task_type = TASK_TYPES[self._labelling.learner]
         model: nn.Module = method.prepare(loaded.model, self._prepared.method, task_type, loaded.head_modules)
@@ -115,7 +116,7 @@ class ClassifierLearner(Learner):
         """A classifier; a folder without the run's labels gets the head that training starts from."""
         loaded = load_classifier(folder, self._labelling, self._prepared.hyperparameters.seed)
         self._collator = loaded.collator
-        return loaded.model.to(dtype_of(precision)).to(device)
+        return cast_weights(loaded.model, dtype_of(precision)).to(device)
 
     def score(self, model: Any, show: Show) -> Scores:
         """Loss, accuracy and F1."""

@@ -22,6 +22,7 @@ from finetune_trainer.embedding.rows import EmbeddingRows
 from finetune_trainer.embedding.score import EmbeddedTexts, scores_of
 from finetune_trainer.learner import Begin, Learner, Show, Tally, autocast, dtype_of, scored_tokens
 from finetune_trainer.methods import method_of
+from finetune_trainer.methods.cast import cast_weights
 from finetune_trainer.methods.gradient_checkpointing import enable_gradient_checkpointing
 from finetune_trainer.step_plan import MicroBatch, StepPlan, deal, validation_sample
 from finetune_trainer.tokenizer import copy_tokenizer
@@ -58,7 +59,7 @@ class EmbeddingLearner(Learner):
         self._pad_token = pad_token(loaded.config)
         if hyper.gradient_checkpointing:
             enable_gradient_checkpointing(loaded, hyper.gradient_checkpointing_policy)
-        loaded.to(getattr(torch, method.loading(hyper.precision)["dtype"]))
+        cast_weights(loaded, getattr(torch, method.loading(hyper.precision)["dtype"]))
         torch.manual_seed(hyper.seed)
         model: nn.Module = method.prepare(loaded, self._prepared.method, "FEATURE_EXTRACTION", [])
         for parameter in model.parameters():
@@ -149,7 +150,7 @@ class EmbeddingLearner(Learner):
         """An encoder."""
         model = load_encoder(folder)
         self._pad_token = pad_token(model.config)
-        return model.to(dtype_of(precision)).to(device)
+        return cast_weights(model, dtype_of(precision)).to(device)
 
     def score(self, model: Any, show: Show) -> Scores:
         """Loss, and recall among all validation texts or the correlation with scores."""
