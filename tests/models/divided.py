@@ -14,11 +14,12 @@ import torch.distributed
 import torch.multiprocessing
 from torch import Tensor
 from torch.distributed.device_mesh import init_device_mesh
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
 from finetune_api.run_config import RunMethod
 from finetune_trainer.distributed.network import free_port
 from finetune_trainer.methods import METHODS
-from finetune_trainer.strategies.division import divide
+from finetune_trainer.strategies.division import divide, kept_whole, parameter_style, style_of
 from tests.models.tiny_models import load_tiny
 
 SIZE, STEPS, MICRO_BATCHES = 2, 3, 2
@@ -26,6 +27,8 @@ CLOSE, NOISE = 1e-3, 1e-6
 """Of a parameter's gradient, and of that of all parameters."""
 PATIENCE, TO_START = 120.0, 600.0
 """Seconds for a family, and for what the processes import."""
+DIVIDES = ("colwise", "rowwise", "embedding", "packed")
+"""How the names of styles begin that divide parameters."""
 SETTINGS: dict[str, dict[str, Any]] = {"lora": {"type": "lora", "lora": {"rank": 4, "alpha": 16}}, "full": {"type": "full"}}
 
 
@@ -105,6 +108,24 @@ def difference(base: Path, method: str, mesh: Any) -> str:
         if not all((others[name] - wanted).norm() < CLOSE * wanted.norm() + noise for name, wanted in gradients.items()):
             return "with the tensor-parallel plan of transformers, two processes have other gradients than one"
     return ""
+
+
+def undivided(model_type: str) -> float:
+    """Share of the parameters of the default config that every rank has whole; 0 if transformers makes no model of it."""
+    try:
+        with torch.device("meta"):
+            model: Any = AutoModelForCausalLM.from_config(CONFIG_MAPPING[model_type]())  # type: ignore[no-untyped-call]
+    except Exception:
+        return 0.0
+    plan, alike = model.tp_plan, kept_whole(model, model.tp_plan)
+    sizes: dict[int, tuple[int, bool]] = {}
+    for name, module in model.named_modules():
+        own = style_of(name, plan)
+        for place, parameter in module.named_parameters(recurse=False):
+            style = None if module in alike else parameter_style(f"{name}.{place}", own, plan)
+            sizes[id(parameter)] = parameter.numel(), style is not None and style.startswith(DIVIDES)
+    left = sum(size for size, divides in sizes.values() if not divides)
+    return round(left / sum(size for size, _ in sizes.values()), 3)
 
 
 def prepared(base: Path, method: str) -> Any:

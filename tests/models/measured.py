@@ -20,7 +20,7 @@ from finetune_trainer.families import Family, families
 from finetune_trainer.learners import learner_of
 from finetune_trainer.tasks import TASKS
 from finetune_trainer.trained import read_trained_run
-from tests.models.divided import PAIR
+from tests.models.divided import PAIR, undivided
 from tests.models.left_out import LEFT_OUT
 from tests.models.stages import ANSWER, PROMPT, STAGES, answer, manifest_of, run_config
 from tests.models.tiny_models import END, load_tiny, load_tiny_encoder, make_encoder, make_language_model
@@ -70,7 +70,8 @@ def measure(family: Family, folder: Path) -> Family:
         full = reason_of(lambda: tuned(base, folder / "full", family, "full"))
         divided = divided_reason(base, family, {"lora": lora, "full": full})
         onnx = (lora and full) or reason_of(lambda: exported(base, folder, family, "full" if lora else "lora"))
-    return replace(family, lora=lora, qlora=qlora, full=full, tensor_parallel=divided, onnx=onnx)
+        share = undivided(family.model_type) if family.kind == "language" and not divided else 0.0
+    return replace(family, lora=lora, qlora=qlora, full=full, tensor_parallel=divided, undivided=share, onnx=onnx)
 
 
 def divided_reason(base: Path, family: Family, reasons: dict[str, str]) -> str:

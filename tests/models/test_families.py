@@ -30,3 +30,4 @@ def check(family: Family, folder: Path) -> None:
     said, found = families()[family.model_type], measure(family, folder)
     for what in ("lora", "qlora", "full", "tensor_parallel", "onnx"):
         assert bool(getattr(found, what)) == bool(getattr(said, what)), f"{what}: found {getattr(found, what)!r}, the table: {said}"
+    assert found.undivided == pytest.approx(said.undivided, abs=0.001)

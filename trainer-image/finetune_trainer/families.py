@@ -32,6 +32,8 @@ class Family:
     full: str = ""
     tensor_parallel: str = ""
     """Of language models, by the methods that work."""
+    undivided: float = 0.0
+    """Share of the parameters of its default config that every process has whole under strategy tensor-parallel."""
     onnx: str = ""
     unfit: str = ""
     """Why a family of kind other cannot be used."""
@@ -63,11 +65,18 @@ def versions() -> dict[str, str]:
 
 def family_of(row: dict[str, Any]) -> Family:
     """A row of the file."""
-    return Family(row["modelType"], row["kind"], row["class"], **{name: row.get(key, "") for name, key in REASONS.items()})
+    return Family(
+        row["modelType"],
+        row["kind"],
+        row["class"],
+        **{name: row.get(key, "") for name, key in REASONS.items()},
+        undivided=row.get("undivided", 0.0),
+    )
 
 
-def to_row(family: Family) -> dict[str, str]:
+def to_row(family: Family) -> dict[str, Any]:
     """The row of a family, without empty reasons."""
     reasons = {key: getattr(family, name) for name, key in REASONS.items()}
-    named = {"modelType": family.model_type, "kind": family.kind, "class": family.name}
-    return named | {name: reason for name, reason in reasons.items() if reason}
+    named: dict[str, Any] = {"modelType": family.model_type, "kind": family.kind, "class": family.name}
+    share = {"undivided": family.undivided} if family.undivided else {}
+    return named | {name: reason for name, reason in reasons.items() if reason} | share

@@ -168,6 +168,18 @@ def test_bytes_per_rank_of_tensor_parallelism(size: int, processes: int, precisi
     assert (lora.gradients, lora.optimizer) == (4 * R64, 8 * R64)
 
 
+def test_what_the_plan_leaves_whole_is_on_every_rank() -> None:
+    """A fifth of the base, with its gradients and its optimizer state; the rest is divided by eight."""
+    strategy = RunStrategy(type="tensor-parallel", tensor_parallel_size=8)
+    full, lora = (
+        state_bytes(replace(trained(method, count, strategy=strategy, processes=8), undivided=0.2))
+        for method, count in (("full", PARAMETERS), ("lora", R64))
+    )
+    assert full.weights == full.gradients == pytest.approx(4 * PARAMETERS * (0.2 + 0.8 / 8), abs=1)
+    assert full.optimizer == pytest.approx(8 * PARAMETERS * (0.2 + 0.8 / 8), abs=1)
+    assert lora.weights == pytest.approx(2 * PARAMETERS * (0.2 + 0.8 / 8) + 4 * R64, abs=1)
+
+
 def test_ranks_that_divide_a_layer_divide_its_activations() -> None:
     """Those of the heads and of the feed-forward part; what goes along the residual stream is whole on each rank."""
     strategies = [RunStrategy(type="tensor-parallel", tensor_parallel_size=size) for size in (1, 2, 8)]

@@ -46,7 +46,7 @@ def divide(model: Any, mesh: DeviceMesh) -> None:
                 install(own, module, base, mesh)
             continue
         for place, parameter in list(module.named_parameters(recurse=False)):
-            style = own if module in whole else plan.get(_LAYER_NUMBER.sub(".*", f"{name}.{place}"), own)
+            style = own if module in whole else parameter_style(f"{name}.{place}", own, plan)
             if style is None:
                 continue
             if style == WITH_PARTIAL_GRADIENT:
@@ -85,7 +85,7 @@ def kept_whole(base: Any, plan: Plan) -> set[nn.Module]:
     owners: dict[int, list[tuple[nn.Module, str | None]]] = {}
     for name, module in base.named_modules():
         for place, parameter in module.named_parameters(recurse=False):
-            style = plan.get(_LAYER_NUMBER.sub(".*", f"{name}.{place}"), style_of(name, plan))
+            style = parameter_style(f"{name}.{place}", style_of(name, plan), plan)
             owners.setdefault(id(parameter), []).append((module, style))
     tied = [places for places in owners.values() if len(places) > 1]
     return {module for places in tied if not all(style in BY_ROWS for _, style in places) for module, _ in places}
@@ -97,3 +97,8 @@ def style_of(name: str, plan: Plan) -> str | None:
     layer = name[: adapter.start()] if adapter else name.removesuffix(BASE_LAYER)
     style = plan.get(_LAYER_NUMBER.sub(".*", layer))
     return style if adapter is None or style == DIVIDED[adapter[1]] else None
+
+
+def parameter_style(name: str, own: str | None, plan: Plan) -> str | None:
+    """The plan's, or that of its module."""
+    return plan.get(_LAYER_NUMBER.sub(".*", name), own)

@@ -43,6 +43,8 @@ class ModelBytes:
     """Of the weights outside the layers (embeddings, head), in the precision of the computation."""
     layer_gradients: int
     """Of the gradients of the largest part, before they are reduced, with a copy in fp32."""
+    undivided: float = 0.0
+    """Share of the base's parameters that strategy tensor-parallel leaves whole on each rank."""
 
 
 class Strategy(Protocol):

@@ -3,6 +3,7 @@ each with a part of the heads, of the feed-forward part, of the embeddings and o
 micro-batches and average their gradients.
 """
 
+import math
 from typing import TYPE_CHECKING
 
 from finetune_api.run_config import RunMethod, RunStrategy, RunWorld
@@ -39,12 +40,14 @@ class TensorParallel:
         return settings.tensor_parallel_size or 1
 
     def bytes_per_rank(self, model: ModelBytes, processes: int, settings: RunStrategy) -> StateBytes:
-        """Norms are counted as divided. Of an adapter's two matrices one is whole on each rank, so that both are counted as whole."""
+        """The share that is left whole is the family's. Of an adapter's two matrices one is whole on each rank,
+        so that both are counted as whole."""
         size, whole = self.model_parallel(settings), model.state
+        share = model.undivided + (1 - model.undivided) / size
         if whole.weights == whole.gradients:
-            return StateBytes(*(-(-part // size) for part in (whole.weights, whole.gradients, whole.optimizer)))
+            return StateBytes(*(math.ceil(share * part) for part in (whole.weights, whole.gradients, whole.optimizer)))
         base = whole.weights - whole.gradients
-        return StateBytes(-(-base // size) + whole.gradients, whole.gradients, whole.optimizer)
+        return StateBytes(math.ceil(share * base) + whole.gradients, whole.gradients, whole.optimizer)
 
     def open(self, world: "World", method: TrainingMethod, prepared: Prepared) -> DistributedModel:
         from finetune_trainer.strategies.slices import Slices

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finetune_api.run_config import RunConfig
+from finetune_trainer.families import families
 from finetune_trainer.methods import method_of
 from finetune_trainer.objectives import objective_of
 from finetune_trainer.optimizers import TrainedParameters, optimizer_of
@@ -148,6 +149,7 @@ def trained_model(run: RunConfig, decided: Decided, facts: TrainingFacts, checkp
     method, layers, precision = method_of(run), weights.linear_layers, decided.values.precision
     adapted = method.adapted(layers, settings)
     head = new_head(shape, facts)
+    family = families().get(str(facts.config.get("model_type")))
     return TrainedModel(
         shape=shape,
         parameters=weights.parameters + head,
@@ -164,4 +166,5 @@ def trained_model(run: RunConfig, decided: Decided, facts: TrainingFacts, checkp
         processes=run.world.nodes * run.world.processes_per_node,
         strategy=strategy_of(run.strategy),
         distribution=run.strategy,
+        undivided=family.undivided if family is not None else 0.0,
     )

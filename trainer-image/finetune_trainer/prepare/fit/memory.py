@@ -73,6 +73,8 @@ class TrainedModel:
     strategy: Strategy = DDP
     distribution: RunStrategy = field(default_factory=RunStrategy)
     """Settings of the strategy."""
+    undivided: float = 0.0
+    """Share of the base's parameters that strategy tensor-parallel leaves whole on each rank."""
 
     @property
     def parallel(self) -> int:
@@ -145,6 +147,7 @@ def state_bytes(model: TrainedModel) -> StateBytes:
         layer=model.bytes * layer,
         outside=model.bytes * model.shape.outside,
         layer_gradients=(model.bytes + FP32) * changed,
+        undivided=model.undivided,
     )
     return model.strategy.bytes_per_rank(parts, model.processes, model.distribution)
 
