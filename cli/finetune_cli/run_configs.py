@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finetune_api.resources.finetune_job import Base, Dataset, DatasetLimits, FineTuneJobSpec, Split, Validation
+from finetune_api.resources.dataset import Dataset, DatasetLimits, Split, Validation
+from finetune_api.resources.finetune_job import Base, FineTuneJobSpec
 from finetune_api.resources.learning import Hyperparameters
 from finetune_api.resources.source import DataSource, RowTemplate, parse_address
 from finetune_api.run_config import JobIdentity, Place, RunBase, RunConfig, RunSource, Source, build_run_config, hardware, spec_sources

@@ -12,7 +12,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from finetune_api.resources.evaluation import Evaluation, GateCondition
-from finetune_api.resources.learning import Lora
+from finetune_api.resources.method import Lora
 from finetune_api.result import DatasetSummary, Estimate, PrepareSummary
 from finetune_api.run_config import JobIdentity, RunBase, RunConfig, RunDataset, RunMethod, RunPaths, RunRows, RunSource
 from finetune_trainer.workspace.checksums import FileSum, sums_of

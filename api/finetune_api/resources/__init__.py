@@ -2,7 +2,9 @@
 
     finetune_job.py         FineTuneJob
     finetune_job_status.py  its status
-    learning.py             method, strategy, hyperparameters, checkpoints
+    dataset.py              rows to train and to validate on
+    method.py               method and objective
+    learning.py             strategy, hyperparameters, checkpoints
     evaluation.py           evaluation and gate
     export.py               artifacts to export
     tracking.py             trackers of the training

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from finetune_api.resources.common import seconds
-from finetune_api.resources.finetune_job import FineTuneJobSpec, Validation, output_name
+from finetune_api.resources.dataset import Validation
+from finetune_api.resources.finetune_job import FineTuneJobSpec, output_name
 from finetune_api.resources.source import DataSource
 from finetune_api.run_config.contract import (
     JobIdentity,

@@ -12,9 +12,10 @@ from pydantic import Field, JsonValue
 
 from finetune_api import CONTRACT_VERSION
 from finetune_api.document import Document
+from finetune_api.resources.dataset import DatasetLimits, Split
 from finetune_api.resources.evaluation import Evaluation
-from finetune_api.resources.finetune_job import DatasetLimits, Split
-from finetune_api.resources.learning import Checkpoints, Hyperparameters, Method, Sft, TrainingStrategy
+from finetune_api.resources.learning import Checkpoints, Hyperparameters, TrainingStrategy
+from finetune_api.resources.method import Method, Sft
 from finetune_api.resources.source import Columns, RowFormat, RowSlice, RowTemplate, shown_address
 from finetune_api.resources.tracking import Tracking
 

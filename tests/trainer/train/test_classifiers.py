@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, ModernBertConfig, ModernBertModel
 
 from finetune_api.exit_codes import ExitCode
-from finetune_api.resources.learning import Sft
+from finetune_api.resources.method import Sft
 from finetune_text.tags import IGNORED
 from finetune_trainer.classification.labelling import Labelling
 from finetune_trainer.classification.learner import ClassifierLearner

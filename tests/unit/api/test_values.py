@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from finetune_api.resources.common import seconds
 from finetune_api.resources.finetune_job import Output
-from finetune_api.resources.learning import ConfigMapKey
+from finetune_api.resources.method import ConfigMapKey
 from finetune_api.resources.source import DATA_PATTERN, MODEL_PATTERN, Address, parse_address, shown_address
 
 ADDRESSES = [

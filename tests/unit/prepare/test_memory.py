@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from finetune_api.resources.learning import Qlora
+from finetune_api.resources.method import Qlora
 from finetune_api.run_config import RunMethod, RunStrategy
 from finetune_trainer.methods import METHODS
 from finetune_trainer.optimizers import OPTIMIZERS, TrainedParameters

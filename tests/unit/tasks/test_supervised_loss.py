@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from finetune_api.resources.learning import Sft
+from finetune_api.resources.method import Sft
 from finetune_api.run_config import RunMethod, RunSft
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.objectives import task_of

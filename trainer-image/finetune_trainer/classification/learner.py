@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from finetune_api.model_directory import Scores
-from finetune_api.resources.learning import Precision, Sft
+from finetune_api.resources.learning import Precision
+from finetune_api.resources.method import Sft
 from finetune_api.run_config import RunConfig
 from finetune_trainer.classification.batch import PaddedBatch, classification_loss, logits_asked
 from finetune_trainer.classification.labelling import ClassifierName, Labelling

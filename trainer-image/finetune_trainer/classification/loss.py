@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from finetune_api.resources.learning import Sft
+from finetune_api.resources.method import Sft
 from finetune_trainer.classification.labelling import Labelling
 
 LEAST = 1e-12

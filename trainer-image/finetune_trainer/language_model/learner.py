@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from finetune_api.model_directory import Scores
-from finetune_api.resources.learning import Precision, Sft
+from finetune_api.resources.learning import Precision
+from finetune_api.resources.method import Sft
 from finetune_api.run_config import RunConfig
 from finetune_trainer.custom_loss import CustomLoss
 from finetune_trainer.distributed.world import World

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from finetune_api.resources import learning
+from finetune_api.resources import method as spec
 from finetune_api.resources.learning import Precision
 from finetune_api.run_config import RunMethod
 from finetune_trainer.failure import invalid
@@ -38,7 +38,7 @@ class Lora:
         return family.lora
 
     def resolve(self, given: RunMethod, examples: int, decide: Decide) -> RunMethod:
-        lora = given.lora or learning.Lora()
+        lora = given.lora or spec.Lora()
         check_initialization(given, lora)
         automatic = next(rank for most, rank in RANKS if examples <= most)
         rank = decide("lora.rank", lora.rank, automatic, f"{examples:,} examples: more examples allow a higher rank")
@@ -97,7 +97,7 @@ class Lora:
             keep_start(adapted)
         return adapted
 
-    def config(self, model: Any, adapter: learning.Lora, task_type: str, whole: list[str]) -> Any:
+    def config(self, model: Any, adapter: spec.Lora, task_type: str, whole: list[str]) -> Any:
         """PEFT's, of a base as it was loaded."""
         from peft import LoraConfig
         from transformers.pytorch_utils import Conv1D
@@ -161,12 +161,12 @@ class Lora:
             ) from exc
 
 
-def lora_of(settings: RunMethod) -> learning.Lora:
+def lora_of(settings: RunMethod) -> spec.Lora:
     """The adapter's settings, or their defaults."""
-    return settings.lora or learning.Lora()
+    return settings.lora or spec.Lora()
 
 
-def check_initialization(method: RunMethod, lora: learning.Lora) -> None:
+def check_initialization(method: RunMethod, lora: spec.Lora) -> None:
     """Raises StageFailure for an initialization that takes a part out of the base, where the base is needed as it is."""
     obstacle = ""
     if method.type != "lora":
@@ -184,7 +184,7 @@ def check_initialization(method: RunMethod, lora: learning.Lora) -> None:
         )
 
 
-def check_rank(lora: learning.Lora, layers: Layers) -> None:
+def check_rank(lora: spec.Lora, layers: Layers) -> None:
     """Raises StageFailure where a weight has fewer singular components than the adapter takes out of it."""
     rank = lora.rank or 0
     small = sorted(name for name, shape in layers.items() if min(shape) < rank)

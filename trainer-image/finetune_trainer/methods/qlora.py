@@ -5,7 +5,8 @@ publish merges the adapter into the unquantised base.
 
 from typing import Any
 
-from finetune_api.resources.learning import Precision, Qlora
+from finetune_api.resources.learning import Precision
+from finetune_api.resources.method import Qlora
 from finetune_api.run_config import RunMethod
 from finetune_trainer.families import Family
 from finetune_trainer.methods.lora import Lora, left_alone

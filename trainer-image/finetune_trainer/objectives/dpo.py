@@ -1,7 +1,7 @@
 """Direct preference optimization (Rafailov et al. 2023, equation 7) with label smoothing (Mitchell 2023), and IPO (Azar et al. 2023,
 equation 17), as in TRL's DPOTrainer."""
 
-from finetune_api.resources.learning import Dpo
+from finetune_api.resources.method import Dpo
 from finetune_api.run_config import RunMethod
 from finetune_trainer.objectives.objective import Answers, Compared
 from finetune_trainer.tasks import AnyTask

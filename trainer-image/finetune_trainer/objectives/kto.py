@@ -1,6 +1,6 @@
 """Kahneman-Tversky optimization (Ethayarajh et al. 2024, section 4), as in TRL's KTOTrainer: answers with a label instead of pairs."""
 
-from finetune_api.resources.learning import Kto
+from finetune_api.resources.method import Kto
 from finetune_api.run_config import RunMethod
 from finetune_trainer.objectives.objective import Answers, Compared
 from finetune_trainer.tasks import AnyTask

@@ -3,7 +3,7 @@ against the other one rise. Needs no reference, so it can start from a base that
 
 from typing import TYPE_CHECKING
 
-from finetune_api.resources.learning import Orpo
+from finetune_api.resources.method import Orpo
 from finetune_api.run_config import RunMethod
 from finetune_trainer.objectives.objective import Answers, Compared
 from finetune_trainer.tasks import AnyTask

@@ -1,6 +1,6 @@
 """Settings of the objectives that do not fit each other. The schema of a FineTuneJob refuses them; a run config comes without it."""
 
-from finetune_api.resources.learning import Dpo, Sft
+from finetune_api.resources.method import Dpo, Sft
 from finetune_api.run_config import RunCustomLoss, RunMethod, RunSft
 from finetune_trainer.failure import StageFailure, invalid
 

@@ -1,6 +1,6 @@
 """Supervised fine-tuning: an answer or a label is learned as it is. The loss is the learner's own, with the settings of method.sft."""
 
-from finetune_api.resources.learning import Sft
+from finetune_api.resources.method import Sft
 from finetune_api.run_config import RunMethod
 from finetune_trainer.objectives.objective import Answers, Compared
 from finetune_trainer.objectives.settings import CUSTOM_LOSS, custom_loss_of, refused

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from finetune_api.resources.finetune_job import Split
+from finetune_api.resources.dataset import Split
 from finetune_trainer.data.profile.dataset_file import ProfiledFile
 from finetune_trainer.data.profile.duplicates import RowMask, different
 from finetune_trainer.data.profile.labels import label_strata

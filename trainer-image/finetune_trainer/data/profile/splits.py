@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from xxhash import xxh3_64_intdigest
 
-from finetune_api.resources.finetune_job import Split
+from finetune_api.resources.dataset import Split
 from finetune_trainer.data.profile.dataset_file import ProfiledFile
 from finetune_trainer.data.profile.duplicates import Codes, Different, RowMask, copies_agree
 from finetune_trainer.data.profile.hold_out import hold_out

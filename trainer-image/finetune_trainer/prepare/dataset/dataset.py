@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from finetune_api.dataset_report import Side
-from finetune_api.resources.learning import Sft
+from finetune_api.resources.method import Sft
 from finetune_api.result import DatasetSummary
 from finetune_api.run_config import RunConfig
 from finetune_trainer.data.profile.dataset_file import DatasetFile, ProfiledFile

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from finetune_api.resources.learning import Kto
+from finetune_api.resources.method import Kto
 from finetune_api.run_config import RunConfig
 from finetune_trainer.data.profile.dataset_file import ProfiledFile
 from finetune_trainer.data.profile.duplicates import RowMask

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 import msgspec
 
-from finetune_api.resources.finetune_job import Split
+from finetune_api.resources.dataset import Split
 from finetune_api.run_config import RunConfig, RunRows
 from finetune_trainer.data.profile.dataset_file import DatasetFile, ProfiledFile, first_records
 from finetune_trainer.data.reading.record import Record
