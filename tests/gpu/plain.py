@@ -1,6 +1,6 @@
 """The losses of a plain training loop on the CPU, in fp32, in a process that sees no GPU: python -m tests.gpu.plain KIND ROOT METHOD TASK.
 
-`kind` is language, pairs, or that of a classifier (tests/trainer/train/labelled.py); the last line printed has the losses.
+`kind` is language, pairs, rated, or that of a classifier (tests/trainer/train/labelled.py); the last line printed has the losses.
 """
 
 import json
@@ -44,6 +44,10 @@ def loop(kind: str, run: Run) -> list[tuple[float, float]]:
         from tests.trainer.train.test_preferences import blackboard
 
         return blackboard(run)
+    if kind == "rated":
+        from tests.trainer.train.test_rated import blackboard as rated
+
+        return rated(run)
     from tests.trainer.train.test_classifiers import blackboard as classifier
 
     return classifier(run, kind)

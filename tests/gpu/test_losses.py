@@ -13,22 +13,38 @@ from finetune_api.run_config import RunStrategy
 from tests.gpu.models import SMALL, random_bert, random_llama
 from tests.gpu.plain import plain_losses
 from tests.gpu.runs import QLORA, completed, new_run, trained, worst
+from tests.strategies.test_matrix import STRATEGIES, named
 from tests.trainer.train.labelled import LABELS, prepare_labelled
 from tests.trainer.train.pairs import DPO, PAIRS, write_pairs
-from tests.trainer.train.runs import DDP, FSDP, FULL, LORA, Run, write_prepared
+from tests.trainer.train.rated import KTO, write_rated
+from tests.trainer.train.runs import FSDP, FULL, LORA, ZERO, Run, write_prepared
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(300)]
-METHODS = {"lora": LORA, "qlora": QLORA, "full": FULL}
-HYPER: dict[str, dict[str, Any]] = {
-    "lora": {"total_steps": 20, "learning_rate": 1e-3},
-    "qlora": {"total_steps": 20, "learning_rate": 1e-3},
-    "full": {"total_steps": 10, "learning_rate": 1e-4},
+METHODS: dict[str, dict[str, Any]] = {
+    "lora": LORA,
+    "dora": LORA | {"lora": LORA["lora"] | {"dora": True}},
+    "pissa": LORA | {"lora": LORA["lora"] | {"initialization": "pissa"}},
+    "qlora": QLORA,
+    "full": FULL,
 }
+HYPER: dict[str, dict[str, Any]] = {name: {"total_steps": 20, "learning_rate": 1e-3} for name in METHODS} | {
+    "full": {"total_steps": 10, "learning_rate": 1e-4}
+}
+PRECISIONS = [
+    ("fp32", 1e-3),
+    ("fp16", 0.02),
+    pytest.param("tf32", 0.01, marks=pytest.mark.bf16),
+    pytest.param("bf16", 0.02, marks=pytest.mark.bf16),
+]
+"""And the largest difference, as a share of the loss."""
+OBJECTIVES = {"dpo": DPO, "orpo": {"objective": "orpo", "orpo": {"beta": 0.3}}}
 CHANGES: dict[str, dict[str, Any]] = {
     "one row a step": {"micro_batch_tokens": 100_000},
     "one example a row": {"micro_batch_tokens": 1},
     "gradient checkpointing": {"gradient_checkpointing": True},
+    "selective gradient checkpointing": {"gradient_checkpointing": True, "gradient_checkpointing_policy": "selective"},
     "fsdp on one GPU": {"strategy": FSDP},
+    "deepspeed on one GPU": {"strategy": ZERO[2]},
 }
 
 
@@ -40,7 +56,7 @@ def plain(request: pytest.FixtureRequest, small: Path, tmp_path_factory: pytest.
     return method, plain_losses(run)
 
 
-@pytest.mark.parametrize(("precision", "bound"), [("fp32", 1e-3), pytest.param("bf16", 0.02, marks=pytest.mark.bf16)])
+@pytest.mark.parametrize(("precision", "bound"), PRECISIONS)
 def test_losses(
     precision: str, bound: float, small: Path, plain: tuple[str, list[float]], tmp_path: Path, figures: Callable[..., None]
 ) -> None:
@@ -63,15 +79,16 @@ def test_what_changes_no_loss(change: str, method: str, small: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("method", [LORA, FULL], ids=["lora", "full"])
-def test_pairs(method: dict[str, Any], small: Path, tmp_path: Path, figures: Callable[..., None]) -> None:
-    """The objective dpo: log-probabilities of the base computed once on the GPU, and the losses of two models on the CPU."""
-    settings = method | DPO
+@pytest.mark.parametrize("objective", [*OBJECTIVES, "kto"])
+def test_preferences(objective: str, method: dict[str, Any], small: Path, tmp_path: Path, figures: Callable[..., None]) -> None:
+    """The log-probabilities of the base are computed once on the GPU; the losses are those of two models on the CPU."""
+    settings = method | (KTO if objective == "kto" else OBJECTIVES[objective])
     run = new_run(tmp_path / "workspace", small, settings)
-    write_pairs(run.workspace.train_rows, PAIRS, SMALL.vocabulary)
+    (write_rated if objective == "kto" else write_pairs)(run.workspace.train_rows, PAIRS, SMALL.vocabulary)
     values = {"steps_per_epoch": 3, "total_steps": 5, "checkpoint_every": 100, "learning_rate": 1e-5}
     write_prepared(run.workspace, small, settings, PAIRS, values)
     completed(run)
-    expected = plain_losses(run, "pairs")
+    expected = plain_losses(run, "rated" if objective == "kto" else "pairs")
     figures(largest_difference=worst(run.losses(), expected))
     assert worst(run.losses(), expected) <= 1e-3
 
@@ -90,7 +107,7 @@ def test_encoders(kind: str, tmp_path: Path, figures: Callable[..., None]) -> No
 
 @pytest.mark.gpus(2)
 @pytest.mark.parametrize("method", ["lora", "full"])
-@pytest.mark.parametrize("strategy", [DDP, FSDP, RunStrategy(type="fsdp", sharding="grad")], ids=["ddp", "fsdp", "fsdp-grad"])
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=named)
 def test_two_gpus(strategy: RunStrategy, method: str, small: Path, tmp_path: Path, figures: Callable[..., None]) -> None:
     """Several micro-batches a step on each of two GPUs: the losses of one process."""
     hyper = HYPER[method] | {"total_steps": 6, "micro_batch_tokens": 30}

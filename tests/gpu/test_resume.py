@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from finetune_api.exit_codes import ExitCode
 from finetune_trainer.failure import StageFailure
+from finetune_trainer.optimizers import OPTIMIZERS
 from finetune_trainer.train.loop.metrics import read_metrics
 from tests.gpu.runs import QLORA, new_run, trained, worst
 from tests.trainer.train.conftest import run_here
@@ -36,7 +37,20 @@ def deterministic() -> Iterator[None]:
 @pytest.mark.parametrize("method", METHODS)
 def test_a_resumed_training_has_equal_losses_and_weights(method: str, small: Path, tmp_path: Path, figures: Callable[..., None]) -> None:
     """In bf16, and with LoRA with dropout: stopped in step 4, the losses and the weights are those of the run that was not, bit by bit."""
-    whole, run = (new_run(tmp_path / name, small, METHODS[method], precision="bf16", **HYPER) for name in ("whole", "resumed"))
+    check_resumed(small, tmp_path, figures, METHODS[method])
+
+
+@pytest.mark.bf16
+@pytest.mark.usefixtures("deterministic")
+@pytest.mark.parametrize("optimizer", sorted(set(OPTIMIZERS) - {"adamw"}))
+def test_the_state_of_an_optimizer_is_resumed(optimizer: str, small: Path, tmp_path: Path, figures: Callable[..., None]) -> None:
+    """The same, in full fine-tuning, with the kernels that each of them has for GPUs."""
+    check_resumed(small, tmp_path, figures, FULL, optimizer=optimizer)
+
+
+def check_resumed(base: Path, folder: Path, figures: Callable[..., None], method: dict[str, Any], **hyper: Any) -> None:
+    """Stopped in step 4, a run has the losses and the weights of one that was not."""
+    whole, run = (new_run(folder / name, base, method, precision="bf16", **HYPER, **hyper) for name in ("whole", "resumed"))
     run_here(whole)
     with pytest.raises(StageFailure, match="with a checkpoint"):
         run_here(run, 1, lambda: len(read_metrics(run.workspace.metrics)) >= 3)
