@@ -1,7 +1,7 @@
 """A method and a strategy from installed packages, those of docs/extending.md, through the train stage as a program."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ from safetensors.torch import load_file
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.run_config import RunStrategy
+from finetune_trainer.methods import METHODS
 from finetune_trainer.preference.rows import AnswerRows, ComparedRows
 from finetune_trainer.step_plan import StepPlan
+from finetune_trainer.strategies import STRATEGIES
 from tests.outside_package import documented_example, install
 from tests.trainer.conftest import AS_IN_IMAGE
 from tests.trainer.train.conftest import run_here
@@ -89,14 +91,14 @@ def test_a_strategy_from_outside(tmp_path: Path, tiny: Path, alone: Run) -> None
     assert run.checkpoints() == ["attempt-1/checkpoint-10", "attempt-1/checkpoint-5"]
 
 
-@pytest.mark.parametrize(
-    ("method", "strategy", "known"), [("adapter", "ddp", "lora, qlora, full"), ("lora", "zero-9", "ddp, fsdp, deepspeed")]
-)
-def test_an_unknown_name_is_refused_with_the_known_ones(method: str, strategy: str, known: str, tmp_path: Path, tiny: Path) -> None:
+@pytest.mark.parametrize(("method", "strategy", "known"), [("adapter", "ddp", METHODS), ("lora", "zero-9", STRATEGIES)])
+def test_an_unknown_name_is_refused_with_the_known_ones(
+    method: str, strategy: str, known: Iterable[str], tmp_path: Path, tiny: Path
+) -> None:
     """Before any rank starts."""
     run = Run(prepare_workspace(tmp_path / "workspace", tiny, strategy=RunStrategy(type=strategy)), {"type": method})
     assert run.attempt() == ExitCode.INVALID_INPUT
     error = run.result().error
     assert error is not None
     assert error.code == "InvalidSpec"
-    assert error.message.endswith(f"known: {known}")
+    assert error.message.endswith(f"known: {', '.join(known)}")
