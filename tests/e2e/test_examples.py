@@ -137,8 +137,8 @@ def trained(applied: Kube) -> Kube:
     return applied
 
 
-def resolved(job: Object, name: str) -> Any:
-    """A resolved hyperparameter."""
+def resolved(job: Object, name: str) -> str:
+    """A resolved hyperparameter, as text."""
     return next(entry["value"] for entry in job["status"]["hyperparameters"] if entry["name"] == name)
 
 
@@ -151,7 +151,7 @@ def test_adapters_on_a_quantized_base_are_published_with_it(trained: Kube) -> No
 def test_adapters_may_start_as_a_part_of_the_base(trained: Kube) -> None:
     """PiSSA's adapters, trained with noise on the embeddings, are published for the base as it was."""
     found = trained.phase("support-bot-pissa-v1", "Succeeded", seconds=600)
-    assert resolved(found, "neftuneNoise") == 5
+    assert resolved(found, "neftuneNoise") == "5"
     assert found["status"]["evaluation"]["tuned"]["loss"] < found["status"]["evaluation"]["base"]["loss"]
 
 
