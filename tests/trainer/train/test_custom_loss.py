@@ -1,4 +1,4 @@
-"""A user's own loss: what it returns is what is trained, however a step is divided; what is wrong with it is told with its line."""
+"""A user's own loss: what it returns is what is trained, however a step is divided; its errors name their line."""
 
 from collections.abc import Callable
 from pathlib import Path

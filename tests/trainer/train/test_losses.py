@@ -151,7 +151,7 @@ class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def test_selective_checkpointing_computes_only_what_is_cheap_again() -> None:
-    """Neither attention nor a product over a large dimension: six of the layer (nobody needs the result of the last one again) and one of
+    """Neither attention nor a product over a large dimension: six of the layer (the result of the last one is not needed again) and one of
     the adapter's two."""
     full, selective = products("full", 4), products("selective", 4)
     assert full["mm"] - selective["mm"] == 6 + 1

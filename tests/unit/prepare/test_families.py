@@ -143,7 +143,7 @@ def test_the_ranks_that_divide_a_layer(world: dict[str, int], size: int | None, 
 
 
 def test_the_heads_of_every_layer_are_divided(tmp_path: Any) -> None:
-    """Where a config.json has a list of them; what is no number of heads is not looked at."""
+    """Also where a config.json has a list of them; other numbers are not checked."""
     settings = {"strategy": {"type": "tensor-parallel"}, "world": {"processesPerNode": 2}}
     heads: dict[str, Any] = HEADS | {"use_qk_norm_in_heads": True}
     checked("laguna", "LagunaForCausalLM", tmp_path, settings, **heads, num_attention_heads_per_layer=[12, 8, 12])
