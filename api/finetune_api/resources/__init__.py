@@ -5,6 +5,7 @@
     dataset.py              rows to train and to validate on
     method.py               method and objective
     learning.py             strategy, hyperparameters, checkpoints
+    stages.py               pods of preparation, training and publishing
     evaluation.py           evaluation and gate
     export.py               artifacts to export
     tracking.py             trackers of the training

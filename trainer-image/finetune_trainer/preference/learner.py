@@ -68,12 +68,18 @@ class PreferenceLearner(LanguageLearner):
         """Computes the base's log-probabilities, or reads those of an earlier attempt."""
         if not self._objective.needs_reference:
             return
-        ranks = [plan.step(0, number).ranks for number in range(plan.steps_per_epoch)]
-        steps = [rank[self._world.data_rank] for rank in ranks]
-        self._reference = self._referenced("train", model, self._compared, steps, watch, resumed=step > 0)
+        self._reference = self._referenced("train", model, self._compared, self._epoch(plan), watch, resumed=step > 0)
         if self._prepared.hyperparameters.validation_every is not None:
-            sample = [(examples,) for examples in self._validation_share(self._world)]
+            sample = self._validation_steps(self._held_out_compared)
             self._held_out_reference = self._referenced("validation", model, self._held_out_compared, sample, watch, resumed=step > 0)
+
+    def _epoch(self, plan: StepPlan) -> list[tuple[MicroBatch, ...]]:
+        """This rank's micro-batches of every step that an epoch has."""
+        return [plan.step(0, number).ranks[self._world.data_rank] for number in range(plan.steps_per_epoch)]
+
+    def _validation_steps(self, rows: ComparedRows) -> list[tuple[MicroBatch, ...]]:
+        """This rank's share of the sample of a validation, each micro-batch as a step."""
+        return [(examples,) for examples in self._validation_share(self._world, rows)]
 
     def _referenced(
         self, side: str, model: nn.Module, rows: ComparedRows, steps: Sequence[Sequence[MicroBatch]], watch: Watch, *, resumed: bool
@@ -129,11 +135,11 @@ class PreferenceLearner(LanguageLearner):
 
     def validation_batches(self, world: World) -> Iterator[AnswerBatch]:  # type: ignore[override]
         """Laid out like the training rows."""
-        for examples in self._validation_share(world):
+        for examples in self._validation_share(world, self._held_out_compared):
             yield answer_batch(self._held_out_compared, examples, self._held_out_reference, packed=self._packed)
 
-    def _validation_share(self, world: World) -> tuple[MicroBatch, ...]:
-        return validation_share(self._prepared.hyperparameters, self._held_out_compared, world.data_rank, world.data_size, self._layout)
+    def _validation_share(self, world: World, rows: ComparedRows) -> tuple[MicroBatch, ...]:
+        return validation_share(self._prepared.hyperparameters, rows, world.data_rank, world.data_size, self._layout)
 
     def tally(self, model: nn.Module, batch: AnswerBatch) -> Tally:  # type: ignore[override]
         """A pair is right if the preferred answer has the higher reward."""

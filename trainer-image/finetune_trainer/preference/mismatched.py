@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from finetune_trainer.preference.rows import AnswerRows
 
-Counts = NDArray[np.int64]
 CYCLE = 2
 """Sets the generator apart from those of step_plan with the same seed."""
 

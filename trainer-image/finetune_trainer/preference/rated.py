@@ -20,7 +20,7 @@ from finetune_trainer.preference.mismatched import MismatchedAnswers, divergence
 from finetune_trainer.preference.reference import Values
 from finetune_trainer.preference.rows import ComparedRows, read_labels
 from finetune_trainer.preference.score import answer_log_probs, rated_scores, right
-from finetune_trainer.step_plan import StepPlan, validation_share
+from finetune_trainer.step_plan import StepPlan
 
 Labels = NDArray[np.bool_]
 Share = tuple[float, int]
@@ -64,14 +64,10 @@ class RatedLearner(PreferenceLearner):
     def before_steps(self, model: nn.Module, plan: StepPlan, step: int, watch: Watch) -> None:
         """The base's log-probabilities of the mismatched answers, too."""
         super().before_steps(model, plan, step, watch)
-        ranks = [self._mismatched_plan.step(0, number).ranks for number in range(plan.steps_per_epoch)]
-        steps = [rank[self._world.data_rank] for rank in ranks]
+        steps = self._epoch(self._mismatched_plan)
         self._mismatched_reference = self._referenced("train-mismatched", model, self._mismatched, steps, watch, resumed=step > 0)
         if self._prepared.hyperparameters.validation_every is not None:
-            share = validation_share(
-                self._prepared.hyperparameters, self._held_out_mismatched, self._world.data_rank, self._world.data_size, self._layout
-            )
-            sample = [(examples,) for examples in share]
+            sample = self._validation_steps(self._held_out_mismatched)
             self._held_out_mismatched_reference = self._referenced(
                 "validation-mismatched", model, self._held_out_mismatched, sample, watch, resumed=step > 0
             )
@@ -125,9 +121,7 @@ class RatedLearner(PreferenceLearner):
     def validation_batches(self, world: World) -> Iterator[AnswerBatch]:  # type: ignore[override]
         """First the mismatched answers of the sample, because the losses of the rows depend on all of them; their tallies are empty."""
         self._share: Share = (0.0, 0)
-        mismatched = validation_share(
-            self._prepared.hyperparameters, self._held_out_mismatched, world.data_rank, world.data_size, self._layout
-        )
+        mismatched = self._validation_share(world, self._held_out_mismatched)
         for examples in mismatched:
             reference = self._held_out_mismatched_reference
             yield answer_batch(self._held_out_mismatched, examples, reference, packed=self._packed, mismatched=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from finetune_trainer.tasks.conversation import Conversation, conversation
+from finetune_trainer.tasks.conversation import Conversation, conversation, said
 from finetune_trainer.tasks.explain import Problem
 from finetune_trainer.tasks.explain.chat import chat_problems
 from finetune_trainer.tasks.explain.names import OPENAI, Names
@@ -88,8 +88,7 @@ class ChatTask(LanguageTask):
 
     def text(self, row: Conversation) -> str:
         """What was said; not system messages and tools, which many rows share."""
-        said = (message for message in row.messages if message.role != "system")
-        return "\n".join(text for m in said for text in (m.content, *(call.function.arguments for call in m.tool_calls or ())) if text)
+        return said(row.messages)
 
     def turns(self, row: Conversation) -> int:
         return len(row.messages)

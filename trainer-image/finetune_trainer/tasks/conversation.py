@@ -4,7 +4,7 @@ All texts are checked elsewhere; a conversation that exists is whole: no empty t
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -99,6 +99,12 @@ def conversation(row: dict[str, Any], context: Context) -> Conversation:
         [_tool(tool["function"]) for tool in tools] if tools else None,
         row.get("parallel_tool_calls"),
     )
+
+
+def said(messages: Iterable[Message]) -> str:
+    """What was said and called; not what system messages say, which many rows share."""
+    spoken = (message for message in messages if message.role != "system")
+    return "\n".join(text for m in spoken for text in (m.content, *(call.function.arguments for call in m.tool_calls or ())) if text)
 
 
 def _joined(messages: list[dict[str, Any]], context: Context) -> Iterator[dict[str, Any]]:

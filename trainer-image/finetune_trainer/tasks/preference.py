@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 
 from finetune_trainer.tasks.completion import Completion
-from finetune_trainer.tasks.conversation import Conversation, Message, Tool, conversation
+from finetune_trainer.tasks.conversation import Conversation, Message, Tool, conversation, said
 from finetune_trainer.tasks.explain import Problem, Wrong
 from finetune_trainer.tasks.explain.names import Names
 from finetune_trainer.tasks.explain.preferences import answer_problems, same_answer, text_pair_of_answers_problems, unknown_keys
 from finetune_trainer.tasks.layouts.context import Context
-from finetune_trainer.tasks.layouts.forms import Fields, Form, Hint, Records, is_messages, rated
+from finetune_trainer.tasks.layouts.forms import SINGLE_ANSWERS, Fields, Form, Hint, Records, is_messages, rated
 from finetune_trainer.tasks.layouts.preferences import (
     OPENAI_KEYS,
     OPENAI_NAMES,
@@ -65,7 +65,7 @@ class PairTask(LanguageTask):
             return form
         if {"chosen", "rejected"} <= set(keys) or set(OPENAI_KEYS) <= set(keys):
             return None
-        single = next((field for field in ("messages", "conversations", "completion", "output", "response") if field in keys), "")
+        single = next((field for field in SINGLE_ANSWERS if field in keys), "")
         if not single:
             return None
         return Form(
@@ -153,8 +153,7 @@ class ChatPairTask(PairTask):
 
     def text(self, row: ChatPair) -> str:
         """What was said before the answers, and both of them."""
-        said = [message for message in (*row.prompt, *row.chosen, *row.rejected) if message.role != "system"]
-        return "\n".join(text for m in said for text in (m.content, *(call.function.arguments for call in m.tool_calls or ())) if text)
+        return said((*row.prompt, *row.chosen, *row.rejected))
 
     def turns(self, row: ChatPair) -> int:
         return len(row.prompt) + len(row.chosen)

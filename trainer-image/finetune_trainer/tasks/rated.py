@@ -5,14 +5,14 @@ from typing import Any
 
 import msgspec
 
-from finetune_trainer.tasks.conversation import Conversation, Message, Tool, conversation
+from finetune_trainer.tasks.conversation import Conversation, Message, Tool, conversation, said
 from finetune_trainer.tasks.explain import Problem, Wrong
 from finetune_trainer.tasks.explain.names import Names
 from finetune_trainer.tasks.explain.preferences import answer_problems, unknown_keys
 from finetune_trainer.tasks.explain.ratings import label_of, rating_problems
 from finetune_trainer.tasks.explain.texts import text_pair_problems
 from finetune_trainer.tasks.layouts.context import Context
-from finetune_trainer.tasks.layouts.forms import PAIR_HINTS, Fields, Form, Hint, Records, is_messages
+from finetune_trainer.tasks.layouts.forms import PAIR_HINTS, SINGLE_ANSWERS, Fields, Form, Hint, Records, is_messages
 from finetune_trainer.tasks.layouts.preferences import OPENAI_KEYS
 from finetune_trainer.tasks.layouts.ratings import FromConversation, in_one_field, prompt_and_answer
 from finetune_trainer.tasks.layouts.steps import Known, Renamed
@@ -25,15 +25,6 @@ from finetune_trainer.tasks.task import RowLayout
 LABEL = Hint(
     ("label", "desirable", "rating", "feedback", "thumbs_up", "liked", "good"), "true or false", lambda value: label_of(value) is not None
 )
-
-ANSWERS = {
-    "messages": "messages",
-    "conversations": "messages",
-    "completion": "completion",
-    "output": "completion",
-    "response": "completion",
-}
-"""What files call answers -> the field that they can be."""
 
 
 def is_said(value: Any) -> bool:
@@ -85,10 +76,10 @@ class RatedTask(LanguageTask):
         """Pairs of answers, and answers that are not rated."""
         if {"chosen", "rejected"} <= set(keys) or set(OPENAI_KEYS) <= set(keys):
             return Form("holds pairs of answers, and objective kto rates single ones: set method.objective: dpo (or orpo)", "objective")
-        single = next((field for field in ANSWERS if field in keys and (field != "conversations" or has_messages(field, first))), "")
+        single = next((field for field in SINGLE_ANSWERS if field in keys and (field != "conversations" or has_messages(field, first))), "")
         if not single or LABEL.names[0] in keys:
             return None
-        columns = ", ".join(f"{field}: {name}" for field, name in {ANSWERS[single]: single, "label": "..."}.items() if field != name)
+        columns = ", ".join(f"{field}: {name}" for field, name in {SINGLE_ANSWERS[single]: single, "label": "..."}.items() if field != name)
         return Form(
             f"holds answers without a label ({single!r}), and objective kto learns whether an answer is desirable: add 'label' to each "
             f"row, true or false (where another field says it, name it with columns: {{{columns}}}), or set method.objective: sft to learn "
@@ -172,8 +163,7 @@ class RatedChatTask(RatedTask):
 
     def text(self, row: RatedChat) -> str:
         """What was said; not system messages and tools, which many rows share."""
-        said = (message for message in (*row.prompt, *row.completion) if message.role != "system")
-        return "\n".join(text for m in said for text in (m.content, *(call.function.arguments for call in m.tool_calls or ())) if text)
+        return said((*row.prompt, *row.completion))
 
     def turns(self, row: RatedChat) -> int:
         return len(row.prompt) + len(row.completion)

@@ -25,12 +25,10 @@ class TensorBoard:
 
     def open(self, run: TrackedRun) -> "EventFile":
         """A new file: TensorBoard reads all files of a folder, in the order in which they were begun, as one run."""
-        writer = events_writer()
         from tensorboardX.proto.event_pb2 import Event, SessionLog
         from tensorboardX.summary import hparams
 
-        # The writer's own name has the second alone: a file begun in the second of another one would overwrite it.
-        file = EventFile(writer(events(run), f".attempt-{run.attempt}.{time.time_ns()}"), run.resumed_step)
+        file = event_file(run, f"attempt-{run.attempt}", run.resumed_step)
         # Readers drop the steps of earlier files from this one on.
         file.write(Event(step=run.resumed_step + 1, session_log=SessionLog(status=SessionLog.START)))
         for summary in hparams(dict(run.parameters), {}):
@@ -39,11 +37,10 @@ class TensorBoard:
 
     def report(self, run: TrackedRun, outcome: Outcome) -> None:
         """A file of its own, with the scores at the last step and the rest as text."""
-        writer = events_writer()
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.summary import text
 
-        file = EventFile(writer(events(run), ".publish"), 0)
+        file = event_file(run, "publish", 0)
         file.log([Point(outcome.step, time.time(), outcome.figures)])
         for name, value in outcome.tags.items():
             file.write(Event(step=outcome.step, wall_time=time.time(), summary=text(name, value)))
@@ -57,11 +54,12 @@ def events_writer() -> Any:
     return EventsWriter
 
 
-def events(run: TrackedRun) -> str:
-    """Beginning of the paths of the run's files, in a folder that exists."""
+def event_file(run: TrackedRun, name: str, last_step: int) -> "EventFile":
+    """A new file in the run's folder, with `name` at its end."""
     folder = run.workspace.runs / run.config.output_model
     folder.mkdir(parents=True, exist_ok=True)
-    return str(folder / "events")
+    # The writer's own name has the second alone: a file begun in the second of another one would overwrite it.
+    return EventFile(events_writer()(str(folder / "events"), f".{name}.{time.time_ns()}"), last_step)
 
 
 class EventFile:

@@ -119,15 +119,8 @@ class Rank:
 
     def train(self) -> None:
         """From joining the others to the result."""
-        self.heartbeat.beat("joining")
-        size = self.config.world.nodes * self.config.world.processes_per_node
-        if size > 1 and os.environ.get("RANK", "0") == "0":
-            self.printer.show(f"waiting for all {size} ranks", force=True)
         strategy = strategy_of(self.prepared.strategy)
-        world = join(self.config.limits.start_deadline, self.config.limits.stall_timeout)
-        world = replace(world, model_parallel=strategy.model_parallel(self.prepared.strategy))
-        if world.size != size:
-            raise invalid("WorldSizeDiffers", f"WORLD_SIZE is {world.size}, and the run config's world has {size} processes")
+        world = self.joined(strategy.model_parallel(self.prepared.strategy))
         self.heartbeat.beat("loading")
         if world.is_first:
             print(f"train: on {device_name(world.device)} with {versions()}", flush=True)
@@ -135,12 +128,7 @@ class Rank:
         resume = self.resume(world)
         if world.is_first:
             self.printer.show("loading the model", force=True, total_steps=self.hyper.total_steps)
-        free = [count for count in world.gather(free_gpu_memory(world.device)) if count is not None]
-        if free:
-            self.prepared = self.prepared.fitted_to(min(free))
-        if self.halved:
-            self.prepared = self.half_the_micro_batch(world)
-        self.hyper = self.prepared.hyperparameters
+        self.fit(world)
         learner = learner_of(self.config, self.prepared, self.workspace, loss)
         distributed = strategy.open(world, self.method, self.prepared)
         model = distributed.load(learner.load_base, resume.path if resume else None)
@@ -175,6 +163,26 @@ class Rank:
         world.together(lambda: finish.last_loss(context, step) if world.is_first else None)  # before the ranks give their weights
         world.together(lambda: finish.write(model, context, step, best, self.warnings))
         world.leave()
+
+    def joined(self, model_parallel: int) -> World:
+        """All ranks, once they have met."""
+        self.heartbeat.beat("joining")
+        size = self.config.world.nodes * self.config.world.processes_per_node
+        if size > 1 and os.environ.get("RANK", "0") == "0":
+            self.printer.show(f"waiting for all {size} ranks", force=True)
+        world = replace(join(self.config.limits.start_deadline, self.config.limits.stall_timeout), model_parallel=model_parallel)
+        if world.size != size:
+            raise invalid("WorldSizeDiffers", f"WORLD_SIZE is {world.size}, and the run config's world has {size} processes")
+        return world
+
+    def fit(self, world: World) -> None:
+        """Chooses the micro-batch by the memory that all ranks find free, and by what an earlier attempt ran out of."""
+        free = [count for count in world.gather(free_gpu_memory(world.device)) if count is not None]
+        if free:
+            self.prepared = self.prepared.fitted_to(min(free))
+        if self.halved:
+            self.prepared = self.half_the_micro_batch(world)
+        self.hyper = self.prepared.hyperparameters
 
     def half_the_micro_batch(self, world: World) -> Prepared:
         """For an attempt after one that ran out of memory."""

@@ -95,8 +95,8 @@ def check_division(family: Family, config: dict[str, Any], subject: Subject, run
         raise invalid(
             "InvalidStrategy",
             f"training.strategy.tensorParallelSize {size} does not divide the number of processes (training.nodes x "
-            f"training.gpusPerNode), {processes}, and the heads of {subject.name} ({counted}). With these, {listed(possible)}; or set "
-            "training.strategy.type: fsdp",
+            f"training.gpusPerNode), {processes}, and the heads of {subject.name} ({counted}). With these, {working_sizes(possible)}; or "
+            "set training.strategy.type: fsdp",
             param="training.strategy.tensorParallelSize",
         )
 
@@ -110,7 +110,7 @@ def head_counts(config: dict[str, Any]) -> list[tuple[str, int]]:
     return list(dict.fromkeys((name, count) for name, count in found if type(count) is int and count > 0))
 
 
-def listed(sizes: list[int]) -> str:
+def working_sizes(sizes: list[int]) -> str:
     """Those that divide something."""
     useful = [str(size) for size in sizes if size > 1]
     return f"it can be {' or '.join(useful)}" if useful else "no size works: change the number of processes"

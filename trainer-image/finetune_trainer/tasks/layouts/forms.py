@@ -234,6 +234,14 @@ class Hint(NamedTuple):
     holds: Callable[[Any], bool] = is_text
 
 
+SINGLE_ANSWERS = {
+    "messages": "messages",
+    "conversations": "messages",
+    "completion": "completion",
+    "output": "completion",
+    "response": "completion",
+}
+"""What files call the answer of a row that has one -> the field that it can be."""
 PAIR_HINTS = {
     "prompt": Hint(("prompt", "question", "query", "instruction", "input", "problem", "source", "user", "q")),
     "completion": Hint(("completion", "answer", "response", "output", "reply", "target", "solution", "assistant", "a")),
