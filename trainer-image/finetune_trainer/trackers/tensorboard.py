@@ -59,7 +59,7 @@ def event_file(run: TrackedRun, name: str, last_step: int) -> "EventFile":
     folder = run.workspace.runs / run.config.output_model
     folder.mkdir(parents=True, exist_ok=True)
     # The writer's own name has the second alone: a file begun in the second of another one would overwrite it.
-    return EventFile(events_writer()(str(folder / "events"), f".{name}.{time.time_ns()}"), last_step)
+    return EventFile(events_writer()(str(folder / "events"), f".{time.time_ns()}.{name}"), last_step)
 
 
 class EventFile:
