@@ -6,12 +6,13 @@ pods mount the volume of a deleted model are deleted. The FineTuneJob, its model
 
 from finetune_api.resources.common import seconds
 from finetune_api.resources.finetune_job import output_name
+from finetune_api.resources.finetune_job_status import FineTuneJobStatus
 from finetune_operator.build.model import model_object
 from finetune_operator.objects.names import MODEL_LABEL, STAGE_LABEL, workspace_claim
 from finetune_operator.plan.common.blocked import refusal_blocker
 from finetune_operator.plan.common.clock import epoch
-from finetune_operator.plan.common.conditions import holds
-from finetune_operator.plan.common.models import ready_message
+from finetune_operator.plan.common.conditions import ConditionUpdate, holds, with_updates, without
+from finetune_operator.plan.common.models import digest_of, made_by, ready_message
 from finetune_operator.plan.common.observed import ObservedJob
 from finetune_operator.plan.common.plan import EventNote, ObjectRef, Plan, core_ref, job_ref
 from finetune_operator.plan.job.attempts import own_jobs
@@ -20,6 +21,7 @@ from finetune_operator.plan.job.results import finished_progress
 from finetune_operator.plan.job.view import Step, View, failure
 
 REGISTERING = "Registering"
+MODEL_DELETED = "ModelDeleted"
 
 
 def register(view: View) -> Step | None:
@@ -49,6 +51,20 @@ def register(view: View) -> Step | None:
         return failure(view, "ModelInvalid", message, object=f"FineTunedModel {name}")
     message = f"FineTunedModel {name}: {ready_message(model)}" if model.status.error else _registering(name)
     return Step(view.status, "Evaluating", REGISTERING, message, requeue_after=15.0)
+
+
+def with_fate_of_model(observed: ObservedJob, status: FineTuneJobStatus, now: float) -> FineTuneJobStatus:
+    """The status of a finished job with condition ModelDeleted, if the model that it reports no longer exists."""
+    model, name = observed.output_model, status.model
+    if not holds(status.conditions, "Complete"):
+        return status
+    if model and (made_by(model, observed.job.meta.uid) or digest_of(model) == status.spec_digest):
+        kept = without(status.conditions, MODEL_DELETED)
+        return finished_progress(status.model_copy(update={"conditions": kept})) if len(kept) < len(status.conditions) else status
+    message = f"FineTunedModel {name} was deleted after this job had finished; to train it again, create a job with a new name"
+    update = ConditionUpdate(MODEL_DELETED, True, MODEL_DELETED, message)
+    conditions = with_updates(status.conditions, (update,), observed.job.meta.generation, now)
+    return status.model_copy(update={"conditions": conditions, "progress_text": "model deleted"})
 
 
 def released(observed: ObservedJob) -> tuple[ObjectRef, ...]:

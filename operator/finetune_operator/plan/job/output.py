@@ -4,7 +4,6 @@ another name. Files are never overwritten, and an existing model is not trained 
 
 from typing import Any
 
-from finetune_api.resources.common import seconds
 from finetune_api.resources.finetune_job import output_name
 from finetune_api.resources.finetune_job_status import FineTuneJobStatus
 from finetune_operator.build.claim import model_claim_object, model_volume_size
@@ -14,7 +13,7 @@ from finetune_operator.plan.common.clock import rfc3339
 from finetune_operator.plan.common.conditions import holds
 from finetune_operator.plan.common.models import digest_of, made_by, ready_message
 from finetune_operator.plan.job.attempts import replaced
-from finetune_operator.plan.job.stop import unpaused_since
+from finetune_operator.plan.job.stop import given_up, schedule_timeout_over, unpaused_since
 from finetune_operator.plan.job.view import Step, View, failure, resting_phase, waiting
 
 
@@ -29,7 +28,7 @@ def output_taken(view: View) -> Step | None:
         view = view.with_status(replaced(view.status, attempt.model_copy(update=change)))
     name = model.meta.name
     if model.meta.deleting:
-        return waiting(view, "ModelTerminating", f"FineTunedModel {name} is being deleted; its name is available after that")
+        return _bounded(view, "ModelTerminating", f"FineTunedModel {name} is being deleted; its name is available after that", name)
     if digest_of(model) != view.status.spec_digest:
         return failure(view, "OutputExists", _exists(name), param="output.model", object=f"FineTunedModel {name}")
     if holds(model.status.conditions, "Ready"):
@@ -38,7 +37,15 @@ def output_taken(view: View) -> Step | None:
     if holds(model.status.conditions, "Stalled"):
         broken = f"FineTunedModel {name} was trained from the same spec and is not usable ({ready_message(model)}): delete it"
         return failure(view, "OutputExists", broken, param="output.model", object=f"FineTunedModel {name}")
-    return waiting(view, "OutputNotReady", f"FineTunedModel {name} was trained from the same spec and is being verified")
+    verifying = f"FineTunedModel {name} was trained from the same spec and is not verified yet ({ready_message(model)})"
+    return _bounded(view, "OutputNotReady", verifying, name)
+
+
+def _bounded(view: View, reason: str, message: str, name: str) -> Step:
+    """Waits for a model of that name, for at most limits.scheduleTimeout."""
+    if schedule_timeout_over(view, unpaused_since(view.status)):
+        return given_up(view, reason, message, param="output.model", object=f"FineTunedModel {name}")
+    return waiting(view, reason, message)
 
 
 def output_contested(view: View) -> Step | None:
@@ -55,7 +62,7 @@ def output_contested(view: View) -> Step | None:
     contest = f"FineTuneJob {first.meta.name} also creates FineTunedModel {model_name(view)} and takes precedence"
     remedy = "to train both, create this job with another output.model"
     since = unpaused_since(view.status)
-    if since is not None and view.now - since > seconds(view.spec.limits.schedule_timeout):
+    if schedule_timeout_over(view, since):
         text = f"{contest}, and has not finished within limits.scheduleTimeout ({view.spec.limits.schedule_timeout}): {remedy}"
         status = view.status.model_copy(update={"error": None})
         return failure(view, "OutputContested", text, param="output.model", object=f"FineTuneJob {first.meta.name}", status=status)

@@ -8,7 +8,7 @@ from finetune_operator.plan.common.conditions import holds, without
 from finetune_operator.plan.common.observed import ObservedJob
 from finetune_operator.plan.common.plan import ObjectRef, Plan, job_ref
 from finetune_operator.plan.job.attempts import active, current_stage, job_name, latest, own_jobs
-from finetune_operator.plan.job.finish import register, released, retired
+from finetune_operator.plan.job.finish import register, released, retired, with_fate_of_model
 from finetune_operator.plan.job.launch import create_job, next_attempt
 from finetune_operator.plan.job.output import output_contested, output_renamed, output_taken
 from finetune_operator.plan.job.preconditions import base_missing, custom_code_forbidden, override_forbidden
@@ -28,7 +28,8 @@ def plan_job(observed: ObservedJob, now: float) -> Plan:
     if job.meta.deleting:
         return Plan()
     if is_over(job.status):
-        return _plan(observed, finished_status(job), released(observed), retired(observed, now))
+        status = with_fate_of_model(observed, finished_status(job), now)
+        return _plan(observed, status, released(observed), retired(observed, now))
     if job.spec is None:
         return _plan(observed, invalid_status(job, now), (), Plan())
     view = view_of(observed, job.spec, introduced(observed, job.spec, now), now)

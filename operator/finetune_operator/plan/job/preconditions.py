@@ -1,13 +1,12 @@
 """What must hold before a job starts: it sets no forbidden field, brings no code that is not allowed, and its base model exists and has
 been verified."""
 
-from finetune_api.resources.common import seconds
 from finetune_operator.build.stages import STAGES
 from finetune_operator.plan.common.clock import epoch
 from finetune_operator.plan.common.conditions import holds
 from finetune_operator.plan.common.models import ready_message
 from finetune_operator.plan.common.overrides import OVERRIDE_FORBIDDEN, forbidden_field, forbidden_text
-from finetune_operator.plan.job.stop import unpaused_since
+from finetune_operator.plan.job.stop import given_up, schedule_timeout_over, waiting_since
 from finetune_operator.plan.job.view import Step, View, failure, waiting
 
 CUSTOM_CODE_FORBIDDEN = "CustomCodeForbidden"
@@ -38,7 +37,7 @@ def custom_code_forbidden(view: View) -> Step | None:
 
 
 def base_missing(view: View) -> Step | None:
-    """Before a Job is created: waits for the base model, for at most limits.scheduleTimeout."""
+    """Before a Job is created: waits for the base model, for at most limits.scheduleTimeout. Each attempt has this time again."""
     reference, attempt = view.spec.base.fine_tuned_model, view.attempt
     if reference is None or view.stage is None or view.batch:
         return None
@@ -46,12 +45,9 @@ def base_missing(view: View) -> Step | None:
     if found is None:
         return None
     reason, message = found
-    since = epoch(attempt.started_at) if attempt else unpaused_since(view.status)
-    nothing_done = not any(a.state == "Succeeded" for a in view.status.attempts)
-    if nothing_done and since is not None and view.now - since > seconds(view.spec.limits.schedule_timeout):
-        text = f"{message}, for limits.scheduleTimeout ({view.spec.limits.schedule_timeout})"
-        status = view.status.model_copy(update={"error": None})
-        return failure(view, reason, text, param="base.fineTunedModel", object=f"FineTunedModel {reference.name}", status=status)
+    since = epoch(attempt.started_at) if attempt else waiting_since(view.status)
+    if schedule_timeout_over(view, since):
+        return given_up(view, reason, message, param="base.fineTunedModel", object=f"FineTunedModel {reference.name}")
     return waiting(view, reason, message, object=f"FineTunedModel {reference.name}")
 
 

@@ -19,6 +19,24 @@ def unpaused_since(status: FineTuneJobStatus) -> float | None:
     return epoch(suspended.last_transition_time) if suspended.status == "False" else None
 
 
+def waiting_since(status: FineTuneJobStatus) -> float | None:
+    """When the job was first seen or last resumed, or when its last attempt ended, if that was later; None while it is paused."""
+    since = unpaused_since(status)
+    ended = (epoch(attempt.finished_at) for attempt in status.attempts)
+    return None if since is None else max(since, *(time for time in ended if time is not None), since)
+
+
+def schedule_timeout_over(view: View, since: float | None) -> bool:
+    """Whether the job has waited for another object for longer than limits.scheduleTimeout."""
+    return since is not None and view.now - since > seconds(view.spec.limits.schedule_timeout)
+
+
+def given_up(view: View, reason: str, message: str, *, param: str, object: str) -> Step:
+    """The job fails, as what it has waited for has not come within limits.scheduleTimeout."""
+    text = f"{message}, for limits.scheduleTimeout ({view.spec.limits.schedule_timeout})"
+    return failure(view, reason, text, param=param, object=object, status=view.status.model_copy(update={"error": None}))
+
+
 def active_seconds(status: FineTuneJobStatus, now: float) -> float:
     """Seconds in which the job was not paused."""
     since = unpaused_since(status)

@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
-from finetune_operator.objects.names import JOB_UID_ANNOTATION
+from finetune_operator.objects.names import JOB_UID_ANNOTATION, SPEC_DIGEST_ANNOTATION
+from finetune_operator.plan.common.conditions import find, holds
 from finetune_operator.plan.common.plan import Plan
+from finetune_operator.plan.job.finish import MODEL_DELETED
 from finetune_operator.plan.job.plan_job import plan_job
-from tests.unit.operator.plan.job.snapshots import DONE, named, observed, shown, status
+from tests.unit.operator.plan.job.snapshots import DONE, named, observed, shown, status, status_of
 from tests.unit.operator.samples import (
     JOB_UID,
     T,
@@ -109,3 +111,24 @@ def test_a_job_that_is_over_lets_go_of_models(over: str, spec_: dict[str, Any], 
     state = status(conditions=[condition(over, "True")], observed_generation=1)
     plan = plan_job(observed(state, spec_, jobs=jobs, **more), T)
     assert [ref.name for ref in plan.delete] == released
+
+
+def test_a_finished_job_says_that_its_model_was_deleted() -> None:
+    """It stays complete; a model that another job has trained from the same spec takes the place of the first one."""
+    state = status(conditions=[condition("Complete", "True")], model="tune", spec_digest="d1", trained_steps=30, total_steps=30)
+    assert find(status_of(plan_job(observed(state, output_model=named(OURS)), T)).conditions, MODEL_DELETED) is None
+    gone = status_of(plan_job(observed(state), T))
+    found = find(gone.conditions, MODEL_DELETED)
+    assert found is not None
+    assert found.message.startswith("FineTunedModel tune was deleted after this job had finished")
+    assert (gone.progress_text, holds(gone.conditions, "Complete")) == ("model deleted", True)
+    assert plan_job(observed(gone), T + 60).status is None
+    assert plan_job(observed(gone, output_model=named({})), T + 60).status is None
+    again = status_of(plan_job(observed(gone, output_model=named({SPEC_DIGEST_ANNOTATION: "d1"})), T + 60))
+    assert (find(again.conditions, MODEL_DELETED), again.progress_text) == (None, "100% (30/30)")
+
+
+def test_a_failed_job_does_not_look_for_its_model() -> None:
+    """It has none."""
+    plan = plan_job(observed(status(conditions=[condition("Failed", "True")], observed_generation=1)), T)
+    assert plan.status is None or find(status_of(plan).conditions, MODEL_DELETED) is None

@@ -77,6 +77,22 @@ def test_the_wait_for_another_job_is_bounded() -> None:
     assert "has not finished within limits.scheduleTimeout (24h)" in world.job.status.error.message
 
 
+@pytest.mark.parametrize(("deleting", "reason"), [(False, "OutputNotReady"), (True, "ModelTerminating")])
+def test_the_wait_for_a_model_with_that_name_is_bounded(deleting: bool, reason: str) -> None:
+    """A model whose inspection cannot start, or whose deletion does not end, must not keep a job Pending for ever."""
+    state, spec_ = FineTuneJobStatus(), {"output": {"model": "bot"}}
+    digest = status_of(plan_job(observed(state, spec_), T)).spec_digest
+    found = model(annotations={SPEC_DIGEST_ANNOTATION: str(digest)}, deleting=deleting)
+    found = replace(found, status=found.status.model_copy(update={"conditions": []}))
+    first = plan_job(observed(state, spec_, output_model=found), T)
+    assert shown(first) == ("Pending", reason)
+    late = plan_job(observed(status_of(first), spec_, output_model=found), T + 90_000)
+    assert shown(late) == ("Failed", reason)
+    error = status_of(late).error
+    assert error is not None
+    assert (error.param, "for limits.scheduleTimeout (24h)" in error.message) == ("output.model", True)
+
+
 def test_the_message_says_that_the_other_job_is_suspended() -> None:
     """Nothing moves until it is resumed or deleted."""
     first = FineTuneJob(meta("aaa", created=T), spec(**OUTPUT, suspend=True), FineTuneJobStatus())

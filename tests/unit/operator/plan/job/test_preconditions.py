@@ -6,8 +6,9 @@ import pytest
 
 from finetune_api.resources.finetune_job_status import FineTuneJobStatus
 from finetune_operator.objects.records import FineTunedModel
+from finetune_operator.plan.common.clock import rfc3339
 from finetune_operator.plan.job.plan_job import plan_job
-from tests.unit.operator.plan.job.snapshots import active, observed, shown, status, status_of
+from tests.unit.operator.plan.job.snapshots import active, attempt, observed, shown, status, status_of
 from tests.unit.operator.samples import (
     T,
     model,
@@ -39,6 +40,18 @@ def test_a_base_model_must_be_there_and_verified(base: FineTunedModel | None, re
     failed = status_of(late).error
     assert failed is not None
     assert (failed.param, "for limits.scheduleTimeout (24h)" in failed.message) == ("base.fineTunedModel", True)
+
+
+@pytest.mark.parametrize("ended", [T, T + 80_000])
+def test_a_base_model_that_vanishes_between_stages_is_waited_for(ended: float) -> None:
+    """As long as before the first one, counted from the end of the last attempt, and not for ever."""
+    done = status(attempt("prepare", 1, finished_at=rfc3339(ended)))
+    assert shown(plan_job(observed(done, BASE), ended + 86_000))[1] == "BaseModelNotFound"
+    late = plan_job(observed(done, BASE), ended + 90_000)
+    assert shown(late) == ("Failed", "BaseModelNotFound")
+    error = status_of(late).error
+    assert error is not None
+    assert (error.param, error.object) == ("base.fineTunedModel", "FineTunedModel bot")
 
 
 def test_a_base_model_that_is_ready_is_mounted() -> None:
