@@ -21,7 +21,7 @@ USAGE_ERROR = 2
 HELP = """validates a dataset as the prepare stage does
 
 FILE holds rows (JSONL, JSON, CSV, Parquet or Arrow, also .gz and .zst), or is the manifest of a FineTuneJob (.yaml).
-Exit code: 0 valid, 3 invalid, 47 a source cannot be reached."""
+Exit code: 0 valid, 2 wrong options, 3 invalid, 4 the training does not fit into memory, 47 a source did not respond."""
 
 
 def add_to(commands: Any) -> None:
@@ -93,7 +93,7 @@ def run_config(chosen: argparse.Namespace, workspace: str) -> RunConfig | None:
     from finetune_cli.manifest import read_manifest  # a YAML reader and CEL, which rows do not wait for
 
     manifest = read_manifest(chosen.file)
-    print(f"{chosen.file}: FineTuneJob {manifest.name} is valid", file=sys.stderr)
+    print(f"{chosen.file}: the fields of FineTuneJob {manifest.name} are valid", file=sys.stderr)
     environment = dict(os.environ)
     obstacles = unreachable(manifest.spec, chosen, environment)
     if obstacles and not (chosen.data or chosen.validation):

@@ -100,6 +100,7 @@ WRONG: list[tuple[str, str, Any, str, str]] = [
     ("ftj", "spec.method", {"objective": "dpo", "lora": {"initialization": "pissa"}}, "lora.initialization", "and objective sft only"),
     ("ftj", "spec.method", {"lora": {"initialization": "loftq"}}, "lora.initialization", 'values: "default", "pissa"'),
     ("ftj", "spec.method", {"lora": {"targetModules": []}}, "spec.method.lora.targetModules", "at least 1 items"),
+    ("ftj", "spec.method", {"lora": {"targetModules": ["all-linear", "q_proj"]}}, "spec.method.lora.targetModules", "list it alone"),
     ("ftj", "spec.hyperparameters", {"learningRate": 0}, "spec.hyperparameters.learningRate", "greater than 0"),
     ("ftj", "spec.hyperparameters", {"learningRate": "fast"}, "spec.hyperparameters.learningRate", "must be of type number"),
     ("ftj", "spec.hyperparameters", {"epochs": 1, "maxSteps": 10}, "spec.hyperparameters", "set epochs or maxSteps, not both"),
@@ -135,6 +136,8 @@ WRONG: list[tuple[str, str, Any, str, str]] = [
     ("ftj", "spec.evaluation", {"gate": [{"metric": "f1", "minimum": 0.5}]}, "spec.evaluation.gate", "accuracy and f1 for classifiers"),
     ("ftj", "spec.evaluation", {"gate": [{"metric": "rewardMargin", "minimum": 1}]}, "spec.evaluation.gate", "with objective sft"),
     ("ftj", "spec.evaluation", {"gate": [{"metric": "recallAt1", "minimum": 1}]}, "spec.evaluation.gate", "for text-embedding only"),
+    ("ftj", "spec.evaluation", {"gate": [{"metric": "loss", "minimum": 2, "maximum": 1}]}, "gate[0].minimum", "no value can meet both"),
+    ("ftj", "spec.evaluation", {"gate": [{"metric": "accuracy", "minimum": 90}]}, "gate[0].minimum", "write 90 % as 0.9"),
     ("ftj", "spec.evaluation", {"gate": [{"metric": "bleu", "maximum": 1}]}, "spec.evaluation.gate[0].metric", '"loss", "perplexity"'),
     ("ftj", "spec.export", {"onnx": {"precisions": ["int4"]}}, "spec.export.onnx.precisions[0]", 'supported values: "fp32"'),
     ("ftj", "spec.output", {"model": "Support-Bot"}, "spec.output.model", "start with a letter"),
@@ -250,27 +253,6 @@ def test_what_is_not_trained_with_tensor_parallel(api: Api, changes: Object, mes
     api.create(job("default", "divided", **changes, training={"strategy": {"type": "ddp"}}), dry_run=True)
     with pytest.raises(Refused, match=message):
         api.create(job("default", "divided", **changes, training={"strategy": {"type": "tensor-parallel"}}), dry_run=True)
-
-
-@pytest.mark.parametrize(
-    ("quantization", "strategies", "message"),
-    [
-        ("nf4", ["auto", "ddp", "fsdp", "deepspeed"], ""),
-        ("int8", ["auto", "ddp"], "with int8, use auto or ddp"),
-    ],
-)
-def test_strategies_that_divide_a_quantized_base(api: Api, quantization: str, strategies: list[str], message: str) -> None:
-    """Those of nf4 divide it into numbers of 4 bits."""
-    method = {"type": "qlora", "qlora": {"quantization": quantization}}
-    for strategy in ("auto", "ddp", "fsdp", "deepspeed"):
-        manifest = job("default", "quantized", method=method, training={"strategy": {"type": strategy}})
-        if strategy in strategies:
-            api.create(manifest, dry_run=True)
-            continue
-        with pytest.raises(Refused, match=message):
-            api.create(manifest, dry_run=True)
-    with pytest.raises(Refused, match="tensor-parallel cannot divide a quantized base"):
-        api.create(job("default", "quantized", method=method, training={"strategy": {"type": "tensor-parallel"}}), dry_run=True)
 
 
 def test_embeddings_have_no_labels_to_smooth(api: Api) -> None:

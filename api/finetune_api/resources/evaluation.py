@@ -11,6 +11,9 @@ from finetune_api.resources.common import (
     rules,
 )
 
+SHARES = ["rewardAccuracy", "accuracy", "f1", "recallAt1", "recallAt10", "spearman"]
+"""Metrics that are at most 1."""
+
 
 class GateCondition(Document):
     """A condition that the tuned model must meet to be deployed. At least one of betterThanBase, maximum and minimum must be set."""
@@ -25,6 +28,16 @@ class GateCondition(Document):
                 "self.metric != 'kl' || !has(self.betterThanBase) || !self.betterThanBase",
                 "kl measures the distance from the base model, which has 0 itself: set maximum",
                 fieldPath=".betterThanBase",
+            ),
+            rule(
+                "!has(self.minimum) || !has(self.maximum) || self.minimum <= self.maximum",
+                "minimum is above maximum: no value can meet both",
+                fieldPath=".minimum",
+            ),
+            rule(
+                f"!has(self.minimum) || !(self.metric in {SHARES}) || self.minimum <= 1.0",
+                "minimum: the highest possible value of this metric is 1; write 90 % as 0.9",
+                fieldPath=".minimum",
             ),
         )
     }

@@ -17,10 +17,12 @@ class TrainingStrategy(Document):
     model_config = Document.model_config | {
         "json_schema_extra": rules(
             rule("self.type == 'fsdp' || !has(self.sharding)", "sharding can be set only if type is fsdp", fieldPath=".sharding"),
-            rule("self.type == 'deepspeed' || !has(self.zeroStage)", "zeroStage is a setting of type deepspeed", fieldPath=".zeroStage"),
+            rule(
+                "self.type == 'deepspeed' || !has(self.zeroStage)", "zeroStage can be set only if type is deepspeed", fieldPath=".zeroStage"
+            ),
             rule(
                 "self.type == 'tensor-parallel' || !has(self.tensorParallelSize)",
-                "tensorParallelSize is a setting of type tensor-parallel",
+                "tensorParallelSize can be set only if type is tensor-parallel",
                 fieldPath=".tensorParallelSize",
             ),
         )

@@ -13,6 +13,11 @@ class Lora(Document):
 
     model_config = Document.model_config | {
         "json_schema_extra": rules(
+            rule(
+                "!has(self.targetModules) || size(self.targetModules) == 1 || !self.targetModules.exists(name, name == 'all-linear')",
+                "all-linear selects every linear layer except the head: list it alone, or list names of modules",
+                fieldPath=".targetModules",
+            ),
             rule("self.initialization == 'default' || !self.dora", "initialization pissa cannot be combined with dora", fieldPath=".dora"),
         )
     }

@@ -142,7 +142,7 @@ def test_token_classification(assets: Path, tmp_path: Path) -> None:
         (
             "token-classification",
             DECODER,
-            "is a LlamaForCausalLM, a causal language model: task token-classification needs an encoder (albert, ",
+            "is a LlamaForCausalLM, a causal language model: task token-classification needs an encoder, such as bert, ",
         ),
     ],
 )

@@ -69,13 +69,13 @@ WRONG = [
     (
         "train.jsonl\n",
         "train.jsonl\n  training: {strategy: {type: fsdp, zeroStage: 3}}\n",
-        "line 10: spec.training.strategy.zeroStage: zeroStage is a setting of type deepspeed",
+        "line 10: spec.training.strategy.zeroStage: zeroStage can be set only if type is deepspeed",
         "",
     ),
     (
         "train.jsonl\n",
         "train.jsonl\n  training: {strategy: {type: fsdp, tensorParallelSize: 2}}\n",
-        "line 10: spec.training.strategy.tensorParallelSize: tensorParallelSize is a setting of type tensor-parallel",
+        "line 10: spec.training.strategy.tensorParallelSize: tensorParallelSize can be set only if type is tensor-parallel",
         "",
     ),
     ("train.jsonl\n", "train.jsonl\n  training: {strategy: {type: zero}}\n", "line 10: spec.training.strategy.type: ", "'zero'"),

@@ -191,6 +191,13 @@ def test_a_target_module_that_the_model_lacks_is_refused(tmp_path: Path) -> None
     assert caught.value.error.param == "method.lora.targetModules"
 
 
+def test_all_linear_stands_alone(tmp_path: Path) -> None:
+    """In a list with other names, PEFT would adapt those alone."""
+    with pytest.raises(StageFailure, match=r"has all-linear, which selects every linear layer .*, and 1 more: list it alone") as caught:
+        look_at(tmp_path, no_change, method={"type": "lora", "lora": {"targetModules": ["all-linear", "q_proj"]}})
+    assert caught.value.error.param == "method.lora.targetModules"
+
+
 @pytest.mark.parametrize(("model_type", "name"), [("albert", "AlbertForMaskedLM"), ("mpnet", "MPNetModel")])
 def test_gradient_checkpointing_is_refused_of_a_model_that_does_not_know_it(tmp_path: Path, model_type: str, name: str) -> None:
     """Before anything is trained; left out or false, the model can be used."""

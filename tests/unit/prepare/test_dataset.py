@@ -21,6 +21,7 @@ def opened(
     held: list[dict[str, Any]] | None = None,
     evaluation: Any = None,
     method: Any = None,
+    hyperparameters: Any = None,
     **settings: Any,
 ) -> ProfiledDataset:
     """A dataset out of rows."""
@@ -30,7 +31,8 @@ def opened(
         dataset["validation"] = {"uri": str(write_rows(folder / "held.jsonl", held)), "shownAs": "pvc://data/held.jsonl"}
     elif "split" not in dataset:
         dataset["split"] = {}
-    config = run_config(folder, task=task, dataset=dataset, evaluation=evaluation or {}, method=method or {})
+    chosen = {"evaluation": evaluation or {}, "method": method or {}, "hyperparameters": hyperparameters or {}}
+    config = run_config(folder, task=task, dataset=dataset, **chosen)
     return open_dataset(config, Workspace(folder / "workspace"), ProgressPrinter("prepare"))
 
 
@@ -228,6 +230,17 @@ def test_a_gate_asks_for_what_the_rows_can_tell(score: float | None, metric: str
     assert instead in error.message
     for fits in instead.split(" or "):
         opened(tmp_path, "text-embedding", rows, evaluation={"gate": [{"metric": fits, "minimum": 0.5}]})
+
+
+@pytest.mark.parametrize(("score", "batch", "works"), [(None, 1, False), (None, 2, True), (None, None, True), (0.5, 1, True)])
+def test_a_positive_is_told_from_other_texts_of_its_step(score: float | None, batch: int | None, works: bool, tmp_path: Path) -> None:
+    """Of one row, nothing would be learned; a score is learned without other rows."""
+    rows, given = [pair(number, score) for number in range(40)], {"batchSize": batch}
+    if works:
+        opened(tmp_path, "text-embedding", rows, hyperparameters=given)
+        return
+    error = refusal(tmp_path, "text-embedding", rows, hyperparameters=given).error
+    assert (error.code, error.param) == ("InvalidHyperparameter", "hyperparameters.batchSize")
 
 
 def rated(number: int, label: Any) -> dict[str, Any]:

@@ -206,6 +206,59 @@ def test_checkpoints_have_a_validation_loss(between: int | None, given: int | No
     assert decide(1000, evaluation={"everySteps": between}, checkpoints={"everySteps": given})[0].checkpoint_every == every
 
 
+@pytest.mark.parametrize(("given", "reason"), [({"maxSteps": 20}, "as given"), ({"maxSteps": 11}, "as given; too few to stop early: ")])
+def test_a_training_with_few_validations_cannot_stop_early(given: dict[str, Any], reason: str) -> None:
+    """The status says so: a validation every 5 steps and after the last one, a patience of 3."""
+    _, reasons = decide(1000, evaluation={"everySteps": 5}, hyperparameters=given | {"earlyStopping": {}})
+    said = reasons["earlyStopping.patience"].reason
+    assert said == reason + ("the training has 3 validations" if ";" in reason else "")
+
+
+@pytest.mark.parametrize(("every", "best", "refused"), [(9, False, False), (10, False, True), (10, True, False), (None, False, False)])
+def test_checkpoints_to_publish_are_written(every: int | None, best: bool, refused: bool) -> None:
+    """Before the last step, whose weights are the model, or when a validation finds a lower loss."""
+    settings: dict[str, Any] = {
+        "hyperparameters": {"maxSteps": 10, "loadBestModelAtEnd": best},
+        "evaluation": {"everySteps": 5},
+        "checkpoints": {"everySteps": every, "publish": True},
+    }
+    if not refused:
+        decide(1000, **settings)
+        return
+    with pytest.raises(StageFailure, match=r"no checkpoint to publish: lower everySteps") as failed:
+        decide(1000, **settings)
+    assert failed.value.error.param == "checkpoints.everySteps"
+
+
+@pytest.mark.parametrize(
+    ("batch", "gpus", "strategy", "refused"),
+    [
+        (3, 1, {}, "only 3 of the 4 GPUs"),
+        (4, 1, {}, ""),
+        (None, 1, {}, ""),
+        (3, 0, {}, ""),
+        (1, 1, {"type": "tensor-parallel", "tensorParallelSize": 2}, "only 2 of the 4 GPUs"),
+        (2, 1, {"type": "tensor-parallel", "tensorParallelSize": 2}, ""),
+        (1, 1, {"type": "tensor-parallel"}, ""),
+    ],
+)
+def test_every_gpu_has_an_example(batch: int | None, gpus: int, strategy: dict[str, Any], refused: str) -> None:
+    """In a step; those that divide the layers share theirs. On CPUs a process more costs nothing."""
+    world = {"nodes": 1, "processesPerNode": 4}
+    settings: dict[str, Any] = {
+        "world": world,
+        "hardware": {"gpus": gpus * 4},
+        "strategy": strategy,
+        "hyperparameters": {"batchSize": batch},
+    }
+    if not refused:
+        decide(1000, **settings)
+        return
+    with pytest.raises(StageFailure, match=f"hyperparameters.batchSize is {batch}, so {refused}") as failed:
+        decide(1000, **settings)
+    assert failed.value.error.param == "hyperparameters.batchSize"
+
+
 def test_by_default_nothing_is_validated() -> None:
     """And nothing is said of it."""
     decided, reasons = decide(1000)

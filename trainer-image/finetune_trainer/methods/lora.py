@@ -49,6 +49,7 @@ class Lora:
     def adapted(self, layers: Layers, settings: RunMethod) -> Layers:
         kinds = sorted({name.rpartition(".")[2] for name in layers})
         chosen: dict[str, tuple[int, int]] = {}
+        check_targets(lora_of(settings).target_modules)
         for target in lora_of(settings).target_modules:
             matching = {name for name in layers if target in (*ALL, name) or name.endswith("." + target)}
             if not matching:
@@ -76,9 +77,6 @@ class Lora:
 
     def base_bytes(self, parameters: int, layers: Layers, settings: RunMethod, precision: Precision) -> int:
         return parameters * BYTES[precision]
-
-    def undivided_bytes(self, layers: Layers, settings: RunMethod, precision: Precision) -> int:
-        return 0
 
     def loading(self, precision: Precision) -> dict[str, Any]:
         return {"dtype": DTYPES[precision]}
@@ -184,6 +182,17 @@ def check_initialization(method: RunMethod, lora: spec.Lora) -> None:
             f"method.lora.initialization pissa moves a part of the base's weights into the adapter and cannot be used with {obstacle}: "
             "use initialization default",
             param="method.lora.initialization",
+        )
+
+
+def check_targets(names: list[str]) -> None:
+    """Raises StageFailure for all-linear in a list with other names, in which PEFT takes it for the name of a module."""
+    if ALL[0] in names and names != ALL:
+        raise invalid(
+            "InvalidTargetModules",
+            f"method.lora.targetModules has all-linear, which selects every linear layer except the head, and {len(names) - 1} more: list "
+            "it alone, or list names of modules",
+            param="method.lora.targetModules",
         )
 
 

@@ -26,6 +26,7 @@ from finetune_trainer.objectives import objective_of
 from finetune_trainer.optimizers import ADAMW, optimizer_of
 from finetune_trainer.prepare.base.weights import in_words
 from finetune_trainer.prepare.speeds import computes_bf16
+from finetune_trainer.strategies.tensor_parallel import TENSOR_PARALLEL, default_size
 from finetune_trainer.tasks import find_task
 from finetune_trainer.workspace.prepared import ResolvedHyperparameters
 
@@ -125,7 +126,7 @@ def resolve_hyperparameters(config: RunConfig, facts: Facts) -> Decided:
         checkpoint_every=decide_checkpoints(into, config, total),
         validation_every=config.evaluation.every_steps,
         early_stopping=given.early_stopping,
-        load_best_model_at_end=decide_best(into, config),
+        load_best_model_at_end=decide_best(into, config, total),
         validation_examples=decide_validation(into, config, facts, batch),
         micro_batch_tokens=max(MICRO_BATCH_TOKENS, int(facts.max_sequence_length.value)),
     )
@@ -146,9 +147,24 @@ def decide_batch_size(into: Resolution, config: RunConfig, facts: Facts) -> int:
             size, reason = enough, f"about {_GPU_TOKENS:,} tokens per GPU and step, at least {_LEAST_STEPS} steps per epoch"
         if size < filling:
             reason += f"; {facts.mean_length * size / processes:,.0f} tokens per GPU: fewer GPUs would be as fast"
+    check_batch_size(config, processes)
     size = math.ceil(size / processes) * processes
     spread = f", a multiple of {processes} processes" if processes > 1 else ""
     return int(into.decide("batchSize", config.hyperparameters.batch_size, size, reason + spread))
+
+
+def check_batch_size(config: RunConfig, processes: int) -> None:
+    """Raises StageFailure for GPUs that would have no example in any step. Those that divide the layers compute the same examples."""
+    given, together = config.hyperparameters.batch_size, 1
+    if config.strategy.type == TENSOR_PARALLEL.name:
+        together = config.strategy.tensor_parallel_size or default_size(config.world)
+    if given is not None and config.hardware.gpus and given * together < processes:
+        raise invalid(
+            "InvalidHyperparameter",
+            f"hyperparameters.batchSize is {given}, so only {given * together} of the {processes} GPUs would have an example in a step: "
+            "set a larger batchSize, or fewer GPUs (training.nodes, training.gpusPerNode)",
+            param="hyperparameters.batchSize",
+        )
 
 
 def decide_length(into: Resolution, config: RunConfig, examples: int, per_epoch: int) -> int:
@@ -220,10 +236,19 @@ def decide_checkpoints(into: Resolution, config: RunConfig, total: int) -> int:
     """A tenth of the run; with validations a multiple of their distance, so that checkpoints have a validation loss."""
     tenth, between = math.ceil(total / 10), config.evaluation.every_steps or 1
     every, reason = max(1, round(tenth / between)) * between, f"a tenth of {counted(total, 'step')}"
+    given, settings = config.checkpoints.every_steps, config.hyperparameters
+    best = settings.early_stopping is not None if settings.load_best_model_at_end is None else settings.load_best_model_at_end
+    if config.checkpoints.publish and given is not None and given >= total and not best:
+        raise invalid(
+            "InvalidSpec",
+            f"checkpoints.publish is true, and checkpoints.everySteps is {given:,} in a training of {counted(total, 'step')}, so there "
+            "would be no checkpoint to publish: lower everySteps",
+            param="checkpoints.everySteps",
+        )
     return int(into.decide("checkpointEvery", config.checkpoints.every_steps, every, reason + (", validated" if between > 1 else "")))
 
 
-def decide_best(into: Resolution, config: RunConfig) -> bool:
+def decide_best(into: Resolution, config: RunConfig, total: int) -> bool:
     """Whether the best weights are the result; raises StageFailure for a wish that nothing is measured for."""
     given = config.hyperparameters
     stopping, validated = given.early_stopping, config.evaluation.every_steps is not None
@@ -233,6 +258,9 @@ def decide_best(into: Resolution, config: RunConfig) -> bool:
         raise invalid("InvalidSpec", text, param="evaluation.everySteps")
     if stopping:
         into.decide("earlyStopping.patience", stopping.patience, None, "")
+        if (validations := math.ceil(total / (config.evaluation.every_steps or total))) <= stopping.patience:
+            why = f"{AS_GIVEN}; too few to stop early: the training has {counted(validations, 'validation')}"
+            into.parameters["earlyStopping.patience"] = ResolvedParameter(value=stopping.patience, reason=why)
         into.decide("earlyStopping.minimumImprovement", stopping.minimum_improvement, None, "")
     if not validated:
         return False

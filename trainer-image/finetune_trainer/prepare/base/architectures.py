@@ -16,6 +16,7 @@ from finetune_trainer.strategies.tensor_parallel import TENSOR_PARALLEL, default
 from finetune_trainer.tasks import TASKS, AnyTask, find_task
 
 LISTED = "docs/models.md lists the model types that can be fine-tuned"
+ENCODERS = "bert, roberta, deberta-v2, modernbert or xlm-roberta"
 WITHOUT_CHECKPOINTING = ("Albert", "CpmAnt", "GPTNeoXJapanese", "JetMoe", "MPNet")
 """Families whose classes in transformers have supports_gradient_checkpointing False."""
 
@@ -41,8 +42,9 @@ def check_learner(family: Family, architecture: str, subject: Subject, task: Any
     if family.kind == "other":
         raise unsupported(subject, f"is a {architecture} of model type {family.model_type}, which cannot be used: {family.unfit}")
     if task.learner != "language" and family.kind != "encoder":
-        known = ", ".join(name for name, other in families().items() if other.kind == "encoder" and other.trainable)
-        raise unsupported(subject, f"is a {architecture}, a causal language model: task {task.name} needs an encoder ({known})")
+        raise unsupported(
+            subject, f"is a {architecture}, a causal language model: task {task.name} needs an encoder, such as {ENCODERS}. {LISTED}"
+        )
     if task.learner == "language" and family.kind != "language":
         serves = ", ".join(name for name, other in TASKS.items() if other.learner != "language")
         raise unsupported(
@@ -69,7 +71,7 @@ def check_strategy(run: RunConfig) -> None:
     """Raises StageFailure where the strategy cannot train the job's task by its method and optimizer, with those that can."""
     given, method, optimizer = run.strategy.type, method_of(run), optimizer_of(run.hyperparameters.optimizer)
     if given in STRATEGIES and (reason := obstacle_of(STRATEGIES[given], run)):
-        others = ", ".join(name for name, strategy in STRATEGIES.items() if not obstacle_of(strategy, run))
+        others = " or ".join(name for name, strategy in STRATEGIES.items() if not obstacle_of(strategy, run))
         raise invalid(
             "StrategyUnsupported",
             f"training.strategy.type {given} cannot train task {run.task} with method.type {method.name} and hyperparameters.optimizer "
@@ -94,9 +96,9 @@ def check_division(family: Family, config: dict[str, Any], subject: Subject, run
         counted = ", ".join(f"{name} {count}" for name, count in heads)
         raise invalid(
             "InvalidStrategy",
-            f"training.strategy.tensorParallelSize {size} does not divide the number of processes (training.nodes x "
-            f"training.gpusPerNode), {processes}, and the heads of {subject.name} ({counted}). With these, {working_sizes(possible)}; or "
-            "set training.strategy.type: fsdp",
+            f"training.strategy.tensorParallelSize is {size}, and it must divide the {processes} processes (training.nodes x "
+            f"training.gpusPerNode) and the heads of {subject.name} ({counted}): {working_sizes(possible)}, or set "
+            "training.strategy.type: fsdp",
             param="training.strategy.tensorParallelSize",
         )
 
@@ -113,7 +115,7 @@ def head_counts(config: dict[str, Any]) -> list[tuple[str, int]]:
 def working_sizes(sizes: list[int]) -> str:
     """Those that divide something."""
     useful = [str(size) for size in sizes if size > 1]
-    return f"it can be {' or '.join(useful)}" if useful else "no size works: change the number of processes"
+    return f"set {' or '.join(useful)}" if useful else "no size does; change the number of processes"
 
 
 def classes(family: Family) -> str:

@@ -160,7 +160,8 @@ def open_dataset(config: RunConfig, workspace: Workspace, progress: ProgressPrin
     check_size(train, left)
     classes = find_classes(task, train, held, left)
     check_classes(config.method.sft or Sft(), task, classes.names, multi_label=classes.multi_label)
-    check_scores(task, train, held, [condition.metric for condition in config.evaluation.gate])
+    metrics: list[str] = [condition.metric for condition in config.evaluation.gate]
+    check_scores(task, train, held, metrics, config.hyperparameters.batch_size)
     progress.show("looking for near duplicates", force=True)
     if split is not None:
         splits = split_rows(train, left, split, label_strata(train.profile, left.train) if train.profile.label_sets else None)

@@ -1,4 +1,4 @@
-"""Scored rows of text-embedding: whether both files have scores, and whether the gate asks for what such rows can tell."""
+"""Rows of text-embedding: whether both files have scores, and whether the gate and the batch size suit such rows."""
 
 from finetune_trainer.data.profile.dataset_file import ProfiledFile
 from finetune_trainer.failure import StageFailure, invalid
@@ -8,8 +8,9 @@ UNSCORED = ("recallAt1", "recallAt10")
 SCORED = ("spearman",)
 
 
-def check_scores(task: AnyTask, train: ProfiledFile, held: ProfiledFile, gate: list[str]) -> None:
-    """Raises StageFailure where they do not fit; `held` is `train` again where its rows are split, `gate` has the names of metrics."""
+def check_scores(task: AnyTask, train: ProfiledFile, held: ProfiledFile, gate: list[str], batch_size: int | None) -> None:
+    """Raises StageFailure where they do not fit; `held` is `train` again where its rows are split, `gate` has the names of metrics,
+    `batch_size` is None if it is left open."""
     if task.learner != "embedding":
         return
     scored = train.profile.scored
@@ -19,6 +20,13 @@ def check_scores(task: AnyTask, train: ProfiledFile, held: ProfiledFile, gate: l
             "InvalidDataset",
             f"the rows of {has.name} have a score and those of {lacks.name} have none: give a score to all rows, or to none",
             param="dataset.validation.source",
+        )
+    if batch_size == 1 and not scored:
+        raise invalid(
+            "InvalidHyperparameter",
+            "hyperparameters.batchSize is 1, and rows without a score are learned by telling a positive from the other texts of its step: "
+            "set at least 2 (by default it is 16 or more)",
+            param="hyperparameters.batchSize",
         )
     if wrong := next((name for name in gate if name in (UNSCORED if scored else SCORED)), ""):
         raise gate_refused(wrong, scored=scored)
