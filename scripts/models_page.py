@@ -30,8 +30,8 @@ torch is installed.
 LANGUAGE = """## Language models
 
 For the tasks chat, completion and summarization. For mixture-of-experts models, LoRA adapts the linear layers, but not the experts, and
-QLoRA leaves the experts unquantized. **TP** is `training.strategy.type: tensor-parallel` with LoRA and full fine-tuning: two processes must
-have the losses and the gradients of one.
+QLoRA leaves the experts unquantized; IA3 leaves them as they are. **TP** is `training.strategy.type: tensor-parallel` with LoRA and full
+fine-tuning: two processes must have the losses and the gradients of one.
 """
 ENCODERS = "## Encoders\n\nFor sequence-classification, token-classification and text-embedding.\n"
 REFUSED = "## Unsupported models\n"
@@ -54,9 +54,10 @@ def usable(kind: str) -> Iterator[str]:
     chosen = [family for family in families().values() if family.kind == kind and family.trainable]
     notes: dict[str, int] = {}
     divided = kind == "language"
-    yield f"| model type | class | LoRA | QLoRA | full | {'TP | ' * divided}ONNX |\n|---|---|---|---|---|---|{'---|' * divided}"
+    yield f"| model type | class | LoRA | QLoRA | IA3 | full | {'TP | ' * divided}ONNX |\n|---|---|---|---|---|---|---|{'---|' * divided}"
     for family in chosen:
-        reasons = [family.lora, family.lora or family.qlora, family.full, *[family.tensor_parallel] * divided, family.onnx]
+        adapters = [family.lora, family.lora or family.qlora, family.lora or family.ia3]
+        reasons = [*adapters, family.full, *[family.tensor_parallel] * divided, family.onnx]
         marks = [mark(reason, notes) for reason in reasons]
         yield f"| {family.model_type} | {family.name}{'...' if kind == 'encoder' else ''} | {' | '.join(marks)} |"
     yield ""

@@ -24,6 +24,7 @@ TASKS: dict[str, Object] = {
 """The example of each task: changes to its job, a smaller base and a shorter run."""
 SETTINGS: dict[str, Object] = {
     "qlora": TINY,
+    "ia3": TINY,
     "pissa": TINY,
     "two-nodes": TINY,
     "deepspeed": TINY,

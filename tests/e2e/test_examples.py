@@ -148,6 +148,13 @@ def test_adapters_on_a_quantized_base_are_published_with_it(trained: Kube) -> No
     assert status["evaluation"]["tuned"]["loss"] < status["evaluation"]["base"]["loss"]
 
 
+def test_factors_are_learned_and_merged(trained: Kube) -> None:
+    """IA3: the learning rate is ten times that of LoRA, and the published model is better than its base."""
+    found = trained.phase("support-bot-ia3-v1", "Succeeded", seconds=600)
+    assert resolved(found, "learningRate") == "0.005"
+    assert found["status"]["evaluation"]["tuned"]["loss"] < found["status"]["evaluation"]["base"]["loss"]
+
+
 def test_adapters_may_start_as_a_part_of_the_base(trained: Kube) -> None:
     """PiSSA's adapters, trained with noise on the embeddings, are published for the base as it was."""
     found = trained.phase("support-bot-pissa-v1", "Succeeded", seconds=600)

@@ -66,7 +66,7 @@ def keep(found: Family) -> None:
     if before is not None:
         kept = {
             name: getattr(before, name)
-            for name in ("lora", "qlora", "full", "tensor_parallel", "onnx")
+            for name in ("lora", "qlora", "ia3", "full", "tensor_parallel", "onnx")
             if getattr(found, name) and getattr(before, name)
         }
         found = replace(found, **kept)

@@ -21,6 +21,7 @@ from finetune_trainer.learners import learner_of
 from finetune_trainer.tasks import TASKS
 from finetune_trainer.trained import read_trained_run
 from tests.models.divided import PAIR, undivided
+from tests.models.factors import factors_reason
 from tests.models.left_out import LEFT_OUT
 from tests.models.stages import ANSWER, PROMPT, STAGES, answer, manifest_of, run_config
 from tests.models.tiny_models import END, load_tiny, load_tiny_encoder, make_encoder, make_language_model
@@ -67,11 +68,12 @@ def measure(family: Family, folder: Path) -> Family:
     with promised(family):
         lora = reason_of(lambda: tuned(base, folder / "lora", family, "lora"))
         qlora = "" if lora else reason_of(lambda: tuned(base, folder / "qlora", family, "qlora"))
+        ia3 = "" if lora else factors_reason(base, family)
         full = reason_of(lambda: tuned(base, folder / "full", family, "full"))
         divided = divided_reason(base, family, {"lora": lora, "full": full})
         onnx = (lora and full) or reason_of(lambda: exported(base, folder, family, "full" if lora else "lora"))
         share = undivided(family.model_type) if family.kind == "language" and not divided else 0.0
-    return replace(family, lora=lora, qlora=qlora, full=full, tensor_parallel=divided, undivided=share, onnx=onnx)
+    return replace(family, lora=lora, qlora=qlora, ia3=ia3, full=full, tensor_parallel=divided, undivided=share, onnx=onnx)
 
 
 def divided_reason(base: Path, family: Family, reasons: dict[str, str]) -> str:
@@ -95,7 +97,7 @@ def promised(family: Family) -> Iterator[None]:
     """prepare accepts what is to be tried."""
     table = families()
     before = table.get(family.model_type)
-    table[family.model_type] = replace(family, lora="", qlora="", full="", onnx="")
+    table[family.model_type] = replace(family, lora="", qlora="", ia3="", full="", onnx="")
     try:
         yield
     finally:

@@ -11,7 +11,11 @@ from importlib.resources import files
 from typing import Any, Literal
 
 FILE = "families.json"
-REASONS = {"lora": "lora", "qlora": "qlora", "full": "full", "tensor_parallel": "tensorParallel", "onnx": "onnx", "unfit": "unfit"}
+REASONS = {name: name for name in ("lora", "qlora", "ia3", "full")} | {
+    "tensor_parallel": "tensorParallel",
+    "onnx": "onnx",
+    "unfit": "unfit",
+}
 """Fields, and their keys in the file."""
 HEADS = ("Model", "ForMaskedLM", "ForPreTraining", "ForSequenceClassification", "ForTokenClassification", "WithLMHeadModel")
 """Suffixes of the classes of encoder checkpoints; each can become a classifier."""
@@ -29,6 +33,8 @@ class Family:
     lora: str = ""
     qlora: str = ""
     """Beside `lora`, which holds for it too."""
+    ia3: str = ""
+    """The same."""
     full: str = ""
     tensor_parallel: str = ""
     """Of language models, by the methods that work."""

@@ -230,6 +230,12 @@ class FineTuneJobSpec(Document):
                 fieldPath=".training.strategy",
             ),
             rule(
+                "self.method.type != 'ia3' || !has(self.training.strategy) || self.training.strategy.type != 'tensor-parallel'",
+                "strategy: tensor-parallel cannot be used with method.type ia3, whose factors it cannot divide; use auto, ddp, fsdp or "
+                "deepspeed",
+                fieldPath=".training.strategy",
+            ),
+            rule(
                 "!has(self.training.strategy) || self.training.strategy.type != 'tensor-parallel' || !has(self.method.lora)"
                 " || !self.method.lora.dora",
                 "strategy: tensor-parallel cannot be used with method.lora.dora, which needs the norms of whole weights",

@@ -54,7 +54,7 @@ class FineTunedModelSpec(Document):
     task: TaskName = "chat"
     """The task that the model was trained for."""
     type: Literal["adapter", "full"]
-    """adapter: trained with an adapter (LoRA, QLoRA), which is merged; full: all weights trained."""
+    """adapter: trained with an adapter (LoRA, QLoRA, IA3), which is merged; full: all weights trained."""
     base: ModelBase
     """base is the model that this model was tuned from."""
     source: ModelSource

@@ -61,7 +61,7 @@ FINETUNE_JOB = Kind(
         _AGE,
         Column("Base", ".status.base", "The base model.", wide=True),
         Column("Validation-Loss", ".status.validationLossText", "Latest validation loss of the training.", wide=True),
-        Column("Method", ".spec.method.type", "lora, qlora or full.", wide=True),
+        Column("Method", ".spec.method.type", "lora, qlora, ia3 or full.", wide=True),
         Column("Attempt", ".status.attemptText", "Stage and number of the latest attempt.", wide=True),
         Column("Reason", ".status.reason", "Why the job is in this phase.", wide=True),
     ),

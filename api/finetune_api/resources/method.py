@@ -7,6 +7,9 @@ from pydantic import Field
 from finetune_api.document import Document
 from finetune_api.resources.common import ObjectName, Readable, rule, rules
 
+ModuleName = Annotated[str, Field(max_length=128, min_length=1)]
+ModuleNames = Annotated[list[ModuleName], Field(max_length=32, min_length=1)]
+
 
 class Lora(Document):
     """Low-rank adapters (Hu et al. 2021), as in peft.LoraConfig."""
@@ -27,9 +30,7 @@ class Lora(Document):
     """alpha scales the adapters by alpha / rank. Defaults to twice the rank; with rslora, to twice its square root."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0
     """dropout on the input of the adapters."""
-    target_modules: Annotated[list[Annotated[str, Field(max_length=128, min_length=1)]], Field(max_length=32, min_length=1)] = [
-        "all-linear"
-    ]
+    target_modules: ModuleNames = ["all-linear"]
     """targetModules are the names of the modules that get an adapter. ["all-linear"] selects every linear layer except the head."""
     dora: bool = False
     """dora also trains the magnitude of each row of the adapted weights (Liu et al. 2024): closer to full fine-tuning, slower, more
@@ -46,6 +47,25 @@ class Qlora(Document):
 
     quantization: Literal["nf4", "int8"] = "nf4"
     """quantization of the base's linear layers: nf4 (4 bits, with double quantization) or int8 (8 bits, more accurate)."""
+
+
+class Ia3(Document):
+    """Learned factors on what some layers compute (Liu et al. 2022), as in peft.IA3Config."""
+
+    model_config = Document.model_config | {
+        "json_schema_extra": rules(
+            rule(
+                "!has(self.feedforwardModules) || (has(self.targetModules) && self.feedforwardModules.all(m, m in self.targetModules))",
+                "feedforwardModules must be some of targetModules",
+                fieldPath=".feedforwardModules",
+            ),
+        )
+    }
+    target_modules: ModuleNames | None = None
+    """targetModules are the names of the modules whose outputs get the factors, but for feedforwardModules. Defaults to the modules that
+    compute keys and values, and the last one of each feed-forward part."""
+    feedforward_modules: Annotated[list[ModuleName], Field(max_length=32)] | None = None
+    """feedforwardModules are those of targetModules whose inputs get the factors. Defaults to the last module of each feed-forward part."""
 
 
 class ConfigMapKey(Document):
@@ -164,6 +184,7 @@ class Method(Document):
                 fieldPath=".lora.initialization",
             ),
             rule("self.type == 'qlora' || !has(self.qlora)", "qlora can be set only if type is qlora", fieldPath=".qlora"),
+            rule("self.type == 'ia3' || !has(self.ia3)", "ia3 can be set only if type is ia3", fieldPath=".ia3"),
             rule("self.objective == 'sft' || !has(self.sft)", "sft can be set only if objective is sft", fieldPath=".sft"),
             rule("self.objective == 'dpo' || !has(self.dpo)", "dpo can be set only if objective is dpo", fieldPath=".dpo"),
             rule("self.objective == 'orpo' || !has(self.orpo)", "orpo can be set only if objective is orpo", fieldPath=".orpo"),
@@ -187,14 +208,16 @@ class Method(Document):
     """orpo configures the objective orpo."""
     kto: Kto | None = None
     """kto configures the objective kto."""
-    type: Literal["lora", "qlora", "full"] = "lora"
+    type: Literal["lora", "qlora", "ia3", "full"] = "lora"
     """type is lora (train adapters and merge them at the end), qlora (the same with a quantized base: about a quarter of its memory, and
-    slower) or full (train all weights)."""
+    slower), ia3 (far smaller adapters: factors on keys, values and feed-forward parts) or full (train all weights)."""
     lora: Lora | None = None
     """lora configures the adapters of types lora and qlora. By default, rank and alpha depend on the data, without dropout, on all linear
     layers."""
     qlora: Qlora | None = None
     """qlora configures the quantization of the base, nf4 by default. The published model is merged into the unquantized base."""
+    ia3: Ia3 | None = None
+    """ia3 configures the adapters of type ia3."""
     loss_on: Literal["assistant", "all"] = "assistant"
     """lossOn selects the tokens to learn: those of the assistant (the completion, the summary) or all. all is not available for
     classification."""

@@ -85,4 +85,4 @@ def train_language_model(
         losses = -(1 - smoothing) * log_probs[range(len(ids) - 1), ids[1:]] - smoothing * log_probs.mean(-1)
         return weigh(losses[mask[1:]]).sum(), int(mask[1:].sum())
 
-    return train_plainly(model, plan, hyper, example_loss, undecayed=lambda name: "norm" in name)
+    return train_plainly(model, plan, hyper, example_loss, undecayed=lambda name: "norm" in name or "ia3_l" in name)

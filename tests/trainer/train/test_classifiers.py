@@ -32,6 +32,7 @@ from tests.trainer.train.runs import FULL, LORA, Run
 
 pytestmark = [pytest.mark.trainer, pytest.mark.filterwarnings("ignore")]
 QLORA: dict[str, Any] = LORA | {"type": "qlora"}
+IA3: dict[str, Any] = {"type": "ia3"}
 CLOSE = 1e-4
 ROWS = 19
 """The last step of an epoch has one row: on two ranks the second gets a filler."""
@@ -135,13 +136,13 @@ def blackboard(run: Run, kind: str, loss: Callable[..., Loss] | None = None) -> 
         logits = model(input_ids=torch.tensor([ids]), token_type_ids=torch.tensor([types])).logits
         return loss(logits, labels) if loss else example_loss(kind, logits, labels)
 
-    return train_plainly(model, plan, hyper, loss_of, undecayed=lambda name: name.endswith(("LayerNorm.weight", "bias")))
+    return train_plainly(model, plan, hyper, loss_of, undecayed=lambda name: name.endswith(("LayerNorm.weight", "bias")) or "ia3_l" in name)
 
 
-@pytest.mark.parametrize("method", [LORA, QLORA, FULL], ids=["lora", "qlora", "full"])
+@pytest.mark.parametrize("method", [LORA, QLORA, IA3, FULL], ids=["lora", "qlora", "ia3", "full"])
 @pytest.mark.parametrize("kind", LABELS)
 def test_losses_and_gradients_are_those_of_the_blackboard(kind: str, method: dict[str, Any], classify: Callable[..., Run]) -> None:
-    """One label, several labels and a label a token; LoRA, QLoRA and full; padded beside each other or alone."""
+    """One label, several labels and a label a token; LoRA, QLoRA, IA3 and full; padded beside each other or alone."""
     run = classify(kind, method=method)
     run_here(run)
     for step, (loss, norm) in zip(run.metrics(), blackboard(run, kind), strict=True):

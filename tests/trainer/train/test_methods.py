@@ -34,6 +34,8 @@ METHODS_TRIED: dict[str, Settings] = {
     "pissa": {"type": "lora", "lora": LORA | {"initialization": "pissa"}},
     "pissa rslora": {"type": "lora", "lora": LORA | {"initialization": "pissa", "rslora": True}},
     "rslora": {"type": "lora", "lora": LORA | {"rslora": True}},
+    "ia3": {"type": "ia3"},
+    "ia3 outputs": {"type": "ia3", "ia3": {"feedforwardModules": []}},
     "qlora nf4": {"type": "qlora", "lora": LORA},
     "qlora dora": {"type": "qlora", "lora": LORA | {"dora": True}},
     "qlora int8": {"type": "qlora", "lora": LORA, "qlora": {"quantization": "int8"}},
@@ -54,7 +56,7 @@ def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def with_targets(method: Settings, targets: list[str]) -> Settings:
     """The same method for these modules."""
     settings = copy.deepcopy(method)
-    settings["lora"]["targetModules"] = targets
+    settings[method["type"] if method["type"] == "ia3" else "lora"]["targetModules"] = targets
     return settings
 
 
@@ -83,6 +85,9 @@ def logits(model: Any) -> torch.Tensor:
         ("pissa", "gpt2", "all-linear"),
         ("pissa rslora", "llama", "by name"),
         ("lora", "gpt2", "by name"),
+        ("ia3", "llama", "default"),
+        ("ia3", "gpt2", "default"),
+        ("ia3 outputs", "gpt2", "by name"),
         ("qlora nf4", "llama", "all-linear"),
         ("qlora nf4", "gpt2", "by name"),
         ("qlora dora", "llama", "all-linear"),
@@ -93,7 +98,9 @@ def logits(model: Any) -> torch.Tensor:
 def test_a_method_from_start_to_merge(name: str, family: str, targets: str, tiny: Path, gpt2: Path, new_run: Callable[..., Run]) -> None:
     """Interrupted and resumed, the losses and gradients are those of one example at a time; merged, the model is base plus adapter."""
     base = tiny if family == "llama" else gpt2
-    method = with_targets(METHODS_TRIED[name], ["all-linear"] if targets == "all-linear" else BY_NAME[family])
+    method = METHODS_TRIED[name]
+    if targets != "default":
+        method = with_targets(method, ["all-linear"] if targets == "all-linear" else BY_NAME[family])
     run = new_run(base=base, method=method, hyper=HYPER)
     interrupted(run)
     for step, (loss, norm) in zip(run.metrics(), train_language_model(run), strict=True):
@@ -109,11 +116,12 @@ def test_a_method_from_start_to_merge(name: str, family: str, targets: str, tiny
     assert (merged - untrained).abs().max() > 1e-3 * scale
 
 
-@pytest.mark.parametrize("name", ["dora", "pissa", "qlora nf4", "qlora int8", "qlora dora"])
+@pytest.mark.parametrize("name", ["dora", "pissa", "ia3", "qlora nf4", "qlora int8", "qlora dora"])
 def test_a_resumed_training_leaves_the_same_bytes(name: str, new_run: Callable[..., Run]) -> None:
-    """With dropout, in bf16; what is frozen is quantised again in the next attempt."""
+    """With dropout where an adapter has it, in bf16; what is frozen is quantised again in the next attempt."""
     method = copy.deepcopy(METHODS_TRIED[name])
-    method["lora"]["dropout"] = 0.1
+    if "lora" in method:
+        method["lora"]["dropout"] = 0.1
     whole, run = (new_run(method=method, hyper=HYPER | {"precision": "bf16"}, folder=folder) for folder in ("whole", "resumed"))
     run_here(whole)
     interrupted(run)

@@ -67,6 +67,19 @@ def test_zero_of_two_processes_is_resumed_by_one(tmp_path: Path, tiny: Path, alo
     assert whole.keys() == written.keys() and all(torch.equal(whole[name], written[name]) for name in whole)
 
 
+def test_factors_are_divided_among_two_processes(tmp_path: Path, tiny: Path) -> None:
+    """IA3 by fsdp, whose vectors of one row leave a rank without a part: the losses and the factors of one process."""
+    method, runs = {"type": "ia3"}, []
+    for strategy, processes in ((DDP, 1), (FSDP, 2)):
+        workspace = prepare_workspace(tmp_path / strategy.type, tiny, method=method, strategy=strategy, learning_rate=0.01, total_steps=3)
+        runs.append(Run(workspace, method, processes=processes))
+        assert runs[-1].attempt() == ExitCode.OK
+    assert runs[1].losses() == pytest.approx(runs[0].losses(), abs=CLOSE)
+    alone, divided = (load_file(run.workspace.trained / "adapter" / "adapter_model.safetensors") for run in runs)
+    assert alone.keys() == divided.keys() and all(torch.allclose(divided[name], alone[name], atol=CLOSE) for name in alone)
+    assert min(float((factors - 1).abs().max()) for factors in divided.values()) > 0.01
+
+
 def test_two_processes_divide_the_layers(tmp_path: Path, even: Path) -> None:
     """tensor-parallel: the losses and the weights of one process, and a checkpoint that one process resumes."""
     alone = Run(prepare_workspace(tmp_path / "alone", even, method=FULL, checkpoint_every=100), method=FULL)

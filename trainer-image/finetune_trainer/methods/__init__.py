@@ -2,9 +2,11 @@
 
 method.py                 the protocol
 full.py                   all weights
+adapter.py                what adapters have in common
 lora.py                   low-rank adapters
 pissa.py                  adapters that start as a part of the base
 qlora.py                  the same on a quantised base
+ia3.py                    factors on keys, values and the feed-forward part
 quantization.py           linear layers by bitsandbytes
 cast.py                   the number format of weights
 gradient_checkpointing.py activations computed again in the backward pass
@@ -14,6 +16,7 @@ from finetune_api.registry import Registry
 from finetune_api.run_config import RunConfig
 from finetune_trainer.failure import entry_of
 from finetune_trainer.methods.full import FULL
+from finetune_trainer.methods.ia3 import IA3
 from finetune_trainer.methods.lora import LORA
 from finetune_trainer.methods.method import TrainingMethod
 from finetune_trainer.methods.qlora import QLORA
@@ -25,6 +28,7 @@ METHODS: Registry[TrainingMethod] = Registry(
     "finetune.methods",
     LORA,
     QLORA,
+    IA3,
     FULL,
 )
 

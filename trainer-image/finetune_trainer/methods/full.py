@@ -41,6 +41,9 @@ class Full:
     def written(self, parameters: int, layers: Layers, settings: RunMethod) -> int:
         return self.trained(parameters, layers, settings)
 
+    def inputs(self, layers: Layers, settings: RunMethod) -> int:
+        return 0
+
     def kept(self, layers: Layers, settings: RunMethod) -> int:
         return 0
 

@@ -3,15 +3,14 @@
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from finetune_api.resources import method as spec
-from finetune_api.resources.learning import Precision
 from finetune_api.run_config import RunMethod
 from finetune_trainer.failure import invalid
 from finetune_trainer.families import Family
-from finetune_trainer.methods.cast import cast_weights
-from finetune_trainer.methods.method import BYTES, DTYPES, Decide, Layers, check_names
+from finetune_trainer.methods.adapter import WEIGHTS, AdapterMethod, check_written, layers_named, stores_transposed
+from finetune_trainer.methods.method import Decide, Layers
 from finetune_trainer.methods.pissa import PEFT_INITIALIZATION, keep_start, narrowed, rewrite, start_of
 
 ALL = ["all-linear"]
@@ -21,18 +20,12 @@ RANKS = ((10_000, 16), (100_000, 32), (math.inf, 64))
 """(number of examples up to which it applies, rank): more data hold more to learn."""
 
 
-class Lora:
+class Lora(AdapterMethod):
     """A TrainingMethod."""
 
     name = "lora"
     title = "LoRA"
-    trains_base = False
-    published: Literal["adapter", "full"] = "adapter"
-    folder = "adapter"
     learning_rate_scale = 1.0
-    weight_decay = 0.0
-    quantized = False
-    operations = 4  # frozen weights need no gradient
 
     def obstacle(self, family: Family) -> str:
         return family.lora
@@ -47,18 +40,9 @@ class Lora:
         return given.model_copy(update={"lora": lora.model_copy(update={"rank": int(rank), "alpha": float(alpha)})})
 
     def adapted(self, layers: Layers, settings: RunMethod) -> Layers:
-        kinds = sorted({name.rpartition(".")[2] for name in layers})
-        chosen: dict[str, tuple[int, int]] = {}
-        check_targets(lora_of(settings).target_modules)
-        for target in lora_of(settings).target_modules:
-            matching = {name for name in layers if target in (*ALL, name) or name.endswith("." + target)}
-            if not matching:
-                raise invalid(
-                    "InvalidTargetModules",
-                    f"method.lora.targetModules: the model has no linear layer {target!r}; it has {', '.join(kinds[:20])}",
-                    param="method.lora.targetModules",
-                )
-            chosen |= {name: layers[name] for name in matching}
+        targets = lora_of(settings).target_modules
+        check_targets(targets)
+        chosen = layers if layers and targets == ALL else layers_named(targets, layers, "method.lora.targetModules")
         check_rank(lora_of(settings), chosen)
         return chosen
 
@@ -71,15 +55,12 @@ class Lora:
         """With pissa the adapter is written with its start beside it."""
         return self.trained(parameters, layers, settings) * (2 if lora_of(settings).initialization == "pissa" else 1)
 
+    def inputs(self, layers: Layers, settings: RunMethod) -> int:
+        return sum(inputs for _, inputs in self.adapted(layers, settings).values())
+
     def kept(self, layers: Layers, settings: RunMethod) -> int:
         rank, dora = lora_of(settings).rank or 0, lora_of(settings).dora
         return sum(rank + dora * outputs for outputs, _ in self.adapted(layers, settings).values())
-
-    def base_bytes(self, parameters: int, layers: Layers, settings: RunMethod, precision: Precision) -> int:
-        return parameters * BYTES[precision]
-
-    def loading(self, precision: Precision) -> dict[str, Any]:
-        return {"dtype": DTYPES[precision]}
 
     def prepare(self, model: Any, settings: RunMethod, task_type: str, whole: list[str]) -> Any:
         from peft import get_peft_model
@@ -101,7 +82,6 @@ class Lora:
     def config(self, model: Any, adapter: spec.Lora, task_type: str, whole: list[str]) -> Any:
         """PEFT's, of a base as it was loaded."""
         from peft import LoraConfig
-        from transformers.pytorch_utils import Conv1D
 
         assert adapter.rank is not None and adapter.alpha is not None  # by resolve
         alpha: Any = int(adapter.alpha) if adapter.alpha.is_integer() else adapter.alpha  # most readers of adapters expect an int
@@ -114,7 +94,7 @@ class Lora:
             use_dora=adapter.dora,
             use_rslora=adapter.rslora,
             init_lora_weights=initialization,
-            fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),  # GPT-2 stores its matrices transposed
+            fan_in_fan_out=stores_transposed(model),
             target_modules="all-linear" if adapter.target_modules == ALL else list(adapter.target_modules),
             exclude_modules=left_alone(model) or None if adapter.target_modules == ALL else None,
             modules_to_save=list(whole) or None,  # PEFT adds to it
@@ -125,41 +105,19 @@ class Lora:
         return model
 
     def save(self, model: Any, folder: Path, weights: Iterable[tuple[str, Any]]) -> None:
-        model.save_pretrained(folder, state_dict=dict(weights))
+        super().save(model, folder, weights)
         if (start := start_of(model)) is not None:
             rewrite(folder, start)
 
     def restore(self, model: Any, folder: Path) -> None:
-        from peft import get_peft_model_state_dict, set_peft_model_state_dict
-        from safetensors import safe_open
+        from peft import set_peft_model_state_dict
         from safetensors.torch import load_file
 
-        with safe_open(folder / "adapter_model.safetensors", "pt") as file:
-            written = set(file.keys())
-        own = set(get_peft_model_state_dict(model))
-        check_names(folder, own - written, written - own)
-        if (start := start_of(model)) is not None:
-            set_peft_model_state_dict(model, narrowed(load_file(folder / "adapter_model.safetensors"), start))
+        if (start := start_of(model)) is None:
+            super().restore(model, folder)
         else:
-            model.load_adapter(folder, model.active_adapter, is_trainable=True)
-
-    def merge(self, base: Any, trained: Path) -> Any:
-        """Each sum is rounded once to the base's precision.
-
-        Modules that were trained whole (a classifier's head) replace the base's.
-        """
-        from peft import PeftModel
-
-        if not (trained / "adapter_model.safetensors").exists():
-            raise invalid("WorkspaceInvalid", f"{trained} holds no adapter_model.safetensors: run the train stage again")
-        dtype = next(base.parameters()).dtype
-        tuned: Any = PeftModel.from_pretrained(base, str(trained))
-        try:
-            return cast_weights(tuned.merge_and_unload(safe_merge=True), dtype).eval()
-        except ValueError as exc:  # PEFT's message for weights that are not finite
-            raise invalid(
-                "ModelNotFinite", f"the trained adapter holds values that are not finite ({exc}): lower the learning rate"
-            ) from exc
+            check_written(model, folder)
+            set_peft_model_state_dict(model, narrowed(load_file(folder / WEIGHTS), start))
 
 
 def lora_of(settings: RunMethod) -> spec.Lora:

@@ -70,6 +70,9 @@ class TrainingMethod(Protocol):
     def written(self, parameters: int, layers: Layers, settings: RunMethod) -> int:
         """Number of values in the files that `save` writes."""
 
+    def inputs(self, layers: Layers, settings: RunMethod) -> int:
+        """Values of a token that go into the adapters of all layers and are kept for the backward pass, each counted by itself."""
+
     def kept(self, layers: Layers, settings: RunMethod) -> int:
         """Values of a token that the adapters of all layers keep for the backward pass, beside their inputs."""
 

@@ -1,8 +1,8 @@
 """Muon (Jordan et al. 2024): the momentum of a matrix is orthogonalized, so that a step moves all of its directions alike.
 
-For the matrices of the repeated layers and for adapters, by torch.optim.Muon; embeddings, heads, vectors and the experts of a mixture
-(one tensor of three dimensions) are trained by AdamW. Steps are scaled to the size of AdamW's (Liu et al. 2025, "Muon is scalable for
-LLM training"), so that its learning rate and weight decay serve both.
+For the matrices of the repeated layers and for adapters, by torch.optim.Muon; embeddings, heads, vectors (IA3's factors) and the
+experts of a mixture (one tensor of three dimensions) are trained by AdamW. Steps are scaled to the size of AdamW's (Liu et al. 2025,
+"Muon is scalable for LLM training"), so that its learning rate and weight decay serve both.
 """
 
 from typing import TYPE_CHECKING
@@ -38,7 +38,7 @@ class Muon:
 
         from finetune_trainer.optimizers.parts import Parts
 
-        inner = {id(parameter) for layer in layers(model) for parameter in layer.parameters() if parameter.ndim == 2}
+        inner = {id(parameter) for layer in layers(model) for parameter in layer.parameters() if is_matrix(parameter)}
         matrices = [of(group, inner, wanted=True) for group in groups]
         others = [of(group, inner, wanted=False) for group in groups]
         parts: list[Optimizer] = []
@@ -47,6 +47,11 @@ class Muon:
         if any(group["params"] for group in others):
             parts.append(ADAMW.make(others, model, learning_rate))
         return Parts(parts)
+
+
+def is_matrix(parameter: "nn.Parameter") -> bool:
+    """Not the vectors that PEFT keeps as matrices of one row or column."""
+    return parameter.ndim == 2 and min(parameter.shape) > 1
 
 
 def of(group: Group, inner: set[int], *, wanted: bool) -> Group:

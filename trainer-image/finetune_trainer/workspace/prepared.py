@@ -111,7 +111,7 @@ class Prepared(Document):
 
     def settings(self) -> dict[str, float | int | str | bool]:
         """Every hyperparameter and setting of the method as one value, by its name: earlyStoppingPatience, loraRank."""
-        method = self.method.model_dump(by_alias=True, exclude_none=True, include={"lora", "qlora"})
+        method = self.method.model_dump(by_alias=True, exclude_none=True, include={"lora", "qlora", "ia3"})
         code = {"customLossSha256": self.custom_loss.sha256} if self.custom_loss else {}
         return {"method": self.method.type} | code | dict(flat(self.hyperparameters.model_dump(by_alias=True, exclude_none=True) | method))
 

@@ -82,7 +82,7 @@ def test_the_model() -> None:
     }
 
 
-@pytest.mark.parametrize(("method", "expected"), [("lora", "adapter"), ("qlora", "adapter"), ("full", "full")])
+@pytest.mark.parametrize(("method", "expected"), [("lora", "adapter"), ("qlora", "adapter"), ("ia3", "adapter"), ("full", "full")])
 def test_the_type_of_the_model(method: str, expected: str) -> None:
     """What was trained: an adapter, or all weights."""
     assert model_object(META, spec(method={"type": method}), "bot", "bot-model")["spec"]["type"] == expected

@@ -128,8 +128,8 @@ def trained_parameters(run: RunConfig, decided: Decided, facts: TrainingFacts) -
         factors = sum(map(rows_and_columns, weights.shapes.values()))
     else:
         sides = sum(outputs + inputs for outputs, inputs in method.adapted(layers, decided.method).values())
-        rank = total / sides if sides else 0  # low-rank matrices: rank x inputs and outputs x rank
-        embeddings, matrices, factors = 0, total, min(total, sides + 2 * round(rank) * len(layers)) if sides else total
+        rank = total / sides if sides else 0  # low-rank matrices: rank x inputs and outputs x rank; below 1 they are vectors
+        embeddings, matrices, factors = 0, total if rank >= 1 else 0, min(total, sides + 2 * round(rank) * len(layers)) if sides else total
     return TrainedParameters(head + total, matrices, embeddings, factors + head)
 
 
@@ -147,7 +147,6 @@ def trained_model(run: RunConfig, decided: Decided, facts: TrainingFacts, checkp
     """The base as this training changes it."""
     shape, weights, settings = model_shape(facts.config, facts.weights), facts.weights, decided.method
     method, layers, precision = method_of(run), weights.linear_layers, decided.values.precision
-    adapted = method.adapted(layers, settings)
     head = new_head(shape, facts)
     family = families().get(str(facts.config.get("model_type")))
     return TrainedModel(
@@ -158,7 +157,7 @@ def trained_model(run: RunConfig, decided: Decided, facts: TrainingFacts, checkp
         method=method,
         trained=trained_parameters(run, decided, facts),
         optimizer=optimizer_of(decided.values.optimizer),
-        adapted=sum(inputs for _, inputs in adapted.values()) // shape.stored_layers,
+        adapted=method.inputs(layers, settings) // shape.stored_layers,
         kept=method.kept(layers, settings) // shape.stored_layers,
         precision=precision,
         checkpointing=checkpointing,

@@ -20,6 +20,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerContr
 from finetune_api.exit_codes import ExitCode
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.learner import ModelBatch
+from finetune_trainer.methods.ia3 import FACTORS
 from finetune_trainer.train.errors import explain_step
 from finetune_trainer.train.loop.context import LoopContext
 from finetune_trainer.train.loop.fp16 import LossScale
@@ -71,10 +72,10 @@ class StepTrainer(Trainer):
         self.add_callback(StepCallback(self))
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """Of what is trained: matrices decay, biases and norms do not, as Trainer has it."""
+        """Of what is trained: matrices decay, biases and norms do not, as Trainer has it, nor do IA3's factors: at 0 they would end all."""
         assert self.model is not None
         trained = {name: parameter for name, parameter in self.model.named_parameters() if parameter.requires_grad}
-        decaying = trained.keys() & set(self.get_decay_parameter_names(self.model))
+        decaying = {name for name in self.get_decay_parameter_names(self.model) if name in trained and FACTORS not in name}
         groups = [
             {"params": [parameter for name, parameter in trained.items() if name in decaying], "weight_decay": self.args.weight_decay},
             {"params": [parameter for name, parameter in trained.items() if name not in decaying], "weight_decay": 0.0},
