@@ -260,6 +260,27 @@ def test_what_is_not_trained_with_tensor_parallel(api: Api, changes: Object, mes
         api.create(job("default", "divided", **changes, training={"strategy": {"type": "tensor-parallel"}}), dry_run=True)
 
 
+@pytest.mark.parametrize(
+    ("quantization", "strategies", "message"),
+    [
+        ("nf4", ["auto", "ddp", "fsdp", "deepspeed"], ""),
+        ("int8", ["auto", "ddp"], "with int8, use auto or ddp"),
+    ],
+)
+def test_strategies_that_divide_a_quantized_base(api: Api, quantization: str, strategies: list[str], message: str) -> None:
+    """Those of nf4 divide it into numbers of 4 bits."""
+    method = {"type": "qlora", "qlora": {"quantization": quantization}}
+    for strategy in ("auto", "ddp", "fsdp", "deepspeed"):
+        manifest = job("default", "quantized", method=method, training={"strategy": {"type": strategy}})
+        if strategy in strategies:
+            api.create(manifest, dry_run=True)
+            continue
+        with pytest.raises(Refused, match=message):
+            api.create(manifest, dry_run=True)
+    with pytest.raises(Refused, match="tensor-parallel cannot divide a quantized base"):
+        api.create(job("default", "quantized", method=method, training={"strategy": {"type": "tensor-parallel"}}), dry_run=True)
+
+
 def test_embeddings_have_no_labels_to_smooth(api: Api) -> None:
     """Nor classes to weigh."""
     for settings in ({"labelSmoothing": 0.1}, {"balancedClasses": True}, {"focalGamma": 2}, {"customLoss": CODE}):

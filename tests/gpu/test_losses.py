@@ -118,9 +118,11 @@ def test_two_gpus(strategy: RunStrategy, method: str, small: Path, tmp_path: Pat
 
 
 @pytest.mark.gpus(2)
-def test_two_gpus_with_a_quantised_base(tmp_path: Path, figures: Callable[..., None]) -> None:
-    """Each GPU quantises its own copy alike."""
+@pytest.mark.parametrize("strategy", STRATEGIES[:-1], ids=named)
+def test_two_gpus_with_a_quantised_base(strategy: RunStrategy, tmp_path: Path, figures: Callable[..., None]) -> None:
+    """Each GPU quantises its own copy alike, or holds a part of it."""
     base = random_llama(tmp_path / "base", SMALL)
-    one, two = (trained(tmp_path / str(count), base, QLORA, processes=count, total_steps=6) for count in (1, 2))
+    one = trained(tmp_path / "one", base, QLORA, total_steps=6)
+    two = trained(tmp_path / "two", base, QLORA, strategy, 2, total_steps=6)
     figures(largest_difference=worst(two.losses(), one.losses()))
     assert worst(two.losses(), one.losses()) <= 1e-4

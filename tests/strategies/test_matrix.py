@@ -28,6 +28,7 @@ TENSOR = RunStrategy(type="tensor-parallel", tensor_parallel_size=2)
 STRATEGIES = [DDP, FSDP, GRAD, *ZERO.values(), TENSOR]
 LIMITS = {"startDeadline": 600.0, "stallTimeout": 600.0}
 METHODS = {"lora": LORA, "full": FULL}
+QLORA = LORA | {"type": "qlora"}
 
 
 def named(strategy: RunStrategy) -> str:
@@ -43,8 +44,9 @@ def within(strategy: RunStrategy, processes: int) -> RunStrategy:
 
 def trained(folder: Path, base: Path, method: str, strategy: RunStrategy, nodes: int, processes: int, **hyper: Any) -> Run:
     """A run from start to end."""
-    workspace = prepare_workspace(folder, base, method=METHODS[method], strategy=within(strategy, processes), **hyper)
-    run = Run(workspace, METHODS[method], nodes=nodes, processes=processes, limits=LIMITS)
+    settings = QLORA if method == "qlora" else METHODS[method]
+    workspace = prepare_workspace(folder, base, method=settings, strategy=within(strategy, processes), **hyper)
+    run = Run(workspace, settings, nodes=nodes, processes=processes, limits=LIMITS)
     assert run.attempt() == ExitCode.OK
     return run
 
@@ -62,6 +64,24 @@ def test_losses(strategy: RunStrategy, nodes: int, processes: int, tmp_path: Pat
     run = trained(tmp_path / "workspace", tiny, alone.method["type"], strategy, nodes, processes)
     assert run.losses() == pytest.approx(alone.losses(), abs=CLOSE)
     assert [step.grad_norm for step in run.metrics()] == pytest.approx([step.grad_norm for step in alone.metrics()], rel=1e-3)
+
+
+@pytest.fixture(scope="session")
+def quantized(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Run:
+    """One process with ddp, on a base in nf4."""
+    return trained(tmp_path_factory.mktemp("quantized") / "workspace", tiny, "qlora", DDP, 1, 1)
+
+
+@pytest.mark.parametrize(("nodes", "processes"), [(1, 2), (2, 2)])
+@pytest.mark.parametrize("strategy", STRATEGIES[:-1], ids=named)
+def test_losses_on_a_quantized_base(strategy: RunStrategy, nodes: int, processes: int, tmp_path: Path, tiny: Path, quantized: Run) -> None:
+    """Ranks that divide it gather the same weights: equal losses and norms, and the adapter of one process."""
+    run = trained(tmp_path / "workspace", tiny, "qlora", strategy, nodes, processes)
+    assert run.losses() == pytest.approx(quantized.losses(), abs=CLOSE)
+    assert [step.grad_norm for step in run.metrics()] == pytest.approx([step.grad_norm for step in quantized.metrics()], rel=1e-3)
+    adapter, wanted = (load_file(one.workspace.trained / "adapter" / "adapter_model.safetensors") for one in (run, quantized))
+    assert adapter.keys() == wanted.keys()
+    assert all(torch.allclose(adapter[name], wanted[name], atol=CLOSE) for name in wanted)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -208,8 +208,14 @@ class FineTuneJobSpec(Document):
                 fieldPath=".hyperparameters.loadBestModelAtEnd",
             ),
             rule(
-                "self.method.type != 'qlora' || !has(self.training.strategy) || self.training.strategy.type in ['auto', 'ddp']",
-                "strategy: only ddp can be used with method.type qlora, as the others cannot divide a quantized base",
+                "self.method.type != 'qlora' || !has(self.training.strategy) || self.training.strategy.type != 'tensor-parallel'",
+                "strategy: tensor-parallel cannot divide a quantized base; use auto, ddp, fsdp or deepspeed",
+                fieldPath=".training.strategy",
+            ),
+            rule(
+                "!has(self.method.qlora) || self.method.qlora.quantization != 'int8' || !has(self.training.strategy)"
+                " || !(self.training.strategy.type in ['fsdp', 'deepspeed'])",
+                "strategy: fsdp and deepspeed can divide a base of quantization nf4 only; with int8, use auto or ddp",
                 fieldPath=".training.strategy",
             ),
             rule(

@@ -116,13 +116,21 @@ def test_a_method_from_start_to_merge(name: str, family: str, targets: str, tiny
     assert (merged - untrained).abs().max() > 1e-3 * scale
 
 
-@pytest.mark.parametrize("name", ["dora", "pissa", "ia3", "qlora nf4", "qlora int8", "qlora dora"])
-def test_a_resumed_training_leaves_the_same_bytes(name: str, new_run: Callable[..., Run]) -> None:
+@pytest.mark.parametrize(
+    ("name", "strategy"),
+    [
+        ("dora", DDP), ("pissa", DDP), ("ia3", DDP), ("qlora nf4", DDP), ("qlora int8", DDP), ("qlora dora", DDP),
+        ("qlora nf4", FSDP),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.type,
+)  # fmt: skip
+def test_a_resumed_training_leaves_the_same_bytes(name: str, strategy: RunStrategy, new_run: Callable[..., Run]) -> None:
     """With dropout where an adapter has it, in bf16; what is frozen is quantised again in the next attempt."""
     method = copy.deepcopy(METHODS_TRIED[name])
     if "lora" in method:
         method["lora"]["dropout"] = 0.1
-    whole, run = (new_run(method=method, hyper=HYPER | {"precision": "bf16"}, folder=folder) for folder in ("whole", "resumed"))
+    hyper = HYPER | {"precision": "bf16"}
+    whole, run = (new_run(method=method, strategy=strategy, hyper=hyper, folder=folder) for folder in ("whole", "resumed"))
     run_here(whole)
     interrupted(run)
     assert run.losses() == whole.losses()
@@ -148,24 +156,27 @@ def test_pissa_changes_no_base(strategy: RunStrategy, new_run: Callable[..., Run
 
 @pytest.mark.parametrize("quantization", ["nf4", "int8"])
 def test_the_base_is_quantised(quantization: str, new_run: Callable[..., Run]) -> None:
-    """All linear layers but the head, in evaluation as in training; the base's bytes are those that prepare expects."""
+    """All linear layers but the head, in evaluation as in training; the base's bytes are those that prepare expects. Two numbers of 4
+    bits are a byte, and bytes are stored as numbers of the precision."""
     run = new_run(method={"type": "qlora", "lora": LORA, "qlora": {"quantization": quantization}})
     prepared = Prepared.from_json(run.workspace.prepared.read_bytes())
     model: Any = load_base(prepared, METHODS["qlora"])
     layers = [module for module in model.modules() if type(module).__name__ in ("Nf4Linear", "Int8Linear")]
     assert len(layers) == 2 * 7
-    assert {module.weight.dtype for module in layers} == {torch.uint8 if quantization == "nf4" else torch.int8}
+    assert {module.weight.dtype for module in layers} == {torch.float32 if quantization == "nf4" else torch.int8}
     assert model.get_output_embeddings().weight.dtype == torch.float32
     shapes = {f"layers.{number}": (layer.out_features, layer.in_features) for number, layer in enumerate(layers)}
     weights = sum(layer.weight.nbytes for layer in layers)
-    quantised = METHODS["qlora"].base_bytes(sum(o * i for o, i in shapes.values()), shapes, prepared.method, "fp32")
-    largest = max(o * i for o, i in shapes.values())
-    assert weights <= quantised - 4 * largest <= 1.04 * weights
+    method, count = METHODS["qlora"], sum(o * i for o, i in shapes.values())
+    undivided = method.undivided_bytes(shapes, prepared.method, "fp32")
+    assert method.base_bytes(count, shapes, prepared.method, "fp32") == weights + undivided
+    scales = sum(layer.weight.quant_state.absmax.nbytes if quantization == "nf4" else 4 * layer.out_features for layer in layers)
+    assert scales <= undivided - 4 * max(o * i for o, i in shapes.values()) <= 1.04 * scales
     torch.testing.assert_close(logits(model), logits(model.train()))
 
 
 def test_two_ranks_train_on_a_quantised_base(new_run: Callable[..., Run]) -> None:
-    """Each quantises its own copy alike; the losses are those of one process."""
-    run = new_run(method=METHODS_TRIED["qlora nf4"], hyper=HYPER, processes=2)
+    """Each holds a part of it, and gathers 4 bits a weight; the losses are those of one process."""
+    run = new_run(method=METHODS_TRIED["qlora nf4"], strategy=FSDP, hyper=HYPER, processes=2)
     assert run.attempt() == ExitCode.OK
     assert run.losses() == pytest.approx([loss for loss, _ in train_language_model(run)], abs=1e-4)

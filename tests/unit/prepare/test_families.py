@@ -155,7 +155,7 @@ def test_the_heads_of_every_layer_are_divided(tmp_path: Any) -> None:
     ("model_type", "architecture", "settings", "words"),
     [
         ("gpt2", "GPT2LMHeadModel", {}, "of model type gpt2: "),
-        ("llama", "LlamaForCausalLM", {"method": {"type": "qlora"}}, "quantized weights cannot be divided"),
+        ("llama", "LlamaForCausalLM", {"method": {"type": "qlora"}}, "has no rows or columns"),
         ("llama", "LlamaForCausalLM", {"method": {"type": "lora", "lora": {"dora": True}}}, "the norms of whole weights"),
         ("llama", "LlamaForCausalLM", {"method": {"type": "ia3"}}, "adapters of IA3 cannot be divided"),
         ("llama", "LlamaForCausalLM", {"hyperparameters": {"optimizer": "lion"}}, "updates whole tensors"),

@@ -37,6 +37,9 @@ MATRICES = 32 * (4 * 4096 * 4096 + 3 * 4096 * 11008)
 """Parameters of the linear layers."""
 LARGEST = 3 * 4096 * 4096
 REST = PARAMETERS - MATRICES
+NF4 = 2 * REST + MATRICES // 2
+NF4_WHOLE = MATRICES // 64 + MATRICES // 4096 + 2 * LARGEST
+"""The scales, and one layer that is dequantised."""
 
 
 def trained(
@@ -49,6 +52,7 @@ def trained(
         shape=QWEN_7B,
         parameters=PARAMETERS,
         base=METHODS[name].base_bytes(PARAMETERS, LINEAR, settings, precision),  # type: ignore[arg-type]  # from a table
+        undivided_base=METHODS[name].undivided_bytes(LINEAR, settings, precision),  # type: ignore[arg-type]
         stored=2 * PARAMETERS,
         method=METHODS[name],
         trained=TrainedParameters(
@@ -108,6 +112,8 @@ def test_state_of_an_optimizer(optimizer: str, full: float, adapters: float) -> 
         ("lora", "bf16", "full", 2 * PARAMETERS + 4 * R64, 2 * (OUTSIDE + 2 * LAYER), 4 * R64, 6 * R64 // 32),
         ("lora", "fp32", "full", 4 * PARAMETERS + 4 * R64, 4 * (OUTSIDE + 2 * LAYER), 4 * R64, 8 * R64 // 32),
         ("lora", "bf16", "grad", 2 * PARAMETERS + 4 * R64, 2 * PARAMETERS, 4 * R64, 6 * R64 // 32),
+        ("qlora nf4", "bf16", "full", NF4 + 4 * R64, NF4_WHOLE + 2 * OUTSIDE + 2 * (NF4 - 2 * OUTSIDE) // 32, 4 * R64, 6 * R64 // 32),
+        ("qlora nf4", "bf16", "grad", NF4 + 4 * R64, NF4_WHOLE + NF4, 4 * R64, 6 * R64 // 32),
         ("full", "bf16", "full", 4 * PARAMETERS, 2 * (OUTSIDE + 2 * LAYER), 4 * PARAMETERS, 6 * OUTSIDE),
         ("full", "fp32", "full", 4 * PARAMETERS, 4 * (OUTSIDE + 2 * LAYER), 4 * PARAMETERS, 8 * OUTSIDE),
         ("full", "bf16", "grad", 4 * PARAMETERS, 2 * PARAMETERS, 4 * PARAMETERS, 6 * OUTSIDE),
@@ -117,8 +123,8 @@ def test_bytes_per_rank_of_shards(
     method: str, precision: str, sharding: Any, weights: int, gathered: int, gradients: int, whole_gradients: int, processes: int
 ) -> None:  # fmt: skip
     """A share of everything; and whole for a time, in the run's precision: the weights outside the layers and two layers (grad: all
-    layers), and the gradients of the largest part with a copy in fp32."""
-    count = R64 if method == "lora" else PARAMETERS
+    layers), and the gradients of the largest part with a copy in fp32. Of a quantised base, the scales are whole as well."""
+    count = PARAMETERS if method == "full" else R64
     strategy = RunStrategy(type="fsdp", sharding=sharding)
     state = state_bytes(trained(method, count, strategy=strategy, processes=processes, precision=precision))
     assert state.weights == pytest.approx(weights / processes + gathered, abs=1)
@@ -138,6 +144,8 @@ def test_bytes_per_rank_of_shards(
         ("lora", "bf16", 1, 2 * PARAMETERS + 4 * R64, 4 * R64, 4 * R64, 4 * R64),
         ("lora", "bf16", 2, 2 * PARAMETERS + 4 * R64, 4 * R64, 6 * R64 // 32, 8 * R64),
         ("lora", "bf16", 3, 2 * IN_USE + 4 * LIVE, 2 * PARAMETERS + 8 * R64, 6 * R64 // 32, 8 * R64),
+        ("qlora nf4", "bf16", 1, NF4 + NF4_WHOLE + 4 * R64, 4 * R64, 4 * R64, 4 * R64),
+        ("qlora nf4", "bf16", 3, NF4_WHOLE + 2 * OUTSIDE + 2 * (NF4 - 2 * OUTSIDE) // 32 + 4 * LIVE, NF4 + 8 * R64, 6 * R64 // 32, 8 * R64),
     ],
 )
 def test_bytes_per_rank_of_zero(
@@ -145,7 +153,7 @@ def test_bytes_per_rank_of_zero(
 ) -> None:  # fmt: skip
     """Weights to compute with (stage 3: a share, and those in use), a share of the copy that is updated, gradients (stages 2 and 3: a
     share, and the largest part's) with a second copy of the share, two buckets of them, and a share of the optimizer."""
-    count = R64 if method == "lora" else PARAMETERS
+    count = PARAMETERS if method == "full" else R64
     strategy = RunStrategy(type="deepspeed", zero_stage=stage)
     state = state_bytes(trained(method, count, strategy=strategy, processes=processes, precision=precision))
     assert state.weights == pytest.approx(weights + divided_weights / processes, abs=3)

@@ -27,6 +27,9 @@ class AdapterMethod:
     def base_bytes(self, parameters: int, layers: Layers, settings: RunMethod, precision: Precision) -> int:
         return parameters * BYTES[precision]
 
+    def undivided_bytes(self, layers: Layers, settings: RunMethod, precision: Precision) -> int:
+        return 0
+
     def loading(self, precision: Precision) -> dict[str, Any]:
         return {"dtype": DTYPES[precision]}
 

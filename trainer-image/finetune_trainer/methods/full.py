@@ -50,6 +50,9 @@ class Full:
     def base_bytes(self, parameters: int, layers: Layers, settings: RunMethod, precision: Precision) -> int:
         return FP32 * parameters
 
+    def undivided_bytes(self, layers: Layers, settings: RunMethod, precision: Precision) -> int:
+        return 0
+
     def loading(self, precision: Precision) -> dict[str, Any]:
         return {"dtype": "float32"}
 

@@ -80,6 +80,9 @@ class TrainingMethod(Protocol):
         """Bytes of the base's weights in memory. Trained parameters take 4 (weight) and 4 (gradient) bytes each, and what the
         optimizer keeps."""
 
+    def undivided_bytes(self, layers: Layers, settings: RunMethod, precision: Precision) -> int:
+        """Those of `base_bytes` that every rank holds, also if the ranks divide the weights among themselves."""
+
     def loading(self, precision: Precision) -> dict[str, Any]:
         """Arguments of from_pretrained for the base, "dtype" (a name of torch's) at least."""
 

@@ -3,6 +3,7 @@
 publish merges the adapter into the unquantised base.
 """
 
+import math
 from typing import Any
 
 from finetune_api.resources.learning import Precision
@@ -12,8 +13,10 @@ from finetune_trainer.families import Family
 from finetune_trainer.methods.lora import Lora, left_alone
 from finetune_trainer.methods.method import BYTES, FP32, Decide, Layers
 
-QUANTIZED = {"nf4": 0.5 + 1 / 64 + 4 / (64 * 256), "int8": 1.0}
-"""Of a quantised weight. nf4 has a scale of a byte for 64 weights, and one of 4 bytes for 256 scales (double quantisation)."""
+QUANTIZED = {"nf4": 0.5, "int8": 1.0}
+"""Bytes of a quantised weight."""
+SCALES = 1 / 64 + 4 / (64 * 256)
+"""Bytes of nf4's scales for a weight: one byte for 64 weights, and one of 4 bytes for 256 scales (double quantisation)."""
 
 
 class QLora(Lora):
@@ -30,11 +33,17 @@ class QLora(Lora):
         return super().resolve(given, examples, decide).model_copy(update={"qlora": given.qlora or Qlora()})
 
     def base_bytes(self, parameters: int, layers: Layers, settings: RunMethod, precision: Precision) -> int:
-        """Layers in `quantized_layers` have few bytes, all other weights the run's precision; one layer at a time is dequantised."""
-        chosen, kind, size = quantized_layers(layers), quantization_of(settings), BYTES[precision]
-        counts = [outputs * inputs for outputs, inputs in chosen.values()]
-        scales = FP32 * sum(outputs for outputs, _ in chosen.values()) if kind == "int8" else 0
-        return int((parameters - sum(counts)) * size + sum(counts) * QUANTIZED[kind] + scales + max(counts, default=0) * size)
+        """Layers in `quantized_layers` have few bytes, all other weights the run's precision."""
+        count, kind = sum(map(math.prod, quantized_layers(layers).values())), quantization_of(settings)
+        weights = int((parameters - count) * BYTES[precision] + count * QUANTIZED[kind])
+        return weights + self.undivided_bytes(layers, settings, precision)
+
+    def undivided_bytes(self, layers: Layers, settings: RunMethod, precision: Precision) -> int:
+        """The scales, and one layer at a time that is dequantised."""
+        shapes = quantized_layers(layers).values()
+        counts = [outputs * inputs for outputs, inputs in shapes]
+        scales = SCALES * sum(counts) if quantization_of(settings) == "nf4" else FP32 * sum(outputs for outputs, _ in shapes)
+        return int(scales) + max(counts, default=0) * BYTES[precision]
 
     def freeze(self, model: Any, settings: RunMethod, whole: list[str]) -> Any:
         from finetune_trainer.methods.quantization import quantize

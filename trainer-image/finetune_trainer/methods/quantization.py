@@ -32,14 +32,18 @@ class Int8Linear(Linear8bitLt):
 
 
 def quantize(model: Any, quantization: str, left_alone: Collection[str]) -> None:
-    """In place, on the rank's device, computing in the model's precision. The head and modules named in `left_alone` (among
-    them linear layers that compute something else than a product) stay as they are."""
+    """In place, by the rank's device, computing in the model's precision. The head and modules named in `left_alone` (among
+    them linear layers that compute something else than a product) stay as they are.
+
+    Weights in nf4 are handed back to the CPU: a strategy that divides them puts no more than a part on the device. They are stored as
+    numbers of the model's precision, as strategies cast all others."""
     device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
     made: dict[nn.Module, nn.Module] = {}  # some models use one layer in several places
     for name, module in list(model.named_modules(remove_duplicate=False)):
         if isinstance(module, nn.Linear | Conv1D) and module is not model.get_output_embeddings() and not stays(model, name, left_alone):
             if module not in made:
-                made[module] = quantized(module, quantization, model.dtype).to(device)
+                layer = quantized(module, quantization, model.dtype).to(device)
+                made[module] = layer.to("cpu") if quantization == "nf4" else layer
             model.set_submodule(name, made[module])
     model.is_loaded_in_4bit, model.is_loaded_in_8bit = quantization == "nf4", quantization == "int8"  # PEFT asks
 
@@ -58,12 +62,14 @@ def quantized(module: Any, quantization: str, dtype: torch.dtype) -> nn.Module:
     with torch.device("meta"):
         if quantization == "nf4":
             layer = Nf4Linear(  # type: ignore[no-untyped-call]
-                inputs, outputs, module.bias is not None, dtype, compress_statistics=True, quant_type="nf4"
+                inputs, outputs, module.bias is not None, dtype, compress_statistics=True, quant_type="nf4", quant_storage=dtype
             )
         else:
             layer = Int8Linear(inputs, outputs, module.bias is not None, has_fp16_weights=False, threshold=6.0)
     if quantization == "nf4":
-        layer.weight = Params4bit(weight, requires_grad=False, compress_statistics=True, quant_type="nf4", module=layer)
+        layer.weight = Params4bit(
+            weight, requires_grad=False, compress_statistics=True, quant_type="nf4", quant_storage=dtype, module=layer
+        )
     else:
         layer.weight = Int8Params(weight, requires_grad=False, has_fp16_weights=False)
     layer.bias = module.bias

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from finetune_api.run_config import RunMethod, RunStrategy
 from finetune_trainer.methods import TrainingMethod
-from finetune_trainer.strategies.strategy import DistributedModel, ModelBytes, StateBytes
+from finetune_trainer.strategies.strategy import DistributedModel, ModelBytes, StateBytes, cannot_be_divided
 from finetune_trainer.workspace.prepared import Prepared
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class DeepSpeed:
     looks_ahead = False  # not tested
 
     def obstacle(self, method: TrainingMethod, settings: RunMethod) -> str:
-        return "quantized weights cannot be divided among ranks" if method.quantized else ""
+        return cannot_be_divided(method, settings)
 
     def model_parallel(self, settings: RunStrategy) -> int:
         return 1
@@ -48,7 +48,7 @@ class DeepSpeed:
         buckets = 2 * min(whole.gradients, FP32 * BUCKET)
         if settings.zero_stage == 3:
             gathered = model.outside + GATHERED * model.layer + FP32 * LIVE
-            weights = -(-weights // processes) + min(model.computed, gathered)
+            weights = -(-(weights - model.undivided_bytes) // processes) + model.undivided_bytes + min(model.computed, gathered)
         gradients = whole.gradients if settings.zero_stage == 1 else part + model.layer_gradients
         return StateBytes(
             weights=weights + part,  # the copy that is updated

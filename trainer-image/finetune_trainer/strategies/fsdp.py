@@ -16,7 +16,7 @@ from finetune_trainer.layers import layers
 from finetune_trainer.methods import TrainingMethod
 from finetune_trainer.methods.method import DTYPES
 from finetune_trainer.strategies.copies import Copies
-from finetune_trainer.strategies.strategy import DistributedModel, ModelBytes, StateBytes
+from finetune_trainer.strategies.strategy import DistributedModel, ModelBytes, StateBytes, cannot_be_divided
 from finetune_trainer.workspace.prepared import Prepared
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Fsdp:
     looks_ahead = True
 
     def obstacle(self, method: TrainingMethod, settings: RunMethod) -> str:
-        return "quantized weights cannot be divided among ranks" if method.quantized else ""
+        return cannot_be_divided(method, settings)
 
     def model_parallel(self, settings: RunStrategy) -> int:
         return 1
@@ -54,7 +54,7 @@ class Fsdp:
         whole = model.state
         gathered = model.computed if settings.sharding == "grad" else min(model.computed, model.outside + GATHERED * model.layer)
         return StateBytes(
-            weights=-(-whole.weights // processes) + gathered,
+            weights=-(-(whole.weights - model.undivided_bytes) // processes) + model.undivided_bytes + gathered,
             gradients=-(-whole.gradients // processes) + model.layer_gradients,
             optimizer=-(-whole.optimizer // processes),
         )

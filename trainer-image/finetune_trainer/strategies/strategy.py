@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from finetune_api.run_config import RunMethod, RunStrategy
 from finetune_trainer.methods import TrainingMethod
+from finetune_trainer.methods.qlora import quantization_of
 from finetune_trainer.workspace.prepared import Prepared
 
 if TYPE_CHECKING:
@@ -43,8 +44,17 @@ class ModelBytes:
     """Of the weights outside the layers (embeddings, head), in the precision of the computation."""
     layer_gradients: int
     """Of the gradients of the largest part, before they are reduced, with a copy in fp32."""
+    undivided_bytes: int = 0
+    """Of the base's weights, those that every rank holds where weights are divided."""
     undivided: float = 0.0
     """Share of the base's parameters that strategy tensor-parallel leaves whole on each rank."""
+
+
+def cannot_be_divided(method: TrainingMethod, settings: RunMethod) -> str:
+    """Why ranks cannot gather a layer's weights from the parts that they hold, "" if they can."""
+    if method.quantized and quantization_of(settings) == "int8":
+        return "the layers of int8 keep their whole weights at hand, so that only those of method.qlora.quantization nf4 can be divided"
+    return ""
 
 
 class Strategy(Protocol):

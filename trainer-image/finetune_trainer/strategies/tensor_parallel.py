@@ -29,7 +29,7 @@ class TensorParallel:
 
     def obstacle(self, method: TrainingMethod, settings: RunMethod) -> str:
         if method.quantized:
-            return "quantized weights cannot be divided among ranks"
+            return "a matrix of quantized weights has no rows or columns that could be divided"
         if method.published == "adapter" and not isinstance(method, Lora):
             return f"adapters of {method.title} cannot be divided among ranks"
         if settings.lora is not None and settings.lora.dora and method.published == "adapter":

@@ -153,6 +153,7 @@ def trained_model(run: RunConfig, decided: Decided, facts: TrainingFacts, checkp
         shape=shape,
         parameters=weights.parameters + head,
         base=method.base_bytes(weights.parameters + head, layers, settings, precision),
+        undivided_base=method.undivided_bytes(layers, settings, precision),
         stored=weights.stored,
         method=method,
         trained=trained_parameters(run, decided, facts),

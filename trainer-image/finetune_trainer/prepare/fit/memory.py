@@ -56,6 +56,8 @@ class TrainedModel:
     parameters: int
     base: int
     """Bytes of the base's weights in memory."""
+    undivided_base: int
+    """Of these, bytes that every rank holds where weights are divided."""
     stored: int
     """Bytes of its files."""
     method: TrainingMethod
@@ -141,12 +143,15 @@ def state_bytes(model: TrainedModel) -> StateBytes:
     whole = StateBytes(weights, FP32 * model.trained.total, model.optimizer.state_bytes(model.trained))
     layer = (model.parameters - model.shape.outside) // model.shape.stored_layers
     changed = max(layer, model.shape.outside) if model.method.trains_base else model.trained.total // model.shape.stored_layers
+    computed = model.base - model.undivided_base if model.method.quantized else model.bytes * model.parameters
+    outside = model.bytes * model.shape.outside
     parts = ModelBytes(
         state=whole,
-        computed=model.bytes * model.parameters,
-        layer=model.bytes * layer,
-        outside=model.bytes * model.shape.outside,
+        computed=computed,
+        layer=(computed - outside) // model.shape.stored_layers,
+        outside=outside,
         layer_gradients=(model.bytes + FP32) * changed,
+        undivided_bytes=model.undivided_base,
         undivided=model.undivided,
     )
     return model.strategy.bytes_per_rank(parts, model.processes, model.distribution)
