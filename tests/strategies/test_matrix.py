@@ -97,6 +97,32 @@ def test_bf16(strategy: RunStrategy, method: str, tmp_path: Path, tiny: Path) ->
     assert {weight.dtype for weight in load_file(weights).values()} == {torch.float32}
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES[1:], ids=named)
+def test_selective_checkpointing(strategy: RunStrategy, tmp_path: Path, tiny: Path, alone: Run) -> None:
+    """Changes no loss and no norm, wherever the results of products are parts of a whole."""
+    selective = {"gradient_checkpointing": True, "gradient_checkpointing_policy": "selective"}
+    run = trained(tmp_path / "workspace", tiny, alone.method["type"], strategy, 1, 2, **selective)
+    assert run.losses() == pytest.approx(alone.losses(), abs=CLOSE)
+    assert [step.grad_norm for step in run.metrics()] == pytest.approx([step.grad_norm for step in alone.metrics()], rel=1e-3)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("strategy", [FSDP, TENSOR], ids=named)
+def test_fp16(strategy: RunStrategy, method: str, tmp_path: Path, tiny: Path) -> None:
+    """Near the losses of fp32 in one process, and so are the norms, without the scale; what is published is fp32."""
+    one, two = (
+        trained(tmp_path / name, tiny, method, used, 1, count, precision=precision, learning_rate=1e-6)
+        for name, used, count, precision in (("one", DDP, 1, "fp32"), ("two", strategy, 2, "fp16"))
+    )
+    assert two.losses() == pytest.approx(one.losses(), rel=0.01)
+    assert two.losses() != one.losses()
+    norms = [(step.grad_norm, other.grad_norm) for step, other in zip(two.metrics(), one.metrics(), strict=True) if step.grad_norm]
+    assert len(norms) >= 2
+    assert [norm for norm, _ in norms] == pytest.approx([norm for _, norm in norms], rel=0.03)
+    (weights,) = two.workspace.trained.glob("*/*.safetensors")
+    assert {weight.dtype for weight in load_file(weights).values()} == {torch.float32}
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("strategy", [FSDP, *ZERO.values(), TENSOR], ids=named)
 @pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1), (2, 4)])

@@ -192,8 +192,8 @@ class FineTuneJobSpec(Document):
             ),
             rule(
                 "!has(self.hyperparameters) || !has(self.hyperparameters.precision) || self.hyperparameters.precision != 'fp16'"
-                " || !has(self.training.strategy) || !(self.training.strategy.type in ['deepspeed', 'tensor-parallel'])",
-                "strategy: precision fp16 is supported with auto, ddp and fsdp only",
+                " || !has(self.training.strategy) || self.training.strategy.type != 'deepspeed'",
+                "strategy: precision fp16 cannot be used with deepspeed; use auto, ddp, fsdp or tensor-parallel",
                 fieldPath=".training.strategy",
             ),
             rule(
@@ -222,11 +222,6 @@ class FineTuneJobSpec(Document):
                 "!has(self.hyperparameters) || !has(self.hyperparameters.optimizer) || self.hyperparameters.optimizer == 'adamw'"
                 " || !has(self.training.strategy) || self.training.strategy.type in ['auto', 'ddp']",
                 "strategy: only ddp can be used with this optimizer, as the others divide the optimizer's state, which only adamw allows",
-                fieldPath=".training.strategy",
-            ),
-            rule(
-                "self.task != 'text-embedding' || !has(self.training.strategy) || self.training.strategy.type != 'deepspeed'",
-                "strategy: text-embedding is not supported with deepspeed; use auto, ddp or fsdp",
                 fieldPath=".training.strategy",
             ),
             rule(

@@ -25,7 +25,14 @@ pytestmark = [pytest.mark.trainer, pytest.mark.filterwarnings("ignore"), pytest.
 HALF: dict[str, Any] = {"precision": "fp16", "checkpoint_every": 100}
 
 
-@pytest.mark.parametrize(("method", "strategy"), [(LORA, DDP), (FULL, DDP), (FULL, FSDP)], ids=["lora", "full", "full fsdp"])
+TENSOR = RunStrategy(type="tensor-parallel", tensor_parallel_size=1)
+
+
+@pytest.mark.parametrize(
+    ("method", "strategy"),
+    [(LORA, DDP), (FULL, DDP), (FULL, FSDP), (LORA, TENSOR)],
+    ids=["lora", "full", "full fsdp", "lora tensor-parallel"],
+)
 def test_losses_are_near_those_of_fp32(method: dict[str, Any], strategy: RunStrategy, new_run: Callable[..., Run]) -> None:
     """And so are the gradients' norms, without the scale, but for the first steps, which overflow. What is trained is kept in fp32."""
     fp32, fp16 = (

@@ -90,26 +90,13 @@ def test_an_optimizer_that_needs_whole_tensors(optimizer: str, tmp_path: Any) ->
     assert (refused.value.error.code, refused.value.error.param) == ("StrategyUnsupported", "training.strategy.type")
 
 
-@pytest.mark.parametrize("setting", [{"precision": "fp16"}, {"gradientCheckpointingPolicy": "selective"}])
-def test_settings_that_not_every_strategy_has(setting: dict[str, str], tmp_path: Any) -> None:
-    """Are refused under the others, with the strategies that work."""
-    settings = {"hyperparameters": setting, "hardware": {"gpus": 2}}
-    for works in ("ddp", "fsdp"):
-        checked("llama", "LlamaForCausalLM", tmp_path, settings | {"strategy": {"type": works}})
-    with pytest.raises(StageFailure, match=r"is not supported with deepspeed\. Set .*type: ddp or fsdp$"):
+def test_fp16_needs_gradients_that_can_be_left_out(tmp_path: Any) -> None:
+    """DeepSpeed's cannot, so that it is refused, with the strategies that work."""
+    settings: dict[str, Any] = {"hyperparameters": {"precision": "fp16"}, "hardware": {"gpus": 2}, "world": {"processesPerNode": 2}}
+    for works in ("ddp", "fsdp", "tensor-parallel"):
+        checked("llama", "LlamaForCausalLM", tmp_path, settings | {"strategy": {"type": works}}, **HEADS)
+    with pytest.raises(StageFailure, match=r"is not supported with deepspeed\. Set .*type: ddp or fsdp or tensor-parallel$"):
         checked("llama", "LlamaForCausalLM", tmp_path, settings | {"strategy": {"type": "deepspeed", "zeroStage": 2}})
-
-
-def test_deepspeed_computes_no_vectors_before_a_step(tmp_path: Any) -> None:
-    """So it is refused for embeddings, with the strategies that work."""
-    settings = {"task": "text-embedding", "strategy": {"type": "deepspeed", "zeroStage": 2}}
-    for works in ("ddp", "fsdp"):
-        checked("bert", "BertModel", tmp_path, settings | {"strategy": {"type": works}})
-    with pytest.raises(
-        StageFailure, match=r"cannot train task text-embedding.*not supported with deepspeed\. Set .*type: ddp or fsdp$"
-    ) as refused:
-        checked("bert", "BertModel", tmp_path, settings)
-    assert (refused.value.error.code, refused.value.error.param) == ("StrategyUnsupported", "training.strategy.type")
 
 
 DIVIDED = "training.strategy"

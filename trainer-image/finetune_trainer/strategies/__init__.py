@@ -38,11 +38,7 @@ def strategy_of(settings: RunStrategy) -> Strategy:
 
 
 def obstacle_of(strategy: Strategy, run: RunConfig) -> str:
-    """Why a strategy cannot train the run's task by its method, optimizer, precision and gradient checkpointing, "" if it can."""
-    if find_task(run.task).learner == "embedding" and not strategy.looks_ahead:
-        return f"task {run.task} computes the vectors of a whole step before its gradients, which is not supported with {strategy.name}"
-    if run.hyperparameters.gradient_checkpointing_policy == "selective" and not strategy.recomputes_selectively:
-        return f"hyperparameters.gradientCheckpointingPolicy selective is not supported with {strategy.name}"
+    """Why a strategy cannot train the run's task by its method, optimizer and precision, "" if it can."""
     if run.hyperparameters.precision == "fp16" and not strategy.scales_loss:
         return f"hyperparameters.precision fp16 is not supported with {strategy.name}"
     if strategy.language_only and find_task(run.task).learner != "language":

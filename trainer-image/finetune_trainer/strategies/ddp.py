@@ -27,10 +27,8 @@ class Ddp:
     name = "ddp"
     autocast = True
     scales_loss = True
-    recomputes_selectively = True
     language_only = False
     divides = False
-    looks_ahead = True
 
     def obstacle(self, method: TrainingMethod, settings: RunMethod) -> str:
         return ""

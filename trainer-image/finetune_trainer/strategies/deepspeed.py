@@ -28,11 +28,9 @@ class DeepSpeed:
 
     name = "deepspeed"
     autocast = False
-    scales_loss = False  # its bf16 weights have none, and its fp16 ones a scale of their own
-    recomputes_selectively = False  # not tested
+    scales_loss = False  # the engine holds the gradients, and a step that overflows could not be left out
     language_only = False
     divides = True
-    looks_ahead = False  # not tested
 
     def obstacle(self, method: TrainingMethod, settings: RunMethod) -> str:
         return cannot_be_divided(method, settings)

@@ -39,10 +39,8 @@ class Fsdp:
     name = "fsdp"
     autocast = False
     scales_loss = True
-    recomputes_selectively = True
     language_only = False
     divides = True
-    looks_ahead = True
 
     def obstacle(self, method: TrainingMethod, settings: RunMethod) -> str:
         return cannot_be_divided(method, settings)

@@ -66,15 +66,11 @@ class Strategy(Protocol):
     """Trained fp32 weights are cast to the run's precision by autocast, which keeps all copies for the backward pass."""
     scales_loss: bool
     """It can train with precision fp16: what `norm` and `clip` see is the gradient of a scaled loss."""
-    recomputes_selectively: bool
-    """Gradient checkpointing may keep the results of some operations (hyperparameters.gradientCheckpointingPolicy)."""
     divides: bool
     """A rank holds and updates parts of tensors, and writes them to checkpoints. Otherwise a checkpoint's folder has the files of
     TrainingMethod.save."""
     language_only: bool
     """It trains no encoders."""
-    looks_ahead: bool
-    """Forward passes without a backward pass may come before a step's micro-batches (Learner.before_step)."""
 
     def obstacle(self, method: TrainingMethod, settings: RunMethod) -> str:
         """Why it cannot train by a method with these settings, "" if it can."""

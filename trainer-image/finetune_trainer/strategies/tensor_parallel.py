@@ -21,11 +21,9 @@ class TensorParallel:
 
     name = "tensor-parallel"
     autocast = True
-    scales_loss = False  # not tested
-    recomputes_selectively = False  # not tested
+    scales_loss = True
     language_only = True
     divides = True
-    looks_ahead = True
 
     def obstacle(self, method: TrainingMethod, settings: RunMethod) -> str:
         if method.quantized:

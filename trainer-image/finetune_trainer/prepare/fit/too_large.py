@@ -117,7 +117,7 @@ def in_4_bits(of: Attempt) -> Attempt | None:
     if method_of(of.run) is not LORA or family is None or QLORA.obstacle(family):
         return None
     smaller = with_method(of, QLORA, of.decided.method.model_copy(update={"type": QLORA.name}))
-    if of.run.strategy == DDP:
+    if not obstacle_of(strategy_of(of.run.strategy), smaller.run):
         return smaller
     words, _ = strategy_in_words(DDP, of.run.strategy)
     return replace(smaller, words=f"{smaller.words} with {words}", run=using(smaller.run, DDP))
