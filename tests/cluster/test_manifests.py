@@ -223,6 +223,27 @@ def test_strategies_with_fp16(api: Api) -> None:
             api.create(manifest, dry_run=True)
 
 
+@pytest.mark.parametrize(
+    ("strategy", "gpus", "message"),
+    [
+        ({"type": "deepspeed", "offload": "optimizer"}, 0, "the training has no GPUs"),
+        ({"type": "deepspeed", "offload": "optimizer", "zeroStage": 1}, 1, "needs zeroStage 2 or 3"),
+        ({"type": "deepspeed", "offload": "parameters", "zeroStage": 2}, 1, "offload parameters needs zeroStage 3"),
+        ({"type": "fsdp", "offload": "optimizer"}, 1, "offload is a setting of type deepspeed"),
+        ({"type": "deepspeed", "offload": "optimizer"}, 1, ""),
+        ({"type": "deepspeed", "offload": "parameters", "zeroStage": 3}, 1, ""),
+    ],
+)
+def test_offload(api: Api, strategy: Object, gpus: int, message: str) -> None:
+    """From GPUs, of what ZeRO divides."""
+    manifest = job("default", "offload", training={"gpusPerNode": gpus, "strategy": strategy})
+    if not message:
+        api.create(manifest, dry_run=True)
+        return
+    with pytest.raises(Refused, match=message):
+        api.create(manifest, dry_run=True)
+
+
 def test_noise_is_for_language_models(api: Api) -> None:
     """An encoder would ignore it."""
     noisy = {"neftuneNoise": 5}

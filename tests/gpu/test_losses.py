@@ -13,7 +13,7 @@ from finetune_api.run_config import RunStrategy
 from tests.gpu.models import SMALL, random_bert, random_llama
 from tests.gpu.plain import plain_losses
 from tests.gpu.runs import QLORA, completed, new_run, trained, worst
-from tests.strategies.test_matrix import STRATEGIES, named
+from tests.strategies.test_matrix import OFFLOADED, STRATEGIES, named
 from tests.trainer.train.labelled import LABELS, prepare_labelled
 from tests.trainer.train.pairs import DPO, PAIRS, write_pairs
 from tests.trainer.train.rated import KTO, write_rated
@@ -115,6 +115,17 @@ def test_two_gpus(strategy: RunStrategy, method: str, small: Path, tmp_path: Pat
     two = trained(tmp_path / "two", small, METHODS[method], strategy, 2, **hyper)
     figures(largest_difference=worst(two.losses(), one.losses()))
     assert worst(two.losses(), one.losses()) <= 1e-4
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+@pytest.mark.parametrize("strategy", OFFLOADED, ids=named)
+def test_offload(strategy: RunStrategy, method: str, small: Path, tmp_path: Path, figures: Callable[..., None]) -> None:
+    """What is kept and updated on the host gives the losses of ddp."""
+    hyper = HYPER[method] | {"total_steps": 6, "micro_batch_tokens": 30}
+    one = trained(tmp_path / "one", small, METHODS[method], **hyper)
+    other = trained(tmp_path / "other", small, METHODS[method], strategy, **hyper)
+    figures(largest_difference=worst(other.losses(), one.losses()))
+    assert worst(other.losses(), one.losses()) <= 1e-4
 
 
 @pytest.mark.gpus(2)

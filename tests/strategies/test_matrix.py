@@ -26,6 +26,10 @@ CLOSE = 1e-4
 GRAD = RunStrategy(type="fsdp", sharding="grad")
 TENSOR = RunStrategy(type="tensor-parallel", tensor_parallel_size=2)
 STRATEGIES = [DDP, FSDP, GRAD, *ZERO.values(), TENSOR]
+OFFLOADED = [
+    RunStrategy(type="deepspeed", zero_stage=stage, offload=offload)
+    for stage, offload in ((2, "optimizer"), (3, "optimizer"), (3, "parameters"))
+]
 LIMITS = {"startDeadline": 600.0, "stallTimeout": 600.0}
 METHODS = {"lora": LORA, "full": FULL}
 QLORA = LORA | {"type": "qlora"}
@@ -33,8 +37,8 @@ QLORA = LORA | {"type": "qlora"}
 
 def named(strategy: RunStrategy) -> str:
     """For test ids."""
-    settings = (strategy.type, strategy.sharding, strategy.zero_stage)
-    return "-".join(str(setting) for setting in settings if setting)
+    settings = (strategy.type, strategy.sharding, strategy.zero_stage, strategy.offload)
+    return "-".join(str(setting) for setting in settings if setting not in (None, "none"))
 
 
 def within(strategy: RunStrategy, processes: int) -> RunStrategy:
@@ -97,6 +101,14 @@ def test_bf16(strategy: RunStrategy, method: str, tmp_path: Path, tiny: Path) ->
     assert {weight.dtype for weight in load_file(weights).values()} == {torch.float32}
 
 
+@pytest.mark.parametrize("strategy", OFFLOADED, ids=named)
+def test_losses_with_offload(strategy: RunStrategy, tmp_path: Path, tiny: Path, alone: Run) -> None:
+    """What is kept and updated on the host is the same."""
+    run = trained(tmp_path / "workspace", tiny, alone.method["type"], strategy, 1, 2)
+    assert run.losses() == pytest.approx(alone.losses(), abs=CLOSE)
+    assert [step.grad_norm for step in run.metrics()] == pytest.approx([step.grad_norm for step in alone.metrics()], rel=1e-3)
+
+
 @pytest.mark.parametrize("strategy", STRATEGIES[1:], ids=named)
 def test_selective_checkpointing(strategy: RunStrategy, tmp_path: Path, tiny: Path, alone: Run) -> None:
     """Changes no loss and no norm, wherever the results of products are parts of a whole."""
@@ -147,7 +159,7 @@ def test_another_number_of_processes_resumes(
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("strategy", [*ZERO.values(), TENSOR], ids=named)
+@pytest.mark.parametrize("strategy", [*ZERO.values(), *OFFLOADED, TENSOR], ids=named)
 def test_resumed_losses_are_equal(strategy: RunStrategy, precision: str, tmp_path: Path, tiny: Path) -> None:
     """Bit by bit, with as many processes as before: weights, their fp32 copies and the optimizer are those that were left."""
     settings: dict[str, Any] = {"precision": precision, "checkpoint_every": 1}

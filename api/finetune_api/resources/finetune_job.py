@@ -197,6 +197,12 @@ class FineTuneJobSpec(Document):
                 fieldPath=".training.strategy",
             ),
             rule(
+                "self.training.gpusPerNode > 0 || !has(self.training.strategy) || self.training.strategy.offload == 'none'",
+                "strategy: offload moves what a GPU would hold to the host's memory, and the training has no GPUs: set "
+                "training.gpusPerNode, or remove offload",
+                fieldPath=".training.strategy",
+            ),
+            rule(
                 "has(self.evaluation.everySteps) || !has(self.hyperparameters) || !has(self.hyperparameters.earlyStopping)",
                 "earlyStopping watches the validation loss of the training: set evaluation.everySteps",
                 fieldPath=".hyperparameters.earlyStopping",

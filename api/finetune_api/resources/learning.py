@@ -25,6 +25,17 @@ class TrainingStrategy(Document):
                 "tensorParallelSize can be set only if type is tensor-parallel",
                 fieldPath=".tensorParallelSize",
             ),
+            rule("self.type == 'deepspeed' || self.offload == 'none'", "offload is a setting of type deepspeed", fieldPath=".offload"),
+            rule(
+                "self.offload != 'optimizer' || !has(self.zeroStage) || self.zeroStage > 1",
+                "offload optimizer needs zeroStage 2 or 3",
+                fieldPath=".offload",
+            ),
+            rule(
+                "self.offload != 'parameters' || !has(self.zeroStage) || self.zeroStage == 3",
+                "offload parameters needs zeroStage 3",
+                fieldPath=".offload",
+            ),
         )
     }
     type: Literal["auto", "ddp", "fsdp", "deepspeed", "tensor-parallel"] = "auto"
@@ -41,6 +52,10 @@ class TrainingStrategy(Document):
     tensor_parallel_size: Annotated[int, Field(ge=1, le=64)] | None = None
     """tensorParallelSize of tensor-parallel is the number of processes that compute a layer together. It must divide the number of
     processes and the base model's attention heads. Defaults to gpusPerNode, or to nodes if a node has one process."""
+    offload: Literal["none", "optimizer", "parameters"] = "none"
+    """offload of deepspeed moves from the GPUs to the host's memory: none, the optimizer state with the fp32 copy of what is trained
+    (optimizer; the CPUs compute the updates), or also the weights (parameters; each layer comes to the GPU when it computes). Less GPU
+    memory, slower steps. It requires GPUs and zeroStage 2 or 3 (parameters: 3)."""
 
 
 Precision = Literal["bf16", "fp16", "tf32", "fp32"]

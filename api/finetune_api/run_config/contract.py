@@ -102,6 +102,8 @@ class RunHardware(Document):
     """Who says so, for messages: "training.gpuMemory"."""
     gpus: int = 0
     """Of the whole training."""
+    host_memory: int | None = None
+    """Memory limit of a training pod with GPUs."""
     gpu_product: str = ""
     """As the node label nvidia.com/gpu.product has it: "NVIDIA-H100-80GB-HBM3"."""
     gpu_driver: int | None = None

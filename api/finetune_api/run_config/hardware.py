@@ -54,6 +54,7 @@ def hardware(spec: FineTuneJobSpec, gpus: Sequence[GpuType] = (), prices: Prices
         memory=_whole(given) if given else gpu.memory if gpu else None,
         memory_from="training.gpuMemory" if given else label,
         gpus=training.nodes * training.gpus_per_node,
+        host_memory=_whole(_of(training.resources.limits, "memory")),
         gpu_product=product,
         gpu_driver=min((gpu.driver for gpu in gpus if gpu.driver is not None), default=None),
         cpus=cores,

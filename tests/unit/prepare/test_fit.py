@@ -142,6 +142,13 @@ def test_a_step_is_cut_into_micro_batches() -> None:
             LLAMA_8B,
             {"method": {"type": "full"}, "world": {"processesPerNode": 8}, "strategy": {"type": "deepspeed", "zeroStage": 2}},
             gpu(36, 8),
+            ["training.strategy.offload: optimizer (", "method.type: lora ("],
+            "training.strategy.offload",
+        ),
+        (
+            LLAMA_8B,
+            {"method": {"type": "full"}, "world": {"processesPerNode": 8}, "strategy": {"type": "deepspeed", "zeroStage": 2}},
+            gpu(36, 8) | {"hostMemory": 100 * GIB},
             ["training.strategy: {type: fsdp} (", "method.type: lora ("],
             "training.strategy",
         ),
@@ -214,7 +221,7 @@ AS_GIVEN = "as given"
 def test_strategy(settings: dict[str, Any], hardware: dict[str, Any], type: str, setting: str | int | None, reason: str) -> None:
     """The fastest with which an 8B model fits, unless the spec chooses; its settings and the reason are among the hyperparameters."""
     found = tried(LLAMA_8B, hardware, **settings)
-    settings_of = found.strategy.model_dump(exclude={"type"}, exclude_none=True)
+    settings_of = found.strategy.model_dump(exclude={"type", "offload"}, exclude_none=True)
     assert (found.strategy.type, next(iter(settings_of.values()), None)) == (type, setting)
     assert found.decided.reasons["strategy"].value == type
     assert reason in found.decided.reasons["strategy"].reason
@@ -231,6 +238,7 @@ def test_strategy(settings: dict[str, Any], hardware: dict[str, Any], type: str,
         ({"type": "fsdp", "zeroStage": 2}, "zeroStage"),
         ({"type": "auto", "zeroStage": 3}, "zeroStage"),
         ({"type": "fsdp", "tensorParallelSize": 2}, "tensorParallelSize"),
+        ({"type": "fsdp", "offload": "optimizer"}, "offload"),
     ],
 )
 def test_a_setting_of_another_strategy(strategy: dict[str, Any], field: str) -> None:
@@ -238,6 +246,34 @@ def test_a_setting_of_another_strategy(strategy: dict[str, Any], field: str) -> 
     with pytest.raises(StageFailure, match=rf"training\.strategy\.{field}: .* remove it") as refused:
         tried(SMALL, {}, strategy=strategy)
     assert refused.value.error.param == f"training.strategy.{field}"
+
+
+@pytest.mark.parametrize(("offload", "stage"), [("none", 2), ("optimizer", 2), ("parameters", 3)])
+def test_the_first_stage_that_can_offload(offload: str, stage: int) -> None:
+    """Is taken if the spec leaves it open; the reason of the offload says how much it moves."""
+    settings: dict[str, Any] = BF16_8B | {"strategy": {"type": "deepspeed", "offload": offload}}
+    found = tried(LLAMA_8B, gpu(60, 8), **settings)
+    assert (found.strategy.zero_stage, found.strategy.offload) == (stage, offload)
+    reason = found.decided.reasons.get("strategy.offload")
+    assert (reason is None) == (offload == "none")
+    assert reason is None or "GiB of host memory in each pod" in reason.reason
+
+
+@pytest.mark.parametrize(
+    ("strategy", "hardware", "param", "words"),
+    [
+        ({"offload": "optimizer"}, {}, "training.strategy.offload", "the training has no GPUs: remove it"),
+        ({"offload": "optimizer", "zeroStage": 1}, gpu(80, 8), "training.strategy.offload", "needs zeroStage 2 or 3, and"),
+        ({"offload": "parameters", "zeroStage": 2}, gpu(80, 8), "training.strategy.offload", "needs zeroStage 3, and"),
+        ({"offload": "optimizer"}, gpu(80, 8) | {"hostMemory": 100 * GIB}, "training.resources.limits.memory", "in each pod"),
+    ],
+)
+def test_an_offload_that_cannot_work(strategy: dict[str, Any], hardware: dict[str, Any], param: str, words: str) -> None:
+    """Names the field and what would work."""
+    settings: dict[str, Any] = BF16_8B | {"strategy": {"type": "deepspeed"} | strategy}
+    with pytest.raises(StageFailure, match=words) as refused:
+        tried(LLAMA_8B, hardware, **settings)
+    assert refused.value.error.param == param
 
 
 def test_an_unknown_strategy() -> None:
@@ -253,7 +289,11 @@ def test_an_unknown_strategy() -> None:
         ({"hyperparameters": {"gradientCheckpointing": False}}, gpu(24), {"hyperparameters": {"gradientCheckpointing": True}}),
         (BF16_8B | {"hyperparameters": {"optimizer": "lion"}}, gpu(40, 8), {"hyperparameters": {}}),
         (BF16_8B | {"strategy": {"type": "deepspeed", "zeroStage": 1}}, gpu(64, 8), {"strategy": {"type": "deepspeed", "zeroStage": 2}}),
-        (BF16_8B | {"strategy": {"type": "deepspeed", "zeroStage": 2}}, gpu(36, 8), {"strategy": {"type": "fsdp"}}),
+        (
+            BF16_8B | {"strategy": {"type": "deepspeed", "zeroStage": 2}},
+            gpu(36, 8),
+            {"strategy": {"type": "deepspeed", "zeroStage": 2, "offload": "optimizer"}},
+        ),
     ],
 )
 def test_a_change_that_is_named_fits(settings: dict[str, Any], hardware: dict[str, Any], change: dict[str, Any]) -> None:

@@ -161,6 +161,31 @@ def test_bytes_per_rank_of_zero(
     assert state.optimizer == pytest.approx(8 * count / processes, abs=1)
 
 
+@pytest.mark.parametrize("processes", [1, 8])
+@pytest.mark.parametrize(
+    ("method", "stage", "offload", "weights", "divided_weights", "layer_gradients", "host"),
+    [
+        ("full", 2, "optimizer", 2 * PARAMETERS, 0, 6 * OUTSIDE, 20 * PARAMETERS),
+        ("full", 3, "optimizer", 2 * IN_USE + 4 * LIVE, 2 * PARAMETERS, 6 * OUTSIDE, 20 * PARAMETERS),
+        ("full", 3, "parameters", 2 * IN_USE + 4 * LIVE, 0, 6 * OUTSIDE, 22 * PARAMETERS),
+        ("lora", 2, "optimizer", 2 * PARAMETERS + 4 * R64, 0, 6 * R64 // 32, 20 * R64),
+        ("lora", 3, "parameters", 2 * IN_USE + 4 * LIVE, 0, 6 * R64 // 32, 2 * PARAMETERS + 24 * R64),
+    ],
+)
+def test_bytes_per_rank_with_offload(
+    method: str, stage: Any, offload: Any, weights: int, divided_weights: int, layer_gradients: int, host: int, processes: int
+) -> None:  # fmt: skip
+    """In bf16. On the GPU: weights, the gradients of a layer, and two buckets of them. On the host, of what is trained: the copy, two
+    gradients and the optimizer; with parameters also the weights."""
+    count = PARAMETERS if method == "full" else R64
+    strategy = RunStrategy(type="deepspeed", zero_stage=stage, offload=offload)
+    state = state_bytes(trained(method, count, strategy=strategy, processes=processes))
+    assert state.weights == pytest.approx(weights + divided_weights / processes, abs=3)
+    assert state.gradients == pytest.approx(layer_gradients + 2 * 4 * min(count, BUCKET), abs=3)
+    assert state.optimizer == 0
+    assert state.host == pytest.approx(host / processes, abs=6)
+
+
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
 @pytest.mark.parametrize(("size", "processes"), [(1, 1), (2, 2), (2, 8), (8, 8)])
 def test_bytes_per_rank_of_tensor_parallelism(size: int, processes: int, precision: str) -> None:

@@ -1,5 +1,8 @@
 """ZeRO (Rajbhandari et al. 2020) by DeepSpeed: ranks divide the optimizer's state (stage 1), also gradients (2), also weights (3).
 
+offload keeps the optimizer's state and the copy that it updates, or also the weights, in the host's memory. DeepSpeed has an optimizer
+for that, which is compiled where it runs; torch's own updates tensors on a CPU as well.
+
 With precision bf16, trained weights of the base are bf16 and the optimizer updates an fp32 copy, of which every rank has a part;
 adapters stay in fp32. Gradients are reduced and summed in fp32.
 """
@@ -42,16 +45,22 @@ class DeepSpeed:
         whole = model.state
         trains_all = whole.weights == whole.gradients
         weights = model.computed if trains_all else whole.weights
-        part = -(-whole.gradients // processes)
+        part, optimizer = -(-whole.gradients // processes), -(-whole.optimizer // processes)
         buckets = 2 * min(whole.gradients, FP32 * BUCKET)
+        divided = 0  # weights that the rank holds by itself
         if settings.zero_stage == 3:
-            gathered = model.outside + GATHERED * model.layer + FP32 * LIVE
-            weights = -(-(weights - model.undivided_bytes) // processes) + model.undivided_bytes + min(model.computed, gathered)
+            divided = -(-(weights - model.undivided_bytes) // processes)
+            weights = model.undivided_bytes + min(model.computed, model.outside + GATHERED * model.layer + FP32 * LIVE)
         gradients = whole.gradients if settings.zero_stage == 1 else part + model.layer_gradients
+        updated = 2 * part  # the copy that is updated, and one more copy of the part's gradients when the optimizer steps
+        if settings.offload == "none":
+            return StateBytes(weights + divided + part, gradients + part + buckets, optimizer)
+        moved = divided if settings.offload == "parameters" else 0
         return StateBytes(
-            weights=weights + part,  # the copy that is updated
-            gradients=gradients + part + buckets,  # one more copy of the part when the optimizer steps
-            optimizer=-(-whole.optimizer // processes),
+            weights=weights + divided - moved,
+            gradients=model.layer_gradients + buckets,
+            optimizer=0,
+            host=moved + updated + part + optimizer,
         )
 
     def open(self, world: "World", method: TrainingMethod, prepared: Prepared) -> DistributedModel:

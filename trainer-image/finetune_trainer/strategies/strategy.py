@@ -29,6 +29,8 @@ class StateBytes:
     weights: int
     gradients: int
     optimizer: int
+    host: int = 0
+    """What is kept in the host's memory, where that is not the one which is estimated."""
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,8 @@ WEIGHTS, STATE = "weights", "optimizer"
 """Folders of a checkpoint."""
 STEP = "step"
 """Updates that the optimizer has made, if it counts them; its other states have the shape of the weights."""
+HOST = {"device": "cpu", "pin_memory": True}
+"""Where offload keeps something."""
 SEPARATOR = ":"
 """Between the names of a state and of a parameter."""
 
@@ -48,6 +50,7 @@ class Zero:
         self._world = world
         self._method = method
         self._stage = prepared.strategy.zero_stage
+        self._offload = prepared.strategy.offload
         self._bf16 = method.trains_base and prepared.hyperparameters.precision == "bf16"
         os.environ["DS_ACCELERATOR"] = world.device.type  # before transformers imports DeepSpeed, which else looks for devices
 
@@ -88,14 +91,19 @@ class Zero:
 
     def _settings(self) -> dict[str, Any]:
         """DeepSpeed's configuration. The batch is the loop's business: a micro-batch here is what is reduced at once."""
-        zero = {"stage": self._stage, "reduce_bucket_size": BUCKET, "allgather_bucket_size": BUCKET}
+        zero: dict[str, Any] = {"stage": self._stage, "reduce_bucket_size": BUCKET, "allgather_bucket_size": BUCKET}
         if self._stage == 3:
             zero |= {"stage3_prefetch_bucket_size": BUCKET, "stage3_max_live_parameters": LIVE, "stage3_max_reuse_distance": LIVE}
+        if self._offload != "none":
+            zero["offload_optimizer"] = HOST
+        if self._offload == "parameters":
+            zero["offload_param"] = HOST
         return {
             "train_micro_batch_size_per_gpu": 1,
             "gradient_accumulation_steps": 1,
             "zero_optimization": zero,
             "zero_allow_untested_optimizer": True,
+            "zero_force_ds_cpu_optimizer": False,  # with offload, torch's
             "bf16": {"enabled": self._bf16},
             "data_types": {"grad_accum_dtype": "fp32"},
             "communication_data_type": "fp32",

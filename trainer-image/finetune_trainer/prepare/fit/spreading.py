@@ -5,7 +5,7 @@ from dataclasses import replace
 from finetune_api.run_config import RunStrategy, RunWorld
 from finetune_trainer.optimizers import ADAMW, optimizer_of
 from finetune_trainer.prepare.fit.attempt import Attempt, fits, optimized
-from finetune_trainer.prepare.fit.strategy import FULL, STAGES, using
+from finetune_trainer.prepare.fit.strategy import FULL, OFFLOADING, host_memory, using
 from finetune_trainer.strategies import obstacle_of, strategy_of
 
 GPUS_PER_NODE, LARGEST_WORLD = 8, 64
@@ -17,9 +17,21 @@ def sharded(of: Attempt) -> Attempt | None:
     given, world = of.run.strategy, of.run.world
     if given == FULL or world.nodes * world.processes_per_node == 1:
         return None
-    stages = STAGES[given.zero_stage :] if given.zero_stage else []
-    attempts = [spread(of, settings) for settings in [*stages, FULL] if not obstacle_of(strategy_of(settings), of.run)]
+    stages = [given.model_copy(update={"zero_stage": stage}) for stage in range((given.zero_stage or 3) + 1, 4)]
+    attempts = [spread(of, settings) for settings in [*stages, *offloaded(of), FULL] if not obstacle_of(strategy_of(settings), of.run)]
     return next((attempt for attempt in attempts if fits(attempt, of.run.hardware.memory or 0) is not None), None)
+
+
+def offloaded(of: Attempt) -> list[RunStrategy]:
+    """Less of the model on the GPUs, for those who use ZeRO; as far as is known, the host has room for it."""
+    given = of.run.strategy
+    if not given.zero_stage or not of.run.hardware.gpus:
+        return []
+    more = ("optimizer", "parameters")[("none", "optimizer", "parameters").index(given.offload) :]
+    stages = {offload: max(given.zero_stage, min(OFFLOADING[offload])) for offload in more}
+    changes = [given.model_copy(update={"offload": offload, "zero_stage": stage}) for offload, stage in stages.items()]
+    limit = of.run.hardware.host_memory
+    return [one for one in changes if limit is None or host_memory(using(of.run, one), of.decided, of.facts) <= limit]
 
 
 def spread(of: Attempt, settings: RunStrategy) -> Attempt:
@@ -31,8 +43,12 @@ def spread(of: Attempt, settings: RunStrategy) -> Attempt:
 def strategy_in_words(settings: RunStrategy, before: RunStrategy) -> tuple[str, str]:
     """What to set, and the field to begin with. A setting of another type must go."""
     name = "training.strategy"
-    if settings.type != before.type and (before.zero_stage or before.sharding or before.tensor_parallel_size):
+    if settings.type != before.type and (before.zero_stage or before.sharding or before.tensor_parallel_size or before.offload != "none"):
         return f"{name}: {{type: {settings.type}}}", name
+    if settings.offload not in ("none", before.offload):
+        if settings.zero_stage != before.zero_stage:
+            return f"{name}: {{offload: {settings.offload}, zeroStage: {settings.zero_stage}}}", name
+        return f"{name}.offload: {settings.offload}", f"{name}.offload"
     if settings.type != before.type or settings == before:
         return f"{name}.type: {settings.type}", f"{name}.type"
     field, value = ("zeroStage", settings.zero_stage) if settings.zero_stage else ("sharding", settings.sharding)

@@ -1,8 +1,9 @@
 """The strategy of a run: as given, or the first one with which the training fits, the fastest first."""
 
+from finetune_api.exit_codes import ExitCode
 from finetune_api.result import ResolvedParameter
 from finetune_api.run_config import RunConfig, RunStrategy
-from finetune_trainer.failure import invalid
+from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.prepare.disk_space import readable
 from finetune_trainer.prepare.fit.choice import TrainingFacts, choose, trained_model
 from finetune_trainer.prepare.fit.memory import state_bytes
@@ -22,6 +23,10 @@ DDP, GRAD, FULL = RunStrategy(type="ddp"), RunStrategy(type="fsdp", sharding="gr
 STAGES = [RunStrategy(type="deepspeed", zero_stage=stage) for stage in (1, 2, 3)]
 SETTINGS = {"fsdp": [GRAD, FULL], "deepspeed": STAGES}
 """Of strategies that have some: what is gathered more often needs less memory and more time."""
+OFFLOADING = {"none": (1, 2, 3), "optimizer": (2, 3), "parameters": (3,)}
+"""Stages that divide what is moved to the host."""
+HOST_PROCESS = 1 << 30
+"""Bytes that a process takes beside that: libraries, buffers."""
 SMALL_GPU = 24 << 30
 """Bytes. If the memory is unknown, a copy of a larger model on each rank is not tried."""
 
@@ -34,6 +39,7 @@ def with_strategy(run: RunConfig, decided: Decided, facts: TrainingFacts) -> tup
     if given.type != AUTO:
         strategy_of(given)
     refuse_other_settings(given)
+    refuse_offload(run)
     settings, why = automatic(run, decided, facts) if given.type == AUTO or given.type in SETTINGS else (with_size(run), "")
     reasons = {"strategy": ResolvedParameter(value=settings.type, reason=why if given.type == AUTO else AS_GIVEN)}
     if settings.sharding:
@@ -43,6 +49,11 @@ def with_strategy(run: RunConfig, decided: Decided, facts: TrainingFacts) -> tup
     if settings.tensor_parallel_size:
         together = AS_GIVEN if given.tensor_parallel_size else "the processes of a node, or all if a node has one"
         reasons["strategy.tensorParallelSize"] = ResolvedParameter(value=settings.tensor_parallel_size, reason=together)
+    if settings.offload != "none":
+        host = host_memory(using(run, settings), decided, facts)
+        why = f"{AS_GIVEN}: at least {readable(host)} of host memory in each pod"
+        reasons["strategy.offload"] = ResolvedParameter(value=settings.offload, reason=why)
+        check_host_memory(run, host)
     return using(run, settings), reasons
 
 
@@ -60,6 +71,7 @@ def refuse_other_settings(given: RunStrategy) -> None:
         ("sharding", given.sharding, "fsdp"),
         ("zeroStage", given.zero_stage, "deepspeed"),
         ("tensorParallelSize", given.tensor_parallel_size, TENSOR_PARALLEL.name),
+        ("offload", None if given.offload == "none" else given.offload, "deepspeed"),
     )
     for name, value, owner in settings:
         if value is not None and given.type != owner:
@@ -69,6 +81,37 @@ def refuse_other_settings(given: RunStrategy) -> None:
                 f"{field}: {value} is a setting of strategy {owner}, and the strategy is {given.type}: remove it",
                 param=field,
             )
+
+
+def refuse_offload(run: RunConfig) -> None:
+    """Raises StageFailure for an offload from no GPU, or of what a stage does not divide."""
+    given, stages = run.strategy, OFFLOADING[run.strategy.offload]
+    if given.offload == "none":
+        return
+    reason = "" if run.hardware.gpus else "moves what a GPU would hold, and the training has no GPUs: remove it"
+    if given.zero_stage not in (None, *stages):
+        reason = f"needs zeroStage {' or '.join(map(str, stages))}, and training.strategy.zeroStage is {given.zero_stage}"
+    if reason:
+        raise invalid("InvalidStrategy", f"training.strategy.offload: {given.offload} {reason}", param="training.strategy.offload")
+
+
+def host_memory(run: RunConfig, decided: Decided, facts: TrainingFacts) -> int:
+    """Bytes that the processes of a pod take of the host at least."""
+    state = state_bytes(trained_model(run, decided, facts, checkpointing=False))
+    return run.world.processes_per_node * (state.host + HOST_PROCESS)
+
+
+def check_host_memory(run: RunConfig, need: int) -> None:
+    """Raises StageFailure if the limit of a pod is below what offload takes."""
+    limit = run.hardware.host_memory
+    if limit is not None and need > limit:
+        raise StageFailure(
+            ExitCode.DOES_NOT_FIT,
+            "DoesNotFit",
+            f"training.strategy.offload: {run.strategy.offload} needs at least {readable(need)} of host memory in each pod, and "
+            f"training.resources.limits.memory is {readable(limit)}: raise the limit, or remove offload",
+            param="training.resources.limits.memory",
+        )
 
 
 def automatic(run: RunConfig, decided: Decided, facts: TrainingFacts) -> tuple[RunStrategy, str]:
@@ -92,7 +135,8 @@ def candidates(run: RunConfig) -> list[RunStrategy]:
     given = run.strategy
     settings = [DDP, GRAD, FULL] if given.type == AUTO else SETTINGS[given.type]
     left_open = [one for one in settings if given.sharding in (None, one.sharding) and given.zero_stage in (None, one.zero_stage)]
-    return [one for one in left_open if not obstacle_of(strategy_of(one), run)]
+    moving = [one.model_copy(update={"offload": given.offload}) for one in left_open if (one.zero_stage or 1) in OFFLOADING[given.offload]]
+    return [one for one in moving if not obstacle_of(strategy_of(one), run)]
 
 
 def untold(run: RunConfig, decided: Decided, facts: TrainingFacts) -> tuple[RunStrategy, str]:
