@@ -25,10 +25,10 @@ class TensorBoard:
 
     def open(self, run: TrackedRun) -> "EventFile":
         """A new file: TensorBoard reads all files of a folder, in the order in which they were begun, as one run."""
+        file = event_file(run, f"attempt-{run.attempt}", run.resumed_step)
         from tensorboardX.proto.event_pb2 import Event, SessionLog
         from tensorboardX.summary import hparams
 
-        file = event_file(run, f"attempt-{run.attempt}", run.resumed_step)
         # Readers drop the steps of earlier files from this one on.
         file.write(Event(step=run.resumed_step + 1, session_log=SessionLog(status=SessionLog.START)))
         for summary in hparams(dict(run.parameters), {}):
@@ -37,10 +37,10 @@ class TensorBoard:
 
     def report(self, run: TrackedRun, outcome: Outcome) -> None:
         """A file of its own, with the scores at the last step and the rest as text."""
+        file = event_file(run, "publish", 0)
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.summary import text
 
-        file = event_file(run, "publish", 0)
         file.log([Point(outcome.step, time.time(), outcome.figures)])
         for name, value in outcome.tags.items():
             file.write(Event(step=outcome.step, wall_time=time.time(), summary=text(name, value)))
@@ -48,7 +48,7 @@ class TensorBoard:
 
 
 def events_writer() -> Any:
-    """tensorboardX's class, without the clients of object stores, which it imports wherever they are installed."""
+    """tensorboardX's class, without the clients of object stores, which the first import of the package loads where they are installed."""
     with hidden("google.cloud.storage", "boto3"):
         from tensorboardX.event_file_writer import EventsWriter
     return EventsWriter
