@@ -3,7 +3,8 @@
     python examples/assets [--out DIR]          default: the project's cache folder, assets/
 
     smollm2-135m-instruct/    SmolLM2-135M-Instruct (Apache-2.0) as a Hugging Face folder, bf16
-    smollm2-tiny/             its first two layers, fp32: loads in no time and says nothing sensible, for tests
+    smollm2-tiny/             its first two layers, fp32, for benchmarks
+    smollm2-5m/               a sixth of their width: trains in no time and says nothing sensible, for tests
     all-minilm-l6-v2/         all-MiniLM-L6-v2 (Apache-2.0), an encoder of 22 M parameters
 
     support-bot/              chat: short dialogues of chitchat-dataset (MIT); train.jsonl, validation.jsonl
@@ -28,7 +29,7 @@ from dialogues import write_dialogues
 from feedback import write_feedback
 from folders import default_folder, make
 from languages import write_languages
-from models import write_encoder, write_model, write_tiny_model
+from models import write_encoder, write_model, write_narrow_model, write_tiny_model
 from order_desk import write_order_desk
 from order_entities import write_order_entities
 from preferences import write_preferences
@@ -55,6 +56,7 @@ def make_assets(out: Path) -> Path:
         make(out / "all-minilm-l6-v2", write_encoder)
         make(out / "smollm2-135m-instruct", write_model)
         make(out / "smollm2-tiny", lambda folder: write_tiny_model(out / "smollm2-135m-instruct", folder))
+        make(out / "smollm2-5m", lambda folder: write_narrow_model(out / "smollm2-135m-instruct", folder))
     return out
 
 

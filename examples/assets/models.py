@@ -48,6 +48,28 @@ def write_tiny_model(whole: Path, folder: Path) -> None:
 
     model: Any = AutoModelForCausalLM.from_pretrained(whole, dtype=torch.float32, num_hidden_layers=2)
     model.save_pretrained(folder)
+    copy_tokenizer(whole, folder)
+
+
+def write_narrow_model(whole: Path, folder: Path) -> None:
+    """Cuts a model to its first two layers and a sixth of their width. It still tells one token from another, as random weights hardly do,
+    and three ranks can divide its heads."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(
+        whole, num_hidden_layers=2, hidden_size=96, intermediate_size=384, num_attention_heads=6, num_key_value_heads=3, head_dim=16
+    )
+    cut: Any = AutoModelForCausalLM.from_pretrained(whole, dtype=torch.float32, num_hidden_layers=2)
+    model: Any = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    weights = cut.state_dict()
+    model.load_state_dict({name: weights[name][tuple(map(slice, value.shape))] for name, value in model.state_dict().items()})
+    model.save_pretrained(folder)
+    copy_tokenizer(whole, folder)
+
+
+def copy_tokenizer(whole: Path, folder: Path) -> None:
+    """That of SmolLM2, with its chat template."""
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         shutil.copyfile(whole / name, folder / name)
 

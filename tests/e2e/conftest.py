@@ -15,7 +15,7 @@ from tests.e2e.manifests import S3_SECRET
 
 ROOT = Path(__file__).parents[2]
 LOCAL_CLUSTER = ROOT / "local-cluster"
-MODELS = ("smollm2-tiny", "all-minilm-l6-v2")
+MODELS = ("smollm2-5m", "all-minilm-l6-v2")
 DATASETS = ("support-bot", "order-desk", "quiz", "package-summaries", "languages", "order-entities", "preferences", "feedback", "questions")
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 S3_SECRET = "s3-credentials"
 CREDENTIALS = {"secretRef": {"name": S3_SECRET}}
-BASE = {"source": "s3://models/smollm2-tiny", "credentials": CREDENTIALS}
+BASE = {"source": "s3://models/smollm2-5m", "credentials": CREDENTIALS}
 TRAIN = {"source": "s3://datasets/support-bot/train.jsonl", "credentials": CREDENTIALS}
 SMALL = {"requests": {"cpu": "50m", "memory": "256Mi"}}
 ONE_CORE = {"resources": {**SMALL, "limits": {"cpu": "1"}}, "pod": {"env": [{"name": "OMP_NUM_THREADS", "value": "1"}]}}

@@ -32,7 +32,7 @@ FAILS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "broken-line": ({"dataset": data("configmap://rows/broken.jsonl")}, ("InvalidDataset", "line 7", "assitant")),
     "missing-model": ({"base": {"source": "s3://models/no-such-model"}}, ("BaseModelNotFound", "s3://models/no-such-model")),
     "full-workspace": (
-        {"workspace": {"storage": {"size": "40Mi", "storageClassName": "bounded"}}},
+        {"workspace": {"storage": {"size": "20Mi", "storageClassName": "bounded"}}},
         ("StorageFull", "workspace.storage.size"),
     ),
 }

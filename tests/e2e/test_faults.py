@@ -1,9 +1,9 @@
 """Whatever is killed, and whenever: the job ends with the same model, and nothing is done twice."""
 
-import functools
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from tests.e2e.manifests import finetune_job
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-STEPS = {"hyperparameters": {"maxSteps": 30}, "checkpoints": {"everySteps": 5, "keep": 2}}
+STEPS = {"hyperparameters": {"maxSteps": 100}, "checkpoints": {"everySteps": 5, "keep": 2}}
 
 
 def weights(kube: Kube, model: str) -> str:
@@ -31,28 +31,22 @@ def succeeded(kube: Kube, job: str) -> dict[str, Any]:
     return found
 
 
-@pytest.fixture(scope="module")
-def undisturbed(kube: Kube) -> Callable[[], str]:
-    """Tells the weights that the training of this module comes to without a disturbance; it runs beside the first test."""
+def train_undisturbed(kube: Kube) -> str:
+    """The weights that the training of this module comes to."""
     kube.apply(finetune_job("undisturbed", **STEPS))
-
-    @functools.cache
-    def come_to() -> str:
-        succeeded(kube, "undisturbed")
-        return weights(kube, "undisturbed")
-
-    return come_to
+    succeeded(kube, "undisturbed")
+    return weights(kube, "undisturbed")
 
 
-def test_a_killed_rank_resumes_from_the_last_checkpoint(kube: Kube, undisturbed: Callable[[], str]) -> None:
-    """kill -9 of the trainer: a counted attempt more, and bit for bit the same weights."""
+def kill_a_rank(kube: Kube) -> str:
+    """kill -9 of the trainer: an attempt more, and it counts."""
     kube.apply(finetune_job("killed", **STEPS))
     pod = kube.step("killed", 8)
     kube.run("exec", pod["metadata"]["name"], "--", "python", "-c", KILL_WORKER, check=False)  # the pod may end before kubectl does
     found = succeeded(kube, "killed")
     trains = [a for a in found["status"]["attempts"] if a["stage"] == "train"]
     assert [a["state"] for a in trains] == ["Failed", "Succeeded"] and found["status"]["restarts"] == 1
-    assert weights(kube, "killed") == undisturbed()
+    return weights(kube, "killed")
 
 
 KILL_WORKER = """
@@ -63,8 +57,8 @@ for pid in filter(str.isdigit, os.listdir('/proc')):
 """
 
 
-def test_pause_and_resume_lose_nothing(kube: Kube, undisturbed: Callable[[], str]) -> None:
-    """suspend writes a checkpoint and takes the pods away; it does not count; the result is the same."""
+def pause(kube: Kube) -> str:
+    """suspend takes the pods away; it does not count."""
     kube.apply(finetune_job("paused", **STEPS))
     kube.step("paused", 8)
     kube.run("patch", "finetunejob", "paused", "--type=merge", "-p", '{"spec":{"suspend":true}}')
@@ -80,43 +74,26 @@ def test_pause_and_resume_lose_nothing(kube: Kube, undisturbed: Callable[[], str
     )
     kube.run("patch", "finetunejob", "paused", "--type=merge", "-p", '{"spec":{"suspend":false}}')
     assert succeeded(kube, "paused")["status"].get("restarts", 0) == 0
-    assert weights(kube, "paused") == undisturbed()
+    return weights(kube, "paused")
 
 
-def test_two_pods_train_the_same_model_as_one(kube: Kube, undisturbed: Callable[[], str]) -> None:
-    """nodes: 2 is two real pods over gloo: the same global batch gives the same losses."""
-    kube.apply(
-        finetune_job(
-            "pair", training={"nodes": 2}, workspace={"storage": {"accessMode": "ReadWriteMany", "storageClassName": "shared"}}, **STEPS
-        )
-    )
-    kube.step("pair", 1)
+def lose_one_of_two_pods(kube: Kube) -> str:
+    """nodes: 2 is two real pods over gloo; the loss of one ends the attempt of both, and the next attempt resumes. The loss at the end."""
+    shared = {"storage": {"accessMode": "ReadWriteMany", "storageClassName": "shared"}}
+    kube.apply(finetune_job("pair", training={"nodes": 2}, workspace=shared, **STEPS))
+    kube.step("pair", 8)
     pods = kube.pods("finetune.dev/job=pair,finetune.dev/stage=train")
     assert len(pods) == 2
-    pair, one = (succeeded(kube, name)["status"]["evaluation"]["tuned"]["loss"] for name in ("pair", "undisturbed"))
-    assert pair == pytest.approx(one, abs=1e-4)
-
-
-def test_the_loss_of_one_of_two_pods_replaces_both(kube: Kube) -> None:
-    """A deleted pod of a pair ends the attempt of both; the next one resumes."""
-    kube.apply(
-        finetune_job(
-            "half", training={"nodes": 2}, workspace={"storage": {"accessMode": "ReadWriteMany", "storageClassName": "shared"}}, **STEPS
-        )
-    )
-    kube.step("half", 8)
-    victim = next(
-        p
-        for p in kube.pods("finetune.dev/job=half,finetune.dev/stage=train")
-        if p["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"] == "1"
-    )
+    victim = next(p for p in pods if p["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"] == "1")
     kube.run("delete", "pod", victim["metadata"]["name"], "--grace-period=0", "--force")
-    trains = [a for a in succeeded(kube, "half")["status"]["attempts"] if a["stage"] == "train"]
+    status = succeeded(kube, "pair")["status"]
+    trains = [a for a in status["attempts"] if a["stage"] == "train"]
     assert len(trains) == 2 and trains[1]["state"] == "Succeeded"
+    return f"{status['evaluation']['tuned']['loss']}"
 
 
-def test_a_deleted_workspace_is_made_again(kube: Kube, undisturbed: Callable[[], str]) -> None:
-    """Somebody deletes the job's claim while it trains: the job begins again at prepare, and comes to the same weights."""
+def delete_the_workspace(kube: Kube) -> str:
+    """Somebody deletes the job's claim while it trains: the job begins again at prepare."""
     kube.apply(finetune_job("emptied", **STEPS))
     pod = kube.step("emptied", 6)
     kube.delete("persistentvolumeclaim", "emptied-workspace", "--wait=false")
@@ -124,10 +101,47 @@ def test_a_deleted_workspace_is_made_again(kube: Kube, undisturbed: Callable[[],
     found = succeeded(kube, "emptied")
     prepares = [(a["state"], a.get("reason")) for a in found["status"]["attempts"] if a["stage"] == "prepare"]
     assert prepares == [("Interrupted", "WorkspaceLost"), ("Succeeded", None)]
-    assert weights(kube, "emptied") == undisturbed()
+    return weights(kube, "emptied")
 
 
-def test_the_operator_may_die_in_every_phase(kube: Kube, undisturbed: Callable[[], str]) -> None:
+Story = Callable[[Kube], str]
+Told = Callable[[Story], str]
+
+STORIES: tuple[Story, ...] = (train_undisturbed, kill_a_rank, pause, lose_one_of_two_pods, delete_the_workspace)
+"""What concerns one job alone; each tells what its job came to."""
+
+
+@pytest.fixture(scope="module")
+def told(kube: Kube) -> Iterator[Told]:
+    """What a story came to. Two are told at a time, since a training of one core leaves the other to waiting."""
+    with ThreadPoolExecutor(2) as threads:
+        running = {story: threads.submit(story, kube) for story in STORIES}
+        yield lambda story: running[story].result()
+
+
+def test_a_killed_rank_resumes_from_the_last_checkpoint(told: Told) -> None:
+    """Bit for bit the same weights."""
+    assert told(kill_a_rank) == told(train_undisturbed)
+
+
+def test_pause_and_resume_lose_nothing(told: Told) -> None:
+    """suspend writes a checkpoint: the result is the same."""
+    assert told(pause) == told(train_undisturbed)
+
+
+def test_two_pods_train_the_same_model_as_one(kube: Kube, told: Told) -> None:
+    """The same global batch gives the same losses, also when one of the pods is lost."""
+    told(train_undisturbed)
+    one = (kube.get("finetunejob", "undisturbed") or {})["status"]["evaluation"]["tuned"]["loss"]
+    assert float(told(lose_one_of_two_pods)) == pytest.approx(one, abs=1e-4)
+
+
+def test_a_deleted_workspace_is_made_again(told: Told) -> None:
+    """The job comes to the same weights."""
+    assert told(delete_the_workspace) == told(train_undisturbed)
+
+
+def test_the_operator_may_die_in_every_phase(kube: Kube, told: Told) -> None:
     """Its pod is killed in each phase; the next one takes over and no stage runs twice."""
     kube.apply(finetune_job("orphan", **STEPS))
     for phase in ("Validating", "Training", "Evaluating"):
@@ -135,17 +149,17 @@ def test_the_operator_may_die_in_every_phase(kube: Kube, undisturbed: Callable[[
         kube.run("delete", "pod", "-n", "finetune-system", "-l", "app.kubernetes.io/name=finetune-operator", "--grace-period=0", "--force")
     found = succeeded(kube, "orphan")
     assert [a["stage"] for a in found["status"]["attempts"]] == ["prepare", "train", "publish"]
-    assert weights(kube, "orphan") == undisturbed()
+    assert weights(kube, "orphan") == told(train_undisturbed)
 
 
-def test_the_kubelet_and_the_api_server_may_restart(kube: Kube, undisturbed: Callable[[], str]) -> None:
+def test_the_kubelet_and_the_api_server_may_restart(kube: Kube, told: Told) -> None:
     """Both are killed while a training runs; it goes on."""
     kube.apply(finetune_job("shaken", **STEPS))
     kube.step("shaken", 3)
     run(LOCAL_CLUSTER / "cluster.sh", "restart", "kubelet")
     run(LOCAL_CLUSTER / "cluster.sh", "restart", "apiserver")
     succeeded(kube, "shaken")
-    assert weights(kube, "shaken") == undisturbed()
+    assert weights(kube, "shaken") == told(train_undisturbed)
 
 
 def test_a_chart_upgrade_replaces_no_running_pod(kube: Kube, kubeconfig: str) -> None:

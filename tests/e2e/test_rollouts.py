@@ -50,7 +50,7 @@ def consumer(claims: list[str]) -> Object:
 
 
 def imported(name: str) -> Object:
-    spec = {"type": "full", "base": {"source": "s3://models/smollm2-tiny"}, "source": {"claim": {"name": name}}}
+    spec = {"type": "full", "base": {"source": "s3://models/smollm2-5m"}, "source": {"claim": {"name": name}}}
     return {"apiVersion": "finetune.dev/v1alpha1", "kind": "FineTunedModel", "metadata": {"name": name}, "spec": spec}
 
 
@@ -63,7 +63,7 @@ def break_it(model: Path) -> None:
 @pytest.fixture(scope="module")
 def models(kube: Kube, assets: Path) -> None:
     """The model directory of the server's tests on every claim, imported under the claim's name."""
-    directory = cached_model_directory(assets / "smollm2-tiny", assets.parent / "test-models")
+    directory = cached_model_directory(assets / "smollm2-5m", assets.parent / "test-models")
     kube.apply(*(claim(name, *how) for name, how in CLAIMS.items()), consumer(list(CLAIMS)))
     kube.wait("pod", "consumer", lambda o: o["status"].get("phase") == "Succeeded", seconds=60, what="done")
     for name in CLAIMS:

@@ -62,7 +62,7 @@ def prompt_of(user: str) -> str:
 @pytest.fixture(scope="session")
 def tiny(assets: Path) -> Path:
     """The model of two layers."""
-    return assets / "smollm2-tiny"
+    return assets / "smollm2-5m"
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ def run_config(assets: Path, folder: Path, method: dict[str, Any]) -> dict[str, 
     data = assets / "support-bot"
     return {
         "job": {"name": "support-bot", "specDigest": "digest"},
-        "base": {"source": {"uri": str(assets / "smollm2-tiny"), "shownAs": "pvc://models/smollm2-tiny"}},
+        "base": {"source": {"uri": str(assets / "smollm2-5m"), "shownAs": "pvc://models/smollm2-5m"}},
         "dataset": {"train": {"uri": str(data / "train.jsonl")}, "validation": {"uri": str(data / "validation.jsonl")}},
         "method": method,
         "hyperparameters": {"maxSteps": 4, "batchSize": 4, "precision": "fp32"},

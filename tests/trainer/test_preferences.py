@@ -34,7 +34,7 @@ def test_pairs_become_a_model_that_prefers_the_preferred(assets: Path, tmp_path:
     (tmp_path / "train.jsonl").write_text("\n".join(lines))
     config = run_config(
         tmp_path,
-        base={"source": {"uri": str(assets / "smollm2-tiny")}},
+        base={"source": {"uri": str(assets / "smollm2-5m")}},
         dataset={"train": {"uri": str(tmp_path / "train.jsonl")}, "split": {"fraction": 0.2}},
         method={"objective": "dpo", "dpo": {"beta": 0.5}},
         hyperparameters={"maxSteps": 6, "batchSize": 8, "precision": "fp32", "learningRate": 2e-3},
@@ -69,7 +69,7 @@ def test_rated_answers_become_a_model_that_tells_them_apart(assets: Path, tmp_pa
     (tmp_path / "train.jsonl").write_text("\n".join(lines))
     config = run_config(
         tmp_path,
-        base={"source": {"uri": str(assets / "smollm2-tiny")}},
+        base={"source": {"uri": str(assets / "smollm2-5m")}},
         dataset={"train": {"uri": str(tmp_path / "train.jsonl")}, "split": {"fraction": 0.2}},
         method={"objective": "kto", "kto": {"undesirableWeight": 2}},
         hyperparameters={"maxSteps": 8, "batchSize": 12, "precision": "fp32", "learningRate": 2e-3},

@@ -54,7 +54,7 @@ class Encoders:
 @pytest.fixture(scope="session")
 def encoders(assets: Path) -> Encoders:
     """With SmolLM2's tokenizer, to which the families' markers are added as special tokens."""
-    return Encoders(assets / "smollm2-tiny" / "tokenizer.json")
+    return Encoders(assets / "smollm2-5m" / "tokenizer.json")
 
 
 def encode(encoder: LanguageEncoder, *messages: Message) -> list[Encoded]:

@@ -18,7 +18,7 @@ from tests.unit.prepare.run import run_config
 def run_program(assets: Path, folder: Path, **settings: Any) -> subprocess.CompletedProcess[str]:
     """`python -m finetune_trainer prepare` with SmolLM2 and the example's dialogues."""
     rows = {side: {"uri": str(assets / "support-bot" / f"{side}.jsonl")} for side in ("train", "validation")}
-    base = {"source": {"uri": str(assets / "smollm2-tiny")}}
+    base = {"source": {"uri": str(assets / "smollm2-5m")}}
     (folder / "run.json").write_text(run_config(folder, **{"base": base, "dataset": rows} | settings).to_json())
     command = [sys.executable, "-m", "finetune_trainer", "prepare", "--run", str(folder / "run.json")]
     return subprocess.run(command, capture_output=True, text=True)

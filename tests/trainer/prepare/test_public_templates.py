@@ -127,7 +127,7 @@ def metaspace(assets: Path) -> Tokenizer:
 
 
 TOKENIZERS: dict[str, Any] = {
-    "SmolLM2": lambda assets: Tokenizer.from_file(str(assets / "smollm2-tiny" / "tokenizer.json")),
+    "SmolLM2": lambda assets: Tokenizer.from_file(str(assets / "smollm2-5m" / "tokenizer.json")),
     "MiniLM": lambda assets: Tokenizer.from_file(str(assets / "all-minilm-l6-v2" / "tokenizer.json")),
     "byte-level": byte_level,
     "Metaspace": metaspace,

@@ -29,7 +29,7 @@ def reference(assets: Path) -> Any:
     """SmolLM2's tokenizer as transformers loads it."""
     from transformers import PreTrainedTokenizerFast
 
-    return PreTrainedTokenizerFast(tokenizer_file=str(assets / "smollm2-tiny" / "tokenizer.json"), **SPECIAL)  # type: ignore[no-untyped-call]
+    return PreTrainedTokenizerFast(tokenizer_file=str(assets / "smollm2-5m" / "tokenizer.json"), **SPECIAL)  # type: ignore[no-untyped-call]
 
 
 PARAMETERS = {"type": "object", "properties": {"town": {"type": "string", "description": "Ort <b>"}}, "required": ["town"]}
@@ -84,6 +84,6 @@ def test_a_template_renders_as_in_transformers(reference: Any, assets: Path, tex
     plain = [{"role": message.role, "content": message.content} for message in messages]
     expected = reference.apply_chat_template(plain, chat_template=text, tokenize=False, add_generation_prompt=prompt)
     assert template.render(messages, add_generation_prompt=prompt) == expected
-    ours = Tokenizer.from_file(str(assets / "smollm2-tiny" / "tokenizer.json")).encode(expected, add_special_tokens=False).ids
+    ours = Tokenizer.from_file(str(assets / "smollm2-5m" / "tokenizer.json")).encode(expected, add_special_tokens=False).ids
     ids = reference.apply_chat_template(plain, chat_template=text, add_generation_prompt=prompt, return_dict=False)
     assert ours == list(ids)

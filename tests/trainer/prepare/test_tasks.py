@@ -15,7 +15,7 @@ from finetune_trainer.workspace.prepared import Prepared
 from finetune_trainer.workspace.workspace import Workspace
 from tests.unit.prepare.run import run_config
 
-DECODER, ENCODER = "smollm2-tiny", "all-minilm-l6-v2"
+DECODER, ENCODER = "smollm2-5m", "all-minilm-l6-v2"
 
 
 class Result(NamedTuple):

@@ -80,7 +80,7 @@ def test_full_volume(make_config: MakeConfig, folder: Path) -> None:
     """A volume that fills up under the weights ends the stage with its own code, the volume's name and the field to change."""
     config = make_config(folder)
     root = Path(config.paths.model)
-    done = on_small_volume(root, "30m", command(config, folder))
+    done = on_small_volume(root, "10m", command(config, folder))
     assert done.returncode == ExitCode.STORAGE_FULL, done.stderr
     error = StageResult.from_json(Path(config.paths.workspace, "results", "publish.json").read_bytes()).error
     assert error is not None
@@ -97,7 +97,7 @@ def test_full_volume_in_the_builder(tiny: Path, tmp_path: Path) -> None:
         "from pathlib import Path; from finetune_trainer.artifacts.onnx.build import build_onnx; "
         f"root = Path({str(root)!r}); build_onnx(Path({str(tiny)!r}), root / 'onnx', root / 'scratch', lambda: None)"
     )
-    done = on_small_volume(root, "60m", [sys.executable, "-c", code])
+    done = on_small_volume(root, "15m", [sys.executable, "-c", code])
     assert f"OSError: [Errno 28] No space left on device: '{root}/onnx'" in done.stderr
 
 

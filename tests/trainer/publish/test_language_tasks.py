@@ -40,7 +40,7 @@ def test_from_its_data_to_its_card(name: str, assets: Path, tmp_path: Path) -> N
         {
             "job": {"name": "job", "specDigest": "digest"},
             "task": task,
-            "base": {"source": {"uri": str(assets / "smollm2-tiny")}},
+            "base": {"source": {"uri": str(assets / "smollm2-5m")}},
             "dataset": {"train": rows | {"uri": str(assets / rows["uri"])}, "split": {"fraction": 0.2}},
             "hyperparameters": {"maxSteps": 3, "batchSize": 4, "precision": "fp32", "maxSequenceLength": 512},
             "evaluation": {"maxExamples": 4, "gate": [{"metric": "perplexity", "betterThanBase": True}]},
@@ -59,7 +59,7 @@ def test_from_its_data_to_its_card(name: str, assets: Path, tmp_path: Path) -> N
     prepared = Prepared.from_json((tmp_path / "workspace" / "prepared.json").read_bytes())
     template = (tmp_path / "model" / "model" / "chat_template.jinja").read_text()
     assert (prepared.chat_template is not None) == (name == "tools")
-    assert template == (prepared.chat_template or (assets / "smollm2-tiny" / "chat_template.jinja").read_text())
+    assert template == (prepared.chat_template or (assets / "smollm2-5m" / "chat_template.jinja").read_text())
     assert "chat_template" not in json.loads((tmp_path / "model" / "model" / "tokenizer_config.json").read_bytes())
 
 
