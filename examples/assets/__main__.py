@@ -3,8 +3,8 @@
     python examples/assets [--out DIR]          default: the project's cache folder, assets/
 
     smollm2-135m-instruct/    SmolLM2-135M-Instruct (Apache-2.0) as a Hugging Face folder, bf16
-    smollm2-tiny/             its first two layers, fp32, for benchmarks
-    smollm2-5m/               a sixth of their width: trains in no time and says nothing sensible, for tests
+    smollm2-tiny/             its first two layers, fp32, for benchmarks and tests
+    smollm2-5m/               a sixth of their width, for tests: trains in no time and says nothing sensible
     all-minilm-l6-v2/         all-MiniLM-L6-v2 (Apache-2.0), an encoder of 22 M parameters
 
     support-bot/              chat: short dialogues of chitchat-dataset (MIT); train.jsonl, validation.jsonl
