@@ -1,13 +1,13 @@
 """Whether a tuned model is better than its base, by the figure that its task is judged by. Pure: scores in, a verdict out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from finetune_api.metrics import METRICS, MetricName
-from finetune_api.model_directory import Scores
-from finetune_api.resources.finetune_job_status import ScoresStatus
+from finetune_api.metrics import metric_of
 
-Figures = Scores | ScoresStatus
+Figures = Mapping[str, float]
+"""Values by metric."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,13 @@ class Comparison:
 
 def compared(base: Figures, tuned: Figures) -> Comparison:
     """By the loss of a language model, by the accuracy of a classifier; equal accuracies are told apart by their loss."""
-    if tuned.accuracy is not None and base.accuracy is not None and tuned.accuracy != base.accuracy:
+    if "accuracy" in base and "accuracy" in tuned and tuned["accuracy"] != base["accuracy"]:
         return _by("accuracy", base, tuned)
     return _by("loss", base, tuned)
 
 
-def _by(metric: MetricName, base: Figures, tuned: Figures) -> Comparison:
-    reference, value = METRICS[metric].of(base), METRICS[metric].of(tuned)
-    assert reference is not None and value is not None  # by compared
+def _by(metric: str, base: Figures, tuned: Figures) -> Comparison:
+    reference, value = base[metric], tuned[metric]
     if value == reference:
         return Comparison("equal", metric, reference, value)
-    return Comparison("better" if METRICS[metric].is_better(value, reference) else "worse", metric, reference, value)
+    return Comparison("better" if metric_of(metric).is_better(value, reference) else "worse", metric, reference, value)

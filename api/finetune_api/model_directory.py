@@ -25,6 +25,7 @@ from pydantic import Field
 from finetune_api import CONTRACT_VERSION
 from finetune_api.bounded import Count, Real
 from finetune_api.document import LenientDocument
+from finetune_api.metrics import Scores
 
 MANIFEST_FILE = "MANIFEST.json"
 CHECKPOINTS_FOLDER = "checkpoints"
@@ -118,36 +119,6 @@ class PublishedCheckpoint(LenientDocument):
     """Of all its files."""
     manifest_sha256: str | None = None
     """Of its MANIFEST.json, which has the sha256 of its other files."""
-
-
-class Scores(LenientDocument):
-    """Measured on the held-out rows: language models have a perplexity, with an objective that compares answers also reward accuracy and
-    margin, of rated answers kl; classifiers have accuracy and f1; embedding models recall or, of scored pairs, spearman."""
-
-    loss: Real
-    """Mean over supervised tokens (examples for sequence-classification, pairs for dpo, rows for text-embedding), in nats; of scored pairs
-    the mean squared difference; of rated answers the mean of kto's loss, which has no unit."""
-    perplexity: Real | None = None
-    """Of the supervised tokens; of pairs those of the preferred answers, of rated answers those of the desirable ones."""
-    accuracy: Real | None = None
-    """Share of examples (token-classification: of tagged tokens) that are right; multi-label: of examples with all labels right."""
-    reward_accuracy: Real | None = None
-    """Share of the pairs whose preferred answer has the higher reward; of rated answers, share of those that the model finds more likely
-    than the base if they are desirable, less likely if not. The base, which rewards are relative to, has 0.5."""
-    reward_margin: Real | None = None
-    """Mean difference between the rewards of the preferred answer and of the other one; difference between the mean rewards of desirable
-    and undesirable answers, None if one kind is missing. The base has 0."""
-    kl: Real | None = None
-    """Of rated answers: mean of log P(answer | prompt) - log P by the base, over prompts with the answers of other rows, at least 0: an
-    estimate of the divergence from the base, in nats. The base has 0."""
-    f1: Real | None = None
-    """Sequence-classification: mean of the labels' F1. Token-classification: F1 of whole entities, as CoNLL counts."""
-    recall_at_1: Real | None = None
-    """Share of the anchors whose positive is the closest of all positives and negatives."""
-    recall_at_10: Real | None = None
-    """Share of the anchors whose positive is among the closest ten."""
-    spearman: Real | None = None
-    """Of scored pairs: rank correlation of cosine similarities and scores."""
 
 
 class GateResult(LenientDocument):

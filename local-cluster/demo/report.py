@@ -4,17 +4,15 @@ import sys
 
 from kubectl import get
 
-METRICS = {"loss": ".3f", "perplexity": ".2f", "rewardAccuracy": ".3f", "rewardMargin": ".3f", "kl": ".3f", "accuracy": ".3f", "f1": ".3f"}
-
 
 def main(namespace: str, name: str) -> None:
     """A small table from status.evaluation, of what the model's task measures."""
     evaluation = get("finetunedmodel", name, namespace)["status"]["evaluation"]
-    measured = [metric for metric in METRICS if metric in evaluation["tuned"]]
+    measured = list(evaluation["tuned"])
     print(f"{evaluation['examples']:>6} validation rows   " + "".join(f"{metric:>16}" for metric in measured))
     for side in ("base", "tuned"):
         scores = evaluation[side]
-        print(f"  {side:<20}" + "".join(f"{scores[metric]:>16{METRICS[metric]}}" for metric in measured))
+        print(f"  {side:<20}" + "".join(f"{scores[metric]:>16.3f}" for metric in measured))
     for condition in evaluation.get("gate", []):
         print(f"  gate: {condition}")
 

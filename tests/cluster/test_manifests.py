@@ -142,7 +142,7 @@ WRONG: list[tuple[str, str, Any, str, str]] = [
     ("ftj", "spec.evaluation", {"gate": [{"metric": "recallAt1", "minimum": 1}]}, "spec.evaluation.gate", "for text-embedding only"),
     ("ftj", "spec.evaluation", {"gate": [{"metric": "loss", "minimum": 2, "maximum": 1}]}, "gate[0].minimum", "no value can meet both"),
     ("ftj", "spec.evaluation", {"gate": [{"metric": "accuracy", "minimum": 90}]}, "gate[0].minimum", "write 90 % as 0.9"),
-    ("ftj", "spec.evaluation", {"gate": [{"metric": "bleu", "maximum": 1}]}, "spec.evaluation.gate[0].metric", '"loss", "perplexity"'),
+    ("ftj", "spec.evaluation", {"gate": [{"metric": "reward_margin", "maximum": 1}]}, "spec.evaluation.gate[0].metric", "should match"),
     ("ftj", "spec.export", {"onnx": {"precisions": ["int4"]}}, "spec.export.onnx.precisions[0]", 'supported values: "fp32"'),
     ("ftj", "spec.output", {"model": "Support-Bot"}, "spec.output.model", "start with a letter"),
     ("ftj", "spec.output", {"storage": {"size": "0Gi"}}, "spec.output.storage.size", "more than zero"),

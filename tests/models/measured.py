@@ -134,13 +134,13 @@ def tuned(base: Path, folder: Path, family: Family, method: str, *, onnx: bool =
             raise Failed(f"{name}: {words(exc)}") from exc
     evaluation = manifest_of(config).evaluation
     assert evaluation is not None
-    if not evaluation.tuned.loss < evaluation.base.loss:
-        raise Failed(f"its loss does not fall: it is {evaluation.base.loss:.3f} before, {evaluation.tuned.loss:.3f} after")
+    if not evaluation.tuned["loss"] < evaluation.base["loss"]:
+        raise Failed(f"its loss does not fall: it is {evaluation.base['loss']:.3f} before, {evaluation.tuned['loss']:.3f} after")
     run = read_trained_run(config)
     learner = learner_of(config, run.prepared, run.workspace)
     again = learner.score(learner.load(Path(config.paths.model) / "model", "fp32", "cpu"), lambda *_: None)
-    if abs(again.loss - evaluation.tuned.loss) > 1e-3:
-        raise Failed(f"what is saved is not what was trained: loss {again.loss:.3f}, not {evaluation.tuned.loss:.3f}")
+    if abs(again["loss"] - evaluation.tuned["loss"]) > 1e-3:
+        raise Failed(f"what is saved is not what was trained: loss {again['loss']:.3f}, not {evaluation.tuned['loss']:.3f}")
     return config
 
 

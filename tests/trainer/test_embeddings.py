@@ -59,9 +59,9 @@ def test_pairs_become_an_embedding_model(assets: Path, tmp_path: Path) -> None:
     config = config_of(assets, tmp_path, "lora", rows, "recallAt10")
     manifest = trained(config, tmp_path)
     report = manifest.evaluation
-    assert report is not None and manifest.skew_check is not None and report.tuned.recall_at_10 is not None
+    assert report is not None and manifest.skew_check is not None and "recallAt10" in report.tuned
     assert report.gate_passed and report.gate == judge(config.evaluation.gate, report.base, report.tuned)
-    assert report.tuned.loss < report.base.loss
+    assert report.tuned["loss"] < report.base["loss"]
     assert manifest.skew_check.equal == manifest.skew_check.prompts > 0
     assert [parity.equal for parity in report.parity] == [8], "two texts of each of four rows"
     assert (report.parity[0].min_cosine or 0) > 0.9999
@@ -94,7 +94,7 @@ def test_scored_pairs_are_judged_by_the_rank_of_their_similarities(assets: Path,
     ]  # fmt: skip
     manifest = trained(config_of(assets, tmp_path, "full", rows[:60], "spearman"), tmp_path)
     report = manifest.evaluation
-    assert report is not None and report.tuned.spearman is not None and report.base.spearman is not None
-    assert report.tuned.loss < report.base.loss
-    assert (manifest.type, report.tuned.recall_at_1) == ("full", None)
+    assert report is not None and "spearman" in report.tuned and "spearman" in report.base
+    assert report.tuned["loss"] < report.base["loss"]
+    assert manifest.type == "full" and "recallAt1" not in report.tuned
     assert "| model | loss | spearman |" in (tmp_path / "model/README.md").read_text()

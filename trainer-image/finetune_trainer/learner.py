@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self
 import torch
 from torch import nn
 
-from finetune_api.model_directory import Scores
+from finetune_api.metrics import Scores
 from finetune_api.resources.learning import Precision
 from finetune_trainer.distributed.world import World
 from finetune_trainer.methods.method import DTYPES

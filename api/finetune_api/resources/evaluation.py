@@ -42,11 +42,12 @@ class GateCondition(Document):
         )
     }
     metric: MetricName
-    """metric on the validation rows: loss for every task, perplexity for language models, rewardAccuracy and rewardMargin for objectives
-    that compare answers (the base has 0.5 and 0), kl for objective kto (divergence from the base, which has 0), accuracy and f1 for
+    """metric on the validation rows, one that the task and the objective have: loss for every task, perplexity for language models,
+    rewardAccuracy and rewardMargin for objectives that compare answers (the base has 0.5 and 0), kl for objective kto (divergence from
+    the base, which has 0), accuracy and f1 for
     classification (f1 is the mean over labels; for token-classification, it is computed over whole entities), recallAt1 and recallAt10
     for text-embedding (share of the anchors whose positive is the closest text, or one of the ten closest, among the validation rows),
-    spearman for its scored pairs."""
+    spearman for its scored pairs. Another name is refused by prepare, unless the trainer image has such a metric."""
     better_than_base: bool | None = None
     """betterThanBase requires a lower value than the base's (for accuracies, margins and f1, a higher one)."""
     maximum: Annotated[float, Field(gt=0)] | None = None

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from finetune_api.document import Document
+from finetune_api.metrics import ANSWER_METRICS, CLASSIFIER_METRICS, RETRIEVAL_METRICS, SIMILARITY_METRICS
 from finetune_api.resources.common import (
     Credentials,
     Duration,
@@ -250,8 +251,9 @@ class FineTuneJobSpec(Document):
             ),
             rule(
                 "!has(self.evaluation.gate) || self.evaluation.gate.all("
-                "g, g.metric == 'loss' || ((self.task.endsWith('classification') == (g.metric in ['accuracy', 'f1']))"
-                " && ((self.task == 'text-embedding') == (g.metric in ['recallAt1', 'recallAt10', 'spearman']))))",
+                f"g, (self.task.endsWith('classification') || !(g.metric in {list(CLASSIFIER_METRICS)}))"
+                f" && (self.task == 'text-embedding' || !(g.metric in {list(RETRIEVAL_METRICS + SIMILARITY_METRICS)}))"
+                f" && !((self.task == 'text-embedding' || self.task.endsWith('classification')) && g.metric in {list(ANSWER_METRICS)}))",
                 "gate: perplexity and rewards are available for language models only, accuracy and f1 for classifiers only, recallAt1, "
                 "recallAt10 and spearman for text-embedding only",
                 fieldPath=".evaluation.gate",

@@ -152,19 +152,7 @@ class ResolvedStatus(LenientDocument):
     reason: ShortText = ""
 
 
-class ScoresStatus(LenientDocument):
-    """Scores on the validation rows; metrics that the task does not have are omitted."""
-
-    loss: float
-    perplexity: float | None = None
-    reward_accuracy: float | None = None
-    reward_margin: float | None = None
-    kl: float | None = None
-    accuracy: float | None = None
-    f1: float | None = None
-    recall_at_1: float | None = None
-    recall_at_10: float | None = None
-    spearman: float | None = None
+ScoresStatus = Annotated[dict[str, float], Field(max_length=64)]
 
 
 class EvaluationStatus(LenientDocument):
@@ -172,7 +160,9 @@ class EvaluationStatus(LenientDocument):
 
     examples: int | None = None
     base: ScoresStatus | None = None
+    """Scores on the validation rows by metric; metrics that the task does not have are omitted."""
     tuned: ScoresStatus | None = None
+    """Scores of the tuned model on the same rows."""
     gate: Annotated[list[ShortText], Field(max_length=8)] = []
 
 

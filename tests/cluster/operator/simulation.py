@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from finetune_api.model_directory import EvaluationReport, Scores
+from finetune_api.model_directory import EvaluationReport
 from finetune_api.result import (
     DatasetSummary,
     Estimate,
@@ -25,7 +25,7 @@ Object = dict[str, Any]
 FINAL = ("Succeeded", "Failed", "Cancelled")
 
 _SCORES = EvaluationReport(
-    examples=4, tokens=400, base=Scores(loss=4.0, perplexity=54.6), tuned=Scores(loss=2.5, perplexity=12.2), gate=[], gate_passed=True
+    examples=4, tokens=400, base={"loss": 4.0, "perplexity": 54.6}, tuned={"loss": 2.5, "perplexity": 12.2}, gate=[], gate_passed=True
 )
 RESULTS = {
     "preparation": StageResult(

@@ -2,12 +2,11 @@
 
 import pytest
 
-from finetune_api.model_directory import Scores
 from finetune_api.resources.evaluation import GateCondition
 from finetune_trainer.evaluation.gate import judge
 
 pytestmark = pytest.mark.trainer
-BASE = Scores(loss=4.03, perplexity=56.2609)
+BASE = {"loss": 4.03, "perplexity": 56.2609}
 
 
 @pytest.mark.parametrize(
@@ -29,7 +28,7 @@ BASE = Scores(loss=4.03, perplexity=56.2609)
 )  # fmt: skip
 def test_verdict(condition: dict[str, object], tuned: float, passed: bool, text: str) -> None:
     """A condition holds when all of its parts do, and its text says why."""
-    (verdict,) = judge([GateCondition.model_validate(condition)], BASE, Scores(loss=tuned, perplexity=99))
+    (verdict,) = judge([GateCondition.model_validate(condition)], BASE, {"loss": tuned, "perplexity": 99})
     assert (verdict.passed, verdict.text) == (passed, text)
 
 
@@ -50,8 +49,8 @@ def test_verdict(condition: dict[str, object], tuned: float, passed: bool, text:
 )
 def test_verdict_on_a_classifier(condition: dict[str, object], tuned: float, passed: bool, text: str) -> None:
     """Of accuracy and f1 more is better; what the task does not measure cannot hold."""
-    base = Scores(loss=1, accuracy=0.5, f1=0.5)
-    (verdict,) = judge([GateCondition.model_validate(condition)], base, Scores(loss=1, accuracy=tuned, f1=0.5))
+    base = {"loss": 1, "accuracy": 0.5, "f1": 0.5}
+    (verdict,) = judge([GateCondition.model_validate(condition)], base, {"loss": 1, "accuracy": tuned, "f1": 0.5})
     assert (verdict.passed, verdict.text) == (passed, text)
 
 

@@ -82,7 +82,7 @@ def test_each_has_the_weights_of_its_step(make_config: MakeConfig, folder: Path,
         directory = root / checkpoint_folder(checkpoint.step)
         found, source = manifest_at(directory), kept[checkpoint.step]
         assert found.evaluation is not None and whole.evaluation is not None
-        assert (found.step, found.evaluation.tuned.loss) == (checkpoint.step, checkpoint.validation_loss)
+        assert (found.step, found.evaluation.tuned["loss"]) == (checkpoint.step, checkpoint.validation_loss)
         assert found.evaluation.base == whole.evaluation.base
         assert [artifact.path for artifact in found.artifacts] == [artifact.path for artifact in whole.artifacts]
         assert [parity.artifact for parity in found.evaluation.parity] == (["onnx/fp32"] if method == "lora" else [])

@@ -54,10 +54,10 @@ def test_scores_are_those_of_a_plain_forward_pass(published: RunConfig, tiny: Pa
     """Base and tuned get the loss that transformers itself computes, whatever the batching."""
     evaluation = manifest_of(published).evaluation
     assert evaluation is not None
-    assert evaluation.base.loss == pytest.approx(plain_loss(load(tiny), rows), abs=1e-5)
-    assert evaluation.tuned.loss == pytest.approx(plain_loss(load(Path(published.paths.model) / "model"), rows), abs=1e-5)
+    assert evaluation.base["loss"] == pytest.approx(plain_loss(load(tiny), rows), abs=1e-5)
+    assert evaluation.tuned["loss"] == pytest.approx(plain_loss(load(Path(published.paths.model) / "model"), rows), abs=1e-5)
     assert (evaluation.examples, evaluation.tokens) == (len(rows), sum(sum(supervised) for _, supervised in rows))
-    assert evaluation.base.loss != pytest.approx(evaluation.tuned.loss, abs=1e-3)
+    assert evaluation.base["loss"] != pytest.approx(evaluation.tuned["loss"], abs=1e-3)
 
 
 def test_merged_model_is_base_plus_adapter(published: RunConfig, tiny: Path, rows: Rows) -> None:
@@ -82,7 +82,7 @@ def test_scores_are_those_of_the_published_model(
     assert manifest.evaluation is not None and manifest.artifacts[0].precision == precision
     learner = learner_of(config, run.prepared, run.workspace)
     loaded = learner.load(Path(config.paths.model, "model"), computed, "cpu")
-    assert manifest.evaluation.tuned.loss == pytest.approx(learner.score(loaded, lambda done, total: None).loss, abs=1e-6)
+    assert manifest.evaluation.tuned["loss"] == pytest.approx(learner.score(loaded, lambda done, total: None)["loss"], abs=1e-6)
 
 
 def test_directory_holds_what_loaders_expect(published: RunConfig, tiny: Path) -> None:
@@ -153,7 +153,7 @@ def test_card_shows_scores_and_front_matter(published: RunConfig) -> None:
     assert 'base_model: "pvc://models/tiny"' in card
     tuned = manifest_of(published).evaluation
     assert tuned is not None
-    assert f"| tuned | {tuned.tuned.loss:.4f} |" in card
+    assert f"| tuned | {tuned.tuned['loss']:.4f} |" in card
 
 
 def test_inspect_accepts_what_publish_wrote(published: RunConfig, capsys: pytest.CaptureFixture[str]) -> None:

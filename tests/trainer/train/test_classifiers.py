@@ -60,7 +60,7 @@ def test_a_validation_counts_what_is_right(kind: str, classify: Callable[..., Ru
     learner = ClassifierLearner(run.config(), prepared, run.workspace, labelling(kind))
     scores = learner.score(learner.load(run.workspace.trained / "model", "fp32", "cpu"), lambda done, total: None)
     found = run.result().train.validation
-    assert (found.loss, found.accuracy) == pytest.approx((scores.loss, scores.accuracy), abs=1e-5)
+    assert (found.loss, found.accuracy) == pytest.approx((scores["loss"], scores["accuracy"]), abs=1e-5)
 
 
 def test_only_weights_are_in_half_precision(classify: Callable[..., Run], tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def test_a_validation_has_the_loss_of_the_scores(kind: str, embed: Callable[...,
     learner = learner_of(run)
     scores = learner.score(learner.load(run.workspace.trained / "model", "fp32", "cpu"), lambda done, total: None)
     found = run.result().train.validation
-    assert found.loss == pytest.approx(scores.loss, abs=1e-5) == pytest.approx(plain_validation(run, ROWS), abs=1e-5)
+    assert found.loss == pytest.approx(scores["loss"], abs=1e-5) == pytest.approx(plain_validation(run, ROWS), abs=1e-5)
     assert 0 <= found.accuracy <= 1
 
 

@@ -150,8 +150,8 @@ def test_pissa_changes_no_base(strategy: RunStrategy, new_run: Callable[..., Run
     base: Any = AutoModelForCausalLM.from_pretrained(prepared.base_path, dtype=torch.float32)
     merged = METHODS["lora"].merge(base, run.workspace.trained / "adapter")
     scores = LanguageLearner(run.config(), prepared, run.workspace).score(merged, lambda done, total: None)
-    assert run.result().train.validation.loss == pytest.approx(scores.loss, abs=1e-5)
-    assert scores.loss < alone.losses()[0] - 0.1
+    assert run.result().train.validation.loss == pytest.approx(scores["loss"], abs=1e-5)
+    assert scores["loss"] < alone.losses()[0] - 0.1
 
 
 @pytest.mark.parametrize("quantization", ["nf4", "int8"])

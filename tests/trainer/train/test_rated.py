@@ -194,17 +194,17 @@ def test_validations_and_scores_are_those_of_the_blackboard(new_rated: Callable[
     labels, longest = read_labels(path), prepared.hyperparameters.max_sequence_length
     losses, found, kl = kto_losses(model, base, path, list(range(7)), longest)
     rewards = np.array(found)
-    assert (after.loss, after.kl) == pytest.approx((losses.mean().item(), kl), abs=CLOSE)
-    assert after.reward_margin == pytest.approx(rewards[labels].mean() - rewards[~labels].mean(), abs=CLOSE)
-    assert after.reward_accuracy == pytest.approx(((rewards > 0) == labels).mean())
-    assert run.metrics()[-1].valid_loss == pytest.approx(after.loss, abs=CLOSE)
-    assert run.metrics()[-1].valid_mean_token_accuracy == pytest.approx(after.reward_accuracy)
-    assert (before.reward_accuracy, before.reward_margin, before.kl) == (0.5, 0, 0)
-    assert before.loss == pytest.approx(np.where(labels, DESIRABLE, UNDESIRABLE).mean() / 2)
+    assert (after["loss"], after["kl"]) == pytest.approx((losses.mean().item(), kl), abs=CLOSE)
+    assert after["rewardMargin"] == pytest.approx(rewards[labels].mean() - rewards[~labels].mean(), abs=CLOSE)
+    assert after["rewardAccuracy"] == pytest.approx(((rewards > 0) == labels).mean())
+    assert run.metrics()[-1].valid_loss == pytest.approx(after["loss"], abs=CLOSE)
+    assert run.metrics()[-1].valid_mean_token_accuracy == pytest.approx(after["rewardAccuracy"])
+    assert (before["rewardAccuracy"], before["rewardMargin"], before["kl"]) == (0.5, 0, 0)
+    assert before["loss"] == pytest.approx(np.where(labels, DESIRABLE, UNDESIRABLE).mean() / 2)
     texts = [text for text, label in zip(halves(path), labels, strict=True) if label]
     with torch.no_grad():
         likelihood = sum(log_prob(model, *text).item() for text in texts) / sum(len(answer) for _, answer in texts)
-    assert after.perplexity == pytest.approx(np.exp(-likelihood), rel=1e-4)
+    assert after["perplexity"] == pytest.approx(np.exp(-likelihood), rel=1e-4)
 
 
 def test_a_group_of_processes_counts_once(even: Path, new_rated: Callable[..., Run]) -> None:

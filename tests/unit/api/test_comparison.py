@@ -3,7 +3,7 @@
 import pytest
 
 from finetune_api.comparison import compared
-from finetune_api.model_directory import Scores
+from finetune_api.metrics import Scores
 
 pytestmark = pytest.mark.unit
 
@@ -11,12 +11,12 @@ pytestmark = pytest.mark.unit
 @pytest.mark.parametrize(
     ("base", "tuned", "verdict", "text"),
     [
-        (Scores(loss=4), Scores(loss=2.5), "better", "loss 2.5000 is better than the base's 4.0000"),
-        (Scores(loss=22), Scores(loss=377), "worse", "loss 377.0000 is worse than the base's 22.0000"),
-        (Scores(loss=2), Scores(loss=2), "equal", "loss 2.0000 is equal to the base's 2.0000"),
-        (Scores(loss=1, accuracy=0.5), Scores(loss=2, accuracy=0.9), "better", "accuracy 0.9000 is better than the base's 0.5000"),
-        (Scores(loss=2, accuracy=0.9), Scores(loss=1, accuracy=0.5), "worse", "accuracy 0.5000 is worse than the base's 0.9000"),
-        (Scores(loss=2, accuracy=0.9), Scores(loss=1, accuracy=0.9), "better", "loss 1.0000 is better than the base's 2.0000"),
+        ({"loss": 4}, {"loss": 2.5}, "better", "loss 2.5000 is better than the base's 4.0000"),
+        ({"loss": 22}, {"loss": 377}, "worse", "loss 377.0000 is worse than the base's 22.0000"),
+        ({"loss": 2}, {"loss": 2}, "equal", "loss 2.0000 is equal to the base's 2.0000"),
+        ({"loss": 1, "accuracy": 0.5}, {"loss": 2, "accuracy": 0.9}, "better", "accuracy 0.9000 is better than the base's 0.5000"),
+        ({"loss": 2, "accuracy": 0.9}, {"loss": 1, "accuracy": 0.5}, "worse", "accuracy 0.5000 is worse than the base's 0.9000"),
+        ({"loss": 2, "accuracy": 0.9}, {"loss": 1, "accuracy": 0.9}, "better", "loss 1.0000 is better than the base's 2.0000"),
     ],
 )
 def test_one_figure_decides(base: Scores, tuned: Scores, verdict: str, text: str) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finetune_api.exit_codes import ExitCode
-from finetune_api.model_directory import Artifact, EvaluationReport, GateResult, MissingArtifact, Parity, PublishedCheckpoint, Scores
+from finetune_api.model_directory import Artifact, EvaluationReport, GateResult, MissingArtifact, Parity, PublishedCheckpoint
 from finetune_api.progress import CheckpointFigures
 from finetune_api.result import (
     TERMINATION_MESSAGE_LIMIT,
@@ -43,7 +43,7 @@ def prepared(reason: str) -> StageResult:
 
 def published(text: str) -> StageResult:
     """A result of publish with eight conditions of the gate and eight parity proofs."""
-    scores = Scores(loss=1, perplexity=2)
+    scores = {"loss": 1, "perplexity": 2}
     gate = [GateResult(metric="loss", passed=True, text=text)] * 8
     parity = [Parity(artifact="onnx/fp32", prompts=4, equal=4, tokens=32)] * 8
     report = EvaluationReport(examples=1, tokens=1, base=scores, tuned=scores, gate=gate, parity=parity)
@@ -71,7 +71,7 @@ def test_a_training_always_fits() -> None:
 
 def inspected(checkpoints: int, missing: int) -> StageResult:
     """A result of inspect of a model with so many checkpoints, of which so many lack an artifact."""
-    scores = Scores(loss=1 / 3, perplexity=2 / 3)
+    scores = {"loss": 1 / 3, "perplexity": 2 / 3}
     gate = [GateResult(metric="loss", passed=True, text="x" * 100)] * 8
     parity = [Parity(artifact="onnx/fp32", prompts=4, equal=4, tokens=32)]
     summary = InspectSummary(

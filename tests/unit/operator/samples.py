@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from finetune_api.model_directory import Artifact, EvaluationReport, GateResult, Scores
+from finetune_api.model_directory import Artifact, EvaluationReport, GateResult
 from finetune_api.resources.common import Condition
 from finetune_api.resources.finetune_job import FineTuneJobSpec
 from finetune_api.resources.finetune_job_status import FineTuneJobStatus
@@ -36,8 +36,8 @@ SPEC: dict[str, Any] = {
 REPORT = EvaluationReport(
     examples=8,
     tokens=100,
-    base=Scores(loss=4.03, perplexity=56.3),
-    tuned=Scores(loss=2.5, perplexity=12.2),
+    base={"loss": 4.03, "perplexity": 56.3},
+    tuned={"loss": 2.5, "perplexity": 12.2},
     gate=[GateResult(metric="loss", passed=True, text="loss 2.50 is better than the base's 4.03")],
 )
 PREPARED = PrepareSummary(

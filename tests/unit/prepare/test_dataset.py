@@ -349,3 +349,30 @@ def test_the_evaluated_rows_are_those_that_the_split_holds_out(tmp_path: Path) -
     assert not any("rewardMargin" in note for note in opened(tmp_path, "chat", rows, method=KTO, split=split).notes)
     notes = opened(tmp_path, "chat", rows, evaluation={"maxExamples": 12}, method=KTO, split=split).notes
     assert any("the first 12 validation rows, which" in note and "maxExamples to at least 13" in note for note in notes), notes
+
+
+@pytest.mark.parametrize(
+    "method, metric, says",
+    [
+        ({}, "perplexity", ""),
+        (
+            {},
+            "perplexty",
+            "perplexty is not measured for task chat with objective sft (did you mean 'perplexity'?): use loss or perplexity",
+        ),
+        ({}, "accuracy", "use loss or perplexity"),
+        ({}, "rewardMargin", "rewardMargin is not measured for task chat with objective sft"),
+        (KTO, "kl", ""),
+        (KTO, "bleu", "with objective kto: use loss, perplexity, rewardAccuracy, rewardMargin or kl"),
+    ],
+)
+def test_a_gate_names_what_is_measured(method: dict[str, Any], metric: str, says: str, tmp_path: Path) -> None:
+    """Of the task and the objective; before the rows are read."""
+    rows = [rated(number, number % 2 == 0) for number in range(40)] if method else [chat(number) for number in range(40)]
+    evaluation = {"gate": [{"metric": "loss", "maximum": 9}, {"metric": metric, "maximum": 5}]}
+    if not says:
+        opened(tmp_path, "chat", rows, None, evaluation, method)
+        return
+    error = refusal(tmp_path, "chat", rows, None, evaluation, method).error
+    assert (error.code, error.param) == ("InvalidSpec", "evaluation.gate[1].metric")
+    assert says in error.message

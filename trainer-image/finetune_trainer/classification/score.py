@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from finetune_api.model_directory import Scores
+from finetune_api.metrics import Scores
 from finetune_text.tags import entities
 from finetune_trainer.classification.batch import Collator, PaddedBatch, classification_loss, logits_asked
 from finetune_trainer.classification.f1 import accuracy, mean_f1, set_f1
@@ -33,7 +33,7 @@ class Answers:
 def score_classifier(model: Any, rows: LabelledRows, collator: Collator, budget: int, show: Callable[[int, int], None]) -> Scores:
     """`budget` is the padded tokens of a forward pass; `show` is called with the number of labels that are scored so far, and of all."""
     answers = answer(model, rows, collator, budget, show)
-    return Scores(loss=answers.loss, **metrics(answers, collator.labelling))
+    return {"loss": answers.loss, **metrics(answers, collator.labelling)}
 
 
 def answer(model: Any, rows: LabelledRows, collator: Collator, budget: int, show: Callable[[int, int], None]) -> Answers:
@@ -67,7 +67,7 @@ def split(logits: torch.Tensor, batch: PaddedBatch, counts: Any) -> tuple[Iterat
 
 
 def metrics(answers: Answers, labelling: Labelling) -> dict[str, float]:
-    """Accuracy and F1 as `finetune_api.model_directory.Scores` defines them for the task."""
+    """Accuracy and F1 as `finetune_api.metrics.Scores` defines them for the task."""
     guesses = [decide(logits, labelling) for logits in answers.logits]
     if labelling.per_token:
         truths = [[labelling.labels[index] for index in row] for row in answers.targets]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from finetune_api.model_directory import Scores
+from finetune_api.metrics import Scores
 from finetune_api.resources.learning import Precision
 from finetune_api.run_config import RunConfig
 from finetune_trainer.classification.model import pad_token

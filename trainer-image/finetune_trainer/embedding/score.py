@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from finetune_api.model_directory import Scores
+from finetune_api.metrics import Scores
 from finetune_trainer.embedding.batch import texts_batch
 from finetune_trainer.embedding.loss import Vectors, contrastive_losses, similarity_losses
 from finetune_trainer.embedding.model import embed_batch
@@ -59,9 +59,10 @@ def scores_of(found: EmbeddedTexts, rows: EmbeddingRows, group: int) -> Scores:
         wanted = torch.tensor([rows[row].score for row in every], dtype=torch.float64)
         vectors = found.group(every)
         near = (vectors.vectors[: len(rows)] * vectors.vectors[len(rows) :]).sum(dim=-1)
-        return Scores(loss=float(similarity_losses(vectors, wanted).mean()), spearman=spearman(near.numpy(), wanted.numpy()))
+        ranked = spearman(near.numpy(), wanted.numpy())
+        return {"loss": float(similarity_losses(vectors, wanted).mean())} | ({} if ranked is None else {"spearman": ranked})
     loss = sum(float(contrastive_losses(found.group(some)).sum()) for some in groups) / len(rows)
     (anchors, anchor_keys), (positives, answers), (negatives, others) = (found.side(side, every) for side in range(3))
     keys, first = np.unique(np.concatenate([answers, others]), return_index=True)
     ranks = ranks_of(anchors, anchor_keys, answers, np.concatenate([positives, negatives])[first], keys)
-    return Scores(loss=loss, recall_at_1=recall(ranks, 1), recall_at_10=recall(ranks, 10))
+    return {"loss": loss, "recallAt1": recall(ranks, 1), "recallAt10": recall(ranks, 10)}

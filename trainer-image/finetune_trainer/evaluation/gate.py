@@ -1,7 +1,7 @@
 """Whether a tuned model is good enough to be deployed. Pure: scores in, verdicts with reasons out."""
 
-from finetune_api.metrics import METRICS
-from finetune_api.model_directory import GateResult, Scores
+from finetune_api.metrics import Scores, metric_of
+from finetune_api.model_directory import GateResult
 from finetune_api.resources.evaluation import GateCondition
 
 
@@ -11,16 +11,16 @@ def judge(conditions: list[GateCondition], base: Scores, tuned: Scores) -> list[
 
 
 def judge_one(condition: GateCondition, base: Scores, tuned: Scores) -> GateResult:
-    """A metric that the task does not measure does not pass."""
+    """A metric that was not measured does not pass."""
     metric = condition.metric
-    value, reference = METRICS[metric].of(tuned), METRICS[metric].of(base)
+    value, reference = tuned.get(metric), base.get(metric)
     if value is None or reference is None:
         return GateResult(
             metric=metric, passed=False, text=f"{metric} is not available for this task and objective: remove it from evaluation.gate"
         )
     verdicts: list[tuple[bool, str]] = []
     if condition.better_than_base:
-        better = METRICS[metric].is_better(value, reference)
+        better = metric_of(metric).is_better(value, reference)
         verdicts.append((better, f"is {'' if better else 'not '}better than the base's {reference:.4f}"))
     if condition.maximum is not None:
         low = value <= condition.maximum

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 
 from finetune_api.exit_codes import ExitCode
-from finetune_api.model_directory import EvaluationReport, Scores
+from finetune_api.metrics import Scores
+from finetune_api.model_directory import EvaluationReport
 from finetune_api.resources.learning import Precision
 from finetune_trainer.distributed.device import release_memory
 from finetune_trainer.evaluation.gate import judge
@@ -65,7 +66,7 @@ def computing(model: Any, precision: Precision, device: str) -> Any:
 
 def finite(name: str, scores: Scores) -> Scores:
     """A model whose loss is not finite cannot be used, and JSON cannot hold the number."""
-    if math.isfinite(scores.loss):
+    if math.isfinite(scores["loss"]):
         return scores
     if name == "base":
         raise invalid(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from finetune_api.model_directory import Scores
+from finetune_api.metrics import Scores
 from finetune_trainer.language_model.batch import pad
 from finetune_trainer.language_model.head import SupervisedHead, loss_sum
 from finetune_trainer.language_model.rows import Rows
@@ -34,4 +34,4 @@ def score(model: Any, rows: Rows, budget: int, show: Show) -> Scores:
         done += len(batch.targets)
         show(done, total)
     mean = loss / done if done else math.nan
-    return Scores(loss=mean, perplexity=math.exp(min(mean, 700.0)))
+    return {"loss": mean, "perplexity": math.exp(min(mean, 700.0))}

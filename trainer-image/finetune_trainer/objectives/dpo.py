@@ -1,6 +1,7 @@
 """Direct preference optimization (Rafailov et al. 2023, equation 7) with label smoothing (Mitchell 2023), and IPO (Azar et al. 2023,
 equation 17), as in TRL's DPOTrainer."""
 
+from finetune_api.metrics import PREFERENCE_METRICS
 from finetune_api.resources.method import Dpo
 from finetune_api.run_config import RunMethod
 from finetune_trainer.objectives.objective import Answers, Compared
@@ -14,6 +15,7 @@ class DirectPreference:
     name = "dpo"
     title = "direct preference optimization"
     compares = True
+    metrics = PREFERENCE_METRICS
     rates = False
     needs_reference = True
     learning_rate_scale = 0.05  # 1e-5 for adapters and 1e-6 for whole models of 7B: TRL's default and its advice for LoRA

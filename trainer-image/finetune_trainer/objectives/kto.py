@@ -1,5 +1,6 @@
 """Kahneman-Tversky optimization (Ethayarajh et al. 2024, section 4), as in TRL's KTOTrainer: answers with a label instead of pairs."""
 
+from finetune_api.metrics import PREFERENCE_METRICS, RATING_METRICS
 from finetune_api.resources.method import Kto
 from finetune_api.run_config import RunMethod
 from finetune_trainer.objectives.objective import Answers, Compared
@@ -13,6 +14,7 @@ class KahnemanTversky:
     name = "kto"
     title = "Kahneman-Tversky optimization"
     compares = True
+    metrics: tuple[str, ...] = (*PREFERENCE_METRICS, *RATING_METRICS)
     rates = True
     needs_reference = True
     learning_rate_scale = 0.05  # TRL's default, 1e-6 for whole models, is that of its DPOTrainer

@@ -48,6 +48,8 @@ class Objective(Protocol):
     """Rows have one answer each and a label, whether it is desirable; `losses` gets the labels and the divergence from the base."""
     needs_reference: bool
     """Losses are relative to the base model, whose log-probabilities are computed once, before the first step."""
+    metrics: tuple[str, ...]
+    """What a model is scored by beside the task's metrics."""
     learning_rate_scale: float
     """Factor on the automatic learning rate, which is that of sft."""
 

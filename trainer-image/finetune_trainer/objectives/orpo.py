@@ -3,6 +3,7 @@ against the other one rise. Needs no reference, so it can start from a base that
 
 from typing import TYPE_CHECKING
 
+from finetune_api.metrics import PREFERENCE_METRICS
 from finetune_api.resources.method import Orpo
 from finetune_api.run_config import RunMethod
 from finetune_trainer.objectives.objective import Answers, Compared
@@ -22,6 +23,7 @@ class OddsRatioPreference:
     name = "orpo"
     title = "odds ratio preference optimization"
     compares = True
+    metrics = PREFERENCE_METRICS
     rates = False
     needs_reference = False
     learning_rate_scale = 0.4  # 8e-6 for whole models of 7B in the paper

@@ -14,6 +14,7 @@ class SupervisedFineTuning:
     name = "sft"
     title = "supervised fine-tuning"
     compares = False
+    metrics: tuple[str, ...] = ()
     rates = False
     needs_reference = False
     learning_rate_scale = 1.0

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from finetune_api.model_directory import Scores
+from finetune_api.metrics import Scores
 from finetune_trainer.distributed.world import World
 from finetune_trainer.learner import Begin, Show, Tally, Watch, scored_tokens
 from finetune_trainer.objectives.objective import Answers, Compared

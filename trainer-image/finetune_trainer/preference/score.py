@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from finetune_api.model_directory import Scores
+from finetune_api.metrics import Scores
 from finetune_api.run_config import RunMethod
 from finetune_trainer.language_model.batch import pad
 from finetune_trainer.language_model.head import SupervisedHead
@@ -46,12 +46,12 @@ def scores(objective: Objective, method: RunMethod, rows: AnswerRows, found: Val
     compared = objective.losses(method, Answers(*(torch.from_numpy(values) for values in (found, reference, tokens))))
     margins = compared.rewards[:, 0] - compared.rewards[:, 1]
     likelihood = found[:, 0].sum() / tokens[:, 0].sum()
-    return Scores(
-        loss=float(compared.losses.mean()),
-        perplexity=math.exp(min(-likelihood, 700.0)),
-        reward_accuracy=float(right(margins).mean()),
-        reward_margin=float(margins.mean()),
-    )
+    return {
+        "loss": float(compared.losses.mean()),
+        "perplexity": math.exp(min(-likelihood, 700.0)),
+        "rewardAccuracy": float(right(margins).mean()),
+        "rewardMargin": float(margins.mean()),
+    }
 
 
 def rated_scores(
@@ -62,14 +62,16 @@ def rated_scores(
     values = [torch.from_numpy(values) for values in (found, reference, tokens)]
     compared = objective.losses(method, Answers(values[0], values[1], values[2], torch.from_numpy(labels), torch.tensor(kl)))
     rewards = compared.rewards[:, 0].numpy()
-    both = labels.any() and not labels.all()
-    return Scores(
-        loss=float(compared.losses.mean()),
-        perplexity=math.exp(min(-found[labels].sum() / tokens[labels].sum(), 700.0)) if labels.any() else None,
-        reward_accuracy=float(right(torch.from_numpy(np.where(labels, rewards, -rewards))).mean()),
-        reward_margin=float(rewards[labels].mean() - rewards[~labels].mean()) if both else None,
-        kl=kl,
-    )
+    measured = {
+        "loss": float(compared.losses.mean()),
+        "rewardAccuracy": float(right(torch.from_numpy(np.where(labels, rewards, -rewards))).mean()),
+        "kl": kl,
+    }
+    if labels.any():
+        measured["perplexity"] = math.exp(min(-found[labels].sum() / tokens[labels].sum(), 700.0))
+    if labels.any() and not labels.all():
+        measured["rewardMargin"] = float(rewards[labels].mean() - rewards[~labels].mean())
+    return measured
 
 
 def right(margins: torch.Tensor) -> torch.Tensor:

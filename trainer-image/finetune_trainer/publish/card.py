@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 
 from finetune_api.comparison import compared
 from finetune_api.dataset_report import REPORT_FILE
-from finetune_api.metrics import METRICS
-from finetune_api.model_directory import EvaluationReport, Lineage, ModelDescription, Scores, SkewCheck, checkpoint_folder
+from finetune_api.metrics import Metric, Scores, listed_metrics
+from finetune_api.model_directory import EvaluationReport, Lineage, ModelDescription, SkewCheck, checkpoint_folder
 from finetune_api.result import json_text
 from finetune_trainer.artifacts import ARTIFACTS
 from finetune_trainer.methods import METHODS
@@ -134,21 +134,21 @@ def measured(manifest: ModelDescription, report: EvaluationReport) -> str:
             "The base is the base model with a new head."
         )
     if find_task(manifest.task).learner == "embedding":
-        if report.tuned.recall_at_1 is None:
+        if "recallAt1" not in report.tuned:
             return f"{report.examples} validation pairs; loss is the mean squared difference between cosine similarity and score."
         return (
             f"{report.examples} validation rows; loss in nats per anchor, among the texts of a batch; recall is the share of anchors whose "
             "positive is the closest text, or among the closest ten, of all positives and negatives."
         )
-    if report.tuned.kl is not None:
+    if "kl" in report.tuned:
         return (
             f"{report.examples} validation answers; loss is the mean of the objective's (no unit), perplexity that of the desirable "
             "answers, rewardAccuracy the share of answers that the model finds more likely than the base if they are desirable, less "
             "likely if not, rewardMargin the difference between the mean rewards of desirable and undesirable answers, kl an estimate of "
             "the divergence from the base in nats per answer. The base has 0.5, 0 and 0 by definition."
         )
-    if report.tuned.reward_margin is not None:
-        relative = " The base has 0.5 and 0 by definition." if report.base.reward_margin == 0 else ""
+    if "rewardMargin" in report.tuned:
+        relative = " The base has 0.5 and 0 by definition." if report.base.get("rewardMargin") == 0 else ""
         return (
             f"{report.examples} validation pairs; loss in nats per pair, perplexity of the preferred answers, rewardAccuracy is the share "
             f"of pairs whose preferred answer has the higher reward, rewardMargin the mean difference.{relative}"
@@ -158,14 +158,14 @@ def measured(manifest: ModelDescription, report: EvaluationReport) -> str:
 
 def scores(report: EvaluationReport) -> str:
     """Base against tuned, in the metrics that were measured."""
-    names = [name for name, metric in METRICS.items() if metric.of(report.tuned) is not None]
-    return table(("model", *names), [("base", *figures(report.base, names)), ("tuned", *figures(report.tuned, names))])
+    metrics = listed_metrics(report.tuned)
+    rows = [("base", *figures(report.base, metrics)), ("tuned", *figures(report.tuned, metrics))]
+    return table(("model", *(metric.name for metric in metrics)), rows)
 
 
-def figures(scores: Scores, names: Iterable[str]) -> list[str]:
+def figures(scores: Scores, metrics: Iterable[Metric]) -> list[str]:
     """These metrics as text."""
-    values = [(metric.of(scores), metric.form) for name, metric in METRICS.items() if name in names]
-    return ["" if value is None else format(value, form) for value, form in values]
+    return [format(scores[metric.name], metric.form) if metric.name in scores else "" for metric in metrics]
 
 
 def data(lineage: Lineage, prepared: Prepared) -> str:

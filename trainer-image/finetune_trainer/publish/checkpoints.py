@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-from finetune_api.model_directory import MANIFEST_FILE, MissingArtifact, PublishedCheckpoint, Scores
+from finetune_api.metrics import Scores
+from finetune_api.model_directory import MANIFEST_FILE, MissingArtifact, PublishedCheckpoint
 from finetune_api.progress import CheckpointFigures
 from finetune_trainer.artifacts.exporter import Exporter, ExportJob
 from finetune_trainer.distributed.device import release_memory
@@ -108,7 +109,7 @@ def publish_checkpoint(
         write_atomic(part.files / MANIFEST_FILE, manifest.to_json(indent=2))
     published = PublishedCheckpoint(
         step=step,
-        validation_loss=report.tuned.loss,
+        validation_loss=report.tuned["loss"],
         gate_passed=report.gate_passed,
         lacking=[artifact.name for artifact in exported.missing] or None,
         size_bytes=manifest.size_bytes,

@@ -7,6 +7,7 @@ the tag of each word. An embedding model is an encoder that learns vectors of te
 from abc import abstractmethod
 from typing import Any, ClassVar, Literal
 
+from finetune_api.metrics import CLASSIFIER_METRICS, LANGUAGE_METRICS, RETRIEVAL_METRICS, SIMILARITY_METRICS
 from finetune_trainer.tasks.conversation import Conversation, Message
 from finetune_trainer.tasks.layouts.forms import Form, Records, preference, rated, spans
 from finetune_trainer.tasks.task import LearnerName, Task
@@ -30,6 +31,7 @@ class LanguageTask(Task):
     """Rows of prompts and answers, as conversations or as texts."""
 
     learner: Literal["language"] = "language"
+    metrics = LANGUAGE_METRICS
     pipeline: ClassVar[str] = "text-generation"
     """Name of the Hugging Face hub for what the model does."""
     prompting: Literal["chat", "chat or text", "text"] = "text"
@@ -69,6 +71,7 @@ class SequenceTask(Task):
     """Rows of texts, or of pairs of texts, with their labels."""
 
     learner: Literal["sequence"] = "sequence"
+    metrics = CLASSIFIER_METRICS
     pipeline: ClassVar[str] = "text-classification"
     endpoint: ClassVar[str] = "/v1/classify"
 
@@ -90,6 +93,7 @@ class TokenTask(Task):
     """Rows of words with a tag each."""
 
     learner: Literal["token"] = "token"
+    metrics = CLASSIFIER_METRICS
     pipeline: ClassVar[str] = "token-classification"
     endpoint: ClassVar[str] = "/v1/token-classify"
 
@@ -114,6 +118,7 @@ class EmbeddingTask(Task):
     """Rows of two or three texts: one, another that belongs to it, and maybe one that does not; or two with a score."""
 
     learner: Literal["embedding"] = "embedding"
+    metrics = (*RETRIEVAL_METRICS, *SIMILARITY_METRICS)
     pipeline: ClassVar[str] = "sentence-similarity"
     endpoint: ClassVar[str] = "/v1/embeddings"
 

@@ -62,6 +62,8 @@ class Task(ABC):
     name: str
     """As specs write it."""
     learner: LearnerName
+    metrics: tuple[str, ...] = ()
+    """What a model is scored by beside its loss, whatever the objective: names of `finetune_api.metrics`."""
     title: str
     """The task's own layout, for people: "OpenAI chat"."""
     fields: tuple[str, ...]

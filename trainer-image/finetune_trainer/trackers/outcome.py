@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterable
 
-from finetune_api.metrics import METRICS
 from finetune_api.model_directory import ModelDescription
 from finetune_api.result import StageWarning
 from finetune_trainer.stage import interruption
@@ -23,12 +22,12 @@ def outcome_of(description: ModelDescription, weights: str, step: int) -> Outcom
     report = description.evaluation
     assert report is not None, "publish measures before it describes"
     scores = {"base": report.base, "tuned": report.tuned}
-    figures = {f"{who}/{name}": metric.of(found) for who, found in scores.items() for name, metric in METRICS.items()}
+    figures = {f"{who}/{name}": value for who, found in scores.items() for name, value in found.items()}
     digest = next(artifact.sha256 for artifact in description.artifacts if artifact.path == weights)
     tags = {"published_model": description.model, "model_digest": f"sha256:{digest}"}
     if report.gate:
         tags |= {"gate": "passed" if report.gate_passed else "failed", "gate_conditions": "; ".join(gate.text for gate in report.gate)}
-    return Outcome(step, {name: value for name, value in figures.items() if value is not None}, tags)
+    return Outcome(step, figures, tags)
 
 
 def show(trackers: Iterable[Tracker], run: TrackedRun, outcome: Outcome) -> list[StageWarning]:

@@ -7,9 +7,9 @@ not fail a job: conditions and Events report them, and a gate decides.
 from collections.abc import Sequence
 
 from finetune_api.comparison import Figures, compared
-from finetune_api.model_directory import EvaluationReport, MissingArtifact, Scores, SkewCheck
+from finetune_api.model_directory import EvaluationReport, MissingArtifact, SkewCheck
 from finetune_api.resources.common import Condition
-from finetune_api.resources.finetune_job_status import EvaluationStatus, ScoresStatus
+from finetune_api.resources.finetune_job_status import EvaluationStatus
 from finetune_api.resources.finetuned_model import MissingArtifactStatus
 from finetune_operator.objects.names import JOB_UID_ANNOTATION, SPEC_DIGEST_ANNOTATION
 from finetune_operator.objects.records import FineTunedModel
@@ -63,8 +63,8 @@ def evaluation_status(report: EvaluationReport) -> EvaluationStatus:
     """The measured scores, for the status of jobs and models."""
     return EvaluationStatus(
         examples=report.examples,
-        base=_scores(report.base),
-        tuned=_scores(report.tuned),
+        base=report.base,
+        tuned=report.tuned,
         gate=[short(gate.text) for gate in report.gate[:8]],
     )
 
@@ -73,9 +73,8 @@ def score_text(report: EvaluationReport) -> str:
     """ "loss 2.50 (base 4.03)"; for a classifier "accuracy 0.93 (base 0.51)"; and whether it is not better than the base."""
     base, tuned = report.base, report.tuned
     no_gain = {"better": "", "equal": ", equal to base", "worse": ", worse than base"}[compared(base, tuned).verdict]
-    if tuned.accuracy is not None:
-        return f"accuracy {tuned.accuracy:.2f}" + (f" (base {base.accuracy:.2f}){no_gain}" if base.accuracy is not None else "")
-    return f"loss {tuned.loss:.2f} (base {base.loss:.2f}){no_gain}"
+    metric = "accuracy" if "accuracy" in base and "accuracy" in tuned else "loss"
+    return f"{metric} {tuned[metric]:.2f} (base {base[metric]:.2f}){no_gain}"
 
 
 def exported_condition(missing: Sequence[MissingArtifact | MissingArtifactStatus]) -> ConditionUpdate:
@@ -127,7 +126,3 @@ def shortcoming_events(old: Sequence[Condition], new: Sequence[Condition]) -> tu
         if bad and (before is None or (before.status, before.reason) != (condition.status, condition.reason)):
             notes.append(EventNote("Warning", condition.reason, short(condition.message)))
     return tuple(notes)
-
-
-def _scores(scores: Scores) -> ScoresStatus:
-    return ScoresStatus(**scores.model_dump())

@@ -51,7 +51,7 @@ def with_result(status: FineTuneJobStatus, result: StageResult) -> FineTuneJobSt
         return status.model_copy(update={"progress": progress, "checkpoints": kept, **texts})
     if result.publish:
         report = result.publish.evaluation
-        scores = {"evaluation": evaluation_status(report), "loss_text": f"{report.tuned.loss:.3f}", "gate_text": gate_text(report)}
+        scores = {"evaluation": evaluation_status(report), "loss_text": f"{report.tuned['loss']:.3f}", "gate_text": gate_text(report)}
         return status.model_copy(update=scores)
     return status
 

@@ -18,6 +18,7 @@ from finetune_trainer.failure import invalid
 from finetune_trainer.objectives import task_of
 from finetune_trainer.objectives.sft import check_classes
 from finetune_trainer.prepare.dataset.classes import Classes, Tagged, find_classes, ignored_note, most_frequent_first
+from finetune_trainer.prepare.dataset.gate import check_gate
 from finetune_trainer.prepare.dataset.ratings import rating_notes
 from finetune_trainer.prepare.dataset.row_source import RowSource
 from finetune_trainer.prepare.dataset.scores import check_scores
@@ -153,6 +154,7 @@ def open_dataset(config: RunConfig, workspace: Workspace, progress: ProgressPrin
     if (split is None) == (own is None):
         raise invalid("InvalidRunConfig", "dataset.validation: exactly one of split and source must be set", param="dataset.validation")
     task = task_of(config)
+    check_gate(config, task)
     source = RowSource(config, task, workspace, progress)
     train = source.open(config.dataset.train, "dataset.train.source", split)
     held = train if own is None else source.open(own, "dataset.validation.source")

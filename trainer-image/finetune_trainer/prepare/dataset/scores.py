@@ -1,11 +1,9 @@
 """Rows of text-embedding: whether both files have scores, and whether the gate and the batch size suit such rows."""
 
+from finetune_api.metrics import RETRIEVAL_METRICS, SIMILARITY_METRICS
 from finetune_trainer.data.profile.dataset_file import ProfiledFile
 from finetune_trainer.failure import StageFailure, invalid
 from finetune_trainer.tasks import AnyTask
-
-UNSCORED = ("recallAt1", "recallAt10")
-SCORED = ("spearman",)
 
 
 def check_scores(task: AnyTask, train: ProfiledFile, held: ProfiledFile, gate: list[str], batch_size: int | None) -> None:
@@ -28,13 +26,13 @@ def check_scores(task: AnyTask, train: ProfiledFile, held: ProfiledFile, gate: l
             "set at least 2 (by default it is 16 or more)",
             param="hyperparameters.batchSize",
         )
-    if wrong := next((name for name in gate if name in (UNSCORED if scored else SCORED)), ""):
+    if wrong := next((name for name in gate if name in (RETRIEVAL_METRICS if scored else SIMILARITY_METRICS)), ""):
         raise gate_refused(wrong, scored=scored)
 
 
 def gate_refused(metric: str, *, scored: bool) -> StageFailure:
     """InvalidSpec."""
-    rows, others = ("with a score", SCORED) if scored else ("without a score", UNSCORED)
+    rows, others = ("with a score", SIMILARITY_METRICS) if scored else ("without a score", RETRIEVAL_METRICS)
     return invalid(
         "InvalidSpec",
         f"evaluation.gate has the metric {metric}, which cannot be computed from rows {rows}: use {' or '.join(others)}, or loss",

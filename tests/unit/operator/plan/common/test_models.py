@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from finetune_api.model_directory import EvaluationReport, MissingArtifact, Scores, SkewCheck
+from finetune_api.model_directory import EvaluationReport, MissingArtifact, SkewCheck
 from finetune_api.resources.common import Condition
 from finetune_api.resources.finetuned_model import FineTunedModelStatus
 from finetune_api.resources.model_deployment import ModelDeploymentStatus
@@ -24,8 +24,8 @@ pytestmark = pytest.mark.unit
 
 PARITY = "onnx/fp32 differs from the PyTorch model: prompt 1 of 4: ...; the weights in model/ are complete"
 MISSING = [MissingArtifact(format="onnx", precision="fp32", reason="ParityFailed", message=PARITY)]
-WORSE = REPORT.model_copy(update={"base": Scores(loss=22.0), "tuned": Scores(loss=377.0), "gate": []})
-EQUAL = WORSE.model_copy(update={"tuned": Scores(loss=22.0)})
+WORSE = REPORT.model_copy(update={"base": {"loss": 22.0}, "tuned": {"loss": 377.0}, "gate": []})
+EQUAL = WORSE.model_copy(update={"tuned": {"loss": 22.0}})
 ROSE = StageWarning(code="LossIncreased", message="the training loss rose from 22.000 (first step) to 377.000 (last step): lower ...")
 
 
