@@ -192,15 +192,6 @@ def changed(obj: Object, path: str, value: Any) -> Object:
     return obj
 
 
-def test_a_quantized_base_is_not_sharded(api: Api) -> None:
-    """Every other strategy takes it."""
-    manifest = changed(minimal("ftj"), "spec.method", {"type": "qlora"})
-    api.create(changed(manifest, "spec.training", {"strategy": {"type": "auto"}}), dry_run=True)
-    for strategy in ("fsdp", "deepspeed", "tensor-parallel"):
-        with pytest.raises(Refused, match="cannot divide a quantized base"):
-            api.create(changed(manifest, "spec.training", {"strategy": {"type": strategy}}), dry_run=True)
-
-
 def test_an_encoder_has_no_loss_on_all(api: Api) -> None:
     """lossOn chooses among the tokens of a text that is generated; an encoder's would be ignored."""
     for task in ("sequence-classification", "token-classification", "text-embedding"):

@@ -198,7 +198,8 @@ class FineTuneJobSpec(Document):
                 fieldPath=".training.strategy",
             ),
             rule(
-                "self.training.gpusPerNode > 0 || !has(self.training.strategy) || self.training.strategy.offload == 'none'",
+                "self.training.gpusPerNode > 0 || !has(self.training.strategy) || !has(self.training.strategy.offload)"
+                " || self.training.strategy.offload == 'none'",
                 "strategy: offload moves what a GPU would hold to the host's memory, and the training has no GPUs: set "
                 "training.gpusPerNode, or remove offload",
                 fieldPath=".training.strategy",

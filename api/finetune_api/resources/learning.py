@@ -25,14 +25,18 @@ class TrainingStrategy(Document):
                 "tensorParallelSize can be set only if type is tensor-parallel",
                 fieldPath=".tensorParallelSize",
             ),
-            rule("self.type == 'deepspeed' || self.offload == 'none'", "offload is a setting of type deepspeed", fieldPath=".offload"),
             rule(
-                "self.offload != 'optimizer' || !has(self.zeroStage) || self.zeroStage > 1",
+                "!has(self.offload) || self.offload == 'none' || self.type == 'deepspeed'",
+                "offload is a setting of type deepspeed",
+                fieldPath=".offload",
+            ),
+            rule(
+                "!has(self.offload) || self.offload != 'optimizer' || !has(self.zeroStage) || self.zeroStage > 1",
                 "offload optimizer needs zeroStage 2 or 3",
                 fieldPath=".offload",
             ),
             rule(
-                "self.offload != 'parameters' || !has(self.zeroStage) || self.zeroStage == 3",
+                "!has(self.offload) || self.offload != 'parameters' || !has(self.zeroStage) || self.zeroStage == 3",
                 "offload parameters needs zeroStage 3",
                 fieldPath=".offload",
             ),
