@@ -24,6 +24,8 @@ class CheckpointFigures(LenientDocument):
     size_bytes: ShownCount = None
     best: bool = False
     """It has the lowest validation loss of those that are there."""
+    uri: str | None = None
+    """Of its copy in the job's object store."""
 
 
 class MicroBatches(LenientDocument):

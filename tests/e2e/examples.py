@@ -34,6 +34,7 @@ SETTINGS: dict[str, Object] = {
     "orpo": TINY,
     "kto": TINY,
     "checkpoints": ENCODER,
+    "checkpoint-store": TINY,
     "balanced-classes": ENCODER,
     "early-stopping": merge(ENCODER, {"hyperparameters": {"maxSteps": 200}}),
 }

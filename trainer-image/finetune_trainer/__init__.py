@@ -33,6 +33,7 @@ What they stand on:
     custom_loss.py   a user's own loss
     step_plan.py     which examples an optimizer step has
     operations.py    floating point operations of steps and validations
+    checkpoint_store.py   copies of checkpoints in an object store
     trained.py       a run whose training has ended
     tokenizer.py     the tokenizer files of a published model
     families.py      which model families work (families.json)

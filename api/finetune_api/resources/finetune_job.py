@@ -324,7 +324,14 @@ def spec_digest(spec: FineTuneJobSpec) -> str:
     decisive = {"task", "base", "dataset", "method", "hyperparameters", "evaluation", "export"}
     if spec.checkpoints.publish:
         decisive.add("checkpoints")  # otherwise they do not outlive the job
-    chosen = spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True, include=decisive)
+    chosen = spec.model_dump(
+        mode="json",
+        by_alias=True,
+        exclude_none=True,
+        exclude_defaults=True,
+        include=decisive,
+        exclude={"checkpoints": {"store"}},
+    )
     return hashlib.sha256(json.dumps(chosen, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

@@ -177,6 +177,8 @@ class CheckpointStatus(LenientDocument):
     size_bytes: int | None = None
     best: bool = False
     """True for the checkpoint with the lowest validation loss."""
+    uri: Annotated[str, Field(max_length=1024)] | None = None
+    """Address of its copy; see checkpoints.store."""
 
 
 class UsageStatus(LenientDocument):

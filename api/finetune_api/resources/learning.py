@@ -5,10 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from finetune_api.document import Document
-from finetune_api.resources.common import (
-    rule,
-    rules,
-)
+from finetune_api.resources.common import Credentials, rule, rules
+from finetune_api.resources.source import StoreAddress
 
 
 class TrainingStrategy(Document):
@@ -149,8 +147,30 @@ PUBLISHED_CHECKPOINTS = 20
 """At most: a status lists them all, beside the one with the lowest validation loss."""
 
 
+CHECKPOINT_ENV_PREFIX = "FINETUNE_CHECKPOINTS_"
+"""Prefix of the environment variables with the credentials of the store for checkpoints."""
+
+
+class CheckpointStore(Document):
+    """An object store with copies of the checkpoints, which a training resumes from if the workspace is lost."""
+
+    model_config = Document.model_config | {
+        "json_schema_extra": rules(rule("!self.uri.split('/').exists(p, p == '..')", "uri must not contain '..'", fieldPath=".uri"))
+    }
+    uri: StoreAddress
+    """uri is the prefix below which copies are written, to NAMESPACE/JOB/UID/: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or
+    abfs://CONTAINER@ACCOUNT.dfs.core.windows.net/PREFIX. They are deleted when the model is published."""
+    credentials: Credentials | None = None
+    """credentials that may list, read, write and delete objects there."""
+
+    @property
+    def env_prefix(self) -> str:
+        """Prefix of the variables with its credentials; empty without credentials."""
+        return CHECKPOINT_ENV_PREFIX if self.credentials else ""
+
+
 class Checkpoints(Document):
-    """Checkpoints in the workspace to resume training from, and whether they are published."""
+    """Checkpoints in the workspace to resume training from, and whether they are copied and published."""
 
     model_config = Document.model_config | {
         "json_schema_extra": rules(
@@ -170,3 +190,6 @@ class Checkpoints(Document):
     publish: bool = False
     """publish makes the kept checkpoints a part of the FineTunedModel, each with the same artifacts and scores as the model itself, so
     that a ModelDeployment can serve them (model.checkpoint). The model volume must have room for all of them."""
+    store: CheckpointStore | None = None
+    """store keeps a copy of each of them, so that the training survives the loss of the workspace. They are copied while the training
+    goes on; a store that is slow or not available does not affect it."""

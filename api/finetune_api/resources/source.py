@@ -22,6 +22,8 @@ _WEB = r"https?://([-._a-zA-Z0-9]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?/[^\s]*"
 DATA_PATTERN = rf"^(pvc://{_OBJECT}/[^\s]+|configmap://{_OBJECT}/[-._a-zA-Z0-9]+|{_STORES}|hf://datasets/{_REPOSITORY}(/[^\s]*)?|{_WEB})$"
 MODEL_PATTERN = rf"^(pvc://{_OBJECT}(/[^\s]*)?|{_STORES}|hf://{_REPOSITORY})$"
 
+STORE_PATTERN = rf"^({_STORES})$"
+
 DATA_ADDRESSES = (
     "pvc://CLAIM/PATH, configmap://NAME/KEY, s3://BUCKET/KEY, gs://BUCKET/KEY, abfs://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH, "
     "hf://datasets/OWNER/NAME/PATH or https://HOST/PATH"
@@ -34,6 +36,13 @@ DataAddress = Annotated[str, Field(min_length=1, max_length=1024, pattern=DATA_P
 """A file of rows, wherever it lies."""
 ModelAddress = Annotated[str, Field(min_length=1, max_length=1024, pattern=MODEL_PATTERN), Readable(f"must be {MODEL_ADDRESSES}")]
 """A folder in Hugging Face layout, wherever it lies."""
+
+StoreAddress = Annotated[
+    str,
+    Field(min_length=1, max_length=512, pattern=STORE_PATTERN),
+    Readable("must be s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or abfs://CONTAINER@ACCOUNT.dfs.core.windows.net/PREFIX"),
+]
+"""A prefix of an object store."""
 
 RowFormat = Literal["jsonl", "json", "csv", "parquet", "arrow"]
 

@@ -1,4 +1,4 @@
-"""Datasets, base model and trackers in a stage pod: mounts, credentials, and the paths in the run config."""
+"""Datasets, base model, trackers and the store for checkpoints in a stage pod: mounts, credentials, and the paths in the run config."""
 
 from typing import Any
 
@@ -61,6 +61,9 @@ def field_naming(spec: FineTuneJobSpec, object: str) -> str | None:
     for tracker, secret in spec.tracking.secrets():
         if object == f"Secret {secret}":
             return f"tracking.{tracker}.credentials.secretRef.name"
+    store = spec.checkpoints.store
+    if store and store.credentials and object == f"Secret {store.credentials.secret_ref.name}":
+        return "checkpoints.store.credentials.secretRef.name"
     claim = spec.workspace.claim_name
     return "workspace.claimName" if claim and object == f"PersistentVolumeClaim {claim}" else None
 
@@ -83,6 +86,15 @@ def tracker_env_from(spec: FineTuneJobSpec, *, optional: bool) -> tuple[dict[str
     return tuple(
         {"prefix": TRACKER_ENV_PREFIX[tracker], "secretRef": {"name": secret} | missing} for tracker, secret in spec.tracking.secrets()
     )
+
+
+def checkpoint_env_from(spec: FineTuneJobSpec, *, optional: bool) -> tuple[dict[str, Any], ...]:
+    """Credentials of the store for copies of checkpoints, in the same way."""
+    store = spec.checkpoints.store
+    if store is None or store.credentials is None:
+        return ()
+    missing = {"optional": True} if optional else {}
+    return ({"prefix": store.env_prefix, "secretRef": {"name": store.credentials.secret_ref.name} | missing},)
 
 
 def folder(source: Source) -> str:

@@ -14,7 +14,7 @@ from finetune_operator.build.placement import beside_training
 from finetune_operator.build.pod import Mount, PodShape
 from finetune_operator.build.run_config import WORKSPACE_MOUNT
 from finetune_operator.build.service import MASTER_PORT
-from finetune_operator.build.sources import source_env_from, source_mounts, tracker_env_from
+from finetune_operator.build.sources import checkpoint_env_from, source_env_from, source_mounts, tracker_env_from
 from finetune_operator.build.stages import STAGES, StageDefinition
 from finetune_operator.objects.names import (
     ATTEMPT_LABEL,
@@ -90,6 +90,7 @@ def stage_job_object(run: StageRun, settings: Settings) -> dict[str, Any]:
         env_from=(
             *(source_env_from(spec) if stage.reads_sources else ()),
             *(tracker_env_from(spec, optional=stage.starts_untracked) if stage.tracked else ()),
+            *checkpoint_env_from(spec, optional=stage.starts_untracked),
         ),
         grace_seconds=stage.grace_seconds,
         more_spec={"restartPolicy": "Never", **({"subdomain": train_service(run.meta.name)} if stage.distributed else {})},

@@ -38,7 +38,7 @@ class StageDefinition:
     tracked: bool = False
     """Its pod has the credentials of the trackers."""
     starts_untracked: bool = False
-    """Its pod starts even if a tracker's Secret is missing."""
+    """Its pod starts even if a Secret is missing that is not worth a finished training: a tracker's, or that of the checkpoints' store."""
     writes_model: bool = False
     """Its pod mounts the model volume."""
 

@@ -122,6 +122,8 @@ class Run:
     processes: int = 1
     limits: dict[str, float] = field(default_factory=lambda: {"startDeadline": 120, "stallTimeout": 120})
     keep: int = 10
+    store: dict[str, Any] | None = None
+    """Of copies of the checkpoints."""
     tracking: dict[str, Any] = field(default_factory=dict)
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
@@ -142,7 +144,7 @@ class Run:
                 "dataset": {"train": {"uri": "unused"}},
                 "method": self.method,
                 "strategy": self.strategy.model_dump(),
-                "checkpoints": {"keep": self.keep},
+                "checkpoints": {"keep": self.keep, "store": self.store},
                 "tracking": self.tracking,
                 "hyperparameters": self.hyperparameters,
                 "outputModel": "model",

@@ -14,6 +14,7 @@ SAME: list[tuple[str, dict[str, Any]]] = [
     ("where and how long it runs", {"limits": {"maxRestarts": 0}, "training": {"nodes": 2}, "publishing": {"gpus": 1}}),
     ("its course", {"suspend": True, "queueName": "team"}),
     ("where the result goes", {"output": {"model": "other"}, "workspace": {"claimName": "other"}, "checkpoints": {"keep": 9}}),
+    ("where checkpoints are copied to", {"checkpoints": {"store": {"uri": "s3://safe/a"}}}),
 ]
 DIFFERENT: list[tuple[str, dict[str, Any]]] = [
     ("the base", {"base": {"source": "s3://models/other"}}),
@@ -43,6 +44,12 @@ def test_each_decisive_change_has_a_digest_of_its_own() -> None:
     """Two different trainings are never taken for one."""
     digests = [digest({})] + [digest(changes) for _, changes in DIFFERENT]
     assert len(set(digests)) == len(digests)
+
+
+def test_copies_do_not_change_what_is_published() -> None:
+    """Published checkpoints are the same ones, wherever their copies are."""
+    published: dict[str, Any] = {"publish": True, "keep": 9}
+    assert digest({"checkpoints": published | {"store": {"uri": "s3://safe/a"}}}) == digest({"checkpoints": published})
 
 
 def test_a_field_that_is_added_changes_no_digest() -> None:

@@ -93,6 +93,16 @@ def test_trackers_are_reached_by_training_and_publish() -> None:
     assert [name for name, spec in found.items() if {"ports": [{"port": 5000}]} in spec.get("egress", [])] == ["train", "publish"]
 
 
+def test_the_store_of_checkpoints_is_reached_by_all_stages() -> None:
+    """prepare tries it, the training copies, publish deletes; the rules of the others stay."""
+    rule = "networkPolicies.checkpointStores[0].ports[0].port=9000"
+    done = rendered("networkPolicies.enabled=true", "watchNamespaces={team-a}", rule)
+    found = {policy["metadata"]["name"].rpartition("-")[2]: policy["spec"] for policy in yaml.safe_load_all(done.stdout) if policy}
+    reaching = [name for name, spec in found.items() if {"ports": [{"port": 9000}]} in spec.get("egress", [])]
+    assert reaching == ["train", "prepare", "publish"]
+    assert len(found["prepare"]["egress"]) == 3
+
+
 def test_nobody_and_nothing() -> None:
     """Without clients servers cannot be reached, without sources prepare asks for names only."""
     done = rendered(

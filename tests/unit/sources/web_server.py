@@ -67,6 +67,17 @@ def serving() -> Iterator[WebServer]:
             self.wfile.write(answer.body)
             self.close_connection = True
 
+        def do_PUT(self) -> None:
+            """What is sent is read; the answer is the one for what the table does not have."""
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send_response(server.otherwise.status)
+            for name, value in {"Content-Length": str(len(server.otherwise.body)), **server.otherwise.headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(server.otherwise.body)
+
+        do_POST = do_PUT
+
         def do_HEAD(self) -> None:
             """As GET, without a body."""
             self.send_response(server.otherwise.status)

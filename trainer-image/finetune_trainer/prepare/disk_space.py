@@ -34,7 +34,8 @@ def estimate(config: RunConfig, sizes: Sizes) -> Estimate:
     kept = config.checkpoints.keep + (config.evaluation.every_steps is not None)
     if config.checkpoints.publish:
         model += kept * model + FP32 * trained  # and the weights of one of them, put together
-    checkpoints = (kept + 1) * (FP32 * trained + sizes.optimizer)  # one more until the oldest is deleted
+    copied = config.checkpoints.store is not None  # a copy that is being written keeps its checkpoint
+    checkpoints = (kept + 1 + copied) * (FP32 * trained + sizes.optimizer)  # one more until the oldest is deleted
     workspace = sizes.downloaded + sizes.data + checkpoints + FP32 * trained
     return Estimate(model_bytes=int(MARGIN * model), workspace_bytes=int(MARGIN * workspace))
 

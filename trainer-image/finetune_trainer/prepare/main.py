@@ -5,6 +5,7 @@ import shutil
 from finetune_api.result import Estimate, PrepareSummary, ResolvedParameter, StageResult
 from finetune_api.run_config import RunConfig
 from finetune_trainer.artifacts.exporter import ModelSize
+from finetune_trainer.checkpoint_store import open_checkpoint_store
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.methods import method_of
 from finetune_trainer.objectives.custom_code import CustomCode, read_custom_code
@@ -31,6 +32,8 @@ def prepare(config: RunConfig, attempt: int) -> StageResult:
     check_packages(TRACKERS.values(), config)
     progress.show("looking for the dataset", force=True)
     code = read_custom_code(config)
+    if (store := config.checkpoints.store) is not None:
+        open_checkpoint_store(config, store).check()
     look_for_rows(config)
     try:
         examined = examine(config, workspace, progress)

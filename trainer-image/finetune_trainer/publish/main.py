@@ -15,7 +15,9 @@ from finetune_api.result import PublishSummary, StageResult, StageWarning, Train
 from finetune_api.run_config import RunConfig
 from finetune_trainer.artifacts import wanted_artifacts
 from finetune_trainer.artifacts.exporter import Exporter, ExportJob
+from finetune_trainer.checkpoint_store import open_checkpoint_store
 from finetune_trainer.distributed.settings import library_settings, loading_libraries
+from finetune_trainer.failure import StageFailure
 from finetune_trainer.objectives import objective_of
 from finetune_trainer.publish.describe import describe, write_card
 from finetune_trainer.publish.draft import Draft, Identity
@@ -33,6 +35,9 @@ from finetune_trainer.workspace.files import sha256_of
 if TYPE_CHECKING:
     from finetune_trainer.learner import Learner
 
+REMOVAL_SECONDS = 60.0
+"""For all copies of a job's checkpoints."""
+
 
 def publish(config: RunConfig, attempt: int) -> StageResult:
     """Writes `config.paths.model`, or repeats what an earlier attempt wrote there."""
@@ -47,7 +52,19 @@ def publish(config: RunConfig, attempt: int) -> StageResult:
     if manifest is None:
         with storage_full_names(root):
             manifest, warnings = make_model(run, draft)
+    warnings = [*warnings, *copies_removed(config)]
     return result(config, attempt, root, manifest, warnings)
+
+
+def copies_removed(config: RunConfig) -> list[StageWarning]:
+    """The model is there: what its training would have resumed from is of no use any more."""
+    if (settings := config.checkpoints.store) is None:
+        return []
+    try:
+        open_checkpoint_store(config, settings).remove_all(REMOVAL_SECONDS)
+    except (StageFailure, OSError) as exc:
+        return [StageWarning(code="CheckpointCopiesLeft", message=f"copies of checkpoints are left in {settings.uri}: {exc}"[:500])]
+    return []
 
 
 def make_model(run: TrainedRun, draft: Draft) -> tuple[Manifest, list[StageWarning]]:

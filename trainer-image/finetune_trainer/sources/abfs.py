@@ -47,9 +47,10 @@ class Azure(Store):
         """What to do about a refusal."""
         if not self.has_keys:
             return f"name a Secret with {ACCOUNT} and {KEY} or {SAS}, or with {CONNECTION}, in credentials.secretRef"
+        needs = "read and list" if self.subject.access == "read" else "read, add, create, write, delete and list"
         return (
-            f"the key or token in the Secret is not the account's, has expired, or may not read it: check {KEY}, {SAS} or {CONNECTION}; "
-            "a SAS token needs the permissions read and list"
+            f"the key or token in the Secret is not the account's, has expired, or may not {self.subject.access} it: check {KEY}, {SAS} or "
+            f"{CONNECTION}; a SAS token needs the permissions {needs}"
         )
 
 

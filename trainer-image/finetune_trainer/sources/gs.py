@@ -27,7 +27,8 @@ class GoogleStorage(Store):
         self.where = endpoint or "Google Cloud Storage"
         check_endpoint(self.where, subject)
         self.has_key = keys.get(KEY_FILE) is not None
-        self.fs = connect(token(keys, subject), endpoint, Hops(urlsplit(endpoint or "").hostname or "", guard))
+        access = "read_only" if subject.access == "read" else "read_write"
+        self.fs = connect(token(keys, subject), endpoint, access, Hops(urlsplit(endpoint or "").hostname or "", guard))
 
     def version(self, entry: StoreEntry) -> str:
         """See Store: every write of an object makes a generation."""
@@ -44,7 +45,8 @@ class GoogleStorage(Store):
             return self.subject.denied(f"{self.where} answered 401: {known}")
         if code == 403:
             account = "the account of this key" if self.has_key else "this account, or anybody without one,"
-            return self.subject.denied(f"{self.where} answered 403: {account} may not read it; it needs the role Storage Object Viewer")
+            may, role = ("may not read it", "Viewer") if self.subject.access == "read" else ("may not write it", "User")
+            return self.subject.denied(f"{self.where} answered 403: {account} {may}; it needs the role Storage Object {role}")
         if code in _SERVER_FAILED:
             return self.subject.unavailable(f"{self.where} answered {code}")
         if isinstance(exc, (RequestException, TransportError)):
@@ -85,7 +87,7 @@ def has_identity() -> bool:
     return True
 
 
-def connect(key: Any, endpoint: str | None, hops: Hops) -> Any:
+def connect(key: Any, endpoint: str | None, access: str, hops: Hops) -> Any:
     """A gcsfs file system whose retries are bounded."""
     from aiohttp import ClientTimeout
     from gcsfs.core import GCSFileSystem
@@ -102,7 +104,7 @@ def connect(key: Any, endpoint: str | None, hops: Hops) -> Any:
 
     return Bounded(
         token=key,
-        access="read_only",
+        access=access,
         endpoint_url=endpoint,
         requests_timeout=ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS),
         session_kwargs={"trace_configs": [redirects(hops)]},

@@ -1,5 +1,6 @@
 """S3 and what speaks its protocol, through s3fs."""
 
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -39,6 +40,10 @@ class S3(Store):
             self.fs.cat_file(self.path(key), start=0, end=1)  # HEAD has no body to say why; GET has
         raise self.subject.denied(f"{self.where} answered 403 Forbidden")
 
+    def put(self, path: Path, key: str) -> None:
+        """See Store: at most two parts of 50 MiB are in memory."""
+        self.fs.put_file(str(path), self.path(key), max_concurrency=2)
+
     def explain(self, exc: Exception) -> StageFailure:
         """See Store."""
         from botocore.exceptions import BotoCoreError, NoCredentialsError, PartialCredentialsError
@@ -49,7 +54,7 @@ class S3(Store):
                 "no credentials found: credentials.secretRef must name a Secret with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             )
         if isinstance(exc, PermissionError) or code in ("401", "Unauthorized"):
-            return self.subject.denied(f"{self.where} answered {code or 403}: {why_denied(code, str(exc))}")
+            return self.subject.denied(f"{self.where} answered {code or 403}: {why_denied(code, str(exc), self.subject.access)}")
         if isinstance(exc, BotoCoreError):
             return self.unavailable(exc)
         if code in _SERVER_FAILED:
@@ -113,12 +118,12 @@ def s3_code(exc: BaseException) -> str:
     return ""
 
 
-def why_denied(code: str, text: str) -> str:
-    """What to do about a refusal, by S3's error code."""
+def why_denied(code: str, text: str, access: str) -> str:
+    """What to do about a refusal of `access` ("read"), by S3's error code."""
     if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken"):
         return "the key in the Secret is not known to the server: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     if code == "ExpiredToken":
         return "AWS_SESSION_TOKEN has expired: put a new one into the Secret"
     if code in ("401", "403", "AccessDenied"):
-        return "these keys may not read it (a server that hides what exists answers the same for a name that is not there)"
+        return f"these keys may not {access} it (a server that hides what exists answers the same for a name that is not there)"
     return text

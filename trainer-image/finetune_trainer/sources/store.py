@@ -102,6 +102,35 @@ class Store(ABC):
         self.fs.get_file(path, str(partial), callback=callback)
         on_bytes(partial.stat().st_size - callback.reported)  # the last part of several at a time may not have been reported
 
+    def upload(self, path: Path, key: str) -> None:
+        """Writes a file of this machine to an object."""
+        with self.failures():
+            self.put(path, key)
+
+    def put(self, path: Path, key: str) -> None:
+        """The bytes themselves; readers see the whole object or none."""
+        self.fs.put_file(str(path), self.path(key))
+
+    def write(self, key: str, content: bytes) -> None:
+        """Writes an object."""
+        with self.failures():
+            self.fs.pipe_file(self.path(key), content)
+
+    def remove(self, key: str) -> None:
+        """Removes an object, if it is there."""
+        with self.failures(), contextlib.suppress(FileNotFoundError):
+            self.fs.rm_file(self.path(key))
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Bytes of every object below a prefix, at whatever depth, by its path from there."""
+        path = self.path(folder)
+        with self.failures():
+            try:
+                found = self.fs.find(path, detail=True)
+            except FileNotFoundError:
+                found = {}
+        return {name.removeprefix(path).strip("/"): int(entry["size"]) for name, entry in found.items() if entry["type"] == "file"}
+
     def missing(self) -> StageFailure:
         """There is nothing under the address's key; the names beside it, as far as these credentials may list them."""
         folder, _, name = self.key.rpartition("/")

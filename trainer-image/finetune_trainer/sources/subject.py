@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from finetune_api.exit_codes import ExitCode
 from finetune_trainer.failure import StageFailure, invalid
@@ -23,6 +24,8 @@ class Subject:
     """The spec field that names it: dataset.train.source."""
     missing: str
     """The error code when it is not there: DataNotFound or BaseModelNotFound."""
+    access: Literal["read", "write"] = "read"
+    """What is done with it."""
 
     def not_found(self, what: str, nearby: Iterable[str] = (), up: int = 0) -> StageFailure:
         """It is not there. `what` goes on after the name; `nearby` are the names in its folder, or `up` levels above that."""
@@ -32,7 +35,7 @@ class Subject:
         return invalid(self.missing, f"{self.name}: {what}{hint}", param=self.param)
 
     def denied(self, why: str) -> StageFailure:
-        """It may not be read."""
+        """It may not be read, or written."""
         return invalid("AccessDenied", f"{self.name}: access was denied: {why}", param=self.param)
 
     def unusable(self, why: str) -> StageFailure:

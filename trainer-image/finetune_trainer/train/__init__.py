@@ -9,6 +9,8 @@
     checkpoints.py  complete or absent, newest first, over all attempts
     best.py         the checkpoint with the lowest validation loss, to be published
     resume.py       the checkpoint that all ranks resume from
+    copier.py       copies checkpoints to an object store, beside the training
+    restore.py      brings copies back into a workspace that has lost its checkpoints
     micro_batch.py  half of it, after an attempt that ran out of memory
     row_places.py   the dataset's lines that rows come from, for messages
     errors.py       torch's errors as failures of the stage

@@ -100,16 +100,21 @@ def figures_of(checkpoints: Sequence[Checkpoint], validated: Mapping[int, float]
     ]
 
 
-def rotate(root: Path, owner: str, keep: int, losses: Mapping[int, float], written: Path | None = None) -> list[Checkpoint]:
+def with_copies(checkpoints: Sequence[CheckpointFigures], uris: Mapping[int, str]) -> list[CheckpointFigures]:
+    """The same with the addresses of the copies that there are, by step."""
+    return [figures.model_copy(update={"uri": uris.get(figures.step)}) for figures in checkpoints]
+
+
+def rotate(root: Path, owner: str, keep: int, losses: Mapping[int, float], *held: Path | None) -> list[Checkpoint]:
     """Removes all complete checkpoints of this run but the `keep` newest ones of all attempts and the best one, and those found damaged.
 
-    `losses` are validation losses by step. `written` is kept as well: newer ones may be those that could not be read. Returns the
-    checkpoints that are left, the newest first.
+    `losses` are validation losses by step. Those in `held` are kept as well: the one that was just written, as newer ones may be those that
+    could not be read, and the one that is being copied. Returns the checkpoints that are left, the newest first.
     """
     damaged = [checkpoint for checkpoint in all_checkpoints(root) if (checkpoint.path / DAMAGED).exists()]
     complete = complete_checkpoints(root, owner)
     best = best_checkpoint(complete, losses)
-    kept = [checkpoint for place, checkpoint in enumerate(complete) if place < keep or checkpoint == best or checkpoint.path == written]
+    kept = [checkpoint for place, checkpoint in enumerate(complete) if place < keep or checkpoint == best or checkpoint.path in held]
     for checkpoint in [*complete, *damaged]:
         if checkpoint not in kept:
             remove(checkpoint.path)

@@ -15,7 +15,7 @@ from finetune_trainer.failure import invalid
 from finetune_trainer.methods import method_of
 from finetune_trainer.trackers.feed import Feeds
 from finetune_trainer.train.best import Best, choose_best
-from finetune_trainer.train.checkpoints import complete_checkpoints, figures_of
+from finetune_trainer.train.checkpoints import complete_checkpoints, figures_of, with_copies
 from finetune_trainer.train.errors import writing
 from finetune_trainer.train.launch.heartbeat import Heartbeat
 from finetune_trainer.train.loop.context import LoopContext
@@ -81,7 +81,9 @@ class Finish:
         metrics = read_metrics(self.workspace.metrics)
         validated = context.validator.curve.losses if context.validator is not None else {}
         kept = complete_checkpoints(self.workspace.checkpoints, self.prepared.identity)
-        noted = [*([best.warning] if best.warning else []), *passed_over]
+        uncopied = context.copier.end("finished", partial(self.heartbeat.beat, "writing")) if context.copier is not None else None
+        uris = context.copier.uris() if context.copier is not None else {}
+        noted = [*([uncopied] if uncopied else []), *([best.warning] if best.warning else []), *passed_over]
         summary = TrainSummary(
             steps=step,
             loss=loss,
@@ -90,7 +92,7 @@ class Finish:
             validation=context.validator.summary() if context.validator is not None else None,
             stopped_early=context.validator.exhausted if context.validator is not None and step < total else "",
             published_step=best.checkpoint.step if best.checkpoint else None,
-            checkpoints=figures_of(kept, validated, {done.step: done.loss for done in metrics}),
+            checkpoints=with_copies(figures_of(kept, validated, {done.step: done.loss for done in metrics}), uris),
             warnings=[*self.shortcomings(metrics, context), *noted[:WARNINGS], *(self.feeds.end("finished") if self.feeds else [])],
         )
         result = StageResult(stage="train", spec_digest=self.config.job.spec_digest, attempt=self.attempt, train=summary)

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import torch
 import transformers
@@ -16,8 +17,10 @@ from torch import nn
 
 from finetune_api.exit_codes import ExitCode
 from finetune_api.progress import MicroBatches
+from finetune_api.resources.learning import CheckpointStore
 from finetune_api.result import StageWarning
 from finetune_trainer import operations
+from finetune_trainer.checkpoint_store import open_checkpoint_store
 from finetune_trainer.custom_loss import load_custom_loss
 from finetune_trainer.distributed.device import device_name, free_gpu_memory, release_memory
 from finetune_trainer.distributed.world import World, join
@@ -35,7 +38,8 @@ from finetune_trainer.tasks import find_task
 from finetune_trainer.trackers import TRACKERS
 from finetune_trainer.trackers.feed import Feeds
 from finetune_trainer.trackers.tracker import tracked_run
-from finetune_trainer.train.checkpoints import Checkpoint
+from finetune_trainer.train.checkpoints import Checkpoint, complete_checkpoints
+from finetune_trainer.train.copier import CheckpointCopier
 from finetune_trainer.train.errors import explain_rank
 from finetune_trainer.train.finish import Finish
 from finetune_trainer.train.launch.exchange import Assignment, Exchange
@@ -52,7 +56,8 @@ from finetune_trainer.train.loop.trainer import StepTrainer
 from finetune_trainer.train.loop.usage import Usage, work
 from finetune_trainer.train.loop.validation import Validator
 from finetune_trainer.train.micro_batch import halved, within_memory
-from finetune_trainer.train.resume import choose_checkpoint
+from finetune_trainer.train.restore import Restore, restore_together
+from finetune_trainer.train.resume import Resume, choose_checkpoint
 from finetune_trainer.train.row_places import RowPlaces, check_token_ids
 from finetune_trainer.workspace.prepared import Prepared
 from finetune_trainer.workspace.workspace import Workspace
@@ -105,6 +110,7 @@ class Rank:
         self.method = method_of(self.config)
         self.printer = ProgressPrinter("train")
         self.feeds: Feeds | None = None
+        self.copier: CheckpointCopier | None = None
         self.began = time.monotonic()
         self.warnings: list[StageWarning] = []
 
@@ -113,8 +119,11 @@ class Rank:
         try:
             self.train()
         except BaseException as exc:
+            state = "stopped" if isinstance(exc, StageFailure) and exc.exit_code == ExitCode.PREEMPTED else "failed"
+            if self.copier is not None:
+                self.copier.end(state, partial(self.heartbeat.beat, "finishing"))
             if self.feeds is not None:
-                self.feeds.end("stopped" if isinstance(exc, StageFailure) and exc.exit_code == ExitCode.PREEMPTED else "failed")
+                self.feeds.end(state)
             raise
 
     def train(self) -> None:
@@ -202,15 +211,49 @@ class Rank:
         self.warnings = [StageWarning(code="CheckpointDamaged", message=note[:500]) for note in found.notes]
         for note in found.notes:
             print(f"train: {note}", flush=True)
+        if found.checkpoint is None and self.attempt > 1 and self.config.checkpoints.store is not None:
+            found = replace(self.restored(world, self.config.checkpoints.store, tick), notes=found.notes)
         if world.is_first and found.notes:
             self.printer.show(found.notes[-1], force=True, total_steps=self.hyper.total_steps)
         return found.checkpoint
+
+    def restored(self, world: World, settings: CheckpointStore, tick: Callable[[], None]) -> Resume:
+        """What the object store has for a workspace that has no checkpoint: the one of an earlier attempt may be lost."""
+        if world.is_first:
+            self.printer.show("looking for a copy of a checkpoint", force=True, total_steps=self.hyper.total_steps)
+        everything = self.hyper.validation_every is not None or self.config.checkpoints.publish
+        restore = None
+        if world.is_first:
+            opened, new = partial(open_checkpoint_store, self.config, settings), not self.workspace.metrics.exists()
+            restore = Restore(opened, self.workspace.checkpoints, self.prepared.identity, everything, self.records, required=new)
+        restore_together(restore, world, self.asked_to_stop, tick)
+        if restore is not None:
+            self.warnings += restore.warnings
+            for warning in restore.warnings:
+                print(f"train: {warning.message}", flush=True)
+            print(f"train: brought back from {settings.uri}: {', '.join(restore.restored) or 'nothing, as there is no copy'}", flush=True)
+        return choose_checkpoint(self.workspace.checkpoints, self.prepared.identity, self.attempt, world, tick)
+
+    @property
+    def records(self) -> tuple[Path, ...]:
+        """Files of the workspace that go with the copy of a checkpoint: the curve so far, and the run that trackers know."""
+        return self.workspace.metrics, self.workspace.run_id
+
+    def copying(self) -> CheckpointCopier | None:
+        """Rank 0's copies of what there is and of what will be written; None for a run without a store."""
+        if (settings := self.config.checkpoints.store) is None:
+            return None
+        copier = CheckpointCopier(partial(open_checkpoint_store, self.config, settings), self.records)
+        if kept := complete_checkpoints(self.workspace.checkpoints, self.prepared.identity):
+            copier.offer(kept)
+        return copier
 
     def context(
         self, model: nn.Module, world: World, distributed: DistributedModel, learner: Learner, plan: StepPlan, resume: Checkpoint | None
     ) -> LoopContext:
         """What the loop needs."""
         resumed_step = resume.step if resume else 0
+        self.copier = self.copying() if world.is_first else None
         log = self.log(model, world, plan, resumed_step) if world.is_first else None
         return LoopContext(
             world=world,
@@ -231,6 +274,7 @@ class Rank:
             log=log,
             validator=self.validator(world, learner, log, resume),
             loss_scale=LossScale() if self.hyper.precision == "fp16" else None,
+            copier=self.copier,
         )
 
     def log(self, model: nn.Module, world: World, plan: StepPlan, resumed_step: int) -> RunLog:
@@ -254,6 +298,7 @@ class Rank:
                 accumulation=plan.accumulation(),
                 gradient_checkpointing=self.hyper.gradient_checkpointing,
             ),
+            self.copier.uris if self.copier is not None else dict,
         )
 
     def validator(self, world: World, learner: Learner, log: RunLog | None, resume: Checkpoint | None) -> Validator | None:

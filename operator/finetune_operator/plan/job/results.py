@@ -52,7 +52,8 @@ def with_result(status: FineTuneJobStatus, result: StageResult) -> FineTuneJobSt
     if result.publish:
         report = result.publish.evaluation
         scores = {"evaluation": evaluation_status(report), "loss_text": f"{report.tuned['loss']:.3f}", "gate_text": gate_text(report)}
-        return status.model_copy(update=scores)
+        checkpoints = [found.model_copy(update={"uri": None}) for found in status.checkpoints]  # publish deletes the copies
+        return status.model_copy(update={**scores, "checkpoints": checkpoints})
     return status
 
 

@@ -150,6 +150,17 @@ def test_prepare_gets_the_credentials_and_the_rows() -> None:
     assert not {"source-train", "source-validation"} & {volume["name"] for volume in pod("publish", rows)["volumes"]}
 
 
+def test_every_stage_has_the_credentials_of_the_checkpoints_store() -> None:
+    """prepare tries it, the training copies, publish deletes the copies, and starts without: the model is worth more."""
+    stored = spec(checkpoints={"store": {"uri": "gs://safe/team", "credentials": {"secretRef": {"name": "gcs"}}}})
+    theirs = {"prefix": "FINETUNE_CHECKPOINTS_", "secretRef": {"name": "gcs"}}
+    assert container("prepare", stored)["envFrom"][1:] == [theirs]
+    assert container("train", stored)["envFrom"] == [theirs]
+    assert container("publish", stored)["envFrom"] == [{**theirs, "secretRef": {"name": "gcs", "optional": True}}]
+    assert field_naming(stored, "Secret gcs") == "checkpoints.store.credentials.secretRef.name"
+    assert "envFrom" not in container("train", spec(checkpoints={"store": {"uri": "gs://safe/team"}})), "the pod's own identity"
+
+
 def test_publish_writes_the_model_volume() -> None:
     """At /model, and has its own GPUs."""
     publish = container("publish", spec(publishing={"gpus": 1}))

@@ -9,6 +9,7 @@ from finetune_trainer.learner import Learner
 from finetune_trainer.optimizers import OptimizerFactory
 from finetune_trainer.step_plan import StepPlan
 from finetune_trainer.strategies import DistributedModel
+from finetune_trainer.train.copier import CheckpointCopier
 from finetune_trainer.train.launch.heartbeat import Heartbeat
 from finetune_trainer.train.loop.fp16 import LossScale
 from finetune_trainer.train.loop.run_log import RunLog
@@ -48,3 +49,5 @@ class LoopContext:
     validator: Validator | None = None
     loss_scale: LossScale | None = None
     """At the start of a training in fp16."""
+    copier: CheckpointCopier | None = None
+    """On rank 0 of a run whose checkpoints are copied to an object store."""

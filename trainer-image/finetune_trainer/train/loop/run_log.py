@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from finetune_api.progress import CheckpointFigures, MicroBatches
 from finetune_trainer.stage.progress import ProgressPrinter
+from finetune_trainer.train.checkpoints import with_copies
 from finetune_trainer.train.loop.curve import ValidationPoint
 from finetune_trainer.train.loop.metrics import EVAL_ACCURACY, EVAL_LOSS, MetricsFile, StepMetrics
 from finetune_trainer.train.loop.time_left import Course, TimeLeft
@@ -30,15 +31,19 @@ class RunLog:
         tokens: int,
         usage: Callable[[float], Mapping[str, float]],
         micro_batches: MicroBatches,
+        copied: Callable[[], Mapping[int, str]] = dict,
     ) -> None:
         """`tokens` were trained on before `resumed_step`, which is also the newest checkpoint's step (0: there is none). `track` takes the
-        figures of a step for the trackers; `usage` has figures of the machine, given the tokens per second."""
+        figures of a step for the trackers; `usage` has figures of the machine, given the tokens per second; `copied` has the addresses of
+        the checkpoints' copies by step."""
         self._metrics = metrics
         self._printer = printer
         self._track = track
         self._total_steps = course.total_steps
         self._tokens = tokens
         self._usage = usage
+        self._copied = copied
+        self._checkpoints: list[CheckpointFigures] = []
         self._time_left = TimeLeft(course, time.monotonic())
         self._checkpoint_began = 0.0
         self._held: StepMetrics | None = None
@@ -121,7 +126,8 @@ class RunLog:
         """Records that a checkpoint is complete, and which ones there are now."""
         now = time.monotonic()
         self._time_left.checkpoint_ends(now - self._checkpoint_began, now)
-        self._shown |= {"checkpoint_step": step, "checkpoints": checkpoints}
+        self._checkpoints = checkpoints
+        self._shown["checkpoint_step"] = step
         self.show("training")
 
     def checkpoint_begins(self) -> None:
@@ -138,4 +144,5 @@ class RunLog:
 
     def show(self, activity: str, *, force: bool = False) -> None:
         """A progress line with the newest figures."""
-        self._printer.show(activity, force=force, **self._shown)
+        checkpoints = {"checkpoints": with_copies(self._checkpoints, self._copied())} if self._checkpoints else {}
+        self._printer.show(activity, force=force, **self._shown, **checkpoints)

@@ -75,6 +75,9 @@ class CheckpointWriter:
             place = self.context.checkpoints
             seal_files(directory, place.owner, {name: found for part in sums for name, found in part.items()})
             losses = self.context.validator.curve.losses if self.context.validator is not None else {}
-            kept = rotate(place.root, place.owner, place.keep, losses, directory)
+            copier = self.context.copier
+            kept = rotate(place.root, place.owner, place.keep, losses, directory, copier.copying if copier is not None else None)
+            if copier is not None:
+                copier.offer(kept)
             if self.context.log is not None:
                 self.context.log.checkpoint_ends(self.state.global_step, figures_of(kept, losses, self.context.log.losses()))
