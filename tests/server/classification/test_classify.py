@@ -203,7 +203,7 @@ class Asking:
     """A request of many long texts that its client can leave."""
 
     def __init__(self, server: RunningServer) -> None:
-        body = json.dumps({"model": NAME, "input": ["word " * 300] * 60}).encode()
+        body = json.dumps({"model": NAME, "input": ["word " * 300] * 180}).encode()
         self._connection = socket.create_connection(("127.0.0.1", server.port))
         self._connection.sendall(b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
@@ -235,7 +235,7 @@ def test_a_small_request_does_not_wait_for_a_big_one(sequence_server: RunningSer
         classify(sequence_server, input)
         finished.append(name)
 
-    big = threading.Thread(target=ask, args=("big", ["word " * 300] * 60))
+    big = threading.Thread(target=ask, args=("big", ["word " * 300] * 120))
     big.start()
     sequence_server.wait_for_metric(RUNNING, 1)
     ask("small", "Hello")

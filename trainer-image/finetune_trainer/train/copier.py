@@ -1,4 +1,4 @@
-"""CheckpointCopier checkpoints to the job's object store while the training goes on: one thread of rank 0.
+"""Copies checkpoints to the job's object store while the training goes on: one thread of rank 0.
 
 A store that is slow, down or refuses costs copies, never the training.
 """
