@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
 
 from finetune_api.run_config import RunStrategy
 from finetune_trainer.failure import StageFailure
@@ -56,6 +56,20 @@ def even(tmp_path_factory: pytest.TempPathFactory) -> Path:
         max_position_embeddings=128, tie_word_embeddings=True, initializer_range=0.1,
     )  # fmt: skip
     model: Any = LlamaForCausalLM(config)
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def experts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same size as a mixture of experts, of which each token has two."""
+    folder = tmp_path_factory.mktemp("experts") / "tiny"
+    torch.manual_seed(0)
+    config = MixtralConfig(
+        vocab_size=VOCABULARY, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+        num_local_experts=4, num_experts_per_tok=2, max_position_embeddings=128, initializer_range=0.1,
+    )  # fmt: skip
+    model: Any = MixtralForCausalLM(config)
     model.save_pretrained(folder)
     return folder
 

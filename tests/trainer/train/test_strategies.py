@@ -80,12 +80,15 @@ def test_factors_are_divided_among_two_processes(tmp_path: Path, tiny: Path) -> 
     assert min(float((factors - 1).abs().max()) for factors in divided.values()) > 0.01
 
 
-def test_two_processes_divide_the_layers(tmp_path: Path, even: Path) -> None:
-    """tensor-parallel: the losses and the weights of one process, and a checkpoint that one process resumes."""
-    alone = Run(prepare_workspace(tmp_path / "alone", even, method=FULL, checkpoint_every=100), method=FULL)
+@pytest.mark.parametrize("name", ["even", "experts"])
+def test_two_processes_divide_the_layers(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """tensor-parallel: the losses and the weights of one process, and a checkpoint that one process resumes; so it is with experts,
+    whose gates and up-projections are one tensor of which each process has two parts."""
+    base: Path = request.getfixturevalue(name)
+    alone = Run(prepare_workspace(tmp_path / "alone", base, method=FULL, checkpoint_every=100), method=FULL)
     run_here(alone)
     divided = RunStrategy(type="tensor-parallel", tensor_parallel_size=2)
-    workspace = prepare_workspace(tmp_path / "workspace", even, method=FULL, strategy=divided, checkpoint_every=1)
+    workspace = prepare_workspace(tmp_path / "workspace", base, method=FULL, strategy=divided, checkpoint_every=1)
     run = Run(workspace, method=FULL, processes=2)
     launched = run.start()
     launched.wait_for_step(3, workspace)

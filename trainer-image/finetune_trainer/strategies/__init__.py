@@ -5,6 +5,7 @@ ddp.py              a whole copy on each rank
 fsdp.py             a part of every weight on each rank
 deepspeed.py        ZeRO: a part of the optimizer, the gradients or the weights; zero.py is at work, whole_tensors.py its checkpoints
 tensor_parallel.py  a part of every layer, and of its computation, on each rank; slices.py is at work, division.py divides a model
+packed.py           weights of several matrices in the checkpoints of fsdp and tensor-parallel
 copies.py           of gathered tensors on the CPU
 """
 

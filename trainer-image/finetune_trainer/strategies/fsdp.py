@@ -182,7 +182,9 @@ def write(folder: Path, tensors: "dict[str, Tensor]", rank: int) -> list[Path]:
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
     from torch.distributed.checkpoint.state_dict_saver import save
 
-    save(tensors, storage_writer=HuggingFaceStorageWriter(str(folder), save_distributed=True))
+    from finetune_trainer.strategies.packed import unpacked
+
+    save(unpacked(tensors), storage_writer=HuggingFaceStorageWriter(str(folder), save_distributed=True))
     return sorted(folder.glob(f"shard-{rank + 1:05d}-*"))
 
 
@@ -191,7 +193,9 @@ def read(folder: Path, tensors: "dict[str, Tensor]") -> None:
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
     from torch.distributed.checkpoint.state_dict_loader import load
 
-    load(tensors, storage_reader=HuggingFaceStorageReader(str(folder)))
+    from finetune_trainer.strategies.packed import unpacked
+
+    load(unpacked(tensors), storage_reader=HuggingFaceStorageReader(str(folder)))
 
 
 FSDP = Fsdp()
