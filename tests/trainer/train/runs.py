@@ -120,7 +120,7 @@ class Run:
     task: str = "chat"
     nodes: int = 1
     processes: int = 1
-    limits: dict[str, float] = field(default_factory=lambda: {"startDeadline": 120, "stallTimeout": 120})
+    limits: dict[str, float] = field(default_factory=lambda: {"startDeadline": 300, "stallTimeout": 300})
     keep: int = 10
     store: dict[str, Any] | None = None
     """Of copies of the checkpoints."""
