@@ -314,7 +314,8 @@ def test_defaults_are_filled_in(api: Api) -> None:
     assert spec["task"] == "chat"
     assert spec["dataset"]["validation"] == {"split": {"fraction": 0.1, "seed": 42}}
     assert spec["method"] == {"objective": "sft", "type": "lora", "lossOn": "assistant"}
-    assert spec["training"] == {"nodes": 1, "gpusPerNode": 0, "gpuResourceName": "nvidia.com/gpu", "strategy": {"type": "auto", "offload": "none"}}
+    strategy = {"type": "auto", "offload": "none"}
+    assert spec["training"] == {"nodes": 1, "gpusPerNode": 0, "gpuResourceName": "nvidia.com/gpu", "strategy": strategy}
     assert spec["workspace"] == {"storage": {"accessMode": "ReadWriteOnce"}}
     assert spec["limits"] == {
         "startDeadline": "15m", "scheduleTimeout": "24h", "stallTimeout": "30m", "maxRestarts": 3, "autoMicroBatch": True,
