@@ -58,6 +58,9 @@ RETRIEVAL_METRICS: tuple[str, ...] = ("recallAt1", "recallAt10")
 SIMILARITY_METRICS: tuple[str, ...] = ("spearman",)
 """Of embedding models, from rows with scores."""
 
+LEAST_INTERVAL_ROWS = 10
+"""Rows that a confidence interval takes, at least: an interval of fewer is far too narrow."""
+
 
 def metric_of(name: str) -> Metric:
     """The entry. A name that is not known here, as another image may have measured it, is only shown."""

@@ -25,7 +25,7 @@ from pydantic import Field
 from finetune_api import CONTRACT_VERSION
 from finetune_api.bounded import Count, Real
 from finetune_api.document import LenientDocument
-from finetune_api.metrics import Scores
+from finetune_api.metrics import MetricName, Scores
 
 MANIFEST_FILE = "MANIFEST.json"
 CHECKPOINTS_FOLDER = "checkpoints"
@@ -160,6 +160,22 @@ class SkewCheck(LenientDocument):
     """Where the first two part, and what to do."""
 
 
+class Interval(LenientDocument):
+    """A 95 % confidence interval."""
+
+    low: Real
+    high: Real
+
+
+class Intervals(LenientDocument):
+    """By metric: percentiles over resampled rows, the same for both models (paired bootstrap)."""
+
+    base: dict[MetricName, Interval] = {}
+    tuned: dict[MetricName, Interval] = {}
+    difference: dict[MetricName, Interval] = {}
+    """Of tuned minus base: narrower than the other two suggest, as rows that are hard for one model are hard for the other."""
+
+
 class EvaluationReport(LenientDocument):
     """Base against tuned on the same held-out rows, the gate, and the exports' parity.
 
@@ -170,6 +186,8 @@ class EvaluationReport(LenientDocument):
     tokens: Count
     base: Scores
     tuned: Scores
+    intervals: Intervals | None = None
+    """None for fewer than ten rows."""
     gate: list[GateResult] = []
     gate_passed: bool = True
     parity: list[Parity] = []

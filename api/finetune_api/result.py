@@ -243,7 +243,8 @@ class StageResult(LenientDocument):
         """The result as JSON of at most TERMINATION_MESSAGE_LIMIT bytes.
 
         What a person can do without goes first: an error's details, then its message's end; of a success the older checkpoints, the
-        rarer labels and the later notes, then the reasons of hyperparameters, then the single results of parity and gate, then checksums
+        rarer labels and the later notes, then the reasons of hyperparameters, then the single results of parity, the
+        intervals and the words of the gate, then checksums
         and losses of published checkpoints, then the ends of what is said of missing artifacts and in warnings, then the later warnings
         and missing artifacts.
         """
@@ -287,9 +288,10 @@ def _smaller_trainings(summary: TrainSummary) -> Iterator[TrainSummary]:
 
 def _smaller_models(summary: PublishSummary | InspectSummary) -> Iterator[PublishSummary | InspectSummary]:
     report = summary.evaluation
-    for without in (["parity"], ["parity", "gate"]):
-        smaller = report.model_copy(update={name: [] for name in without}) if report else None
-        yield (summary := summary.model_copy(update={"evaluation": smaller}))
+    cuts: list[dict[str, Any]] = [{"parity": []}, {"intervals": None}, {"gate": []}]
+    for without in cuts:
+        report = report.model_copy(update=without) if report else None
+        yield (summary := summary.model_copy(update={"evaluation": report}))
     for fields in (("manifest_sha256",), ("loss", "validation_loss")):
         if isinstance(summary, InspectSummary):
             bare = [checkpoint.model_copy(update=dict.fromkeys(fields)) for checkpoint in summary.checkpoints]

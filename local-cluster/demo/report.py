@@ -13,6 +13,8 @@ def main(namespace: str, name: str) -> None:
     for side in ("base", "tuned"):
         scores = evaluation[side]
         print(f"  {side:<20}" + "".join(f"{scores[metric]:>16.3f}" for metric in measured))
+    for metric, interval in evaluation.get("intervals", {}).get("difference", {}).items():
+        print(f"  {metric}: 95 % interval of the difference {interval['low']:.3f} to {interval['high']:.3f}")
     for condition in evaluation.get("gate", []):
         print(f"  gate: {condition}")
 

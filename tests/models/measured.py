@@ -138,7 +138,7 @@ def tuned(base: Path, folder: Path, family: Family, method: str, *, onnx: bool =
         raise Failed(f"its loss does not fall: it is {evaluation.base['loss']:.3f} before, {evaluation.tuned['loss']:.3f} after")
     run = read_trained_run(config)
     learner = learner_of(config, run.prepared, run.workspace)
-    again = learner.score(learner.load(Path(config.paths.model) / "model", "fp32", "cpu"), lambda *_: None)
+    again = learner.score(learner.load(Path(config.paths.model) / "model", "fp32", "cpu"), lambda *_: None).scores
     if abs(again["loss"] - evaluation.tuned["loss"]) > 1e-3:
         raise Failed(f"what is saved is not what was trained: loss {again['loss']:.3f}, not {evaluation.tuned['loss']:.3f}")
     return config

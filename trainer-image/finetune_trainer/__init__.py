@@ -29,6 +29,7 @@ What they stand on:
     learners.py      the learner of a task and objective
     evaluation/      scores of base and tuned model, the gate, the skew check
     distributed/     devices, network interfaces and process groups
+    statistics/      figures of rows, and their confidence intervals
     layers.py        the repeated layers of a model
     custom_loss.py   a user's own loss
     step_plan.py     which examples an optimizer step has

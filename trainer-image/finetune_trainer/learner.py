@@ -13,10 +13,10 @@ from typing import Any, Protocol, Self
 import torch
 from torch import nn
 
-from finetune_api.metrics import Scores
 from finetune_api.resources.learning import Precision
 from finetune_trainer.distributed.world import World
 from finetune_trainer.methods.method import DTYPES
+from finetune_trainer.statistics.statistic import Measured
 from finetune_trainer.step_plan import MicroBatch, StepPlan
 
 Show = Callable[[int, int], None]
@@ -123,7 +123,7 @@ class Learner(Protocol):
     def load(self, folder: Path, precision: Precision, device: str) -> Any:
         """The model of a Hugging Face folder, in eval mode, its weights in `precision`."""
 
-    def score(self, model: Any, show: Show) -> Scores:
+    def score(self, model: Any, show: Show) -> Measured:
         """Measures a model on the validation rows."""
 
     def save(self, model: Any, folder: Path) -> None:

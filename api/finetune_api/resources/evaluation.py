@@ -39,6 +39,11 @@ class GateCondition(Document):
                 "minimum: the highest possible value of this metric is 1; write 90 % as 0.9",
                 fieldPath=".minimum",
             ),
+            rule(
+                "(has(self.betterThanBase) && self.betterThanBase) || (!has(self.margin) && !(has(self.significant) && self.significant))",
+                "margin and significant say how much better than the base the model must be: set betterThanBase: true",
+                fieldPath=".betterThanBase",
+            ),
         )
     }
     metric: MetricName
@@ -50,6 +55,12 @@ class GateCondition(Document):
     spearman for its scored pairs. Another name is refused by prepare, unless the trainer image has such a metric."""
     better_than_base: bool | None = None
     """betterThanBase requires a lower value than the base's (for accuracies, margins and f1, a higher one)."""
+    margin: Annotated[float, Field(gt=0)] | None = None
+    """margin is by how much the metric must be better than the base's, in the unit of the metric. It requires betterThanBase."""
+    significant: bool | None = None
+    """significant requires that the whole 95 % confidence interval of the difference between both models is better, by margin if that
+    is set, so that the choice of the validation rows does not explain it (paired bootstrap, at least ten validation rows). It requires
+    betterThanBase."""
     maximum: Annotated[float, Field(gt=0)] | None = None
     """maximum value, inclusive."""
     minimum: Annotated[float, Field(gt=0)] | None = None

@@ -155,6 +155,27 @@ class ResolvedStatus(LenientDocument):
 ScoresStatus = Annotated[dict[str, float], Field(max_length=64)]
 
 
+class IntervalStatus(LenientDocument):
+    """A 95 % confidence interval."""
+
+    low: float
+    high: float
+
+
+IntervalsByMetric = Annotated[dict[str, IntervalStatus], Field(max_length=64)]
+
+
+class IntervalsStatus(LenientDocument):
+    """95 % confidence intervals by metric: percentiles over resampled validation rows, the same for both models (paired bootstrap)."""
+
+    base: IntervalsByMetric = {}
+    """Of the base model's scores."""
+    tuned: IntervalsByMetric = {}
+    """Of the tuned model's scores."""
+    difference: IntervalsByMetric = {}
+    """Of tuned minus base."""
+
+
 class EvaluationStatus(LenientDocument):
     """Scores of the base model and the tuned model on the same rows."""
 
@@ -163,6 +184,8 @@ class EvaluationStatus(LenientDocument):
     """Scores on the validation rows by metric; metrics that the task does not have are omitted."""
     tuned: ScoresStatus | None = None
     """Scores of the tuned model on the same rows."""
+    intervals: IntervalsStatus | None = None
+    """How far the choice of the validation rows may have moved the scores. Not set for fewer than ten rows."""
     gate: Annotated[list[ShortText], Field(max_length=8)] = []
 
 

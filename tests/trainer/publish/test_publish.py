@@ -11,12 +11,13 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from finetune_api.model_directory import Manifest, SkewCheck
+from finetune_api.model_directory import EvaluationReport, Interval, Intervals, Manifest, SkewCheck
 from finetune_api.resources.learning import Precision
 from finetune_api.run_config import RunConfig
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.inspect.main import inspect_model
 from finetune_trainer.learners import learner_of
+from finetune_trainer.publish.card import evaluation
 from finetune_trainer.publish.main import publish
 from finetune_trainer.trained import read_trained_run
 from finetune_trainer.workspace.files import COMPLETE
@@ -82,7 +83,7 @@ def test_scores_are_those_of_the_published_model(
     assert manifest.evaluation is not None and manifest.artifacts[0].precision == precision
     learner = learner_of(config, run.prepared, run.workspace)
     loaded = learner.load(Path(config.paths.model, "model"), computed, "cpu")
-    assert manifest.evaluation.tuned["loss"] == pytest.approx(learner.score(loaded, lambda done, total: None)["loss"], abs=1e-6)
+    assert manifest.evaluation.tuned["loss"] == pytest.approx(learner.score(loaded, lambda done, total: None).scores["loss"], abs=1e-6)
 
 
 def test_directory_holds_what_loaders_expect(published: RunConfig, tiny: Path) -> None:
@@ -154,6 +155,23 @@ def test_card_shows_scores_and_front_matter(published: RunConfig) -> None:
     tuned = manifest_of(published).evaluation
     assert tuned is not None
     assert f"| tuned | {tuned.tuned['loss']:.4f} |" in card
+    assert tuned.intervals is None and "intervals" not in card  # of three rows
+
+
+def test_card_shows_intervals(published: RunConfig) -> None:
+    """Behind the scores and their differences, of what has one."""
+    chance = Intervals(tuned={"loss": Interval(low=2.25, high=2.75)}, difference={"loss": Interval(low=-1.75, high=-1.25)})
+    report = EvaluationReport(
+        examples=40, tokens=90, base={"loss": 4, "perplexity": 54.6}, tuned={"loss": 2.5, "perplexity": 12.18}, intervals=chance
+    )
+    manifest = manifest_of(published).model_copy(update={"evaluation": report})
+    lines = "\n".join(evaluation(manifest, report)).splitlines()
+    assert {
+        "| base | 4.0000 | 54.60 |",
+        "| tuned | 2.5000 (2.2500 to 2.7500) | 12.18 |",
+        "| difference | -1.5000 (-1.7500 to -1.2500) | -42.42 |",
+        "In parentheses: 95 % confidence intervals over the choice of the validation rows (paired bootstrap).",
+    } <= set(lines)
 
 
 def test_inspect_accepts_what_publish_wrote(published: RunConfig, capsys: pytest.CaptureFixture[str]) -> None:

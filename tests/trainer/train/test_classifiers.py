@@ -58,7 +58,7 @@ def test_a_validation_counts_what_is_right(kind: str, classify: Callable[..., Ru
     run_here(run)
     prepared = Prepared.from_json(run.workspace.prepared.read_bytes())
     learner = ClassifierLearner(run.config(), prepared, run.workspace, labelling(kind))
-    scores = learner.score(learner.load(run.workspace.trained / "model", "fp32", "cpu"), lambda done, total: None)
+    scores = learner.score(learner.load(run.workspace.trained / "model", "fp32", "cpu"), lambda done, total: None).scores
     found = run.result().train.validation
     assert (found.loss, found.accuracy) == pytest.approx((scores["loss"], scores["accuracy"]), abs=1e-5)
 

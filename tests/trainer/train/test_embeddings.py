@@ -132,7 +132,7 @@ def test_a_validation_has_the_loss_of_the_scores(kind: str, embed: Callable[...,
     run = embed(kind, method=FULL, hyper={"total_steps": 2, "validation_every": 2, "validation_examples": ROWS})
     run_here(run)
     learner = learner_of(run)
-    scores = learner.score(learner.load(run.workspace.trained / "model", "fp32", "cpu"), lambda done, total: None)
+    scores = learner.score(learner.load(run.workspace.trained / "model", "fp32", "cpu"), lambda done, total: None).scores
     found = run.result().train.validation
     assert found.loss == pytest.approx(scores["loss"], abs=1e-5) == pytest.approx(plain_validation(run, ROWS), abs=1e-5)
     assert 0 <= found.accuracy <= 1

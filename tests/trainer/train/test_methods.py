@@ -149,7 +149,7 @@ def test_pissa_changes_no_base(strategy: RunStrategy, new_run: Callable[..., Run
     prepared = Prepared.from_json(run.workspace.prepared.read_bytes())
     base: Any = AutoModelForCausalLM.from_pretrained(prepared.base_path, dtype=torch.float32)
     merged = METHODS["lora"].merge(base, run.workspace.trained / "adapter")
-    scores = LanguageLearner(run.config(), prepared, run.workspace).score(merged, lambda done, total: None)
+    scores = LanguageLearner(run.config(), prepared, run.workspace).score(merged, lambda done, total: None).scores
     assert run.result().train.validation.loss == pytest.approx(scores["loss"], abs=1e-5)
     assert scores["loss"] < alone.losses()[0] - 0.1
 

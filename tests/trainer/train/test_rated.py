@@ -186,10 +186,10 @@ def test_validations_and_scores_are_those_of_the_blackboard(new_rated: Callable[
     prepared = Prepared.from_json(run.workspace.prepared.read_bytes())
     learner = RatedLearner(run.config(), prepared, run.workspace)
     base = learner.load(Path(prepared.base_path), "fp32", "cpu")
-    before = learner.score(base, lambda done, total: None)
+    before = learner.score(base, lambda done, total: None).scores
     adapter = run.workspace.trained / METHODS["lora"].folder
     model = METHODS["lora"].merge(learner.load(Path(prepared.base_path), "fp32", "cpu"), adapter)
-    after = learner.score(model, lambda done, total: None)
+    after = learner.score(model, lambda done, total: None).scores
     path = run.workspace.validation_rows
     labels, longest = read_labels(path), prepared.hyperparameters.max_sequence_length
     losses, found, kl = kto_losses(model, base, path, list(range(7)), longest)

@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finetune_api.exit_codes import ExitCode
-from finetune_api.model_directory import Artifact, EvaluationReport, GateResult, MissingArtifact, Parity, PublishedCheckpoint
+from finetune_api.model_directory import (
+    Artifact,
+    EvaluationReport,
+    GateResult,
+    Interval,
+    Intervals,
+    MissingArtifact,
+    Parity,
+    PublishedCheckpoint,
+)
 from finetune_api.progress import CheckpointFigures
 from finetune_api.result import (
     TERMINATION_MESSAGE_LIMIT,
@@ -149,6 +158,22 @@ def test_a_success_loses_only_its_explanations() -> None:
     reported = StageResult.from_json(published("x" * 500).termination_message())
     assert reported.publish is not None
     assert reported.publish.evaluation.gate_passed
+
+
+def test_intervals_go_before_the_words_of_the_gate() -> None:
+    """Proofs go first, then intervals; the scores stay."""
+    names = [f"metric{number}" for number in range(12)]
+    chance = Intervals(**{side: {name: Interval(low=1 / 3, high=2 / 3) for name in names} for side in ("base", "tuned", "difference")})
+    result = published("x" * 200)
+    assert result.publish is not None and result.publish.evaluation is not None
+    report = result.publish.evaluation.model_copy(update={"intervals": chance})
+    whole = result.model_copy(update={"publish": result.publish.model_copy(update={"evaluation": report})})
+    text = whole.termination_message()
+    assert len(text.encode()) <= TERMINATION_MESSAGE_LIMIT
+    left = StageResult.from_json(text).publish
+    assert left is not None and left.evaluation is not None
+    assert (left.evaluation.parity, left.evaluation.intervals, left.evaluation.gate) == ([], None, report.gate)
+    assert left.evaluation.tuned == report.tuned
 
 
 def test_missing_artifacts_are_always_named() -> None:

@@ -376,3 +376,16 @@ def test_a_gate_names_what_is_measured(method: dict[str, Any], metric: str, says
     error = refusal(tmp_path, "chat", rows, None, evaluation, method).error
     assert (error.code, error.param) == ("InvalidSpec", "evaluation.gate[1].metric")
     assert says in error.message
+
+
+@pytest.mark.parametrize(("held", "most", "says"), [(10, 500, ""), (9, 500, "and 9 are evaluated"), (30, 5, "and 5 are evaluated")])
+def test_an_interval_takes_validation_rows(held: int, most: int, says: str, tmp_path: Path) -> None:
+    """At least ten that are evaluated."""
+    rows, others = [chat(number) for number in range(40)], [chat(number) for number in range(100, 100 + held)]
+    evaluation = {"maxExamples": most, "gate": [{"metric": "loss", "betterThanBase": True, "significant": True}]}
+    if not says:
+        opened(tmp_path, "chat", rows, others, evaluation)
+        return
+    error = refusal(tmp_path, "chat", rows, others, evaluation).error
+    assert (error.code, error.param) == ("InvalidSpec", "evaluation.gate[0].significant")
+    assert says in error.message

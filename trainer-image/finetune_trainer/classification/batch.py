@@ -105,7 +105,12 @@ def logits_asked(model: Any, batch: PaddedBatch) -> torch.Tensor:
 
 
 def classification_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Sum of the losses (nats) over what counts: cross entropy, or the mean over labels of their binary cross entropies."""
+    """Sum of the losses (nats) over what counts."""
+    return classification_losses(logits, targets).sum()
+
+
+def classification_losses(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """(N,) nats: cross entropy, or the mean over labels of their binary cross entropies."""
     if targets.is_floating_point():
-        return F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(-1).sum()
-    return F.cross_entropy(logits, targets, reduction="sum")
+        return F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(-1)
+    return F.cross_entropy(logits, targets, reduction="none")

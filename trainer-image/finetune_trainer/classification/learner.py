@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from finetune_api.metrics import Scores
 from finetune_api.resources.learning import Precision
 from finetune_api.resources.method import Sft
 from finetune_api.run_config import RunConfig
@@ -24,6 +23,7 @@ from finetune_trainer.learner import Learner, Show, Tally, dtype_of, scored_toke
 from finetune_trainer.methods import method_of
 from finetune_trainer.methods.cast import cast_weights
 from finetune_trainer.methods.gradient_checkpointing import enable_gradient_checkpointing
+from finetune_trainer.statistics.statistic import Measured
 from finetune_trainer.step_plan import MicroBatch, StepPlan, validation_share
 from finetune_trainer.tokenizer import copy_tokenizer
 from finetune_trainer.workspace.prepared import Prepared
@@ -119,7 +119,7 @@ class ClassifierLearner(Learner):
         self._collator = loaded.collator
         return cast_weights(loaded.model, dtype_of(precision)).to(device)
 
-    def score(self, model: Any, show: Show) -> Scores:
+    def score(self, model: Any, show: Show) -> Measured:
         """Loss, accuracy and F1."""
         budget = scored_tokens(model, self._prepared.hyperparameters.micro_batch_tokens)
         return score_classifier(model, self._held_out, self._collator, budget, show)

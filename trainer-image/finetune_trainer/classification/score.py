@@ -1,6 +1,5 @@
 """Loss, accuracy and F1 of a classifier on labelled rows."""
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -8,12 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from finetune_api.metrics import Scores
 from finetune_text.tags import entities
-from finetune_trainer.classification.batch import Collator, PaddedBatch, classification_loss, logits_asked
-from finetune_trainer.classification.f1 import accuracy, mean_f1, set_f1
+from finetune_trainer.classification.batch import Collator, PaddedBatch, classification_losses, logits_asked
+from finetune_trainer.classification.f1 import accuracy, mean_f1, set_f1, tag_accuracy
 from finetune_trainer.classification.labelling import Labelling
 from finetune_trainer.classification.rows import LabelledRows
+from finetune_trainer.statistics.statistic import Measured, Reals, Statistic, ratio
 from finetune_trainer.step_plan import cut
 
 Logits = np.ndarray[Any, np.dtype[np.float32]]
@@ -26,14 +25,15 @@ class Answers:
     logits: list[Logits]
     """(N, labels) of each row: N is 1, or its labelled tokens."""
     targets: list[Any]
-    loss: float
-    """Mean over all that is labelled."""
+    losses: Reals
+    """(rows,): the sum over what is labelled in each row."""
 
 
-def score_classifier(model: Any, rows: LabelledRows, collator: Collator, budget: int, show: Callable[[int, int], None]) -> Scores:
+def score_classifier(model: Any, rows: LabelledRows, collator: Collator, budget: int, show: Callable[[int, int], None]) -> Measured:
     """`budget` is the padded tokens of a forward pass; `show` is called with the number of labels that are scored so far, and of all."""
     answers = answer(model, rows, collator, budget, show)
-    return {"loss": answers.loss, **metrics(answers, collator.labelling)}
+    loss = ratio(answers.losses, rows.supervised)
+    return Measured(len(rows), {"loss": loss, **metrics(answers, collator.labelling)})
 
 
 def answer(model: Any, rows: LabelledRows, collator: Collator, budget: int, show: Callable[[int, int], None]) -> Answers:
@@ -41,23 +41,23 @@ def answer(model: Any, rows: LabelledRows, collator: Collator, budget: int, show
     device = next(model.parameters()).device
     logits: list[Any] = [None] * len(rows)
     targets: list[Any] = [None] * len(rows)
-    total, done, loss = int(rows.supervised.sum()), 0, 0.0
+    total, done, losses = int(rows.supervised.sum()), 0, np.zeros(len(rows))
     for places in cut(np.arange(len(rows)), rows.lengths, budget):
         batch = collator.batch([rows[place] for place in places]).to(device)
-        found, summed = run(model, batch)
+        found, each = run(model, batch)
         for place, part, wanted in zip(places, *split(found, batch, rows.supervised[places]), strict=True):
             logits[place], targets[place] = part, wanted
-        loss += summed
+        losses[places] = [float(part.sum()) for part in torch.split(each, rows.supervised[places].tolist())]
         done += int(rows.supervised[places].sum())
         show(done, total)
-    return Answers(logits, targets, loss / done if done else math.nan)
+    return Answers(logits, targets, losses)
 
 
 @torch.inference_mode()
-def run(model: Any, batch: PaddedBatch) -> tuple[torch.Tensor, float]:
-    """The logits that count, and the sum of their losses."""
+def run(model: Any, batch: PaddedBatch) -> tuple[torch.Tensor, torch.Tensor]:
+    """The logits that count, and their losses."""
     logits = logits_asked(model, batch)
-    return logits.cpu(), classification_loss(logits, batch.targets).item()
+    return logits.cpu(), classification_losses(logits, batch.targets).double().cpu()
 
 
 def split(logits: torch.Tensor, batch: PaddedBatch, counts: Any) -> tuple[Iterator[Logits], Iterator[Any]]:
@@ -66,14 +66,16 @@ def split(logits: torch.Tensor, batch: PaddedBatch, counts: Any) -> tuple[Iterat
     return (part.numpy() for part in torch.split(logits, sizes)), (part.numpy() for part in torch.split(batch.targets.cpu(), sizes))
 
 
-def metrics(answers: Answers, labelling: Labelling) -> dict[str, float]:
+def metrics(answers: Answers, labelling: Labelling) -> dict[str, Statistic]:
     """Accuracy and F1 as `finetune_api.metrics.Scores` defines them for the task."""
     guesses = [decide(logits, labelling) for logits in answers.logits]
     if labelling.per_token:
         truths = [[labelling.labels[index] for index in row] for row in answers.targets]
         words = [[labelling.labels[index] for index in row] for row in guesses]
-        flat = [[tag for row in side for tag in row] for side in (truths, words)]
-        return {"accuracy": accuracy(*flat), "f1": set_f1([set(entities(row)) for row in truths], [set(entities(row)) for row in words])}
+        return {
+            "accuracy": tag_accuracy(truths, words),
+            "f1": set_f1([set(entities(row)) for row in truths], [set(entities(row)) for row in words]),
+        }
     wanted = [set(np.flatnonzero(row[0])) if labelling.multi_label else {int(row[0])} for row in answers.targets]
     named = [set(np.flatnonzero(row[0])) if labelling.multi_label else {int(row[0])} for row in guesses]
     return {"accuracy": accuracy(wanted, named), "f1": mean_f1(wanted, named)}

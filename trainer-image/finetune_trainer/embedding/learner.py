@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from finetune_api.metrics import Scores
 from finetune_api.resources.learning import Precision
 from finetune_api.run_config import RunConfig
 from finetune_trainer.classification.model import pad_token
@@ -24,6 +23,7 @@ from finetune_trainer.learner import Begin, Learner, Show, Tally, autocast, dtyp
 from finetune_trainer.methods import method_of
 from finetune_trainer.methods.cast import cast_weights
 from finetune_trainer.methods.gradient_checkpointing import enable_gradient_checkpointing
+from finetune_trainer.statistics.statistic import Measured
 from finetune_trainer.step_plan import MicroBatch, StepPlan, deal, validation_sample
 from finetune_trainer.tokenizer import copy_tokenizer
 from finetune_trainer.workspace.prepared import Pooling, Prepared
@@ -152,7 +152,7 @@ class EmbeddingLearner(Learner):
         self._pad_token = pad_token(model.config)
         return cast_weights(model, dtype_of(precision)).to(device)
 
-    def score(self, model: Any, show: Show) -> Scores:
+    def score(self, model: Any, show: Show) -> Measured:
         """Loss, and recall among all validation texts or the correlation with scores."""
         hyper = self._prepared.hyperparameters
         budget = scored_tokens(model, hyper.micro_batch_tokens)

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from finetune_trainer.statistics.statistic import Reals, Statistic, mean
+
 Floats = NDArray[np.float32]
 TextKeys = NDArray[np.int64]
 TOGETHER = 1024
@@ -28,21 +30,36 @@ def ranks_of(anchors: Floats, anchor_keys: TextKeys, answer_keys: TextKeys, text
     return found
 
 
-def recall(ranks: NDArray[np.int64], most: int) -> float:
+def recall(ranks: NDArray[np.int64], most: int) -> Statistic:
     """Share of the rows whose answer is among the closest `most` texts."""
-    return float((ranks < most).mean())
+    return mean(ranks < most)
 
 
-def spearman(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
-    """Correlation of ranks, equal values having their mean rank; None where all values of a side are equal."""
-    first, second = positions(one), positions(other)
-    if not first.std() or not second.std():
-        return None
-    return float(np.corrcoef(first, second)[0, 1])
+def spearman(one: Reals, other: Reals) -> Statistic:
+    """Correlation of ranks, equal values having their mean rank; NaN where all values of a side are equal."""
+    first, second = Ranks(one), Ranks(other)
+
+    def of(weights: Reals) -> Reals:
+        total = weights.sum(axis=1, keepdims=True)
+        sides = [ranks(weights) for ranks in (first, second)]
+        a, b = (side - (weights * side).sum(axis=1, keepdims=True) / total for side in sides)
+        with np.errstate(invalid="ignore"):
+            correlation: Reals = (weights * a * b).sum(axis=1) / np.sqrt((weights * a * a).sum(axis=1) * (weights * b * b).sum(axis=1))
+        return correlation
+
+    return of
 
 
-def positions(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The rank of each value, from 1; the mean of the ranks of equal ones."""
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    means: NDArray[np.float64] = np.cumsum(counts) - (counts - 1) / 2
-    return means[places]
+class Ranks:
+    """The ranks of values in resamples that have each of them several times or not at all, without sorting again."""
+
+    def __init__(self, values: Reals) -> None:
+        _, self._places, counts = np.unique(values, return_inverse=True, return_counts=True)
+        self._order = np.argsort(self._places, kind="stable")
+        self._starts = np.cumsum(counts) - counts
+
+    def __call__(self, weights: Reals) -> Reals:
+        """(B, rows): from 1; equal values have the mean of their ranks."""
+        counts = np.add.reduceat(weights[:, self._order], self._starts, axis=1)
+        ranks: Reals = np.cumsum(counts, axis=1) - (counts - 1) / 2
+        return ranks[:, self._places]

@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from finetune_api.metrics import Scores
 from finetune_trainer.embedding.batch import texts_batch
 from finetune_trainer.embedding.loss import Vectors, contrastive_losses, similarity_losses
 from finetune_trainer.embedding.model import embed_batch
 from finetune_trainer.embedding.retrieval import Floats, TextKeys, ranks_of, recall, spearman
 from finetune_trainer.embedding.rows import EmbeddingRows, Numbers, key_of
 from finetune_trainer.learner import Show
+from finetune_trainer.statistics.statistic import Measured, mean
 from finetune_trainer.step_plan import cut
 from finetune_trainer.workspace.prepared import Pooling
 
@@ -51,7 +51,7 @@ def vectors_of(model: Any, texts: list[Numbers], pad_token: int, pooling: Poolin
     return np.stack([found[place] for place in range(len(texts))])
 
 
-def scores_of(found: EmbeddedTexts, rows: EmbeddingRows, group: int) -> Scores:
+def scores_of(found: EmbeddedTexts, rows: EmbeddingRows, group: int) -> Measured:
     """Of vectors. Rows without scores are contrasted within groups of `group` rows, as in training; retrieval is among all texts."""
     every = range(len(rows))
     groups = [range(begin, min(begin + group, len(rows))) for begin in range(0, len(rows), group)]
@@ -59,10 +59,10 @@ def scores_of(found: EmbeddedTexts, rows: EmbeddingRows, group: int) -> Scores:
         wanted = torch.tensor([rows[row].score for row in every], dtype=torch.float64)
         vectors = found.group(every)
         near = (vectors.vectors[: len(rows)] * vectors.vectors[len(rows) :]).sum(dim=-1)
-        ranked = spearman(near.numpy(), wanted.numpy())
-        return {"loss": float(similarity_losses(vectors, wanted).mean())} | ({} if ranked is None else {"spearman": ranked})
-    loss = sum(float(contrastive_losses(found.group(some)).sum()) for some in groups) / len(rows)
+        statistics = {"loss": mean(similarity_losses(vectors, wanted)), "spearman": spearman(near.numpy(), wanted.numpy())}
+        return Measured(len(rows), statistics)
+    loss = mean(torch.cat([contrastive_losses(found.group(some)) for some in groups]))
     (anchors, anchor_keys), (positives, answers), (negatives, others) = (found.side(side, every) for side in range(3))
     keys, first = np.unique(np.concatenate([answers, others]), return_index=True)
     ranks = ranks_of(anchors, anchor_keys, answers, np.concatenate([positives, negatives])[first], keys)
-    return {"loss": loss, "recallAt1": recall(ranks, 1), "recallAt10": recall(ranks, 10)}
+    return Measured(len(rows), {"loss": loss, "recallAt1": recall(ranks, 1), "recallAt10": recall(ranks, 10)})

@@ -6,7 +6,6 @@ from typing import Any
 import torch
 
 from finetune_api.exit_codes import ExitCode
-from finetune_api.metrics import Scores
 from finetune_api.model_directory import EvaluationReport
 from finetune_api.resources.learning import Precision
 from finetune_trainer.distributed.device import release_memory
@@ -16,13 +15,17 @@ from finetune_trainer.learner import Learner, dtype_of
 from finetune_trainer.methods import method_of
 from finetune_trainer.methods.cast import cast_weights
 from finetune_trainer.stage.phases import Phases
+from finetune_trainer.statistics.bootstrap import intervals
+from finetune_trainer.statistics.statistic import Measured
 from finetune_trainer.trained import TrainedRun, TunedModel
 
 
-def measure(run: TrainedRun, learner: Learner, phases: Phases, base: Scores | None = None) -> tuple[EvaluationReport, TunedModel]:
+def measure(
+    run: TrainedRun, learner: Learner, phases: Phases, base: Measured | None = None
+) -> tuple[EvaluationReport, Measured, TunedModel]:
     """Scores the base, makes the tuned model of it, and scores that. Scores are computed on a GPU where there is one.
 
-    `base`: the scores of the base, where they are known already.
+    `base`: what was measured of the base, where that is known already. It is among what is returned.
     """
     evaluation, precision = run.config.evaluation, run.prepared.hyperparameters.precision
     method = method_of(run.config)
@@ -42,16 +45,19 @@ def measure(run: TrainedRun, learner: Learner, phases: Phases, base: Scores | No
         model = computing(model, precision, device)
     with phases.phase("evaluating the tuned model"):
         tuned = finite("tuned", learner.score(model, phases.scored))
-    gate = judge(evaluation.gate, base, tuned)
+    with phases.phase("computing confidence intervals"):
+        chance = intervals(base, tuned)
+    gate = judge(evaluation.gate, base.scores, tuned.scores, chance)
     report = EvaluationReport(
         examples=learner.examples,
         tokens=learner.tokens,
-        base=base,
-        tuned=tuned,
+        base=base.scores,
+        tuned=tuned.scores,
+        intervals=chance,
         gate=gate,
         gate_passed=all(verdict.passed for verdict in gate),
     )
-    return report, TunedModel(cast_weights(model, dtype_of(precision)) if emulated(precision, device) else model)
+    return report, base, TunedModel(cast_weights(model, dtype_of(precision)) if emulated(precision, device) else model)
 
 
 def emulated(precision: Precision, device: str) -> bool:
@@ -64,10 +70,10 @@ def computing(model: Any, precision: Precision, device: str) -> Any:
     return cast_weights(cast_weights(model, dtype_of(precision)), torch.float32) if emulated(precision, device) else model
 
 
-def finite(name: str, scores: Scores) -> Scores:
+def finite(name: str, measured: Measured) -> Measured:
     """A model whose loss is not finite cannot be used, and JSON cannot hold the number."""
-    if math.isfinite(scores["loss"]):
-        return scores
+    if math.isfinite(measured.scores["loss"]):
+        return measured
     if name == "base":
         raise invalid(
             "EvaluationNotFinite", "the base model's loss on the validation rows is not finite: try precision fp32",

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from finetune_api.metrics import Scores
 from finetune_api.resources.learning import Precision
 from finetune_api.resources.method import Sft
 from finetune_api.run_config import RunConfig
@@ -24,6 +23,7 @@ from finetune_trainer.language_model.rows import Rows
 from finetune_trainer.language_model.score import score
 from finetune_trainer.learner import Learner, Show, Tally, scored_tokens
 from finetune_trainer.methods import method_of
+from finetune_trainer.statistics.statistic import Measured
 from finetune_trainer.step_plan import Layout, MicroBatch, StepPlan, validation_share
 from finetune_trainer.tokenizer import copy_tokenizer
 from finetune_trainer.workspace.prepared import Prepared
@@ -115,7 +115,7 @@ class LanguageLearner(Learner):
         """A causal language model."""
         return load_model(folder, precision, device)
 
-    def score(self, model: Any, show: Show) -> Scores:
+    def score(self, model: Any, show: Show) -> Measured:
         """Loss and perplexity."""
         return score(model, self._held_out, scored_tokens(model, self._prepared.hyperparameters.micro_batch_tokens), show)
 

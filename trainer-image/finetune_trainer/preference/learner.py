@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from finetune_api.metrics import Scores
 from finetune_api.run_config import RunConfig
 from finetune_trainer.distributed.world import World
 from finetune_trainer.language_model.head import SupervisedHead
@@ -23,6 +22,7 @@ from finetune_trainer.preference.batch import AnswerBatch, answer_batch
 from finetune_trainer.preference.reference import ReferenceFiles, ReferencePass, Values, without_adapters
 from finetune_trainer.preference.rows import AnswerRows, ComparedRows
 from finetune_trainer.preference.score import answer_log_probs, right, scores
+from finetune_trainer.statistics.statistic import Measured
 from finetune_trainer.step_plan import MicroBatch, StepPlan, validation_share
 from finetune_trainer.workspace.prepared import Prepared
 from finetune_trainer.workspace.workspace import Workspace
@@ -157,7 +157,7 @@ class PreferenceLearner(LanguageLearner):
         """Supervised tokens of all their answers."""
         return int(self._held_out_answers.supervised.sum())
 
-    def score(self, model: Any, show: Show) -> Scores:
+    def score(self, model: Any, show: Show) -> Measured:
         """The first model that is scored is the base, which the others are compared with."""
         rows = self._held_out_answers
         found = answer_log_probs(model, rows, scored_tokens(model, self._prepared.hyperparameters.micro_batch_tokens), show)

@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from finetune_api.metrics import Scores
 from finetune_trainer.distributed.world import World
 from finetune_trainer.learner import Begin, Show, Tally, Watch, scored_tokens
 from finetune_trainer.objectives.objective import Answers, Compared
@@ -20,6 +19,7 @@ from finetune_trainer.preference.mismatched import MismatchedAnswers, divergence
 from finetune_trainer.preference.reference import Values
 from finetune_trainer.preference.rows import ComparedRows, read_labels
 from finetune_trainer.preference.score import answer_log_probs, rated_scores, right
+from finetune_trainer.statistics.statistic import Measured
 from finetune_trainer.step_plan import StepPlan
 
 Labels = NDArray[np.bool_]
@@ -138,13 +138,13 @@ class RatedLearner(PreferenceLearner):
         better = signs * compared.rewards[:, 0] > 0
         return Tally(float(compared.losses.sum()), int(better.sum()), len(better))
 
-    def score(self, model: Any, show: Show) -> Scores:
+    def score(self, model: Any, show: Show) -> Measured:
         """The first model that is scored is the base, which the others are compared with."""
         budget, mismatched = scored_tokens(model, self._prepared.hyperparameters.micro_batch_tokens), self._held_out_mismatched.answers
         found = answer_log_probs(model, self._held_out_answers, budget, show)
         others = answer_log_probs(model, mismatched, budget, show)
         if self._held_out_reference is None or self._held_out_mismatched_reference is None:
             self._held_out_reference, self._held_out_mismatched_reference = found, others
-        kl = divergence([(float((others - self._held_out_mismatched_reference).sum()), len(others))])
+        ratios = (others - self._held_out_mismatched_reference)[:, 0]
         rows, reference = self._held_out_answers, self._held_out_reference
-        return rated_scores(self._objective, self._config.method, rows, found, reference, self._held_out_labels, kl)
+        return rated_scores(self._objective, self._config.method, rows, found, reference, self._held_out_labels, ratios)

@@ -1,12 +1,12 @@
 """README.md of a model directory: a model card in the form that the Hugging Face hub shows."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from finetune_api.comparison import compared
 from finetune_api.dataset_report import REPORT_FILE
 from finetune_api.metrics import Metric, Scores, listed_metrics
-from finetune_api.model_directory import EvaluationReport, Lineage, ModelDescription, SkewCheck, checkpoint_folder
+from finetune_api.model_directory import EvaluationReport, Interval, Intervals, Lineage, ModelDescription, SkewCheck, checkpoint_folder
 from finetune_api.result import json_text
 from finetune_trainer.artifacts import ARTIFACTS
 from finetune_trainer.methods import METHODS
@@ -109,6 +109,8 @@ def evaluation(manifest: ModelDescription, report: EvaluationReport) -> Iterable
     """Scores of both models, the gate's verdicts and the exports' parity."""
     yield measured(manifest, report)
     yield scores(report)
+    if report.intervals:
+        yield "In parentheses: 95 % confidence intervals over the choice of the validation rows (paired bootstrap)."
     if (comparison := compared(report.base, report.tuned)).verdict != "better":
         yield f"**The tuned model is not better than its base**: {comparison.text}."
     if report.gate:
@@ -159,13 +161,25 @@ def measured(manifest: ModelDescription, report: EvaluationReport) -> str:
 def scores(report: EvaluationReport) -> str:
     """Base against tuned, in the metrics that were measured."""
     metrics = listed_metrics(report.tuned)
-    rows = [("base", *figures(report.base, metrics)), ("tuned", *figures(report.tuned, metrics))]
+    chance = report.intervals or Intervals()
+    rows = [("base", *figures(report.base, metrics, chance.base)), ("tuned", *figures(report.tuned, metrics, chance.tuned))]
+    if report.intervals:
+        gains = {name: value - report.base[name] for name, value in report.tuned.items() if name in report.base}
+        rows.append(("difference", *figures(gains, metrics, chance.difference)))
     return table(("model", *(metric.name for metric in metrics)), rows)
 
 
-def figures(scores: Scores, metrics: Iterable[Metric]) -> list[str]:
-    """These metrics as text."""
-    return [format(scores[metric.name], metric.form) if metric.name in scores else "" for metric in metrics]
+def figures(values: Scores, metrics: Iterable[Metric], chance: Mapping[str, Interval]) -> list[str]:
+    """These metrics as text, with their intervals."""
+    return [
+        format(values[metric.name], metric.form) + spread(metric, chance.get(metric.name)) if metric.name in values else ""
+        for metric in metrics
+    ]
+
+
+def spread(metric: Metric, interval: Interval | None) -> str:
+    """ " (2.4100 to 2.5900)"."""
+    return f" ({format(interval.low, metric.form)} to {format(interval.high, metric.form)})" if interval else ""
 
 
 def data(lineage: Lineage, prepared: Prepared) -> str:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 
-from finetune_api.metrics import Scores
 from finetune_api.model_directory import MANIFEST_FILE, MissingArtifact, PublishedCheckpoint
 from finetune_api.progress import CheckpointFigures
 from finetune_trainer.artifacts.exporter import Exporter, ExportJob
@@ -28,6 +27,7 @@ from finetune_trainer.publish.manifest import make_manifest
 from finetune_trainer.publish.space import check_publish_space, storage_full_names
 from finetune_trainer.stage import interruption
 from finetune_trainer.stage.phases import Phases
+from finetune_trainer.statistics.statistic import Measured
 from finetune_trainer.strategies import strategy_of
 from finetune_trainer.train.checkpoints import Checkpoint, complete_checkpoints
 from finetune_trainer.trained import TrainedRun
@@ -43,14 +43,14 @@ def publish_checkpoints(
     step: int,
     figures: Mapping[int, CheckpointFigures],
     learner: Learner,
-    base: Scores,
+    base: Measured,
     draft: Draft,
     artifacts: Collection[Exporter],
 ) -> tuple[list[PublishedCheckpoint], list[MissingArtifact]]:
     """Writes the model directories of all kept checkpoints into the draft of the model; what was written, and what could not be.
 
-    `step` is that of the model itself, which has these `artifacts`; `figures` are those of the training by step, `base` the scores of the
-    base, which `learner` has measured: objectives with a reference compare the checkpoints with that.
+    `step` is that of the model itself, which has these `artifacts`; `figures` are those of the training by step, `base` what `learner` has
+    measured of the base: objectives with a reference compare the checkpoints with that.
     """
     published, missing = list[PublishedCheckpoint](), list[MissingArtifact]()
     for checkpoint in kept_checkpoints(run, step):
@@ -85,7 +85,7 @@ def missing_checkpoint(checkpoint: Checkpoint, exc: Exception) -> MissingArtifac
 
 
 def publish_checkpoint(
-    run: TrainedRun, checkpoint: Checkpoint, learner: Learner, base: Scores, part: Draft, artifacts: Collection[Exporter]
+    run: TrainedRun, checkpoint: Checkpoint, learner: Learner, base: Measured, part: Draft, artifacts: Collection[Exporter]
 ) -> tuple[PublishedCheckpoint, list[MissingArtifact]]:
     """Measures it, writes its artifacts and its manifest; also the artifacts that could not be made."""
     step, phases = checkpoint.step, Phases(f"checkpoint {checkpoint.step}")
@@ -97,7 +97,7 @@ def publish_checkpoint(
             if why := damage_of(checkpoint.path, run.prepared.identity, phases.tick):
                 raise invalid("CheckpointDamaged", f"{why}: the checkpoint is left out")
             run = replace(run, weights=whole_weights(run, checkpoint.path, part.scratch))
-        report, tuned = measure(run, learner, phases, base)
+        report, _, tuned = measure(run, learner, phases, base)
         job = ExportJob(run, learner, tuned, part.files, part.scratch, phases)
         weights = export_all(job, part, required)
     exported = export_all(job, part, [artifact for artifact in artifacts if not artifact.required])

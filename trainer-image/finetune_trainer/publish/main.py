@@ -34,6 +34,7 @@ from finetune_trainer.workspace.files import sha256_of
 
 if TYPE_CHECKING:
     from finetune_trainer.learner import Learner
+    from finetune_trainer.statistics.statistic import Measured
 
 REMOVAL_SECONDS = 60.0
 """For all copies of a job's checkpoints."""
@@ -78,14 +79,14 @@ def make_model(run: TrainedRun, draft: Draft) -> tuple[Manifest, list[StageWarni
         from finetune_trainer.learners import learner_of  # torch: after everything that fails quickly
 
     learner = learner_of(run.config, run.prepared, run.workspace)
-    report, exported = measured_and_exported(run, learner, draft, artifacts)
+    report, base, exported = measured_and_exported(run, learner, draft, artifacts)
     checkpoints: list[PublishedCheckpoint] = []
     if run.config.checkpoints.publish:
         from finetune_trainer.publish.checkpoints import publish_checkpoints
 
         written = [artifact for artifact in artifacts if artifact.name not in {missing.format for missing in exported.missing}]
         figures = {checkpoint.step: checkpoint for checkpoint in trained.checkpoints}
-        checkpoints, missing = publish_checkpoints(run, step, figures, learner, report.base, draft, written)
+        checkpoints, missing = publish_checkpoints(run, step, figures, learner, base, draft, written)
         exported.missing.extend(missing)
     with Phases().phase("writing the manifest"):
         copy_records(run, draft.files, "metrics.csv", "report.json")
@@ -102,14 +103,14 @@ def make_model(run: TrainedRun, draft: Draft) -> tuple[Manifest, list[StageWarni
 
 def measured_and_exported(
     run: TrainedRun, learner: "Learner", draft: Draft, artifacts: list[Exporter]
-) -> tuple[EvaluationReport, Exported]:
+) -> tuple[EvaluationReport, "Measured", Exported]:
     """The model itself; it is no longer in memory when this returns."""
     from finetune_trainer.evaluation.measure import measure
 
     phases = Phases()
-    report, tuned = measure(run, learner, phases)
+    report, base, tuned = measure(run, learner, phases)
     exported = export_all(ExportJob(run, learner, tuned, draft.files, draft.scratch, phases), draft, artifacts)
-    return report.model_copy(update={"parity": exported.parity}), exported
+    return report.model_copy(update={"parity": exported.parity}), base, exported
 
 
 def copy_records(run: TrainedRun, files: Path, *names: str) -> None:

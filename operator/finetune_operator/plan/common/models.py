@@ -7,9 +7,9 @@ not fail a job: conditions and Events report them, and a gate decides.
 from collections.abc import Sequence
 
 from finetune_api.comparison import Figures, compared
-from finetune_api.model_directory import EvaluationReport, MissingArtifact, SkewCheck
+from finetune_api.model_directory import EvaluationReport, Intervals, MissingArtifact, SkewCheck
 from finetune_api.resources.common import Condition
-from finetune_api.resources.finetune_job_status import EvaluationStatus
+from finetune_api.resources.finetune_job_status import EvaluationStatus, IntervalsStatus
 from finetune_api.resources.finetuned_model import MissingArtifactStatus
 from finetune_operator.objects.names import JOB_UID_ANNOTATION, SPEC_DIGEST_ANNOTATION
 from finetune_operator.objects.records import FineTunedModel
@@ -65,6 +65,7 @@ def evaluation_status(report: EvaluationReport) -> EvaluationStatus:
         examples=report.examples,
         base=report.base,
         tuned=report.tuned,
+        intervals=IntervalsStatus.model_validate(report.intervals.model_dump()) if report.intervals else None,
         gate=[short(gate.text) for gate in report.gate[:8]],
     )
 
@@ -90,13 +91,15 @@ def _missing(found: MissingArtifact | MissingArtifactStatus) -> str:
     return f"{found.format} artifact{precision}" + ("" if found.checkpoint is None else f" of checkpoint {found.checkpoint}")
 
 
-def better_condition(base: Figures | None, tuned: Figures | None) -> ConditionUpdate:
-    """Whether the model is better than its base, with the scores."""
+def better_condition(base: Figures | None, tuned: Figures | None, intervals: Intervals | IntervalsStatus | None = None) -> ConditionUpdate:
+    """Whether the model is better than its base, with the scores, and whether the choice of the validation rows may explain it."""
     if base is None or tuned is None:
         return ConditionUpdate("BetterThanBase", None, "NotEvaluated", "MANIFEST.json has no scores for the model and its base")
     found = compared(base, tuned)
     reason = {"better": "Better", "equal": "NotBetter", "worse": "WorseThanBase"}[found.verdict]
-    return ConditionUpdate("BetterThanBase", found.verdict == "better", reason, found.text)
+    chance = intervals.difference.get(found.metric) if intervals else None
+    text = f"{found.text} (95 % interval of the difference: {chance.low:.4f} to {chance.high:.4f})" if chance else found.text
+    return ConditionUpdate("BetterThanBase", found.verdict == "better", reason, text)
 
 
 def skew_condition(check: SkewCheck | None) -> ConditionUpdate:

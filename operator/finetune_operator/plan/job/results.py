@@ -87,7 +87,8 @@ def result_conditions(result: StageResult) -> tuple[ConditionUpdate, ...]:
         missing, skew = result.publish.missing_artifacts, result.publish.skew_check
         exported = exported_condition(missing)
         said = "; ".join([exported.message, *(warning.message for warning in result.publish.warnings)])
-        return (gate_condition(report), replace(exported, message=said), better_condition(report.base, report.tuned), skew_condition(skew))
+        better = better_condition(report.base, report.tuned, report.intervals)
+        return (gate_condition(report), replace(exported, message=said), better, skew_condition(skew))
     return ()
 
 

@@ -61,7 +61,7 @@ def _quality(status: FineTunedModelStatus) -> tuple[ConditionUpdate, ...]:
     scores = status.evaluation
     return (
         exported_condition(status.missing_artifacts),
-        better_condition(scores.base, scores.tuned) if scores else better_condition(None, None),
+        better_condition(scores.base, scores.tuned, scores.intervals) if scores else better_condition(None, None),
     )
 
 

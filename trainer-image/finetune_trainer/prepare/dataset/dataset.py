@@ -18,7 +18,7 @@ from finetune_trainer.failure import invalid
 from finetune_trainer.objectives import task_of
 from finetune_trainer.objectives.sft import check_classes
 from finetune_trainer.prepare.dataset.classes import Classes, Tagged, find_classes, ignored_note, most_frequent_first
-from finetune_trainer.prepare.dataset.gate import check_gate
+from finetune_trainer.prepare.dataset.gate import check_gate, check_interval_rows
 from finetune_trainer.prepare.dataset.ratings import rating_notes
 from finetune_trainer.prepare.dataset.row_source import RowSource
 from finetune_trainer.prepare.dataset.scores import check_scores
@@ -169,6 +169,7 @@ def open_dataset(config: RunConfig, workspace: Workspace, progress: ProgressPrin
         splits = split_rows(train, left, split, label_strata(train.profile, left.train) if train.profile.label_sets else None)
     else:
         splits = separate_splits(train, held, left)
+    check_interval_rows(config, splits)
     dataset = described(ProfiledDataset(task, (train, held), splits, classes))
     return replace(dataset, notes=[*dataset.notes, *rating_notes(config, dataset.files, splits)])
 

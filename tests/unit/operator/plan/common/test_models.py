@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from finetune_api.model_directory import EvaluationReport, MissingArtifact, SkewCheck
+from finetune_api.model_directory import EvaluationReport, Interval, Intervals, MissingArtifact, SkewCheck
 from finetune_api.resources.common import Condition
 from finetune_api.resources.finetuned_model import FineTunedModelStatus
 from finetune_api.resources.model_deployment import ModelDeploymentStatus
@@ -73,6 +73,21 @@ def test_every_model_is_compared_with_its_base(report: EvaluationReport, status:
     assert reported(world.model.status.conditions, "BetterThanBase") == (status, reason, figures)
     assert world.model.status.score_text == score
     assert [(n.type, n.message) for n in world.events if n.reason == reason] == ([("Warning", figures)] * 2 if status == "False" else [])
+
+
+def test_the_interval_of_the_difference_is_said_with_the_scores() -> None:
+    """On job and model, in the condition and in the status."""
+    chance = Intervals(base={"loss": Interval(low=3.9, high=4.2)}, difference={"loss": Interval(low=-1.7, high=-1.25)})
+    world = finished(REPORT.model_copy(update={"intervals": chance}))
+    assert world.model is not None
+    for status in (world.job.status, world.model.status):
+        assert reported(status.conditions, "BetterThanBase") == (
+            "True",
+            "Better",
+            "loss 2.5000 is better than the base's 4.0300 (95 % interval of the difference: -1.7000 to -1.2500)",
+        )
+        assert status.evaluation is not None and status.evaluation.intervals is not None
+        assert status.evaluation.intervals.model_dump() == chance.model_dump()
 
 
 @pytest.mark.parametrize(
