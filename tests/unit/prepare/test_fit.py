@@ -154,6 +154,13 @@ def test_a_step_is_cut_into_micro_batches() -> None:
         ),
         (
             LLAMA_8B,
+            {"method": {"type": "full"}, "strategy": {"type": "deepspeed", "zeroStage": 1}},
+            gpu(80),
+            ["training.strategy: {type: deepspeed, offload: optimizer, zeroStage: 2} (", "method.type: lora ("],
+            "training.strategy",
+        ),
+        (
+            LLAMA_8B,
             {"method": {"type": "full"}, "world": {"processesPerNode": 8}, "strategy": {"type": "fsdp", "sharding": "grad"}},
             gpu(40, 8),
             ["training.strategy.sharding: full (", "training.nodes: 2 with training.strategy.sharding: full ("],

@@ -206,28 +206,40 @@ def test_checkpoints_have_a_validation_loss(between: int | None, given: int | No
     assert decide(1000, evaluation={"everySteps": between}, checkpoints={"everySteps": given})[0].checkpoint_every == every
 
 
-@pytest.mark.parametrize(("given", "reason"), [({"maxSteps": 20}, "as given"), ({"maxSteps": 11}, "as given; too few to stop early: ")])
+@pytest.mark.parametrize(("given", "reason"), [({"maxSteps": 21}, "as given"), ({"maxSteps": 20}, "as given; too few to stop early: ")])
 def test_a_training_with_few_validations_cannot_stop_early(given: dict[str, Any], reason: str) -> None:
-    """The status says so: a validation every 5 steps and after the last one, a patience of 3."""
+    """The status says so: a validation every 5 steps and after the last one, a patience of 3, and the first one is no miss."""
     _, reasons = decide(1000, evaluation={"everySteps": 5}, hyperparameters=given | {"earlyStopping": {}})
     said = reasons["earlyStopping.patience"].reason
-    assert said == reason + ("the training has 3 validations" if ";" in reason else "")
+    assert said == reason + ("the training has 4 validations" if ";" in reason else "")
 
 
-@pytest.mark.parametrize(("every", "best", "refused"), [(9, False, False), (10, False, True), (10, True, False), (None, False, False)])
-def test_checkpoints_to_publish_are_written(every: int | None, best: bool, refused: bool) -> None:
+@pytest.mark.parametrize(
+    ("steps", "every", "between", "best", "refused"),
+    [
+        (10, 9, 5, False, ""),
+        (10, 10, 5, False, "checkpoints.everySteps"),
+        (10, 10, 5, True, ""),
+        (10, 10, 10, True, "checkpoints.everySteps"),
+        (10, None, 5, False, ""),
+        (10, None, 10, False, ""),
+        (1, None, 5, False, "checkpoints.publish"),
+    ],
+)
+def test_checkpoints_to_publish_are_written(steps: int, every: int | None, between: int, best: bool, refused: str) -> None:
     """Before the last step, whose weights are the model, or when a validation finds a lower loss."""
     settings: dict[str, Any] = {
-        "hyperparameters": {"maxSteps": 10, "loadBestModelAtEnd": best},
-        "evaluation": {"everySteps": 5},
+        "hyperparameters": {"maxSteps": steps, "loadBestModelAtEnd": best},
+        "evaluation": {"everySteps": between},
         "checkpoints": {"everySteps": every, "publish": True},
     }
     if not refused:
-        decide(1000, **settings)
+        decided, _ = decide(1000, **settings)
+        assert decided.checkpoint_every < steps or best
         return
-    with pytest.raises(StageFailure, match=r"no checkpoint to publish: lower everySteps") as failed:
+    with pytest.raises(StageFailure, match=r"no checkpoint to publish: (lower everySteps|train for more steps)") as failed:
         decide(1000, **settings)
-    assert failed.value.error.param == "checkpoints.everySteps"
+    assert failed.value.error.param == refused
 
 
 @pytest.mark.parametrize(

@@ -235,17 +235,26 @@ def decide_noise(into: Resolution, config: RunConfig) -> float | None:
 def decide_checkpoints(into: Resolution, config: RunConfig, total: int) -> int:
     """A tenth of the run; with validations a multiple of their distance, so that checkpoints have a validation loss."""
     tenth, between = math.ceil(total / 10), config.evaluation.every_steps or 1
-    every, reason = max(1, round(tenth / between)) * between, f"a tenth of {counted(total, 'step')}"
-    given, settings = config.checkpoints.every_steps, config.hyperparameters
-    best = settings.early_stopping is not None if settings.load_best_model_at_end is None else settings.load_best_model_at_end
-    if config.checkpoints.publish and given is not None and given >= total and not best:
+    every = max(1, round(tenth / between)) * between
+    if config.checkpoints.publish and every >= total:
+        every = tenth  # one of the last step alone is the model itself
+    reason = f"a tenth of {counted(total, 'step')}" + (", validated" if between > 1 and every % between == 0 else "")
+    decided = int(into.decide("checkpointEvery", config.checkpoints.every_steps, every, reason))
+    if config.checkpoints.publish and decided >= total and not writes_best(config, total):
         raise invalid(
             "InvalidSpec",
-            f"checkpoints.publish is true, and checkpoints.everySteps is {given:,} in a training of {counted(total, 'step')}, so there "
-            "would be no checkpoint to publish: lower everySteps",
-            param="checkpoints.everySteps",
+            f"checkpoints.publish is true, and the training of {counted(total, 'step')} has a checkpoint every {counted(decided, 'step')}, "
+            f"so there would be no checkpoint to publish: {'lower everySteps' if total > 1 else 'train for more steps'}",
+            param="checkpoints.everySteps" if total > 1 else "checkpoints.publish",
         )
-    return int(into.decide("checkpointEvery", config.checkpoints.every_steps, every, reason + (", validated" if between > 1 else "")))
+    return decided
+
+
+def writes_best(config: RunConfig, total: int) -> bool:
+    """Whether a validation before the last step may find a lower loss, and have a checkpoint written."""
+    given = config.hyperparameters
+    wanted = given.early_stopping is not None if given.load_best_model_at_end is None else given.load_best_model_at_end
+    return wanted and config.evaluation.every_steps is not None and config.evaluation.every_steps < total
 
 
 def decide_best(into: Resolution, config: RunConfig, total: int) -> bool:
@@ -258,7 +267,7 @@ def decide_best(into: Resolution, config: RunConfig, total: int) -> bool:
         raise invalid("InvalidSpec", text, param="evaluation.everySteps")
     if stopping:
         into.decide("earlyStopping.patience", stopping.patience, None, "")
-        if (validations := math.ceil(total / (config.evaluation.every_steps or total))) <= stopping.patience:
+        if (validations := math.ceil(total / (config.evaluation.every_steps or total))) <= stopping.patience + 1:  # the first is no miss
             why = f"{AS_GIVEN}; too few to stop early: the training has {counted(validations, 'validation')}"
             into.parameters["earlyStopping.patience"] = ResolvedParameter(value=stopping.patience, reason=why)
         into.decide("earlyStopping.minimumImprovement", stopping.minimum_improvement, None, "")

@@ -39,7 +39,8 @@ def custom_code_forbidden(view: View) -> Step | None:
 def base_missing(view: View) -> Step | None:
     """Before a Job is created: waits for the base model, for at most limits.scheduleTimeout. Each attempt has this time again."""
     reference, attempt = view.spec.base.fine_tuned_model, view.attempt
-    if reference is None or view.stage is None or view.batch:
+    begun = view.batch is not None or (attempt is not None and attempt.job_uid is not None)
+    if reference is None or view.stage is None or begun:
         return None
     found = _base_obstacle(view, reference.name)
     if found is None:

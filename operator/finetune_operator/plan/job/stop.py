@@ -33,7 +33,7 @@ def schedule_timeout_over(view: View, since: float | None) -> bool:
 
 def given_up(view: View, reason: str, message: str, *, param: str, object: str) -> Step:
     """The job fails, as what it has waited for has not come within limits.scheduleTimeout."""
-    text = f"{message}, for limits.scheduleTimeout ({view.spec.limits.schedule_timeout})"
+    text = f"{message}: limits.scheduleTimeout ({view.spec.limits.schedule_timeout}) is over"
     return failure(view, reason, text, param=param, object=object, status=view.status.model_copy(update={"error": None}))
 
 

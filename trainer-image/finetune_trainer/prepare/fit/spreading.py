@@ -13,12 +13,15 @@ GPUS_PER_NODE, LARGEST_WORLD = 8, 64
 
 
 def sharded(of: Attempt) -> Attempt | None:
-    """Smaller parts of the model on each process than the user wanted: the first strategy that fits, None where none does."""
+    """Less of the model on each process than the user wanted: the first strategy that fits, None where none does."""
     given, world = of.run.strategy, of.run.world
-    if given == FULL or world.nodes * world.processes_per_node == 1:
+    if given == FULL:
         return None
-    stages = [given.model_copy(update={"zero_stage": stage}) for stage in range((given.zero_stage or 3) + 1, 4)]
-    attempts = [spread(of, settings) for settings in [*stages, *offloaded(of), FULL] if not obstacle_of(strategy_of(settings), of.run)]
+    divided = [given.model_copy(update={"zero_stage": stage}) for stage in range((given.zero_stage or 3) + 1, 4)]
+    whole = [FULL]
+    if world.nodes * world.processes_per_node == 1:
+        divided, whole = [], []
+    attempts = [spread(of, settings) for settings in [*divided, *offloaded(of), *whole] if not obstacle_of(strategy_of(settings), of.run)]
     return next((attempt for attempt in attempts if fits(attempt, of.run.hardware.memory or 0) is not None), None)
 
 
@@ -47,7 +50,7 @@ def strategy_in_words(settings: RunStrategy, before: RunStrategy) -> tuple[str, 
         return f"{name}: {{type: {settings.type}}}", name
     if settings.offload not in ("none", before.offload):
         if settings.zero_stage != before.zero_stage:
-            return f"{name}: {{offload: {settings.offload}, zeroStage: {settings.zero_stage}}}", name
+            return f"{name}: {{type: {settings.type}, offload: {settings.offload}, zeroStage: {settings.zero_stage}}}", name
         return f"{name}.offload: {settings.offload}", f"{name}.offload"
     if settings.type != before.type or settings == before:
         return f"{name}.type: {settings.type}", f"{name}.type"

@@ -90,7 +90,7 @@ def test_the_wait_for_a_model_with_that_name_is_bounded(deleting: bool, reason: 
     assert shown(late) == ("Failed", reason)
     error = status_of(late).error
     assert error is not None
-    assert (error.param, "for limits.scheduleTimeout (24h)" in error.message) == ("output.model", True)
+    assert (error.param, "limits.scheduleTimeout (24h) is over" in error.message) == ("output.model", True)
 
 
 def test_the_message_says_that_the_other_job_is_suspended() -> None:

@@ -12,6 +12,7 @@ from tests.unit.operator.plan.job.snapshots import active, attempt, observed, sh
 from tests.unit.operator.samples import (
     T,
     model,
+    pod,
 )
 
 pytestmark = pytest.mark.unit
@@ -39,7 +40,7 @@ def test_a_base_model_must_be_there_and_verified(base: FineTunedModel | None, re
     assert shown(late) == ("Failed", reason)
     failed = status_of(late).error
     assert failed is not None
-    assert (failed.param, "for limits.scheduleTimeout (24h)" in failed.message) == ("base.fineTunedModel", True)
+    assert (failed.param, "limits.scheduleTimeout (24h) is over" in failed.message) == ("base.fineTunedModel", True)
 
 
 @pytest.mark.parametrize("ended", [T, T + 80_000])
@@ -52,6 +53,12 @@ def test_a_base_model_that_vanishes_between_stages_is_waited_for(ended: float) -
     error = status_of(late).error
     assert error is not None
     assert (error.param, error.object) == ("base.fineTunedModel", "FineTunedModel bot")
+
+
+def test_an_attempt_that_has_begun_does_not_wait_for_its_base() -> None:
+    """Its Job was deleted and its pods are ending, for however long it ran: what its stage has made is not given up."""
+    ran = status(attempt("prepare", 1), attempt("train", 1, "Running", finished_at=None))
+    assert shown(plan_job(observed(ran, BASE, pods=(pod("tune-train-1-0-x", "tune-train-1"),)), T + 110_000))[0] != "Failed"
 
 
 def test_a_base_model_that_is_ready_is_mounted() -> None:
