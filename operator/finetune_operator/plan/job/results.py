@@ -52,7 +52,9 @@ def with_result(status: FineTuneJobStatus, result: StageResult) -> FineTuneJobSt
     if result.publish:
         report = result.publish.evaluation
         scores = {"evaluation": evaluation_status(report), "loss_text": f"{report.tuned['loss']:.3f}", "gate_text": gate_text(report)}
-        checkpoints = [found.model_copy(update={"uri": None}) for found in status.checkpoints]  # publish deletes the copies
+        checkpoints = status.checkpoints
+        if not any(warning.code == "CheckpointCopiesLeft" for warning in result.publish.warnings):
+            checkpoints = [found.model_copy(update={"uri": None}) for found in checkpoints]  # publish has deleted the copies
         return status.model_copy(update={**scores, "checkpoints": checkpoints})
     return status
 

@@ -32,7 +32,7 @@ def workspace_lost(view: View) -> Step | None:
     void = [a.model_copy(update=change) if a.state == "Succeeded" or a.state in ACTIVE else a for a in view.status.attempts]
     message = f"PersistentVolumeClaim {name} is gone with its contents; restarting from prepare"
     if view.spec.checkpoints.store and any(a.stage == "train" for a in view.status.attempts):
-        message += ", and the training resumes from the newest copy in checkpoints.store"
+        message += ", and the training resumes from the newest copy in checkpoints.store, if there is one"
     return Step(_forgotten(view.status, void), "Starting", WORKSPACE_LOST, message, warning=True, requeue_after=1.0)
 
 

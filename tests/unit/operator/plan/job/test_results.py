@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 
 from finetune_api.progress import CheckpointFigures
-from finetune_api.resources.finetune_job_status import FineTuneJobStatus
+from finetune_api.resources.finetune_job_status import CheckpointStatus, FineTuneJobStatus
 from finetune_api.result import (
     DatasetSummary,
     Expectation,
     MemoryEstimate,
+    PublishSummary,
     Quantiles,
     StageResult,
     StageWarning,
@@ -158,3 +159,12 @@ def test_a_training_that_stopped_early() -> None:
     assert (trained.holds, trained.reason) == (True, "StoppedEarly")
     assert trained.message.endswith("the weights of step 90 are published; stopped early: the validation loss has not improved")
     assert (overfitting.type, overfitting.holds, overfitting.message) == ("Overfitting", True, "the validation loss rose")
+
+
+@pytest.mark.parametrize(("code", "uri"), [(None, None), ("CheckpointCopiesLeft", "s3://safe/1"), ("TrackerUnavailable", None)])
+def test_the_addresses_of_copies_stay_as_long_as_the_copies(code: str | None, uri: str | None) -> None:
+    """publish deletes them; where it could not, the user has to."""
+    warnings = [StageWarning(code=code, message="because")] if code else []
+    summary = PublishSummary(evaluation=REPORT, size_bytes=1, manifest_sha256="e" * 64, warnings=warnings)
+    status = FineTuneJobStatus(checkpoints=[CheckpointStatus(step=10, uri="s3://safe/1")])
+    assert [found.uri for found in with_result(status, StageResult(stage="publish", publish=summary)).checkpoints] == [uri]

@@ -31,7 +31,7 @@ def test_a_lost_workspace_with_copies_of_its_checkpoints() -> None:
     before = (attempt("prepare", 1), attempt("train", 1, "Failed", reason="NodeLost"), active("train", 2, job_uid=None))
     plan = plan_job(observed(status(*before), stored, claims={}), T)
     assert [(a.state, a.reason) for a in status_of(plan).attempts[-1:]] == [("Interrupted", "WorkspaceLost")]
-    assert "the training resumes from the newest copy in checkpoints.store" in ready_message(plan)
+    assert "the training resumes from the newest copy in checkpoints.store, if there is one" in ready_message(plan)
     again = status(*status_of(plan).attempts, attempt("prepare", 2))
     after = status_of(plan_job(observed(again, stored), T + 1000))
     assert (after.attempts[-1].stage, after.attempts[-1].number) == ("train", 3)
