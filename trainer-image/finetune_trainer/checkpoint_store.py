@@ -11,12 +11,14 @@ from pathlib import Path, PurePosixPath
 
 from finetune_api.resources.learning import CheckpointStore
 from finetune_api.run_config import RunConfig, RunSource
+from finetune_trainer.failure import invalid
 from finetune_trainer.sources.open import open_store, scheme_of
 from finetune_trainer.sources.store import Store
 from finetune_trainer.sources.subject import Subject
 from finetune_trainer.workspace.checksums import damage
 from finetune_trainer.workspace.files import COMPLETE
 from finetune_trainer.workspace.sealed import Seal, seal_files
+from finetune_trainer.workspace.workspace import CHECKPOINT_NAME
 
 STORE_FIELD = "checkpoints.store.uri"
 PROBE = "writable"
@@ -25,6 +27,11 @@ PROBE = "writable"
 def open_checkpoint_store(config: RunConfig, settings: CheckpointStore) -> "CheckpointCopies":
     """The folder of this job; raises StageFailure in the user's words for settings that cannot be used."""
     job = config.job
+    if not job.uid:
+        says = (
+            "a job without a uid has no folder of its own, and could take another one's copies; leave checkpoints.store out, or set job.uid"
+        )
+        raise invalid("CheckpointStoreNeedsUid", says, param=STORE_FIELD)
     source = RunSource(uri=settings.uri.rstrip("/"), env_prefix=settings.env_prefix)
     subject = Subject(source.name, STORE_FIELD, "StoreNotFound", access="write")
     store = open_store(scheme_of(source, subject), source.uri, source, subject, config.network)
@@ -58,7 +65,7 @@ class CheckpointCopies:
         for key, size in self.store.sizes(self.folder).items():
             attempt, _, rest = key.partition("/")
             checkpoint, _, file = rest.partition("/")
-            if file:
+            if file and CHECKPOINT_NAME.fullmatch(f"{attempt}/{checkpoint}"):  # anything else is not this job's to delete
                 copies.setdefault(f"{attempt}/{checkpoint}", {})[file] = size
         return copies
 

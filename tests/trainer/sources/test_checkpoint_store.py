@@ -87,6 +87,23 @@ def test_a_copy_comes_back_as_it_was(place: Place, secret: dict[str, str], tmp_p
     assert copies.found() == {}
 
 
+def test_objects_that_are_no_copies_stay(place: Place, secret: dict[str, str], tmp_path: Path) -> None:
+    """The folder may have other things in it."""
+    copies = copies_of(place)
+    copies.copy(NAME, checkpoint(tmp_path), [])
+    place.put("safe/team/tune/1f/notes/2026/plan.txt", b"plan")
+    copies.remove_all(60)
+    assert copies.found() == {}
+    assert copies.store.size("safe/team/tune/1f/notes/2026/plan.txt") == 4
+
+
+def test_a_job_without_uid_is_refused(place: Place, secret: dict[str, str]) -> None:
+    """Its folder would hold those of all jobs of its name."""
+    with pytest.raises(StageFailure, match="job without a uid") as refused:
+        copies_of(place, "")
+    assert refused.value.error.param == "checkpoints.store.uri"
+
+
 def test_what_is_not_whole_is_no_copy(place: Place, secret: dict[str, str], tmp_path: Path) -> None:
     """Without its seal, with a file of another size, or with a name that leaves the workspace."""
     copies = copies_of(place)

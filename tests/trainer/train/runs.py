@@ -138,7 +138,7 @@ class Run:
         """The run config of every attempt."""
         return RunConfig.model_validate(
             {
-                "job": {"name": "job", "specDigest": DIGEST},
+                "job": {"name": "job", "uid": "1f", "specDigest": DIGEST},
                 "task": self.task,
                 "base": {"source": {"uri": "unused"}},
                 "dataset": {"train": {"uri": "unused"}},

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,18 +13,19 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from finetune_api.exit_codes import ExitCode
+from finetune_trainer.checkpoint_store import CheckpointCopies
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.prepare.main import prepare
 from finetune_trainer.publish.main import copies_removed
 from finetune_trainer.train import copier
-from tests.trainer.train.conftest import VALIDATED, run_here
+from tests.trainer.train.conftest import LONG, VALIDATED, run_here
 from tests.trainer.train.runs import FSDP, Run, prepare_workspace
 from tests.trainer.train.test_resume import stop_at
 
 pytestmark = [pytest.mark.trainer, pytest.mark.filterwarnings("ignore")]
 HYPER: dict[str, Any] = VALIDATED | {"checkpoint_every": 2}
 STORE = {"uri": "s3://safe/teams/a", "credentials": {"secretRef": {"name": "s3"}}}
-FOLDER = "teams/a/default/job/"
+FOLDER = "teams/a/default/job/1f/"
 """Of the job's copies in the bucket."""
 PREFIX = "FINETUNE_CHECKPOINTS_"
 
@@ -110,7 +112,7 @@ def test_a_training_whose_workspace_is_lost_goes_on_exactly(new_run: Callable[..
     assert {key.rpartition("/")[0] for key in bucket.objects()} >= set(run.checkpoints())
     summary = run.result().train
     assert summary is not None
-    assert summary.checkpoints[0].uri == f"{STORE['uri']}/default/job/attempt-2/checkpoint-10"
+    assert summary.checkpoints[0].uri == f"{STORE['uri']}/default/job/1f/attempt-2/checkpoint-10"
     assert [warning.code for warning in summary.warnings if warning.code.startswith("Checkpoint")] == []
     assert copies_removed(run.config()) == []
     assert bucket.objects() == [], "publish deletes them when the model is there"
@@ -178,6 +180,100 @@ def test_a_workspace_that_is_not_lost_needs_no_store(new_run: Callable[..., Run]
         run_here(run, 1, lambda: True)
     run_here(run, 2)
     assert len(run.losses()) == 1
+
+
+@pytest.mark.usefixtures("patient")
+def test_an_interrupted_restore_is_continued(
+    new_run: Callable[..., Run], bucket: Bucket, tiny: Path, alone: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest came back, the others did not: nothing is trained and no copy is deleted before they have."""
+    run = new_run(hyper=HYPER, store=STORE)
+    with pytest.raises(StageFailure, match="at step 7, with a checkpoint"):
+        run_here(run, 1, stop_at(run, 7))
+    copies = bucket.copies()
+    assert len(copies) > 1
+    lost(run, tiny)
+    fetch = CheckpointCopies.fetch
+
+    def interrupted(store: CheckpointCopies, name: str, *rest: Any) -> str:
+        """The connection breaks after the newest."""
+        if name != "attempt-1/checkpoint-7":
+            raise store.store.subject.denied("the token has expired")
+        return fetch(store, name, *rest)
+
+    with monkeypatch.context() as patch, pytest.raises(StageFailure) as failed:
+        patch.setattr(CheckpointCopies, "fetch", interrupted)
+        run_here(run, 2)
+    assert (failed.value.exit_code, failed.value.error.code) == (ExitCode.SOURCE_UNAVAILABLE, "AccessDenied"), "tried again"
+    assert run.checkpoints() == ["attempt-1/checkpoint-7"]
+    assert bucket.copies() == copies
+    run_here(run, 3)
+    assert run.losses() == alone.losses()
+    assert set(copies) <= set(run.checkpoints())
+    assert bucket.copies() == run.checkpoints()
+
+
+@pytest.mark.usefixtures("patient")
+def test_damaged_checkpoints_are_replaced_by_their_copies(
+    new_run: Callable[..., Run], bucket: Bucket, alone: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that is away ends the attempt, each time; what is said then is what happens."""
+    run = new_run(hyper=HYPER, store=STORE)
+    with pytest.raises(StageFailure, match="at step 3, with a checkpoint"):
+        run_here(run, 1, stop_at(run, 3))
+    for path in run.workspace.checkpoints.rglob("*.safetensors"):
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+    for number in (2, 3):
+        with monkeypatch.context() as patch, pytest.raises(StageFailure, match="cannot be reached"):
+            closed(patch)
+            run_here(run, number)
+    run_here(run, 4)
+    assert run.losses() == alone.losses()
+
+
+@pytest.mark.usefixtures("patient")
+def test_the_warning_of_a_damaged_checkpoint_says_which_one_is_resumed_from(new_run: Callable[..., Run], bucket: Bucket) -> None:
+    """Also where that one is a copy."""
+    run = new_run(hyper=HYPER, store=STORE)
+    with pytest.raises(StageFailure, match="at step 3, with a checkpoint"):
+        run_here(run, 1, stop_at(run, 3))
+    for path in run.workspace.checkpoints.rglob("*.safetensors"):
+        path.write_bytes(bytes(path.stat().st_size))
+    run_here(run, 2)
+    summary = run.result().train
+    assert summary is not None
+    said = [warning.message for warning in summary.warnings if warning.code == "CheckpointDamaged"]
+    assert said != []
+    assert all(message.endswith(": training resumes from attempt-1/checkpoint-3") for message in said)
+
+
+def test_a_checkpoint_held_by_a_slow_copy_does_not_outlive_the_training(
+    new_run: Callable[..., Run], bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`keep` holds at the end, however slow the store."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(*_: object) -> None:
+        begun.set()
+        go_on.wait(60)
+
+    monkeypatch.setattr(CheckpointCopies, "copy", slow)
+    monkeypatch.setitem(copier.END, "finished", 0.1)
+    run = new_run(hyper=LONG | {"checkpoint_every": 2}, keep=2, store=STORE)
+
+    def wait() -> bool:
+        """Goes on when the first checkpoint is being copied."""
+        if run.checkpoints():
+            begun.wait(60)
+        return False
+
+    try:
+        run_here(run, 1, wait)
+    finally:
+        go_on.set()
+    assert sorted(run.checkpoints()) == ["attempt-1/checkpoint-10", "attempt-1/checkpoint-8"]
 
 
 def test_kill_9_and_a_lost_workspace_with_two_ranks(tmp_path: Path, bucket: Bucket, tiny: Path, alone: Run) -> None:

@@ -5,7 +5,6 @@ seal is written after everything else is on disk, and goes first when the checkp
 learns from what: on a volume that several runs have used, a run sees its own checkpoints alone.
 """
 
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +13,8 @@ from pathlib import Path
 from finetune_api.progress import CheckpointFigures
 from finetune_trainer.workspace.files import COMPLETE
 from finetune_trainer.workspace.sealed import read_seal, seal_of, sealed_bytes
+from finetune_trainer.workspace.workspace import CHECKPOINT_NAME
 
-NAME = re.compile(r"attempt-(\d+)/checkpoint-(\d+)")
 SHOWN = 20
 """Checkpoints that a status lists, at most."""
 DAMAGED = ".damaged"
@@ -49,7 +48,7 @@ def checkpoint_at(root: Path, attempt: int, step: int) -> Checkpoint:
 
 def all_checkpoints(root: Path) -> list[Checkpoint]:
     """Every directory that has a checkpoint's name."""
-    found = ((NAME.fullmatch(path.relative_to(root).as_posix()), path) for path in root.glob("attempt-*/checkpoint-*"))
+    found = ((CHECKPOINT_NAME.fullmatch(path.relative_to(root).as_posix()), path) for path in root.glob("attempt-*/checkpoint-*"))
     return [Checkpoint(int(name[2]), int(name[1]), path) for name, path in found if name is not None]
 
 

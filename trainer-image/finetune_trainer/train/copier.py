@@ -16,15 +16,20 @@ from finetune_trainer.workspace.sealed import seal_of
 
 PAUSE = 60.0
 """Seconds before a failed copy is tried again; a new checkpoint is tried at once."""
-END = {"finished": 60.0, "stopped": 30.0, "failed": 5.0}
-"""Seconds that the end of an attempt waits for a copy: within the grace of a pod, and not for long while GPUs are held."""
+END = {"finished": 60.0, "stopped": 30.0, "failed": 2.0}
+"""Seconds that the end of an attempt waits for a copy: within the grace of a pod, not for long while GPUs are held, and after a failure
+with the end of the trackers (5 s) less than the launcher's grace (10 s)."""
 
 
 class CheckpointCopier:
     """Keeps the store as the workspace is: the newest checkpoints first, then the others that are kept; what is not kept is deleted."""
 
-    def __init__(self, open_store: Callable[[], CheckpointCopies], records: Sequence[Path]) -> None:
-        """`open_store` raises what is wrong with the store; `records` are files that each copy has beside the checkpoint."""
+    def __init__(self, open_store: Callable[[], CheckpointCopies], records: Sequence[Path], *, deletes: bool = True) -> None:
+        """`open_store` raises what is wrong with the store; `records` are files that each copy has beside the checkpoint.
+
+        `deletes` is False where the store may have copies that could not be looked at when the attempt began: they stay for the next one.
+        """
+        self._deletes = deletes
         self._open = open_store
         self._records = records
         self._store: CheckpointCopies | None = None
@@ -52,7 +57,8 @@ class CheckpointCopier:
     def uris(self) -> dict[int, str]:
         """Addresses of the complete copies of these checkpoints, by step."""
         with self._changed:
-            return {checkpoint.step: self._copied[checkpoint.name] for checkpoint in self._kept if checkpoint.name in self._copied}
+            copied = [checkpoint for checkpoint in reversed(self._kept) if checkpoint.name in self._copied]  # of one step the newest wins
+            return {checkpoint.step: self._copied[checkpoint.name] for checkpoint in copied}
 
     def end(self, state: str, tick: Callable[[], None] = lambda: None) -> StageWarning | None:
         """Waits for the copy of the newest checkpoint, but not for long; then says what is missing. `tick` is called each second."""
@@ -136,7 +142,7 @@ class CheckpointCopier:
         """What is not kept any more, and what lost processes left. Nothing while no checkpoint of this run has a copy."""
         with self._changed:
             kept = {checkpoint.name for checkpoint in self._kept}
-            old = [name for name in self._there if name not in kept] if kept & self._copied.keys() else []
+            old = [name for name in self._there if name not in kept] if self._deletes and kept & self._copied.keys() else []
         for name in old:
             store.remove(name, store.found().get(name, {}))
             self._there.remove(name)

@@ -15,7 +15,7 @@ from finetune_trainer.failure import invalid
 from finetune_trainer.methods import method_of
 from finetune_trainer.trackers.feed import Feeds
 from finetune_trainer.train.best import Best, choose_best
-from finetune_trainer.train.checkpoints import complete_checkpoints, figures_of, with_copies
+from finetune_trainer.train.checkpoints import figures_of, rotate, with_copies
 from finetune_trainer.train.errors import writing
 from finetune_trainer.train.launch.heartbeat import Heartbeat
 from finetune_trainer.train.loop.context import LoopContext
@@ -80,8 +80,9 @@ class Finish:
             raise
         metrics = read_metrics(self.workspace.metrics)
         validated = context.validator.curve.losses if context.validator is not None else {}
-        kept = complete_checkpoints(self.workspace.checkpoints, self.prepared.identity)
         uncopied = context.copier.end("finished", partial(self.heartbeat.beat, "writing")) if context.copier is not None else None
+        place = context.checkpoints  # rotated once more: a slow copy may have kept one that is too many
+        kept = rotate(place.root, place.owner, place.keep, validated)
         uris = context.copier.uris() if context.copier is not None else {}
         noted = [*([uncopied] if uncopied else []), *([best.warning] if best.warning else []), *passed_over]
         summary = TrainSummary(

@@ -48,7 +48,7 @@ from finetune_trainer.train.loop.arguments import training_arguments
 from finetune_trainer.train.loop.context import CheckpointPlace, LoopContext
 from finetune_trainer.train.loop.curve import ValidationCurve, read_curve
 from finetune_trainer.train.loop.fp16 import LossScale, compute_in_fp16
-from finetune_trainer.train.loop.metrics import MetricsFile
+from finetune_trainer.train.loop.metrics import MetricsFile, read_metrics
 from finetune_trainer.train.loop.run_log import RunLog
 from finetune_trainer.train.loop.saving import CURVE
 from finetune_trainer.train.loop.time_left import Course
@@ -56,7 +56,7 @@ from finetune_trainer.train.loop.trainer import StepTrainer
 from finetune_trainer.train.loop.usage import Usage, work
 from finetune_trainer.train.loop.validation import Validator
 from finetune_trainer.train.micro_batch import halved, within_memory
-from finetune_trainer.train.restore import Restore, restore_together
+from finetune_trainer.train.restore import Restore, restore_together, unfinished
 from finetune_trainer.train.resume import Resume, choose_checkpoint
 from finetune_trainer.train.row_places import RowPlaces, check_token_ids
 from finetune_trainer.workspace.prepared import Prepared
@@ -113,6 +113,8 @@ class Rank:
         self.copier: CheckpointCopier | None = None
         self.began = time.monotonic()
         self.warnings: list[StageWarning] = []
+        self.judged = True
+        """Whether nothing in the store of copies is unknown to this attempt."""
 
     def run(self) -> None:
         """Raises what ends the attempt early: StageFailure, or an error of torch's."""
@@ -208,31 +210,45 @@ class Rank:
             self.printer.show("looking for a checkpoint", force=True, total_steps=self.hyper.total_steps)
         tick = partial(self.heartbeat.beat, "loading")
         found = choose_checkpoint(self.workspace.checkpoints, self.prepared.identity, self.attempt, world, tick)
-        self.warnings = [StageWarning(code="CheckpointDamaged", message=note[:500]) for note in found.notes]
+        (interrupted,) = world.any(world.is_first and unfinished(self.workspace.checkpoints).exists())
+        if (found.checkpoint is None or interrupted) and self.attempt > 1 and self.config.checkpoints.store is not None:
+            restored = self.restored(world, self.config.checkpoints.store, lost=bool(found.passed), tick=tick)
+            found = replace(restored, passed=found.passed + restored.passed)
+        self.warnings += [StageWarning(code="CheckpointDamaged", message=note[:500]) for note in found.notes]
         for note in found.notes:
             print(f"train: {note}", flush=True)
-        if found.checkpoint is None and self.attempt > 1 and self.config.checkpoints.store is not None:
-            found = replace(self.restored(world, self.config.checkpoints.store, tick), notes=found.notes)
         if world.is_first and found.notes:
             self.printer.show(found.notes[-1], force=True, total_steps=self.hyper.total_steps)
         return found.checkpoint
 
-    def restored(self, world: World, settings: CheckpointStore, tick: Callable[[], None]) -> Resume:
-        """What the object store has for a workspace that has no checkpoint: the one of an earlier attempt may be lost."""
+    def restored(self, world: World, settings: CheckpointStore, *, lost: bool, tick: Callable[[], None]) -> Resume:
+        """What the object store has for a workspace that has no checkpoint: the one of an earlier attempt may be lost. Not judged by what
+        is there alone: `lost` says that there were checkpoints which are damaged."""
         if world.is_first:
             self.printer.show("looking for a copy of a checkpoint", force=True, total_steps=self.hyper.total_steps)
         everything = self.hyper.validation_every is not None or self.config.checkpoints.publish
         restore = None
         if world.is_first:
-            opened, new = partial(open_checkpoint_store, self.config, settings), not self.workspace.metrics.exists()
-            restore = Restore(opened, self.workspace.checkpoints, self.prepared.identity, everything, self.records, required=new)
+            opened, required = partial(open_checkpoint_store, self.config, settings), lost or self.had_checkpoints()
+            restore = Restore(opened, self.workspace.checkpoints, self.prepared.identity, everything, self.records, required)
         restore_together(restore, world, self.asked_to_stop, tick)
         if restore is not None:
             self.warnings += restore.warnings
             for warning in restore.warnings:
                 print(f"train: {warning.message}", flush=True)
-            print(f"train: brought back from {settings.uri}: {', '.join(restore.restored) or 'nothing, as there is no copy'}", flush=True)
+            self.judged = not any(warning.code == "CheckpointStoreUnavailable" for warning in restore.warnings)
+            if restore.restored:
+                print(f"train: brought back from {settings.uri}: {', '.join(restore.restored)}", flush=True)
+            elif not restore.warnings:
+                print(f"train: {settings.uri} has no copy to bring back", flush=True)
         return choose_checkpoint(self.workspace.checkpoints, self.prepared.identity, self.attempt, world, tick)
+
+    def had_checkpoints(self) -> bool:
+        """False only for a workspace in which no checkpoint can have been complete: earlier attempts ended before the first one."""
+        metrics = self.workspace.metrics
+        if not metrics.exists() or unfinished(self.workspace.checkpoints).exists():
+            return True
+        return any(done.step >= self.hyper.checkpoint_every for done in read_metrics(metrics))
 
     @property
     def records(self) -> tuple[Path, ...]:
@@ -243,7 +259,7 @@ class Rank:
         """Rank 0's copies of what there is and of what will be written; None for a run without a store."""
         if (settings := self.config.checkpoints.store) is None:
             return None
-        copier = CheckpointCopier(partial(open_checkpoint_store, self.config, settings), self.records)
+        copier = CheckpointCopier(partial(open_checkpoint_store, self.config, settings), self.records, deletes=self.judged)
         if kept := complete_checkpoints(self.workspace.checkpoints, self.prepared.identity):
             copier.offer(kept)
         return copier

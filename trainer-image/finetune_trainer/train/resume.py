@@ -15,8 +15,15 @@ class Resume:
 
     checkpoint: Checkpoint | None
     """None: training begins with the base."""
-    notes: tuple[str, ...] = ()
-    """What was passed over and why, a sentence each; of rank 0."""
+    passed: tuple[str, ...] = ()
+    """Why each newer one was passed over; of rank 0."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What was passed over, why, and what happens instead, a sentence each."""
+        found = self.checkpoint
+        instead = f"training resumes from {found.name}" if found else "no checkpoint is left, so training restarts from the base"
+        return [f"{why}: {instead}" for why in self.passed]
 
 
 def choose_checkpoint(root: Path, owner: str, attempt: int, world: World, tick: Callable[[], None]) -> Resume:
@@ -36,7 +43,7 @@ def choose_checkpoint(root: Path, owner: str, attempt: int, world: World, tick: 
         why = passed_over(checkpoint, owner, world, tick) if checkpoint else ""
         (damaged,) = world.any(bool(why))
         if not damaged:
-            return Resume(checkpoint, tuple(warnings(passed, checkpoint)))
+            return Resume(checkpoint, tuple(passed))
         passed.append(why or f"another node cannot read {root / f'attempt-{number}' / f'checkpoint-{step}'}")
 
 
@@ -51,9 +58,3 @@ def passed_over(checkpoint: Checkpoint, owner: str, world: World, tick: Callable
     if why and world.is_first:
         mark_damaged(checkpoint)
     return why
-
-
-def warnings(passed: list[str], checkpoint: Checkpoint | None) -> list[str]:
-    """Why each checkpoint was passed over, and what happens instead."""
-    instead = f"training resumes from {checkpoint.name}" if checkpoint else "no checkpoint is left, so training restarts from the base"
-    return [f"{why}: {instead}" for why in passed]

@@ -15,6 +15,7 @@ data/requests.json                 validation rows as requests to a server, with
 custom_loss.py                     the code of a user's own loss, as prepare read it
 reference/train/                   log-probabilities of the training rows by the base model, for objectives that need them; `.complete`
 checkpoints/attempt-N/checkpoint-S/  complete if it contains `.complete`; a resume considers all attempts
+checkpoints/.restoring             copies of checkpoints are being brought back from an object store, and not all have come yet
 metrics.csv                        one line per step; finetune_trainer.train.loop.metrics has the columns
 run-id                             the training's identity and its id in trackers
 runs/MODEL/                        TensorBoard event files, one for each attempt
@@ -25,10 +26,13 @@ logs/STAGE-N.log                   the output of attempt N of a stage; of a long
                                    training also train-N-rank-R.log and, on nodes other than the first, train-N-node-R.log
 """
 
+import re
 from pathlib import Path
 
 from finetune_api.dataset_report import REPORT_FILE
 from finetune_api.result import Stage, result_path
+
+CHECKPOINT_NAME = re.compile(r"attempt-(\d+)/checkpoint-(\d+)")
 
 
 class Workspace:
