@@ -54,13 +54,18 @@ def hardware(spec: FineTuneJobSpec, gpus: Sequence[GpuType] = (), prices: Prices
         memory=_whole(given) if given else gpu.memory if gpu else None,
         memory_from="training.gpuMemory" if given else label,
         gpus=training.nodes * training.gpus_per_node,
-        host_memory=_whole(_of(training.resources.limits, "memory")),
+        host_memory=_whole(_of(training.resources.limits, "memory")) if offloads(spec) else None,
         gpu_product=product,
         gpu_driver=min((gpu.driver for gpu in gpus if gpu.driver is not None), default=None),
         cpus=cores,
         price_per_gpu_hour=price,
         currency=prices.currency if prices and price else "",
     )
+
+
+def offloads(spec: FineTuneJobSpec) -> bool:
+    """Whether the host's memory matters: an earlier trainer image refuses a field that it does not know, and knows no offload either."""
+    return spec.training.strategy is not None and spec.training.strategy.offload != "none"
 
 
 def cpus(resources: Resources) -> float | None:

@@ -56,9 +56,10 @@ class DeepSpeed:
         if settings.offload == "none":
             return StateBytes(weights + divided + part, gradients + part + buckets, optimizer)
         moved = divided if settings.offload == "parameters" else 0
+        summed = part if settings.zero_stage == 2 else 0  # in fp32, until the step; stage 3 has them on the host
         return StateBytes(
             weights=weights + divided - moved,
-            gradients=model.layer_gradients + buckets,
+            gradients=model.layer_gradients + buckets + summed,
             optimizer=0,
             host=moved + updated + part + optimizer,
         )

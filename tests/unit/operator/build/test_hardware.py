@@ -90,3 +90,11 @@ def test_the_run_config_carries_it() -> None:
 def test_quantities(text: str | int, number: float | None) -> None:
     """As Kubernetes writes them."""
     assert quantity(text) == number
+
+
+@pytest.mark.parametrize(("offload", "expected"), [(None, None), ("none", None), ("optimizer", 64 << 30)])
+def test_memory_of_the_host_is_written_where_something_is_offloaded(offload: str | None, expected: int | None) -> None:
+    """An earlier trainer image, which knows no offload, refuses a run config with a field that it does not know."""
+    strategy = {"strategy": {"type": "deepspeed", "offload": offload}} if offload else {}
+    training = {"gpusPerNode": 2, "resources": {"limits": {"memory": "64Gi"}}} | strategy
+    assert hardware(spec(training=training)).host_memory == expected
