@@ -8,15 +8,18 @@ from typing import Any
 import pytest
 import torch
 from peft import PeftModel
+from peft.tuners.ia3 import IA3Layer
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from finetune_api.exit_codes import ExitCode
-from finetune_api.run_config import RunStrategy
+from finetune_api.run_config import RunMethod, RunStrategy
 from finetune_trainer.failure import StageFailure
 from finetune_trainer.language_model.learner import LanguageLearner
 from finetune_trainer.language_model.model import load_base
 from finetune_trainer.methods import METHODS
+from finetune_trainer.methods.ia3 import IA3
+from finetune_trainer.prepare.base.weights import Weights
 from finetune_trainer.train.loop.metrics import read_metrics
 from finetune_trainer.workspace.prepared import Prepared
 from tests.models.tiny_models import make_language_model
@@ -180,3 +183,29 @@ def test_two_ranks_train_on_a_quantised_base(new_run: Callable[..., Run]) -> Non
     run = new_run(method=METHODS_TRIED["qlora nf4"], strategy=FSDP, hyper=HYPER, processes=2)
     assert run.attempt() == ExitCode.OK
     assert run.losses() == pytest.approx([loss for loss, _ in train_language_model(run)], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("family", "ia3"),
+    [
+        ("llama", {}),
+        ("gpt2", {}),
+        ("llama", {"targetModules": ["q_proj", "o_proj"], "feedforwardModules": ["o_proj"]}),
+        ("llama", {"targetModules": ["model.layers.1.self_attn.v_proj"]}),
+        ("llama", {"targetModules": ["v_proj", "down_proj"], "feedforwardModules": ["model.layers.1.mlp.down_proj"]}),
+        ("gpt2", {"targetModules": ["transformer.h.1.mlp.c_proj", "attn.c_attn"]}),
+    ],
+    ids=["llama", "gpt2", "by kind", "one layer", "inputs of one layer", "inputs of one layer in gpt2"],
+)
+def test_factors_are_learned_where_they_are_counted(family: str, ia3: Settings, tiny: Path, gpt2: Path) -> None:
+    """The layers that prepare finds in the files are those in which PEFT has factors, as many and on the same side."""
+    base = tiny if family == "llama" else gpt2
+    settings = RunMethod.model_validate({"type": "ia3", "ia3": ia3})
+    shapes = {name: tuple(tensor.shape) for name, tensor in load_file(base / "model.safetensors").items()}
+    layers = Weights(shapes, transposed=family == "gpt2").linear_layers
+    model = IA3.prepare(AutoModelForCausalLM.from_pretrained(base), settings, "CAUSAL_LM", [])
+    adapted = {name: module for name, module in model.base_model.model.named_modules() if isinstance(module, IA3Layer)}
+    assert sorted(adapted) == sorted(IA3.adapted(layers, settings))
+    assert {name for name, module in adapted.items() if module.is_feedforward} == set(IA3.feed_forward(layers, settings))
+    learned = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    assert learned == IA3.trained(0, layers, settings)

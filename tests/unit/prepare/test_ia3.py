@@ -81,10 +81,25 @@ def test_modules_that_are_not_there(layers: dict[str, tuple[int, int]], ia3: dic
     assert words in refused.value.error.message
 
 
-def test_names_in_an_adapter_hold_for_all_layers() -> None:
-    """The pattern that PEFT is given has one part for each kind of layer, and hits no other layer whose name ends alike."""
-    found = pattern({f"encoder.layer.{number}.output.dense": (1, 1) for number in range(12)})
-    assert [bool(re.fullmatch(found, f"encoder.layer.{name}.dense")) for name in ("7.output", "11.output", "7.attention.output")] == [
-        True, True, False,
-    ]  # fmt: skip
-    assert not re.fullmatch(pattern({}), "encoder.layer.0.output.dense")
+OUTPUTS = [
+    f"encoder.layer.{number}.{part}" for number in range(12) for part in ("attention.output.dense", "output.dense", "ffn.0", "ffn.2")
+]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "parts"),
+    [
+        ([name for name in OUTPUTS if name.endswith("output.dense") and "attention" not in name], 1),
+        (OUTPUTS, 4),
+        ([name for name in OUTPUTS if name.endswith("ffn.2")], 1),
+        (["encoder.layer.1.output.dense"], 1),
+        (["encoder.layer.1.output.dense", "encoder.layer.11.output.dense"], 2),
+        ([], 1),
+    ],
+    ids=["one kind", "all", "a number at the end", "one layer", "two layers", "none"],
+)
+def test_names_in_an_adapter(chosen: list[str], parts: int) -> None:
+    """The pattern that PEFT is given matches the chosen modules and no other, with one part for a kind that is chosen in every layer."""
+    found = pattern(chosen, OUTPUTS)
+    assert [name for name in OUTPUTS if re.fullmatch(found, name)] == chosen
+    assert len(found.split("|")) == parts

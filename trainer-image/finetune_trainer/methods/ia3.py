@@ -4,6 +4,7 @@ A factor for each output of a layer, or with a feed-forward layer for each input
 """
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from finetune_api.resources import method as spec
@@ -85,10 +86,11 @@ class Ia3(AdapterMethod):
         from peft import IA3Config, get_peft_model
 
         layers = linear_layers(model)
+        names = [name for name, _ in model.named_modules()]
         config = IA3Config(
             task_type=task_type,
-            target_modules=pattern(self.adapted(layers, settings)),
-            feedforward_modules=pattern(self.feed_forward(layers, settings)),
+            target_modules=pattern(self.adapted(layers, settings), names),
+            feedforward_modules=pattern(self.feed_forward(layers, settings), names),
             fan_in_fan_out=stores_transposed(model),
             modules_to_save=list(whole) or None,  # PEFT adds to it
         )
@@ -125,11 +127,19 @@ def linear_layers(model: Any) -> Layers:
     return {name: (shape[1], shape[0]) if isinstance(found[name], Conv1D) else (shape[0], shape[1]) for name, shape in shapes.items()}
 
 
-def pattern(layers: Layers) -> str:
-    """A regular expression for whole names, the same for every number of a layer. PEFT takes a list as ends of names, which would hit
-    the output of BERT's attention with that of its feed-forward part. "-" matches none."""
-    kinds = dict.fromkeys(re.sub(r"\\\.\d+(?=\\\.)", r"\\.\\d+", re.escape(name)) for name in layers)
-    return "|".join(kinds) or "-"
+def pattern(chosen: Iterable[str], modules: Iterable[str]) -> str:
+    """A regular expression that of the model's modules matches the chosen ones, by their whole names: PEFT takes a list as ends of names,
+    which would hit the output of BERT's attention with that of its feed-forward part. It is the same for every number of a layer where
+    all modules of a kind are chosen, and has their names where some are. "-" matches none."""
+    wanted = set(chosen)
+    some = {kind(name) for name in modules if name not in wanted}
+    parts = dict.fromkeys(re.escape(name) if kind(name) in some else kind(name) for name in chosen)
+    return "|".join(parts) or "-"
+
+
+def kind(name: str) -> str:
+    """A regular expression for the modules of this name in every layer."""
+    return re.sub(r"(?<=\\\.)\d+(?=\\\.)", r"\\d+", re.escape(name))
 
 
 IA3 = Ia3()
