@@ -273,6 +273,7 @@ def test_the_first_stage_that_can_offload(offload: str, stage: int) -> None:
         ({"offload": "optimizer", "zeroStage": 1}, gpu(80, 8), "training.strategy.offload", "needs zeroStage 2 or 3, and"),
         ({"offload": "parameters", "zeroStage": 2}, gpu(80, 8), "training.strategy.offload", "needs zeroStage 3, and"),
         ({"offload": "optimizer"}, gpu(80, 8) | {"hostMemory": 100 * GIB}, "training.resources.limits.memory", "in each pod"),
+        ({"offload": "optimizer"}, gpu(80, 8) | {"hostMemory": 200 * GIB}, "training.resources.limits.memory", "in each pod"),
     ],
 )
 def test_an_offload_that_cannot_work(strategy: dict[str, Any], hardware: dict[str, Any], param: str, words: str) -> None:

@@ -56,7 +56,8 @@ class DeepSpeed:
         if settings.offload == "none":
             return StateBytes(weights + divided + part, gradients + part + buckets, optimizer)
         moved = divided if settings.offload == "parameters" else 0
-        summed = part if settings.zero_stage == 2 else 0  # in fp32, until the step; stage 3 has them on the host
+        # What is trained in 16 bits has its gradients summed in fp32, at stage 2 on the device.
+        summed = part if settings.zero_stage == 2 and trains_all and model.computed < whole.weights else 0
         return StateBytes(
             weights=weights + divided - moved,
             gradients=model.layer_gradients + buckets + summed,

@@ -96,9 +96,11 @@ def refuse_offload(run: RunConfig) -> None:
 
 
 def host_memory(run: RunConfig, decided: Decided, facts: TrainingFacts) -> int:
-    """Bytes that the processes of a pod take of the host at least."""
-    state = state_bytes(trained_model(run, decided, facts, checkpointing=False))
-    return run.world.processes_per_node * (state.host + HOST_PROCESS)
+    """Bytes that the processes of a pod take of the host at least: each loads the whole model before it is divided, with pages of its own
+    where the files have another precision."""
+    model = trained_model(run, decided, facts, checkpointing=False)
+    loaded = model.base if model.base > model.stored else 0
+    return run.world.processes_per_node * (max(state_bytes(model).host, loaded) + HOST_PROCESS)
 
 
 def check_host_memory(run: RunConfig, need: int) -> None:
