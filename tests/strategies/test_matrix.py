@@ -77,7 +77,7 @@ def quantized(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Run:
 
 
 @pytest.mark.parametrize(("nodes", "processes"), [(1, 2), (2, 2)])
-@pytest.mark.parametrize("strategy", STRATEGIES[:-1], ids=named)
+@pytest.mark.parametrize("strategy", [*STRATEGIES[:-1], OFFLOADED[-1]], ids=named)
 def test_losses_on_a_quantized_base(strategy: RunStrategy, nodes: int, processes: int, tmp_path: Path, tiny: Path, quantized: Run) -> None:
     """Ranks that divide it gather the same weights: equal losses and norms, and the adapter of one process."""
     run = trained(tmp_path / "workspace", tiny, "qlora", strategy, nodes, processes)
