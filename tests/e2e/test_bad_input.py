@@ -45,7 +45,7 @@ WAITS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "missing-base": ({"base": {"source": None, "credentials": None, "fineTunedModel": {"name": "no-model"}}}, ("no-model",)),
     "missing-class": ({"workspace": {"storage": {"storageClassName": "no-class"}}}, ("no-class",)),
     "busy-claim": ({"workspace": {"claimName": "busy", "storage": {"size": None}}}, ("ReadWriteOncePod",)),
-    "no-such-gpus": ({"training": {"gpusPerNode": 64}}, ("nvidia.com/gpu",)),
+    "no-such-gpus": ({"training": {"gpusPerNode": 16}, "hyperparameters": {"batchSize": 16}}, ("nvidia.com/gpu",)),
 }
 BUSY = """
 apiVersion: v1
