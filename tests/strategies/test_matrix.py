@@ -55,6 +55,21 @@ def trained(folder: Path, base: Path, method: str, strategy: RunStrategy, nodes:
     return run
 
 
+def resumed(folder: Path, base: Path, method: str, strategy: RunStrategy, before: int, after: int) -> Run:
+    """A run with a checkpoint after each step that one number of processes begins, and another one resumes after step 3."""
+    workspace = prepare_workspace(folder, base, method=METHODS[method], strategy=within(strategy, before), checkpoint_every=1)
+    run = Run(workspace, METHODS[method], processes=before, limits=LIMITS)
+    launched = run.start()
+    launched.wait_for_step(3, workspace)
+    launched.terminate()
+    assert launched.wait() == ExitCode.PREEMPTED
+    run.processes = after
+    prepared = Prepared.from_json(workspace.prepared.read_bytes())
+    workspace.prepared.write_text(prepared.model_copy(update={"strategy": within(strategy, after)}).to_json())
+    assert run.attempt(2) == ExitCode.OK
+    return run
+
+
 @pytest.fixture(scope="session", params=METHODS)
 def alone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Run:
     """One process with ddp."""
@@ -143,18 +158,7 @@ def test_another_number_of_processes_resumes(
 ) -> None:  # fmt: skip
     """All checkpoints but those of ddp fit any number of processes: the losses of a run that was not interrupted."""
     whole = trained(tmp_path / "whole", tiny, method, strategy, 1, 1)
-    workspace = prepare_workspace(
-        tmp_path / "workspace", tiny, method=METHODS[method], strategy=within(strategy, before), checkpoint_every=1
-    )
-    run = Run(workspace, METHODS[method], processes=before, limits=LIMITS)
-    launched = run.start()
-    launched.wait_for_step(3, workspace)
-    launched.terminate()
-    assert launched.wait() == ExitCode.PREEMPTED
-    run.processes = after
-    prepared = Prepared.from_json(workspace.prepared.read_bytes())
-    workspace.prepared.write_text(prepared.model_copy(update={"strategy": within(strategy, after)}).to_json())
-    assert run.attempt(2) == ExitCode.OK
+    run = resumed(tmp_path / "workspace", tiny, method, strategy, before, after)
     assert run.losses() == pytest.approx(whole.losses(), abs=CLOSE)
 
 

@@ -8,13 +8,12 @@ import torch
 from safetensors.torch import load_file
 from transformers import Phi3Config, Phi3ForCausalLM
 
-from finetune_api.exit_codes import ExitCode
 from finetune_trainer.publish.checkpoints import whole_weights
 from finetune_trainer.train.checkpoints import checkpoint_at
 from finetune_trainer.workspace.prepared import Prepared
-from tests.strategies.test_matrix import CLOSE, LIMITS, TENSOR, trained, within
+from tests.strategies.test_matrix import CLOSE, TENSOR, resumed, trained
 from tests.trainer.train.conftest import VOCABULARY
-from tests.trainer.train.runs import DDP, FULL, Run, prepare_workspace
+from tests.trainer.train.runs import DDP, Run
 
 pytestmark = [pytest.mark.strategies, pytest.mark.timeout(900)]
 
@@ -44,16 +43,7 @@ def alone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def test_another_number_of_processes_resumes(before: int, after: int, tmp_path: Path, alone: Run) -> None:
     """Full fine-tuning: the losses and the weights of one process, at the end and in the checkpoint that was written by the others."""
     base = Path(Prepared.from_json(alone.workspace.prepared.read_bytes()).base_path)
-    workspace = prepare_workspace(tmp_path / "workspace", base, method=FULL, strategy=within(TENSOR, before), checkpoint_every=1)
-    run = Run(workspace, FULL, processes=before, limits=LIMITS)
-    launched = run.start()
-    launched.wait_for_step(3, workspace)
-    launched.terminate()
-    assert launched.wait() == ExitCode.PREEMPTED
-    run.processes = after
-    prepared = Prepared.from_json(workspace.prepared.read_bytes())
-    workspace.prepared.write_text(prepared.model_copy(update={"strategy": within(TENSOR, after)}).to_json())
-    assert run.attempt(2) == ExitCode.OK
+    run = resumed(tmp_path / "workspace", base, "full", TENSOR, before, after)
     assert run.losses() == pytest.approx(alone.losses(), abs=CLOSE)
     halfway = [
         whole_weights(one.trained_run(), checkpoint_at(one.workspace.checkpoints, 1, 2).path, tmp_path / "whole") for one in (run, alone)

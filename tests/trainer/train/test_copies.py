@@ -137,7 +137,7 @@ def test_half_a_copy_is_none_and_a_damaged_one_is_passed_over(new_run: Callable[
     (warning,) = [warning.message for warning in summary.warnings if warning.code == "CheckpointDamaged"]
     assert "attempt-1/checkpoint-6 is damaged" in warning
     assert "attempt-1/checkpoint-4" in run.checkpoints()
-    assert bucket.copies() == run.checkpoints(), "what nobody can use is deleted"
+    assert bucket.copies() == run.checkpoints(), "copies that no attempt can resume from are deleted"
 
 
 def test_a_store_that_is_down_costs_copies_and_not_the_training(

@@ -79,7 +79,7 @@ def test_the_wait_for_another_job_is_bounded() -> None:
 
 @pytest.mark.parametrize(("deleting", "reason"), [(False, "OutputNotReady"), (True, "ModelTerminating")])
 def test_the_wait_for_a_model_with_that_name_is_bounded(deleting: bool, reason: str) -> None:
-    """A model whose inspection cannot start, or whose deletion does not end, must not keep a job Pending for ever."""
+    """A model whose inspection cannot start, or whose deletion does not end, must not keep a job Pending indefinitely."""
     state, spec_ = FineTuneJobStatus(), {"output": {"model": "bot"}}
     digest = status_of(plan_job(observed(state, spec_), T)).spec_digest
     found = model(annotations={SPEC_DIGEST_ANNOTATION: str(digest)}, deleting=deleting)

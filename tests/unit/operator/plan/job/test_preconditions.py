@@ -45,7 +45,7 @@ def test_a_base_model_must_be_there_and_verified(base: FineTunedModel | None, re
 
 @pytest.mark.parametrize("ended", [T, T + 80_000])
 def test_a_base_model_that_vanishes_between_stages_is_waited_for(ended: float) -> None:
-    """As long as before the first one, counted from the end of the last attempt, and not for ever."""
+    """As long as before the first one, counted from the end of the last attempt, and not indefinitely."""
     done = status(attempt("prepare", 1, finished_at=rfc3339(ended)))
     assert shown(plan_job(observed(done, BASE), ended + 86_000))[1] == "BaseModelNotFound"
     late = plan_job(observed(done, BASE), ended + 90_000)
