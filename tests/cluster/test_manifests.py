@@ -226,7 +226,7 @@ def test_strategies_with_fp16(api: Api) -> None:
         ({"type": "deepspeed", "offload": "optimizer"}, 0, "the training has no GPUs"),
         ({"type": "deepspeed", "offload": "optimizer", "zeroStage": 1}, 1, "needs zeroStage 2 or 3"),
         ({"type": "deepspeed", "offload": "parameters", "zeroStage": 2}, 1, "offload parameters needs zeroStage 3"),
-        ({"type": "fsdp", "offload": "optimizer"}, 1, "offload is a setting of type deepspeed"),
+        ({"type": "fsdp", "offload": "optimizer"}, 1, "offload can be set only if type is deepspeed"),
         ({"type": "deepspeed", "offload": "optimizer"}, 1, ""),
         ({"type": "deepspeed", "offload": "parameters", "zeroStage": 3}, 1, ""),
     ],

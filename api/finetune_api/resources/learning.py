@@ -25,7 +25,7 @@ class TrainingStrategy(Document):
             ),
             rule(
                 "!has(self.offload) || self.offload == 'none' || self.type == 'deepspeed'",
-                "offload is a setting of type deepspeed",
+                "offload can be set only if type is deepspeed",
                 fieldPath=".offload",
             ),
             rule(
